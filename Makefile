@@ -1,0 +1,42 @@
+# Each target needs Python 3.11 or newer and make, nothing else: the virtual environment makes itself.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?=
+data_option := $(if $(DATA),--data $(DATA))
+
+.PHONY: serve test check format train evaluate bench clean
+
+serve: .venv/core
+	$(BIN)/manifold serve
+
+test: .venv/dev
+	$(BIN)/pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/test_docs.py tests/test_layout.py
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train: .venv/train
+	$(BIN)/manifold train $(or $(RECIPE),vanilla-ae-mnist) $(data_option)
+
+evaluate: .venv/train
+	$(BIN)/manifold evaluate $(data_option)
+
+bench: .venv/dev
+	$(BIN)/manifold bench
+
+clean:
+	rm -rf .venv
+
+# One stamp a set of extras; each set contains the ones before it.
+.venv/core .venv/train .venv/dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(filter core,$(@F)),,[$(@F)])'
+	touch $@

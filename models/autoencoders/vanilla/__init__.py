@@ -1,0 +1,16 @@
+"""The vanilla autoencoder: fully connected layers around a bottleneck."""
+
+from models.autoencoders.vanilla.config import VanillaConfig
+from models.autoencoders.vanilla.model import VanillaAutoencoder
+from models.family import FamilySpec
+from models.tasks import DECODE, ENCODE, RECONSTRUCT
+
+FAMILY = FamilySpec(
+    id="autoencoders/vanilla",
+    title="Vanilla autoencoder",
+    paper="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313, 2006",
+    config=VanillaConfig,
+    build=VanillaAutoencoder,
+    tasks=(ENCODE, DECODE, RECONSTRUCT),
+    tiny=VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),
+)

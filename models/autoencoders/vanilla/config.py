@@ -1,0 +1,26 @@
+"""Hyperparameters of the vanilla autoencoder."""
+
+from dataclasses import dataclass
+
+from models.family import FamilyConfig
+from models.layers.feedforward import ACTIVATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class VanillaConfig(FamilyConfig):
+    """The encoder goes from the flattened item through `hidden_widths` to `latent_width`; the decoder mirrors it.
+
+    Raises:
+        ConfigError: a width or a side of `input_shape` is not positive, or `activation` is unknown.
+    """
+
+    input_shape: tuple[int, ...]
+    hidden_widths: tuple[int, ...]
+    latent_width: int
+    activation: str = "gelu"
+
+    def __post_init__(self) -> None:
+        self.require(bool(self.input_shape) and min(self.input_shape) > 0, "input_shape", "positive in every dimension")
+        self.require(all(width > 0 for width in self.hidden_widths), "hidden_widths", "positive, each of them")
+        self.require(self.latent_width > 0, "latent_width", "positive")
+        self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")

@@ -1,0 +1,31 @@
+"""The network: flatten, squeeze through a bottleneck, unfold. Shapes: `B` batch, `X` elements of an item, `Z` latent."""
+
+from math import prod
+
+from torch import nn
+
+from models.autoencoders.vanilla.config import VanillaConfig
+from models.layers.autoencoder import FixedShapeAutoencoder
+from models.layers.feedforward import feedforward
+
+
+class VanillaAutoencoder(FixedShapeAutoencoder):
+    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]; f and g are fully connected, g mirrors f.
+
+    Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining (that is the deep belief family).
+    """
+
+    def __init__(self, config: VanillaConfig) -> None:
+        super().__init__()
+        self.input_shape = config.input_shape
+        self.latent_shape = (config.latent_width,)
+        widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
+        self.encoder = nn.Sequential(
+            nn.Flatten(),  # (B, X)
+            feedforward(widths, config.activation),  # (B, Z)
+        )
+        self.decoder = nn.Sequential(
+            feedforward(widths[::-1], config.activation),  # (B, X)
+            nn.Sigmoid(),
+            nn.Unflatten(1, config.input_shape),
+        )

@@ -1,0 +1,37 @@
+"""Vectors: latents, and items that are plain lists of numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.codecs.arrays import Shape, batch_of_array, batch_of_numbers, check_range
+from models.errors import InvalidItems, Problem
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCodec:
+    """Numbers of a fixed shape; any finite float32 is allowed."""
+
+    shape: Shape
+
+    def decode(self, values: object, *, max_items: int) -> list[Tensor]:
+        """JSON numbers or an array, one item or several, as float32 tensors of `shape`.
+
+        Raises:
+            InvalidItems: wrong type, shape or count, NaN, infinity, or bytes of an image.
+        """
+        shapes = [self.shape]
+        if isinstance(values, np.ndarray):
+            if values.dtype == np.uint8:
+                raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
+            batch: NDArray[Any] = batch_of_array(values, shapes, max_items=max_items)
+        else:
+            batch = batch_of_numbers(values, shapes, max_items=max_items)
+        check_range(batch, -_LARGEST, _LARGEST)
+        return list(torch.from_numpy(batch.astype(np.float32)).unbind())

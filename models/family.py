@@ -1,0 +1,81 @@
+"""What a family folder declares, and the base of its hyperparameters."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from torch import nn
+
+from models.errors import ConfigError
+from models.tasks import Request, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyConfig:
+    """Base of a family's hyperparameters: plain numbers, strings and tuples of them, written to `config.json`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ConfigError: a key is unknown or missing, or a value has the wrong type or lies outside its range.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - set(known)):
+            raise ConfigError(f"unknown hyperparameters {unknown}; {cls.__name__} has {sorted(known)}")
+        required = {name for name, field in known.items() if field.default is dataclasses.MISSING}
+        if missing := sorted(required - set(values)):
+            raise ConfigError(f"missing hyperparameters {missing} of {cls.__name__}")
+        hints = get_type_hints(cls)
+        return cls(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only what JSON can hold."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    def require(self, condition: bool, name: str, limit: str) -> None:
+        """Raise a ConfigError that names the hyperparameter, its value and the limit, unless `condition` holds."""
+        if not condition:
+            raise ConfigError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; it must be {limit}")
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the type `hint`: JSON knows no tuples, and writes the float 1.0 as 1 in some hands."""
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{name} is {value!r}; it must be a list")
+        return tuple(_typed(f"{name}[{i}]", v, get_args(hint)[0]) for i, v in enumerate(value))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{name} is {value!r}; it must be of type {hint.__name__}")
+    return value
+
+
+class Model(nn.Module):
+    """What every family builds: a module that knows its shapes and can show itself one request a task."""
+
+    input_shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+
+    def example(self, task: Task) -> Request:
+        """A small valid request, for warm-up, health probes and contract tests."""
+        raise NotImplementedError(f"{type(self).__name__} shows no example of {task.name}")
+
+
+ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilySpec(Generic[ConfigT]):
+    """One of the twelve. `id` is the folder's path, `tiny` a configuration that tests build in milliseconds."""
+
+    id: str
+    title: str
+    paper: str
+    config: type[ConfigT]
+    build: Callable[[ConfigT], Model]
+    tasks: tuple[Task, ...]
+    tiny: ConfigT

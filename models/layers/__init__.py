@@ -1,0 +1,1 @@
+"""What two families share. Families compose from here and never import each other."""

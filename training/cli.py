@@ -1,0 +1,79 @@
+"""`manifold train` and `manifold evaluate`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from training.data.files import DataFolder
+from training.errors import TrainingError
+from training.publish import Measurement, measure, publish
+from training.recipe import recipe, recipes
+from training.trainer import Run
+from training.trainer import train as run_recipe
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+_data = click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder with one subfolder a data set. Default: download to ./data."
+)
+_weights = click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+
+
+def _folder(data: Path | None) -> DataFolder:
+    return DataFolder(data, download=False) if data else DataFolder(Path("data"), download=True)
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(recipes())))
+@_data
+@_weights
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Resumable state.")
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
+@click.option("--threads", type=int, help="CPU threads. Default: all cores.")
+def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:
+    """Train the checkpoint NAME, or go on where it was interrupted, and publish it in the weights folder."""
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        folder = _folder(data)
+        model = run_recipe(recipe(name), Run(data=folder, folder=runs / name, device=device))
+        click.echo(f"published {publish(recipe(name), model.to('cpu'), folder, weights)}")
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
+    except TrainingError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(sorted(recipes())))
+@_data
+@_weights
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: bool) -> None:
+    """Measure the shipped checkpoints NAMES, or all, and compare with what their cards say and with their bars.
+
+    Exits with 1 if a number differs from the published one or misses its bar.
+    """
+    try:
+        measurements = measure(weights, _folder(data), dict.fromkeys(names))
+    except TrainingError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps([asdict(m) | {"holds": m.holds} for m in measurements], indent=2))
+    else:
+        Console().print(_table(measurements))
+    sys.exit(not all(m.holds for m in measurements))
+
+
+def _table(measurements: list[Measurement]) -> Table:
+    table = Table("checkpoint", "metric", "measured", "published", "must", "aim", "holds")
+    for m in measurements:
+        numbers = ("" if number is None else f"{number:.5f}" for number in (m.measured, m.published, m.must, m.aim))
+        table.add_row(m.checkpoint, m.metric, *numbers, "[green]yes" if m.holds else "[red]no")
+    return table

@@ -1,0 +1,1 @@
+"""One module a checkpoint, named like it, with `RECIPE`."""
