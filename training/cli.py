@@ -33,7 +33,9 @@ def _folder(data: Path | None) -> DataFolder:
 @click.argument("name", type=click.Choice(sorted(recipes())))
 @_data
 @_weights
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Resumable state.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Resumable state."
+)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 @click.option("--threads", type=int, help="CPU threads. Default: all cores.")
 def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:

@@ -13,7 +13,7 @@ def reconstruction_errors(model: Model, items: Tensor) -> dict[str, float]:
     """Mean squared and mean absolute error an element over `[N, …]`, through the task the server runs."""
     results: list[ReconstructResult] = []
     with torch.inference_mode():
-        for batch in items.split(BATCH_SIZE):
+        for batch in torch.split(items, BATCH_SIZE):
             results += RECONSTRUCT.run(model, [ReconstructRequest(item=item) for item in batch])  # type: ignore[arg-type]
     n = len(results)
     return {"test_mse": sum(r.mse for r in results) / n, "test_mae": sum(r.mae for r in results) / n}

@@ -70,8 +70,8 @@ def measure(root: Path, data: DataFolder, only: Mapping[str, None] | None = None
                     metric=metric,
                     measured=value,
                     published=checkpoint.metrics.get(metric),
-                    must=bar and bar.must,
-                    aim=bar and bar.aim,
+                    must=bar.must if bar else None,
+                    aim=bar.aim if bar else None,
                 )
             )
     return measurements

@@ -76,7 +76,9 @@ class Recipe(ABC):
 @cache
 def recipes() -> dict[str, Recipe]:
     """Every recipe by its checkpoint's name."""
-    modules = (importlib.import_module(f"training.recipes.{m.name}") for m in pkgutil.iter_modules(training.recipes.__path__))
+    modules = (
+        importlib.import_module(f"training.recipes.{m.name}") for m in pkgutil.iter_modules(training.recipes.__path__)
+    )
     return {module.RECIPE.name: module.RECIPE for module in modules}
 
 

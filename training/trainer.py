@@ -74,9 +74,7 @@ def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor
     return order[place * batch_size : (place + 1) * batch_size]
 
 
-def _step(
-    recipe: Recipe, model: Model, optimisers: list[torch.optim.Optimizer], items: Tensor, step: int
-) -> Tensor:
+def _step(recipe: Recipe, model: Model, optimisers: list[torch.optim.Optimizer], items: Tensor, step: int) -> Tensor:
     indices = batch_indices(len(items), recipe.batch_size, recipe.seed, step).to(items.device)
     generator = torch.Generator().manual_seed(_mix(recipe.seed, step, stream=1))
     device = items.device.type
@@ -93,8 +91,8 @@ def _step(
 def has_native_bfloat16(device: str) -> bool:
     """Whether bfloat16 products are faster than float32 there, rather than emulated."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -123,6 +121,11 @@ class _Report:
 
 @contextmanager
 def _progress(name: str, first: int, last: int, *, quiet: bool) -> Iterator[_Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet) as progress:
         yield _Report(progress, progress.add_task(name, total=last, completed=first, loss="…"))

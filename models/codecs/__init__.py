@@ -7,6 +7,8 @@ from models.codecs.image import ImageCodec
 from models.codecs.vector import VectorCodec
 from models.errors import ConfigError
 
+__all__ = ["Codec", "ImageCodec", "VectorCodec", "build_codec"]
+
 Codec = ImageCodec | VectorCodec
 
 

@@ -38,7 +38,9 @@ def parse_npy(data: bytes) -> NDArray[Any]:
         raise UndecodableItems(Problem(f"the array has dtype {dtype.name}; accepted are {', '.join(NPY_DTYPES)}"))
     expected, actual = prod(shape) * dtype.itemsize, len(data) - file.tell()
     if min(shape, default=0) < 0 or expected != actual:
-        raise UndecodableItems(Problem(f"the array of shape {list(shape)} needs {expected} bytes, the body has {actual}"))
+        raise UndecodableItems(
+            Problem(f"the array of shape {list(shape)} needs {expected} bytes, the body has {actual}")
+        )
     array = np.frombuffer(data, dtype=dtype, offset=file.tell())
     return array.reshape(shape, order="F" if fortran_order else "C")
 
@@ -97,7 +99,9 @@ def check_range(batch: Floats, low: float, high: float) -> None:
         return
     outside = ~((batch >= low) & (batch <= high))
     guilty = np.flatnonzero(outside.reshape(len(batch), -1).any(axis=1))
-    raise InvalidItems(*limited([_range_problem(batch, outside, int(i), low, high) for i in guilty[: MAX_PROBLEMS + 1]]))
+    raise InvalidItems(
+        *limited([_range_problem(batch, outside, int(i), low, high) for i in guilty[: MAX_PROBLEMS + 1]])
+    )
 
 
 def limited(problems: list[Problem]) -> list[Problem]:

@@ -5,6 +5,7 @@ import binascii
 import io
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,11 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 Image.MAX_IMAGE_PIXELS = None  # `_open` has the limit above; Pillow's own only warns
 
+_RESIZE: dict[Fit, Callable[..., Image.Image]] = {
+    "contain": ImageOps.pad,
+    "cover": ImageOps.fit,
+    "stretch": Image.Image.resize,
+}
 _BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, KeyError)
 
 
@@ -111,14 +117,14 @@ class ImageCodec:
 
     def _decode_one(self, value: Any, fit: Fit) -> NDArray[Any]:
         if not isinstance(value, (str, bytes)):
-            return batch_of_numbers(value, self._shapes(), max_items=1)[0]
+            item: NDArray[Any] = batch_of_numbers(value, self._shapes(), max_items=1)[0]
+            return item
         image = _open(_from_base64(value) if isinstance(value, str) else value)
         image = image.convert("L" if self.channels == 1 else "RGB")
         size = (self.width, self.height)
         if image.size != size:
-            resize = {"contain": ImageOps.pad, "cover": ImageOps.fit, "stretch": Image.Image.resize}[fit]
-            image = resize(image, size, Image.Resampling.LANCZOS)
-        pixels = np.asarray(image, dtype=np.float64) / 255
+            image = _RESIZE[fit](image, size, Image.Resampling.LANCZOS)
+        pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64) / 255
         return pixels[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
 
 
@@ -137,7 +143,7 @@ def _from_base64(value: str) -> bytes:
 def _open(data: bytes) -> Image.Image:
     """Decode, upright, transparency over black, 16-bit greys scaled to 8."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if math.prod(image.size) > MAX_PIXELS:
             width, height = image.size
             raise InvalidItems(Problem(f"the image has {width} x {height} pixels; the limit is {MAX_PIXELS} in all"))
@@ -148,5 +154,7 @@ def _open(data: bytes) -> Image.Image:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
         image.load()
     except _BROKEN:
-        raise UndecodableItems(Problem(f"the bytes are not a readable image; accepted are {', '.join(FORMATS)}")) from None
+        raise UndecodableItems(
+            Problem(f"the bytes are not a readable image; accepted are {', '.join(FORMATS)}")
+        ) from None
     return image

@@ -1,0 +1,209 @@
+"""What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.engine.policy import Outcome
+from app.errors import (
+    ClientDisconnected,
+    DeadlineExceeded,
+    Fault,
+    InvalidRequest,
+    MalformedBody,
+    NotAcceptable,
+    UnsupportedMediaType,
+)
+from app.media import (
+    IMAGES,
+    JSON,
+    MULTIPART,
+    NPY,
+    PNG,
+    content_type,
+    hung_up,
+    negotiate,
+    parse_json,
+    read_body,
+    read_files,
+)
+from app.registry import Registry, ServedModel
+from app.schemas.envelope import Body, Codecs, Schema
+from app.settings import Settings
+from models.codecs import ImageCodec
+from models.codecs.arrays import parse_npy, to_npy
+from models.errors import InvalidItems, UndecodableItems
+from models.tasks import Request as TaskRequest
+
+T = TypeVar("T")
+
+
+def get_registry(request: Request) -> Registry:
+    """The registry of this application."""
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+def get_settings(request: Request) -> Settings:
+    """The settings of this application."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+RegistryDep = Annotated[Registry, Depends(get_registry)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+
+
+class Call:
+    """One inference request: its body checked, its model found. Use: `requests`, then `run`, then `respond`."""
+
+    def __init__(self, request: Request, schema: Schema, settings: Settings, deadline: float) -> None:
+        self._request, self._schema, self._settings, self._deadline = request, schema, settings, deadline
+        self._offered = (JSON, NPY, PNG) if schema.answers_images else (JSON, NPY)
+        self._media_type = negotiate(request.headers.get("accept", ""), self._offered)
+        self.body: Body[Any]
+        self.model: ServedModel
+        self.codecs: Codecs
+        self._is_small = False
+
+    async def open(self, registry: Registry) -> "Call":
+        """Read and check the body, find the model."""
+        self.body = await self._in_time(self._read())
+        self.model = registry.serving(self._schema.task, self.body.model)
+        checkpoint, loaded = self.model.require()
+        self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents)
+        if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
+            raise NotAcceptable(f"{self.model.name} has no images to answer with; offered are {JSON}, {NPY}")
+        return self
+
+    async def requests(self) -> list[TaskRequest]:
+        """The items as task requests, decoded off the event loop unless the body is small."""
+        try:
+            return await self._off_loop(
+                lambda: self._schema.requests(self.body, self.codecs, self._settings.max_items), inline=self._is_small
+            )
+        except InvalidItems as error:
+            raise _refusal(error) from error
+
+    async def run(self, requests: list[TaskRequest]) -> Outcome:
+        """Through the engine. A client that hangs up frees its place."""
+        task = asyncio.current_task()
+        watch = asyncio.create_task(hung_up(self._request))
+        watch.add_done_callback(lambda done: None if done.cancelled() or task is None else task.cancel())
+        try:
+            return await self.model.run(self._schema.task, requests, timeout_s=self._remaining_s())
+        except asyncio.CancelledError:
+            if watch.done() and not watch.cancelled():
+                raise ClientDisconnected("the client hung up while waiting") from None
+            raise
+        except InvalidItems as error:
+            raise _refusal(error) from error
+        finally:
+            watch.cancel()
+
+    async def respond(self, outcome: Outcome) -> Response:
+        """The answer in the negotiated type, with the headers every inference answer has."""
+        n_elements = len(outcome.results) * 1024 if self._media_type == JSON else len(outcome.results) * 256
+        content = await self._off_loop(lambda: self._render(outcome), inline=n_elements <= self._settings.inline_bytes)
+        headers = {
+            "x-model": self.model.name,
+            "x-queue-time-ms": f"{outcome.queue_ms:.3f}",
+            "x-inference-time-ms": f"{outcome.inference_ms:.3f}",
+            "x-batch-size": str(outcome.batch_size),
+        }
+        return Response(content, media_type=self._media_type, headers=headers)
+
+    def _render(self, outcome: Outcome) -> bytes:
+        if self._media_type == NPY:
+            return to_npy(self._schema.array(outcome.results))
+        if self._media_type == PNG and isinstance(self.codecs.items, ImageCodec):
+            return self.codecs.items.png(self._schema.array(outcome.results))
+        answer = {
+            "model": self.model.name,
+            "outputs": self._schema.outputs(outcome.results, self.body, self.codecs),
+            "usage": {"items": len(outcome.results)},
+        }
+        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    async def _read(self) -> Body[Any]:
+        request, settings = self._request, self._settings
+        kind = content_type(request)
+        if kind == JSON:
+            if request.query_params:
+                detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
+                raise InvalidRequest.of([Fault("", detail)])
+            data = await read_body(request, settings.max_body_bytes)
+            self._is_small = len(data) <= settings.inline_bytes
+            values = await self._off_loop(lambda: parse_json(data), inline=self._is_small)
+            return self._schema.parse(values, strict=True)
+        if kind == MULTIPART:
+            inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
+        elif kind in IMAGES:
+            inputs = [await read_body(request, settings.max_body_bytes)]
+        elif kind == NPY:
+            data = await read_body(request, settings.max_body_bytes)
+            self._is_small = len(data) <= settings.inline_bytes
+            try:
+                inputs = parse_npy(data)
+            except UndecodableItems as error:
+                raise MalformedBody(str(error)) from error
+        else:
+            accepted = ", ".join((JSON, NPY, MULTIPART, *IMAGES))
+            raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted are {accepted}")
+        return self._schema.parse(_from_query(request, inputs), strict=False)
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with asyncio.timeout(self._remaining_s()):
+                return await work
+        except TimeoutError:
+            raise DeadlineExceeded("the body did not arrive in time") from None
+
+    def _remaining_s(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.0)
+
+    @staticmethod
+    async def _off_loop(work: Callable[[], T], *, inline: bool) -> T:
+        return work() if inline else await run_in_threadpool(work)
+
+
+def call_of(schema: Schema) -> Callable[..., AsyncIterator[Call] | Coroutine[Any, Any, Call]]:
+    """The dependency that opens a `Call` of this task."""
+
+    async def open_call(request: Request) -> Call:
+        settings = get_settings(request)
+        deadline = time.monotonic() + _timeout_ms(request, settings) / 1000
+        return await Call(request, schema, settings, deadline).open(get_registry(request))
+
+    return open_call
+
+
+def _timeout_ms(request: Request, settings: Settings) -> int:
+    given = request.headers.get("x-timeout-ms")
+    if given is None:
+        return settings.default_timeout_ms
+    if not (given.isdecimal() and given.isascii() and 1 <= int(given) <= settings.max_timeout_ms):
+        raise InvalidRequest(
+            f"x-timeout-ms is {given[:40]!r}; it must be a whole number from 1 to {settings.max_timeout_ms}"
+        )
+    return int(given)
+
+
+def _from_query(request: Request, inputs: Any) -> dict[str, Any]:
+    query = dict(request.query_params)
+    model = {"model": query.pop("model")} if "model" in query else {}
+    return {**model, "inputs": inputs, "parameters": query}
+
+
+def _refusal(error: InvalidItems) -> InvalidRequest | MalformedBody:
+    """Items are refused by place: `/inputs/3`, or `/inputs` where the fault is in all of them."""
+    faults = [Fault("/inputs" if p.index is None else f"/inputs/{p.index}", p.detail) for p in error.problems]
+    refusal = InvalidRequest.of(faults)
+    return MalformedBody(refusal.detail, faults) if isinstance(error, UndecodableItems) else refusal

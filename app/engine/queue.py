@@ -1,0 +1,93 @@
+"""The bounded queue between the event loop and a worker's thread. Dispatch is immediate: no timer, no polling."""
+
+import threading
+from collections.abc import Sequence
+
+from app.engine.policy import Job, Slice, next_batch
+
+
+class JobQueue:
+    """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does."""
+
+    def __init__(self, max_items: int) -> None:
+        self._max_items = max_items
+        self._jobs: dict[Job, None] = {}  # a dict keeps the order and forgets in O(1)
+        self._n_items = 0
+        self._in_flight: list[Slice] = []
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        """Requests waiting, those in flight not counted."""
+        return self._n_items
+
+    def put(self, job: Job) -> bool:
+        """Append a job; False, and nothing changes, if that would exceed the limit."""
+        with self._changed:
+            if self._n_items + len(job.requests) > self._max_items:
+                return False
+            self._jobs[job] = None
+            self._n_items += len(job.requests)
+            self._changed.notify()
+            return True
+
+    def remove(self, job: Job) -> None:
+        """Forget what of the job is not yet dispatched."""
+        with self._changed:
+            if job in self._jobs:
+                del self._jobs[job]
+                self._n_items -= len(job.requests) - job.cursor
+
+    def take(self, budget: int) -> list[Slice] | None:
+        """Wait for work and take the next batch, in flight until `done`; None once closed and empty."""
+        with self._changed:
+            while not self._jobs and not self._closed:
+                self._changed.wait()
+            batch = next_batch(self._jobs, budget)
+            self._in_flight = batch
+            for part in batch:
+                self._n_items -= part.stop - part.job.cursor
+                part.job.cursor = part.stop
+                if part.stop == len(part.job.requests):
+                    del self._jobs[part.job]
+            return batch or None
+
+    def done(self) -> None:
+        """The batch in flight has been delivered."""
+        with self._changed:
+            self._in_flight = []
+
+    def return_in_flight(self) -> list[Job]:
+        """After a worker's death: put its batch back, in front and as suspects.
+
+        Returns those jobs that were suspects already; they are given up and no longer in the queue.
+        """
+        with self._changed:
+            lost, self._in_flight = self._in_flight, []
+            guilty = [part.job for part in lost if part.job.suspect]
+            for job in guilty:
+                if job in self._jobs:
+                    del self._jobs[job]
+                    self._n_items -= len(job.requests) - job.cursor
+            again: dict[Job, None] = {}
+            for part in lost:
+                if part.job not in guilty:
+                    self._n_items += part.job.cursor - part.start
+                    part.job.cursor = part.start
+                    part.job.suspect = True
+                    again[part.job] = None
+            self._jobs = again | self._jobs
+            self._changed.notify()
+            return guilty
+
+    def close(self) -> None:
+        """Let `take` return None once everything waiting has been taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def clear(self) -> Sequence[Job]:
+        """Remove and return all that waits."""
+        with self._changed:
+            jobs, self._jobs, self._n_items = list(self._jobs), {}, 0
+            return jobs

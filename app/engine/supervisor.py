@@ -1,0 +1,200 @@
+"""Starts a model's worker, restarts it when it dies, and sees to it that every future is resolved."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+
+from app.engine.policy import Job, Outcome
+from app.engine.queue import JobQueue
+from app.engine.worker import Delivery, Worker
+from app.errors import DeadlineExceeded, Fault, InferenceFailed, ModelUnavailable, QueueFull
+from app.settings import Settings
+from models.errors import InvalidItems, Problem
+from models.family import Model
+from models.tasks import Request, Task
+
+log = logging.getLogger(__name__)
+
+FIRST_RESTART_WAIT_S = 0.05
+MAX_RETRY_AFTER_S = 60
+_SMOOTHING = 0.1
+
+
+class Health(StrEnum):
+    """Of one worker. Only `READY` means that a real forward pass has succeeded on the thread now alive."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RECOVERING = "recovering"
+    STOPPED = "stopped"
+
+
+class Supervisor:
+    """The engine of one model. All methods run on the event loop."""
+
+    def __init__(self, name: str, model: Model, tasks: Sequence[Task], settings: Settings) -> None:
+        self._name, self._model, self._tasks, self._settings = name, model, tasks, settings
+        self._loop = asyncio.get_running_loop()
+        self._queue = JobQueue(settings.max_queue_items)
+        self._health = Health.STARTING
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
+        self._restart: asyncio.TimerHandle | None = None
+        self._n_deaths_in_a_row = 0
+        self._items_per_s = 0.0
+        self._worker = self._spawn()
+
+    @property
+    def health(self) -> Health:
+        """The state of the worker, its thread looked at this very moment."""
+        if self._health is Health.READY and not self._worker.thread.is_alive():
+            return Health.RECOVERING
+        return self._health
+
+    @property
+    def n_queued(self) -> int:
+        """Requests waiting."""
+        return len(self._queue)
+
+    async def started(self) -> None:
+        """Wait for the first real forward passes.
+
+        Raises:
+            InferenceFailed: they failed.
+        """
+        await asyncio.shield(self._started)
+
+    async def submit(self, task: Task, requests: Sequence[Request], *, timeout_s: float) -> Outcome:
+        """Run the requests, in company or alone; a caller that is cancelled frees their place.
+
+        Raises:
+            QueueFull: as many requests as allowed are waiting.
+            DeadlineExceeded: `timeout_s` passed.
+            ModelUnavailable: the engine is stopping.
+            InvalidItems: the model refuses a request.
+            InferenceFailed: the forward pass raised on one of the requests.
+        """
+        if self._health is Health.STOPPED:
+            raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic())
+        if not self._queue.put(job):
+            raise QueueFull(
+                f"{len(self._queue)} items are waiting for {self._name} and this request has {len(requests)}; "
+                f"the limit is {self._settings.max_queue_items}",
+                retry_after_s=self._retry_after_s(),
+            )
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            raise DeadlineExceeded(f"the answer was not ready within {timeout_s * 1000:.0f} ms") from None
+        finally:
+            self._queue.remove(job)
+
+    async def stop(self) -> None:
+        """Serve what is waiting, then end the thread. Whatever cannot be served is refused, never left waiting."""
+        self._health = Health.STOPPED
+        self._queue.close()
+        if self._restart:
+            self._restart.cancel()
+        if self._worker.thread.is_alive():
+            await asyncio.shield(self._stopped)
+        self._fail(self._queue.clear(), ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
+
+    def _spawn(self) -> Worker:
+        worker = Worker(
+            self._name,
+            self._model,
+            self._tasks,
+            self._queue,
+            budget=self._settings.max_batch_elements,
+            torch_threads=self._settings.torch_threads,
+            on_ready=lambda: self._call(self._on_ready),
+            on_batch=lambda delivery: self._call(self._on_batch, delivery),
+            on_exit=lambda reason: self._call(self._on_exit, reason),
+        )
+        worker.start()
+        return worker
+
+    def _call(self, callback: object, *arguments: object) -> None:
+        """From the worker's thread to the loop, unless the loop is gone."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[arg-type]
+
+    def _on_ready(self) -> None:
+        if self._health is not Health.STOPPED:
+            self._health = Health.READY
+        if not self._started.done():
+            self._started.set_result(None)
+
+    def _on_batch(self, delivery: Delivery) -> None:
+        self._n_deaths_in_a_row = 0
+        seconds = delivery.finished_at - delivery.started_at
+        self._measure(len(delivery.outcomes), seconds)
+        outcomes = iter(delivery.outcomes)
+        for part in delivery.batch:
+            job = part.job
+            if job.queue_ms is None:
+                job.queue_ms = (delivery.started_at - job.enqueued_at) * 1000
+            job.inference_ms += seconds * 1000
+            job.batch_size = max(job.batch_size, len(delivery.outcomes))
+            for index in range(part.start, part.stop):
+                outcome = next(outcomes)
+                if isinstance(outcome, Exception):
+                    self._fail([job], self._explain(outcome, index))
+                else:
+                    job.results[index] = outcome
+            if len(job.results) == len(job.requests) and not job.future.done():
+                job.future.set_result(
+                    Outcome(
+                        results=[job.results[i] for i in range(len(job.requests))],
+                        queue_ms=job.queue_ms,
+                        inference_ms=job.inference_ms,
+                        batch_size=job.batch_size,
+                    )
+                )
+
+    def _on_exit(self, reason: BaseException | None) -> None:
+        if self._health is Health.STOPPED:
+            self._stopped.set_result(None)
+            return
+        self._health = Health.RECOVERING
+        log.error("worker died", exc_info=reason, extra={"model": self._name})
+        if not self._started.done():
+            self._health = Health.STOPPED
+            self._started.set_exception(InferenceFailed("the first forward pass failed"))
+            return
+        guilty = self._queue.return_in_flight()
+        self._fail(guilty, InferenceFailed("the worker died twice on this request"))
+        wait_s = min(FIRST_RESTART_WAIT_S * 2**self._n_deaths_in_a_row, self._settings.restart_max_wait_ms / 1000)
+        self._n_deaths_in_a_row += 1
+        self._restart = self._loop.call_later(wait_s, self._start_again)
+
+    def _start_again(self) -> None:
+        self._worker = self._spawn()
+
+    def _explain(self, error: Exception, index: int) -> Exception:
+        if isinstance(error, InvalidItems):
+            return InvalidItems(*(Problem(problem.detail, index) for problem in error.problems))
+        log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
+        detail = "the forward pass failed on this item"
+        return InferenceFailed(detail, [Fault(f"/inputs/{index}", detail)])
+
+    @staticmethod
+    def _fail(jobs: Sequence[Job], error: Exception) -> None:
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(error)
+
+    def _measure(self, n_items: int, seconds: float) -> None:
+        rate = n_items / max(seconds, 1e-6)
+        self._items_per_s += (rate - self._items_per_s) * (_SMOOTHING if self._items_per_s else 1.0)
+
+    def _retry_after_s(self) -> int:
+        """When about half of the backlog will be gone, in whole seconds."""
+        seconds = len(self._queue) / 2 / self._items_per_s if self._items_per_s else 1.0
+        return min(max(1, math.ceil(seconds)), MAX_RETRY_AFTER_S)

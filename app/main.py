@@ -1,0 +1,90 @@
+"""Puts the application together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from app.handlers import add_handlers
+from app.middleware import RequestContext
+from app.registry import Registry
+from app.routes import ROUTERS
+from app.routes.documentation import add_bodies
+from app.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+
+DESCRIPTION = """
+One server for representation models: autoencoders and Transformers.
+
+Every task takes `{"model", "inputs", "parameters"}` and answers `{"model", "outputs", "usage"}`. The examples below
+answer as they stand.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. Models load in the background once it starts; `/health/ready` says when they serve."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        registry = app.state.registry = Registry(settings)
+        loading = asyncio.create_task(registry.open())
+        yield
+        await loading
+        await registry.close()
+
+    app = FastAPI(
+        title="Manifold",
+        version=version("manifold"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.draining = False
+    app.add_middleware(RequestContext)
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    _add_documentation(app)
+    return app
+
+
+def _add_documentation(app: FastAPI) -> None:
+    """`/docs` and `/redoc`, with their assets served from here: they work with no network."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return app.openapi_schema or add_bodies(generate())
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/docs", include_in_schema=False)
+    async def swagger() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Manifold",
+            swagger_js_url="/static/docs/swagger-ui-bundle.js",
+            swagger_css_url="/static/docs/swagger-ui.css",
+            swagger_favicon_url="/static/docs/favicon.png",
+            swagger_ui_parameters={"tryItOutEnabled": True},
+        )
+
+    @app.get("/redoc", include_in_schema=False)
+    async def redoc() -> HTMLResponse:
+        return get_redoc_html(
+            openapi_url="/openapi.json",
+            title="Manifold",
+            redoc_js_url="/static/docs/redoc.standalone.js",
+            redoc_favicon_url="/static/docs/favicon.png",
+            with_google_fonts=False,
+        )

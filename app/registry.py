@@ -1,0 +1,231 @@
+"""Model names to checkpoints to loaded models, each behind its own engine."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from app.engine.policy import Outcome
+from app.engine.supervisor import Health, Supervisor
+from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
+from app.settings import Settings
+from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_checkpoint
+from models.codecs import VectorCodec
+from models.errors import ModelsError
+from models.family import Model
+from models.tasks import Request, Task
+
+log = logging.getLogger(__name__)
+
+LOADING_RETRY_AFTER_S = 1
+DOWN_RETRY_AFTER_S = 30
+
+
+class State(StrEnum):
+    """Of a model, as clients see it."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RECOVERING = "recovering"
+    UNLOADING = "unloading"
+    UNLOADED = "unloaded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What is only known once a model is in memory."""
+
+    engine: Supervisor
+    latents: VectorCodec
+    n_parameters: int
+    memory_bytes: int
+    dtype: str
+
+
+class ServedModel:
+    """One checkpoint folder and what has become of it."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.name = folder.name
+        self.checkpoint: Checkpoint | None = None
+        self.loaded: Loaded | None = None
+        self.reason: str | None = None
+        self._folder, self._settings = folder, settings
+        self._state = State.UNLOADED
+        self._changing = asyncio.Lock()
+
+    @property
+    def state(self) -> State:
+        """The present state; `READY` only while the worker's thread is alive and has proved itself."""
+        if self._state is State.READY and self.loaded and self.loaded.engine.health is not Health.READY:
+            return State.RECOVERING
+        return self._state
+
+    @property
+    def task_names(self) -> list[str]:
+        """What the model can be asked; nothing while its configuration cannot be read."""
+        return [task.name for task in self.checkpoint.spec.tasks] if self.checkpoint else []
+
+    def require(self) -> tuple[Checkpoint, Loaded]:
+        """The model in memory.
+
+        Raises:
+            ModelUnavailable: it is not; the error says why. A recovering model still takes requests into its queue.
+        """
+        if self.checkpoint and self.loaded and self.state in (State.READY, State.RECOVERING):
+            return self.checkpoint, self.loaded
+        wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
+        raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
+
+    async def run(self, task: Task, requests: Sequence[Request], *, timeout_s: float) -> Outcome:
+        """See `Supervisor.submit`."""
+        _, loaded = self.require()
+        return await loaded.engine.submit(task, requests, timeout_s=timeout_s)
+
+    async def load(self) -> None:
+        """Bring the model into memory, if it is not, and wait for its first forward passes; failure is a state."""
+        async with self._changing:
+            if self.loaded:
+                return
+            self._state, self.reason = State.LOADING, None
+            try:
+                checkpoint, model = await asyncio.to_thread(self._read)
+                engine = Supervisor(self.name, model, checkpoint.spec.tasks, self._settings)
+                await engine.started()
+            except (ModelsError, InferenceFailed) as error:
+                self._state, self.reason = State.FAILED, str(error)
+                log.error("model failed to load", extra={"model": self.name, "reason": str(error)})
+                return
+            except BaseException:
+                self._state, self.reason = State.FAILED, "an unexpected error; see the log"
+                raise
+            self.loaded = _describe(model, engine)
+            self._state = State.READY
+            log.info("model ready", extra={"model": self.name, "memory_bytes": self.loaded.memory_bytes})
+
+    async def unload(self) -> None:
+        """Serve what is waiting, then give the memory back."""
+        async with self._changing:
+            if self.loaded:
+                self._state = State.UNLOADING
+                await self.loaded.engine.stop()
+                self.loaded = None
+                await asyncio.to_thread(gc.collect)
+            self._state, self.reason = State.UNLOADED, None
+
+    def _read(self) -> tuple[Checkpoint, Model]:
+        checkpoint = read_checkpoint(self._folder)
+        self.checkpoint = checkpoint
+        return checkpoint, load_model(checkpoint, device=self._settings.device)
+
+
+class Registry:
+    """Every model the server knows. Made on the event loop; unknown names in the settings are errors at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Find the checkpoints; nothing is loaded yet.
+
+        Raises:
+            UnknownModel: a setting names a model that is not in the weights folder.
+            CheckpointError: two folders have the same name.
+        """
+        self._settings = settings
+        folders = find_checkpoints(settings.weights_dir)
+        names = [folder.name for folder in folders]
+        for name in (*settings.models, *settings.default_models.values()):
+            if name not in names:
+                raise UnknownModel(name, names)
+        self.models = {folder.name: ServedModel(folder, settings) for folder in folders}
+        self._wanted = set(settings.models or self.models)
+
+    async def open(self) -> None:
+        """Load the wanted models, all at once."""
+        await asyncio.gather(*(model.load() for model in self.models.values() if model.name in self._wanted))
+
+    async def close(self) -> None:
+        """Unload everything."""
+        await asyncio.gather(*(model.unload() for model in self.models.values()))
+
+    @property
+    def ready(self) -> bool:
+        """Whether every wanted model serves; false where none is wanted, for then there is nothing to serve."""
+        return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
+
+    def default_models(self) -> dict[str, str]:
+        """The model each task goes to where a request names none."""
+        first: dict[str, str] = {}
+        for model in self.models.values():
+            for task in model.task_names:
+                first.setdefault(task, model.name)
+        return first | self._settings.default_models
+
+    def get(self, name: str) -> ServedModel:
+        """The model of that name.
+
+        Raises:
+            UnknownModel: there is none.
+        """
+        if name not in self.models:
+            raise UnknownModel(name, self.models)
+        return self.models[name]
+
+    def serving(self, task: Task, name: str | None) -> ServedModel:
+        """The named model, or the task's default: the setting, else the first by name that serves the task.
+
+        Raises:
+            UnknownModel: no model has that name; the error lists those that serve the task.
+            TaskNotServed: the model does not serve the task, or none does.
+        """
+        candidates = [model.name for model in self.models.values() if task.name in model.task_names]
+        if name is None:
+            name = self.default_models().get(task.name)
+            if name is None:
+                if any(model.state is State.LOADING for model in self.models.values()):
+                    raise ModelUnavailable("the models are loading", retry_after_s=LOADING_RETRY_AFTER_S)
+                raise TaskNotServed(f"no model serves {task.name}")
+        if name not in self.models:
+            raise UnknownModel(name, candidates)
+        model = self.models[name]
+        if model.checkpoint and task.name not in model.task_names:
+            raise TaskNotServed(f"{name} does not serve {task.name}; it serves {', '.join(model.task_names)}")
+        return model
+
+    async def load(self, name: str) -> ServedModel:
+        """Load a model and want it from now on.
+
+        Raises:
+            UnknownModel: there is none of that name.
+            InvalidRequest: its checkpoint cannot be loaded; the detail says why.
+        """
+        model = self.get(name)
+        self._wanted.add(name)
+        await model.load()
+        if model.state is State.FAILED:
+            raise InvalidRequest(f"{name} cannot be loaded: {model.reason}")
+        return model
+
+    async def unload(self, name: str) -> ServedModel:
+        """Unload a model and no longer want it.
+
+        Raises:
+            UnknownModel: there is none of that name.
+        """
+        model = self.get(name)
+        self._wanted.discard(name)
+        await model.unload()
+        return model
+
+
+def _describe(model: Model, engine: Supervisor) -> Loaded:
+    tensors = list(model.state_dict().values())
+    return Loaded(
+        engine=engine,
+        latents=VectorCodec(model.latent_shape),
+        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        memory_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        dtype=str(tensors[0].dtype).removeprefix("torch."),
+    )

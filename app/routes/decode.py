@@ -1,0 +1,20 @@
+"""`POST /decode`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, call_of
+from app.routes.documentation import documented
+from app.schemas.decode import SCHEMA
+
+router = APIRouter(tags=["autoencoders"])
+
+
+@router.post("/decode", **documented(SCHEMA))
+async def decode(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Map latents to items."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

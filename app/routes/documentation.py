@@ -1,0 +1,93 @@
+"""What OpenAPI cannot see, because bodies are read and written by hand: schemas, media types, examples, problems."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
+
+from app.handlers import PROBLEM_JSON
+from app.media import IMAGES, JSON, MULTIPART, NPY, PNG
+from app.routes.examples import EXAMPLE_MODEL, EXAMPLES
+from app.schemas import decode, encode, reconstruct
+from app.schemas.envelope import Schema
+
+__all__ = ["EXAMPLE_MODEL", "PROBLEMS", "add_bodies", "documented"]
+
+REF = "#/components/schemas/{model}"
+SCHEMAS = (encode.SCHEMA, decode.SCHEMA, reconstruct.SCHEMA)
+
+DESCRIPTIONS = {
+    400: "The body is not JSON, or bytes are no image or array.",
+    404: "No such model.",
+    406: "None of the accepted types is offered.",
+    413: "The body is too large.",
+    415: "A content type the route does not take.",
+    422: "A wrong shape, range, count, field, or a task the model does not serve.",
+    429: "The queue is full; see Retry-After.",
+    500: "A fault of the server; the request id finds it in the log.",
+    503: "The model is loading, unloading or failed; see Retry-After.",
+    504: "The deadline passed.",
+}
+
+
+class ProblemFault(BaseModel):
+    """One place in the request."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemFault]
+    request_id: str
+
+
+def PROBLEMS(*statuses: int) -> dict[int | str, dict[str, Any]]:  # noqa: N802
+    """OpenAPI responses of these statuses."""
+    reference = {"$ref": REF.format(model="Problem")}
+    return {
+        status: {"description": DESCRIPTIONS[status], "content": {PROBLEM_JSON: {"schema": reference}}}
+        for status in statuses
+    }
+
+
+def documented(schema: Schema) -> dict[str, Any]:
+    """Keyword arguments of a task's route."""
+    binary = {"type": "string", "format": "binary"}
+    files = {"type": "object", "properties": {"files": {"type": "array", "items": binary}}, "required": ["files"]}
+    body_ref = {"$ref": REF.format(model=_definition_name(schema.body))}
+    answer_ref = {"$ref": REF.format(model=_definition_name(schema.answer))}
+    body: dict[str, Any] = {JSON: {"schema": body_ref, "example": EXAMPLES[schema.task.name]}, NPY: {"schema": binary}}
+    if schema.takes_images:
+        body |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
+    answer = {JSON: {"schema": answer_ref}, NPY: {"schema": binary}}
+    if schema.answers_images:
+        answer[PNG] = {"schema": binary}
+    return {
+        "openapi_extra": {"requestBody": {"required": True, "content": body}},
+        "responses": {200: {"description": "The answer.", "content": answer}} | PROBLEMS(*DESCRIPTIONS),
+        "response_model": None,
+        "response_class": Response,
+    }
+
+
+def _definition_name(model: type[BaseModel]) -> str:
+    """The name pydantic gives `model` among the definitions."""
+    return model.__name__.replace("[", "_").replace("]", "_")
+
+
+def add_bodies(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Put the schemas that `documented` refers to into the components."""
+    wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+    for schema in SCHEMAS:
+        wanted += [(schema.body, "validation"), (schema.answer, "serialization")]
+    _, definitions = models_json_schema(wanted, ref_template=REF)
+    openapi.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    return openapi

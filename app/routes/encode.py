@@ -1,0 +1,20 @@
+"""`POST /encode`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, call_of
+from app.routes.documentation import documented
+from app.schemas.encode import SCHEMA
+
+router = APIRouter(tags=["autoencoders"])
+
+
+@router.post("/encode", **documented(SCHEMA))
+async def encode(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Map items to latents."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

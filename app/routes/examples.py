@@ -1,0 +1,21 @@
+"""One request a task that answers 200 as it stands. `/docs` offers them and the tests send them."""
+
+from typing import Any
+
+EXAMPLE_MODEL = "vanilla-ae-mnist"
+
+SEVEN = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAABFklEQVR42mNgoAlgxM7+jyzACBfAoZOZh/UPAyMrMwMLx6uP"
+    "yJLiWvxCEgq8vxkYuNj/s/CsnfWd8T8DAwsDAwPjf/a4LB5OTiaIdYwMDLfZvzMwQCQZGBg5OH88e/v63U+G/19ZPXQf7vjE"
+    "8B8q+Z/hx6ILP15//PzjLwPjbzuvv1v2/mP8j81vIjP+nrNG8SEDIwwwRT79Us6BKgn3mPrW/9vVcchx1nx9FsPEiD0s9Y79"
+    "XyIB18iELPmfxUn3xZaXWF3KyKC66/9aWaw2MjAwpb5/m8SEI/bkNvzfroykkQk5Dm0sP297yIDdRpkV/w9qIduIbIOi0Y8t"
+    "d5A1MiPp/Md5YclrRlwJioePkdykyEitRA0AVXxUN1NeQToAAAAASUVORK5CYII="
+)
+"""A seven, 28x28, drawn for this page; `docs/examples/seven.png` is the same."""
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "encode": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
+    "decode": {"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": {"format": "png"}},
+    "reconstruct": {"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": {"format": "png"}},
+}

@@ -1,0 +1,20 @@
+"""`POST /reconstruct`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, call_of
+from app.routes.documentation import documented
+from app.schemas.reconstruct import SCHEMA
+
+router = APIRouter(tags=["autoencoders"])
+
+
+@router.post("/reconstruct", **documented(SCHEMA))
+async def reconstruct(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Map items to latents and back."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

@@ -1,0 +1,43 @@
+"""`/decode`: latents to items."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.schemas.envelope import Answer, Body, Codecs, ImageOut, Schema, present, stack
+from models.tasks import DECODE, DecodeRequest, DecodeResult, Request
+
+
+class DecodeParameters(ImageOut):
+    """Parameters of `/decode`."""
+
+
+class DecodeOutput(BaseModel):
+    """One latent's item."""
+
+    reconstruction: list[Any] | str = Field(description="Numbers of the model's item shape, or a `data:` URL.")
+
+
+DecodeBody = Body[DecodeParameters]
+DecodeAnswer = Answer[DecodeOutput]
+
+
+def _requests(body: Body[DecodeParameters], codecs: Codecs, max_items: int) -> list[Request]:
+    return [DecodeRequest(latent=latent) for latent in codecs.latents.decode(body.inputs, max_items=max_items)]
+
+
+def _outputs(results: Sequence[DecodeResult], body: Body[DecodeParameters], codecs: Codecs) -> list[dict[str, Any]]:
+    return [{"reconstruction": present(r.reconstruction.numpy(), body.parameters, codecs.items)} for r in results]
+
+
+SCHEMA = Schema(
+    task=DECODE,
+    body=DecodeBody,
+    answer=DecodeAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    array=lambda results: stack([result.reconstruction.numpy() for result in results]),
+    takes_images=False,
+    answers_images=True,
+)

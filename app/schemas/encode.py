@@ -1,0 +1,48 @@
+"""`/encode`: items to latents."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.schemas.envelope import Answer, Body, Codecs, ImageIn, Schema, item_parameters, stack
+from models.tasks import ENCODE, EncodeRequest, EncodeResult, Request
+
+
+class EncodeParameters(ImageIn):
+    """Parameters of `/encode`."""
+
+    sample: bool = Field(False, description="Draw from the posterior; only for models that have one.")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="Makes a drawn latent repeatable.")
+
+
+class EncodeOutput(BaseModel):
+    """One item's latent."""
+
+    latent: list[float]
+
+
+EncodeBody = Body[EncodeParameters]
+EncodeAnswer = Answer[EncodeOutput]
+
+
+def _requests(body: Body[EncodeParameters], codecs: Codecs, max_items: int) -> list[Request]:
+    parameters = body.parameters
+    items = codecs.items.decode(body.inputs, max_items=max_items, **item_parameters(codecs.items, parameters))
+    return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
+
+
+def _outputs(results: Sequence[EncodeResult], body: Body[EncodeParameters], codecs: Codecs) -> list[dict[str, Any]]:
+    return [{"latent": result.latent.numpy()} for result in results]
+
+
+SCHEMA = Schema(
+    task=ENCODE,
+    body=EncodeBody,
+    answer=EncodeAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    array=lambda results: stack([result.latent.numpy() for result in results]),
+    takes_images=True,
+    answers_images=False,
+)

@@ -1,0 +1,138 @@
+"""The one envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import Fault, InvalidRequest
+from models.codecs import Codec, VectorCodec
+from models.tasks import Request, Task
+
+
+class Strict(BaseModel):
+    """Unknown fields are refused, so that a misspelt one is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parameters(Strict):
+    """Base of a task's parameters."""
+
+
+class ImageIn(Parameters):
+    """Parameters of tasks that take images."""
+
+    fit: Literal["contain", "cover", "stretch"] = Field(
+        "contain", description="How an encoded image of another size is brought to the model's."
+    )
+
+
+class ImageOut(Parameters):
+    """Parameters of tasks that answer with images."""
+
+    format: Literal["array", "png"] = Field("array", description="Images as nested numbers, or as `data:` URLs.")
+
+
+ParametersT = TypeVar("ParametersT", bound=Parameters)
+OutputT = TypeVar("OutputT", bound=BaseModel)
+
+
+class Body(Strict, Generic[ParametersT]):
+    """What a task is asked."""
+
+    model: str | None = Field(None, description="A model's id; the task's default where left out.")
+    inputs: Any = Field(description="A list of items, or one bare item.")
+    parameters: ParametersT
+
+
+class Usage(BaseModel):
+    """What the answer cost."""
+
+    items: int = Field(description="Items answered.")
+
+
+class Answer(BaseModel, Generic[OutputT]):
+    """What a task answers."""
+
+    model: str = Field(description="The model that answered.")
+    outputs: list[OutputT] = Field(description="One entry an input, in order.")
+    usage: Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codecs:
+    """The codecs of one model."""
+
+    items: Codec
+    latents: VectorCodec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """How one task looks on the wire.
+
+    `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
+    the main array `[n, …]`. All three may take long for large bodies and are safe to call on any thread.
+    """
+
+    task: Task
+    body: type[Body[Any]]
+    answer: type[Answer[Any]]
+    requests: Callable[[Body[Any], Codecs, int], list[Request]]
+    outputs: Callable[[Sequence[Any], Body[Any], Codecs], list[dict[str, Any]]]
+    array: Callable[[Sequence[Any]], NDArray[np.float32]]
+    takes_images: bool
+    answers_images: bool
+
+    def parse(self, values: Any, *, strict: bool) -> Body[Any]:
+        """Check a body; `strict` for JSON, where a number in quotes is no number.
+
+        Raises:
+            InvalidRequest: names every field that is unknown, missing or out of range.
+        """
+        if not isinstance(values, dict):
+            raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
+        try:
+            return self.body.model_validate({"parameters": {}} | values, strict=strict)
+        except ValidationError as error:
+            known = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
+            raise InvalidRequest.of([_fault(dict(e), known) for e in error.errors(include_url=False)]) from None
+
+
+def item_parameters(codec: Codec, parameters: ImageIn) -> dict[str, Any]:
+    """The decoding parameters that this codec has."""
+    return {} if isinstance(codec, VectorCodec) else {"fit": parameters.fit}
+
+
+def present(array: Any, parameters: ImageOut, codec: Codec) -> Any:
+    """An item as numbers or, if asked and possible, as a `data:` URL.
+
+    Raises:
+        InvalidRequest: PNG is asked of a model whose items are no images.
+    """
+    if parameters.format == "array":
+        return array
+    if isinstance(codec, VectorCodec):
+        raise InvalidRequest.of([Fault("/parameters/format", "png needs a model of images; this one answers vectors")])
+    return codec.data_url(array)
+
+
+def stack(arrays: Sequence[Any]) -> NDArray[np.float32]:
+    """One array of many of one shape."""
+    return np.stack(arrays)
+
+
+def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:
+    place = [str(part) for part in error["loc"]]
+    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in place)
+    if error["type"] == "extra_forbidden":
+        owner = known["/".join(place[:-1])]
+        return Fault(pointer, f"unknown field; known are {', '.join(owner.model_fields) or 'none'}")
+    if error["type"] == "missing":
+        return Fault(pointer, "this field is required")
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return Fault(pointer, f"{str(error['input'])[:80]!r} is refused: {message}")

@@ -1,0 +1,120 @@
+"""What the server says of itself: its models, its health, its limits."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.registry import Registry, ServedModel, State
+from app.settings import Settings
+
+
+class Items(BaseModel):
+    """The items a model takes."""
+
+    modality: str
+    shape: list[int]
+
+
+class ModelCard(BaseModel):
+    """One model. What needs its checkpoint is null while that cannot be read, what needs memory while unloaded."""
+
+    id: str
+    state: State
+    reason: str | None = Field(None, description="Why it failed.")
+    family: str | None = None
+    title: str | None = None
+    tasks: list[str] = []
+    item: Items | None = None
+    latent_shape: list[int] | None = None
+    parameters: int | None = Field(None, description="Trainable numbers.")
+    dtype: str | None = Field(None, description="Type the weights are computed in.")
+    memory_bytes: int | None = Field(None, description="Memory of the weights.")
+    queued_items: int | None = Field(None, description="Items waiting at this moment.")
+    metrics: dict[str, float] = Field({}, description="As measured on the shipped file; see its model card.")
+    licence: str | None = None
+    sha256: str | None = Field(None, description="Digest of the weights file.")
+
+
+class ModelList(BaseModel):
+    """Every model the server knows."""
+
+    models: list[ModelCard]
+
+
+class Health(BaseModel):
+    """Whether the server lives or is ready, and the state of each model."""
+
+    status: str
+    models: dict[str, State] = {}
+
+
+class Info(BaseModel):
+    """The server's version and every limit."""
+
+    version: str
+    torch: str
+    device: str
+    default_models: dict[str, str] = Field(description="Model of each task where a request names none.")
+    limits: dict[str, int]
+
+
+LIMITS = (
+    "max_body_bytes",
+    "max_items",
+    "max_queue_items",
+    "max_batch_elements",
+    "inline_bytes",
+    "default_timeout_ms",
+    "max_timeout_ms",
+    "restart_max_wait_ms",
+    "drain_ms",
+    "shutdown_timeout_s",
+    "keep_alive_s",
+    "torch_threads",
+)
+
+
+def card(model: ServedModel) -> ModelCard:
+    """All that is known of a model now."""
+    content: dict[str, Any] = {"id": model.name, "state": model.state, "reason": model.reason}
+    if checkpoint := model.checkpoint:
+        content |= {
+            "family": checkpoint.spec.id,
+            "title": checkpoint.spec.title,
+            "tasks": model.task_names,
+            "item": Items(modality=checkpoint.modality, shape=list(checkpoint.codec.shape)),
+            "metrics": dict(checkpoint.metrics),
+            "licence": checkpoint.licence,
+            "sha256": checkpoint.sha256,
+        }
+    if loaded := model.loaded:
+        content |= {
+            "latent_shape": list(loaded.latents.shape),
+            "parameters": loaded.n_parameters,
+            "dtype": loaded.dtype,
+            "memory_bytes": loaded.memory_bytes,
+            "queued_items": loaded.engine.n_queued,
+        }
+    return ModelCard(**content)
+
+
+def cards(registry: Registry) -> ModelList:
+    """Every model."""
+    return ModelList(models=[card(model) for model in registry.models.values()])
+
+
+def readiness(registry: Registry, *, draining: bool) -> Health:
+    """`ready` only if every wanted model serves and the server is not shutting down."""
+    status = "draining" if draining else "ready" if registry.ready else "unready"
+    return Health(status=status, models={name: model.state for name, model in registry.models.items()})
+
+
+def info(registry: Registry, settings: Settings, *, version: str, torch_version: str) -> Info:
+    """Versions, defaults and limits."""
+    return Info(
+        version=version,
+        torch=torch_version,
+        device=settings.device,
+        default_models=registry.default_models(),
+        limits={name: getattr(settings, name) for name in LIMITS},
+    )

@@ -1,0 +1,67 @@
+"""The environment, read once into one frozen object. Every field is `MANIFOLD_<NAME>` and `manifold serve --<name>`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the models lie, and every limit of the server."""
+
+    model_config = SettingsConfigDict(env_prefix="MANIFOLD_", frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    weights_dir: Path = Field(
+        Path(__file__).parents[1] / "weights", description="Folder of checkpoints, <kind>/<family>/<name>."
+    )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names of the checkpoints to load, separated by commas; all of them where empty."
+    )
+    default_models: dict[str, str] = Field(
+        {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
+    )
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the models run: cpu, cuda or cuda:N.")
+    torch_threads: PositiveInt = Field(os.cpu_count() or 1, description="CPU threads of one forward pass.")
+
+    max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")
+    max_items: PositiveInt = Field(1024, description="Most items in one request.")
+    max_queue_items: PositiveInt = Field(4096, description="Most items that wait for one model; beyond it, 429.")
+    max_batch_elements: PositiveInt = Field(2**18, description="Budget of one batch: the elements of all its items.")
+    inline_bytes: PositiveInt = Field(
+        2**16, description="Bodies up to this size are decoded on the event loop, larger ones on a thread."
+    )
+    default_timeout_ms: PositiveInt = Field(30_000, description="Deadline of a request that brings none.")
+    max_timeout_ms: PositiveInt = Field(600_000, description="Longest deadline a request may ask for.")
+    restart_max_wait_ms: PositiveInt = Field(10_000, description="Longest pause before a dead worker is restarted.")
+    drain_ms: int = Field(
+        500, ge=0, description="After SIGTERM: how long to stay open, unready, before the port is closed."
+    )
+    shutdown_timeout_s: PositiveInt = Field(30, description="After SIGTERM: how long requests in flight may take.")
+    keep_alive_s: PositiveInt = Field(75, description="How long an idle connection stays open.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.max_items > self.max_queue_items:
+            raise ValueError(
+                f"max_items is {self.max_items}, more than max_queue_items, {self.max_queue_items}: "
+                "the largest request could never be accepted"
+            )
+        if self.default_timeout_ms > self.max_timeout_ms:
+            raise ValueError(
+                f"default_timeout_ms is {self.default_timeout_ms}, more than max_timeout_ms, {self.max_timeout_ms}"
+            )
+        return self
