@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def find_checkpoints(root: Path) -> list[Path]:
         CheckpointError: two folders have the same name.
     """
     folders = sorted((path.parent for path in root.glob(f"*/*/*/{CONFIG_FILE}")), key=lambda folder: folder.name)
-    for one, other in zip(folders, folders[1:], strict=False):
+    for one, other in pairwise(folders):
         if one.name == other.name:
             raise CheckpointError(f"two checkpoints are named {one.name}: in {one.parent.name} and {other.parent.name}")
     return folders

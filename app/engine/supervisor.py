@@ -103,7 +103,8 @@ class Supervisor:
             self._restart.cancel()
         if self._worker.thread.is_alive():
             await asyncio.shield(self._stopped)
-        self._fail(self._queue.clear(), ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
+        unserved = [*self._queue.return_in_flight(), *self._queue.clear()]
+        self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
 
     def _spawn(self) -> Worker:
         worker = Worker(

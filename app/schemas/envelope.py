@@ -99,7 +99,7 @@ class Schema:
         try:
             return self.body.model_validate({"parameters": {}} | values, strict=strict)
         except ValidationError as error:
-            known = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
+            known: dict[str, Any] = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
             raise InvalidRequest.of([_fault(dict(e), known) for e in error.errors(include_url=False)]) from None
 
 

@@ -116,9 +116,9 @@ prints the same numbers again.
 
 ## Data and recipe
 
-MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). 100 epochs of 60 batches of 1,000, Muon at 0.03
-with a linear decay, half of each batch slightly rotated, scaled, sheared and shifted. Epochs and augmentation were chosen
-on the last 5,000 training images. Retrain with
+MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). 100 epochs of 60 batches of 1,000, Muon at
+0.03 with a linear decay, half of each batch slightly rotated, scaled, sheared and shifted. Optimiser and augmentation
+were chosen on the last 5,000 training images. Retrain with
 
 ```
 make train RECIPE=vanilla-ae-mnist
@@ -129,8 +129,8 @@ float16 and computed in float32.
 
 ## Limits
 
-It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 box, with a dark background. Other drawings
-come back looking like digits. The latent has no prior; random latents decode to smudges.
+It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 box, with a dark background. Other
+drawings come back looking like digits. The latent has no prior; random latents decode to smudges.
 
 ## Licence
 

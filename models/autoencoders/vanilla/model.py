@@ -1,4 +1,7 @@
-"""The network: flatten, squeeze through a bottleneck, unfold. Shapes: `B` batch, `X` elements of an item, `Z` latent."""
+"""The network: flatten, squeeze through a bottleneck, unfold.
+
+Shapes: `B` batch, `X` elements of an item, `Z` latent width.
+"""
 
 from math import prod
 

@@ -1,0 +1,95 @@
+"""A model whose forward pass does what the test says: wait, raise, or end the worker's thread."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from app.engine.policy import Job, Outcome
+from app.engine.supervisor import Supervisor
+from app.settings import Settings
+from models.family import Model
+from models.tasks import DECODE, ENCODE, DecodeRequest, DecodeResult, EncodeRequest, EncodeResult, Request, Task
+
+POISON, LETHAL, TOO_LARGE = 666.0, 667.0, 668.0
+
+
+class ScriptedModel(Model):
+    """Encodes an item to twice itself, once the gate is open. `batches` are the values of each forward pass."""
+
+    input_shape = (1,)
+    latent_shape = (1,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.batches: list[list[float]] = []
+        self.healthy = True
+
+    def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
+        values = [request.item.item() for request in requests]
+        self.batches.append(values)
+        self.entered.release()
+        assert self.gate.wait(30)
+        if not self.healthy:
+            raise SystemExit
+        if LETHAL in values:
+            raise SystemExit
+        if POISON in values:
+            raise ValueError("poisoned")
+        if TOO_LARGE in values and len(values) > 1:
+            raise torch.OutOfMemoryError("too large")
+        return [EncodeResult(latent=request.item * 2) for request in requests]
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodeResult]:
+        self.batches.append([request.latent.item() for request in requests])
+        return [DecodeResult(reconstruction=request.latent) for request in requests]
+
+    def example(self, task: Task) -> Request:
+        if task is ENCODE:
+            return EncodeRequest(item=torch.zeros(1))
+        return DecodeRequest(latent=torch.zeros(1))
+
+
+def item(value: float) -> EncodeRequest:
+    return EncodeRequest(item=torch.tensor([value]))
+
+
+def latent(value: float) -> DecodeRequest:
+    return DecodeRequest(latent=torch.tensor([value]))
+
+
+def job(*requests: Request, task: Task = ENCODE) -> Job:
+    """A job as the supervisor would make it, with a future of no loop's."""
+    loop = asyncio.new_event_loop()
+    try:
+        return Job(task=task, requests=requests, future=loop.create_future(), enqueued_at=0.0)
+    finally:
+        loop.close()
+
+
+async def supervise(model: ScriptedModel, **settings: int) -> Supervisor:
+    """A supervisor whose worker has made its first forward passes."""
+    supervisor = Supervisor("scripted", model, [ENCODE, DECODE], Settings(weights_dir=Path(), **settings))  # type: ignore[arg-type]
+    await supervisor.started()
+    model.batches.clear()
+    while model.entered.acquire(blocking=False):
+        pass
+    return supervisor
+
+
+async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Give the loop turns until `condition` holds."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        await asyncio.sleep(0)
+
+
+def values(outcome: Outcome) -> list[float]:
+    return [result.latent.item() for result in outcome.results if isinstance(result, EncodeResult)]

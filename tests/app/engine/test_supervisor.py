@@ -1,0 +1,167 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.engine.supervisor import Health, Supervisor
+from app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, QueueFull
+from models.tasks import ENCODE
+from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item, supervise, until, values
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel()
+
+
+@pytest.fixture
+async def supervisor(model: ScriptedModel) -> AsyncIterator[Supervisor]:
+    supervisor = await supervise(model, max_queue_items=8, max_items=8)
+    yield supervisor
+    model.gate.set()
+    await supervisor.stop()
+
+
+async def held(supervisor: Supervisor, model: ScriptedModel) -> "asyncio.Task[object]":
+    """Close the gate and put one request into the forward pass, so that what follows must wait."""
+    model.gate.clear()
+    task = asyncio.create_task(supervisor.submit(ENCODE, [item(0)], timeout_s=30))
+    await until(lambda: model.entered.acquire(blocking=False))
+    return task  # type: ignore[return-value]
+
+
+async def test_an_idle_worker_is_dispatched_at_once_and_a_busy_one_forms_batches(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)], timeout_s=30)) for i in range(1, 5)]
+    await until(lambda: supervisor.n_queued == 4)
+    model.gate.set()
+    outcomes = await asyncio.gather(*waiting)
+    await first
+    assert [values(outcome) for outcome in outcomes] == [[2], [4], [6], [8]]
+    assert model.batches == [[0], [1, 2, 3, 4]]
+    assert {outcome.batch_size for outcome in outcomes} == {4}
+    assert all(outcome.queue_ms >= 0 and outcome.inference_ms > 0 for outcome in outcomes)
+
+
+async def test_a_poisoned_request_fails_alone(supervisor: Supervisor, model: ScriptedModel) -> None:
+    first = await held(supervisor, model)
+    waiting = [
+        asyncio.create_task(supervisor.submit(ENCODE, [item(value)], timeout_s=30)) for value in (1, POISON, 3, 4)
+    ]
+    await until(lambda: supervisor.n_queued == 4)
+    model.gate.set()
+    good, bad, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    await first
+    assert isinstance(bad, InferenceFailed)
+    assert [fault.pointer for fault in bad.faults] == ["/inputs/0"]
+    assert [values(outcome) for outcome in (good, *others)] == [[2], [6], [8]]  # type: ignore[arg-type]
+
+
+async def test_a_lethal_request_kills_the_worker_twice_and_nobody_else(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(v)], timeout_s=30)) for v in (1, LETHAL, 3)]
+    await until(lambda: supervisor.n_queued == 3)
+    model.gate.set()
+    await first
+    one, lethal, three = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(lethal, InferenceFailed)
+    assert [values(one), values(three)] == [[2], [6]]  # type: ignore[arg-type]
+    await until(lambda: supervisor.health is Health.READY)
+
+
+async def test_health_is_red_while_the_thread_is_dead_and_green_after_a_forward_pass(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    model.healthy = False
+    model.gate.set()
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    await until(lambda: len(model.batches) >= 3)  # restarted more than once, and each time its warm-up died
+    assert supervisor.health is Health.RECOVERING
+    model.healthy = True
+    await until(lambda: supervisor.health is Health.READY)
+    assert values(await first) == [0]  # type: ignore[arg-type]
+
+
+async def test_beyond_the_limit_a_request_is_refused_with_a_time_to_come_back(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)], timeout_s=30)) for i in range(8)]
+    await until(lambda: supervisor.n_queued == 8)
+    with pytest.raises(QueueFull, match="8 items are waiting for scripted and this request has 1; the limit is 8") as e:
+        await supervisor.submit(ENCODE, [item(9)], timeout_s=30)
+    assert 1 <= e.value.retry_after_s <= 60
+    model.gate.set()
+    assert len(await asyncio.gather(first, *waiting)) == 9
+
+
+async def test_a_passed_deadline_frees_the_place(supervisor: Supervisor, model: ScriptedModel) -> None:
+    first = await held(supervisor, model)
+    with pytest.raises(DeadlineExceeded, match="within 1 ms"):
+        await supervisor.submit(ENCODE, [item(1)], timeout_s=0.001)
+    assert supervisor.n_queued == 0
+    model.gate.set()
+    await first
+    assert model.batches == [[0]]
+
+
+async def test_a_caller_that_leaves_frees_the_place(supervisor: Supervisor, model: ScriptedModel) -> None:
+    first = await held(supervisor, model)
+    leaving = asyncio.create_task(supervisor.submit(ENCODE, [item(1)], timeout_s=30))
+    await until(lambda: supervisor.n_queued == 1)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert supervisor.n_queued == 0
+    model.gate.set()
+    await first
+    assert model.batches == [[0]]
+
+
+async def test_stopping_serves_what_waits_and_refuses_what_comes(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    waiting = asyncio.create_task(supervisor.submit(ENCODE, [item(1)], timeout_s=30))
+    await until(lambda: supervisor.n_queued == 1)
+    stopping = asyncio.create_task(supervisor.stop())
+    await until(lambda: supervisor.health is Health.STOPPED)
+    with pytest.raises(ModelUnavailable):
+        await supervisor.submit(ENCODE, [item(2)], timeout_s=30)
+    model.gate.set()
+    await stopping
+    assert values(await waiting) == [2]
+    await first
+
+
+async def test_stopping_while_the_worker_is_dead_leaves_nobody_waiting(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    model.healthy = False
+    model.gate.set()
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    await supervisor.stop()
+    with pytest.raises(ModelUnavailable):
+        await first
+
+
+async def test_running_out_of_memory_halves_the_budget(supervisor: Supervisor, model: ScriptedModel) -> None:
+    outcome = await supervisor.submit(ENCODE, [item(TOO_LARGE), item(1), item(2), item(3)], timeout_s=30)
+    assert values(outcome) == [2 * TOO_LARGE, 2, 4, 6]
+    model.batches.clear()
+    await supervisor.submit(ENCODE, [item(i) for i in range(4)], timeout_s=30)
+    assert model.batches == [[0, 1], [2, 3]]
+
+
+async def test_a_model_whose_first_forward_pass_fails_never_starts() -> None:
+    model = ScriptedModel()
+    model.healthy = False
+    with pytest.raises(InferenceFailed, match="first forward pass"):
+        await supervise(model)

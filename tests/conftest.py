@@ -1,0 +1,63 @@
+"""Fixtures shared by the whole tree: checkpoints made on the spot, and the application on top of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from app.main import create_app
+from app.settings import Settings
+from models.autoencoders.vanilla import FAMILY
+from models.checkpoint import Checkpoint, write_checkpoint
+
+TINY = "tiny-ae"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def write_tiny(root: Path, name: str = TINY, seed: int = 0) -> Checkpoint:
+    """A vanilla autoencoder of 4x4 images with random weights."""
+    torch.manual_seed(seed)
+    return write_checkpoint(
+        root / FAMILY.id / name,
+        FAMILY.build(FAMILY.tiny),
+        family_id=FAMILY.id,
+        config=FAMILY.tiny,
+        codec={"modality": "image", "shape": [1, 4, 4]},
+        licence="Apache-2.0",
+        dtype=torch.float32,
+    )
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A weights folder with one tiny checkpoint."""
+    root = tmp_path / "weights"
+    write_tiny(root)
+    return root
+
+
+@asynccontextmanager
+async def served(settings: Settings, *, wait: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, without a socket; `wait` until its models serve."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client:
+            if wait:
+                await app.state.registry.open()
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+
+
+@pytest.fixture
+async def client(weights: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that serves the tiny checkpoint."""
+    async with served(Settings(weights_dir=weights, max_items=100)) as client:
+        yield client
