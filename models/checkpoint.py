@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from models.catalogue import family
@@ -117,14 +117,14 @@ def write_checkpoint(
 ) -> Checkpoint:
     """Write both files, the weights cast to `dtype`; metrics start empty. Returns what was written, read back."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    weights = save({key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()})
+    (folder / WEIGHTS_FILE).write_bytes(weights)
     content = {
         "format": FORMAT,
         "family": family_id,
         "config": config.to_dict(),
         "codec": dict(codec),
-        "sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(weights).hexdigest(),
         "licence": licence,
         "metrics": {},
     }

@@ -74,7 +74,9 @@ def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: 
 
 
 def _table(measurements: list[Measurement]) -> Table:
-    table = Table("checkpoint", "metric", "measured", "published", "must", "aim", "holds")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("checkpoint", "metric", "measured", "published", "must", "aim", "holds"):
+        table.add_column(column, no_wrap=True)
     for m in measurements:
         numbers = ("" if number is None else f"{number:.5f}" for number in (m.measured, m.published, m.must, m.aim))
         table.add_row(m.checkpoint, m.metric, *numbers, "[green]yes" if m.holds else "[red]no")

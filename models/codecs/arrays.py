@@ -54,11 +54,13 @@ def to_npy(array: NDArray[Any]) -> bytes:
 
 def numbers(values: object) -> NDArray[np.float64] | None:
     """A rectangular nest of lists of JSON numbers as an array; None for anything else, booleans included."""
-    leaves: Any = values
+    if type(values) is not list:
+        return None
+    leaves: list[Any] = values
     try:
         while leaves and type(leaves[0]) is list:
             leaves = list(chain.from_iterable(leaves))
-        if type(leaves) is not list or not set(map(type, leaves)) <= {int, float}:
+        if not set(map(type, leaves)) <= {int, float}:
             return None
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
