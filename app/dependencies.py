@@ -1,15 +1,16 @@
 """What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import Depends
+from fastapi import Depends, HTTPException
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
 from app.errors import (
@@ -42,7 +43,8 @@ from models.codecs.arrays import parse_npy, to_npy
 from models.errors import InvalidItems, UndecodableItems
 from models.tasks import Request as TaskRequest
 
-T = TypeVar("T")
+MAX_INLINE_RESULTS = 16
+"""Answers with more are rendered off the event loop."""
 
 
 def get_registry(request: Request) -> Registry:
@@ -64,18 +66,16 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 class Call:
     """One inference request: its body checked, its model found. Use: `requests`, then `run`, then `respond`."""
 
-    def __init__(self, request: Request, schema: Schema, settings: Settings, deadline: float) -> None:
-        self._request, self._schema, self._settings, self._deadline = request, schema, settings, deadline
-        self._offered = (JSON, NPY, PNG) if schema.answers_images else (JSON, NPY)
-        self._media_type = negotiate(request.headers.get("accept", ""), self._offered)
+    def __init__(self, request: Request, schema: Schema, settings: Settings, media_type: str) -> None:
+        self._request, self._schema, self._settings, self._media_type = request, schema, settings, media_type
+        self._is_small = False
         self.body: Body[Any]
         self.model: ServedModel
         self.codecs: Codecs
-        self._is_small = False
 
     async def open(self, registry: Registry) -> "Call":
         """Read and check the body, find the model."""
-        self.body = await self._in_time(self._read())
+        self.body = await self._read()
         self.model = registry.serving(self._schema.task, self.body.model)
         checkpoint, loaded = self.model.require()
         self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents)
@@ -85,10 +85,12 @@ class Call:
 
     async def requests(self) -> list[TaskRequest]:
         """The items as task requests, decoded off the event loop unless the body is small."""
+
+        def decode() -> list[TaskRequest]:
+            return self._schema.requests(self.body, self.codecs, self._settings.max_items)
+
         try:
-            return await self._off_loop(
-                lambda: self._schema.requests(self.body, self.codecs, self._settings.max_items), inline=self._is_small
-            )
+            return decode() if self._is_small else await run_in_threadpool(decode)
         except InvalidItems as error:
             raise _refusal(error) from error
 
@@ -98,7 +100,7 @@ class Call:
         watch = asyncio.create_task(hung_up(self._request))
         watch.add_done_callback(lambda done: None if done.cancelled() or task is None else task.cancel())
         try:
-            return await self.model.run(self._schema.task, requests, timeout_s=self._remaining_s())
+            return await self.model.run(self._schema.task, requests)
         except asyncio.CancelledError:
             if watch.done() and not watch.cancelled():
                 raise ClientDisconnected("the client hung up while waiting") from None
@@ -110,8 +112,8 @@ class Call:
 
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
-        n_elements = len(outcome.results) * 1024 if self._media_type == JSON else len(outcome.results) * 256
-        content = await self._off_loop(lambda: self._render(outcome), inline=n_elements <= self._settings.inline_bytes)
+        is_small = self._is_small and len(outcome.results) <= MAX_INLINE_RESULTS
+        content = self._render(outcome) if is_small else await run_in_threadpool(self._render, outcome)
         headers = {
             "x-model": self.model.name,
             "x-queue-time-ms": f"{outcome.queue_ms:.3f}",
@@ -136,22 +138,19 @@ class Call:
         request, settings = self._request, self._settings
         kind = content_type(request)
         if kind == JSON:
-            if request.query_params:
+            if request.scope["query_string"]:
                 detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
                 raise InvalidRequest.of([Fault("", detail)])
-            data = await read_body(request, settings.max_body_bytes)
-            self._is_small = len(data) <= settings.inline_bytes
-            values = await self._off_loop(lambda: parse_json(data), inline=self._is_small)
+            data = await self._read_whole()
+            values = parse_json(data) if self._is_small else await run_in_threadpool(parse_json, data)
             return self._schema.parse(values, strict=True)
         if kind == MULTIPART:
             inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
         elif kind in IMAGES:
             inputs = [await read_body(request, settings.max_body_bytes)]
         elif kind == NPY:
-            data = await read_body(request, settings.max_body_bytes)
-            self._is_small = len(data) <= settings.inline_bytes
             try:
-                inputs = parse_npy(data)
+                inputs = parse_npy(await self._read_whole())
             except UndecodableItems as error:
                 raise MalformedBody(str(error)) from error
         else:
@@ -159,40 +158,55 @@ class Call:
             raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted are {accepted}")
         return self._schema.parse(_from_query(request, inputs), strict=False)
 
-    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            async with asyncio.timeout(self._remaining_s()):
-                return await work
-        except TimeoutError:
-            raise DeadlineExceeded("the body did not arrive in time") from None
-
-    def _remaining_s(self) -> float:
-        return max(self._deadline - time.monotonic(), 0.0)
-
-    @staticmethod
-    async def _off_loop(work: Callable[[], T], *, inline: bool) -> T:
-        return work() if inline else await run_in_threadpool(work)
+    async def _read_whole(self) -> bytes:
+        data = await read_body(self._request, self._settings.max_body_bytes)
+        self._is_small = len(data) <= self._settings.inline_bytes
+        return data
 
 
-def call_of(schema: Schema) -> Callable[..., AsyncIterator[Call] | Coroutine[Any, Any, Call]]:
+def call_of(schema: Schema) -> Callable[[Request], Coroutine[Any, Any, Call]]:
     """The dependency that opens a `Call` of this task."""
+    offered = (JSON, NPY, PNG) if schema.answers_images else (JSON, NPY)
 
     async def open_call(request: Request) -> Call:
-        settings = get_settings(request)
-        deadline = time.monotonic() + _timeout_ms(request, settings) / 1000
-        return await Call(request, schema, settings, deadline).open(get_registry(request))
+        media_type = negotiate(request.headers.get("accept", ""), offered)
+        return await Call(request, schema, get_settings(request), media_type).open(get_registry(request))
 
     return open_call
 
 
-def _timeout_ms(request: Request, settings: Settings) -> int:
+class TaskRoute(APIRoute):
+    """A route whose endpoint has one dependency, a `Call`, and answers within the request's deadline.
+
+    The deadline covers everything, from reading the body to rendering the answer. The one dependency is called
+    directly: solving dependencies in general costs more than all the rest of a small request.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or raise for `handlers.py`."""
+        request = Request(scope, receive)
+        methods = self.methods or set()
+        if scope["method"] not in methods:
+            raise HTTPException(405, headers={"allow": ", ".join(methods)})
+        timeout_ms = _timeout_ms(request)
+        (opener,) = self.dependant.dependencies
+        open_call = cast("Callable[[Request], Awaitable[Call]]", opener.call)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                response = await self.endpoint(await open_call(request))
+        except TimeoutError:
+            raise DeadlineExceeded(f"the answer was not ready within {timeout_ms} ms") from None
+        await response(scope, receive, send)
+
+
+def _timeout_ms(request: Request) -> int:
+    settings = get_settings(request)
     given = request.headers.get("x-timeout-ms")
     if given is None:
         return settings.default_timeout_ms
     if not (given.isdecimal() and given.isascii() and 1 <= int(given) <= settings.max_timeout_ms):
-        raise InvalidRequest(
-            f"x-timeout-ms is {given[:40]!r}; it must be a whole number from 1 to {settings.max_timeout_ms}"
-        )
+        limit = f"it must be a whole number from 1 to {settings.max_timeout_ms}"
+        raise InvalidRequest(f"x-timeout-ms is {given[:40]!r}; {limit}")
     return int(given)
 
 

@@ -49,8 +49,7 @@ async def limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[byt
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body; see `limited_stream`."""
-    chunks = [chunk async for chunk in limited_stream(request, max_bytes)]
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return b"".join([chunk async for chunk in limited_stream(request, max_bytes)])
 
 
 async def read_files(request: Request, max_bytes: int, max_files: int) -> list[bytes]:

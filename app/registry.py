@@ -81,10 +81,10 @@ class ServedModel:
         wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
         raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
 
-    async def run(self, task: Task, requests: Sequence[Request], *, timeout_s: float) -> Outcome:
+    async def run(self, task: Task, requests: Sequence[Request]) -> Outcome:
         """See `Supervisor.submit`."""
         _, loaded = self.require()
-        return await loaded.engine.submit(task, requests, timeout_s=timeout_s)
+        return await loaded.engine.submit(task, requests)
 
     async def load(self) -> None:
         """Bring the model into memory, if it is not, and wait for its first forward passes; failure is a state."""

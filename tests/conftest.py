@@ -61,3 +61,7 @@ async def client(weights: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that serves the tiny checkpoint."""
     async with served(Settings(weights_dir=weights, max_items=100)) as client:
         yield client
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-seconds", type=float, default=5.0, help="How long 64 clients visit the server.")

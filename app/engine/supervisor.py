@@ -10,7 +10,7 @@ from enum import StrEnum
 from app.engine.policy import Job, Outcome
 from app.engine.queue import JobQueue
 from app.engine.worker import Delivery, Worker
-from app.errors import DeadlineExceeded, Fault, InferenceFailed, ModelUnavailable, QueueFull
+from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
@@ -67,12 +67,11 @@ class Supervisor:
         """
         await asyncio.shield(self._started)
 
-    async def submit(self, task: Task, requests: Sequence[Request], *, timeout_s: float) -> Outcome:
+    async def submit(self, task: Task, requests: Sequence[Request]) -> Outcome:
         """Run the requests, in company or alone; a caller that is cancelled frees their place.
 
         Raises:
             QueueFull: as many requests as allowed are waiting.
-            DeadlineExceeded: `timeout_s` passed.
             ModelUnavailable: the engine is stopping.
             InvalidItems: the model refuses a request.
             InferenceFailed: the forward pass raised on one of the requests.
@@ -88,10 +87,7 @@ class Supervisor:
                 retry_after_s=self._retry_after_s(),
             )
         try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            raise DeadlineExceeded(f"the answer was not ready within {timeout_s * 1000:.0f} ms") from None
+            return await future
         finally:
             self._queue.remove(job)
 

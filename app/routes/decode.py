@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from app.dependencies import Call, call_of
+from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
 from app.schemas.decode import SCHEMA
 
-router = APIRouter(tags=["autoencoders"])
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
 @router.post("/decode", **documented(SCHEMA))

@@ -1,4 +1,4 @@
-"""Bad input: each gets its documented status and a detail that names the value and the limit; the next request works."""
+"""Bad input: each gets its documented status, a detail that names value and limit, and the next request works."""
 
 import json
 from typing import Any
@@ -77,7 +77,9 @@ async def test_what_is_no_number_is_named(client: httpx.AsyncClient, item: objec
     assert named in problem["detail"]
 
 
-@pytest.mark.parametrize("inputs", ["no image", "data:image/png;base64,AAAA", "data:image/png;base64,%%%", [GOOD, "AAAA"]])
+@pytest.mark.parametrize(
+    "inputs", ["no image", "data:image/png;base64,AAAA", "data:image/png;base64,%%%", [GOOD, "AAAA"]]
+)
 async def test_what_is_no_image(client: httpx.AsyncClient, inputs: object) -> None:
     problem = await refused(client, 400, json={"inputs": inputs})
     assert problem["errors"][0]["pointer"] == ("/inputs/1" if isinstance(inputs, list) else "/inputs/0")
@@ -149,7 +151,11 @@ async def test_unknown_fields_are_refused_wherever_they_are(client: httpx.AsyncC
 
 @pytest.mark.parametrize(
     ("parameters", "pointer"),
-    [({"format": "gif"}, "/parameters/format"), ({"seed": "1"}, "/parameters/seed"), ({"seed": -1}, "/parameters/seed")],
+    [
+        ({"format": "gif"}, "/parameters/format"),
+        ({"seed": "1"}, "/parameters/seed"),
+        ({"seed": -1}, "/parameters/seed"),
+    ],
 )
 async def test_parameters_out_of_range(client: httpx.AsyncClient, parameters: dict[str, Any], pointer: str) -> None:
     problem = await refused(client, 422, json={"inputs": GOOD, "parameters": parameters})

@@ -15,7 +15,9 @@ from tests.conftest import TINY
 
 pytestmark = pytest.mark.anyio
 
-CLOSE = {"rtol": 0, "atol": 1e-5}
+
+def assert_close(got: object, expected: object) -> None:
+    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=0, atol=1e-5)
 
 
 async def post(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
@@ -26,9 +28,7 @@ async def post(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, A
 
 
 @pytest.mark.parametrize("form", ["flat", "grey", "full", "data url"])
-async def test_every_form_of_an_item_gives_the_same_answer(
-    client: httpx.AsyncClient, weights: Path, form: str
-) -> None:
+async def test_every_form_of_an_item_gives_the_same_answer(client: httpx.AsyncClient, weights: Path, form: str) -> None:
     image = np.rint(images(1)[0] * 255).astype(np.float32) / 255  # what a PNG can hold
     item = {
         "flat": image.ravel().tolist(),
@@ -41,9 +41,9 @@ async def test_every_form_of_an_item_gives_the_same_answer(
         answer = await post(client, "/reconstruct", inputs=inputs)
         (output,) = answer["outputs"]
         assert np.shape(output["reconstruction"]) == (1, 4, 4)
-        np.testing.assert_allclose(output["reconstruction"][0], expected, **CLOSE)
-        np.testing.assert_allclose(output["mse"], np.square(expected - image).mean(), **CLOSE)
-        np.testing.assert_allclose(output["mae"], np.abs(expected - image).mean(), **CLOSE)
+        assert_close(output["reconstruction"][0], expected)
+        assert_close(output["mse"], np.square(expected - image).mean())
+        assert_close(output["mae"], np.abs(expected - image).mean())
         assert answer["model"] == TINY
         assert answer["usage"] == {"items": 1}
 
@@ -52,7 +52,7 @@ async def test_outputs_keep_the_order_of_the_inputs(client: httpx.AsyncClient, w
     batch = images(100)
     answer = await post(client, "/reconstruct", inputs=batch.tolist())
     got = np.array([output["reconstruction"][0] for output in answer["outputs"]])
-    np.testing.assert_allclose(got, reconstructed(reference(weights, TINY), batch), **CLOSE)
+    assert_close(got, reconstructed(reference(weights, TINY), batch))
 
 
 async def test_decoding_what_was_encoded_is_reconstructing(client: httpx.AsyncClient) -> None:
@@ -62,13 +62,13 @@ async def test_decoding_what_was_encoded_is_reconstructing(client: httpx.AsyncCl
     decoded = (await post(client, "/decode", inputs=latents))["outputs"]
     direct = (await post(client, "/reconstruct", inputs=inputs))["outputs"]
     for one, other in zip(decoded, direct, strict=True):
-        np.testing.assert_allclose(one["reconstruction"], other["reconstruction"], **CLOSE)
+        assert_close(one["reconstruction"], other["reconstruction"])
 
 
 async def test_mixed_encoded_and_plain_items_share_a_request(client: httpx.AsyncClient) -> None:
     image = np.rint(images(1)[0] * 255).astype(np.float32) / 255
     outputs = (await post(client, "/encode", inputs=[image.tolist(), data_url(image)]))["outputs"]
-    np.testing.assert_allclose(outputs[0]["latent"], outputs[1]["latent"], **CLOSE)
+    assert_close(outputs[0]["latent"], outputs[1]["latent"])
 
 
 async def test_npy_in_and_out(client: httpx.AsyncClient, weights: Path) -> None:
@@ -78,7 +78,7 @@ async def test_npy_in_and_out(client: httpx.AsyncClient, weights: Path) -> None:
     assert answer.headers["content-type"] == "application/x-npy"
     got = np.load(io.BytesIO(answer.content))
     assert (got.dtype, got.shape) == (np.float32, (5, 1, 4, 4))
-    np.testing.assert_allclose(got[:, 0], reconstructed(reference(weights, TINY), batch), **CLOSE)
+    assert_close(got[:, 0], reconstructed(reference(weights, TINY), batch))
 
 
 async def test_uint8_npy_counts_to_255(client: httpx.AsyncClient) -> None:
@@ -86,7 +86,7 @@ async def test_uint8_npy_counts_to_255(client: httpx.AsyncClient) -> None:
     headers = {"content-type": "application/x-npy"}
     as_bytes = (await client.post("/encode", content=npy(pixels), headers=headers)).json()
     as_floats = (await client.post("/encode", content=npy(pixels / 255), headers=headers)).json()
-    np.testing.assert_allclose(as_bytes["outputs"][0]["latent"], as_floats["outputs"][0]["latent"], **CLOSE)
+    assert_close(as_bytes["outputs"][0]["latent"], as_floats["outputs"][0]["latent"])
 
 
 async def test_png_in_and_out(client: httpx.AsyncClient, weights: Path) -> None:
@@ -115,8 +115,8 @@ async def test_a_jpeg_of_another_size_is_fitted(client: httpx.AsyncClient) -> No
         url = f"/encode?fit={fit}"
         answer = await client.post(url, content=file.getvalue(), headers={"content-type": "image/jpeg"})
         means[fit] = answer.json()["outputs"][0]["latent"]
-    np.testing.assert_allclose(means["cover"], means["stretch"], **CLOSE)  # all white, both ways
-    assert not np.allclose(means["contain"], means["cover"], **CLOSE)  # black bars above and below
+    assert_close(means["cover"], means["stretch"])  # all white, both ways
+    assert not np.allclose(means["contain"], means["cover"], atol=1e-3)  # black bars above and below
 
 
 async def test_every_answer_says_who_answered_and_how_long_it_took(client: httpx.AsyncClient) -> None:
@@ -139,7 +139,7 @@ async def test_the_answer_does_not_depend_on_company(client: httpx.AsyncClient) 
     together = (await post(client, "/encode", inputs=batch.tolist()))["outputs"]
     for image, output in zip(batch, together, strict=True):
         alone = (await post(client, "/encode", inputs=image.tolist()))["outputs"][0]
-        np.testing.assert_allclose(output["latent"], alone["latent"], **CLOSE)
+        assert_close(output["latent"], alone["latent"])
 
 
 async def test_the_forward_pass_never_builds_a_graph(client: httpx.AsyncClient) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.engine.supervisor import Health, Supervisor
-from app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, QueueFull
+from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.tasks import ENCODE
 from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item, supervise, until, values
 
@@ -27,16 +27,16 @@ async def supervisor(model: ScriptedModel) -> AsyncIterator[Supervisor]:
 async def held(supervisor: Supervisor, model: ScriptedModel) -> "asyncio.Task[object]":
     """Close the gate and put one request into the forward pass, so that what follows must wait."""
     model.gate.clear()
-    task = asyncio.create_task(supervisor.submit(ENCODE, [item(0)], timeout_s=30))
+    task = asyncio.create_task(supervisor.submit(ENCODE, [item(0)]))
     await until(lambda: model.entered.acquire(blocking=False))
-    return task  # type: ignore[return-value]
+    return task
 
 
 async def test_an_idle_worker_is_dispatched_at_once_and_a_busy_one_forms_batches(
     supervisor: Supervisor, model: ScriptedModel
 ) -> None:
     first = await held(supervisor, model)
-    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)], timeout_s=30)) for i in range(1, 5)]
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)])) for i in range(1, 5)]
     await until(lambda: supervisor.n_queued == 4)
     model.gate.set()
     outcomes = await asyncio.gather(*waiting)
@@ -49,9 +49,7 @@ async def test_an_idle_worker_is_dispatched_at_once_and_a_busy_one_forms_batches
 
 async def test_a_poisoned_request_fails_alone(supervisor: Supervisor, model: ScriptedModel) -> None:
     first = await held(supervisor, model)
-    waiting = [
-        asyncio.create_task(supervisor.submit(ENCODE, [item(value)], timeout_s=30)) for value in (1, POISON, 3, 4)
-    ]
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(value)])) for value in (1, POISON, 3, 4)]
     await until(lambda: supervisor.n_queued == 4)
     model.gate.set()
     good, bad, *others = await asyncio.gather(*waiting, return_exceptions=True)
@@ -65,7 +63,7 @@ async def test_a_lethal_request_kills_the_worker_twice_and_nobody_else(
     supervisor: Supervisor, model: ScriptedModel
 ) -> None:
     first = await held(supervisor, model)
-    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(v)], timeout_s=30)) for v in (1, LETHAL, 3)]
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(v)])) for v in (1, LETHAL, 3)]
     await until(lambda: supervisor.n_queued == 3)
     model.gate.set()
     await first
@@ -93,28 +91,18 @@ async def test_beyond_the_limit_a_request_is_refused_with_a_time_to_come_back(
     supervisor: Supervisor, model: ScriptedModel
 ) -> None:
     first = await held(supervisor, model)
-    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)], timeout_s=30)) for i in range(8)]
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(i)])) for i in range(8)]
     await until(lambda: supervisor.n_queued == 8)
     with pytest.raises(QueueFull, match="8 items are waiting for scripted and this request has 1; the limit is 8") as e:
-        await supervisor.submit(ENCODE, [item(9)], timeout_s=30)
+        await supervisor.submit(ENCODE, [item(9)])
     assert 1 <= e.value.retry_after_s <= 60
     model.gate.set()
     assert len(await asyncio.gather(first, *waiting)) == 9
 
 
-async def test_a_passed_deadline_frees_the_place(supervisor: Supervisor, model: ScriptedModel) -> None:
-    first = await held(supervisor, model)
-    with pytest.raises(DeadlineExceeded, match="within 1 ms"):
-        await supervisor.submit(ENCODE, [item(1)], timeout_s=0.001)
-    assert supervisor.n_queued == 0
-    model.gate.set()
-    await first
-    assert model.batches == [[0]]
-
-
 async def test_a_caller_that_leaves_frees_the_place(supervisor: Supervisor, model: ScriptedModel) -> None:
     first = await held(supervisor, model)
-    leaving = asyncio.create_task(supervisor.submit(ENCODE, [item(1)], timeout_s=30))
+    leaving = asyncio.create_task(supervisor.submit(ENCODE, [item(1)]))
     await until(lambda: supervisor.n_queued == 1)
     leaving.cancel()
     await asyncio.wait([leaving])
@@ -124,16 +112,14 @@ async def test_a_caller_that_leaves_frees_the_place(supervisor: Supervisor, mode
     assert model.batches == [[0]]
 
 
-async def test_stopping_serves_what_waits_and_refuses_what_comes(
-    supervisor: Supervisor, model: ScriptedModel
-) -> None:
+async def test_stopping_serves_what_waits_and_refuses_what_comes(supervisor: Supervisor, model: ScriptedModel) -> None:
     first = await held(supervisor, model)
-    waiting = asyncio.create_task(supervisor.submit(ENCODE, [item(1)], timeout_s=30))
+    waiting = asyncio.create_task(supervisor.submit(ENCODE, [item(1)]))
     await until(lambda: supervisor.n_queued == 1)
     stopping = asyncio.create_task(supervisor.stop())
     await until(lambda: supervisor.health is Health.STOPPED)
     with pytest.raises(ModelUnavailable):
-        await supervisor.submit(ENCODE, [item(2)], timeout_s=30)
+        await supervisor.submit(ENCODE, [item(2)])
     model.gate.set()
     await stopping
     assert values(await waiting) == [2]
@@ -153,10 +139,10 @@ async def test_stopping_while_the_worker_is_dead_leaves_nobody_waiting(
 
 
 async def test_running_out_of_memory_halves_the_budget(supervisor: Supervisor, model: ScriptedModel) -> None:
-    outcome = await supervisor.submit(ENCODE, [item(TOO_LARGE), item(1), item(2), item(3)], timeout_s=30)
+    outcome = await supervisor.submit(ENCODE, [item(TOO_LARGE), item(1), item(2), item(3)])
     assert values(outcome) == [2 * TOO_LARGE, 2, 4, 6]
     model.batches.clear()
-    await supervisor.submit(ENCODE, [item(i) for i in range(4)], timeout_s=30)
+    await supervisor.submit(ENCODE, [item(i) for i in range(4)])
     assert model.batches == [[0, 1], [2, 3]]
 
 
