@@ -49,14 +49,18 @@ class Loaded:
 class ServedModel:
     """One checkpoint folder and what has become of it."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, *, wanted: bool) -> None:
         self.name = folder.name
         self.checkpoint: Checkpoint | None = None
         self.loaded: Loaded | None = None
         self.reason: str | None = None
         self._folder, self._settings = folder, settings
-        self._state = State.UNLOADED
+        self._state = State.LOADING if wanted else State.UNLOADED
         self._changing = asyncio.Lock()
+        try:
+            self.checkpoint = read_checkpoint(folder)
+        except ModelsError as error:
+            self.reason = str(error)
 
     @property
     def state(self) -> State:
@@ -139,8 +143,8 @@ class Registry:
         for name in (*settings.models, *settings.default_models.values()):
             if name not in names:
                 raise UnknownModel(name, names)
-        self.models = {folder.name: ServedModel(folder, settings) for folder in folders}
-        self._wanted = set(settings.models or self.models)
+        self._wanted = set(settings.models or names)
+        self.models = {f.name: ServedModel(f, settings, wanted=f.name in self._wanted) for f in folders}
 
     async def open(self) -> None:
         """Load the wanted models, all at once."""
@@ -184,8 +188,6 @@ class Registry:
         if name is None:
             name = self.default_models().get(task.name)
             if name is None:
-                if any(model.state is State.LOADING for model in self.models.values()):
-                    raise ModelUnavailable("the models are loading", retry_after_s=LOADING_RETRY_AFTER_S)
                 raise TaskNotServed(f"no model serves {task.name}")
         if name not in self.models:
             raise UnknownModel(name, candidates)

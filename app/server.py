@@ -1,10 +1,12 @@
 """The process: uvicorn with the limits of the settings, and a shutdown that loses nothing."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,28 +21,58 @@ while the event loop is busy. Python's default of 5 ms is longer than a whole sm
 
 
 class Server(uvicorn.Server):
-    """On SIGTERM first drains: unready, every answer closes its connection, the port still open.
+    """Ends without losing a request, even one whose connection the kernel has only just accepted.
 
-    Clients and load balancers thus turn away before the port closes, and no request meets a closing connection.
+    On SIGTERM it drains: unready, every answer closes its connection, the port still open, so that clients and load
+    balancers turn away. Then the port is closed, what was waiting behind it is still served, and connections on which
+    nothing has come for as long again are closed.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float) -> None:
         super().__init__(config)
         self._app, self._drain_s = app, drain_s
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener = config.bind_socket()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Remember the loop, for signals arrive outside of it."""
+        """Listen on the bound socket, and keep a hold on it beyond the end of listening."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        self._backlog = self._listener.dup()
+        await super().startup([self._listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first SIGTERM; anything else, and a second signal, ends at once what uvicorn ends at once."""
-        if sig != signal.SIGTERM or self._loop is None or self._app.state.draining:
+        """Drain at the first SIGTERM; a second signal, and SIGINT, end it without."""
+        if sig != signal.SIGTERM or self._app.state.draining:
             super().handle_exit(sig, frame)
             return
         self._app.state.draining = True
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, super().handle_exit, sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, serve what waited behind it, then finish as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await self._serve_backlog()
+        if self._app.state.draining:
+            await asyncio.sleep(self._drain_s)
+        await super().shutdown(sockets)
+
+    async def _serve_backlog(self) -> None:
+        """Close the port for good once every connection that the kernel completed behind it is accepted."""
+        await asyncio.sleep(0)  # the loop closes its own handle
+        self._listener.close()
+        self._backlog.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = self._backlog.accept()
+                await self._loop.connect_accepted_socket(self._protocol, connection)
+        self._backlog.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
 def serve(settings: Settings) -> None:

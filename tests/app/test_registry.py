@@ -1,0 +1,141 @@
+"""Loading, failing, unloading and finding models, through the service."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.errors import UnknownModel
+from app.registry import Registry
+from app.settings import Settings
+from models.errors import CheckpointError
+from tests.app.engine.scripted import until
+from tests.app.items import images
+from tests.conftest import TINY, served, write_tiny
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = {"inputs": images(1).tolist()}
+
+
+async def status_of(client: httpx.AsyncClient, name: str) -> str:
+    state: str = (await client.get(f"/models/{name}")).json()["state"]
+    return state
+
+
+async def test_a_damaged_checkpoint_fails_alone_and_makes_the_server_unready(weights: Path) -> None:
+    broken = write_tiny(weights, "broken-ae")
+    file = broken.folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    async with served(Settings(weights_dir=weights)) as client:
+        assert (await client.post("/encode", json=IMAGE | {"model": TINY})).status_code == 200
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["models"]) == (503, {"broken-ae": "failed", TINY: "ready"})
+        card = (await client.get("/models/broken-ae")).json()
+        assert "broken-ae/model.safetensors has the SHA-256" in card["reason"]
+        assert str(weights) not in card["reason"]
+        refused = await client.post("/encode", json=IMAGE | {"model": "broken-ae"})
+        assert refused.status_code == 503
+        assert refused.json()["detail"] == "broken-ae is failed"
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await client.post("/models/broken-ae/load")).status_code == 422
+        assert (await client.post("/models/broken-ae/unload")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_mended_checkpoint_can_be_loaded_without_a_restart(weights: Path) -> None:
+    broken = write_tiny(weights, "broken-ae")
+    file = broken.folder / "model.safetensors"
+    whole = file.read_bytes()
+    file.unlink()
+    async with served(Settings(weights_dir=weights)) as client:
+        assert await status_of(client, "broken-ae") == "failed"
+        file.write_bytes(whole)
+        assert (await client.post("/models/broken-ae/load")).json()["state"] == "ready"
+        assert (await client.get("/health/ready")).status_code == 200
+        assert (await client.post("/encode", json=IMAGE | {"model": "broken-ae"})).status_code == 200
+
+
+async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_back(client: httpx.AsyncClient) -> None:
+    before = (await client.post("/encode", json=IMAGE)).json()
+    unloaded = (await client.post(f"/models/{TINY}/unload")).json()
+    assert (unloaded["state"], unloaded["memory_bytes"]) == ("unloaded", None)
+    assert not any(thread.name == f"worker-{TINY}" for thread in threading.enumerate())
+    assert (await client.post("/encode", json=IMAGE)).status_code == 503
+    assert (await client.get("/health/ready")).status_code == 503
+    loaded = (await client.post(f"/models/{TINY}/load")).json()
+    assert (loaded["state"], loaded["parameters"]) == ("ready", 339)
+    assert (await client.post("/encode", json=IMAGE)).json() == before
+
+
+async def test_only_the_wanted_models_are_loaded(weights: Path) -> None:
+    write_tiny(weights, "other-ae")
+    async with served(Settings(weights_dir=weights, models=(TINY,))) as client:
+        assert await status_of(client, TINY) == "ready"
+        assert await status_of(client, "other-ae") == "unloaded"
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_the_default_model_is_the_first_by_name_or_the_setting(weights: Path) -> None:
+    write_tiny(weights, "another-ae", seed=1)
+    async with served(Settings(weights_dir=weights, default_models={"decode": TINY})) as client:
+        assert (await client.post("/encode", json=IMAGE)).headers["x-model"] == "another-ae"
+        assert (await client.post("/decode", json={"inputs": [[0, 0, 0]]})).headers["x-model"] == TINY
+        info = (await client.get("/info")).json()
+        assert info["default_models"] == {"encode": "another-ae", "decode": TINY, "reconstruct": "another-ae"}
+
+
+async def test_before_the_models_are_loaded_requests_are_told_to_come_back(weights: Path) -> None:
+    async with served(Settings(weights_dir=weights), wait=False) as client:
+        early = await client.post("/encode", json=IMAGE)
+        assert (early.status_code, early.headers["retry-after"]) == (503, "1")
+        assert early.json()["detail"] == f"{TINY} is loading"
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_settings_that_name_unknown_models_are_errors_at_once(weights: Path) -> None:
+    for settings in (
+        Settings(weights_dir=weights, models=("nobody",)),
+        Settings(weights_dir=weights, default_models={"encode": "nobody"}),
+    ):
+        with pytest.raises(UnknownModel, match=f"'nobody'; there are: {TINY}"):
+            Registry(settings)
+
+
+async def test_two_checkpoints_of_one_name_are_an_error(weights: Path) -> None:
+    tiny = write_tiny(weights)
+    tiny.folder.parent.rename(tiny.folder.parent.parent / "elsewhere")
+    write_tiny(weights)
+    with pytest.raises(CheckpointError, match=f"two checkpoints are named {TINY}"):
+        Registry(Settings(weights_dir=weights))
+
+
+async def test_a_server_without_models_is_alive_and_not_ready(tmp_path: Path) -> None:
+    async with served(Settings(weights_dir=tmp_path)) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 503
+        refused = await client.post("/encode", json=IMAGE)
+        assert (refused.status_code, refused.json()["detail"]) == (422, "no model serves encode")
+
+
+async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itself(client: httpx.AsyncClient) -> None:
+    engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
+    thread = engine._worker.thread
+    run, gate = engine._model.encode, threading.Event()
+
+    def lethal(requests: object) -> object:
+        engine._model.encode = lambda requests: (gate.wait(30), run(requests))[1]
+        raise SystemExit
+
+    engine._model.encode = lethal
+    waiting = asyncio.create_task(client.post("/encode", json=IMAGE))
+    await until(lambda: not thread.is_alive())
+    assert (await client.get("/health/ready")).status_code == 503
+    gate.set()
+    while (await client.get("/health/ready")).status_code != 200:
+        await asyncio.sleep(0)
+    assert engine._worker.thread is not thread
+    assert (await waiting).status_code == 200  # the request that was in flight is served after all

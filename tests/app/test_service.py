@@ -1,0 +1,82 @@
+import httpx
+import pytest
+
+from tests.conftest import TINY
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None:
+    (card,) = (await client.get("/models")).json()["models"]
+    assert card == (await client.get(f"/models/{TINY}")).json()
+    assert len(card.pop("sha256")) == 64
+    assert card == {
+        "id": TINY,
+        "state": "ready",
+        "reason": None,
+        "family": "autoencoders/vanilla",
+        "title": "Vanilla autoencoder",
+        "tasks": ["encode", "decode", "reconstruct"],
+        "item": {"modality": "image", "shape": [1, 4, 4]},
+        "latent_shape": [3],
+        "parameters": 339,
+        "dtype": "float32",
+        "memory_bytes": 4 * 339,
+        "queued_items": 0,
+        "metrics": {},
+        "licence": "Apache-2.0",
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/load"), ("POST", "/unload")])
+async def test_an_unknown_model_is_a_404_that_lists_the_known(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, f"/models/nobody{path}")
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"no model is named 'nobody'; there are: {TINY}")
+
+
+async def test_info_shows_the_limits_in_force(client: httpx.AsyncClient) -> None:
+    info = (await client.get("/info")).json()
+    assert info["limits"]["max_items"] == 100
+    assert info["limits"]["max_body_bytes"] == 32 * 2**20
+    assert info["device"] == "cpu"
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/")).headers["location"] == "/docs"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_documentation_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient, page: str) -> None:
+    html = (await client.get(page)).text
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+async def test_paths_outside_the_static_folder_are_not_served(client: httpx.AsyncClient) -> None:
+    for path in ("/static/../settings.py", "/static/%2e%2e/settings.py", "/static//etc/passwd"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_a_fault_of_ours_tells_nothing_but_the_request_id(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = client.app  # type: ignore[attr-defined]
+    app.state.registry = None
+    answer = await client.get("/models", headers={"x-request-id": "find-me"})
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "/errors/internal-error"
+    assert "NoneType" not in answer.text
+    (record,) = [record for record in caplog.records if record.getMessage() == "unexpected error"]
+    assert vars(record)["request_id"] == "find-me"
+    assert record.exc_info
+
+
+async def test_a_passed_deadline_is_a_504_that_names_it(client: httpx.AsyncClient) -> None:
+    engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
+    engine._queue.take = lambda budget: None  # nothing is dispatched any more
+    engine._queue.close()
+    answer = await client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
+    assert (answer.status_code, answer.json()["detail"]) == (504, "the answer was not ready within 1 ms")
+    assert engine.n_queued == 0

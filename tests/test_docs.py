@@ -1,0 +1,176 @@
+"""The documents say what is so: every command, setting, route, error and number in them."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import errors
+from app.errors import ManifoldError, Retryable
+from app.handlers import STATUS, slug
+from app.main import create_app
+from app.routes.documentation import SCHEMAS
+from app.routes.examples import EXAMPLES, SEVEN
+from app.settings import Settings
+from models.autoencoders import __doc__ as autoencoders_table
+from models.catalogue import families
+from models.checkpoint import find_checkpoints, read_checkpoint
+from tests.app.server import SHIPPED, Served, serve
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs/api.md").read_text()
+SETTINGS = (ROOT / "docs/settings.md").read_text()
+OPENAPI = create_app(Settings()).openapi()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("docs")) as served:
+        yield served
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def pixels(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.int16]]":
+    return np.asarray(Image.open(path)).astype(np.int16)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the README's request uses curl")
+def test_the_readmes_request_gives_the_picture_it_shows(server: Served, tmp_path: Path) -> None:
+    (command,) = code_blocks(README, "bash")
+    shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
+    command = command.replace("localhost:8000", server.url)
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+    got, shown = pixels(tmp_path / "reconstruction.png"), pixels(ROOT / "docs/examples/seven-reconstructed.png")
+    assert np.abs(got - shown).max() <= 1
+    assert np.abs(got - pixels(ROOT / "docs/examples/seven.png")).mean() < 5  # a real reconstruction
+
+
+def test_the_readmes_python_runs(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = code_blocks(README, "python")
+    exec(code.replace("http://localhost:8000", server.url), {})  # noqa: S102 that is what is tested
+    name, mse = capsys.readouterr().out.split()
+    assert name == "vanilla-ae-mnist"
+    assert 0 < float(mse) < 0.1
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, item in OPENAPI["paths"].items() if "post" in item and "{" not in path]
+)
+def test_every_example_answers_as_it_stands(server: Served, path: str) -> None:
+    content = OPENAPI["paths"][path]["post"]["requestBody"]["content"]
+    answer = httpx.post(server.url + path, json=content["application/json"]["example"])
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["outputs"]) == 1
+
+
+@pytest.mark.parametrize("path", [path for path, item in OPENAPI["paths"].items() if "get" in item or "{" in path])
+def test_every_service_operation_answers_as_it_stands(server: Served, path: str) -> None:
+    for method, operation in OPENAPI["paths"][path].items():
+        values = {
+            parameter["name"]: parameter["schema"]["examples"][0] for parameter in operation.get("parameters", [])
+        }
+        answer = httpx.request(method, server.url + path.format(**values), timeout=30)
+        assert answer.status_code == 200, answer.text
+    httpx.post(f"{server.url}/models/vanilla-ae-mnist/load", timeout=30)
+
+
+def test_the_example_picture_is_the_one_in_the_docs() -> None:
+    assert base64.b64decode(SEVEN.partition(",")[2]) == (ROOT / "docs/examples/seven.png").read_bytes()
+    assert set(EXAMPLES) == {schema.task.name for schema in SCHEMAS}
+
+
+def test_every_reference_in_openapi_resolves() -> None:
+    for name in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(OPENAPI)):
+        assert name in OPENAPI["components"]["schemas"]
+
+
+def test_every_route_is_in_the_api_document() -> None:
+    for path, item in OPENAPI["paths"].items():
+        for method in item:
+            assert f"`{method.upper()} {path}`" in API
+
+
+def test_every_parameter_is_in_the_api_document() -> None:
+    for schema in SCHEMAS:
+        (row,) = [line for line in API.splitlines() if line.startswith(f"| `POST /{schema.task.name}` |")]
+        parameters = schema.body.model_fields["parameters"].annotation
+        assert parameters is not None
+        for name in parameters.model_fields:
+            assert f"`{name}`" in row
+
+
+def test_every_error_has_a_status_and_both_are_in_the_api_document() -> None:
+    kinds = {kind for base in (ManifoldError, Retryable) for kind in base.__subclasses__()} - {Retryable}
+    assert kinds == set(STATUS)
+    for kind, status in STATUS.items():
+        assert f"| `{slug(kind.__name__)}` | {status} |" in API
+        assert kind.__name__ in (errors.__doc__ or "")
+
+
+def test_every_setting_is_in_the_settings_document() -> None:
+    rows = {row.split("`")[1]: row for row in SETTINGS.splitlines() if row.startswith("| `MANIFOLD_")}
+    assert set(rows) == {f"MANIFOLD_{name.upper()}" for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        row = rows[f"MANIFOLD_{name.upper()}"]
+        assert row.endswith(f"| {field.description} |")
+        if isinstance(field.default, (int, str)) and name != "torch_threads":
+            assert f"| `{field.default}` |" in row
+
+
+@pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)
+def test_card_and_readme_tell_the_measured_numbers(folder: Path) -> None:
+    metrics = read_checkpoint(folder).metrics
+    card = (folder / "README.md").read_text()
+    for value in metrics.values():
+        assert f"{value:.5f}" in card
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| [`{folder.name}`]")]
+    assert f"{metrics['test_mse']:.5f}" in row
+    assert f"{metrics['pca_test_mse']:.5f}" in row
+
+
+@pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)
+def test_every_checkpoint_keeps_its_size(folder: Path) -> None:
+    assert all(file.stat().st_size <= 12e6 for file in folder.iterdir())
+
+
+def test_every_family_is_in_its_table() -> None:
+    for family in families():
+        assert f"| {family.split('/')[1]} |" in (autoencoders_table or "")
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    for path in (ROOT / "docs/decisions").glob("0*.md"):
+        title = path.read_text().splitlines()[0].removeprefix("# ")
+        assert f"[{title[:4]}]({path.name}) {title[5:]}" in index
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("**/*.md")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    if ".venv" in document.parts:
+        return
+    for target in re.findall(r'(?:\]\(|src=")([^)"]+)[)"]', document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_the_tree_in_the_readme_exists() -> None:
+    tree = README.partition("```\nmodels/")[2].partition("```")[0]
+    assert tree
+    parent = ROOT
+    for line in f"models/{tree}".splitlines():
+        name = line.split()[0]
+        parent = parent if line.startswith(" ") else ROOT / name
+        assert (parent / name if line.startswith(" ") else parent).exists(), name
