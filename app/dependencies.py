@@ -69,7 +69,7 @@ class Call:
     def __init__(self, request: Request, schema: Schema, settings: Settings, media_type: str) -> None:
         self._request, self._schema, self._settings, self._media_type = request, schema, settings, media_type
         self._is_small = False
-        self.body: Body[Any]
+        self.body: Body
         self.model: ServedModel
         self.codecs: Codecs
 
@@ -134,7 +134,7 @@ class Call:
         }
         return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    async def _read(self) -> Body[Any]:
+    async def _read(self) -> Body:
         request, settings = self._request, self._settings
         kind = content_type(request)
         if kind == JSON:

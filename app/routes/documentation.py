@@ -62,8 +62,8 @@ def documented(schema: Schema) -> dict[str, Any]:
     """Keyword arguments of a task's route."""
     binary = {"type": "string", "format": "binary"}
     files = {"type": "object", "properties": {"files": {"type": "array", "items": binary}}, "required": ["files"]}
-    body_ref = {"$ref": REF.format(model=_definition_name(schema.body))}
-    answer_ref = {"$ref": REF.format(model=_definition_name(schema.answer))}
+    body_ref = {"$ref": REF.format(model=schema.body.__name__)}
+    answer_ref = {"$ref": REF.format(model=schema.answer.__name__)}
     body: dict[str, Any] = {JSON: {"schema": body_ref, "example": EXAMPLES[schema.task.name]}, NPY: {"schema": binary}}
     if schema.takes_images:
         body |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
@@ -76,11 +76,6 @@ def documented(schema: Schema) -> dict[str, Any]:
         "response_model": None,
         "response_class": Response,
     }
-
-
-def _definition_name(model: type[BaseModel]) -> str:
-    """The name pydantic gives `model` among the definitions."""
-    return model.__name__.replace("[", "_").replace("]", "_")
 
 
 def add_bodies(openapi: dict[str, Any]) -> dict[str, Any]:

@@ -19,15 +19,23 @@ class DecodeOutput(BaseModel):
     reconstruction: list[Any] | str = Field(description="Numbers of the model's item shape, or a `data:` URL.")
 
 
-DecodeBody = Body[DecodeParameters]
-DecodeAnswer = Answer[DecodeOutput]
+class DecodeBody(Body):
+    """What `/decode` is asked."""
+
+    parameters: DecodeParameters = DecodeParameters()
 
 
-def _requests(body: Body[DecodeParameters], codecs: Codecs, max_items: int) -> list[Request]:
+class DecodeAnswer(Answer):
+    """What `/decode` answers."""
+
+    outputs: list[DecodeOutput]
+
+
+def _requests(body: DecodeBody, codecs: Codecs, max_items: int) -> list[Request]:
     return [DecodeRequest(latent=latent) for latent in codecs.latents.decode(body.inputs, max_items=max_items)]
 
 
-def _outputs(results: Sequence[DecodeResult], body: Body[DecodeParameters], codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[DecodeResult], body: DecodeBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [{"reconstruction": present(r.reconstruction.numpy(), body.parameters, codecs.items)} for r in results]
 
 

@@ -22,17 +22,25 @@ class EncodeOutput(BaseModel):
     latent: list[float]
 
 
-EncodeBody = Body[EncodeParameters]
-EncodeAnswer = Answer[EncodeOutput]
+class EncodeBody(Body):
+    """What `/encode` is asked."""
+
+    parameters: EncodeParameters = EncodeParameters()
 
 
-def _requests(body: Body[EncodeParameters], codecs: Codecs, max_items: int) -> list[Request]:
+class EncodeAnswer(Answer):
+    """What `/encode` answers."""
+
+    outputs: list[EncodeOutput]
+
+
+def _requests(body: EncodeBody, codecs: Codecs, max_items: int) -> list[Request]:
     parameters = body.parameters
     items = codecs.items.decode(body.inputs, max_items=max_items, **item_parameters(codecs.items, parameters))
     return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
 
 
-def _outputs(results: Sequence[EncodeResult], body: Body[EncodeParameters], codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[EncodeResult], body: EncodeBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [{"latent": result.latent.numpy()} for result in results]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,11 @@ class ImageOut(Parameters):
     format: Literal["array", "png"] = Field("array", description="Images as nested numbers, or as `data:` URLs.")
 
 
-ParametersT = TypeVar("ParametersT", bound=Parameters)
-OutputT = TypeVar("OutputT", bound=BaseModel)
-
-
-class Body(Strict, Generic[ParametersT]):
-    """What a task is asked."""
+class Body(Strict):
+    """What a task is asked. A task's own body adds its `parameters`."""
 
     model: str | None = Field(None, description="A model's id; the task's default where left out.")
     inputs: Any = Field(description="A list of items, or one bare item.")
-    parameters: ParametersT
 
 
 class Usage(BaseModel):
@@ -55,11 +50,10 @@ class Usage(BaseModel):
     items: int = Field(description="Items answered.")
 
 
-class Answer(BaseModel, Generic[OutputT]):
-    """What a task answers."""
+class Answer(BaseModel):
+    """What a task answers. A task's own answer adds its `outputs`, one entry an input, in order."""
 
     model: str = Field(description="The model that answered.")
-    outputs: list[OutputT] = Field(description="One entry an input, in order.")
     usage: Usage
 
 
@@ -80,15 +74,15 @@ class Schema:
     """
 
     task: Task
-    body: type[Body[Any]]
-    answer: type[Answer[Any]]
-    requests: Callable[[Body[Any], Codecs, int], list[Request]]
-    outputs: Callable[[Sequence[Any], Body[Any], Codecs], list[dict[str, Any]]]
+    body: type[Body]
+    answer: type[Answer]
+    requests: Callable[[Any, Codecs, int], list[Request]]
+    outputs: Callable[[Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any]], NDArray[np.float32]]
     takes_images: bool
     answers_images: bool
 
-    def parse(self, values: Any, *, strict: bool) -> Body[Any]:
+    def parse(self, values: Any, *, strict: bool) -> Body:
         """Check a body; `strict` for JSON, where a number in quotes is no number.
 
         Raises:
@@ -97,7 +91,7 @@ class Schema:
         if not isinstance(values, dict):
             raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
         try:
-            return self.body.model_validate({"parameters": {}} | values, strict=strict)
+            return self.body.model_validate(values, strict=strict)
         except ValidationError as error:
             known: dict[str, Any] = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
             raise InvalidRequest.of([_fault(dict(e), known) for e in error.errors(include_url=False)]) from None

@@ -23,18 +23,24 @@ class ReconstructOutput(BaseModel):
     mae: float = Field(description="Mean absolute error over the item's elements.")
 
 
-ReconstructBody = Body[ReconstructParameters]
-ReconstructAnswer = Answer[ReconstructOutput]
+class ReconstructBody(Body):
+    """What `/reconstruct` is asked."""
+
+    parameters: ReconstructParameters = ReconstructParameters()
 
 
-def _requests(body: Body[ReconstructParameters], codecs: Codecs, max_items: int) -> list[Request]:
+class ReconstructAnswer(Answer):
+    """What `/reconstruct` answers."""
+
+    outputs: list[ReconstructOutput]
+
+
+def _requests(body: ReconstructBody, codecs: Codecs, max_items: int) -> list[Request]:
     items = codecs.items.decode(body.inputs, max_items=max_items, **item_parameters(codecs.items, body.parameters))
     return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items]
 
 
-def _outputs(
-    results: Sequence[ReconstructResult], body: Body[ReconstructParameters], codecs: Codecs
-) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[ReconstructResult], body: ReconstructBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [
         {
             "reconstruction": present(result.reconstruction.numpy(), body.parameters, codecs.items),

@@ -86,6 +86,8 @@ def batch_of_numbers(values: object, shapes: Sequence[Shape], *, max_items: int)
     Raises:
         InvalidItems: not numbers, not rectangular, another shape, or more than `max_items`.
     """
+    if values == []:
+        check_count(0, max_items)
     array = numbers(values)
     if array is None:
         return _batch_item_by_item(values, shapes, max_items=max_items)

@@ -1,0 +1,173 @@
+import io
+import re
+import struct
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
+from numpy.typing import NDArray
+
+from models.codecs.arrays import MAX_PROBLEMS, batch_of_numbers, check_range, numbers, parse_npy, to_npy
+from models.errors import InvalidItems, UndecodableItems
+
+SHAPES = [(1, 2, 3), (2, 3), (6,)]
+
+
+def saved(array: NDArray[Any], version: tuple[int, int] = (1, 0)) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, version=version)
+    return file.getvalue()
+
+
+def header(text: str, data: bytes = b"") -> bytes:
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
+
+
+floats = nps.arrays(
+    st.sampled_from([np.float32, np.float64, np.uint8]),
+    nps.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
+)
+
+
+@given(array=floats, version=st.sampled_from([(1, 0), (2, 0)]))
+def test_what_numpy_saves_is_read(array: NDArray[Any], version: tuple[int, int]) -> None:
+    read = parse_npy(saved(array, version))
+    assert read.dtype == array.dtype
+    np.testing.assert_array_equal(read, array)
+
+
+@given(floats)
+def test_fortran_order_is_read(array: NDArray[Any]) -> None:
+    np.testing.assert_array_equal(parse_npy(saved(np.asfortranarray(array))), np.asfortranarray(array))
+
+
+@given(floats)
+def test_what_is_written_numpy_loads(array: NDArray[Any]) -> None:
+    data = to_npy(array)
+    loaded = np.load(io.BytesIO(data), allow_pickle=False)
+    assert loaded.dtype == array.dtype
+    np.testing.assert_array_equal(loaded, array)
+    assert data.index(b"\n") % 64 == 63  # aligned
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not a .npy file"),
+        (b"\x93NUMPY", "not a .npy file"),
+        (b"\x93NUMPY\x03\x00" + b"\0" * 20, "not a .npy file of version 1.0 or 2.0"),
+        (b"PK\x03\x04" + b"\0" * 20, "not a .npy file"),
+        (b"\x93NUMPY\x01\x00\xff\xff{}", "header"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), 'extra': __import__('os')}\n"), "header"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }\n"), "header"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999,), }\n"), "needs 39999999996 bytes"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", b"\0" * 7), "the body has 7"),
+        (header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype |O"),
+        (header("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype <i8"),
+        (saved(np.zeros(3))[:-1], "needs 24 bytes, the body has 23"),
+        (saved(np.zeros(3)) + b"\0", "needs 24 bytes, the body has 25"),
+    ],
+)
+def test_lying_files_are_refused_without_being_believed(data: bytes, message: str) -> None:
+    with pytest.raises(UndecodableItems, match=re.escape(message)):
+        parse_npy(data)
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: saved(np.zeros((2, 2)))[:100] + tail))
+def test_no_bytes_whatever_do_harm(data: bytes) -> None:
+    with suppress(UndecodableItems):
+        assert parse_npy(data).nbytes <= len(data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        True,
+        "x",
+        None,
+        {},
+        1.5,
+        [True],
+        [1, True],
+        [[1], [2, 3]],
+        [[1], 2],
+        [1, [2]],
+        ["1"],
+        [None],
+        [10**400],
+        [[], [1]],
+    ],
+)
+def test_what_is_no_rectangle_of_numbers_is_none(values: object) -> None:
+    assert numbers(values) is None
+
+
+@given(nps.arrays(np.float64, nps.array_shapes(max_dims=4, max_side=4), elements=st.floats(allow_nan=False)))
+def test_nested_lists_of_numbers_are_arrays(array: NDArray[np.float64]) -> None:
+    read = numbers(array.tolist())
+    assert read is not None
+    np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bare_items_and_lists_of_them_are_batches(shape: tuple[int, ...]) -> None:
+    item = np.arange(6.0).reshape(shape)
+    np.testing.assert_array_equal(
+        batch_of_numbers(item.tolist(), SHAPES, max_items=3), np.arange(6.0).reshape(1, 1, 2, 3)
+    )
+    assert batch_of_numbers([item.tolist()] * 3, SHAPES, max_items=3).shape == (3, 1, 2, 3)
+
+
+def test_items_of_different_forms_share_a_batch() -> None:
+    flat, nested = [0.0] * 6, [[0.0] * 3] * 2
+    assert batch_of_numbers([flat, nested], SHAPES, max_items=3).shape == (2, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "index", "message"),
+    [
+        (5, None, "a number is not an item"),
+        ({}, None, "an object is not an item"),
+        ([], None, "0 items; a request takes 1 to 3"),
+        ([0.0] * 5, None, "the shape is [5]; expected numbers of shape [1, 2, 3] or [2, 3] or [6]"),
+        ([0.0] * 5 + [None], None, "the item holds null"),
+        ([[0.0] * 6, [0.0] * 5], 1, "the shape is [5]"),
+        ([[0.0] * 6, [[0.0] * 3, [0.0] * 2]], 1, "the item holds lists of unequal length"),
+        ([[0.0] * 6, [0.0, [1.0], 2.0]], 1, "the item holds lists of unequal length"),
+        ([[0.0] * 6, [[0.0, "x", 0.0]] * 2], 1, "the item holds a string"),
+        ([[0.0] * 6, True], 1, "the item holds a boolean"),
+        ([[0.0] * 6] * 4, None, "4 items; a request takes 1 to 3"),
+        ([[0.0] * 6, None, None, None], None, "4 items; a request takes 1 to 3"),
+    ],
+)
+def test_refusals_name_the_item_and_the_reason(values: object, index: int | None, message: str) -> None:
+    with pytest.raises(InvalidItems, match=re.escape(message)) as error:
+        batch_of_numbers(values, SHAPES, max_items=3)
+    assert error.value.problems[0].index == index
+
+
+def test_at_most_so_many_items_are_named() -> None:
+    with pytest.raises(InvalidItems) as error:
+        batch_of_numbers([[0.0] * 6] + [None] * 100, SHAPES, max_items=1000)
+    assert len(error.value.problems) == MAX_PROBLEMS + 1
+    assert error.value.problems[-1].index is None
+    with pytest.raises(InvalidItems) as error:
+        check_range(np.full((100, 2), 2.0), 0, 1)
+    assert len(error.value.problems) == MAX_PROBLEMS + 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.0001, -0.0001])
+def test_a_value_out_of_range_is_named_with_its_place(value: float) -> None:
+    batch = np.full((3, 2, 2), 0.5)
+    batch[1, 1, 0] = value
+    with pytest.raises(InvalidItems, match=re.escape(f"the value {value:g} at [1, 0]")) as error:
+        check_range(batch, 0, 1)
+    assert [problem.index for problem in error.value.problems] == [1]
+
+
+def test_the_limits_themselves_are_in_range() -> None:
+    check_range(np.array([[0.0, 1.0]]), 0, 1)

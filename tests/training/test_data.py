@@ -1,0 +1,128 @@
+"""Files from a folder at hand, or from a source: here a local one."""
+
+import gzip
+import hashlib
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.augmentation import random_affine
+from training.data import mnist
+from training.data.files import DataFile, DataFolder
+from training.data.mnist import mnist_images, parse_idx
+from training.errors import DataError
+
+CONTENT = bytes(range(256)) * 100
+
+
+class Source(BaseHTTPRequestHandler):
+    """Serves one good file, and a connection that breaks off."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path in ("/good", "/broken") else 404)
+        self.send_header("content-length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT if self.path == "/good" else CONTENT[:1000])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Source) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def file(url: str, content: bytes = CONTENT) -> DataFile:
+    return DataFile(name="file.bin", url=url, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_a_missing_file_is_downloaded_once(tmp_path: Path, source: str) -> None:
+    folder = DataFolder(tmp_path, download=True)
+    assert folder.read("set", [file(f"{source}/good")]) == [CONTENT]
+    assert folder.read("set", [file("http://127.0.0.1:1/gone")]) == [CONTENT]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("path", ["missing", "broken"])
+def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, source: str, path: str) -> None:
+    with pytest.raises(DataError, match=f"{source}/{path} could not be downloaded"):
+        DataFolder(tmp_path, download=True).read("set", [file(f"{source}/{path}")])
+    assert list((tmp_path / "set").iterdir()) == []
+
+
+def test_a_folder_at_hand_is_never_filled_from_outside(tmp_path: Path, source: str) -> None:
+    with pytest.raises(DataError, match="is missing; leave --data out to download it"):
+        DataFolder(tmp_path, download=False).read("set", [file(f"{source}/good")])
+
+
+def test_another_content_is_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(DataError, match=r"has the SHA-256 .*; the official file has"):
+        DataFolder(tmp_path, download=True).read("set", [file(f"{source}/good", b"other")])
+
+
+def idx(shape: tuple[int, ...], data: bytes) -> bytes:
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + data
+
+
+def test_idx_files_are_read_big_endian() -> None:
+    assert parse_idx(idx((2, 3), bytes(range(6)))).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\x08", b"\0\0\x0d\x01\0\0\0\0", b"\0\0\x08\x03\0\0", idx((2, 3), b"12345"), idx((2,), b"123")]
+)
+def test_damaged_idx_files_are_refused(data: bytes) -> None:
+    with pytest.raises(DataError):
+        parse_idx(data)
+
+
+def test_mnist_is_images_between_0_and_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, n in (("_TRAIN", 3), ("_TEST", 2)):
+        data = gzip.compress(idx((n, 28, 28), bytes(i % 256 for i in range(n * 784))))
+        known = getattr(mnist, name)
+        (tmp_path / "mnist").mkdir(exist_ok=True)
+        (tmp_path / "mnist" / known.name).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        monkeypatch.setattr(mnist, name, DataFile(name=known.name, url=known.url, sha256=digest))
+    images = mnist_images(DataFolder(tmp_path, download=False))
+    assert (images.train.shape, images.test.shape) == ((3, 1, 28, 28), (2, 1, 28, 28))
+    assert (images.train.min().item(), images.train.max().item()) == (0, 1)
+
+
+def affine(images: torch.Tensor, **limits: float) -> torch.Tensor:
+    none = {"max_rotation_deg": 0.0, "max_scale": 0.0, "max_shear": 0.0, "max_shift_px": 0.0}
+    return random_affine(images, torch.Generator().manual_seed(0), **(none | limits))
+
+
+def test_no_freedom_changes_nothing() -> None:
+    images = torch.rand(4, 1, 8, 8)
+    torch.testing.assert_close(affine(images), images)
+
+
+def test_a_shift_moves_the_mass_by_at_most_its_limit() -> None:
+    images = torch.zeros(200, 1, 17, 17)
+    images[:, :, 8, 8] = 1
+    moved = affine(images, max_shift_px=3.0)
+    place = torch.arange(17.0)
+    for axis in (2, 3):
+        centre = (moved.sum(5 - axis) * place).sum(-1) / moved.sum((2, 3)) - 8
+        assert 2.5 < centre.abs().max() <= 3.01
+        assert centre.min() < 0 < centre.max()
+
+
+def test_every_image_is_changed_in_its_own_way() -> None:
+    images = torch.rand(1, 1, 8, 8).expand(3, -1, -1, -1)
+    first, second, third = affine(images, max_rotation_deg=30.0)
+    assert not torch.allclose(first, second)
+    assert not torch.allclose(second, third)

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from models.autoencoders.vanilla import FAMILY
+from tests.training.tiny import TinyRecipe
+from training import publish as publishing
+from training.cli import evaluate, train
+from training.data.files import DataFolder
+from training.metrics import pca_error, reconstruction_errors
+from training.publish import measure, publish
+from training.recipe import Bar
+
+NOWHERE = DataFolder(Path("nowhere"), download=False)
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    torch.manual_seed(0)
+    monkeypatch.setattr(publishing, "recipe", lambda name: TinyRecipe())
+    return publish(TinyRecipe(), FAMILY.build(TinyRecipe.config), NOWHERE, tmp_path)
+
+
+def edit_metric(folder: Path, value: float) -> None:
+    file = folder / "config.json"
+    content = json.loads(file.read_text())
+    content["metrics"]["test_mse"] = value
+    file.write_text(json.dumps(content))
+
+
+def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: Path) -> None:
+    assert published == tmp_path / "autoencoders/vanilla/tiny-ae"
+    measurements = {m.metric: m for m in measure(tmp_path, NOWHERE)}
+    assert set(measurements) == {"test_mse", "test_mae"}
+    for m in measurements.values():
+        assert m.measured == m.published
+        assert m.holds
+    assert measurements["test_mse"].must == 0.09
+    assert f"{measurements['test_mse'].measured:.5f}" in (published / "README.md").read_text()
+    assert (published / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_number_that_was_edited_does_not_hold(published: Path, tmp_path: Path) -> None:
+    edit_metric(published, 0.01)
+    held = {m.metric: m.holds for m in measure(tmp_path, NOWHERE)}
+    assert held == {"test_mse": False, "test_mae": True}
+
+
+def test_a_missed_bar_does_not_hold(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TinyRecipe, "bars", {"test_mse": Bar(must=1e-9, aim=1e-9)})
+    held = {m.metric: m.holds for m in measure(tmp_path, NOWHERE)}
+    assert held == {"test_mse": False, "test_mae": True}
+
+
+def test_evaluate_exits_with_1_where_a_number_does_not_hold(published: Path, tmp_path: Path) -> None:
+    arguments = ["--weights", str(tmp_path), "--data", "nowhere", "--json"]
+    good = CliRunner().invoke(evaluate, arguments)
+    assert (good.exit_code, [row["holds"] for row in json.loads(good.output)]) == (0, [True, True])
+    edit_metric(published, 0.01)
+    bad = CliRunner().invoke(evaluate, arguments)
+    assert (bad.exit_code, [row["holds"] for row in json.loads(bad.output)]) == (1, [False, True])
+    assert "tiny-ae" in CliRunner().invoke(evaluate, arguments[:-1]).output
+
+
+def test_missing_data_is_a_message_not_a_traceback(tmp_path: Path) -> None:
+    result = CliRunner().invoke(train, ["vanilla-ae-mnist", "--data", str(tmp_path), "--runs", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "train-images-idx3-ubyte.gz is missing; leave --data out to download it" in result.output
+
+
+def test_errors_are_means_over_items_and_elements() -> None:
+    model = FAMILY.build(FAMILY.tiny).eval()
+    items = torch.rand(7, 1, 4, 4)
+    with torch.inference_mode():
+        difference = model(items) - items
+    errors = reconstruction_errors(model, items)
+    assert errors["test_mse"] == pytest.approx(difference.square().mean().item(), rel=1e-5)
+    assert errors["test_mae"] == pytest.approx(difference.abs().mean().item(), rel=1e-5)
+
+
+def test_pca_agrees_with_the_singular_value_decomposition() -> None:
+    draw = torch.Generator().manual_seed(0)
+    train_items, test_items = torch.rand(50, 1, 3, 3, generator=draw), torch.rand(20, 1, 3, 3, generator=draw)
+    x, y = train_items.flatten(1).double().numpy(), test_items.flatten(1).double().numpy()
+    basis = np.linalg.svd(x - x.mean(0))[2][:4]
+    centred = y - x.mean(0)
+    expected = np.square(centred - centred @ basis.T @ basis).mean()
+    assert pca_error(train_items, test_items, 4) == pytest.approx(expected, rel=1e-9)
+    assert pca_error(train_items, train_items, 9) == pytest.approx(0, abs=1e-12)

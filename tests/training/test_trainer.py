@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.family import Model
+from tests.training.tiny import TinyRecipe
+from training.data.files import DataFolder
+from training.errors import StateError, UnknownRecipe
+from training.recipe import recipe, recipes
+from training.trainer import Run, batch_indices, train
+
+NOWHERE = DataFolder(Path("nowhere"), download=False)
+
+
+def run(folder: Path, n_steps: int | None = None) -> Model:
+    return train(TinyRecipe(), Run(data=NOWHERE, folder=folder, device="cpu", n_steps=n_steps, quiet=True))
+
+
+def assert_equal(one: Model, other: Model) -> None:
+    for key, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 17, 18])
+def test_a_run_cut_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "cut", n_steps=stop)
+    assert_equal(run(tmp_path / "cut"), whole)
+
+
+def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
+    first, second, start = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", n_steps=0)
+    assert_equal(first, second)
+    recipe = TinyRecipe()
+    assert recipe.evaluate(first, NOWHERE)["test_mse"] < 0.8 * recipe.evaluate(start, NOWHERE)["test_mse"]
+
+
+def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    class Other(TinyRecipe):
+        batch_size = 10
+
+    run(tmp_path, n_steps=1)
+    with pytest.raises(StateError, match="another recipe"):
+        train(Other(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True))
+
+
+@given(n=st.integers(1, 50), batch=st.integers(1, 50), seed=st.integers(0, 9), epoch=st.integers(0, 5))
+def test_an_epoch_visits_no_item_twice_and_leaves_out_less_than_a_batch(
+    n: int, batch: int, seed: int, epoch: int
+) -> None:
+    n_batches = n // batch
+    if n_batches == 0:
+        return
+    visited = [i for b in range(n_batches) for i in batch_indices(n, batch, seed, epoch * n_batches + b).tolist()]
+    assert len(visited) == len(set(visited)) == n_batches * batch
+    assert set(visited) <= set(range(n))
+
+
+def test_epochs_differ() -> None:
+    assert batch_indices(50, 50, 0, 0).tolist() != batch_indices(50, 50, 0, 1).tolist()
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_is_named_like_its_module_and_its_rate_stays_in_range(name: str) -> None:
+    found = recipe(name)
+    assert type(found).__module__ == f"training.recipes.{name.replace('-', '_')}"
+    rates = [found.learning_rate(step / 1000) for step in range(1000)]
+    assert min(rates) >= 0
+    assert max(rates) <= 1
+    assert rates[-1] < 0.01
+
+
+def test_an_unknown_recipe_lists_the_known() -> None:
+    with pytest.raises(UnknownRecipe, match=r"no recipe is named 'none'; there are .*vanilla-ae-mnist"):
+        recipe("none")
