@@ -31,11 +31,16 @@ answer as they stand.
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application. Models load in the background once it starts; `/health/ready` says when they serve."""
+    """The application. Models load in the background once it starts; `/health/ready` says when they serve.
+
+    Raises:
+        UnknownModel: a setting names a model that is not in the weights folder.
+        CheckpointError: two checkpoints have the same name.
+    """
+    registry = Registry(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        registry = app.state.registry = Registry(settings)
         loading = asyncio.create_task(_load(registry))
         yield
         await loading
@@ -51,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False},
     )
     app.state.settings = settings
+    app.state.registry = registry
     app.state.draining = False
     app.add_middleware(RequestContext)
     add_handlers(app)

@@ -128,7 +128,7 @@ class ServedModel:
 
 
 class Registry:
-    """Every model the server knows. Made on the event loop; unknown names in the settings are errors at once."""
+    """Every model the server knows. Unknown names in the settings are errors at once."""
 
     def __init__(self, settings: Settings) -> None:
         """Find the checkpoints; nothing is loaded yet.

@@ -54,7 +54,8 @@ def test_every_setting_is_an_option_of_serve() -> None:
 )
 def test_serve_says_what_is_wrong_with_an_option(weights: Path, options: list[str], named: str) -> None:
     result = CliRunner().invoke(main, ["serve", "--weights-dir", str(weights), *options])
-    assert result.exit_code != 0
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
     assert named in result.output
 
 
