@@ -1,7 +1,6 @@
 """Puts the application together."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -41,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load(registry))
+        loading = asyncio.create_task(registry.open())
         yield
         await loading
         await registry.close()
@@ -64,17 +63,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     _add_documentation(app)
     return app
-
-
-async def _load(registry: Registry) -> None:
-    """Load the models, then exempt all that exists from garbage collection.
-
-    Torch and FastAPI bring some 200,000 objects that live as long as the process; walking them takes about 150 ms and
-    would stop the server every few hundred requests.
-    """
-    await registry.open()
-    gc.collect()
-    gc.freeze()
 
 
 def _add_documentation(app: FastAPI) -> None:

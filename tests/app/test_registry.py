@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from pathlib import Path
 
 import httpx
@@ -68,6 +69,14 @@ async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_bac
     loaded = (await client.post(f"/models/{TINY}/load")).json()
     assert (loaded["state"], loaded["parameters"]) == ("ready", 339)
     assert (await client.post("/encode", json=IMAGE)).json() == before
+
+
+async def test_unloading_gives_the_memory_back(client: httpx.AsyncClient) -> None:
+    served_model = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
+    model = weakref.ref(served_model.loaded.engine._model)
+    assert model() is not None
+    await client.post(f"/models/{TINY}/unload")
+    assert model() is None
 
 
 async def test_only_the_wanted_models_are_loaded(weights: Path) -> None:
