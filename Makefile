@@ -7,7 +7,7 @@ data_option := $(if $(DATA),--data $(DATA))
 .PHONY: serve test check format train evaluate bench clean
 
 serve: .venv/core
-	$(BIN)/manifold serve
+	$(BIN)/manifold serve --log-format text
 
 test: .venv/dev
 	$(BIN)/pytest

@@ -1,0 +1,1 @@
+"""Data sets: each file with its official source and its SHA-256."""

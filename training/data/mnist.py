@@ -1,0 +1,58 @@
+"""MNIST: 60,000 + 10,000 grey digits of 28x28. LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998."""
+
+import gzip
+import math
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.files import DataFile, DataFolder
+from training.errors import DataError
+
+_SOURCE = "http://yann.lecun.com/exdb/mnist/"
+_TRAIN = DataFile(
+    name="train-images-idx3-ubyte.gz",
+    url=_SOURCE + "train-images-idx3-ubyte.gz",
+    sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+)
+_TEST = DataFile(
+    name="t10k-images-idx3-ubyte.gz",
+    url=_SOURCE + "t10k-images-idx3-ubyte.gz",
+    sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+)
+
+
+@dataclass(frozen=True)
+class MnistImages:
+    """`train` `[60000, 1, 28, 28]` and `test` `[10000, 1, 28, 28]`, float32 in [0, 1]."""
+
+    train: Tensor
+    test: Tensor
+
+
+def mnist_images(folder: DataFolder) -> MnistImages:
+    """Both splits.
+
+    Raises:
+        DataError: a file cannot be had or is damaged.
+    """
+    train, test = (parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST]))
+    return MnistImages(*(images.float().div(255).unsqueeze(1) for images in (train, test)))
+
+
+def parse_idx(data: bytes) -> Tensor:
+    """A uint8 tensor from the IDX format: big-endian magic `00 00 08 rank`, sizes, values.
+
+    Raises:
+        DataError: another magic, or fewer or more values than the sizes say.
+    """
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
+        raise DataError(f"not an IDX file of unsigned bytes: it begins with {data[:4].hex(' ')}")
+    shape = struct.unpack_from(f">{data[3]}I", data, 4)
+    values = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3])
+    if len(values) != math.prod(shape):
+        raise DataError(f"the IDX sizes {list(shape)} need {math.prod(shape)} values, the file has {len(values)}")
+    return torch.from_numpy(values.reshape(shape).copy())
