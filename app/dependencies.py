@@ -39,7 +39,7 @@ from app.registry import Registry, ServedModel
 from app.schemas.envelope import Body, Codecs, Schema
 from app.settings import Settings
 from models.codecs import ImageCodec
-from models.codecs.arrays import parse_npy, to_npy
+from models.codecs.arrays import Limits, parse_npy, to_npy
 from models.errors import InvalidItems, UndecodableItems
 from models.tasks import Request as TaskRequest
 
@@ -87,7 +87,8 @@ class Call:
         """The items as task requests, decoded off the event loop unless the body is small."""
 
         def decode() -> list[TaskRequest]:
-            return self._schema.requests(self.body, self.codecs, self._settings.max_items)
+            limits = Limits(max_items=self._settings.max_items, max_pixels=self._settings.max_pixels)
+            return self._schema.requests(self.body, self.codecs, limits)
 
         try:
             return decode() if self._is_small else await run_in_threadpool(decode)
@@ -96,19 +97,19 @@ class Call:
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
-        task = asyncio.current_task()
-        watch = asyncio.create_task(hung_up(self._request))
-        watch.add_done_callback(lambda done: None if done.cancelled() or task is None else task.cancel())
+        work = asyncio.ensure_future(self.model.run(self._schema.task, requests))
+        watch = asyncio.ensure_future(hung_up(self._request))
         try:
-            return await self.model.run(self._schema.task, requests)
-        except asyncio.CancelledError:
-            if watch.done() and not watch.cancelled():
-                raise ClientDisconnected("the client hung up while waiting") from None
-            raise
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientDisconnected("the client hung up while waiting")
+            return work.result()
         except InvalidItems as error:
             raise _refusal(error) from error
         finally:
             watch.cancel()
+            if work.cancel():
+                await asyncio.wait((work,))  # until its items have left the queue
 
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
@@ -142,8 +143,11 @@ class Call:
                 detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
                 raise InvalidRequest.of([Fault("", detail)])
             data = await self._read_whole()
-            values = parse_json(data) if self._is_small else await run_in_threadpool(parse_json, data)
-            return self._schema.parse(values, strict=True)
+
+            def parse() -> Body:
+                return self._schema.parse(parse_json(data), strict=True)
+
+            return parse() if self._is_small else await run_in_threadpool(parse)
         if kind == MULTIPART:
             inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
         elif kind in IMAGES:

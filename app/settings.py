@@ -29,6 +29,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
+    max_pixels: PositiveInt = Field(2**26, description="Most pixels of all encoded images in one request.")
     max_queue_items: PositiveInt = Field(4096, description="Most items that wait for one model; beyond it, 429.")
     max_batch_elements: PositiveInt = Field(2**18, description="Budget of one batch: the elements of all its items.")
     inline_bytes: PositiveInt = Field(

@@ -12,7 +12,7 @@ from app.routes.examples import EXAMPLE_MODEL, EXAMPLES
 from app.schemas import decode, encode, reconstruct
 from app.schemas.envelope import Schema
 
-__all__ = ["EXAMPLE_MODEL", "PROBLEMS", "add_bodies", "documented"]
+__all__ = ["EXAMPLE_MODEL", "add_bodies", "documented", "problems"]
 
 REF = "#/components/schemas/{model}"
 SCHEMAS = (encode.SCHEMA, decode.SCHEMA, reconstruct.SCHEMA)
@@ -49,7 +49,7 @@ class Problem(BaseModel):
     request_id: str
 
 
-def PROBLEMS(*statuses: int) -> dict[int | str, dict[str, Any]]:  # noqa: N802
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses of these statuses."""
     reference = {"$ref": REF.format(model="Problem")}
     return {
@@ -72,7 +72,7 @@ def documented(schema: Schema) -> dict[str, Any]:
         answer[PNG] = {"schema": binary}
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": body}},
-        "responses": {200: {"description": "The answer.", "content": answer}} | PROBLEMS(*DESCRIPTIONS),
+        "responses": {200: {"description": "The answer.", "content": answer}} | problems(*DESCRIPTIONS),
         "response_model": None,
         "response_class": Response,
     }

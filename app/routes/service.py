@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from app.dependencies import RegistryDep, SettingsDep
-from app.routes.documentation import EXAMPLE_MODEL, PROBLEMS
+from app.routes.documentation import EXAMPLE_MODEL, problems
 from app.schemas import service as schema
 
 router = APIRouter(tags=["service"])
@@ -28,19 +28,19 @@ async def models(registry: RegistryDep) -> schema.ModelList:
     return schema.cards(registry)
 
 
-@router.get("/models/{id}", responses=PROBLEMS(404))
+@router.get("/models/{id}", responses=problems(404))
 async def model(id: ModelId, registry: RegistryDep) -> schema.ModelCard:
     """One model."""
     return schema.card(registry.get(id))
 
 
-@router.post("/models/{id}/load", responses=PROBLEMS(404, 422))
+@router.post("/models/{id}/load", responses=problems(404, 422))
 async def load(id: ModelId, registry: RegistryDep) -> schema.ModelCard:
     """Bring a model into memory and answer once it serves; nothing happens if it does already."""
     return schema.card(await registry.load(id))
 
 
-@router.post("/models/{id}/unload", responses=PROBLEMS(404))
+@router.post("/models/{id}/unload", responses=problems(404))
 async def unload(id: ModelId, registry: RegistryDep) -> schema.ModelCard:
     """Serve what is waiting, then give the model's memory back."""
     return schema.card(await registry.unload(id))

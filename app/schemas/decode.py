@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.envelope import Answer, Body, Codecs, ImageOut, Schema, present, stack
+from models.codecs.arrays import Limits
 from models.tasks import DECODE, DecodeRequest, DecodeResult, Request
 
 
@@ -31,8 +32,8 @@ class DecodeAnswer(Answer):
     outputs: list[DecodeOutput]
 
 
-def _requests(body: DecodeBody, codecs: Codecs, max_items: int) -> list[Request]:
-    return [DecodeRequest(latent=latent) for latent in codecs.latents.decode(body.inputs, max_items=max_items)]
+def _requests(body: DecodeBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    return [DecodeRequest(latent=latent) for latent in codecs.latents.decode(body.inputs, limits)]
 
 
 def _outputs(results: Sequence[DecodeResult], body: DecodeBody, codecs: Codecs) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.envelope import Answer, Body, Codecs, ImageIn, Schema, item_parameters, stack
+from models.codecs.arrays import Limits
 from models.tasks import ENCODE, EncodeRequest, EncodeResult, Request
 
 
@@ -34,9 +35,9 @@ class EncodeAnswer(Answer):
     outputs: list[EncodeOutput]
 
 
-def _requests(body: EncodeBody, codecs: Codecs, max_items: int) -> list[Request]:
+def _requests(body: EncodeBody, codecs: Codecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    items = codecs.items.decode(body.inputs, max_items=max_items, **item_parameters(codecs.items, parameters))
+    items = codecs.items.decode(body.inputs, limits, **item_parameters(codecs.items, parameters))
     return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
 
 

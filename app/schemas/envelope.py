@@ -1,7 +1,9 @@
 """The one envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Fault, InvalidRequest
 from models.codecs import Codec, VectorCodec
+from models.codecs.arrays import Limits
 from models.tasks import Request, Task
+
+MAX_FAULTS = 16
+"""Fields named in one error; a body can have millions of unknown ones."""
 
 
 class Strict(BaseModel):
@@ -76,7 +82,7 @@ class Schema:
     task: Task
     body: type[Body]
     answer: type[Answer]
-    requests: Callable[[Any, Codecs, int], list[Request]]
+    requests: Callable[[Any, Codecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any]], NDArray[np.float32]]
     takes_images: bool
@@ -94,7 +100,8 @@ class Schema:
             return self.body.model_validate(values, strict=strict)
         except ValidationError as error:
             known: dict[str, Any] = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
-            raise InvalidRequest.of([_fault(dict(e), known) for e in error.errors(include_url=False)]) from None
+            named = islice(error.errors(include_url=False), MAX_FAULTS)
+            raise InvalidRequest.of([_fault(dict(e), known) for e in named]) from None
 
 
 def item_parameters(codec: Codec, parameters: ImageIn) -> dict[str, Any]:
@@ -129,4 +136,4 @@ def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:
     if error["type"] == "missing":
         return Fault(pointer, "this field is required")
     message = error["msg"][:1].lower() + error["msg"][1:]
-    return Fault(pointer, f"{str(error['input'])[:80]!r} is refused: {message}")
+    return Fault(pointer, f"{reprlib.repr(error['input'])} is refused: {message}")

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.envelope import Answer, Body, Codecs, ImageIn, ImageOut, Schema, item_parameters, present, stack
+from models.codecs.arrays import Limits
 from models.tasks import RECONSTRUCT, ReconstructRequest, ReconstructResult, Request
 
 
@@ -35,8 +36,8 @@ class ReconstructAnswer(Answer):
     outputs: list[ReconstructOutput]
 
 
-def _requests(body: ReconstructBody, codecs: Codecs, max_items: int) -> list[Request]:
-    items = codecs.items.decode(body.inputs, max_items=max_items, **item_parameters(codecs.items, body.parameters))
+def _requests(body: ReconstructBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    items = codecs.items.decode(body.inputs, limits, **item_parameters(codecs.items, body.parameters))
     return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items]
 
 

@@ -61,6 +61,7 @@ class Info(BaseModel):
 LIMITS = (
     "max_body_bytes",
     "max_items",
+    "max_pixels",
     "max_queue_items",
     "max_batch_elements",
     "inline_bytes",

@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from typing import Any
@@ -19,12 +20,21 @@ _NPY_MAGIC = b"\x93NUMPY"
 _NPY_VERSIONS = {b"\x01\x00": ("<H", 10), b"\x02\x00": ("<I", 12)}
 _NPY_HEADER = re.compile(
     rb"\{'descr': '(?P<descr>[^']{1,16})', 'fortran_order': (?P<fortran>True|False), "
-    rb"'shape': \((?P<shape>(?:[0-9]{1,12},? ?){0,8})\), \} *\n"
+    rb"'shape': \((?P<shape>(?:[0-9]{1,12}, ?){0,8}(?:[0-9]{1,12})?)\), \} *\n"  # each repetition needs its comma
 )
 _NPY_DTYPES: dict[bytes, np.dtype[Any]] = {b"<f4": np.dtype("<f4"), b"<f8": np.dtype("<f8"), b"|u1": np.dtype("u1")}
 _MAX_NPY_HEADER = 1024
+_MAX_DEPTH = 16
 MAX_PROBLEMS = 16
 """Refused items named in one error; the rest are only counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one request may bring: items, and pixels of all its encoded images together."""
+
+    max_items: int
+    max_pixels: int
 
 
 def parse_npy(data: bytes) -> NDArray[Any]:
@@ -165,16 +175,15 @@ def _expected(shapes: Sequence[Shape]) -> str:
 
 def _stranger(value: object) -> str:
     """Names the first thing in a nest of lists that is not a number, or the raggedness of it."""
-    if type(value) is not list:
-        return _kind(value)
-    for element in value:
-        if type(element) is list:
-            found = _stranger(element)
-            if found != "lists of unequal length":
-                return found
-        elif type(element) not in (int, float):
-            return _kind(element)
-    return "lists of unequal length"
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        for element in level:
+            if type(element) not in (list, int, float):
+                return _kind(element)
+        level = [inner for element in level if type(element) is list for inner in element]
+        if not level:
+            return "lists of unequal length"
+    return f"lists nested more than {_MAX_DEPTH} deep"
 
 
 def _kind(value: object) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.codecs.arrays import (
     MAX_PROBLEMS,
+    Limits,
     Shape,
     batch_of_array,
     batch_of_numbers,
@@ -27,10 +28,9 @@ from models.codecs.arrays import (
 from models.errors import InvalidItems, Problem, UndecodableItems
 
 Fit = Literal["contain", "cover", "stretch"]
-MAX_PIXELS = 16_777_216
 FORMATS = ("PNG", "JPEG", "WEBP")
 
-Image.MAX_IMAGE_PIXELS = None  # `_open` has the limit above; Pillow's own only warns
+Image.MAX_IMAGE_PIXELS = None  # `Limits.max_pixels` is the limit here; Pillow's own only warns
 
 _RESIZE: dict[Fit, Callable[..., Image.Image]] = {
     "contain": ImageOps.pad,
@@ -53,7 +53,7 @@ class ImageCodec:
         """`(C, H, W)`."""
         return (self.channels, self.height, self.width)
 
-    def decode(self, values: object, *, max_items: int, fit: Fit = "contain") -> list[Tensor]:
+    def decode(self, values: object, limits: Limits, *, fit: Fit = "contain") -> list[Tensor]:
         """One item or several as float32 tensors `[C, H, W]` in [0, 1].
 
         `values` are JSON numbers, nested or flat; an array (uint8 counts from 0 to 255); or encoded images, as bytes or
@@ -66,12 +66,12 @@ class ImageCodec:
         if isinstance(values, (str, bytes)):
             values = [values]
         if isinstance(values, list) and any(isinstance(value, (str, bytes)) for value in values[:MAX_PROBLEMS]):
-            check_count(len(values), max_items)
-            batch: NDArray[Any] = self._decode_mixed(values, fit)
+            check_count(len(values), limits.max_items)
+            batch: NDArray[Any] = self._decode_mixed(values, limits.max_pixels, fit)
         elif isinstance(values, np.ndarray):
-            batch = batch_of_array(values, self._shapes(), max_items=max_items)
+            batch = batch_of_array(values, self._shapes(), max_items=limits.max_items)
         else:
-            batch = batch_of_numbers(values, self._shapes(), max_items=max_items)
+            batch = batch_of_numbers(values, self._shapes(), max_items=limits.max_items)
         if batch.dtype == np.uint8:
             batch = batch.astype(np.float32) / 255
         check_range(batch, 0.0, 1.0)
@@ -100,14 +100,19 @@ class ImageCodec:
         grey = [(self.height, self.width)] if self.channels == 1 else []
         return [self.shape, *grey, (math.prod(self.shape),)]
 
-    def _decode_mixed(self, values: list[Any], fit: Fit) -> NDArray[np.float64]:
+    def _decode_mixed(self, values: list[Any], max_pixels: int, fit: Fit) -> NDArray[np.float64]:
         """Items of which at least one is an encoded image, as `[n, C, H, W]`."""
         batch: list[NDArray[Any]] = []
         problems: list[Problem] = []
         error: type[InvalidItems] = InvalidItems
         for i, value in enumerate(values):
             try:
-                batch.append(self._decode_one(value, fit))
+                if isinstance(value, (str, bytes)):
+                    image = _open(_from_base64(value) if isinstance(value, str) else value, max_pixels)
+                    max_pixels -= math.prod(image.size)
+                    batch.append(self._pixels(image, fit))
+                else:
+                    batch.append(batch_of_numbers(value, self._shapes(), max_items=1)[0])
             except InvalidItems as refused:
                 problems += [Problem(problem.detail, i) for problem in refused.problems]
                 error = type(refused)
@@ -115,12 +120,9 @@ class ImageCodec:
             raise error(*limited(problems))
         return np.stack(batch)
 
-    def _decode_one(self, value: Any, fit: Fit) -> NDArray[Any]:
-        if not isinstance(value, (str, bytes)):
-            item: NDArray[Any] = batch_of_numbers(value, self._shapes(), max_items=1)[0]
-            return item
-        image = _open(_from_base64(value) if isinstance(value, str) else value)
-        image = image.convert("L" if self.channels == 1 else "RGB")
+    def _pixels(self, image: Image.Image, fit: Fit) -> NDArray[np.float64]:
+        """An image of any size and mode as `[C, H, W]` in [0, 1]."""
+        image = _upright(image).convert("L" if self.channels == 1 else "RGB")
         size = (self.width, self.height)
         if image.size != size:
             image = _RESIZE[fit](image, size, Image.Resampling.LANCZOS)
@@ -140,21 +142,27 @@ def _from_base64(value: str) -> bytes:
         raise UndecodableItems(Problem("the string is neither base64 nor a data: URL of an image")) from None
 
 
-def _open(data: bytes) -> Image.Image:
-    """Decode, upright, transparency over black, 16-bit greys scaled to 8."""
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read an image whose header promises at most `max_pixels`."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if math.prod(image.size) > MAX_PIXELS:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if math.prod(image.size) > max_pixels:
             width, height = image.size
-            raise InvalidItems(Problem(f"the image has {width} x {height} pixels; the limit is {MAX_PIXELS} in all"))
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
-        if "A" in image.getbands() or "transparency" in image.info:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+            detail = f"the image has {width} x {height} pixels; {max_pixels} are left of what a request may bring"
+            raise InvalidItems(Problem(detail))
         image.load()
     except _BROKEN:
         raise UndecodableItems(
             Problem(f"the bytes are not a readable image; accepted are {', '.join(FORMATS)}")
         ) from None
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As its camera held it, transparency over black, 16-bit greys scaled to 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
     return image

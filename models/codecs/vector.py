@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.codecs.arrays import Shape, batch_of_array, batch_of_numbers, check_range
+from models.codecs.arrays import Limits, Shape, batch_of_array, batch_of_numbers, check_range
 from models.errors import InvalidItems, Problem
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -20,7 +20,7 @@ class VectorCodec:
 
     shape: Shape
 
-    def decode(self, values: object, *, max_items: int) -> list[Tensor]:
+    def decode(self, values: object, limits: Limits) -> list[Tensor]:
         """JSON numbers or an array, one item or several, as float32 tensors of `shape`.
 
         Raises:
@@ -30,8 +30,8 @@ class VectorCodec:
         if isinstance(values, np.ndarray):
             if values.dtype == np.uint8:
                 raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
-            batch: NDArray[Any] = batch_of_array(values, shapes, max_items=max_items)
+            batch: NDArray[Any] = batch_of_array(values, shapes, max_items=limits.max_items)
         else:
-            batch = batch_of_numbers(values, shapes, max_items=max_items)
+            batch = batch_of_numbers(values, shapes, max_items=limits.max_items)
         check_range(batch, -_LARGEST, _LARGEST)
         return list(torch.from_numpy(batch.astype(np.float32)).unbind())

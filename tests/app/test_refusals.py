@@ -167,6 +167,15 @@ async def test_parameters_out_of_range(client: httpx.AsyncClient, parameters: di
     assert str(next(iter(parameters.values()))) in problem["detail"]
 
 
+async def test_a_body_of_hostile_shape_is_refused_briefly(client: httpx.AsyncClient) -> None:
+    deep = b'{"inputs": [' + b"[" * 900 + b'"x"' + b"]" * 900 + b"]}"
+    strange = json.dumps({"inputs": GOOD} | {f"unknown{i}": 0 for i in range(10_000)})
+    wrong = json.dumps({"inputs": GOOD, "parameters": list(range(100_000))})
+    for body in (deep, strange, wrong):
+        problem = await refused(client, 422, content=body, headers={"content-type": "application/json"})
+        assert len(json.dumps(problem)) < 8_000
+
+
 async def test_missing_inputs(client: httpx.AsyncClient) -> None:
     problem = await refused(client, 422, json={"model": TINY})
     assert problem["errors"] == [{"pointer": "/inputs", "detail": "this field is required"}]

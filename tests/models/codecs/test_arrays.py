@@ -23,6 +23,13 @@ def saved(array: NDArray[Any], version: tuple[int, int] = (1, 0)) -> bytes:
     return file.getvalue()
 
 
+def nested(depth: int) -> object:
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def header(text: str, data: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
 
@@ -66,6 +73,7 @@ def test_what_is_written_numpy_loads(array: NDArray[Any]) -> None:
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }\n"), "header"),
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999,), }\n"), "needs 39999999996 bytes"),
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", b"\0" * 7), "the body has 7"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1" * 96 + "x), }\n"), "header"),
         (header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype |O"),
         (header("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype <i8"),
         (saved(np.zeros(3))[:-1], "needs 24 bytes, the body has 23"),
@@ -140,6 +148,7 @@ def test_items_of_different_forms_share_a_batch() -> None:
         ([[0.0] * 6, [0.0, [1.0], 2.0]], 1, "the item holds lists of unequal length"),
         ([[0.0] * 6, [[0.0, "x", 0.0]] * 2], 1, "the item holds a string"),
         ([[0.0] * 6, True], 1, "the item holds a boolean"),
+        ([[0.0] * 6, nested(900)], 1, "the item holds lists nested more than 16 deep"),
         ([[0.0] * 6] * 4, None, "4 items; a request takes 1 to 3"),
         ([[0.0] * 6, None, None, None], None, "4 items; a request takes 1 to 3"),
     ],

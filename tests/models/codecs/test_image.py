@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.codecs import build_codec
-from models.codecs.image import MAX_PIXELS, ImageCodec
+from models.codecs.arrays import Limits
+from models.codecs.image import ImageCodec
 from models.errors import InvalidItems, UndecodableItems
 
 GREY, COLOUR = ImageCodec(1, 4, 6), ImageCodec(3, 4, 6)
@@ -30,7 +31,7 @@ def file_of(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def one(codec: ImageCodec, value: object, **options: Any) -> NDArray[np.float32]:
-    (item,) = codec.decode(value, max_items=9, **options)
+    (item,) = codec.decode(value, Limits(max_items=9, max_pixels=10_000), **options)
     assert item.dtype == torch.float32
     assert item.shape == codec.shape
     return item.numpy()
@@ -51,7 +52,7 @@ def test_every_format_is_read_as_bytes_base64_and_data_url(kind: str) -> None:
 
 def test_other_formats_are_not_opened() -> None:
     with pytest.raises(UndecodableItems, match="accepted are PNG, JPEG, WEBP"):
-        GREY.decode(file_of(Image.new("L", (6, 4)), "BMP"), max_items=1)
+        GREY.decode(file_of(Image.new("L", (6, 4)), "BMP"), Limits(max_items=1, max_pixels=10_000))
 
 
 def test_colours_become_grey_and_grey_becomes_colour() -> None:
@@ -100,7 +101,7 @@ def test_uint8_arrays_count_to_255() -> None:
 
 def test_numbers_and_files_share_a_batch() -> None:
     data = file_of(Image.new("L", (6, 4), 255))
-    first, second = GREY.decode([np.ones((4, 6)).tolist(), data], max_items=2)
+    first, second = GREY.decode([np.ones((4, 6)).tolist(), data], Limits(max_items=2, max_pixels=10_000))
     assert torch.equal(first, second)
 
 
@@ -108,28 +109,34 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     fields = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     chunk = b"IHDR" + fields
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    message = f"the image has 60000 x 60000 pixels; the limit is {MAX_PIXELS} in all"
-    with pytest.raises(InvalidItems, match=message):
-        GREY.decode(bomb + b"\0\0\0\0IEND\xaeB`\x82", max_items=1)
+    with pytest.raises(InvalidItems, match="the image has 60000 x 60000 pixels; 10000 are left"):
+        GREY.decode(bomb + b"\0\0\0\0IEND\xaeB`\x82", Limits(max_items=1, max_pixels=10_000))
+
+
+def test_the_pixels_of_all_images_of_a_request_count() -> None:
+    data = file_of(Image.new("L", (60, 100)))
+    with pytest.raises(InvalidItems, match="the image has 60 x 100 pixels; 4000 are left") as error:
+        GREY.decode([data, data], Limits(max_items=9, max_pixels=10_000))
+    assert [problem.index for problem in error.value.problems] == [1]
 
 
 def test_a_truncated_file_is_refused() -> None:
     data = file_of(Image.fromarray(PIXELS), "PNG")
     for length in range(0, len(data) - 30, 7):
         with pytest.raises(UndecodableItems):
-            COLOUR.decode(data[:length], max_items=1)
+            COLOUR.decode(data[:length], Limits(max_items=1, max_pixels=10_000))
 
 
 def test_bad_files_are_named_by_their_place() -> None:
     good = base64.b64encode(file_of(Image.new("L", (6, 4)))).decode()
     with pytest.raises(UndecodableItems) as error:
-        GREY.decode([good, "%%%", good, "AAAA"], max_items=9)
+        GREY.decode([good, "%%%", good, "AAAA"], Limits(max_items=9, max_pixels=10_000))
     assert [problem.index for problem in error.value.problems] == [1, 3]
 
 
 def test_too_many_files_are_refused_before_any_is_opened() -> None:
     with pytest.raises(InvalidItems, match="10 items; a request takes 1 to 9"):
-        GREY.decode(["%%%"] * 10, max_items=9)
+        GREY.decode(["%%%"] * 10, Limits(max_items=9, max_pixels=10_000))
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: file_of(Image.new("L", (6, 4)))[:40] + tail))
@@ -160,9 +167,9 @@ def test_the_codec_is_built_from_what_a_checkpoint_says() -> None:
 
 def test_a_vector_is_numbers_and_nothing_else() -> None:
     codec = build_codec({"modality": "vector", "shape": [3]})
-    (item,) = codec.decode([1, -2, 3.5], max_items=1)
+    (item,) = codec.decode([1, -2, 3.5], Limits(max_items=1, max_pixels=10_000))
     assert item.tolist() == [1, -2, 3.5]
-    assert len(codec.decode(np.zeros((4, 3)), max_items=4)) == 4
+    assert len(codec.decode(np.zeros((4, 3)), Limits(max_items=4, max_pixels=10_000))) == 4
     for value, message in (
         ([[1, 2, 1e39]], "lies outside"),
         ([[1, 2, float("nan")]], "the value nan at [2] is not a finite number"),
@@ -171,4 +178,4 @@ def test_a_vector_is_numbers_and_nothing_else() -> None:
         (b"bytes", "is not an item"),
     ):
         with pytest.raises(InvalidItems, match=re.escape(message)):
-            codec.decode(value, max_items=1)
+            codec.decode(value, Limits(max_items=1, max_pixels=10_000))
