@@ -104,11 +104,11 @@ def models(as_json: bool) -> None:
     table = Table("id", "family", "tasks", "metrics")
     for checkpoint in found:
         metrics = ", ".join(f"{name} {value:.5f}" for name, value in checkpoint.metrics.items())
-        tasks = ", ".join(task.name for task in checkpoint.spec.tasks)
+        tasks = ", ".join(task.name for task in checkpoint.tasks)
         table.add_row(checkpoint.name, checkpoint.spec.id, tasks, metrics)
     Console().print(table)
 
 
 def _row(checkpoint: Checkpoint) -> dict[str, Any]:
-    tasks = [task.name for task in checkpoint.spec.tasks]
+    tasks = [task.name for task in checkpoint.tasks]
     return {"id": checkpoint.name, "family": checkpoint.spec.id, "tasks": tasks, "metrics": dict(checkpoint.metrics)}

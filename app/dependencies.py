@@ -80,7 +80,7 @@ class Call:
         checkpoint, loaded = self.model.require()
         self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents)
         if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
-            raise NotAcceptable(f"{self.model.name} has no images to answer with; offered are {JSON}, {NPY}")
+            raise NotAcceptable(f"{self.model.name} has no images to answer with; accept {JSON} or {NPY}")
         return self
 
     async def requests(self) -> list[TaskRequest]:
@@ -124,14 +124,16 @@ class Call:
         return Response(content, media_type=self._media_type, headers=headers)
 
     def _render(self, outcome: Outcome) -> bytes:
-        if self._media_type == NPY:
-            return to_npy(self._schema.array(outcome.results))
-        if self._media_type == PNG and isinstance(self.codecs.items, ImageCodec):
-            return self.codecs.items.png(self._schema.array(outcome.results))
+        if self._schema.array and self._media_type == NPY:
+            return to_npy(self._schema.array(outcome.results, self.codecs))
+        if self._schema.array and self._media_type == PNG and isinstance(self.codecs.items, ImageCodec):
+            return self.codecs.items.png(self._schema.array(outcome.results, self.codecs))
+        outputs = self._schema.outputs(outcome.results, self.body, self.codecs)
         answer = {
             "model": self.model.name,
-            "outputs": self._schema.outputs(outcome.results, self.body, self.codecs),
-            "usage": {"items": len(outcome.results)},
+            "outputs": outputs,
+            **self._schema.summary(outcome.results),
+            "usage": {"items": len(outputs)},
         }
         return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
@@ -170,7 +172,7 @@ class Call:
 
 def call_of(schema: Schema) -> Callable[[Request], Coroutine[Any, Any, Call]]:
     """The dependency that opens a `Call` of this task."""
-    offered = (JSON, NPY, PNG) if schema.answers_images else (JSON, NPY)
+    offered = (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else []))
 
     async def open_call(request: Request) -> Call:
         media_type = negotiate(request.headers.get("accept", ""), offered)

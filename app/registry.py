@@ -72,7 +72,7 @@ class ServedModel:
     @property
     def task_names(self) -> list[str]:
         """What the model can be asked; nothing while its configuration cannot be read."""
-        return [task.name for task in self.checkpoint.spec.tasks] if self.checkpoint else []
+        return [task.name for task in self.checkpoint.tasks] if self.checkpoint else []
 
     def require(self) -> tuple[Checkpoint, Loaded]:
         """The model in memory.
@@ -98,7 +98,7 @@ class ServedModel:
             self._state, self.reason = State.LOADING, None
             try:
                 checkpoint, model = await asyncio.to_thread(self._read)
-                engine = Supervisor(self.name, model, checkpoint.spec.tasks, self._settings)
+                engine = Supervisor(self.name, model, checkpoint.tasks, self._settings)
                 await engine.started()
             except (ModelsError, InferenceFailed) as error:
                 self._state, self.reason = State.FAILED, str(error)

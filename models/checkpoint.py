@@ -1,7 +1,8 @@
 """A folder of `config.json` and `model.safetensors` to a module and back. Strict in both directions.
 
-`config.json` holds everything but the weights: family, hyperparameters, the codec of its items, the digest of the
-weights file, the licence and the measured metrics. A key too many, too few or of another shape is an error.
+`config.json` holds everything but the weights: family, hyperparameters, the codec of its items, the digests of the
+other files, the licence and the measured metrics. A key too many, too few or of another shape is an error. A third
+file, `calibration.safetensors`, holds what was measured of the trained model: see `models.calibration`.
 """
 
 import hashlib
@@ -17,14 +18,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from models.calibration import Calibration
 from models.catalogue import family
 from models.codecs import Codec, build_codec
 from models.errors import CatalogueError, CheckpointError, ConfigError
-from models.family import FamilyConfig, FamilySpec, Model
+from models.family import DIGEST_BYTES, FamilyConfig, FamilySpec, Model
+from models.tasks import Task
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-FORMAT = 1
+CALIBRATION_FILE = "calibration.safetensors"
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +42,14 @@ class Checkpoint:
     codec: Codec
     modality: str
     sha256: str
+    calibration_sha256: str
     licence: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the model can be asked."""
+        return self.spec.tasks(self.config)
 
 
 def find_checkpoints(root: Path) -> list[Path]:
@@ -75,6 +85,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             codec=build_codec(content["codec"]),
             modality=content["codec"]["modality"],
             sha256=content["sha256"],
+            calibration_sha256=content["calibration_sha256"],
             licence=content["licence"],
             metrics=content["metrics"],
         )
@@ -94,7 +105,8 @@ def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, de
     Raises:
         CheckpointError: the weights are missing, damaged, not those the digest names, or do not fit the module.
     """
-    weights = _read_weights(checkpoint)
+    weights = _parse(checkpoint, _read(checkpoint, WEIGHTS_FILE, checkpoint.sha256))
+    calibration = Calibration.from_bytes(_read(checkpoint, CALIBRATION_FILE, checkpoint.calibration_sha256))
     with torch.device("meta"):
         model: Model = checkpoint.spec.build(checkpoint.config)
     _check_keys(checkpoint.name, expected=model.state_dict(), found=weights)
@@ -102,12 +114,16 @@ def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, de
     model.load_state_dict(cast, assign=True)
     if (shape := checkpoint.codec.shape) != model.input_shape:
         raise CheckpointError(f"{checkpoint.name}: codec.shape is {shape}, the model takes {model.input_shape}")
+    model.calibration = calibration
+    digests = f"{checkpoint.sha256}/{checkpoint.calibration_sha256}"
+    model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
     return model.eval().requires_grad_(False)
 
 
 def write_checkpoint(
     folder: Path,
     model: Model,
+    calibration: Calibration,
     *,
     family_id: str,
     config: FamilyConfig,
@@ -115,16 +131,19 @@ def write_checkpoint(
     licence: str,
     dtype: torch.dtype,
 ) -> Checkpoint:
-    """Write both files, the weights cast to `dtype`; metrics start empty. Returns what was written, read back."""
+    """Write all files, the weights cast to `dtype`; metrics start empty. Returns what was written, read back."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()})
+    calibrated = calibration.to_bytes()
     (folder / WEIGHTS_FILE).write_bytes(weights)
+    (folder / CALIBRATION_FILE).write_bytes(calibrated)
     content = {
         "format": FORMAT,
         "family": family_id,
         "config": config.to_dict(),
         "codec": dict(codec),
         "sha256": hashlib.sha256(weights).hexdigest(),
+        "calibration_sha256": hashlib.sha256(calibrated).hexdigest(),
         "licence": licence,
         "metrics": {},
     }
@@ -139,19 +158,23 @@ def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     file.write_text(json.dumps({**content, "metrics": dict(metrics)}, indent=2) + "\n")
 
 
-def _read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    place = f"{checkpoint.name}/{WEIGHTS_FILE}"
+def _read(checkpoint: Checkpoint, name: str, sha256: str) -> bytes:
+    place = f"{checkpoint.name}/{name}"
     try:
-        data = (checkpoint.folder / WEIGHTS_FILE).read_bytes()
+        data = (checkpoint.folder / name).read_bytes()
     except OSError:
         raise CheckpointError(f"{place} is missing or not readable") from None
     digest = hashlib.sha256(data).hexdigest()
-    if digest != checkpoint.sha256:
-        raise CheckpointError(f"{place} has the SHA-256 {digest}; {CONFIG_FILE} says {checkpoint.sha256}")
+    if digest != sha256:
+        raise CheckpointError(f"{place} has the SHA-256 {digest}; {CONFIG_FILE} says {sha256}")
+    return data
+
+
+def _parse(checkpoint: Checkpoint, data: bytes) -> dict[str, Tensor]:
     try:
         return load(data)
     except SafetensorError as error:
-        raise CheckpointError(f"{place} is not a safetensors file: {error}") from error
+        raise CheckpointError(f"{checkpoint.name}/{WEIGHTS_FILE} is not a safetensors file: {error}") from error
 
 
 def _check_keys(name: str, *, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Self, TypeVar, get_args, get_origin, get_type_h
 
 from torch import nn
 
+from models.calibration import Calibration
 from models.errors import ConfigError
 from models.tasks import Request, Task
 
@@ -54,11 +55,19 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
+DIGEST_BYTES = 8
+
+
 class Model(nn.Module):
-    """What every family builds: a module that knows its shapes and can show itself one request a task."""
+    """What every family builds: a module that knows its shapes and can show itself one request a task.
+
+    `calibration` and `digest`, which tells this very checkpoint from all others, come with the checkpoint.
+    """
 
     input_shape: tuple[int, ...]
     latent_shape: tuple[int, ...]
+    calibration: Calibration
+    digest: bytes = bytes(DIGEST_BYTES)
 
     def example(self, task: Task) -> Request:
         """A small valid request, for warm-up, health probes and contract tests."""
@@ -70,12 +79,17 @@ ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class FamilySpec(Generic[ConfigT]):
-    """One of the twelve. `id` is the folder's path, `tiny` a configuration that tests build in milliseconds."""
+    """One of the twelve.
+
+    `id` is the folder's path. `tasks` may depend on the configuration: only a model with classes classifies. Tests
+    build each configuration of `tiny` in milliseconds; `modality` is that of their items.
+    """
 
     id: str
     title: str
     paper: str
     config: type[ConfigT]
     build: Callable[[ConfigT], Model]
-    tasks: tuple[Task, ...]
-    tiny: ConfigT
+    tasks: Callable[[ConfigT], tuple[Task, ...]]
+    tiny: tuple[ConfigT, ...]
+    modality: str = "image"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from app.main import create_app
 from app.settings import Settings
 from models.autoencoders.vanilla import FAMILY
 from models.checkpoint import Checkpoint, write_checkpoint
+from models.layers.autoencoder import Autoencoder
+from training.calibrate import calibrate
 
 TINY = "tiny-ae"
 
@@ -24,11 +27,15 @@ def anyio_backend() -> str:
 def write_tiny(root: Path, name: str = TINY, seed: int = 0) -> Checkpoint:
     """A vanilla autoencoder of 4x4 images with random weights."""
     torch.manual_seed(seed)
+    (config,) = FAMILY.tiny
+    model = cast("Autoencoder", FAMILY.build(config).eval())
+    items = list(torch.rand(30, 1, 4, 4))
     return write_checkpoint(
         root / FAMILY.id / name,
-        FAMILY.build(FAMILY.tiny),
+        model,
+        calibrate(model, items, items, percentile=99.0, n_components=2),
         family_id=FAMILY.id,
-        config=FAMILY.tiny,
+        config=config,
         codec={"modality": "image", "shape": [1, 4, 4]},
         licence="Apache-2.0",
         dtype=torch.float32,

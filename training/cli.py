@@ -13,7 +13,7 @@ from rich.table import Table
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
-from training.recipe import recipe, recipes
+from training.recipe import Shelf, recipe, recipes
 from training.trainer import Run
 from training.trainer import train as run_recipe
 
@@ -44,8 +44,12 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
         torch.set_num_threads(threads)
     try:
         folder = _folder(data)
-        model = run_recipe(recipe(name), Run(data=folder, folder=runs / name, device=device))
-        click.echo(f"published {publish(recipe(name), model.to('cpu'), folder, weights)}")
+        its_recipe = recipe(name)
+        models = []
+        for seed in range(its_recipe.n_seeds):
+            run = Run(data=folder, folder=runs / name / f"seed-{seed}", device=device)
+            models.append(run_recipe(its_recipe, run, seed).to("cpu"))
+        click.echo(f"published {publish(its_recipe, models, Shelf(folder, weights))}")
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
     except TrainingError as error:
@@ -63,7 +67,7 @@ def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: 
     Exits with 1 if a number differs from the published one or misses its bar.
     """
     try:
-        measurements = measure(weights, _folder(data), dict.fromkeys(names))
+        measurements = measure(Shelf(_folder(data), weights), dict.fromkeys(names))
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

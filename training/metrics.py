@@ -1,22 +1,47 @@
-"""Measures of reconstructions. Shapes: `N` items, `D` elements of an item."""
+"""Measures of models, through the tasks the server runs. Shapes: `N` items, `D` elements of an item or feature."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from models.family import Model
-from models.tasks import RECONSTRUCT, ReconstructRequest, ReconstructResult
+from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
+from models.tasks import autoencoding as t
 
 BATCH_SIZE = 500
 
 
-def reconstruction_errors(model: Model, items: Tensor) -> dict[str, float]:
-    """Mean squared and mean absolute error an element over `[N, …]`, through the task the server runs."""
-    results: list[ReconstructResult] = []
+def reconstruction_errors(model: Model, items: Sequence[Tensor]) -> dict[str, float]:
+    """Mean squared and mean absolute error an element over the items."""
+    results: list[t.ReconstructResult] = []
     with torch.inference_mode():
-        for batch in torch.split(items, BATCH_SIZE):
-            results += RECONSTRUCT.run(model, [ReconstructRequest(item=item) for item in batch])  # type: ignore[arg-type]
-    n = len(results)
-    return {"test_mse": sum(r.mse for r in results) / n, "test_mae": sum(r.mae for r in results) / n}
+        for batch in batches(items):
+            results += RECONSTRUCT.run(model, [t.ReconstructRequest(item=item) for item in batch])
+    return {"test_mse": mean(r.mse for r in results), "test_mae": mean(r.mae for r in results)}
+
+
+def denoising_error(model: Model, items: Sequence[Tensor], noise: t.Noise) -> float:
+    """Mean squared error an element against the clean items; the i-th item's noise has the seed i."""
+    total = 0.0
+    with torch.inference_mode():
+        for at, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
+            requests = [t.DenoiseRequest(item=x, noise=noise, seed=at + i) for i, x in enumerate(batch)]
+            for item, result in zip(batch, DENOISE.run(model, requests), strict=True):
+                total += (result.denoised - item).square().mean().item()
+    return total / len(items)
+
+
+def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:
+    """Share of the items whose best label is not theirs; `labels` `[N]` are places in `names`."""
+    best: list[str] = []
+    with torch.inference_mode():
+        for batch in batches(items):
+            results = CLASSIFY.run(model, [t.ClassifyRequest(item=item, top_k=1) for item in batch])
+            best += [result.labels[0].label for result in results]
+    return mean(float(name != names[label]) for name, label in zip(best, labels.tolist(), strict=True))
 
 
 def pca_error(train: Tensor, test: Tensor, n_components: int) -> float:
@@ -25,8 +50,89 @@ def pca_error(train: Tensor, test: Tensor, n_components: int) -> float:
     The best any linear autoencoder of that latent width can do on `train` (Baldi and Hornik 1989).
     """
     x, y = train.flatten(1).double(), test.flatten(1).double()
-    mean = x.mean(0)
-    _, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))  # eigenvalues ascend
+    centre = x.mean(0)
+    _, vectors = torch.linalg.eigh((x - centre).T @ (x - centre))  # eigenvalues ascend
     basis = vectors[:, -n_components:]
-    centred = y - mean
+    centred = y - centre
     return float((centred - centred @ basis @ basis.T).square().mean())
+
+
+def decibel(mse: float) -> float:
+    """Peak signal-to-noise ratio of items in [0, 1]."""
+    return -10 * math.log10(mse)
+
+
+def bits_per_element(model: Model, items: Sequence[Tensor]) -> float:
+    """Bytes of one lossless stream of all the items, header included, in bits an element."""
+    with torch.inference_mode():
+        (result,) = COMPRESS.run(model, [t.CompressRequest(items=tuple(items), lossless=True)])
+    if result.mse:
+        raise ArithmeticError("the lossless stream gave back something else")
+    return float(result.bits_per_element)
+
+
+def samples(model: Model, n: int, seed: int) -> Tensor:
+    """`[n, …]` by the model's default sampler."""
+    drawn: list[Tensor] = []
+    with torch.inference_mode():
+        for at in range(0, n, BATCH_SIZE):
+            requests = [t.SampleRequest(seed=seed, index=i) for i in range(at, min(at + BATCH_SIZE, n))]
+            drawn += [result.sample for result in SAMPLE.run(model, requests)]
+    return torch.stack(drawn)
+
+
+def frechet_distance(one: Tensor, other: Tensor) -> float:
+    """Between the normal distributions fitted to features `[N, D]`: |m - m'|² + tr(C + C' - 2 (C C')^½).
+
+    Source: Heusel et al. 2017, equation 6; Dowson and Landau 1982.
+    """
+    one, other = one.double(), other.double()
+    c, d = torch.cov(one.T), torch.cov(other.T)
+    values, vectors = torch.linalg.eigh(c)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ d @ root).clamp(min=0).sqrt().sum()
+    return float((one.mean(0) - other.mean(0)).square().sum() + c.trace() + d.trace() - 2 * cross)
+
+
+def auroc(scores: Tensor, positive: Tensor) -> float:
+    """Probability that a positive scores higher than a negative, ties counted half; both `[N]`.
+
+    Source: Mann and Whitney 1947; Fawcett 2006, section 7.
+    """
+    ordered, ranks = scores.double().sort()
+    _, places, counts = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    last = counts.cumsum(0)
+    mean_rank = (last - (counts - 1) / 2)[places]  # ranks from 1, equal scores share theirs
+    n_positive = int(positive.sum())
+    total = mean_rank[positive[ranks]].sum().item()
+    return float((total - n_positive * (n_positive + 1) / 2) / (n_positive * (len(scores) - n_positive)))
+
+
+def f1(predicted: Tensor, positive: Tensor) -> float:
+    """Harmonic mean of precision and recall; both `[N]`, boolean."""
+    return 2 * int((predicted & positive).sum()) / (int(predicted.sum()) + int(positive.sum()))
+
+
+def binarised(images: Tensor, seed: int) -> Tensor:
+    """Each pixel 1 with its grey's probability."""
+    return (torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) < images).float()
+
+
+def mean(values: Iterable[float]) -> float:
+    """Arithmetic mean."""
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
+
+
+def mean_in_batches(what: str, items: Sequence[Tensor], size: int, measure: Callable[[Tensor, int], Tensor]) -> float:
+    """Mean of `measure(batch, number)`, one value an item, with a progress bar."""
+    values: list[Tensor] = []
+    with torch.inference_mode():
+        for number, at in enumerate(track(range(0, len(items), size), description=what, transient=True)):
+            values.append(measure(torch.stack(list(items[at : at + size])), number))
+    return float(torch.cat(values).double().mean())
+
+
+def batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    """In order, `BATCH_SIZE` at a time."""
+    return [items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE)]

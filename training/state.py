@@ -5,13 +5,14 @@ Nothing random is stored: all draws of a step come from a generator seeded by th
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.family import Model
 from training.errors import StateError
@@ -19,52 +20,52 @@ from training.errors import StateError
 STATE_FILE = "state.safetensors"
 
 
-def save_state(
-    folder: Path, *, fingerprint: str, step: int, model: Model, optimisers: Sequence[torch.optim.Optimizer]
-) -> None:
-    """Write atomically: a kill at any moment leaves the old state or the new one."""
-    tensors = {f"model.{key}": tensor for key, tensor in model.state_dict().items()}
-    scalars: dict[str, Any] = {}
-    for name, value in _optimiser_state(optimisers):
-        (tensors if isinstance(value, Tensor) else scalars)[name] = value
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{STATE_FILE}.partial"
-    metadata = {"fingerprint": fingerprint, "step": str(step), "scalars": json.dumps(scalars)}
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-    partial.replace(folder / STATE_FILE)
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """All that a stage changes, and the folder it is saved in. `fingerprint` tells this run from others."""
 
+    folder: Path
+    fingerprint: str
+    model: Model
+    companion: nn.Module
+    optimisers: Sequence[torch.optim.Optimizer]
 
-def load_state(
-    folder: Path, *, fingerprint: str, model: Model, optimisers: Sequence[torch.optim.Optimizer]
-) -> int | None:
-    """Put a saved state into `model` and `optimisers`; returns the steps already done, None where nothing is saved.
+    def save(self, step: int) -> None:
+        """Write atomically: a kill at any moment leaves the old state or the new one."""
+        tensors = {f"model.{key}": tensor for key, tensor in self.model.state_dict().items()}
+        tensors |= {f"companion.{key}": tensor for key, tensor in self.companion.state_dict().items()}
+        scalars: dict[str, Any] = {}
+        for i, optimiser in enumerate(self.optimisers):
+            for parameter, state in optimiser.state_dict()["state"].items():
+                for key, value in state.items():
+                    (tensors if isinstance(value, Tensor) else scalars)[f"optimiser.{i}.{parameter}.{key}"] = value
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f"{STATE_FILE}.partial"
+        metadata = {"fingerprint": self.fingerprint, "step": str(step), "scalars": json.dumps(scalars)}
+        save_file({k: tensor.detach().cpu().clone().contiguous() for k, tensor in tensors.items()}, partial, metadata)
+        partial.replace(self.folder / STATE_FILE)
 
-    Raises:
-        StateError: the state was saved by a run with other settings.
-    """
-    file = folder / STATE_FILE
-    if not file.exists():
-        return None
-    with safe_open(file, "pt") as saved:
-        metadata = saved.metadata()
-        if metadata["fingerprint"] != fingerprint:
-            raise StateError(f"{folder} holds the state of another recipe or seed; remove the folder to start anew")
-        values = {key: saved.get_tensor(key) for key in saved.keys()} | json.loads(metadata["scalars"])  # noqa: SIM118
-    model.load_state_dict({k.removeprefix("model."): v for k, v in values.items() if k.startswith("model.")})
-    for i, optimiser in enumerate(optimisers):
-        states: dict[int, dict[str, Any]] = {}
-        for name, value in values.items():
-            if name.startswith(f"optimiser.{i}."):
-                _, _, parameter, key = name.split(".", 3)
-                states.setdefault(int(parameter), {})[key] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-    return int(metadata["step"])
+    def load(self) -> int | None:
+        """Restore what was saved; returns the steps already done, None where nothing is saved.
 
-
-def _optimiser_state(optimisers: Sequence[torch.optim.Optimizer]) -> list[tuple[str, Any]]:
-    return [
-        (f"optimiser.{i}.{parameter}.{key}", value)
-        for i, optimiser in enumerate(optimisers)
-        for parameter, state in optimiser.state_dict()["state"].items()
-        for key, value in state.items()
-    ]
+        Raises:
+            StateError: the state was saved by a run with other settings.
+        """
+        file = self.folder / STATE_FILE
+        if not file.exists():
+            return None
+        with safe_open(file, "pt") as saved:
+            metadata = saved.metadata()
+            if metadata["fingerprint"] != self.fingerprint:
+                raise StateError(f"{self.folder} holds the state of another recipe or seed; remove it to start anew")
+            values = {k: saved.get_tensor(k) for k in saved.keys()} | json.loads(metadata["scalars"])  # noqa: SIM118
+        for prefix, module in (("model.", self.model), ("companion.", self.companion)):
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
+        for i, optimiser in enumerate(self.optimisers):
+            states: dict[int, dict[str, Any]] = {}
+            for name, value in values.items():
+                if name.startswith(f"optimiser.{i}."):
+                    _, _, parameter, key = name.split(".", 3)
+                    states.setdefault(int(parameter), {})[key] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+        return int(metadata["step"])

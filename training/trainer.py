@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,8 +16,8 @@ from torch import Tensor
 from models.catalogue import family
 from models.family import Model
 from training.data.files import DataFolder
-from training.recipe import Recipe
-from training.state import load_state, save_state
+from training.recipe import Recipe, Stage
+from training.state import State
 
 SAVE_EVERY_S = 30.0
 
@@ -32,38 +33,71 @@ class Run:
     quiet: bool = False
 
 
-def train(recipe: Recipe, run: Run) -> Model:
-    """Train from the saved state in `run.folder`, or from the start; returns the model after the last step."""
-    torch.manual_seed(recipe.seed)
+def train(recipe: Recipe, run: Run, seed: int = 0) -> Model:
+    """Train from the saved state in `run.folder`, or from the start; returns the model after the last stage."""
+    torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
-    recipe.initialise(model)
     model.to(run.device)
-    optimisers = recipe.optimisers(model)
-    peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    items = recipe.training_items(run.data).to(run.device)
-    n_steps = recipe.n_epochs * (len(items) // recipe.batch_size)
-    stamp = fingerprint(recipe, n_steps)
-    first = load_state(run.folder, fingerprint=stamp, model=model, optimisers=optimisers) or 0
-    last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
-    saved_at = time.monotonic()
-    model.train()
-    with _progress(recipe.name, first, last, quiet=run.quiet) as report:
-        for step in range(first, last):
-            factor = recipe.learning_rate(step / n_steps)
-            for optimiser, rates in zip(optimisers, peaks, strict=True):
-                for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * factor
-            report(step + 1, _step(recipe, model, optimisers, items, step))
-            if time.monotonic() - saved_at > SAVE_EVERY_S:
-                save_state(run.folder, fingerprint=stamp, step=step + 1, model=model, optimisers=optimisers)
-                saved_at = time.monotonic()
-    save_state(run.folder, fingerprint=stamp, step=last, model=model, optimisers=optimisers)
+    for number in range(len(recipe.stages)):
+        torch.manual_seed(_mix(seed, number, stream=2))
+        if not _train_stage(recipe, number, model.train(), run, seed):
+            break
     return model.eval()
 
 
-def fingerprint(recipe: Recipe, n_steps: int) -> str:
+def _train_stage(recipe: Recipe, number: int, model: Model, run: Run, seed: int) -> bool:
+    """One stage, or what is left of it; False where the run is to stop before its end."""
+    stage = recipe.stages[number]
+    items = tuple(tensor.to(run.device) for tensor in stage.items(run.data))
+    companion = stage.begin(model, items).to(run.device)
+    optimisers = stage.optimisers(model)
+    peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
+    n_steps = stage.n_epochs * (len(items[0]) // stage.batch_size)
+    state = State(
+        folder=run.folder / f"{number}-{stage.name}",
+        fingerprint=fingerprint(recipe, stage, n_steps, seed),
+        model=model,
+        companion=companion,
+        optimisers=optimisers,
+    )
+    first = state.load() or 0
+    last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
+    saved_at = time.monotonic()
+    with _progress(f"{recipe.name} {stage.name}", first, last, quiet=run.quiet) as report:
+        for step in range(first, last):
+            for optimiser, rates in zip(optimisers, peaks, strict=True):
+                for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                    group["lr"] = rate * stage.learning_rate(step / n_steps)
+            indices = batch_indices(len(items[0]), stage.batch_size, seed, step).to(run.device)
+            generator = torch.Generator().manual_seed(_mix(seed, step, stream=1))
+            batch = tuple(tensor[indices] for tensor in items)
+            with torch.autocast(items[0].device.type, torch.bfloat16, enabled=stage.autocast and _is_fast(run.device)):
+                loss = stage.loss(model, batch, generator, companion)
+            _descend(loss, optimisers, stage.max_gradient_norm)
+            report(step + 1, loss.detach())
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                state.save(step + 1)
+                saved_at = time.monotonic()
+    if first < last or first == 0:
+        state.save(last)
+    if last == n_steps:
+        stage.end(model, companion)
+    return last == n_steps
+
+
+def _descend(loss: Tensor, optimisers: list[torch.optim.Optimizer], max_norm: float | None) -> None:
+    for optimiser in optimisers:
+        optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if max_norm is not None:
+        torch.nn.utils.clip_grad_norm_([p for o in optimisers for g in o.param_groups for p in g["params"]], max_norm)
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+def fingerprint(recipe: Recipe, stage: Stage[Any], n_steps: int, seed: int) -> str:
     """What must be equal for a saved state to be this run's."""
-    settings = [recipe.name, recipe.config.to_dict(), recipe.seed, recipe.batch_size, n_steps]
+    settings = [recipe.name, recipe.config.to_dict(), seed, stage.name, stage.batch_size, n_steps]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
@@ -74,23 +108,9 @@ def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor
     return order[place * batch_size : (place + 1) * batch_size]
 
 
-def _step(recipe: Recipe, model: Model, optimisers: list[torch.optim.Optimizer], items: Tensor, step: int) -> Tensor:
-    indices = batch_indices(len(items), recipe.batch_size, recipe.seed, step).to(items.device)
-    generator = torch.Generator().manual_seed(_mix(recipe.seed, step, stream=1))
-    device = items.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=has_native_bfloat16(device)):
-        loss = recipe.loss(model, items[indices], generator)
-    for optimiser in optimisers:
-        optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    for optimiser in optimisers:
-        optimiser.step()
-    return loss.detach()
-
-
-def has_native_bfloat16(device: str) -> bool:
+def _is_fast(device: str) -> bool:
     """Whether bfloat16 products are faster than float32 there, rather than emulated."""
-    if device == "cuda":
+    if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

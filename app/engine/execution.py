@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from models.family import Model
-from models.tasks import Request, Result, Task
+from models.tasks import Request, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """A result or an error for each request, in order; `out_of_memory` if the batch as a whole was too large."""
 
-    outcomes: list[Result | Exception]
+    outcomes: list[Any]
     out_of_memory: bool = False
 
 

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from models.tasks import Request, Result, Task
+from models.tasks import Request, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of a job: one result a request, and what it cost."""
 
-    results: list[Result]
+    results: list[Any]
     queue_ms: float
     inference_ms: float
     batch_size: int
@@ -31,7 +32,7 @@ class Job:
     enqueued_at: float
     cursor: int = 0
     suspect: bool = False
-    results: dict[int, Result] = field(default_factory=dict)
+    results: dict[int, Any] = field(default_factory=dict)
     queue_ms: float | None = None
     inference_ms: float = 0.0
     batch_size: int = 0

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from app.engine.execution import execute
 from app.engine.policy import Slice
 from app.engine.queue import JobQueue
 from models.family import Model
-from models.tasks import Result, Task
+from models.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Delivery:
     """A finished batch: an outcome for each request of its slices, in order, and the times (`time.monotonic`)."""
 
     batch: list[Slice]
-    outcomes: list[Result | Exception]
+    outcomes: list[Any]
     started_at: float
     finished_at: float
 

@@ -2,6 +2,37 @@
 
 from fastapi import APIRouter
 
-from app.routes import decode, encode, reconstruct, service
+from app.routes import (
+    classify,
+    compress,
+    decode,
+    decompress,
+    denoise,
+    detect_anomalies,
+    encode,
+    impute,
+    interpolate,
+    project,
+    reconstruct,
+    sample,
+    service,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (encode.router, decode.router, reconstruct.router, service.router)
+ROUTERS: tuple[APIRouter, ...] = tuple(
+    module.router
+    for module in (
+        encode,
+        decode,
+        reconstruct,
+        denoise,
+        sample,
+        interpolate,
+        detect_anomalies,
+        impute,
+        compress,
+        decompress,
+        project,
+        classify,
+        service,
+    )
+)

@@ -9,13 +9,42 @@ from starlette.responses import Response
 from app.handlers import PROBLEM_JSON
 from app.media import IMAGES, JSON, MULTIPART, NPY, PNG
 from app.routes.examples import EXAMPLE_MODEL, EXAMPLES
-from app.schemas import decode, encode, reconstruct
+from app.schemas import (
+    classify,
+    compress,
+    decode,
+    decompress,
+    denoise,
+    detect_anomalies,
+    encode,
+    impute,
+    interpolate,
+    project,
+    reconstruct,
+    sample,
+)
 from app.schemas.envelope import Schema
 
 __all__ = ["EXAMPLE_MODEL", "add_bodies", "documented", "problems"]
 
 REF = "#/components/schemas/{model}"
-SCHEMAS = (encode.SCHEMA, decode.SCHEMA, reconstruct.SCHEMA)
+SCHEMAS = tuple(
+    module.SCHEMA
+    for module in (
+        encode,
+        decode,
+        reconstruct,
+        denoise,
+        sample,
+        interpolate,
+        detect_anomalies,
+        impute,
+        compress,
+        decompress,
+        project,
+        classify,
+    )
+)
 
 DESCRIPTIONS = {
     400: "The body is not JSON, or bytes are no image or array.",
@@ -64,10 +93,14 @@ def documented(schema: Schema) -> dict[str, Any]:
     files = {"type": "object", "properties": {"files": {"type": "array", "items": binary}}, "required": ["files"]}
     body_ref = {"$ref": REF.format(model=schema.body.__name__)}
     answer_ref = {"$ref": REF.format(model=schema.answer.__name__)}
-    body: dict[str, Any] = {JSON: {"schema": body_ref, "example": EXAMPLES[schema.task.name]}, NPY: {"schema": binary}}
+    body: dict[str, Any] = {JSON: {"schema": body_ref, "example": EXAMPLES[schema.task.name]}}
+    if "inputs" in schema.body.model_fields:
+        body[NPY] = {"schema": binary}
     if schema.takes_images:
         body |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
-    answer = {JSON: {"schema": answer_ref}, NPY: {"schema": binary}}
+    answer = {JSON: {"schema": answer_ref}}
+    if schema.array:
+        answer[NPY] = {"schema": binary}
     if schema.answers_images:
         answer[PNG] = {"schema": binary}
     return {

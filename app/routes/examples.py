@@ -14,8 +14,24 @@ SEVEN = (
 )
 """A seven, 28x28, drawn for this page; `docs/examples/seven.png` is the same."""
 
+_PICTURE = {"format": "png"}
+
+STREAM = ""
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "encode": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-    "decode": {"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": {"format": "png"}},
-    "reconstruct": {"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": {"format": "png"}},
+    "encode": {"model": "vae-mnist", "inputs": [SEVEN]},
+    "decode": {"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE},
+    "reconstruct": {"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": _PICTURE},
+    "denoise": {
+        "model": "denoising-ae-mnist",
+        "inputs": [SEVEN],
+        "parameters": {"noise": {"type": "gaussian", "level": 0.3}, "seed": 1, **_PICTURE},
+    },
+    "sample": {"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **_PICTURE}},
+    "interpolate": {"model": "vae-mnist", "inputs": [SEVEN, [0.0] * 784], "parameters": {"steps": 5, **_PICTURE}},
+    "detect_anomalies": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
+    "impute": {"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": _PICTURE},
+    "compress": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
+    "decompress": {"model": EXAMPLE_MODEL, "inputs": [STREAM], "parameters": _PICTURE},
+    "project": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
+    "classify": {"model": "denoising-ae-mnist", "inputs": [SEVEN]},
 }

@@ -5,22 +5,25 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Body, Codecs, ImageOut, Schema, present, stack
+from app.schemas.envelope import Answer, Codecs, Item, ItemOut, ItemsBody, Schema, present, stack
 from models.codecs.arrays import Limits
-from models.tasks import DECODE, DecodeRequest, DecodeResult, Request
+from models.tasks import DECODE, Request
+from models.tasks.autoencoding import DecodeRequest, DecodeResult
 
 
-class DecodeParameters(ImageOut):
+class DecodeParameters(ItemOut):
     """Parameters of `/decode`."""
+
+    length: int | None = Field(None, ge=1, description="Steps of a series; what the model was trained on if left out.")
 
 
 class DecodeOutput(BaseModel):
     """One latent's item."""
 
-    reconstruction: list[Any] | str = Field(description="Numbers of the model's item shape, or a `data:` URL.")
+    reconstruction: Item = Field(description="Numbers of the item's shape, or a `data:` URL.")
 
 
-class DecodeBody(Body):
+class DecodeBody(ItemsBody):
     """What `/decode` is asked."""
 
     parameters: DecodeParameters = DecodeParameters()
@@ -33,11 +36,12 @@ class DecodeAnswer(Answer):
 
 
 def _requests(body: DecodeBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    return [DecodeRequest(latent=latent) for latent in codecs.latents.decode(body.inputs, limits)]
+    latents = codecs.latents.decode(body.inputs, limits)
+    return [DecodeRequest(latent=latent, length=body.parameters.length) for latent in latents]
 
 
 def _outputs(results: Sequence[DecodeResult], body: DecodeBody, codecs: Codecs) -> list[dict[str, Any]]:
-    return [{"reconstruction": present(r.reconstruction.numpy(), body.parameters, codecs.items)} for r in results]
+    return [{"reconstruction": present(result.reconstruction, body.parameters, codecs)} for result in results]
 
 
 SCHEMA = Schema(
@@ -46,7 +50,7 @@ SCHEMA = Schema(
     answer=DecodeAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results: stack([result.reconstruction.numpy() for result in results]),
+    array=lambda results, codecs: stack([result.reconstruction for result in results], codecs),
     takes_images=False,
     answers_images=True,
 )

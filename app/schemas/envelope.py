@@ -4,14 +4,15 @@ import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from math import prod
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Fault, InvalidRequest
-from models.codecs import Codec, VectorCodec
+from models.codecs import Codec, ImageCodec, VectorCodec
 from models.codecs.arrays import Limits
 from models.tasks import Request, Task
 
@@ -29,24 +30,33 @@ class Parameters(Strict):
     """Base of a task's parameters."""
 
 
-class ImageIn(Parameters):
-    """Parameters of tasks that take images."""
+class ItemIn(Parameters):
+    """Parameters of tasks that take items."""
 
     fit: Literal["contain", "cover", "stretch"] = Field(
         "contain", description="How an encoded image of another size is brought to the model's."
     )
 
 
-class ImageOut(Parameters):
-    """Parameters of tasks that answer with images."""
+class ItemOut(Parameters):
+    """Parameters of tasks that answer with items."""
 
     format: Literal["array", "png"] = Field("array", description="Images as nested numbers, or as `data:` URLs.")
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Item = list[Any] | str
 
 
 class Body(Strict):
     """What a task is asked. A task's own body adds its `parameters`."""
 
     model: str | None = Field(None, description="A model's id; the task's default where left out.")
+
+
+class ItemsBody(Body):
+    """What a task with items is asked."""
+
     inputs: Any = Field(description="A list of items, or one bare item.")
 
 
@@ -70,13 +80,19 @@ class Codecs:
     items: Codec
     latents: VectorCodec
 
+    @property
+    def n_elements(self) -> int:
+        """Of one item, as the model was trained on."""
+        return prod(self.items.shape)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
     """How one task looks on the wire.
 
     `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
-    the main array `[n, …]`. All three may take long for large bodies and are safe to call on any thread.
+    the main array `[n, …]`, None where the outputs are no array; `summary` is what is said once for all of them. They
+    may take long for large bodies and are safe to call on any thread.
     """
 
     task: Task
@@ -84,7 +100,8 @@ class Schema:
     answer: type[Answer]
     requests: Callable[[Any, Codecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Any, Codecs], list[dict[str, Any]]]
-    array: Callable[[Sequence[Any]], NDArray[np.float32]]
+    array: Callable[[Sequence[Any], Codecs], NDArray[np.float32]] | None = None
+    summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     takes_images: bool
     answers_images: bool
 
@@ -104,27 +121,35 @@ class Schema:
             raise InvalidRequest.of([_fault(dict(e), known) for e in named]) from None
 
 
-def item_parameters(codec: Codec, parameters: ImageIn) -> dict[str, Any]:
-    """The decoding parameters that this codec has."""
-    return {} if isinstance(codec, VectorCodec) else {"fit": parameters.fit}
+def items_of(body: Any, codecs: Codecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
+    """The body's items as the model's tensors; with `gaps`, null becomes NaN."""
+    fit = {"fit": body.parameters.fit} if isinstance(codecs.items, ImageCodec) else {}
+    return codecs.items.decode(body.inputs, limits, gaps=gaps, **fit)
 
 
-def present(array: Any, parameters: ImageOut, codec: Codec) -> Any:
+def present(item: Any, parameters: ItemOut, codecs: Codecs) -> Any:
     """An item as numbers or, if asked and possible, as a `data:` URL.
 
     Raises:
         InvalidRequest: PNG is asked of a model whose items are no images.
     """
+    array = codecs.items.encode(item.numpy())
     if parameters.format == "array":
         return array
-    if isinstance(codec, VectorCodec):
-        raise InvalidRequest.of([Fault("/parameters/format", "png needs a model of images; this one answers vectors")])
-    return codec.data_url(array)
+    if not isinstance(codecs.items, ImageCodec):
+        raise InvalidRequest.of([Fault("/parameters/format", "png needs a model of images; this model's are not")])
+    return codecs.items.data_url(array)
 
 
-def stack(arrays: Sequence[Any]) -> NDArray[np.float32]:
-    """One array of many of one shape."""
-    return np.stack(arrays)
+def stack(items: Sequence[Any], codecs: Codecs) -> NDArray[np.float32]:
+    """Items as one array.
+
+    Raises:
+        InvalidRequest: they differ in length.
+    """
+    if len({item.shape for item in items}) > 1:
+        raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
+    return np.stack([codecs.items.encode(item.numpy()) for item in items])
 
 
 def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:

@@ -5,26 +5,39 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Body, Codecs, ImageIn, ImageOut, Schema, item_parameters, present, stack
+from app.schemas.envelope import (
+    Answer,
+    Codecs,
+    Item,
+    ItemIn,
+    ItemOut,
+    ItemsBody,
+    Schema,
+    Seed,
+    items_of,
+    present,
+    stack,
+)
 from models.codecs.arrays import Limits
-from models.tasks import RECONSTRUCT, ReconstructRequest, ReconstructResult, Request
+from models.tasks import RECONSTRUCT, Request
+from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
 
 
-class ReconstructParameters(ImageIn, ImageOut):
+class ReconstructParameters(ItemIn, ItemOut):
     """Parameters of `/reconstruct`."""
 
-    seed: int | None = Field(None, ge=0, lt=2**63, description="For models whose latent is drawn; others ignore it.")
+    seed: Seed | None = Field(None, description="Draws the latent, of models with a posterior; others ignore it.")
 
 
 class ReconstructOutput(BaseModel):
     """One item's reconstruction."""
 
-    reconstruction: list[Any] | str = Field(description="Numbers of the model's item shape, or a `data:` URL.")
-    mse: float = Field(description="Mean squared error over the item's elements.")
-    mae: float = Field(description="Mean absolute error over the item's elements.")
+    reconstruction: Item = Field(description="Numbers of the item's shape, or a `data:` URL.")
+    mse: float = Field(description="Mean squared error over the item's elements, as the model sees them.")
+    mae: float = Field(description="Mean absolute error over the item's elements, as the model sees them.")
 
 
-class ReconstructBody(Body):
+class ReconstructBody(ItemsBody):
     """What `/reconstruct` is asked."""
 
     parameters: ReconstructParameters = ReconstructParameters()
@@ -37,14 +50,13 @@ class ReconstructAnswer(Answer):
 
 
 def _requests(body: ReconstructBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    items = codecs.items.decode(body.inputs, limits, **item_parameters(codecs.items, body.parameters))
-    return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items]
+    return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items_of(body, codecs, limits)]
 
 
 def _outputs(results: Sequence[ReconstructResult], body: ReconstructBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [
         {
-            "reconstruction": present(result.reconstruction.numpy(), body.parameters, codecs.items),
+            "reconstruction": present(result.reconstruction, body.parameters, codecs),
             "mse": result.mse,
             "mae": result.mae,
         }
@@ -58,7 +70,7 @@ SCHEMA = Schema(
     answer=ReconstructAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results: stack([result.reconstruction.numpy() for result in results]),
+    array=lambda results, codecs: stack([result.reconstruction for result in results], codecs),
     takes_images=True,
     answers_images=True,
 )

@@ -25,6 +25,7 @@ _NPY_HEADER = re.compile(
 _NPY_DTYPES: dict[bytes, np.dtype[Any]] = {b"<f4": np.dtype("<f4"), b"<f8": np.dtype("<f8"), b"|u1": np.dtype("u1")}
 _MAX_NPY_HEADER = 1024
 _MAX_DEPTH = 16
+LARGEST = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 16
 """Refused items named in one error; the rest are only counted."""
 
@@ -75,32 +76,42 @@ def to_npy(array: NDArray[Any]) -> bytes:
     return head + f"{header}{' ' * n_padding}\n".encode() + array.tobytes()
 
 
-def numbers(values: object) -> NDArray[np.float64] | None:
-    """A rectangular nest of lists of JSON numbers as an array; None for anything else, booleans included."""
+def numbers(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None:
+    """A rectangular nest of lists of JSON numbers as an array; None for anything else, booleans included.
+
+    With `gaps`, null is allowed and becomes NaN.
+    """
     if type(values) is not list:
         return None
     leaves: list[Any] = values
     try:
         while leaves and type(leaves[0]) is list:
             leaves = list(chain.from_iterable(leaves))
-        if not set(map(type, leaves)) <= {int, float}:
+        kinds = set(map(type, leaves))
+        if not kinds <= ({int, float, type(None)} if gaps else {int, float}):
             return None
-        return np.array(values, dtype=np.float64)
+        array = np.array(values, dtype=np.float64)
+        is_honest = type(None) not in kinds or leaves.count(None) == np.isnan(array).sum()
+        return array if is_honest else None  # a NaN is no gap
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def batch_of_numbers(values: object, shapes: Sequence[Shape], *, max_items: int) -> NDArray[np.float64]:
+def batch_of_numbers(
+    values: object, shapes: Sequence[Shape], *, max_items: int, gaps: bool = False
+) -> NDArray[np.float64]:
     """One bare item or a list of them as `[n, *shapes[0]]`; an item may have any of `shapes`, of equal size.
+
+    With `gaps`, null is allowed and becomes NaN.
 
     Raises:
         InvalidItems: not numbers, not rectangular, another shape, or more than `max_items`.
     """
     if values == []:
         check_count(0, max_items)
-    array = numbers(values)
+    array = numbers(values, gaps=gaps)
     if array is None:
-        return _batch_item_by_item(values, shapes, max_items=max_items)
+        return _batch_item_by_item(values, shapes, max_items=max_items, gaps=gaps)
     return batch_of_array(array, shapes, max_items=max_items)
 
 
@@ -120,11 +131,16 @@ def check_count(n_items: int, max_items: int) -> None:
         raise InvalidItems(Problem(f"{n_items} items; a request takes 1 to {max_items}"))
 
 
-def check_range(batch: Floats, low: float, high: float) -> None:
-    """Raise InvalidItems, naming the items, if any element of `[n, ...]` is NaN or outside [`low`, `high`]."""
+def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False) -> None:
+    """Raise InvalidItems, naming the items, if any element of `[n, ...]` is NaN or outside [`low`, `high`].
+
+    With `gaps`, NaN means a gap and is allowed.
+    """
     if batch.size and low <= batch.min() and batch.max() <= high:
         return
-    outside = ~((batch >= low) & (batch <= high))
+    outside = ~((batch >= low) & (batch <= high) | (gaps & np.isnan(batch)))
+    if not outside.any():
+        return
     guilty = np.flatnonzero(outside.reshape(len(batch), -1).any(axis=1))
     raise InvalidItems(
         *limited([_range_problem(batch, outside, int(i), low, high) for i in guilty[: MAX_PROBLEMS + 1]])
@@ -145,7 +161,7 @@ def _range_problem(batch: Floats, outside: NDArray[np.bool_], i: int, low: float
     return Problem(f"the value {value:g} at {place.tolist()} {limit}", int(i))
 
 
-def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: int) -> NDArray[np.float64]:
+def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: int, gaps: bool) -> NDArray[np.float64]:
     """Only reached when `values` as a whole are no array: says which item is to blame, and why."""
     if type(values) is not list or not values:
         raise InvalidItems(Problem(f"{_kind(values)} is not an item; {_expected(shapes)}"))
@@ -155,7 +171,7 @@ def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: i
     batch: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
     for i, value in enumerate(values):
-        array = numbers(value)
+        array = numbers(value, gaps=gaps)
         if array is None:
             problems.append(Problem(f"the item holds {_stranger(value)}; {_expected(shapes)}", i))
         elif array.shape not in shapes:

@@ -53,11 +53,12 @@ class ImageCodec:
         """`(C, H, W)`."""
         return (self.channels, self.height, self.width)
 
-    def decode(self, values: object, limits: Limits, *, fit: Fit = "contain") -> list[Tensor]:
+    def decode(self, values: object, limits: Limits, *, fit: Fit = "contain", gaps: bool = False) -> list[Tensor]:
         """One item or several as float32 tensors `[C, H, W]` in [0, 1].
 
         `values` are JSON numbers, nested or flat; an array (uint8 counts from 0 to 255); or encoded images, as bytes or
         as strings in base64 with or without `data:` before it. Encoded images are resized to the model by `fit`.
+        With `gaps`, null among the numbers becomes NaN.
 
         Raises:
             InvalidItems: wrong type, shape, range or count.
@@ -67,15 +68,23 @@ class ImageCodec:
             values = [values]
         if isinstance(values, list) and any(isinstance(value, (str, bytes)) for value in values[:MAX_PROBLEMS]):
             check_count(len(values), limits.max_items)
-            batch: NDArray[Any] = self._decode_mixed(values, limits.max_pixels, fit)
+            batch: NDArray[Any] = self._decode_mixed(values, limits.max_pixels, fit, gaps=gaps)
         elif isinstance(values, np.ndarray):
             batch = batch_of_array(values, self._shapes(), max_items=limits.max_items)
         else:
-            batch = batch_of_numbers(values, self._shapes(), max_items=limits.max_items)
+            batch = batch_of_numbers(values, self._shapes(), max_items=limits.max_items, gaps=gaps)
         if batch.dtype == np.uint8:
             batch = batch.astype(np.float32) / 255
-        check_range(batch, 0.0, 1.0)
+        check_range(batch, 0.0, 1.0, gaps=gaps)
         return list(torch.from_numpy(batch.astype(np.float32)).unbind())
+
+    def arrange(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An array of an item's shape as clients see it."""
+        return array
+
+    def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As it is."""
+        return item
 
     def png(self, images: NDArray[np.float32]) -> bytes:
         """A PNG of `[n, C, H, W]` in [0, 1]: the image itself, or several as a grid with a gap of two pixels."""
@@ -100,7 +109,7 @@ class ImageCodec:
         grey = [(self.height, self.width)] if self.channels == 1 else []
         return [self.shape, *grey, (math.prod(self.shape),)]
 
-    def _decode_mixed(self, values: list[Any], max_pixels: int, fit: Fit) -> NDArray[np.float64]:
+    def _decode_mixed(self, values: list[Any], max_pixels: int, fit: Fit, *, gaps: bool) -> NDArray[np.float64]:
         """Items of which at least one is an encoded image, as `[n, C, H, W]`."""
         batch: list[NDArray[Any]] = []
         problems: list[Problem] = []
@@ -112,7 +121,7 @@ class ImageCodec:
                     max_pixels -= math.prod(image.size)
                     batch.append(self._pixels(image, fit))
                 else:
-                    batch.append(batch_of_numbers(value, self._shapes(), max_items=1)[0])
+                    batch.append(batch_of_numbers(value, self._shapes(), max_items=1, gaps=gaps)[0])
             except InvalidItems as refused:
                 problems += [Problem(problem.detail, i) for problem in refused.problems]
                 error = type(refused)

@@ -8,10 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.codecs.arrays import Limits, Shape, batch_of_array, batch_of_numbers, check_range
+from models.codecs.arrays import LARGEST, Limits, Shape, batch_of_array, batch_of_numbers, check_range
 from models.errors import InvalidItems, Problem
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +18,8 @@ class VectorCodec:
 
     shape: Shape
 
-    def decode(self, values: object, limits: Limits) -> list[Tensor]:
-        """JSON numbers or an array, one item or several, as float32 tensors of `shape`.
+    def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
+        """JSON numbers or an array, one item or several, as float32 tensors of `shape`; with `gaps`, null becomes NaN.
 
         Raises:
             InvalidItems: wrong type, shape or count, NaN, infinity, or bytes of an image.
@@ -32,6 +30,14 @@ class VectorCodec:
                 raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
             batch: NDArray[Any] = batch_of_array(values, shapes, max_items=limits.max_items)
         else:
-            batch = batch_of_numbers(values, shapes, max_items=limits.max_items)
-        check_range(batch, -_LARGEST, _LARGEST)
+            batch = batch_of_numbers(values, shapes, max_items=limits.max_items, gaps=gaps)
+        check_range(batch, -LARGEST, LARGEST, gaps=gaps)
         return list(torch.from_numpy(batch.astype(np.float32)).unbind())
+
+    def arrange(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An array of an item's shape as clients see it."""
+        return array
+
+    def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As it is."""
+        return item

@@ -52,13 +52,16 @@ def refused(tiny: Checkpoint, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "tiny-ae/config.json: format is 2; this version reads 1"),
+        ({"format": 1}, "tiny-ae/config.json: format is 1; this version reads 2"),
         ({"format": None}, "tiny-ae/config.json lacks the key 'format'"),
         ({"sha256": None}, "tiny-ae/config.json lacks the key 'sha256'"),
         ({"family": "autoencoders/none"}, "tiny-ae/config.json: unknown family 'autoencoders/none'"),
         ({"config": {"depth": 3}}, "tiny-ae/config.json: unknown hyperparameters ['depth']"),
         ({"config": [1]}, "tiny-ae/config.json"),
-        ({"codec": {"modality": "smell", "shape": [1]}}, "codec.modality is 'smell'; it must be image or vector"),
+        (
+            {"codec": {"modality": "smell", "shape": [1]}},
+            "codec.modality is 'smell'; it must be image, series or vector",
+        ),
         ({"codec": {"modality": "image", "shape": [4, 4]}}, "an image has [1 or 3 channels, height, width]"),
         (
             {"codec": {"modality": "image", "shape": "big"}},

@@ -13,7 +13,7 @@ from training.cli import evaluate, train
 from training.data.files import DataFolder
 from training.metrics import pca_error, reconstruction_errors
 from training.publish import measure, publish
-from training.recipe import Bar
+from training.recipe import Bar, Shelf
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
 
@@ -22,7 +22,8 @@ NOWHERE = DataFolder(Path("nowhere"), download=False)
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     monkeypatch.setattr(publishing, "recipe", lambda name: TinyRecipe())
-    return publish(TinyRecipe(), FAMILY.build(TinyRecipe.config), NOWHERE, tmp_path)
+    models = [FAMILY.build(TinyRecipe.config) for _ in range(2)]
+    return publish(TinyRecipe(), models, Shelf(NOWHERE, tmp_path))
 
 
 def edit_metric(folder: Path, value: float) -> None:
@@ -34,7 +35,7 @@ def edit_metric(folder: Path, value: float) -> None:
 
 def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: Path) -> None:
     assert published == tmp_path / "autoencoders/vanilla/tiny-ae"
-    measurements = {m.metric: m for m in measure(tmp_path, NOWHERE)}
+    measurements = {m.metric: m for m in measure(Shelf(NOWHERE, tmp_path))}
     assert set(measurements) == {"test_mse", "test_mae"}
     for m in measurements.values():
         assert m.measured == m.published
@@ -46,13 +47,13 @@ def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: 
 
 def test_a_number_that_was_edited_does_not_hold(published: Path, tmp_path: Path) -> None:
     edit_metric(published, 0.01)
-    held = {m.metric: m.holds for m in measure(tmp_path, NOWHERE)}
+    held = {m.metric: m.holds for m in measure(Shelf(NOWHERE, tmp_path))}
     assert held == {"test_mse": False, "test_mae": True}
 
 
 def test_a_missed_bar_does_not_hold(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TinyRecipe, "bars", {"test_mse": Bar(must=1e-9, aim=1e-9)})
-    held = {m.metric: m.holds for m in measure(tmp_path, NOWHERE)}
+    held = {m.metric: m.holds for m in measure(Shelf(NOWHERE, tmp_path))}
     assert held == {"test_mse": False, "test_mae": True}
 
 
@@ -73,11 +74,11 @@ def test_missing_data_is_a_message_not_a_traceback(tmp_path: Path) -> None:
 
 
 def test_errors_are_means_over_items_and_elements() -> None:
-    model = FAMILY.build(FAMILY.tiny).eval()
+    model = FAMILY.build(FAMILY.tiny[0]).eval()
     items = torch.rand(7, 1, 4, 4)
     with torch.inference_mode():
         difference = model(items) - items
-    errors = reconstruction_errors(model, items)
+    errors = reconstruction_errors(model, list(items))
     assert errors["test_mse"] == pytest.approx(difference.square().mean().item(), rel=1e-5)
     assert errors["test_mae"] == pytest.approx(difference.abs().mean().item(), rel=1e-5)
 

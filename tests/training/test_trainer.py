@@ -5,14 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.autoencoders.vanilla.config import VanillaConfig
 from models.family import Model
 from tests.training.tiny import TinyRecipe
 from training.data.files import DataFolder
 from training.errors import StateError, UnknownRecipe
-from training.recipe import recipe, recipes
+from training.recipe import Shelf, recipe, recipes
 from training.trainer import Run, batch_indices, train
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
+SHELF = Shelf(NOWHERE, Path("nowhere"))
 
 
 def run(folder: Path, n_steps: int | None = None) -> Model:
@@ -35,12 +37,12 @@ def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
     first, second, start = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", n_steps=0)
     assert_equal(first, second)
     recipe = TinyRecipe()
-    assert recipe.evaluate(first, NOWHERE)["test_mse"] < 0.8 * recipe.evaluate(start, NOWHERE)["test_mse"]
+    assert recipe.evaluate([first], SHELF)["test_mse"] < 0.8 * recipe.evaluate([start], SHELF)["test_mse"]
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     class Other(TinyRecipe):
-        batch_size = 10
+        config = VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(9,), latent_width=2)
 
     run(tmp_path, n_steps=1)
     with pytest.raises(StateError, match="another recipe"):
@@ -67,10 +69,11 @@ def test_epochs_differ() -> None:
 def test_a_recipe_is_named_like_its_module_and_its_rate_stays_in_range(name: str) -> None:
     found = recipe(name)
     assert type(found).__module__ == f"training.recipes.{name.replace('-', '_')}"
-    rates = [found.learning_rate(step / 1000) for step in range(1000)]
-    assert min(rates) >= 0
-    assert max(rates) <= 1
-    assert rates[-1] < 0.01
+    for stage in found.stages:
+        rates = [stage.learning_rate(step / 1000) for step in range(1000)]
+        assert min(rates) >= 0
+        assert max(rates) <= 1
+        assert rates[-1] < 0.01
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:

@@ -25,6 +25,21 @@ _TEST = DataFile(
 )
 
 
+_TRAIN_LABELS = DataFile(
+    name="train-labels-idx1-ubyte.gz",
+    url=_SOURCE + "train-labels-idx1-ubyte.gz",
+    sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+)
+_TEST_LABELS = DataFile(
+    name="t10k-labels-idx1-ubyte.gz",
+    url=_SOURCE + "t10k-labels-idx1-ubyte.gz",
+    sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+)
+
+DIGITS = tuple("0123456789")
+"""The labels, in order."""
+
+
 @dataclass(frozen=True)
 class MnistImages:
     """`train` `[60000, 1, 28, 28]` and `test` `[10000, 1, 28, 28]`, float32 in [0, 1]."""
@@ -41,6 +56,24 @@ def mnist_images(folder: DataFolder) -> MnistImages:
     """
     train, test = (parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST]))
     return MnistImages(*(images.float().div(255).unsqueeze(1) for images in (train, test)))
+
+
+@dataclass(frozen=True)
+class MnistLabels:
+    """`train` `[60000]` and `test` `[10000]`, int64: places in `DIGITS`."""
+
+    train: Tensor
+    test: Tensor
+
+
+def mnist_labels(folder: DataFolder) -> MnistLabels:
+    """Both splits.
+
+    Raises:
+        DataError: a file cannot be had or is damaged.
+    """
+    files = folder.read("mnist", [_TRAIN_LABELS, _TEST_LABELS])
+    return MnistLabels(*(parse_idx(gzip.decompress(data)).long() for data in files))
 
 
 def parse_idx(data: bytes) -> Tensor:

@@ -3,7 +3,7 @@
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.autoencoders.vanilla.model import VanillaAutoencoder
 from models.family import FamilySpec
-from models.tasks import DECODE, ENCODE, RECONSTRUCT
+from models.tasks import AUTOENCODER_TASKS
 
 FAMILY = FamilySpec(
     id="autoencoders/vanilla",
@@ -11,6 +11,6 @@ FAMILY = FamilySpec(
     paper="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313, 2006",
     config=VanillaConfig,
     build=VanillaAutoencoder,
-    tasks=(ENCODE, DECODE, RECONSTRUCT),
-    tiny=VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),
+    tasks=lambda config: AUTOENCODER_TASKS,
+    tiny=(VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),),
 )

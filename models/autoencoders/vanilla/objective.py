@@ -1,11 +1,5 @@
-"""What the vanilla autoencoder minimises."""
+"""What the vanilla autoencoder minimises: the squared error of its reconstructions."""
 
-from torch import Tensor
+from models.layers.losses import squared_error
 
-
-def squared_error(reconstructions: Tensor, items: Tensor) -> Tensor:
-    """Squared error summed over an item's elements, averaged over the batch: a scalar.
-
-    Both tensors are `[B, *input_shape]`, in [0, 1]. Source: Hinton and Salakhutdinov 2006, supporting text.
-    """
-    return (reconstructions - items).square().flatten(1).sum(1).mean()
+__all__ = ["squared_error"]

@@ -12,7 +12,8 @@ from app.engine.policy import Job, Outcome
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from models.family import Model
-from models.tasks import DECODE, ENCODE, DecodeRequest, DecodeResult, EncodeRequest, EncodeResult, Request, Task
+from models.tasks import DECODE, ENCODE, Request, Task
+from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
 POISON, LETHAL, TOO_LARGE = 666.0, 667.0, 668.0
 

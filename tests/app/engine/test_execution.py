@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.execution import execute
-from models.tasks import ENCODE, EncodeRequest, EncodeResult
+from models.tasks import ENCODE
+from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item
 
 

@@ -1,0 +1,20 @@
+"""`POST /compress`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.compress import SCHEMA
+
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+
+
+@router.post("/compress", **documented(SCHEMA))
+async def compress(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Pack items into streams of bytes."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

@@ -1,0 +1,20 @@
+"""`POST /denoise`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.denoise import SCHEMA
+
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+
+
+@router.post("/denoise", **documented(SCHEMA))
+async def denoise(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Clean items, after adding noise if that is asked for."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

@@ -1,0 +1,20 @@
+"""`POST /interpolate`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.interpolate import SCHEMA
+
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+
+
+@router.post("/interpolate", **documented(SCHEMA))
+async def interpolate(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Walk from one item to another through the latent space."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

@@ -1,0 +1,20 @@
+"""`POST /project`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.project import SCHEMA
+
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+
+
+@router.post("/project", **documented(SCHEMA))
+async def project(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Place items in a plane."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

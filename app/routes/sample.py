@@ -1,0 +1,20 @@
+"""`POST /sample`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.sample import SCHEMA
+
+router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+
+
+@router.post("/sample", **documented(SCHEMA))
+async def sample(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+    """Draw new items."""
+    requests = await call.requests()
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

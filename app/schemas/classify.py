@@ -1,0 +1,66 @@
+"""`/classify`: items to labels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from models.codecs.arrays import Limits
+from models.tasks import CLASSIFY, Request
+from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult
+
+
+class ClassifyParameters(ItemIn):
+    """Parameters of `/classify`."""
+
+    top_k: int | None = Field(None, ge=1, description="How many labels; all if left out.")
+    function_to_apply: Activation = Field("softmax", description="To the logits.")
+
+
+class LabelOut(BaseModel):
+    """A label and its score."""
+
+    label: str
+    score: float
+
+
+class ClassifyOutput(BaseModel):
+    """One item's labels."""
+
+    labels: list[LabelOut] = Field(description="Best first.")
+
+
+class ClassifyBody(ItemsBody):
+    """What `/classify` is asked."""
+
+    parameters: ClassifyParameters = ClassifyParameters()
+
+
+class ClassifyAnswer(Answer):
+    """What `/classify` answers."""
+
+    outputs: list[ClassifyOutput]
+
+
+def _requests(body: ClassifyBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    asked = body.parameters
+    return [
+        ClassifyRequest(item=item, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
+        for item in items_of(body, codecs, limits)
+    ]
+
+
+def _outputs(results: Sequence[ClassifyResult], body: ClassifyBody, codecs: Codecs) -> list[dict[str, Any]]:
+    return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
+
+
+SCHEMA = Schema(
+    task=CLASSIFY,
+    body=ClassifyBody,
+    answer=ClassifyAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    takes_images=True,
+    answers_images=False,
+)

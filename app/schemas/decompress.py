@@ -1,0 +1,68 @@
+"""`/decompress`: streams of bytes to items."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.errors import Fault, InvalidRequest
+from app.schemas.envelope import Answer, Codecs, Item, ItemOut, ItemsBody, Schema, present, stack
+from models.codecs.arrays import Limits, check_count
+from models.tasks import DECOMPRESS, Request
+from models.tasks.autoencoding import DecompressRequest, DecompressResult
+
+
+class DecompressParameters(ItemOut):
+    """Parameters of `/decompress`."""
+
+
+class DecompressOutput(BaseModel):
+    """One stream's items."""
+
+    items: list[Item]
+
+
+class DecompressBody(ItemsBody):
+    """What `/decompress` is asked; `inputs` are streams in base64."""
+
+    parameters: DecompressParameters = DecompressParameters()
+
+
+class DecompressAnswer(Answer):
+    """What `/decompress` answers."""
+
+    outputs: list[DecompressOutput]
+
+
+def _requests(body: DecompressBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
+    check_count(len(inputs), limits.max_items)
+    streams = [_stream(value, i) for i, value in enumerate(inputs)]
+    return [DecompressRequest(stream=s, max_items=limits.max_items, cost=codecs.n_elements) for s in streams]
+
+
+def _stream(value: object, index: int) -> bytes:
+    try:
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        pass  # told below, as for anything else that is no base64
+    raise InvalidRequest.of([Fault(f"/inputs/{index}", "a stream is a string in base64, as /compress answers it")])
+
+
+def _outputs(results: Sequence[DecompressResult], body: DecompressBody, codecs: Codecs) -> list[dict[str, Any]]:
+    return [{"items": [present(item, body.parameters, codecs) for item in result.items]} for result in results]
+
+
+SCHEMA = Schema(
+    task=DECOMPRESS,
+    body=DecompressBody,
+    answer=DecompressAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    array=lambda results, codecs: stack([item for result in results for item in result.items], codecs),
+    takes_images=False,
+    answers_images=True,
+)

@@ -1,0 +1,102 @@
+"""`/detect-anomalies`: items beside the normal ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from app.errors import Fault, InvalidRequest
+from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from models.codecs.arrays import Limits
+from models.tasks import DETECT_ANOMALIES, Request
+from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
+
+MAX_TOP = 100
+
+
+class DetectAnomaliesParameters(ItemIn):
+    """Parameters of `/detect-anomalies`."""
+
+    score: str | None = Field(None, description="One of the model's scores: `mse`, `mae`, …; its first if left out.")
+    threshold: float | None = Field(None, ge=0, description="On the score; the checkpoint's own if left out.")
+    percentile: float | None = Field(
+        None, ge=0, le=100, description="Of the held-out normal items' scores, as the threshold."
+    )
+    n_top: int = Field(5, ge=0, le=MAX_TOP, description="How many of the largest contributions to name.")
+
+
+class ContributionOut(BaseModel):
+    """One element's part of the score."""
+
+    index: list[int] = Field(description="Place of the element in the item.")
+    contribution: float
+
+
+class DetectAnomaliesOutput(BaseModel):
+    """One item's verdict."""
+
+    score: float
+    threshold: float
+    is_anomaly: bool = Field(description="Whether the score exceeds the threshold.")
+    percentile: float = Field(description="Share of the held-out normal items, in percent, that score no higher.")
+    p_value: float = Field(description="Conformal, against the held-out normal items.")
+    contributions: list[Any] = Field(description="Of each element, of the item's shape; they sum to the score.")
+    top: list[ContributionOut] = Field(description="The largest contributions.")
+
+
+class DetectAnomaliesBody(ItemsBody):
+    """What `/detect-anomalies` is asked."""
+
+    parameters: DetectAnomaliesParameters = DetectAnomaliesParameters()
+
+
+class DetectAnomaliesAnswer(Answer):
+    """What `/detect-anomalies` answers."""
+
+    outputs: list[DetectAnomaliesOutput]
+
+
+def _requests(body: DetectAnomaliesBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    asked = body.parameters
+    if asked.threshold is not None and asked.percentile is not None:
+        raise InvalidRequest.of([Fault("/parameters", "threshold and percentile exclude each other")])
+    return [
+        DetectAnomaliesRequest(
+            item=item, score=asked.score, threshold=asked.threshold, percentile=asked.percentile, n_top=asked.n_top
+        )
+        for item in items_of(body, codecs, limits)
+    ]
+
+
+def _outputs(
+    results: Sequence[DetectAnomaliesResult], body: DetectAnomaliesBody, codecs: Codecs
+) -> list[dict[str, Any]]:
+    outputs = []
+    for result in results:
+        contributions = codecs.items.arrange(result.contributions.numpy())
+        top = [{"index": c.index[: contributions.ndim], "contribution": c.contribution} for c in result.top]
+        outputs.append(
+            {
+                "score": result.score,
+                "threshold": result.threshold,
+                "is_anomaly": result.is_anomaly,
+                "percentile": result.percentile,
+                "p_value": result.p_value,
+                "contributions": contributions,
+                "top": top,
+            }
+        )
+    return outputs
+
+
+SCHEMA = Schema(
+    task=DETECT_ANOMALIES,
+    body=DetectAnomaliesBody,
+    answer=DetectAnomaliesAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    array=lambda results, codecs: np.array([result.score for result in results], dtype=np.float32),
+    takes_images=True,
+    answers_images=False,
+)

@@ -1,0 +1,66 @@
+"""`/project`: items as points in a plane."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from models.codecs.arrays import Limits
+from models.tasks import PROJECT, Request
+from models.tasks.autoencoding import Projection, ProjectRequest, ProjectResult
+
+
+class ProjectParameters(ItemIn):
+    """Parameters of `/project`."""
+
+    method: Projection = Field(
+        "pca", description="Principal components of the request's latents, or two-dimensional latents as they are."
+    )
+
+
+class ProjectOutput(BaseModel):
+    """One item's point."""
+
+    x: float
+    y: float
+
+
+class ProjectBody(ItemsBody):
+    """What `/project` is asked."""
+
+    parameters: ProjectParameters = ProjectParameters()
+
+
+class ProjectAnswer(Answer):
+    """What `/project` answers."""
+
+    outputs: list[ProjectOutput]
+    explained_variance: list[float] | None = Field(None, description="Share of each axis, for pca.")
+
+
+def _requests(body: ProjectBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    return [ProjectRequest(items=tuple(items_of(body, codecs, limits)), method=body.parameters.method)]
+
+
+def _outputs(results: Sequence[ProjectResult], body: ProjectBody, codecs: Codecs) -> list[dict[str, Any]]:
+    return [{"x": x, "y": y} for result in results for x, y in result.points.tolist()]
+
+
+def _summary(results: Sequence[ProjectResult]) -> dict[str, Any]:
+    (result,) = results
+    return {"explained_variance": result.explained_variance} if result.explained_variance else {}
+
+
+SCHEMA = Schema(
+    task=PROJECT,
+    body=ProjectBody,
+    answer=ProjectAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    array=lambda results, codecs: np.concatenate([result.points.numpy() for result in results]),
+    summary=_summary,
+    takes_images=True,
+    answers_images=False,
+)

@@ -1,0 +1,21 @@
+"""The adversarial autoencoder: a discriminator makes latents look like draws of the prior."""
+
+from models.autoencoders.adversarial.config import AdversarialConfig
+from models.autoencoders.adversarial.model import AdversarialAutoencoder
+from models.family import FamilySpec
+from models.tasks import AUTOENCODER_TASKS, CLASSIFY
+
+FAMILY = FamilySpec(
+    id="autoencoders/adversarial",
+    title="Adversarial autoencoder",
+    paper="Makhzani, Shlens, Jaitly, Goodfellow, Frey, Adversarial Autoencoders, arXiv:1511.05644, 2015",
+    config=AdversarialConfig,
+    build=AdversarialAutoencoder,
+    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tiny=(
+        AdversarialConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(8,)),
+        AdversarialConfig(
+            input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(8,), labels=("a", "b")
+        ),
+    ),
+)

@@ -1,0 +1,16 @@
+"""The deep belief network: a stack of restricted Boltzmann machines, unrolled and fine-tuned."""
+
+from models.autoencoders.deep_belief.config import DeepBeliefConfig
+from models.autoencoders.deep_belief.model import DeepBeliefNetwork
+from models.family import FamilySpec
+from models.tasks import AUTOENCODER_TASKS
+
+FAMILY = FamilySpec(
+    id="autoencoders/deep_belief",
+    title="Deep belief network",
+    paper="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313, 2006",
+    config=DeepBeliefConfig,
+    build=DeepBeliefNetwork,
+    tasks=lambda config: AUTOENCODER_TASKS,
+    tiny=(DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3),),
+)

@@ -1,0 +1,19 @@
+"""The denoising autoencoder: shown corrupted items, asked for the clean ones."""
+
+from models.autoencoders.denoising.config import DenoisingConfig
+from models.autoencoders.denoising.model import DenoisingAutoencoder
+from models.family import FamilySpec
+from models.tasks import AUTOENCODER_TASKS, CLASSIFY
+
+FAMILY = FamilySpec(
+    id="autoencoders/denoising",
+    title="Denoising autoencoder",
+    paper="Vincent et al., Extracting and Composing Robust Features with Denoising Autoencoders, ICML 2008",
+    config=DenoisingConfig,
+    build=DenoisingAutoencoder,
+    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tiny=(
+        DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6),
+        DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6, labels=("a", "b", "c")),
+    ),
+)

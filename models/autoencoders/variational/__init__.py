@@ -1,0 +1,20 @@
+"""The variational autoencoder: latents are distributions, and there is a prior to sample."""
+
+from models.autoencoders.variational.config import VariationalConfig
+from models.autoencoders.variational.model import VariationalAutoencoder
+from models.family import FamilySpec
+from models.tasks import AUTOENCODER_TASKS, CLASSIFY
+
+FAMILY = FamilySpec(
+    id="autoencoders/variational",
+    title="Variational autoencoder",
+    paper="Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014",
+    config=VariationalConfig,
+    build=VariationalAutoencoder,
+    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tiny=(
+        VariationalConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),
+        VariationalConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3, labels=("a", "b")),
+        VariationalConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=2, likelihood="gaussian"),
+    ),
+)

@@ -1,0 +1,52 @@
+"""Measures what is stored beside a trained autoencoder's weights."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.calibration import Calibration
+from models.layers.autoencoder import Autoencoder
+from models.layers.mixture import fit_mixture
+
+BATCH_SIZE = 500
+MIN_DEVIATION = 1e-3
+"""Of a latent element, as a share of the largest; elements that hardly vary must not be blown up."""
+
+
+def calibrate(
+    model: Autoencoder,
+    training: Sequence[Tensor],
+    held_out: Sequence[Tensor],
+    *,
+    percentile: float,
+    n_components: int,
+) -> Calibration:
+    """Latents of `training` items, and every anomaly score of `held_out` normal ones the model has not seen.
+
+    `percentile` of those scores becomes the threshold; the mixture has `n_components`.
+    """
+    with torch.inference_mode():
+        latents = torch.cat([model.latents_of(batch) for batch in _batches(training)])
+        scores = {name: _scores(model, held_out, name) for name in model.scores}
+    flat = latents.clone().flatten(1)
+    deviation = flat.std(0)
+    mixture = None
+    if "gmm" in model.samplers:
+        mixture = fit_mixture(flat, min(n_components, len(flat)), torch.Generator().manual_seed(0))
+    return Calibration(
+        scores=scores,
+        percentile=percentile,
+        latent_mean=flat.mean(0).view(model.latent_shape),
+        latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
+        mixture=mixture,
+    )
+
+
+def _scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
+    parts = [part for batch in _batches(items) for part in model.score_parts(batch, name)]
+    return torch.stack([part.double().sum() for part in parts]).sort().values.float()
+
+
+def _batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    return [items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE)]

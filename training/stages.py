@@ -1,0 +1,69 @@
+"""Stages that several recipes share."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from training.augmentation import random_affine
+from training.data.files import DataFolder
+from training.data.mnist import mnist_images
+from training.optimisers import initialise_linear, muon_and_adamw
+from training.recipe import Batch, ModelT, Stage
+
+
+class DigitReconstruction(Stage[ModelT]):
+    """Squared error of reconstructed MNIST digits.
+
+    Half of each batch is slightly moved: without that, networks of this size have half the error on the training images
+    that they have on others.
+
+    `loss_of` is the family's objective; `part` picks the modules to train; `gain` widens Glorot's first weights of the
+    linear layers, None leaves them as they are.
+    """
+
+    name = "reconstruction"
+
+    def __init__(
+        self,
+        *,
+        n_epochs: int,
+        loss_of: Callable[[Tensor, Tensor], Tensor],
+        gain: float | None,
+        batch_size: int = 1000,
+        muon_lr: float = 0.03,
+        adamw_lr: float = 1e-3,
+        part: Callable[[ModelT], nn.Module] = lambda model: model,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] = lambda images, _: images,
+    ) -> None:
+        self.n_epochs, self.batch_size = n_epochs, batch_size
+        self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
+        self._part, self._corrupt = part, corrupt
+
+    def items(self, data: DataFolder) -> Batch:
+        """The 60,000 images of the training split."""
+        return (mnist_images(data).train,)
+
+    def begin(self, model: ModelT, items: Batch) -> nn.Module:
+        """Draw the linear layers' weights, if that is asked for."""
+        if self._gain is not None:
+            initialise_linear(self._part(model).modules(), gain=self._gain)
+        return nn.Module()
+
+    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
+        """Muon for matrices, AdamW for the rest."""
+        return muon_and_adamw(self._part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
+
+    def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """The objective on reconstructions of the batch, corrupted first where the recipe says so."""
+        images = half_moved(batch[0], generator)
+        return self._loss_of(model(self._corrupt(images, generator)).float(), images)
+
+
+def half_moved(images: Tensor, generator: torch.Generator) -> Tensor:
+    """The first half of `[B, 1, 28, 28]` slightly rotated, scaled, sheared and shifted."""
+    half = len(images) // 2
+    moved = random_affine(
+        images[:half], generator, max_rotation_deg=7.0, max_scale=0.08, max_shear=0.12, max_shift_px=1.5
+    ).clamp(0, 1)
+    return torch.cat([moved, images[half:]])
