@@ -161,9 +161,12 @@ class Registry:
         return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
 
     def default_models(self) -> dict[str, str]:
-        """The model each task goes to where a request names none."""
+        """The model each task goes to where a request names none: the setting, else the first by name.
+
+        Models that are wanted in memory come before those that are not.
+        """
         first: dict[str, str] = {}
-        for model in self.models.values():
+        for model in sorted(self.models.values(), key=lambda model: model.name not in self._wanted):
             for task in model.task_names:
                 first.setdefault(task, model.name)
         return first | self._settings.default_models

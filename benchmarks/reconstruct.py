@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from benchmarks.load import Load, http_request
+from benchmarks.naive import MODEL
 from models.codecs.arrays import to_npy
 
 READY_TIMEOUT_S = 60.0
@@ -45,7 +46,7 @@ def run(*, n_connections: int, seconds: float, n_rounds: int) -> list[Row]:
     as_npy = http_request("/reconstruct", to_npy(image[None]), npy_headers)
     with (
         _server("-m", "uvicorn", "--factory", "benchmarks.naive:create_app", "--log-level", "warning") as naive,
-        _server("-c", "from app.cli import main; main()", "serve", "--log-level", "warning") as ours,
+        _server("-c", "from app.cli import main; main()", "serve", "--models", MODEL, "--log-level", "warning") as ours,
     ):
         cases = [
             _Case(name="naive FastAPI handler, JSON", port=naive, request=as_json),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import httpx
 import numpy as np
@@ -24,6 +25,7 @@ from models.autoencoders import __doc__ as autoencoders_table
 from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
 from tests.app.server import SHIPPED, Served, serve
+from training.recipe import recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -65,6 +67,16 @@ def test_the_readmes_python_runs(server: Served, capsys: pytest.CaptureFixture[s
     assert 0 < float(mse) < 0.1
 
 
+def test_the_worked_examples_run(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    blocks = code_blocks((ROOT / "docs/examples.md").read_text(), "python")
+    assert len(blocks) == len([name for name in families() if name.startswith("autoencoders/")])
+    for code in blocks:
+        exec(code.replace("http://localhost:8000", server.url), names)  # noqa: S102 that is what is tested
+    cast("httpx.Client", names["server"]).close()
+
+
 @pytest.mark.parametrize(
     "path", [path for path, item in OPENAPI["paths"].items() if "post" in item and "{" not in path]
 )
@@ -104,7 +116,7 @@ def test_every_route_is_in_the_api_document() -> None:
 
 def test_every_parameter_is_in_the_api_document() -> None:
     for schema in SCHEMAS:
-        (row,) = [line for line in API.splitlines() if line.startswith(f"| `POST /{schema.task.name}` |")]
+        (row,) = [line for line in API.splitlines() if line.startswith(f"| `POST {schema.task.path}` |")]
         parameters = schema.body.model_fields["parameters"].annotation
         assert parameters is not None
         for name in parameters.model_fields:
@@ -136,8 +148,8 @@ def test_card_and_readme_tell_the_measured_numbers(folder: Path) -> None:
     for value in metrics.values():
         assert f"{value:.5f}" in card
     (row,) = [line for line in README.splitlines() if line.startswith(f"| [`{folder.name}`]")]
-    assert f"{metrics['test_mse']:.5f}" in row
-    assert f"{metrics['pca_test_mse']:.5f}" in row
+    assert recipe(folder.name).headline.format_map(metrics) in row
+    assert card.splitlines()[0] == f"# {folder.name}"
 
 
 @pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)

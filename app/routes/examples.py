@@ -16,7 +16,9 @@ SEVEN = (
 
 _PICTURE = {"format": "png"}
 
-STREAM = ""
+STREAM = "TUZMRAEACAws8YzHex33AQMBHBy8Vczk3dc5kBH2j/XmIrw1QPd7Wy84mkzijTAAw4jnYQ=="
+"""The seven, compressed by `EXAMPLE_MODEL`."""
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "encode": {"model": "vae-mnist", "inputs": [SEVEN]},
     "decode": {"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE},

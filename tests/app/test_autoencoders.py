@@ -13,25 +13,23 @@ from app.settings import Settings
 from models.family import FamilyConfig, FamilySpec
 from models.tasks import Task
 from tests.conftest import served
-from tests.models.tiny import TINY, TINY_TASKS, write
+from tests.models.tiny import CASES, TINY_TASKS, write
 
 pytestmark = pytest.mark.anyio
-
-NAMES = {case.id: case.values for case in TINY}
 
 
 @pytest.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """Serves every tiny configuration of every family, named by its case."""
     root = tmp_path_factory.mktemp("weights")
-    for name, (spec, config) in NAMES.items():
-        write(spec, config, root / spec.id / str(name))
+    for name, (spec, config) in CASES.items():
+        write(spec, config, root / spec.id / name)
     async with served(Settings(weights_dir=root, max_items=50)) as client:
         yield client
 
 
 def name_of(spec: FamilySpec[Any], config: FamilyConfig) -> str:
-    return next(str(name) for name, values in NAMES.items() if values == (spec, config))
+    return next(name for name, case in CASES.items() if case == (spec, config))
 
 
 async def item_shape(client: httpx.AsyncClient, name: str) -> tuple[list[int], list[int], str]:

@@ -26,7 +26,7 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("server")) as served:
+    with serve(tmp_path_factory.mktemp("server"), "--models", MODEL) as served:
         yield served
 
 
@@ -120,7 +120,7 @@ async def test_overload_is_refused_at_once_with_a_time_to_come_back(tmp_path: Pa
         "headers": {"content-type": "application/x-npy"},
     }
     options = ("--max-queue-items", "128", "--max-items", "128", "--max-batch-elements", "784", "--torch-threads", "1")
-    with serve(tmp_path, *options) as served:
+    with serve(tmp_path, "--models", MODEL, *options) as served:
         async with httpx.AsyncClient(base_url=served.url, timeout=60, limits=LIMITS) as http:
             answers = await asyncio.gather(*(http.post("/reconstruct", **many) for _ in range(32)))
             statuses = Counter(answer.status_code for answer in answers)
@@ -148,7 +148,7 @@ async def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, batc
                 return
             answered[answer.status_code] += 1
 
-    with serve(tmp_path) as served:
+    with serve(tmp_path, "--models", MODEL) as served:
         async with httpx.AsyncClient(base_url=served.url, timeout=30, limits=LIMITS) as http:
             visits = [asyncio.create_task(visit(http)) for _ in range(N_CLIENTS)]
             while answered[200] < 4 * N_CLIENTS:
@@ -162,7 +162,7 @@ async def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, batc
 
 
 async def test_readiness_is_red_while_draining(tmp_path: Path) -> None:
-    with serve(tmp_path, "--drain-ms", "3000") as served:
+    with serve(tmp_path, "--models", MODEL, "--drain-ms", "3000") as served:
         async with httpx.AsyncClient(base_url=served.url, timeout=30) as http:
             served.process.send_signal(signal.SIGTERM)
             while (answer := await http.get("/health/ready")).status_code == 200:

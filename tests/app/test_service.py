@@ -1,6 +1,7 @@
 import httpx
 import pytest
 
+from models.tasks import AUTOENCODER_TASKS
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +17,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "reason": None,
         "family": "autoencoders/vanilla",
         "title": "Vanilla autoencoder",
-        "tasks": ["encode", "decode", "reconstruct"],
+        "tasks": [task.name for task in AUTOENCODER_TASKS],
         "item": {"modality": "image", "shape": [1, 4, 4]},
         "latent_shape": [3],
         "parameters": 339,

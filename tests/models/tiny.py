@@ -16,15 +16,15 @@ from models.tasks import Task
 from models.tasks.autoencoding import DecompressRequest
 from training.calibrate import calibrate
 
-TINY = [
-    pytest.param(spec, config, id=f"{name.split('/')[1]}-{number}")
+CASES: dict[str, tuple[FamilySpec[Any], FamilyConfig]] = {
+    f"{name.split('/')[1]}-{number}": (spec, config)
     for name, spec in families().items()
     for number, config in enumerate(spec.tiny)
-]
+}
+TINY = [pytest.param(*case, id=name) for name, case in CASES.items()]
 TINY_TASKS = [
-    pytest.param(spec, config, task, id=f"{name.split('/')[1]}-{number}-{task.name}")
-    for name, spec in families().items()
-    for number, config in enumerate(spec.tiny)
+    pytest.param(spec, config, task, id=f"{name}-{task.name}")
+    for name, (spec, config) in CASES.items()
     for task in spec.tasks(config)
 ]
 
