@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
+from app.routes.examples import EXAMPLES
 from tests.app.server import Served, serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -42,15 +43,15 @@ def strangers(server: Served, page: Page) -> Iterator[list[str]]:
     page.remove_listener("request", watch)
 
 
-@pytest.mark.parametrize("path", ["/encode", "/decode", "/reconstruct"])
-def test_every_example_in_docs_executes(server: Served, page: Page, strangers: list[str], path: str) -> None:
+@pytest.mark.parametrize("task", EXAMPLES)
+def test_every_example_in_docs_executes(server: Served, page: Page, strangers: list[str], task: str) -> None:
     page.goto(f"{server.url}/docs")
-    operation = page.locator(f"[id^='operations-autoencoders-{path[1:]}']")
+    operation = page.locator(f"[id^='operations-autoencoders-{task}']")
     operation.locator(".opblock-summary").click()
     operation.get_by_role("button", name="Execute").click()
     answer = operation.locator(".live-responses-table td.response-col_status").last
     expect(answer).to_contain_text("200", timeout=15_000)
-    expect(operation.locator(".live-responses-table")).to_contain_text("vanilla-ae-mnist")
+    expect(operation.locator(".live-responses-table")).to_contain_text(EXAMPLES[task]["model"])
     assert strangers == []
 
 
