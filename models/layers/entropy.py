@@ -85,9 +85,11 @@ def normal_quantiles(masses: Integers) -> Integers:
     """Fixed-point z for which `TOTAL` * P(Z < z) is each of `masses`, in 1 to `TOTAL` - 1."""
     table = _normal_table()
     step = 1 << (FRACTION - _STEP_BITS)
-    right = np.searchsorted(table, masses, side="right")
+    right = np.minimum(np.searchsorted(table, masses, side="right"), len(table) - 1)
     low, high = table[right - 1], table[right]
-    return (right - 1) * step + (masses - low) * step // (high - low) - (_RANGE << FRACTION)
+    beyond = (masses - low) * step // np.maximum(high - low, 1)
+    quantiles: Integers = (right - 1) * step + beyond - (_RANGE << FRACTION)
+    return quantiles
 
 
 def bernoulli_frequencies(logits: Integers) -> Integers:

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from models.tasks.autoencoding import Method
 
-_PARALLEL = 1e-4
-"""Sine of an angle too small to turn by."""
+_PARALLEL = 1e-3
+"""Sine of an angle too close to 0 or 180 degrees to turn by: single precision knows no better."""
 
 
 def between(start: Tensor, end: Tensor, steps: int, method: Method) -> Tensor:
