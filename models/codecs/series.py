@@ -80,17 +80,14 @@ class SeriesCodec:
         depth, inner = 1, values[0] if values else None
         while type(inner) is list and depth < 4:
             depth, inner = depth + 1, inner[0] if inner else None
-        return [values] if depth == (1 if len(self.means) == 1 else 2) and values else values
+        return [values] if depth == self._bare_rank and values else values
 
     def _decode_array(self, array: NDArray[Any], limits: Limits, *, gaps: bool) -> list[Tensor]:
-        n_channels = len(self.means)
         if array.dtype == np.uint8:
             raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
-        if array.ndim == 1 and n_channels == 1:
-            array = array[None, :, None]
-        elif array.ndim == 2:
-            array = array[:, :, None] if n_channels == 1 else array[None]
-        if array.ndim != 3:
+        if array.ndim == self._bare_rank:
+            array = array[None]
+        if array.ndim not in (2, 3):
             raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected}"))
         check_count(len(array), limits.max_items)
         return [self._decode_one(series, gaps=gaps) for series in array]
@@ -98,13 +95,19 @@ class SeriesCodec:
     def _decode_one(self, series: NDArray[Any] | None, *, gaps: bool) -> Tensor:
         if series is None:
             raise InvalidItems(Problem(f"the series holds something other than numbers; {self._expected}"))
+        given = list(series.shape)
         if series.ndim == 1 and len(self.means) == 1:
             series = series[:, None]
         if series.ndim != 2 or series.shape[1] != len(self.means) or not 1 <= len(series) <= self.max_length:
-            raise InvalidItems(Problem(f"the shape is {list(series.shape)}; {self._expected}"))
+            raise InvalidItems(Problem(f"the shape is {given}; {self._expected}"))
         normalised = (series.astype(np.float64) - self.means) / self.deviations
         check_range(normalised[None], -LARGEST, LARGEST, gaps=gaps)
         return torch.from_numpy(normalised.astype(np.float32))
+
+    @property
+    def _bare_rank(self) -> int:
+        """Dimensions of a series as clients see it."""
+        return 1 if len(self.means) == 1 else 2
 
     @property
     def _expected(self) -> str:
