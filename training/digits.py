@@ -12,7 +12,7 @@ from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
 from models.tasks import autoencoding as t
 from training.data.files import DataFolder
-from training.data.mnist import mnist_images
+from training.data.mnist import GreyImages, mnist_images
 from training.errors import DataError
 from training.metrics import BATCH_SIZE, frechet_distance, pca_error, reconstruction_errors, samples
 from training.recipe import Recipe, Shelf
@@ -23,7 +23,7 @@ N_PICTURED = 18
 
 FRECHET_METRIC = "Frechet distance of 10,000 samples of the prior to the test split (features: denoising-ae-mnist's)"
 RECONSTRUCTION_METRICS = {
-    "test_mse": "mean squared error a pixel, MNIST test split, 10,000 images never trained on",
+    "test_mse": "mean squared error a pixel, test split, 10,000 images never trained on",
     "test_mae": "mean absolute error a pixel",
     "pca_test_mse": "mean squared error of PCA with as many components, for comparison",
 }
@@ -43,14 +43,18 @@ images, so that an anomaly is what does not look like an MNIST digit.
 """
     data_licence = "MNIST: copyright Y. LeCun and C. Cortes, widely redistributed under CC BY-SA 3.0."
 
+    def images(self, data: DataFolder) -> GreyImages:
+        """Both splits."""
+        return mnist_images(data)
+
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """The first 10,000 training images; the first test images."""
-        images = mnist_images(data)
+        images = self.images(data)
         return list(images.train[:10_000]), list(images.test[:N_CALIBRATION])
 
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
         """Errors on the 10,000 test images, beside PCA of the same latent width."""
-        images = mnist_images(shelf.data)
+        images = self.images(shelf.data)
         (model,) = models
         width = int(torch.tensor(model.latent_shape).prod())
         errors = reconstruction_errors(model, list(images.test))
@@ -58,7 +62,7 @@ images, so that an anomaly is what does not look like an MNIST digit.
 
     def picture(self, model: Model, shelf: Shelf) -> bytes:
         """The first test images, each left of its reconstruction."""
-        images = mnist_images(shelf.data).test[:N_PICTURED]
+        images = self.images(shelf.data).test[:N_PICTURED]
         return pairs(images, reconstructed(model, images))
 
 

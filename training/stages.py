@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from training.augmentation import random_affine
 from training.data.files import DataFolder
-from training.data.mnist import mnist_images
+from training.data.mnist import GreyImages, mnist_images
 from training.optimisers import initialise_linear, muon_and_adamw
 from training.recipe import Batch, ModelT, Stage
 
 
-class DigitReconstruction(Stage[ModelT]):
-    """Squared error of reconstructed MNIST digits.
+class GreyReconstruction(Stage[ModelT]):
+    """Squared error of reconstructed grey images: MNIST digits, unless `images` says otherwise.
 
     Half of each batch is slightly moved: without that, networks of this size have half the error on the training images
     that they have on others.
@@ -35,14 +35,15 @@ class DigitReconstruction(Stage[ModelT]):
         adamw_lr: float = 1e-3,
         part: Callable[[ModelT], nn.Module] = lambda model: model,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] = lambda images, _: images,
+        images: Callable[[DataFolder], GreyImages] = mnist_images,
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
-        self._part, self._corrupt = part, corrupt
+        self._part, self._corrupt, self._images = part, corrupt, images
 
     def items(self, data: DataFolder) -> Batch:
         """The 60,000 images of the training split."""
-        return (mnist_images(data).train,)
+        return (self._images(data).train,)
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Draw the linear layers' weights, if that is asked for."""

@@ -14,7 +14,8 @@ import torch
 from training.augmentation import random_affine
 from training.data import mnist
 from training.data.files import DataFile, DataFolder
-from training.data.mnist import mnist_images, parse_idx
+from training.data.idx import parse_idx
+from training.data.mnist import mnist_images
 from training.errors import DataError
 
 CONTENT = bytes(range(256)) * 100

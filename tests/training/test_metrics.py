@@ -32,7 +32,8 @@ def test_f1_by_hand() -> None:
 def principal_root(matrix: Tensor) -> Tensor:
     """By the eigenvectors of a matrix that need not be symmetric."""
     values, vectors = torch.linalg.eig(matrix)
-    return (vectors @ torch.diag(values.sqrt()) @ torch.linalg.inv(vectors)).real
+    root: Tensor = (vectors @ torch.diag(values.sqrt()) @ torch.linalg.inv(vectors)).real
+    return root
 
 
 def test_the_frechet_distance_is_its_formula() -> None:

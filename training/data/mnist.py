@@ -1,16 +1,13 @@
 """MNIST: 60,000 + 10,000 grey digits of 28x28. LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998."""
 
 import gzip
-import math
-import struct
 from dataclasses import dataclass
+from typing import Self
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from training.data.files import DataFile, DataFolder
-from training.errors import DataError
+from training.data.idx import parse_idx
 
 _SOURCE = "http://yann.lecun.com/exdb/mnist/"
 _TRAIN = DataFile(
@@ -23,8 +20,6 @@ _TEST = DataFile(
     url=_SOURCE + "t10k-images-idx3-ubyte.gz",
     sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
 )
-
-
 _TRAIN_LABELS = DataFile(
     name="train-labels-idx1-ubyte.gz",
     url=_SOURCE + "train-labels-idx1-ubyte.gz",
@@ -41,21 +36,25 @@ DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
-class MnistImages:
+class GreyImages:
     """`train` `[60000, 1, 28, 28]` and `test` `[10000, 1, 28, 28]`, float32 in [0, 1]."""
 
     train: Tensor
     test: Tensor
 
+    @classmethod
+    def of(cls, train: Tensor, test: Tensor) -> Self:
+        """From pixels `[n, 28, 28]`, uint8."""
+        return cls(*(pixels.float().div(255).unsqueeze(1) for pixels in (train, test)))
 
-def mnist_images(folder: DataFolder) -> MnistImages:
+
+def mnist_images(folder: DataFolder) -> GreyImages:
     """Both splits.
 
     Raises:
         DataError: a file cannot be had or is damaged.
     """
-    train, test = (parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST]))
-    return MnistImages(*(images.float().div(255).unsqueeze(1) for images in (train, test)))
+    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST])))
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,3 @@ def mnist_labels(folder: DataFolder) -> MnistLabels:
     """
     files = folder.read("mnist", [_TRAIN_LABELS, _TEST_LABELS])
     return MnistLabels(*(parse_idx(gzip.decompress(data)).long() for data in files))
-
-
-def parse_idx(data: bytes) -> Tensor:
-    """A uint8 tensor from the IDX format: big-endian magic `00 00 08 rank`, sizes, values.
-
-    Raises:
-        DataError: another magic, or fewer or more values than the sizes say.
-    """
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
-        raise DataError(f"not an IDX file of unsigned bytes: it begins with {data[:4].hex(' ')}")
-    shape = struct.unpack_from(f">{data[3]}I", data, 4)
-    values = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3])
-    if len(values) != math.prod(shape):
-        raise DataError(f"the IDX sizes {list(shape)} need {math.prod(shape)} values, the file has {len(values)}")
-    return torch.from_numpy(values.reshape(shape).copy())

@@ -5,7 +5,7 @@ from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
 from models.autoencoders.convolutional.objective import squared_error
 from training.digits import DigitRecipe
 from training.recipe import Bar
-from training.stages import DigitReconstruction
+from training.stages import GreyReconstruction
 
 
 class ConvAeMnist(DigitRecipe):
@@ -15,7 +15,7 @@ class ConvAeMnist(DigitRecipe):
     family = "autoencoders/convolutional"
     config = ConvolutionalConfig(input_shape=(1, 28, 28), channels=(32, 64), latent_width=32, hidden_width=512)
     stages = (
-        DigitReconstruction[ConvolutionalAutoencoder](
+        GreyReconstruction[ConvolutionalAutoencoder](
             n_epochs=60, loss_of=squared_error, gain=1.2, batch_size=500, adamw_lr=2e-3
         ),
     )

@@ -16,7 +16,7 @@ from training.data.files import DataFolder
 from training.data.mnist import mnist_images
 from training.digits import N_PICTURED, DigitRecipe, reconstructed
 from training.recipe import Bar, Batch, Shelf, Stage
-from training.stages import DigitReconstruction
+from training.stages import GreyReconstruction
 
 N_PIXELS = 784
 
@@ -81,7 +81,7 @@ def unrolled(model: DeepBeliefNetwork) -> nn.Module:
     return nn.ModuleList([model.encoder, model.decoder])
 
 
-class FineTuning(DigitReconstruction[DeepBeliefNetwork]):
+class FineTuning(GreyReconstruction[DeepBeliefNetwork]):
     """The unrolled network as one."""
 
     name = "fine-tuning"

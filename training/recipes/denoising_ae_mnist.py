@@ -19,7 +19,7 @@ from training.digits import N_PICTURED, DigitRecipe, pairs
 from training.metrics import classification_error, denoising_error
 from training.optimisers import muon_and_adamw
 from training.recipe import Bar, Batch, Shelf, Stage
-from training.stages import DigitReconstruction, half_moved
+from training.stages import GreyReconstruction, half_moved
 
 GAUSSIAN = Noise("gaussian", 0.3)
 MIXTURE: tuple[tuple[NoiseType, slice, float], ...] = (
@@ -76,7 +76,7 @@ class DenoisingAeMnist(DigitRecipe):
     family = "autoencoders/denoising"
     config = DenoisingConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512), latent_width=256, labels=DIGITS)
     stages = (
-        DigitReconstruction[DenoisingAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2, corrupt=corrupted),
+        GreyReconstruction[DenoisingAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2, corrupt=corrupted),
         Classification(),
     )
     bars = {  # noqa: RUF012

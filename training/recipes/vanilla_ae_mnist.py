@@ -8,7 +8,7 @@ from models.autoencoders.vanilla.model import VanillaAutoencoder
 from models.autoencoders.vanilla.objective import squared_error
 from training.digits import DigitRecipe
 from training.recipe import Bar
-from training.stages import DigitReconstruction
+from training.stages import GreyReconstruction
 
 
 class VanillaAeMnist(DigitRecipe):
@@ -17,7 +17,7 @@ class VanillaAeMnist(DigitRecipe):
     name = "vanilla-ae-mnist"
     family = "autoencoders/vanilla"
     config = VanillaConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512, 256), latent_width=32)
-    stages = (DigitReconstruction[VanillaAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2),)
+    stages = (GreyReconstruction[VanillaAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2),)
     bars = {"test_mse": Bar(must=0.0042, aim=0.0036)}  # noqa: RUF012
     what = "handwritten digits, 784 to 32"
     summary = """

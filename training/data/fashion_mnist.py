@@ -1,0 +1,28 @@
+"""Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28. Xiao, Rasul, Vollgraf, arXiv:1708.07747, 2017."""
+
+import gzip
+
+from training.data.files import DataFile, DataFolder
+from training.data.idx import parse_idx
+from training.data.mnist import GreyImages
+
+_SOURCE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+_TRAIN = DataFile(
+    name="train-images-idx3-ubyte.gz",
+    url=_SOURCE + "train-images-idx3-ubyte.gz",
+    sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+)
+_TEST = DataFile(
+    name="t10k-images-idx3-ubyte.gz",
+    url=_SOURCE + "t10k-images-idx3-ubyte.gz",
+    sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+)
+
+
+def fashion_mnist_images(folder: DataFolder) -> GreyImages:
+    """Both splits.
+
+    Raises:
+        DataError: a file cannot be had or is damaged.
+    """
+    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST])))
