@@ -41,6 +41,9 @@ class Loaded:
 
     engine: Supervisor
     latents: VectorCodec
+    scores: tuple[str, ...]
+    samplers: tuple[str, ...]
+    labels: tuple[str, ...]
     n_parameters: int
     memory_bytes: int
     dtype: str
@@ -238,11 +241,14 @@ def _settle_garbage() -> None:
 
 
 def _describe(model: Model, engine: Supervisor) -> Loaded:
-    tensors = list(model.state_dict().values())
+    parameters = list(model.parameters())
     return Loaded(
         engine=engine,
         latents=VectorCodec(model.latent_shape),
-        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        memory_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        dtype=str(tensors[0].dtype).removeprefix("torch."),
+        scores=model.scores,
+        samplers=model.samplers,
+        labels=model.labels,
+        n_parameters=sum(parameter.numel() for parameter in parameters),
+        memory_bytes=model.memory_bytes,
+        dtype=str(parameters[0].dtype).removeprefix("torch."),
     )

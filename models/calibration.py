@@ -28,8 +28,8 @@ class Calibration:
     latent_deviation: Tensor
     mixture: GaussianMixture | None
 
-    def to_bytes(self) -> bytes:
-        """A safetensors file."""
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, named."""
         tensors = {f"scores.{name}": scores for name, scores in self.scores.items()}
         tensors |= {
             "percentile": torch.tensor(self.percentile),
@@ -38,7 +38,11 @@ class Calibration:
         }
         if self.mixture:
             tensors |= {f"mixture.{field.name}": getattr(self.mixture, field.name) for field in fields(GaussianMixture)}
-        return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        return tensors
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file."""
+        return save({name: tensor.contiguous() for name, tensor in self.tensors().items()})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Calibration":

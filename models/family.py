@@ -61,13 +61,24 @@ DIGEST_BYTES = 8
 class Model(nn.Module):
     """What every family builds: a module that knows its shapes and can show itself one request a task.
 
-    `calibration` and `digest`, which tells this very checkpoint from all others, come with the checkpoint.
+    `scores` and `samplers` name what it can be asked for at anomaly detection and sampling, the default first; `labels`
+    are those of its classes, if it has any. `calibration` and `digest`, which tells this very checkpoint from all
+    others, come with the checkpoint.
     """
 
     input_shape: tuple[int, ...]
     latent_shape: tuple[int, ...]
+    scores: tuple[str, ...] = ()
+    samplers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all its tensors: weights, buffers, calibration."""
+        tensors = [*self.state_dict().values(), *self.calibration.tensors().values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def example(self, task: Task) -> Request:
         """A small valid request, for warm-up, health probes and contract tests."""

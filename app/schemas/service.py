@@ -26,9 +26,12 @@ class ModelCard(BaseModel):
     tasks: list[str] = []
     item: Items | None = None
     latent_shape: list[int] | None = None
+    labels: list[str] | None = Field(None, description="Its classes.")
+    scores: list[str] | None = Field(None, description="What `/detect-anomalies` can score by, the default first.")
+    samplers: list[str] | None = Field(None, description="What `/sample` can draw by, the default first.")
     parameters: int | None = Field(None, description="Trainable numbers.")
     dtype: str | None = Field(None, description="Type the weights are computed in.")
-    memory_bytes: int | None = Field(None, description="Memory of the weights.")
+    memory_bytes: int | None = Field(None, description="Memory of weights and calibration.")
     queued_items: int | None = Field(None, description="Items waiting at this moment.")
     metrics: dict[str, float] = Field({}, description="As measured on the shipped file; see its model card.")
     licence: str | None = None
@@ -91,6 +94,9 @@ def card(model: ServedModel) -> ModelCard:
     if loaded := model.loaded:
         content |= {
             "latent_shape": list(loaded.latents.shape),
+            "labels": list(loaded.labels),
+            "scores": list(loaded.scores),
+            "samplers": list(loaded.samplers),
             "parameters": loaded.n_parameters,
             "dtype": loaded.dtype,
             "memory_bytes": loaded.memory_bytes,

@@ -51,14 +51,12 @@ def on_cpu(batch: Tensor) -> Tensor:
 class Autoencoder(Model):
     """What all families share. A family gives `latents_of` and `items_of`, and more where it has more.
 
-    `value_range` are the ends of what its items can hold; `scores` and `samplers` name what `detect_anomalies` and
-    `sample` can be asked for, the default first; `labels` are those of its classes, if it has any.
+    `value_range` are the ends of what its items can hold.
     """
 
     value_range: tuple[float, float] = (0.0, 1.0)
     scores: tuple[str, ...] = ("mse", "mae")
     samplers: tuple[str, ...] = ("gmm",)
-    labels: tuple[str, ...] = ()
     stored_bits = 8
     """Bits of an element before compression."""
 

@@ -6,6 +6,9 @@ from tests.conftest import TINY
 
 pytestmark = pytest.mark.anyio
 
+N_CALIBRATION = 1 + 2 * 30 + 2 * 3 + (2 + 2 * 3 + 2 * 3 * 3 + 3 + 3 * 3 + 3)
+"""Numbers: percentile, two scores of 30 items, a latent's mean and deviation, and a mixture of two, 3 wide."""
+
 
 async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None:
     (card,) = (await client.get("/models")).json()["models"]
@@ -20,9 +23,12 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "tasks": [task.name for task in AUTOENCODER_TASKS],
         "item": {"modality": "image", "shape": [1, 4, 4]},
         "latent_shape": [3],
+        "labels": [],
+        "scores": ["mse", "mae"],
+        "samplers": ["gmm"],
         "parameters": 339,
         "dtype": "float32",
-        "memory_bytes": 4 * 339,
+        "memory_bytes": 4 * (339 + N_CALIBRATION),
         "queued_items": 0,
         "metrics": {},
         "licence": "Apache-2.0",
