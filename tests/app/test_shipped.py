@@ -1,0 +1,100 @@
+"""Every shipped checkpoint on one server: what company requests are in must not show in their answers."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.app.server import Served, serve
+
+pytestmark = pytest.mark.anyio
+
+N_REQUESTS = 200
+
+Request = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("shipped")) as served:
+        yield served
+
+
+def item(card: dict[str, Any], draw: np.random.Generator) -> Any:
+    """Random, of the model's shape; a series of any length up to its own."""
+    shape = list(card["item"]["shape"])
+    if card["item"]["modality"] == "series":
+        shape[0] = int(draw.integers(2, shape[0] + 1))
+        return draw.standard_normal(shape[0] if shape[1] == 1 else shape).round(3).tolist()
+    return draw.random(shape).round(2).tolist()
+
+
+def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams: dict[str, str]) -> Request:
+    """One for that task, with random items and parameters."""
+    body: dict[str, Any] = {"model": card["id"], "inputs": [item(card, draw)]}
+    seed = int(draw.integers(1000))
+    if task == "sample":
+        body = {"model": card["id"], "parameters": {"n": int(draw.integers(1, 4)), "seed": seed}}
+    elif task == "decode":
+        body["inputs"] = [draw.standard_normal(card["latent_shape"]).round(2).tolist()]
+    elif task in ("interpolate", "project"):
+        body["inputs"].append(item(card, draw))
+    elif task == "denoise":
+        body["parameters"] = {"noise": {"type": "gaussian", "level": 0.2}, "seed": seed}
+    elif task == "impute":
+        gappy = np.array(body["inputs"][0], dtype=object)
+        gappy.flat[: gappy.size // 2] = None
+        body["inputs"] = [gappy.tolist(), item(card, draw)]
+    elif task == "decompress":
+        body["inputs"] = [streams[card["id"]]]
+    return "/" + task.replace("_", "-"), body
+
+
+def assert_same(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for mine, yours in zip(one, other, strict=True):
+            assert_same(mine, yours)
+    elif isinstance(one, float):
+        assert math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-4), (one, other)
+    else:
+        assert one == other
+
+
+async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: Served) -> None:
+    draw = np.random.default_rng(0)
+    limits = httpx.Limits(max_connections=N_REQUESTS)
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
+
+        async def ask(task: str, body: dict[str, Any]) -> Any:
+            answer = await client.post(task, json=body)
+            assert answer.status_code == 200, (task, body["model"], answer.text)
+            return answer.json()
+
+        cards = (await client.get("/models")).json()["models"]
+        streams = {}
+        for card in cards:
+            answer = await ask("/compress", {"model": card["id"], "inputs": [item(card, draw)]})
+            streams[card["id"]] = answer["outputs"][0]["stream"]
+        pairs = [(card, task) for card in cards for task in card["tasks"]]
+        requests = [request(*pairs[i % len(pairs)], draw, streams) for i in range(max(N_REQUESTS, len(pairs)))]
+        alone = [await ask(*one) for one in requests]
+        order = draw.permutation(len(requests))
+        together = await asyncio.gather(*(ask(*requests[i]) for i in order))
+        assert len(requests) >= N_REQUESTS
+        for i, answer in zip(order, together, strict=True):
+            assert_same(answer, alone[i])
+
+
+async def test_every_model_says_what_memory_it_holds(server: Served) -> None:
+    cards = httpx.get(f"{server.url}/models").json()["models"]
+    assert all(card["memory_bytes"] > 4 * card["parameters"] for card in cards)
+    assert sum(card["memory_bytes"] for card in cards) < 2**28
