@@ -91,7 +91,7 @@ def features(images: Tensor, shelf: Shelf) -> Tensor:
     if classifier is None:
         raise DataError("denoising-ae-mnist has no classifier to take features from")
     with torch.inference_mode():
-        return torch.cat([classifier[:-1](batch) for batch in torch.split(images, BATCH_SIZE)])
+        return torch.cat([classifier.features(batch) for batch in torch.split(images, BATCH_SIZE)])
 
 
 def labelled_samples(model: Model, labels: Sequence[str]) -> Tensor:

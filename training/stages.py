@@ -1,13 +1,18 @@
 """Stages that several recipes share."""
 
 from collections.abc import Callable
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from models.family import Model
+from models.layers.classification import EncoderClassifier
 from training.augmentation import random_affine
 from training.data.files import DataFolder
-from training.data.mnist import GreyImages, mnist_images
+from training.data.mnist import GreyImages, mnist_images, mnist_labels
+from training.errors import TrainingError
 from training.optimisers import initialise_linear, muon_and_adamw
 from training.recipe import Batch, ModelT, Stage
 
@@ -59,6 +64,47 @@ class GreyReconstruction(Stage[ModelT]):
         """The objective on reconstructions of the batch, corrupted first where the recipe says so."""
         images = half_moved(batch[0], generator)
         return self._loss_of(model(self._corrupt(images, generator)).float(), images)
+
+
+class Classified(Protocol):
+    """A model whose encoder a classifier grows from."""
+
+    encoder: nn.Module
+    classifier: EncoderClassifier | None
+
+
+class DigitClassification(Stage[ModelT]):
+    """Cross-entropy of the classifier, which starts as a copy of the encoder, with labels smoothed by a tenth."""
+
+    name = "classification"
+    batch_size = 500
+    n_epochs = 40
+
+    def items(self, data: DataFolder) -> Batch:
+        """The 60,000 images of the training split and their labels."""
+        return mnist_images(data).train, mnist_labels(data).train
+
+    def begin(self, model: ModelT, items: Batch) -> nn.Module:
+        """Copy the encoder; the last layer starts at zero."""
+        _classifier(model).grow_from(cast("Classified", model).encoder)
+        return nn.Module()
+
+    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
+        """Muon for the classifier's matrices, AdamW for its biases."""
+        return muon_and_adamw(_classifier(model), muon_lr=0.01, adamw_lr=1e-3, weight_decay=0.01)
+
+    def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """On images of which half are moved."""
+        images, labels = batch
+        logits = _classifier(model)(half_moved(images, generator))
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
+
+
+def _classifier(model: Model) -> EncoderClassifier:
+    classifier = cast("Classified", model).classifier
+    if classifier is None:
+        raise TrainingError(f"{type(model).__name__} was built without labels; there is no classifier to train")
+    return classifier
 
 
 def half_moved(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -373,3 +373,11 @@ class FixedShapeAutoencoder(Autoencoder):
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
         """See `Autoencoder.reconstructions_of`; without a stop on the CPU."""
         return list(on_cpu(self(self.to_device(torch.stack(list(items))))).unbind())
+
+    def class_logits(self, items: Tensor) -> Tensor:
+        """`[B, *input_shape]` to `[B, n_labels]`, of models with labels."""
+        raise NotImplementedError("this model was built without labels")
+
+    def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
+        """See `Autoencoder.class_logits_of`."""
+        return on_cpu(self.class_logits(self.to_device(torch.stack(list(items)))))

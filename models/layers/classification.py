@@ -1,9 +1,10 @@
-"""Logits to labels."""
+"""Items to logits to labels."""
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult, LabelScore
 
@@ -12,6 +13,33 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda logits: logits,
 }
+
+
+class EncoderClassifier(nn.Module):
+    """y = W gelu(f(x)) + b. `encoder` f, from items to `[B, latent_width]`, is its own, to be fine-tuned with the rest.
+
+    Source: Vincent et al. 2010, section 5; Hinton, Osindero, Teh 2006 for deep belief networks.
+    """
+
+    def __init__(self, encoder: nn.Module, latent_width: int, n_classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.to_logits = nn.Linear(latent_width, n_classes)
+
+    def grow_from(self, encoder: nn.Module) -> None:
+        """Start as a copy of the autoencoder's `encoder`, with a last layer of zeros."""
+        self.encoder.load_state_dict(encoder.state_dict())
+        nn.init.zeros_(self.to_logits.weight)
+        nn.init.zeros_(self.to_logits.bias)
+
+    def features(self, items: Tensor) -> Tensor:
+        """`[B, …]` to `[B, latent_width]`, what the last layer sees."""
+        return functional.gelu(self.encoder(items))
+
+    def forward(self, items: Tensor) -> Tensor:
+        """`[B, …]` to `[B, n_classes]`."""
+        logits: Tensor = self.to_logits(self.features(items))
+        return logits
 
 
 def rank(labels: tuple[str, ...], logits: Tensor, request: ClassifyRequest) -> ClassifyResult:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoders.denoising.model import DenoisingAutoencoder
@@ -13,13 +12,11 @@ from models.family import Model
 from models.layers.corruption import CORRUPTIONS
 from models.tasks import DENOISE
 from models.tasks.autoencoding import DenoiseRequest, Noise, NoiseType
-from training.data.files import DataFolder
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
 from training.digits import N_PICTURED, DigitRecipe, pairs
 from training.metrics import classification_error, denoising_error
-from training.optimisers import muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
-from training.stages import GreyReconstruction, half_moved
+from training.recipe import Bar, Shelf
+from training.stages import DigitClassification, GreyReconstruction
 
 GAUSSIAN = Noise("gaussian", 0.3)
 MIXTURE: tuple[tuple[NoiseType, slice, float], ...] = (
@@ -40,35 +37,6 @@ def corrupted(images: Tensor, generator: torch.Generator) -> Tensor:
     return dirty.to(images.device)
 
 
-class Classification(Stage[DenoisingAutoencoder]):
-    """Cross-entropy of the classifier, which starts as a copy of the denoising encoder."""
-
-    name = "classification"
-    batch_size = 500
-    n_epochs = 40
-
-    def items(self, data: DataFolder) -> Batch:
-        """The 60,000 images of the training split and their labels."""
-        return mnist_images(data).train, mnist_labels(data).train
-
-    def begin(self, model: DenoisingAutoencoder, items: Batch) -> nn.Module:
-        """Copy the encoder; the last layer starts at zero."""
-        model.grow_classifier()
-        return nn.Module()
-
-    def optimisers(self, model: DenoisingAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for the classifier's matrices, AdamW for its biases."""
-        return muon_and_adamw(model.classifier or nn.Module(), muon_lr=0.01, adamw_lr=1e-3, weight_decay=0.01)
-
-    def loss(
-        self, model: DenoisingAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
-    ) -> Tensor:
-        """Cross-entropy, with labels smoothed by a tenth; images moved, and corrupted a little."""
-        images, labels = batch
-        images = half_moved(images, generator)
-        return functional.cross_entropy(model.class_logits(images).float(), labels, label_smoothing=0.1)
-
-
 class DenoisingAeMnist(DigitRecipe):
     """784-1024-512-256 and back; the classifier ends in 10."""
 
@@ -77,7 +45,7 @@ class DenoisingAeMnist(DigitRecipe):
     config = DenoisingConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512), latent_width=256, labels=DIGITS)
     stages = (
         GreyReconstruction[DenoisingAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2, corrupt=corrupted),
-        Classification(),
+        DigitClassification[DenoisingAutoencoder](),
     )
     bars = {  # noqa: RUF012
         "gaussian_mse": Bar(must=0.0075, aim=0.006),

@@ -70,9 +70,7 @@ class AdversarialAutoencoder(FixedShapeAutoencoder):
             return super().draw(request, sampler, generator)
         return prior_draw(self.latent_width, self.labels, request, generator)
 
-    def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
-        """`[B, C]`."""
-        _, logits = self.heads(self.to_device(torch.stack(list(items))))
-        if logits is None:
-            raise NotImplementedError("this model was built without labels")
-        return on_cpu(logits)
+    def class_logits(self, items: Tensor) -> Tensor:
+        """Of the classes in the latent: `[B, *input_shape]` to `[B, C]`."""
+        _, logits = self.heads(items)
+        return super().class_logits(items) if logits is None else logits

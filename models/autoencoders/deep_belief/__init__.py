@@ -3,7 +3,7 @@
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoders.deep_belief.model import DeepBeliefNetwork
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS
+from models.tasks import AUTOENCODER_TASKS, CLASSIFY
 
 FAMILY = FamilySpec(
     id="autoencoders/deep_belief",
@@ -11,6 +11,9 @@ FAMILY = FamilySpec(
     paper="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313, 2006",
     config=DeepBeliefConfig,
     build=DeepBeliefNetwork,
-    tasks=lambda config: AUTOENCODER_TASKS,
-    tiny=(DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3),),
+    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tiny=(
+        DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3),
+        DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, labels=("a", "b", "c")),
+    ),
 )

@@ -1,6 +1,6 @@
 """The network twice: a stack of restricted Boltzmann machines, and the deep autoencoder unrolled from it.
 
-Shapes: `B` batch, `V` visible units, `H` hidden units.
+Shapes: `B` batch, `V` visible units, `H` hidden units, `C` classes.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.layers.autoencoder import FixedShapeAutoencoder, on_cpu
+from models.layers.classification import EncoderClassifier
+from models.layers.feedforward import feedforward
 from models.tasks import autoencoding as t
 
 N_GIBBS_STEPS = 200
@@ -100,8 +102,17 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         last = len(widths) - 2
         self.register_buffer("chains", torch.zeros(config.n_chains, widths[-2]))
         self.stack = nn.ModuleList(Rbm(v, h, gaussian_hidden=i == last) for i, (v, h) in enumerate(pairwise(widths)))
-        self.encoder = nn.Sequential(nn.Flatten(), _sigmoid_layers(widths)[:-1])
-        self.decoder = nn.Sequential(_sigmoid_layers(widths[::-1]), nn.Unflatten(1, config.input_shape))
+        self.labels = config.labels
+
+        def encoder() -> nn.Module:
+            return nn.Sequential(nn.Flatten(), feedforward(widths, "sigmoid"))
+
+        self.encoder = encoder()
+        self.decoder = nn.Sequential(
+            feedforward(widths[::-1], "sigmoid"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
+        )
+        n_classes = len(config.labels)
+        self.classifier = EncoderClassifier(encoder(), config.latent_width, n_classes) if n_classes else None
 
     def unroll(self) -> None:
         """Set encoder and decoder to what the stack has learned: its weights upwards, then downwards."""
@@ -112,6 +123,13 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             up.bias.data.copy_(rbm.hidden_bias)
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
+
+    def class_logits(self, items: Tensor) -> Tensor:
+        """`[B, *input_shape]` to `[B, C]`."""
+        if self.classifier is None:
+            return super().class_logits(items)
+        logits: Tensor = self.classifier(items)
+        return logits
 
     def sample(self, requests: Sequence[t.SampleRequest]) -> list[t.SampleResult]:
         """From the mixture through the decoder, or by Gibbs sampling through the stack, each as a request asks."""
@@ -146,10 +164,3 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
     def machines(self) -> list[Rbm]:
         """The stack from the bottom up."""
         return [rbm for rbm in self.stack if isinstance(rbm, Rbm)]
-
-
-def _sigmoid_layers(widths: tuple[int, ...]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for d_in, d_out in pairwise(widths):
-        layers += [nn.Linear(d_in, d_out), nn.Sigmoid()]
-    return nn.Sequential(*layers)

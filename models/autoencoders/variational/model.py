@@ -135,14 +135,10 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         parts = -self.elementwise_log_likelihood(latents, batch).mean(0)
         return list(on_cpu(parts.view(-1, *self.input_shape)).unbind())
 
-    def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
-        """q(y | x): `[B, C]`."""
-        return on_cpu(self.class_logits(self.to_device(torch.stack(list(items)))))
-
     def class_logits(self, items: Tensor) -> Tensor:
-        """`[B, *input_shape]` to `[B, C]`."""
+        """Of q(y | x): `[B, *input_shape]` to `[B, C]`."""
         if self.classifier is None:
-            raise NotImplementedError("this model was built without labels")
+            return super().class_logits(items)
         logits: Tensor = self.classifier(items.flatten(1))
         return logits
 

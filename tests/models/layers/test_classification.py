@@ -1,0 +1,29 @@
+"""A classifier grows from an encoder, and then goes its own way."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.layers.classification import EncoderClassifier
+from models.layers.feedforward import feedforward
+
+
+def test_it_starts_as_the_encoder_and_says_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = feedforward((6, 7, 5), "relu")
+    classifier = EncoderClassifier(feedforward((6, 7, 5), "relu"), 5, 3)
+    items = torch.rand(4, 6)
+    assert not torch.allclose(classifier.encoder(items), encoder(items))
+    classifier.grow_from(encoder)
+    torch.testing.assert_close(classifier.features(items), functional.gelu(encoder(items)))
+    assert torch.equal(classifier(items), torch.zeros(4, 3))
+
+
+def test_logits_by_hand() -> None:
+    torch.manual_seed(0)
+    encoder = nn.Linear(6, 5)
+    classifier = EncoderClassifier(encoder, 5, 3)
+    items = torch.randn(4, 6)
+    x = items @ encoder.weight.T + encoder.bias
+    features = 0.5 * x * (1 + torch.erf(x / 2**0.5))
+    torch.testing.assert_close(classifier(items), features @ classifier.to_logits.weight.T + classifier.to_logits.bias)
