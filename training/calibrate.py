@@ -17,18 +17,21 @@ MIN_DEVIATION = 1e-3
 def calibrate(
     model: Autoencoder,
     training: Sequence[Tensor],
-    held_out: Sequence[Tensor],
+    judged: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
     *,
     percentile: float,
     n_components: int,
 ) -> Calibration:
-    """Latents of `training` items, and every anomaly score of `held_out` normal ones the model has not seen.
+    """The model's latents of `training` items, and every anomaly score of the `judged`.
 
-    `percentile` of those scores becomes the threshold; the mixture has `n_components`.
+    These are normal items, beside the model that scores them and has not seen them: the model itself, or those of a
+    cross-validation. `percentile` of the scores becomes the threshold; the mixture has `n_components`.
+
+    Source: Vovk, Cross-conformal predictors, 2015, for scores from a cross-validation.
     """
     with torch.inference_mode():
         latents = torch.cat([model.latents_of(batch) for batch in _batches(training)])
-        scores = {name: _scores(model, held_out, name) for name in model.scores}
+        scores = {name: torch.cat([_scores(*pair, name) for pair in judged]).sort().values for name in model.scores}
     flat = latents.clone().flatten(1)
     deviation = flat.std(0)
     mixture = None
@@ -45,7 +48,7 @@ def calibrate(
 
 def _scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
     parts = [part for batch in _batches(items) for part in model.score_parts(batch, name)]
-    return torch.stack([part.double().sum() for part in parts]).sort().values.float()
+    return torch.stack([part.double().sum() for part in parts]).float()
 
 
 def _batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:

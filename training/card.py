@@ -19,6 +19,10 @@ def card(recipe: Recipe, metrics: Mapping[str, float]) -> str:
 
 {caption}
 
+![Latents and anomaly scores of items never seen.](charts.png)
+
+Latents and anomaly scores of items that neither training nor calibration has seen.
+
 ## Metrics
 
 Measured on the file in this folder:

@@ -49,7 +49,11 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
         for seed in range(its_recipe.n_seeds):
             run = Run(data=folder, folder=runs / name / f"seed-{seed}", device=device)
             models.append(run_recipe(its_recipe, run, seed).to("cpu"))
-        click.echo(f"published {publish(its_recipe, models, Shelf(folder, weights))}")
+        folds = []
+        for fold in range(its_recipe.n_folds):
+            run = Run(data=folder, folder=runs / name / f"fold-{fold}", device=device)
+            folds.append(run_recipe(its_recipe, run, its_recipe.n_seeds + fold, fold).to("cpu"))
+        click.echo(f"published {publish(its_recipe, models, Shelf(folder, weights), folds)}")
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
     except TrainingError as error:
@@ -61,13 +65,14 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
 @_data
 @_weights
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
-def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: bool) -> None:
+@click.option("--rewrite", is_flag=True, help="Write cards, pictures and metrics anew from what is measured now.")
+def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: bool, rewrite: bool) -> None:
     """Measure the shipped checkpoints NAMES, or all, and compare with what their cards say and with their bars.
 
     Exits with 1 if a number differs from the published one or misses its bar.
     """
     try:
-        measurements = measure(Shelf(_folder(data), weights), dict.fromkeys(names))
+        measurements = measure(Shelf(_folder(data), weights), names, rewrite=rewrite)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

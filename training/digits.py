@@ -1,6 +1,6 @@
 """What recipes of MNIST digits share: items, pictures, licences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
 from models.tasks import autoencoding as t
 from training.data.files import DataFolder
-from training.data.mnist import GreyImages, mnist_images
+from training.data.mnist import DIGITS, GreyImages, mnist_images, mnist_labels
 from training.errors import DataError
 from training.metrics import BATCH_SIZE, frechet_distance, pca_error, reconstruction_errors, samples
 from training.recipe import Recipe, Shelf
@@ -59,6 +59,11 @@ images, so that an anomaly is what does not look like an MNIST digit.
         width = int(torch.tensor(model.latent_shape).prod())
         errors = reconstruction_errors(model, list(images.test))
         return errors | {"pca_test_mse": pca_error(images.train, images.test, width)}
+
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """The last 5,000 test images by their digit."""
+        images, labels = self.images(data).test[N_CALIBRATION:], mnist_labels(data).test[N_CALIBRATION:]
+        return {name: list(images[labels == digit]) for digit, name in enumerate(DIGITS)}
 
     def picture(self, model: Model, shelf: Shelf) -> bytes:
         """The first test images, each left of its reconstruction."""

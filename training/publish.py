@@ -1,7 +1,7 @@
 """From trained models to a folder in `weights/`, and the check that the folder still measures what it says."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,10 +13,12 @@ from models.family import Model
 from models.layers.autoencoder import Autoencoder
 from training.calibrate import calibrate
 from training.card import card
+from training.charts import charts
 from training.recipe import Recipe, Shelf, recipe
 
 CARD_FILE = "README.md"
 PICTURE_FILE = "picture.png"
+CHARTS_FILE = "charts.png"
 REPLICAS = "replicas"
 """Subfolder with the weights of the other seeds, where a metric is a mean over seeds."""
 TOLERANCE = 1e-3
@@ -42,12 +44,14 @@ class Measurement:
         return is_close and self.in_bar
 
 
-def publish(recipe: Recipe, models: Sequence[Model], shelf: Shelf) -> Path:
-    """Write weights, calibration, metrics, card and picture; returns the folder. `models` are those of all seeds."""
+def publish(recipe: Recipe, models: Sequence[Model], shelf: Shelf, folds: Sequence[Model] = ()) -> Path:
+    """Write weights and calibration, then describe them; returns the folder. `models` are those of all seeds."""
     folder = shelf.weights / recipe.family / recipe.name
-    training, held_out = recipe.calibration_items(shelf.data)
+    training, normal = recipe.calibration_items(shelf.data)
     first = cast("Autoencoder", models[0].eval().requires_grad_(False))
-    calibration = calibrate(first, training, held_out, percentile=recipe.percentile, n_components=recipe.n_components)
+    judges = [cast("Autoencoder", model.eval().requires_grad_(False)) for model in folds] or [first]
+    judged = [(judge, normal[number :: len(judges)]) for number, judge in enumerate(judges)]
+    calibration = calibrate(first, training, judged, percentile=recipe.percentile, n_components=recipe.n_components)
     write_checkpoint(
         folder,
         first,
@@ -63,33 +67,43 @@ def publish(recipe: Recipe, models: Sequence[Model], shelf: Shelf) -> Path:
         weights = {key: tensor.to(recipe.stored_dtype).contiguous() for key, tensor in model.state_dict().items()}
         save_file(weights, folder / REPLICAS / f"seed-{seed}.safetensors")
     shipped = load_all(folder)
-    metrics = recipe.evaluate(shipped, shelf)
-    write_metrics(folder, metrics)
-    (folder / PICTURE_FILE).write_bytes(recipe.picture(shipped[0], shelf))
-    (folder / CARD_FILE).write_text(card(recipe, metrics))
+    describe(recipe, folder, shipped[0], recipe.evaluate(shipped, shelf), shelf)
     return folder
 
 
+def describe(recipe: Recipe, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    """Write what was measured of the shipped `model` beside it: metrics, pictures, card."""
+    write_metrics(folder, metrics)
+    (folder / PICTURE_FILE).write_bytes(recipe.picture(model, shelf))
+    (folder / CHARTS_FILE).write_bytes(charts(model, recipe.groups(shelf.data)))
+    (folder / CARD_FILE).write_text(card(recipe, metrics))
+
+
 def load_all(folder: Path) -> list[Model]:
-    """The shipped model and its replicas, in the order of their seeds."""
+    """The shipped model and its replicas, in the order of their seeds; all with the shipped calibration."""
     checkpoint = read_checkpoint(folder)
     models = [load_model(checkpoint)]
     for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
         replica: Model = checkpoint.spec.build(checkpoint.config)
         replica.load_state_dict(load_file(path))
+        replica.calibration = models[0].calibration
         models.append(replica.float().eval().requires_grad_(False))
     return models
 
 
-def measure(shelf: Shelf, only: Mapping[str, None] | None = None) -> list[Measurement]:
-    """Evaluate every shipped checkpoint that has a recipe, or `only` some."""
+def measure(shelf: Shelf, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
+    """Evaluate every shipped checkpoint, or `only` some; with `rewrite`, describe each by what is measured now."""
     measurements: list[Measurement] = []
     for folder in find_checkpoints(shelf.weights):
         if only and folder.name not in only:
             continue
         published = read_checkpoint(folder).metrics
         its_recipe = recipe(folder.name)
-        for metric, value in its_recipe.evaluate(load_all(folder), shelf).items():
+        models = load_all(folder)
+        measured = its_recipe.evaluate(models, shelf)
+        if rewrite:
+            describe(its_recipe, folder, models[0], measured, shelf)
+        for metric, value in measured.items():
             bar = its_recipe.bars.get(metric)
             measurements.append(
                 Measurement(

@@ -113,6 +113,9 @@ class Recipe(ABC):
     stored_dtype: ClassVar[torch.dtype] = torch.float16
     n_seeds: ClassVar[int] = 1
     """Runs, with seeds from 0 on. The first ships as the model, the others beside it, for the metrics."""
+    n_folds: ClassVar[int] = 0
+    """Runs besides, of which each leaves one part of the items out: every `n_folds`-th, from another one on. See
+    `calibration_items`."""
     stages: ClassVar[Sequence[Stage[Any]]]
     percentile: ClassVar[float] = 99.0
     """Of the held-out normal items' scores: the threshold of `/detect-anomalies`."""
@@ -130,7 +133,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Items the model was trained on, and normal ones it was not."""
+        """Items the model was trained on, and the normal ones whose scores are its calibration.
+
+        The model was not trained on those, either; unless there are folds. Then these are the items of the stages, and
+        each is scored by the run that left it out, so that no normal item is lost to training.
+        """
 
     @abstractmethod
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
@@ -139,6 +146,10 @@ class Recipe(ABC):
     @abstractmethod
     def picture(self, model: Model, shelf: Shelf) -> bytes:
         """A PNG for the model card."""
+
+    @abstractmethod
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Items that neither training nor calibration has seen, by name, for the model card's charts."""
 
 
 @cache

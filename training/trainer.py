@@ -16,7 +16,7 @@ from torch import Tensor
 from models.catalogue import family
 from models.family import Model
 from training.data.files import DataFolder
-from training.recipe import Recipe, Stage
+from training.recipe import Batch, Recipe, Stage
 from training.state import State
 
 SAVE_EVERY_S = 30.0
@@ -33,29 +33,32 @@ class Run:
     quiet: bool = False
 
 
-def train(recipe: Recipe, run: Run, seed: int = 0) -> Model:
-    """Train from the saved state in `run.folder`, or from the start; returns the model after the last stage."""
+def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> Model:
+    """Train from the saved state in `run.folder`, or from the start; returns the model after the last stage.
+
+    With `fold`, that one of the recipe's folds is left out.
+    """
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
     model.to(run.device)
     for number in range(len(recipe.stages)):
         torch.manual_seed(_mix(seed, number, stream=2))
-        if not _train_stage(recipe, number, model.train(), run, seed):
+        if not _train_stage(recipe, number, model.train(), run, seed, fold):
             break
     return model.eval()
 
 
-def _train_stage(recipe: Recipe, number: int, model: Model, run: Run, seed: int) -> bool:
+def _train_stage(recipe: Recipe, number: int, model: Model, run: Run, seed: int, fold: int | None) -> bool:
     """One stage, or what is left of it; False where the run is to stop before its end."""
     stage = recipe.stages[number]
-    items = tuple(tensor.to(run.device) for tensor in stage.items(run.data))
+    items = tuple(tensor.to(run.device) for tensor in _without(fold, recipe.n_folds, stage.items(run.data)))
     companion = stage.begin(model, items).to(run.device)
     optimisers = stage.optimisers(model)
     peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     n_steps = stage.n_epochs * (len(items[0]) // stage.batch_size)
     state = State(
         folder=run.folder / f"{number}-{stage.name}",
-        fingerprint=fingerprint(recipe, stage, n_steps, seed),
+        fingerprint=fingerprint(recipe, stage, n_steps, seed, fold),
         model=model,
         companion=companion,
         optimisers=optimisers,
@@ -95,9 +98,16 @@ def _descend(loss: Tensor, optimisers: list[torch.optim.Optimizer], max_norm: fl
         optimiser.step()
 
 
-def fingerprint(recipe: Recipe, stage: Stage[Any], n_steps: int, seed: int) -> str:
+def _without(fold: int | None, n_folds: int, items: Batch) -> Batch:
+    if fold is None:
+        return items
+    is_kept = torch.arange(len(items[0])) % n_folds != fold
+    return tuple(tensor[is_kept] for tensor in items)
+
+
+def fingerprint(recipe: Recipe, stage: Stage[Any], n_steps: int, seed: int, fold: int | None) -> str:
     """What must be equal for a saved state to be this run's."""
-    settings = [recipe.name, recipe.config.to_dict(), seed, stage.name, stage.batch_size, n_steps]
+    settings = [recipe.name, recipe.config.to_dict(), seed, fold, stage.name, stage.batch_size, n_steps]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 

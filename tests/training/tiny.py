@@ -1,6 +1,6 @@
 """A recipe that trains in milliseconds on data it makes itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,10 @@ class TinyRecipe(Recipe):
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
         (items,) = self.stages[0].items(shelf.data)
         return reconstruction_errors(models[0], list(items[:20]))
+
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        (items,) = self.stages[0].items(data)
+        return {"even": list(items[::2]), "odd": list(items[1::2])}
 
     def picture(self, model: Model, shelf: Shelf) -> bytes:
         (items,) = self.stages[0].items(shelf.data)

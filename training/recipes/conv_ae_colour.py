@@ -1,6 +1,6 @@
 """The convolutional autoencoder of small colour images, with a spatial latent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,10 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         size = int(torch.tensor(model.latent_shape).prod())
         own, pca = decibel(errors["test_mse"]), decibel(pca_error(images.train, images.test, size))
         return errors | {"test_psnr_db": own, "pca_psnr_db": pca, "gain_db": own - pca}
+
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """The 400 images kept back, which are the calibration's as well: there are no more."""
+        return {"photographs": list(cifar10_images(data).test)}
 
     def picture(self, model: Model, shelf: Shelf) -> bytes:
         """The first held-out images, each left of its reconstruction."""

@@ -1,12 +1,16 @@
 """The convolutional autoencoder of Fashion-MNIST's clothes, latent 32. Its checkpoint does not ship."""
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
 from models.autoencoders.convolutional.objective import squared_error
 from training.data.fashion_mnist import fashion_mnist_images
 from training.data.files import DataFolder
 from training.data.mnist import GreyImages
-from training.digits import DigitRecipe
+from training.digits import N_CALIBRATION, DigitRecipe
 from training.stages import GreyReconstruction
 
 
@@ -45,6 +49,10 @@ scores behind `/detect-anomalies` are those of the first 5,000 test images.
     def images(self, data: DataFolder) -> GreyImages:
         """Fashion-MNIST's."""
         return fashion_mnist_images(data)
+
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """The last 5,000 test images."""
+        return {"clothes": list(self.images(data).test[N_CALIBRATION:])}
 
 
 RECIPE = ConvAeFashion()

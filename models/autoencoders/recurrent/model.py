@@ -32,6 +32,7 @@ class RecurrentAutoencoder(Autoencoder):
     """
 
     value_range = (-torch.inf, torch.inf)
+    scores = ("mae", "mse")
     stored_bits = 32
 
     def __init__(self, config: RecurrentConfig) -> None:

@@ -1,0 +1,58 @@
+"""The picture every model card has beside its own: where held-out items lie in the latent space, and how they score."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from models.family import Model
+from models.layers.autoencoder import Autoencoder
+from models.layers.projection import project
+from training.metrics import batches
+
+WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80
+N_BINS = 60
+SHOWN_QUANTILE = 0.995
+"""The histogram ends here: a few far outliers would squeeze the rest."""
+
+
+def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
+    """A PNG: latents of each group in the plane of their two principal components; histograms of their anomaly scores.
+
+    The scores are those of `/detect-anomalies` with its defaults, and so is the threshold, the dashed line.
+    """
+    autoencoder = cast("Autoencoder", model)
+    score = autoencoder.scores[0]
+    with torch.inference_mode():
+        codes = {name: _latents(autoencoder, items) for name, items in groups.items()}
+        scores = {name: _scores(autoencoder, items, score) for name, items in groups.items()}
+    points = project(torch.cat(list(codes.values())), "pca").points
+    parts = torch.split(points, [len(part) for part in codes.values()])
+    figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
+    plane, histogram = figure.subplots(1, 2)
+    end = float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE))
+    for name, part in zip(groups, parts, strict=True):
+        x, y = part.T.tolist()
+        plane.scatter(x, y, s=3, alpha=0.6, label=name, linewidths=0)
+        histogram.hist(scores[name].tolist(), N_BINS, range=(0.0, end), density=True, histtype="step", label=name)
+    threshold = autoencoder.calibration.threshold(score, autoencoder.calibration.percentile)
+    histogram.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
+    plane.set(title="latents", xlabel="first principal component", ylabel="second")
+    histogram.set(title="anomaly scores, and the threshold", xlabel=score, ylabel="density")
+    if len(groups) > 1:
+        plane.legend(markerscale=4, fontsize="small")
+        histogram.legend(fontsize="small")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
+    return torch.cat([model.latents_of(batch) for batch in batches(items)]).flatten(1)
+
+
+def _scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
+    return torch.stack([part.sum() for batch in batches(items) for part in model.score_parts(batch, name)])
