@@ -12,7 +12,7 @@ from training import publish as publishing
 from training.cli import evaluate, train
 from training.data.files import DataFolder
 from training.metrics import pca_error, reconstruction_errors
-from training.publish import measure, publish
+from training.publish import load_all, measure, publish
 from training.recipe import Bar, Shelf
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
@@ -42,7 +42,38 @@ def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: 
         assert m.holds
     assert measurements["test_mse"].must == 0.09
     assert f"{measurements['test_mse'].measured:.5f}" in (published / "README.md").read_text()
-    assert (published / "picture.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("picture.png", "charts.png"):
+        assert (published / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None:
+    class Folded(TinyRecipe):
+        name = "folded-ae"
+        n_folds = 2
+
+    torch.manual_seed(0)
+    first, even, odd = (FAMILY.build(TinyRecipe.config).eval() for _ in range(3))
+    folder = publish(Folded(), [first, first], Shelf(NOWHERE, tmp_path), [even, odd])
+    _, normal = Folded().calibration_items(NOWHERE)
+    with torch.inference_mode():
+        expected = [
+            (model(item[None]) - item).square().mean()
+            for model, part in ((even, normal[::2]), (odd, normal[1::2]))
+            for item in part
+        ]
+    for model in load_all(folder):
+        torch.testing.assert_close(model.calibration.scores["mse"], torch.stack(expected).sort().values)
+
+
+def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in published.iterdir() if path.is_file()}
+    edit_metric(published, 0.01)
+    for name in ("README.md", "picture.png", "charts.png"):
+        (published / name).unlink()
+    arguments = ["--weights", str(tmp_path), "--data", "nowhere"]
+    assert CliRunner().invoke(evaluate, [*arguments, "--rewrite"]).exit_code == 1
+    assert {path.name: path.read_bytes() for path in published.iterdir() if path.is_file()} == before
+    assert CliRunner().invoke(evaluate, arguments).exit_code == 0
 
 
 def test_a_number_that_was_edited_does_not_hold(published: Path, tmp_path: Path) -> None:

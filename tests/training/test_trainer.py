@@ -4,13 +4,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Generator, Tensor, nn
 
 from models.autoencoders.vanilla.config import VanillaConfig
+from models.autoencoders.vanilla.model import VanillaAutoencoder
 from models.family import Model
-from tests.training.tiny import TinyRecipe
+from tests.training.tiny import TinyRecipe, TinyStage
 from training.data.files import DataFolder
 from training.errors import StateError, UnknownRecipe
-from training.recipe import Shelf, recipe, recipes
+from training.recipe import Batch, Shelf, recipe, recipes
 from training.trainer import Run, batch_indices, train
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
@@ -38,6 +40,30 @@ def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
     assert_equal(first, second)
     recipe = TinyRecipe()
     assert recipe.evaluate([first], SHELF)["test_mse"] < 0.8 * recipe.evaluate([start], SHELF)["test_mse"]
+
+
+def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:
+    (items,) = TinyRecipe.stages[0].items(NOWHERE)
+
+    class Watching(TinyStage):
+        """Keeps every image it is shown."""
+
+        batch_size = 10
+        seen: set[int] = set()  # noqa: RUF012
+
+        def loss(self, model: VanillaAutoencoder, batch: Batch, generator: Generator, companion: nn.Module) -> Tensor:
+            same = (batch[0][:, None] == items).flatten(2).all(2)
+            self.seen |= set(same.nonzero()[:, 1].tolist())
+            return super().loss(model, batch, generator, companion)
+
+    class Folded(TinyRecipe):
+        n_folds = 5
+        stages = (Watching(),)
+
+    train(Folded(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True), fold=2)
+    assert Watching.seen == {i for i in range(100) if i % 5 != 2}
+    with pytest.raises(StateError, match="another recipe"):
+        train(Folded(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True), fold=3)
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
