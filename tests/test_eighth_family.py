@@ -32,6 +32,7 @@ def run(tree: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(300)
 def test_contract_and_http_tests_take_it_up(tree: Path) -> None:
     files = ["tests/models/test_families_contract.py", "tests/app/test_autoencoders.py", "tests/test_layout.py"]
     output = run(tree, "pytest", *files, "-k", "sparse", "-v")
@@ -40,6 +41,7 @@ def test_contract_and_http_tests_take_it_up(tree: Path) -> None:
     assert "test_every_family_has_the_same_files[autoencoders/sparse]" in output
 
 
+@pytest.mark.timeout(300)
 def test_it_is_written_as_the_others_are(tree: Path) -> None:
     run(tree, "ruff", "check", "models/autoencoders/sparse")
     run(tree, "ruff", "format", "--check", "models/autoencoders/sparse")
