@@ -114,7 +114,7 @@ class DbnAeMnist(DigitRecipe):
         "classification_error": "test error of the classifier, MNIST test split, never trained on",
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, 784-1000-500-250-30; samples by Gibbs sampling; classes"
+    what = "handwritten digits, 784-1000-500-250-30; Gibbs samples; classes"
     headline = "squared error {test_squared_error:.5f} an image (Hinton and Salakhutdinov 2006: 3.00)"
     caption = "Top: the first test images, each left of its reconstruction. Bottom: Gibbs samples."
     summary = """
