@@ -33,7 +33,7 @@ def write_tiny(root: Path, name: str = TINY, seed: int = 0) -> Checkpoint:
     return write_checkpoint(
         root / FAMILY.id / name,
         model,
-        calibrate(model, items, items, percentile=99.0, n_components=2),
+        calibrate(model, items, [(model, items)], percentile=99.0, n_components=2),
         family_id=FAMILY.id,
         config=config,
         codec={"modality": "image", "shape": [1, 4, 4]},

@@ -35,7 +35,7 @@ def run(tree: Path, *arguments: str) -> str:
 @pytest.mark.timeout(300)
 def test_contract_and_http_tests_take_it_up(tree: Path) -> None:
     files = ["tests/models/test_families_contract.py", "tests/app/test_autoencoders.py", "tests/test_layout.py"]
-    output = run(tree, "pytest", *files, "-k", "sparse", "-v")
+    output = run(tree, "pytest", *files, "-k", "sparse", "-vv")
     assert int(re.findall(r"(\d+) passed", output)[0]) > 50
     assert "test_every_task_answers[sparse-0-compress]" in output
     assert "test_every_family_has_the_same_files[autoencoders/sparse]" in output

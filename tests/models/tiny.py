@@ -34,7 +34,7 @@ def build(spec: FamilySpec[Any], config: FamilyConfig) -> Autoencoder:
     torch.manual_seed(0)
     model = cast("Autoencoder", spec.build(config).eval().requires_grad_(False))
     items = list(torch.rand(40, *model.input_shape))
-    model.calibration = calibrate(model, items, items, percentile=90.0, n_components=3)
+    model.calibration = calibrate(model, items, [(model, items)], percentile=90.0, n_components=3)
     return model
 
 
