@@ -2,17 +2,22 @@
 
 import gzip
 import hashlib
+import io
 import struct
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from training.augmentation import random_affine
 from training.data import mnist
+from training.data.cifar10 import first_images
+from training.data.ecg5000 import parse_table
 from training.data.files import DataFile, DataFolder
 from training.data.idx import parse_idx
 from training.data.mnist import mnist_images
@@ -99,6 +104,32 @@ def test_mnist_is_images_between_0_and_1(tmp_path: Path, monkeypatch: pytest.Mon
     images = mnist_images(DataFolder(tmp_path, download=False))
     assert (images.train.shape, images.test.shape) == ((3, 1, 28, 28), (2, 1, 28, 28))
     assert (images.train.min().item(), images.train.max().item()) == (0, 1)
+
+
+def test_colour_images_are_the_first_records_of_the_archive() -> None:
+    records = np.random.default_rng(0).integers(0, 256, (4003, 1 + 3072), dtype=np.uint8)
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
+        member.size = records.size
+        archive.addfile(member, io.BytesIO(records.tobytes()))
+    images = first_images(file.getvalue())
+    assert images.shape == (4000, 3, 32, 32)
+    assert images[5, 2, 3, 4] == records[5, 1 + 2 * 1024 + 3 * 32 + 4]
+
+
+def test_heartbeats_are_a_class_and_its_series() -> None:
+    rows = ["1," + ",".join(str(i / 10) for i in range(140)), "-1," + ",".join("2" for _ in range(140))]
+    beats = parse_table("\n".join(rows).encode())
+    assert beats.classes.tolist() == [1, -1]
+    assert beats.series.shape == (2, 140, 1)
+    torch.testing.assert_close(beats.normal[0, :, 0], torch.arange(140) / 10)
+
+
+@pytest.mark.parametrize(("table", "message"), [(b"1,2,3", "has 3 columns"), (b"1,x", "not a table of numbers")])
+def test_damaged_tables_are_refused(table: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse_table(table)
 
 
 def affine(images: torch.Tensor, **limits: float) -> torch.Tensor:
