@@ -19,9 +19,9 @@ def card(recipe: Recipe, metrics: Mapping[str, float]) -> str:
 
 {caption}
 
-![Latents and anomaly scores of items never seen.](charts.png)
+![Latents and anomaly scores of items never trained on.](charts.png)
 
-Latents and anomaly scores of items that neither training nor calibration has seen.
+Latents and anomaly scores of items never trained on.
 
 ## Metrics
 

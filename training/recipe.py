@@ -149,7 +149,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """Items that neither training nor calibration has seen, by name, for the model card's charts."""
+        """Items never trained on, by name, for the model card's charts."""
 
 
 @cache
