@@ -176,7 +176,7 @@ normal heartbeats alone, so that abnormal ones are reconstructed badly and `/det
 
 
 STORY = """
-ECG5000 (Chen et al. 2015), the 292 normal series of the training split, and nothing else, make weights and scores. 80 epochs
+ECG5000 (Chen et al. 2015), the 292 normal series of the training split and nothing else. 80 epochs
 of 14 batches of 20, AdamW at 0.004 with a linear decay, five seeds; the four that are not shipped lie in `replicas/`
 and serve the metrics only. Five runs more, each without a fifth of the series, score what they have not seen (Vovk
 2015): these scores are the calibration, and their 92nd percentile is the threshold. About 8 minutes on one CPU core.
