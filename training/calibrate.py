@@ -8,8 +8,8 @@ from torch import Tensor
 from models.calibration import Calibration
 from models.layers.autoencoder import Autoencoder
 from models.layers.mixture import fit_mixture
+from training.metrics import anomaly_scores, latents
 
-BATCH_SIZE = 500
 MIN_DEVIATION = 1e-3
 """Of a latent element, as a share of the largest; elements that hardly vary must not be blown up."""
 
@@ -29,10 +29,8 @@ def calibrate(
 
     Source: Vovk, Cross-conformal predictors, 2015, for scores from a cross-validation.
     """
-    with torch.inference_mode():
-        latents = torch.cat([model.latents_of(batch) for batch in _batches(training)])
-        scores = {name: torch.cat([_scores(*pair, name) for pair in judged]).sort().values for name in model.scores}
-    flat = latents.clone().flatten(1)
+    scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in judged]).sort().values for name in model.scores}
+    flat = latents(model, training).clone().flatten(1)
     deviation = flat.std(0)
     mixture = None
     if "gmm" in model.samplers:
@@ -44,12 +42,3 @@ def calibrate(
         latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
         mixture=mixture,
     )
-
-
-def _scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
-    parts = [part for batch in _batches(items) for part in model.score_parts(batch, name)]
-    return torch.stack([part.double().sum() for part in parts]).float()
-
-
-def _batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-    return [items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE)]

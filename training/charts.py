@@ -11,7 +11,7 @@ from torch import Tensor
 from models.family import Model
 from models.layers.autoencoder import Autoencoder
 from models.layers.projection import project
-from training.metrics import batches
+from training.metrics import anomaly_scores, latents
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80
 N_BINS = 60
@@ -26,11 +26,9 @@ def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     """
     autoencoder = cast("Autoencoder", model)
     score = autoencoder.scores[0]
-    with torch.inference_mode():
-        codes = {name: _latents(autoencoder, items) for name, items in groups.items()}
-        scores = {name: _scores(autoencoder, items, score) for name, items in groups.items()}
-    points = project(torch.cat(list(codes.values())), "pca").points
-    parts = torch.split(points, [len(part) for part in codes.values()])
+    codes = torch.cat([latents(autoencoder, items) for items in groups.values()])
+    scores = {name: anomaly_scores(autoencoder, items, score) for name, items in groups.items()}
+    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in groups.values()])
     figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
     plane, histogram = figure.subplots(1, 2)
     end = float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE))
@@ -48,11 +46,3 @@ def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
-
-
-def _latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
-    return torch.cat([model.latents_of(batch) for batch in batches(items)]).flatten(1)
-
-
-def _scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
-    return torch.stack([part.sum() for batch in batches(items) for part in model.score_parts(batch, name)])

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from models.family import Model
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
@@ -45,14 +46,13 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
     try:
         folder = _folder(data)
         its_recipe = recipe(name)
-        models = []
-        for seed in range(its_recipe.n_seeds):
-            run = Run(data=folder, folder=runs / name / f"seed-{seed}", device=device)
-            models.append(run_recipe(its_recipe, run, seed).to("cpu"))
-        folds = []
-        for fold in range(its_recipe.n_folds):
-            run = Run(data=folder, folder=runs / name / f"fold-{fold}", device=device)
-            folds.append(run_recipe(its_recipe, run, its_recipe.n_seeds + fold, fold).to("cpu"))
+
+        def trained(part: str, seed: int, fold: int | None = None) -> Model:
+            run = Run(data=folder, folder=runs / name / part, device=device)
+            return run_recipe(its_recipe, run, seed, fold).to("cpu")
+
+        models = [trained(f"seed-{seed}", seed) for seed in range(its_recipe.n_seeds)]
+        folds = [trained(f"fold-{fold}", its_recipe.n_seeds + fold, fold) for fold in range(its_recipe.n_folds)]
         click.echo(f"published {publish(its_recipe, models, Shelf(folder, weights), folds)}")
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on from the last saved step") from None

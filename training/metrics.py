@@ -8,6 +8,7 @@ from rich.progress import track
 from torch import Tensor
 
 from models.family import Model
+from models.layers.autoencoder import Autoencoder
 from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
 from models.tasks import autoencoding as t
 
@@ -32,6 +33,19 @@ def denoising_error(model: Model, items: Sequence[Tensor], noise: t.Noise) -> fl
             for item, result in zip(batch, DENOISE.run(model, requests), strict=True):
                 total += (result.denoised - item).square().mean().item()
     return total / len(items)
+
+
+def latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
+    """`[N, *latent_shape]`."""
+    with torch.inference_mode():
+        return torch.cat([model.latents_of(batch) for batch in batches(items)])
+
+
+def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
+    """The named score of each item: `[N]`."""
+    with torch.inference_mode():
+        parts = [part for batch in batches(items) for part in model.score_parts(batch, name)]
+    return torch.stack([part.double().sum() for part in parts]).float()
 
 
 def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:

@@ -348,6 +348,10 @@ class FixedShapeAutoencoder(Autoencoder):
     encoder: nn.Module
     decoder: nn.Module
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier: nn.Module | None = None
+
     def forward(self, items: Tensor) -> Tensor:
         """Reconstruct `[B, *input_shape]`."""
         return self.decoded(self.codes(items))
@@ -375,8 +379,11 @@ class FixedShapeAutoencoder(Autoencoder):
         return list(on_cpu(self(self.to_device(torch.stack(list(items))))).unbind())
 
     def class_logits(self, items: Tensor) -> Tensor:
-        """`[B, *input_shape]` to `[B, n_labels]`, of models with labels."""
-        raise NotImplementedError("this model was built without labels")
+        """`[B, *input_shape]` to `[B, n_labels]`, by the `classifier` of models with labels."""
+        if self.classifier is None:
+            raise NotImplementedError("this model was built without labels")
+        logits: Tensor = self.classifier(items)
+        return logits
 
     def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
         """See `Autoencoder.class_logits_of`."""

@@ -1,6 +1,7 @@
 """Items to logits to labels."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +17,18 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class EncoderClassifier(nn.Module):
-    """y = W gelu(f(x)) + b. `encoder` f, from items to `[B, latent_width]`, is its own, to be fine-tuned with the rest.
+    """y = W gelu(f(x)) + b. f starts as a copy of `encoder`, from items to `[B, latent_width]`, and is its own.
 
     Source: Vincent et al. 2010, section 5; Hinton, Osindero, Teh 2006 for deep belief networks.
     """
 
     def __init__(self, encoder: nn.Module, latent_width: int, n_classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = deepcopy(encoder)
         self.to_logits = nn.Linear(latent_width, n_classes)
 
     def grow_from(self, encoder: nn.Module) -> None:
-        """Start as a copy of the autoencoder's `encoder`, with a last layer of zeros."""
+        """Start anew as a copy of the autoencoder's `encoder`, trained by now, with a last layer of zeros."""
         self.encoder.load_state_dict(encoder.state_dict())
         nn.init.zeros_(self.to_logits.weight)
         nn.init.zeros_(self.to_logits.bias)

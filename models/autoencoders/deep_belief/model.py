@@ -94,6 +94,8 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
     samplers = ("gmm", "gibbs")
     chains: Tensor
 
+    classifier: EncoderClassifier | None
+
     def __init__(self, config: DeepBeliefConfig) -> None:
         super().__init__()
         self.input_shape = config.input_shape
@@ -103,16 +105,12 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         self.register_buffer("chains", torch.zeros(config.n_chains, widths[-2]))
         self.stack = nn.ModuleList(Rbm(v, h, gaussian_hidden=i == last) for i, (v, h) in enumerate(pairwise(widths)))
         self.labels = config.labels
-
-        def encoder() -> nn.Module:
-            return nn.Sequential(nn.Flatten(), feedforward(widths, "sigmoid"))
-
-        self.encoder = encoder()
+        self.encoder = nn.Sequential(nn.Flatten(), feedforward(widths, "sigmoid"))
         self.decoder = nn.Sequential(
             feedforward(widths[::-1], "sigmoid"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
         )
         n_classes = len(config.labels)
-        self.classifier = EncoderClassifier(encoder(), config.latent_width, n_classes) if n_classes else None
+        self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None
 
     def unroll(self) -> None:
         """Set encoder and decoder to what the stack has learned: its weights upwards, then downwards."""
@@ -123,13 +121,6 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             up.bias.data.copy_(rbm.hidden_bias)
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
-
-    def class_logits(self, items: Tensor) -> Tensor:
-        """`[B, *input_shape]` to `[B, C]`."""
-        if self.classifier is None:
-            return super().class_logits(items)
-        logits: Tensor = self.classifier(items)
-        return logits
 
     def sample(self, requests: Sequence[t.SampleRequest]) -> list[t.SampleResult]:
         """From the mixture through the decoder, or by Gibbs sampling through the stack, each as a request asks."""

@@ -5,7 +5,7 @@ Shapes: `B` batch, `X` elements of an item, `Z` latent width, `C` classes.
 
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.layers.autoencoder import FixedShapeAutoencoder
@@ -19,26 +19,17 @@ class DenoisingAutoencoder(FixedShapeAutoencoder):
     Source: Vincent et al. 2008, section 2.
     """
 
+    classifier: EncoderClassifier | None
+
     def __init__(self, config: DenoisingConfig) -> None:
         super().__init__()
         self.labels = config.labels
         self.input_shape = config.input_shape
         self.latent_shape = (config.latent_width,)
         widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
-
-        def encoder() -> nn.Module:
-            return nn.Sequential(nn.Flatten(), feedforward(widths, "gelu"))
-
-        self.encoder = encoder()
+        self.encoder = nn.Sequential(nn.Flatten(), feedforward(widths, "gelu"))
         self.decoder = nn.Sequential(
             feedforward(widths[::-1], "gelu"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
         )
         n_classes = len(config.labels)
-        self.classifier = EncoderClassifier(encoder(), config.latent_width, n_classes) if n_classes else None
-
-    def class_logits(self, items: Tensor) -> Tensor:
-        """`[B, *input_shape]` to `[B, C]`."""
-        if self.classifier is None:
-            return super().class_logits(items)
-        logits: Tensor = self.classifier(items)
-        return logits
+        self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None

@@ -137,10 +137,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
 
     def class_logits(self, items: Tensor) -> Tensor:
         """Of q(y | x): `[B, *input_shape]` to `[B, C]`."""
-        if self.classifier is None:
-            return super().class_logits(items)
-        logits: Tensor = self.classifier(items.flatten(1))
-        return logits
+        return super().class_logits(items.flatten(1))
 
     def pack_lossless(self, items: Tensor) -> NDArray[np.uint32]:
         """Bits back, for the Bernoulli likelihood.
