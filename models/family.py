@@ -9,6 +9,7 @@ from torch import nn
 
 from models.calibration import Calibration
 from models.errors import ConfigError
+from models.published import PublishedFormat
 from models.tasks import Request, Task
 
 
@@ -93,7 +94,8 @@ class FamilySpec(Generic[ConfigT]):
     """One of the twelve.
 
     `id` is the folder's path. `tasks` may depend on the configuration: only a model with classes classifies. Tests
-    build each configuration of `tiny` in milliseconds; `modality` is that of their items.
+    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families whose checkpoints
+    others publish say in `published` how.
     """
 
     id: str
@@ -104,3 +106,4 @@ class FamilySpec(Generic[ConfigT]):
     tasks: Callable[[ConfigT], tuple[Task, ...]]
     tiny: tuple[ConfigT, ...]
     modality: str = "image"
+    published: PublishedFormat[ConfigT] | None = None

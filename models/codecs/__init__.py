@@ -5,15 +5,17 @@ from typing import Any
 
 from models.codecs.image import ImageCodec
 from models.codecs.series import SeriesCodec
+from models.codecs.text import TextCodec
 from models.codecs.vector import VectorCodec
 from models.errors import ConfigError
 
-__all__ = ["Codec", "ImageCodec", "SeriesCodec", "VectorCodec", "build_codec"]
+__all__ = ["Codec", "ImageCodec", "ItemCodec", "SeriesCodec", "TextCodec", "VectorCodec", "build_codec"]
 
-Codec = ImageCodec | SeriesCodec | VectorCodec
+ItemCodec = ImageCodec | SeriesCodec | VectorCodec
+Codec = ItemCodec | TextCodec
 
 
-def build_codec(spec: Mapping[str, Any]) -> Codec:
+def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     """The codec a checkpoint asks for, such as `{"modality": "image", "shape": [1, 28, 28]}`.
 
     Raises:

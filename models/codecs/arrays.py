@@ -32,10 +32,11 @@ MAX_PROBLEMS = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one request may bring: items, and pixels of all its encoded images together."""
+    """What one request may bring: items, pixels of all its encoded images together, characters of one text."""
 
     max_items: int
     max_pixels: int
+    max_characters: int = 2**20
 
 
 def parse_npy(data: bytes) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.tasks import autoencoding as a
+from models.tasks import text as t
 
 
 class Request(Protocol):
@@ -17,17 +18,22 @@ class Request(Protocol):
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch."""
+        """Elements or tokens this request adds to a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One verb of the server. `name` is the route's, with underscores for hyphens."""
+    """One verb of the server. `name` is the route's, with underscores for hyphens.
+
+    A task `by_steps` makes sequences token by token. The server runs it through `model.generation()`, so that sequences
+    of many callers join and leave between steps; the method runs a batch to its end.
+    """
 
     name: str
     request: type[Any]
     result: type[Any]
     protocol: type[Any]
+    by_steps: bool = False
 
     def run(self, model: object, requests: Sequence[Any]) -> list[Any]:
         """Ask `model` once for the whole batch."""
@@ -67,5 +73,17 @@ AUTOENCODER_TASKS = (
     PROJECT,
 )
 """What every autoencoder can be asked."""
+
+ENCODE_TEXT = Task("encode", t.EncodeTextRequest, t.EncodeTextResult, t.EncodesTexts)
+FILL_MASK = Task("fill_mask", t.FillMaskRequest, t.FillMaskResult, t.FillsMasks)
+CLASSIFY_TEXT = Task("classify", t.ClassifyTextRequest, a.ClassifyResult, t.ClassifiesTexts)
+CLASSIFY_TOKENS = Task("classify_tokens", t.ClassifyTokensRequest, t.ClassifyTokensResult, t.ClassifiesTokens)
+ANSWER = Task("answer", t.AnswerRequest, t.AnswerResult, t.Answers)
+GENERATE = Task("generate", t.GenerateRequest, t.GenerateResult, t.Generates, by_steps=True)
+TRANSLATE = Task("translate", t.GenerateRequest, t.GenerateResult, t.Translates, by_steps=True)
+SCORE_TEXT = Task("score_text", t.ScoreTextRequest, t.ScoreTextResult, t.ScoresTexts)
+SIMILARITY = Task("similarity", t.SimilarityRequest, t.SimilarityResult, t.ComparesTexts)
+PROJECT_TEXTS = Task("project", t.ProjectTextsRequest, a.ProjectResult, t.ProjectsTexts)
+ATTEND = Task("attend", t.AttendRequest, t.AttendResult, t.ShowsAttention)
 
 TASKS = {task.name: task for task in (*AUTOENCODER_TASKS, CLASSIFY)}

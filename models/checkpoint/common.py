@@ -1,0 +1,110 @@
+"""What every checkpoint folder has in common, whatever its format."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.codecs import Codec
+from models.errors import CheckpointError
+from models.family import FamilyConfig, FamilySpec, Model
+from models.tasks import Task
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(ABC):
+    """All that is known of a checkpoint before its weights are read. `name` is the model's public id.
+
+    `sha256` is that of the weights file, where it is known. `item_shape` is that of an item, as the model was trained;
+    of texts, the most tokens.
+    """
+
+    name: str
+    folder: Path
+    spec: FamilySpec[Any]
+    config: FamilyConfig
+    modality: str
+    item_shape: tuple[int, ...]
+    sha256: str | None
+    licence: str | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the model can be asked."""
+        return self.spec.tasks(self.config)
+
+    @property
+    def task_names(self) -> list[str]:
+        """Those tasks, and what the codec of texts answers without the model."""
+        return [task.name for task in self.tasks] + ["tokenize", "detokenize"] * (self.modality == "text")
+
+    @property
+    @abstractmethod
+    def codec(self) -> Codec:
+        """From plain values to what the model takes, and back."""
+
+    @abstractmethod
+    def load(self, *, dtype: torch.dtype, device: str) -> Model:
+        """See `load_model`."""
+
+
+def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Model:
+    """Build the module and fill it with the checkpoint's weights, cast to `dtype`, in eval mode.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, not those the digest names, or do not fit the module.
+    """
+    return checkpoint.load(dtype=dtype, device=device)
+
+
+def build_model(
+    checkpoint: Checkpoint,
+    weights: Mapping[str, Tensor],
+    place: str,
+    *,
+    dtype: torch.dtype,
+    device: str,
+    names: Mapping[str, str] | None = None,
+) -> Model:
+    """The module with these weights.
+
+    Raises:
+        CheckpointError: they do not fit; `place` is the file that is blamed, `names` are those of its keys if not ours.
+    """
+    with torch.device("meta"):
+        model: Model = checkpoint.spec.build(checkpoint.config)
+    check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
+    cast = {key: w.to(device, dtype if w.is_floating_point() else w.dtype) for key, w in weights.items()}
+    model.load_state_dict(cast, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def check_keys(
+    place: str, *, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], names: Mapping[str, str]
+) -> None:
+    """Raise a CheckpointError that names each key that is missing, not known, or of another shape."""
+    problems = [f"missing {sorted(missing)}"] if (missing := expected.keys() - found.keys()) else []
+    problems += [f"unexpected {sorted(extra)}"] if (extra := found.keys() - expected.keys()) else []
+    problems += [
+        f"{names.get(key, key)} has the shape {list(found[key].shape)} where the model has {list(expected[key].shape)}"
+        for key in sorted(expected.keys() & found.keys())
+        if found[key].shape != expected[key].shape
+    ]
+    if problems:
+        raise CheckpointError(f"{place} does not fit the model: {'; '.join(problems)}")
+
+
+def check_digest(place: str, data: bytes | memoryview, sha256: str, said_by: str) -> None:
+    """Raise a CheckpointError unless `data` has that SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise CheckpointError(f"{place} has the SHA-256 {digest}; {said_by} says {sha256}")

@@ -1,0 +1,127 @@
+"""Our own format, that of the autoencoders: `config.json` holds everything but the weights.
+
+Family, hyperparameters, the codec of the items, the digests of the other files, the licence and the measured metrics.
+A third file, `calibration.safetensors`, holds what was measured of the trained model: see `models.calibration`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from models.calibration import Calibration
+from models.catalogue import family
+from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
+from models.codecs import Codec, build_codec
+from models.errors import CheckpointError
+from models.family import DIGEST_BYTES, FamilyConfig, Model
+
+CALIBRATION_FILE = "calibration.safetensors"
+FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeCheckpoint(Checkpoint):
+    """A folder in our own format."""
+
+    sha256: str
+    calibration_sha256: str
+    codec: Codec  # type: ignore[misc] # built with the rest: it costs nothing
+
+    def load(self, *, dtype: torch.dtype, device: str) -> Model:
+        """See `load_model`."""
+        weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
+        calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
+        model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", dtype=dtype, device=device)
+        if (shape := self.item_shape) != model.input_shape:
+            raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
+        model.calibration = calibration
+        digests = f"{self.sha256}/{self.calibration_sha256}"
+        model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
+        return model
+
+    def _read(self, name: str, sha256: str) -> bytes:
+        place = f"{self.name}/{name}"
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError:
+            raise CheckpointError(f"{place} is missing or not readable") from None
+        check_digest(place, data, sha256, CONFIG_FILE)
+        return data
+
+    def _parse(self, data: bytes) -> dict[str, Tensor]:
+        try:
+            return load(data)
+        except SafetensorError as error:
+            raise CheckpointError(f"{self.name}/{WEIGHTS_FILE} is not a safetensors file: {error}") from error
+
+
+def from_content(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCheckpoint:
+    """The checkpoint whose `config.json` says `content`.
+
+    Raises:
+        CheckpointError: it is of another version.
+        KeyError, ConfigError, CatalogueError: something is missing, or its family refuses it.
+    """
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{name}/{CONFIG_FILE}: format is {content['format']!r}; this version reads {FORMAT}")
+    spec = family(content["family"])
+    codec = build_codec(content["codec"])
+    return NativeCheckpoint(
+        name=name,
+        folder=folder,
+        spec=spec,
+        config=spec.config.from_dict(content["config"]),
+        codec=codec,
+        item_shape=codec.shape,
+        modality=content["codec"]["modality"],
+        sha256=content["sha256"],
+        calibration_sha256=content["calibration_sha256"],
+        licence=content["licence"],
+        metrics=content["metrics"],
+    )
+
+
+def write_checkpoint(
+    folder: Path,
+    model: Model,
+    calibration: Calibration,
+    *,
+    family_id: str,
+    config: FamilyConfig,
+    codec: Mapping[str, Any],
+    licence: str,
+    dtype: torch.dtype,
+) -> NativeCheckpoint:
+    """Write all files, the weights cast to `dtype`; metrics start empty. Returns what was written, read back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()})
+    calibrated = calibration.to_bytes()
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    (folder / CALIBRATION_FILE).write_bytes(calibrated)
+    content = {
+        "format": FORMAT,
+        "family": family_id,
+        "config": config.to_dict(),
+        "codec": dict(codec),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "calibration_sha256": hashlib.sha256(calibrated).hexdigest(),
+        "licence": licence,
+        "metrics": {},
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
+    return from_content(folder, folder.name, content)
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Replace the measured metrics in `config.json`."""
+    file = folder / CONFIG_FILE
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "metrics": dict(metrics)}, indent=2) + "\n")

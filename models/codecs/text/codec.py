@@ -1,0 +1,266 @@
+"""What every codec of texts does, and the one on the `tokenizers` library."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Encoding, Tokenizer
+
+from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
+from models.errors import CheckpointError, InvalidItems, Problem
+from models.tasks.text import Tokens
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_KEYS = ({"text"}, {"text", "text_pair"})
+PAIR_REQUIRED = "the item must be a pair: {\"text\": …, \"text_pair\": …}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Special:
+    """The ids of special tokens, None where a model has none; `all` has those that are no text."""
+
+    mask: int | None = None
+    padding: int | None = None
+    unknown: int | None = None
+    start: int | None = None
+    end: int | None = None
+    all: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An item as it came: a text, or a pair, or ids."""
+
+    text: str
+    pair: str | None = None
+    ids: tuple[int, ...] | None = None
+
+
+class TextCodec(ABC):
+    """Texts to tokens and back. `max_tokens` is the model's context; `vocab_size` counts the ids that have a token."""
+
+    special: Special
+    max_tokens: int
+    vocab_size: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the longest item."""
+        return (self.max_tokens,)
+
+    @abstractmethod
+    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
+        """Of any length."""
+
+    @abstractmethod
+    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
+        """Of `max_tokens` at most, special ones included: cut at the end, of a pair the longer text first."""
+
+    @abstractmethod
+    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+        """The pair with one window of `pair` after another, each as long as fits, `stride` tokens shared by neighbours."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """The text of these tokens."""
+
+    @abstractmethod
+    def token(self, token_id: int) -> str:
+        """A token, as the vocabulary has it."""
+
+    @abstractmethod
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary."""
+
+    def token_text(self, token_id: int) -> str:
+        """A token as a part of a text."""
+        return self.decode([token_id], skip_special_tokens=False)
+
+    def texts(self, values: object, limits: Limits) -> list[Text]:
+        """Items as they came in JSON: a bare one or a list; each a string, a pair or a list of ids.
+
+        Raises:
+            InvalidItems: none of that, too many items, too long a text, or an id that the vocabulary lacks.
+        """
+        items = values if isinstance(values, list) and not _is_ids(values) else [values]
+        check_count(len(items), limits.max_items)
+        texts: list[Text] = []
+        problems: list[Problem] = []
+        for place, item in enumerate(items):
+            try:
+                texts.append(self._text(item, limits))
+            except ValueError as error:
+                problems.append(Problem(str(error), place))
+            if len(problems) > MAX_PROBLEMS:
+                break
+        if problems:
+            raise InvalidItems(*limited(problems))
+        return texts
+
+    def tokens(self, texts: Iterable[Text], *, truncate: bool = False, add_special_tokens: bool = True) -> list[Tokens]:
+        """The model's view of the items.
+
+        Raises:
+            InvalidItems: a text is longer than the model's context, and may not be cut.
+        """
+        results: list[Tokens] = []
+        problems: list[Problem] = []
+        for place, item in enumerate(texts):
+            tokens = self._tokens(item, add_special_tokens=add_special_tokens)
+            if len(tokens) > self.max_tokens and truncate:
+                tokens = self._cut(item)
+            if not 1 <= len(tokens) <= self.max_tokens:
+                hint = "; `truncate` cuts it" if len(tokens) else ""
+                detail = f"the text has {len(tokens)} tokens; this model takes 1 to {self.max_tokens}{hint}"
+                problems.append(Problem(detail, place))
+            results.append(tokens)
+        if problems:
+            raise InvalidItems(*limited(problems))
+        return results
+
+    def check_fits(self, name: str, n_embeddings: int) -> None:
+        """Raise a CheckpointError if an id of the tokenizer has no embedding in the model."""
+        if self.vocab_size > n_embeddings:
+            raise CheckpointError(
+                f"{name}: the tokenizer has ids up to {self.vocab_size - 1}, the model embeddings up to {n_embeddings - 1}"
+            )
+
+    def of_ids(self, ids: Sequence[int]) -> Tokens:
+        """Tokens whose text is not known: their offsets are empty."""
+        n = len(ids)
+        texts = [None if one in self.special.all else 0 for one in ids]
+        return Tokens(
+            ids=torch.tensor(ids, dtype=torch.int64),
+            type_ids=torch.zeros(n, dtype=torch.int64),
+            offsets=[(0, 0)] * n,
+            texts=texts,
+            words=[None] * n,
+        )
+
+    def _tokens(self, item: Text, *, add_special_tokens: bool) -> Tokens:
+        if item.ids is not None:
+            return self.of_ids(item.ids)
+        return self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
+
+    def _cut(self, item: Text) -> Tokens:
+        if item.ids is not None:
+            return self.of_ids(item.ids[: self.max_tokens])
+        return self.encode_truncated(item.text, item.pair)
+
+    def _text(self, item: object, limits: Limits) -> Text:
+        """Raises ValueError, to be told with the item's place."""
+        if isinstance(item, str):
+            return Text(checked(item, limits))
+        if _is_ids(item):
+            return self._ids(item, limits)  # type: ignore[arg-type]
+        if not isinstance(item, dict) or set(item) not in _KEYS:
+            raise ValueError('the item is no text: it must be a string, {"text", "text_pair"} or a list of token ids')
+        return Text(checked(item["text"], limits), checked(item["text_pair"], limits) if "text_pair" in item else None)
+
+    def _ids(self, ids: Sequence[int], limits: Limits) -> Text:
+        if len(ids) > limits.max_characters:
+            raise ValueError(f"the item has {len(ids)} token ids; the limit is {limits.max_characters}")
+        if wrong := [one for one in ids if not 0 <= one < self.vocab_size]:
+            raise ValueError(f"the token id {wrong[0]} is unknown; this model's are 0 to {self.vocab_size - 1}")
+        return Text("", ids=tuple(ids))
+
+
+def checked(text: object, limits: Limits) -> str:
+    """A text within its limit, each lone surrogate, which no encoding has, replaced by U+FFFD.
+
+    Raises:
+        ValueError: it is none, or too long.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{str(text)[:40]!r} is not a string")
+    if len(text) > limits.max_characters:
+        raise ValueError(f"the text has {len(text)} characters; the limit is {limits.max_characters}")
+    return _SURROGATES.sub("\ufffd", text)
+
+
+class FastCodec(TextCodec):
+    """On the `tokenizers` library. The tokenizer is shared by threads and never changed."""
+
+    def __init__(self, tokenizer: Tokenizer, special: Special, max_tokens: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self.special, self.max_tokens = special, max_tokens
+        self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
+
+    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
+        """See `TextCodec.encode`."""
+        return _view(self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens))
+
+    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
+        """See `TextCodec.encode_truncated`."""
+        first = self._tokenizer.encode(text, add_special_tokens=False)
+        second = self._tokenizer.encode(pair, add_special_tokens=False) if pair is not None else None
+        room = self._room(is_pair=pair is not None)
+        if second is None:
+            first.truncate(room)
+        else:
+            shares = _longest_first(len(first.ids), len(second.ids), room)
+            for encoding, share in zip((first, second), shares, strict=True):
+                encoding.truncate(share)
+        return _view(self._tokenizer.post_process(first, second))
+
+    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+        """See `TextCodec.windows`.
+
+        Raises:
+            InvalidItems: `text` leaves no room for `pair`, or the stride fills it.
+        """
+        first = self._tokenizer.encode(text, add_special_tokens=False)
+        second = self._tokenizer.encode(pair, add_special_tokens=False)
+        room = self._room(is_pair=True) - len(first.ids)
+        if room < 1:
+            raise InvalidItems(Problem(f"the question has {len(first.ids)} tokens; there is room for {room - 1 + len(first.ids)}"))
+        if len(second.ids) > room:
+            if stride >= room:
+                raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {room}"))
+            second.truncate(room, stride=stride)
+        return [_view(self._tokenizer.post_process(first, window)) for window in (second, *second.overflowing)]
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """See `TextCodec.decode`."""
+        return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    def token(self, token_id: int) -> str:
+        """See `TextCodec.token`."""
+        return self._tokenizer.id_to_token(token_id) or ""
+
+    def id_of(self, token: str) -> int | None:
+        """See `TextCodec.id_of`."""
+        return self._tokenizer.token_to_id(token)
+
+    def _room(self, *, is_pair: bool) -> int:
+        return self.max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair)
+
+
+def _view(encoding: Encoding) -> Tokens:
+    return Tokens(
+        ids=torch.tensor(encoding.ids, dtype=torch.int64),
+        type_ids=torch.tensor(encoding.type_ids, dtype=torch.int64),
+        offsets=encoding.offsets,
+        texts=encoding.sequence_ids,
+        words=encoding.word_ids,
+    )
+
+
+def _longest_first(n_first: int, n_second: int, room: int) -> tuple[int, int]:
+    """What is kept of each when the longer one is cut first, both equally once they are of one length."""
+    if n_first + n_second <= room:
+        return n_first, n_second
+    shorter = min(n_first, n_second)
+    if shorter <= room - shorter:
+        return (shorter, room - shorter) if n_first <= n_second else (room - shorter, shorter)
+    half = room // 2
+    return (half, room - half) if n_first <= n_second else (room - half, half)
+
+
+def _is_ids(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(one) is int for one in value)

@@ -1,0 +1,138 @@
+"""Scaled dot-product attention over flat rows of tokens (Vaswani et al. 2017, section 3.2).
+
+A network is written once, over `[N, D]`. What a token sees is not the network's business but that of an `Attending`,
+which it is given: the other tokens of its text, those before it, or what a cache remembers of them.
+
+Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `H` heads, `d` width of a head.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from models.layers.packing import Segments
+
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # torch before 2.10
+    varlen_attn = None  # type: ignore[assignment]
+
+MAX_FLASH_HEAD_WIDTH = 256
+
+
+class Attending(Protocol):
+    """What the tokens of a row see."""
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """softmax(scale q k') v of the `layer`-th layer, over what each token sees: all `[N, H, d]`."""
+
+
+class Remembering(Protocol):
+    """What tokens see of another row, whose keys and values are known already."""
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """softmax(scale q k') v over the other row's tokens: `[N, H, d]` to the same."""
+
+
+class WithinTexts:
+    """Each token sees its own text: all of it or, if `causal`, what stands no later than itself."""
+
+    def __init__(self, segments: Segments, *, causal: bool = False) -> None:
+        self.segments, self.causal = segments, causal
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """See `Attending`."""
+        if _flash_takes(q):
+            return _flash(q, k, v, self.segments, scale, causal=self.causal)
+        seen = torch.empty_like(q)
+        for rows, n_texts, length in self.segments.runs:
+            of_heads = (x[rows].unflatten(0, (n_texts, length)).transpose(1, 2) for x in (q, k, v))  # (B, H, T, d)
+            part = scaled_dot_product_attention(*of_heads, is_causal=self.causal and length > 1, scale=scale)
+            seen[rows] = part.transpose(1, 2).flatten(0, 1)
+        return seen
+
+
+class Witnessed:
+    """As `WithinTexts`, slower, but `weights[layer][text]` are the attention weights `[H, T, T]` afterwards."""
+
+    def __init__(self, segments: Segments, *, causal: bool = False) -> None:
+        self.segments, self.causal = segments, causal
+        self.weights: list[list[Tensor]] = []
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """See `Attending`."""
+        seen: list[Tensor] = []
+        weights: list[Tensor] = []
+        for queries, keys, values in zip(*(self.segments.split(x) for x in (q, k, v)), strict=True):
+            weights.append(attention_weights(queries, keys, scale, causal=self.causal))
+            seen.append(torch.einsum("hqk,khd->qhd", weights[-1], values))
+        self.weights.append(weights)
+        return torch.cat(seen)
+
+
+def attention_weights(q: Tensor, k: Tensor, scale: float, *, causal: bool = False) -> Tensor:
+    """softmax(scale q k') of one text: queries `[Q, H, d]`, keys `[K, H, d]`, to `[H, Q, K]`."""
+    scores = torch.einsum("qhd,khd->hqk", q, k) * scale
+    if causal:
+        later = torch.ones(scores.shape[1:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(later, -torch.inf)
+    return scores.softmax(-1)
+
+
+class SelfAttention(nn.Module):
+    """Queries, keys and values of one row, by one fused product; then what is seen, by another.
+
+    `scale_of` gives the factor on the scores of a layer; 1/sqrt(d) unless a family says otherwise.
+    """
+
+    def __init__(self, width: int, n_heads: int, scale_of: Callable[[int], float] | None = None) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.scale_of = scale_of or (lambda layer: (width // n_heads) ** -0.5)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, attend: Attending, layer: int) -> Tensor:
+        """`[N, D]` to `[N, D]`."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).unbind(1)
+        seen: Tensor = self.out(attend(layer, q, k, v, self.scale_of(layer)).flatten(1))
+        return seen
+
+
+class CrossAttention(nn.Module):
+    """Queries of one row; keys and values of another (Vaswani et al. 2017, section 3.2.3)."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.scale = (width // n_heads) ** -0.5
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the other row `[M, D]`: two of `[M, H, d]`."""
+        k, v = self.kv(memory).unflatten(-1, (2, self.n_heads, -1)).unbind(1)
+        return k, v
+
+    def forward(self, x: Tensor, remember: Remembering, layer: int) -> Tensor:
+        """`[N, D]` to `[N, D]`."""
+        q = self.q(x).unflatten(-1, (self.n_heads, -1))
+        seen: Tensor = self.out(remember(layer, q, self.scale).flatten(1))
+        return seen
+
+
+def _flash_takes(q: Tensor) -> bool:
+    """Whether torch's kernel for rows of variable length takes such queries."""
+    is_half = q.dtype in (torch.float16, torch.bfloat16)
+    return varlen_attn is not None and q.is_cuda and is_half and q.shape[-1] <= MAX_FLASH_HEAD_WIDTH
+
+
+def _flash(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
+    longest = max(segments.lengths)
+    window = (-1, 0) if causal else (-1, -1)
+    seen = varlen_attn(q, k, v, segments.bounds, segments.bounds, longest, longest, scale=scale, window_size=window)
+    return seen if isinstance(seen, Tensor) else seen[0]

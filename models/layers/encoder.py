@@ -1,0 +1,228 @@
+"""Bidirectional encoders of text: what BERT, RoBERTa and ALBERT have in common.
+
+Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `V` vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.codecs.text.codec import Special
+from models.family import FamilyConfig
+from models.layers.attention import WithinTexts, Witnessed
+from models.layers.autoencoder import on_cpu
+from models.layers.feedforward import ACTIVATIONS
+from models.layers.heads import MaskedLanguageHead, Pooler
+from models.layers.packing import Packed
+from models.layers.text_model import TextModel, chosen
+from models.layers.transformer import BlockShape
+from models.tasks import (
+    ANSWER,
+    ATTEND,
+    CLASSIFY_TEXT,
+    CLASSIFY_TOKENS,
+    ENCODE_TEXT,
+    FILL_MASK,
+    PROJECT_TEXTS,
+    SCORE_TEXT,
+    SIMILARITY,
+    Task,
+)
+from models.tasks import text as t
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+HEADS = ("pooler", "masked", "pair", "sequence", "tokens", "span")
+MAX_MASKED_TOKENS = 4096
+"""Of the copies of one text that are scored at once."""
+PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(FamilyConfig):
+    """Hyperparameters of a bidirectional encoder.
+
+    `heads`, of `HEADS`: the pooler alone; masked words; whether two sentences belong together; classes of texts, of
+    tokens; the span of an answer. `untied`: the masked-word head has a matrix of its own.
+    """
+
+    vocab_size: int
+    n_positions: int
+    n_token_types: int
+    width: int
+    n_layers: int
+    n_heads: int
+    inner_width: int
+    activation: str = "gelu"
+    norm_eps: float = 1e-12
+    heads: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    problem: str = PROBLEMS[0]
+    untied: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_positions", "n_token_types", "width", "n_layers", "n_heads", "inner_width"):
+            self.require(getattr(self, name) > 0, name, "positive")
+        self.require(self.width % self.n_heads == 0, "n_heads", f"a divisor of the width, {self.width}")
+        self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")
+        self.require(self.norm_eps > 0, "norm_eps", "positive")
+        self.require(set(self.heads) <= set(HEADS), "heads", f"some of {', '.join(HEADS)}")
+        self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
+        is_labelled = {"sequence", "tokens"} & set(self.heads)
+        self.require(bool(self.labels) == bool(is_labelled), "labels", "there for heads with classes, and only for them")
+
+    @property
+    def block(self) -> BlockShape:
+        """The shape of the blocks, normalised after each sum."""
+        return BlockShape(
+            width=self.width,
+            n_heads=self.n_heads,
+            inner_width=self.inner_width,
+            activation=self.activation,
+            norm_eps=self.norm_eps,
+        )
+
+
+def encoder_tasks(config: EncoderConfig) -> tuple[Task, ...]:
+    """What an encoder with these heads can be asked."""
+    by_head = {
+        "masked": (FILL_MASK, SCORE_TEXT),
+        "sequence": (CLASSIFY_TEXT,),
+        "tokens": (CLASSIFY_TOKENS,),
+        "span": (ANSWER,),
+    }
+    special = chain.from_iterable(by_head.get(head, ()) for head in config.heads)
+    return (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *special)
+
+
+class TextEncoder(TextModel):
+    """The heads, and the tasks they answer. A family gives `hidden` and `word_matrix`.
+
+    `mask_id` is the token that stands for a masked word; a checkpoint's tokenizer tells it.
+    """
+
+    mask_id: int = 0
+
+    def __init__(self, config: EncoderConfig, embedding_width: int, masked_activation: str) -> None:
+        super().__init__()
+        width, heads = config.width, config.heads
+        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
+        self.labels, self.problem = config.labels, config.problem
+        needs_pooler = {"pooler", "pair", "sequence"} & set(heads)
+        self.pooler = Pooler(width) if needs_pooler else None
+        self.pair_head = nn.Linear(width, 2) if "pair" in heads else None
+        self.sequence_head = nn.Linear(width, len(config.labels)) if "sequence" in heads else None
+        self.token_head = nn.Linear(width, len(config.labels)) if "tokens" in heads else None
+        self.span_head = nn.Linear(width, 2) if "span" in heads else None
+        self.masked_head: MaskedLanguageHead | None = None
+        if "masked" in heads:
+            self.masked_head = MaskedLanguageHead(
+                width, embedding_width, config.vocab_size, masked_activation, config.norm_eps, untied=config.untied
+            )
+
+    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+        """See `TextModel.prepare`."""
+        self.mask_id = special.mask or 0
+
+    def word_matrix(self) -> Tensor:
+        """The word embeddings `[V, E]`, which the masked-word head shares."""
+        raise NotImplementedError
+
+    def pooled(self, packed: Packed, hidden: Tensor) -> Tensor:
+        """`[N, D]` to one vector a text, `[B, D]`, as given; of models with a pooler."""
+        pooled: Tensor = _there(self.pooler)(packed.in_order(hidden[packed.segments.first]))
+        return pooled
+
+    def masked_logits(self, hidden: Tensor) -> Tensor:
+        """`[N, D]` to `[N, V]`; of models that fill masks."""
+        logits: Tensor = _there(self.masked_head)(hidden, self.word_matrix())
+        return logits
+
+    def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
+        """See `TextModel.class_logits`."""
+        packed = self.pack(texts)
+        hidden = self.hidden(packed, WithinTexts(packed.segments))
+        return on_cpu(_there(self.sequence_head)(self.pooled(packed, hidden)))
+
+    def fill_mask(self, requests: Sequence[t.FillMaskRequest]) -> list[t.FillMaskResult]:
+        """The likeliest tokens at each mask."""
+        states = self.states([request.tokens for request in requests])
+        masked = [state[list(request.places)] for state, request in zip(states, requests, strict=True)]
+        logits = on_cpu(self.masked_logits(torch.cat(masked)))
+        parts = torch.split(logits.softmax(-1), [len(request.places) for request in requests])
+        return [t.FillMaskResult(fills=_fills(*pair)) for pair in zip(requests, parts, strict=True)]
+
+    def classify_tokens(self, requests: Sequence[t.ClassifyTokensRequest]) -> list[t.ClassifyTokensResult]:
+        """Each token's classes."""
+        head = _there(self.token_head)
+        states = self.states([request.tokens for request in requests])
+        return [t.ClassifyTokensResult(scores=on_cpu(head(state)).softmax(-1)) for state in states]
+
+    def answer(self, requests: Sequence[t.AnswerRequest]) -> list[t.AnswerResult]:
+        """Where, in each window, an answer may begin and end."""
+        head = _there(self.span_head)
+        windows = list(chain.from_iterable(request.windows for request in requests))
+        spans = iter([on_cpu(head(state)) for state in self.states(windows)])
+        return [t.AnswerResult(spans=tuple(next(spans) for _ in request.windows)) for request in requests]
+
+    def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
+        """The pseudo-log-likelihood: each token's log-probability where it alone is masked.
+
+        Source: Salazar et al. 2020, equation 1.
+        """
+        results: list[t.ScoreTextResult] = []
+        for request in requests:
+            places = [place for place, text in enumerate(request.tokens.texts) if text is not None]
+            log_probs = torch.full((len(request.tokens),), torch.nan)
+            if places:
+                log_probs[places] = self._masked_one_by_one(request.tokens, places)
+            results.append(t.ScoreTextResult(log_probs=log_probs))
+        return results
+
+    def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:
+        """What each token sees, layer by layer and head by head."""
+        packed = self.pack([request.tokens for request in requests])
+        witness = Witnessed(packed.segments)
+        self.hidden(packed, witness)
+        places = packed.places.tolist()
+        return [
+            t.AttendResult(attention=chosen((layer[place] for layer in witness.weights), request))
+            for request, place in zip(requests, places, strict=True)
+        ]
+
+    def _masked_one_by_one(self, tokens: t.Tokens, places: list[int]) -> Tensor:
+        """The log-probabilities of the tokens at `places`; a few copies of the text at a time, to bound the memory."""
+        n_at_once = max(1, MAX_MASKED_TOKENS // len(tokens))
+        log_probs: list[Tensor] = []
+        for start in range(0, len(places), n_at_once):
+            some = places[start : start + n_at_once]
+            states = self.states([self._masked(tokens, place) for place in some])
+            at_masks = torch.stack([state[place] for state, place in zip(states, some, strict=True)])
+            of_all = on_cpu(self.masked_logits(at_masks)).log_softmax(-1)
+            log_probs.append(of_all[range(len(some)), tokens.ids[some]])
+        return torch.cat(log_probs)
+
+    def _masked(self, tokens: t.Tokens, place: int) -> t.Tokens:
+        ids = tokens.ids.clone()
+        ids[place] = self.mask_id
+        return replace(tokens, ids=ids)
+
+
+def _there(module: ModuleT | None) -> ModuleT:
+    if module is None:
+        raise NotImplementedError("this model was built without the head of this task")
+    return module
+
+
+def _fills(request: t.FillMaskRequest, probs: Tensor) -> tuple[tuple[t.Fill, ...], ...]:
+    """Of `[n_masks, V]`."""
+    names = torch.tensor(request.targets) if request.targets is not None else torch.arange(probs.shape[1])
+    scores, ranks = probs[:, names].topk(min(request.top_k, len(names)))
+    return tuple(
+        tuple(t.Fill(int(names[rank]), score) for rank, score in zip(*pair, strict=True))
+        for pair in zip(ranks.tolist(), scores.tolist(), strict=True)
+    )

@@ -1,0 +1,196 @@
+"""Sequences in the making: they join a running batch, take a step together, and leave it when they are done.
+
+Shapes: `B` running rows, `V` vocabulary.
+"""
+
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from models.errors import InvalidItems, Problem
+from models.layers.search import Continuation, Rules, Search, searches
+from models.layers.text_model import TextModel
+from models.tasks import text as t
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+
+
+class Generator(TextModel):
+    """A model that continues texts. A family gives the two passes, and what a cache is made of."""
+
+    rules: Rules = Rules()
+
+    @abstractmethod
+    def new_cache(self) -> Any:
+        """Without rows. It has `arrange`, and a length, as `KeyValueCache` has."""
+
+    @abstractmethod
+    def prefill(self, prompts: Sequence[t.Tokens], cache: Any) -> Tensor:
+        """Logits `[n, V]` of what follows each prompt, which becomes a new row of the cache."""
+
+    @abstractmethod
+    def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
+        """Logits `[B, V]` of what follows these tokens, `[B]`, which continue the rows."""
+
+    @abstractmethod
+    def room(self, tokens: t.Tokens) -> int:
+        """The most tokens that can follow this prompt."""
+
+    def generation(self) -> "Generation[Any]":
+        """An empty batch of running sequences."""
+        return Generation(self)
+
+    def generate(self, requests: Sequence[t.GenerateRequest]) -> list[t.GenerateResult]:
+        """All of them, to the end.
+
+        Raises:
+            InvalidItems: a prompt and its `max_new_tokens` exceed the context, or a parameter is out of range.
+        """
+        generation: Generation[int] = Generation(self)
+        generation.add(list(enumerate(requests)))
+        told: list[list[t.Progress]] = [[] for _ in requests]
+        while generation.n_rows:
+            for place, progress in generation.step():
+                told[place].append(progress)
+        return [collected(progress) for progress in told]
+
+    def check(self, request: t.GenerateRequest) -> None:
+        """Raise InvalidItems if the request asks for what cannot be."""
+        self.pack([request.tokens])
+        room = self.room(request.tokens)
+        if not 1 <= request.max_new_tokens <= room:
+            raise InvalidItems(
+                Problem(
+                    f"max_new_tokens is {request.max_new_tokens}; after a text of {len(request.tokens)} tokens this "
+                    f"model has room for {room}"
+                )
+            )
+        for limit, holds in _LIMITS.items():
+            if not holds(request):
+                raise InvalidItems(Problem(limit))
+
+
+_LIMITS = {
+    "temperature must be positive": lambda r: r.temperature > 0,
+    "top_p must be above 0 and at most 1": lambda r: r.top_p is None or 0 < r.top_p <= 1,
+    "top_k must be at least 1": lambda r: r.top_k is None or r.top_k >= 1,
+    "repetition_penalty must be positive": lambda r: r.repetition_penalty > 0,
+    "min_new_tokens must not exceed max_new_tokens": lambda r: r.min_new_tokens <= r.max_new_tokens,
+    "num_beams above 1 is a search, and do_sample a draw; choose one": lambda r: r.num_beams == 1 or not r.do_sample,
+    "n must not exceed num_beams, of which the best are answered": lambda r: r.num_beams == 1 or r.n <= r.num_beams,
+}
+
+
+@dataclass(eq=False, slots=True)
+class _Running(Generic[KeyT]):
+    """A search and its rows; before its first step, one row for its prompt."""
+
+    key: KeyT
+    search: Search
+    rows: list[int]
+
+
+class Generation(Generic[KeyT]):
+    """A running batch. Each request has a key, by which its progress is told and it can be taken out."""
+
+    def __init__(self, model: Generator) -> None:
+        self._model = model
+        self._cache = model.new_cache()
+        self._running: list[_Running[KeyT]] = []
+        self._logits = torch.empty(0)
+        self._told: list[tuple[KeyT, t.Progress]] = []
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that run now."""
+        return len(self._cache)
+
+    @property
+    def keys(self) -> set[KeyT]:
+        """The requests that run now."""
+        return {running.key for running in self._running}
+
+    def add(self, requests: Sequence[tuple[KeyT, t.GenerateRequest]]) -> None:
+        """Take in requests: their prompts are read now, their first tokens come with the next step.
+
+        Raises:
+            InvalidItems: one of them cannot be; none is taken in.
+        """
+        for _, request in requests:
+            self._model.check(request)
+        begun = [
+            (key, search) for key, request in requests for search in searches(request, self._model.rules)
+        ]
+        first = self.n_rows
+        logits = self._model.prefill([search.request.tokens for _, search in begun], self._cache)
+        for row, (key, search) in enumerate(begun, start=first):
+            self._running.append(_Running(key, search, [row]))
+        self._logits = torch.cat([self._logits, logits]) if first else logits
+
+    def remove(self, keys: set[KeyT]) -> None:
+        """Take requests out, done or not."""
+        kept = [running for running in self._running if running.key not in keys]
+        if len(kept) < len(self._running):
+            self._arrange([(running, running.rows) for running in kept])
+
+    def step(self) -> list[tuple[KeyT, t.Progress]]:
+        """The next token of every row; what is new of each request."""
+        chosen = [(running, running.search.advance(self._logits[running.rows])) for running in self._running]
+        told = [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
+        going = [(running, continuations) for running, continuations in chosen if not running.search.done]
+        self._arrange([(running, [running.rows[c.parent] for c in chosen]) for running, chosen in going])
+        if going:
+            self._logits = self._model.decode(self._next_tokens(going), self._cache)
+        return told
+
+    def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
+        tokens = torch.empty(self.n_rows, dtype=torch.int64)
+        for running, continuations in going:
+            tokens[running.rows] = torch.tensor([continuation.token for continuation in continuations])
+        return tokens.to(self._model.device)
+
+    def _arrange(self, wanted: Sequence[tuple[_Running[KeyT], list[int]]]) -> None:
+        """Give each search rows that continue the ones it wants; as many as can stay where they are."""
+        n_rows = sum(len(sources) for _, sources in wanted)
+        sources_of: list[int | None] = [None] * n_rows
+        homeless: list[tuple[_Running[KeyT], int, int]] = []
+        for running, sources in wanted:
+            running.rows = [-1] * len(sources)
+            for place, source in enumerate(sources):
+                if source < n_rows and sources_of[source] is None:
+                    sources_of[source] = source
+                    running.rows[place] = source
+                else:
+                    homeless.append((running, place, source))
+        free = (row for row, source in enumerate(sources_of) if source is None)
+        for (running, place, source), row in zip(homeless, list(free), strict=True):
+            sources_of[row] = source
+            running.rows[place] = row
+        arranged = [source for source in sources_of if source is not None]
+        self._cache.arrange(arranged)
+        self._logits = self._logits[arranged]
+        self._running = [running for running, _ in wanted]
+
+
+def collected(told: Sequence[t.Progress]) -> t.GenerateResult:
+    """The texts of one request, of all the progress that was told of it."""
+    sequences: dict[int, t.GeneratedSequence] = {}
+    tokens: dict[int, list[t.GeneratedToken]] = {}
+    for progress in told:
+        so_far = tokens.setdefault(progress.sequence, [])
+        if progress.token:
+            so_far.append(progress.token)
+        if progress.finish_reason:
+            sequences[progress.sequence] = t.GeneratedSequence(
+                tokens=tuple(so_far), finish_reason=progress.finish_reason, score=progress.score
+            )
+    return t.GenerateResult(sequences=tuple(sequences[index] for index in sorted(sequences)))
+
+
+def _emptied(outbox: list[t.Progress]) -> list[t.Progress]:
+    told, outbox[:] = list(outbox), []
+    return told

@@ -1,0 +1,170 @@
+"""What a decoder remembers of its running sequences: the keys and values of every token so far.
+
+Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` width of a head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from models.layers.attention import WithinTexts
+from models.layers.packing import Segments
+
+FIRST_ROOM = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheShape:
+    """Of the cache of one model."""
+
+    n_layers: int
+    n_heads: int
+    head_width: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+class KeyValueCache:
+    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions.
+
+    `lengths[i]` is how many tokens of row i are remembered.
+    """
+
+    def __init__(self, shape: CacheShape) -> None:
+        self._shape = shape
+        self.lengths: list[int] = []
+        size = (0, shape.n_heads, FIRST_ROOM, shape.head_width)
+        self._keys = [torch.empty(size, dtype=shape.dtype, device=shape.device) for _ in range(shape.n_layers)]
+        self._values = [torch.empty_like(keys) for keys in self._keys]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all its room."""
+        return 2 * sum(keys.numel() * keys.element_size() for keys in self._keys)
+
+    def add(self, lengths: Sequence[int]) -> None:
+        """New rows at the end, whose keys and values `write` brings."""
+        self.lengths += lengths
+        self._make_room()
+
+    def write(self, layer: int, first_row: int, k: Tensor, v: Tensor) -> None:
+        """Keys and values `[n, H, L, d]` of the first `L` tokens of `n` rows from `first_row` on."""
+        rows, tokens = slice(first_row, first_row + k.shape[0]), slice(0, k.shape[2])
+        self._keys[layer][rows, :, tokens] = k
+        self._values[layer][rows, :, tokens] = v
+
+    def extend(self) -> None:
+        """One token more in every row, whose keys and values `append` brings."""
+        self.lengths = [length + 1 for length in self.lengths]
+        self._make_room()
+
+    def append(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
+        """Keys and values `[B, H, d]` of each row's last token; `places` are those of `last`."""
+        rows, last = places
+        self._keys[layer][rows, :, last] = k
+        self._values[layer][rows, :, last] = v
+
+    def read(self, layer: int) -> tuple[Tensor, Tensor]:
+        """All keys and all values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
+        rows, tokens = slice(0, len(self)), slice(0, max(self.lengths))
+        return self._keys[layer][rows, :, tokens], self._values[layer][rows, :, tokens]
+
+    def last(self) -> tuple[Tensor, Tensor]:
+        """The number of each row, and the place of its last token: two of `[B]`."""
+        rows = torch.arange(len(self), device=self._shape.device)
+        return rows, torch.tensor(self.lengths, device=self._shape.device) - 1
+
+    def mask(self) -> Tensor | None:
+        """What of `read` means something: `[B, 1, 1, longest]`; None where all of it does."""
+        longest = max(self.lengths)
+        if min(self.lengths) == longest:
+            return None
+        lengths = torch.tensor(self.lengths, device=self._shape.device)
+        seen: Tensor = torch.arange(longest, device=self._shape.device) < lengths[:, None]
+        return seen[:, None, None]
+
+    def arrange(self, sources: Sequence[int]) -> None:
+        """Row i becomes what row `sources[i]` was; rows beyond are forgotten. Rows that stay are not touched."""
+        moves = [(target, source) for target, source in enumerate(sources) if target != source]
+        lengths = [self.lengths[source] for source in sources]
+        used = max((self.lengths[source] for _, source in moves), default=0)
+        self.lengths = lengths
+        self._make_room()
+        if moves:
+            to, of = (torch.tensor(places, device=self._shape.device) for places in zip(*moves, strict=True))
+            for tensors in (self._keys, self._values):
+                for tensor in tensors:
+                    tensor[to, :, :used] = tensor[of, :, :used]  # the right side is a copy: targets may be sources
+
+    def _make_room(self) -> None:
+        n_rows, _, room, _ = self._keys[0].shape
+        rows = _grown(n_rows, len(self))
+        tokens = _grown(room, max(self.lengths, default=0))
+        if (rows, tokens) == (n_rows, room):
+            return
+        for tensors in (self._keys, self._values):
+            for layer, tensor in enumerate(tensors):
+                larger = tensor.new_empty(rows, tensor.shape[1], tokens, tensor.shape[3])
+                larger[:n_rows, :, :room] = tensor
+                tensors[layer] = larger
+
+
+def _grown(size: int, wanted: int) -> int:
+    if wanted <= size:
+        return size
+    return max(wanted, 2 * size)
+
+
+class Prefill:
+    """Prompts, each token of which sees itself and those before it; their keys and values go into new rows."""
+
+    def __init__(self, cache: KeyValueCache, segments: Segments) -> None:
+        self._cache, self._segments, self._first_row = cache, segments, len(cache)
+        self._attend = WithinTexts(segments, causal=True)
+        cache.add(segments.lengths)
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """See `Attending`."""
+        remember(self._cache, layer, self._first_row, self._segments, k, v)
+        return self._attend(layer, q, k, v, scale)
+
+
+class Decode:
+    """The next token of every row, which sees all of its row."""
+
+    def __init__(self, cache: KeyValueCache) -> None:
+        cache.extend()
+        self._cache, self._places, self._mask = cache, cache.last(), cache.mask()
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """See `Attending`; `N` = `B`."""
+        self._cache.append(layer, k, v, self._places)
+        keys, values = self._cache.read(layer)
+        return scaled_dot_product_attention(q[:, :, None], keys, values, self._mask, scale=scale)[:, :, 0]
+
+
+class Recall:
+    """Each row's token sees the whole of another row, which is remembered from the start."""
+
+    def __init__(self, cache: KeyValueCache) -> None:
+        self._cache, self._mask = cache, cache.mask()
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """See `Remembering`; `N` = `B`."""
+        keys, values = self._cache.read(layer)
+        return scaled_dot_product_attention(q[:, :, None], keys, values, self._mask, scale=scale)[:, :, 0]
+
+
+def remember(cache: KeyValueCache, layer: int, first_row: int, segments: Segments, k: Tensor, v: Tensor) -> None:
+    """Write keys and values `[N, H, d]` of whole texts into the rows from `first_row` on."""
+    row = first_row
+    for tokens, n_texts, length in segments.runs:
+        of_heads = (x[tokens].unflatten(0, (n_texts, length)).transpose(1, 2) for x in (k, v))  # (B, H, T, d)
+        cache.write(layer, row, *of_heads)
+        row += n_texts

@@ -1,0 +1,94 @@
+"""Texts of mixed length as one flat row of tokens: nothing is padded, so nobody pays for a long neighbour.
+
+Shapes: `B` texts, `N` tokens of all of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from models.tasks.text import Tokens
+
+
+class Segments:
+    """Where each of `B` texts lies in a flat row of `N` tokens, one after the other, each of at least one token."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.lengths = tuple(lengths)
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def bounds(self) -> Tensor:
+        """Each text's first token, and `N`: `[B + 1]`, int32, as kernels for rows of variable length take it."""
+        ends = torch.tensor((0, *self.lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32)
+        return ends.to(self.device)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """The index of each text's first token: `[B]`."""
+        return self.bounds[:-1].long()
+
+    @cached_property
+    def last(self) -> Tensor:
+        """The index of each text's last token: `[B]`."""
+        return self.bounds[1:].long() - 1
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """Each token's place in its text, from 0: `[N]`."""
+        return torch.cat([torch.arange(length) for length in self.lengths]).to(self.device)
+
+    @cached_property
+    def owners(self) -> Tensor:
+        """The text each token belongs to: `[N]`."""
+        return torch.arange(len(self)).repeat_interleave(torch.tensor(self.lengths)).to(self.device)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[slice, int, int], ...]:
+        """Neighbours of equal length: their tokens, how many texts, and the length."""
+        runs: list[tuple[slice, int, int]] = []
+        start = 0
+        for length, texts in groupby(self.lengths):
+            n_texts = sum(1 for _ in texts)
+            runs.append((slice(start, start + n_texts * length), n_texts, length))
+            start += n_texts * length
+        return tuple(runs)
+
+    def split(self, values: Tensor) -> tuple[Tensor, ...]:
+        """`[N, …]` as one `[T, …]` a text."""
+        return torch.split(values, list(self.lengths))
+
+
+class Packed:
+    """Texts as one flat row, the shortest first, so that texts of equal length lie side by side.
+
+    `token_ids` and `type_ids` are `[N]`, int64; `order[i]` is the place, among the texts given, of the i-th in the row.
+    """
+
+    def __init__(self, texts: Sequence[Tokens], device: torch.device | str = "cpu") -> None:
+        self.order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        self.segments = Segments([len(texts[place]) for place in self.order], device)
+        self.token_ids = torch.cat([texts[place].ids for place in self.order]).to(device)
+        self.type_ids = torch.cat([texts[place].type_ids for place in self.order]).to(device)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where in the row each of the texts given is: `[B]`, the inverse of `order`."""
+        places = torch.empty(len(self.order), dtype=torch.int64)
+        places[torch.tensor(self.order)] = torch.arange(len(self.order))
+        return places.to(self.token_ids.device)
+
+    def in_order(self, values: Tensor) -> Tensor:
+        """`[B, …]`, a value for each text of the row, in the order in which the texts were given."""
+        return values[self.places]
+
+    def by_text(self, values: Tensor) -> Iterator[Tensor]:
+        """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
+        parts = self.segments.split(values)
+        return (parts[place] for place in self.places.tolist())

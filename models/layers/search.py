@@ -1,0 +1,223 @@
+"""How the next token is chosen: greedily, by chance, or by beam search.
+
+A search runs in one row of the decoder or in several. It is given their logits, and says which tokens come next and
+which row each of them continues.
+
+Shapes: `V` vocabulary, `R` rows.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from models.layers.autoencoder import seeded
+from models.tasks.text import GeneratedToken, GenerateRequest, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a model demands of every text it generates.
+
+    `ends` are the tokens that end a text; those `suppressed` are never generated; `forced_end` is what the last one
+    possible must be, if anything.
+    """
+
+    ends: tuple[int, ...] = ()
+    suppressed: tuple[int, ...] = ()
+    forced_end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A row's next token, and the row, of those the search has now, that it continues."""
+
+    token: int
+    parent: int
+
+
+def allowed(log_probs: Tensor, seen: Sequence[int], n_done: int, request: GenerateRequest, rules: Rules) -> Tensor:
+    """Scores `[V]` after what was `seen` and `n_done` new tokens: the demands of request and model, before any draw."""
+    scores = log_probs.clone()
+    if request.repetition_penalty != 1.0 and seen:
+        places = torch.tensor(sorted(set(seen)), device=scores.device)
+        values = scores[places]
+        penalty = request.repetition_penalty
+        scores[places] = torch.where(values < 0, values * penalty, values / penalty)
+    if n_done < request.min_new_tokens:
+        scores[list(rules.ends)] = -torch.inf
+    scores[list(rules.suppressed)] = -torch.inf
+    if rules.forced_end is not None and n_done == request.max_new_tokens - 1:
+        scores.fill_(-torch.inf)
+        scores[rules.forced_end] = 0.0
+    return scores
+
+
+def filtered(scores: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
+    """Scores `[…, V]` with -inf for what is not to be drawn: all but the `top_k` best, and, of what is left, all but the
+    fewest best whose probabilities sum to at least `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1)."""
+    scores = scores / temperature
+    if top_k is not None:
+        worst = scores.topk(min(top_k, scores.shape[-1])).values[..., -1:]
+        scores = scores.masked_fill(scores < worst, -torch.inf)
+    if top_p is not None and top_p < 1.0:
+        ascending, order = scores.sort(-1)
+        out = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
+        out[..., -1:] = False
+        scores = scores.masked_fill(out.scatter(-1, order, out), -torch.inf)
+    return scores
+
+
+class Search(ABC):
+    """One text in the making. `done` ends it; `outbox` collects what a caller is to be told."""
+
+    def __init__(self, request: GenerateRequest, rules: Rules) -> None:
+        self.request, self.rules = request, rules
+        self.done = False
+        self.outbox: list[Progress] = []
+
+    @abstractmethod
+    def advance(self, logits: Tensor) -> list[Continuation]:
+        """Given `[R, V]`, the next token of each row it wants from now on; none once it is done."""
+
+
+class Single(Search):
+    """Greedy, or drawn by a generator of its own, whoever runs beside it (Holtzman et al. 2020)."""
+
+    def __init__(self, request: GenerateRequest, rules: Rules, index: int) -> None:
+        super().__init__(request, rules)
+        self._index, self._n_done = index, 0
+        self._seen = request.tokens.ids.tolist()
+        self._generator = seeded(request.seed, index)
+
+    def advance(self, logits: Tensor) -> list[Continuation]:
+        """See `Search.advance`."""
+        request = self.request
+        row = logits[0].float()
+        scores = allowed(row, self._seen, self._n_done, request, self.rules)
+        token = self._drawn(scores) if request.do_sample else int(scores.argmax())
+        self._n_done += 1
+        self._seen.append(token)
+        if token in self.rules.ends:
+            self.done = True
+            self.outbox.append(Progress(self._index, None, "stop"))
+            return []
+        self.done = self._n_done == request.max_new_tokens
+        told = described(row, token, request.n_alternatives)
+        self.outbox.append(Progress(self._index, told, "length" if self.done else None))
+        return [] if self.done else [Continuation(token, 0)]
+
+    def _drawn(self, scores: Tensor) -> int:
+        """By the inverse of the cumulative distribution, in double precision on the CPU."""
+        request = self.request
+        probs = filtered(scores, request.temperature, request.top_k, request.top_p).cpu().double().softmax(-1)
+        point = torch.rand((), generator=self._generator, dtype=torch.float64)
+        place = int(torch.searchsorted(probs.cumsum(-1), point, right=True))
+        return min(place, int(probs.nonzero()[-1]))
+
+
+@dataclass(slots=True)
+class _Beam:
+    tokens: list[int] = field(default_factory=list)
+    told: list[GeneratedToken] = field(default_factory=list)
+    score: float = 0.0
+
+
+@dataclass(slots=True)
+class _Finished:
+    beam: _Beam
+    score: float
+    is_ended: bool
+
+
+class Beams(Search):
+    """The `num_beams` likeliest texts so far go on; finished ones compete by score / length ** `length_penalty`.
+
+    It ends when no running text can beat the worst finished one, judged by its score so far. Source: Wu et al. 2016,
+    section 7, with the stopping rule and the details of `transformers`, whose results it gives.
+    """
+
+    def __init__(self, request: GenerateRequest, rules: Rules) -> None:
+        super().__init__(request, rules)
+        self._beams = [_Beam()]
+        self._finished: list[_Finished] = []
+        self._prompt = request.tokens.ids.tolist()
+        self._n_done = 0
+
+    def advance(self, logits: Tensor) -> list[Continuation]:
+        """See `Search.advance`."""
+        request, rules = self.request, self.rules
+        n_beams = request.num_beams
+        log_probs = logits.float().log_softmax(-1)
+        scores = torch.stack(
+            [
+                allowed(row, [*self._prompt, *beam.tokens], self._n_done, request, rules) + beam.score
+                for row, beam in zip(log_probs, self._beams, strict=True)
+            ]
+        )
+        n_kept = max(2, 1 + len(rules.ends)) * n_beams
+        best, places = scores.flatten().topk(min(n_kept, scores.numel()))
+        self._n_done += 1
+        is_last = self._n_done == request.max_new_tokens
+        running: list[tuple[_Beam, Continuation]] = []
+        for rank, (score, place) in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
+            parent, token = divmod(place, scores.shape[1])
+            beam = self._grown(self._beams[parent], log_probs[parent], token, score)
+            if token in rules.ends or is_last:
+                if rank < n_beams:
+                    self._finish(beam, is_ended=token in rules.ends)
+            elif len(running) < n_beams:
+                running.append((beam, Continuation(token, parent)))
+        self._beams = [beam for beam, _ in running]
+        if is_last or not running or not self._can_improve(running[0][0].score):
+            self._end()
+            return []
+        return [continuation for _, continuation in running]
+
+    def _grown(self, beam: _Beam, log_probs: Tensor, token: int, score: float) -> _Beam:
+        if token in self.rules.ends:
+            return _Beam([*beam.tokens, token], beam.told, score)
+        told = described(log_probs, token, self.request.n_alternatives)
+        return _Beam([*beam.tokens, token], [*beam.told, told], score)
+
+    def _finish(self, beam: _Beam, *, is_ended: bool) -> None:
+        score = beam.score / len(beam.tokens) ** self.request.length_penalty
+        if math.isinf(score):
+            return
+        self._finished.append(_Finished(beam, score, is_ended))
+        self._finished.sort(key=lambda finished: -finished.score)
+        del self._finished[self.request.num_beams :]
+
+    def _can_improve(self, best_running: float) -> bool:
+        if len(self._finished) < self.request.num_beams:
+            return True
+        best_possible = best_running / self._n_done**self.request.length_penalty
+        return best_possible > self._finished[-1].score
+
+    def _end(self) -> None:
+        self.done = True
+        for index, finished in enumerate(self._finished[: self.request.n]):
+            *others, last = finished.beam.told or [None]
+            self.outbox += [Progress(index, token) for token in others]
+            reason = "stop" if finished.is_ended else "length"
+            self.outbox.append(Progress(index, last, reason, finished.score))  # type: ignore[arg-type]
+
+
+def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:
+    """A token with its log-probability by logits, or log-probabilities, `[V]`."""
+    log_probs = scores.log_softmax(-1)
+    others: tuple[tuple[int, float], ...] = ()
+    if n_alternatives:
+        values, ids = log_probs.topk(min(n_alternatives, len(log_probs)))
+        others = tuple(zip(ids.tolist(), values.tolist(), strict=True))
+    return GeneratedToken(token, float(log_probs[token]), others)
+
+
+def searches(request: GenerateRequest, rules: Rules) -> list[Search]:
+    """Those that answer a request: one for all beams, or one for each of its `n` texts."""
+    if request.num_beams > 1:
+        return [Beams(request, rules)]
+    return [Single(request, rules, index) for index in range(request.n)]

@@ -1,0 +1,198 @@
+"""What all Transformers share: how a batch of texts goes through, and the tasks that need no head.
+
+Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.codecs.text.codec import Special
+from models.errors import InvalidItems, Problem
+from models.family import Model
+from models.layers.attention import Attending, WithinTexts
+from models.layers.autoencoder import on_cpu
+from models.layers.classification import rank
+from models.layers.packing import Packed, Segments
+from models.layers.projection import project
+from models.tasks import Task
+from models.tasks import text as t
+from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
+
+EXAMPLE_LENGTH = 6
+
+
+def plain_tokens(ids: Sequence[int]) -> t.Tokens:
+    """Of ids alone, as in examples: nothing is known of the text they stand for."""
+    n = len(ids)
+    return t.Tokens(
+        ids=torch.tensor(ids, dtype=torch.int64),
+        type_ids=torch.zeros(n, dtype=torch.int64),
+        offsets=[(0, 0)] * n,
+        texts=[0] * n,
+        words=[None] * n,
+    )
+
+
+class TextModel(Model):
+    """A family gives `hidden`; the rest follows.
+
+    `n_positions` is the longest text, in tokens. `pooling` and `normalize` say how `/encode` makes one vector of a
+    text's; a checkpoint of a sentence encoder brings its own. `problem` is what a sequence head was trained for.
+    """
+
+    causal = False
+    vocab_size: int
+    n_positions: int
+    pooling: t.Pooling = "mean"
+    normalize = False
+    problem: str = "single_label_classification"
+
+    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+        """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration."""
+        return
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+        """The last hidden states `[N, D]` of the row's tokens, which see one another as `attend` says."""
+        raise NotImplementedError
+
+    def pack(self, texts: Sequence[t.Tokens]) -> Packed:
+        """Texts as one row, where the weights are.
+
+        Raises:
+            InvalidItems: a text is empty, is longer than the model's context, or has ids that it does not know.
+        """
+        problems = [
+            Problem(f"the text has {len(text)} tokens; this model takes 1 to {self.n_positions}", place)
+            for place, text in enumerate(texts)
+            if not 1 <= len(text) <= self.n_positions
+        ]
+        if problems:
+            raise InvalidItems(*problems)
+        return Packed(texts, self.device)
+
+    def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
+        """The last hidden states of each text, `[T, D]`, where the weights are."""
+        packed = self.pack(texts)
+        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        return list(packed.by_text(hidden))
+
+    def vectors(
+        self, texts: Sequence[t.Tokens], pooling: t.Pooling | None = None, *, normalize: bool | None = None
+    ) -> Tensor:
+        """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
+        packed = self.pack(texts)
+        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        pooled = on_cpu(packed.in_order(_POOLINGS[pooling or self.pooling](hidden, packed.segments)))
+        wants_unit = self.normalize if normalize is None else normalize
+        return functional.normalize(pooled, dim=-1) if wants_unit else pooled
+
+    def encode(self, requests: Sequence[t.EncodeTextRequest]) -> list[t.EncodeTextResult]:
+        """One vector a text, or one a token.
+
+        Raises:
+            InvalidItems: more `dimensions` than there are.
+        """
+        states = self.states([request.tokens for request in requests])
+        return [_embedding(*pair, self) for pair in zip(requests, states, strict=True)]
+
+    def similarity(self, requests: Sequence[t.SimilarityRequest]) -> list[t.SimilarityResult]:
+        """Cosines of embeddings."""
+        texts = list(chain.from_iterable(request.texts for request in requests))
+        embedded = torch.split(self.vectors(texts, normalize=True), [len(request.texts) for request in requests])
+        return [t.SimilarityResult(scores=part[1:] @ part[0]) for part in embedded]
+
+    def project(self, requests: Sequence[t.ProjectTextsRequest]) -> list[ProjectResult]:
+        """Texts as points in a plane fitted to their embeddings."""
+        texts = list(chain.from_iterable(request.texts for request in requests))
+        parts = torch.split(self.vectors(texts), [len(request.texts) for request in requests])
+        return [project(part, request.method) for part, request in zip(parts, requests, strict=True)]
+
+    def classify(self, requests: Sequence[t.ClassifyTextRequest]) -> list[ClassifyResult]:
+        """The classes of texts; only models with a sequence head declare this task."""
+        logits = self.class_logits([request.tokens for request in requests])
+        default = _FUNCTIONS.get(self.problem, "softmax")
+        asked = [
+            ClassifyRequest(item=row, top_k=request.top_k, function_to_apply=request.function_to_apply or default)
+            for request, row in zip(requests, logits.unbind(), strict=True)
+        ]
+        return [rank(self.labels, request.item, request) for request in asked]
+
+    def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
+        """`[B, n_labels]` on the CPU in float32."""
+        raise NotImplementedError
+
+    def example_tokens(self) -> t.Tokens:
+        """Some of the vocabulary."""
+        length = min(EXAMPLE_LENGTH, self.n_positions - 2)
+        return plain_tokens([place * 7 % self.vocab_size for place in range(1, 1 + length)])
+
+    def example(self, task: Task) -> Any:
+        """A small valid request."""
+        tokens = self.example_tokens()
+        arguments: dict[type, dict[str, Any]] = {
+            t.FillMaskRequest: {"tokens": tokens, "places": (1,)},
+            t.AnswerRequest: {"windows": (tokens,)},
+            t.SimilarityRequest: {"texts": (tokens, tokens)},
+            t.ProjectTextsRequest: {"texts": (tokens, tokens)},
+            t.GenerateRequest: {"tokens": tokens, "max_new_tokens": 2},
+        }
+        return task.request(**arguments.get(task.request, {"tokens": tokens}))
+
+
+def chosen(weights: Iterable[Tensor], request: t.AttendRequest) -> Tensor:
+    """Of one `[H, Q, K]` a layer, the layers and heads that are asked for: `[layers, heads, Q, K]`, on the CPU.
+
+    Raises:
+        InvalidItems: there is no such layer or head.
+    """
+    stacked = on_cpu(torch.stack(list(weights)))
+    for dim, (name, places) in enumerate((("layers", request.layers), ("heads", request.heads))):
+        if places is None:
+            continue
+        if wrong := [place for place in places if not 0 <= place < stacked.shape[dim]]:
+            raise InvalidItems(Problem(f"{name} has {wrong[0]}; this model's are 0 to {stacked.shape[dim] - 1}"))
+        stacked = stacked.index_select(dim, torch.tensor(places))
+    return stacked
+
+
+def _mean(hidden: Tensor, segments: Segments) -> Tensor:
+    sums = hidden.new_zeros(len(segments), hidden.shape[1], dtype=torch.float32)
+    sums.index_add_(0, segments.owners, hidden.float())
+    return sums / torch.tensor(segments.lengths, device=hidden.device)[:, None]
+
+
+def _max(hidden: Tensor, segments: Segments) -> Tensor:
+    return torch.stack([part.amax(0) for part in segments.split(hidden)])
+
+
+_POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
+    "mean": _mean,
+    "cls": lambda hidden, segments: hidden[segments.first],
+    "max": _max,
+    "last": lambda hidden, segments: hidden[segments.last],
+}
+
+_FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regression": "none"}
+
+
+def _embedding(request: t.EncodeTextRequest, states: Tensor, model: TextModel) -> t.EncodeTextResult:
+    pooling = request.pooling or model.pooling
+    states = on_cpu(states)
+    if pooling != "none":
+        states = _POOLINGS[pooling](states, Segments([len(states)]))[0]
+    width = states.shape[-1]
+    if request.dimensions is not None and not 1 <= request.dimensions <= width:
+        raise InvalidItems(Problem(f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"))
+    states = states[..., : request.dimensions]
+    wants_unit = model.normalize if request.normalize is None else request.normalize
+    return t.EncodeTextResult(embedding=functional.normalize(states, dim=-1) if wants_unit else states)

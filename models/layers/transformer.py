@@ -1,0 +1,87 @@
+"""The block all Transformers are made of, and the embeddings before the first.
+
+Shapes: `N` tokens of all texts, `D` width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.attention import Attending, CrossAttention, Remembering, SelfAttention
+from models.layers.feedforward import feedforward
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockShape:
+    """What the blocks of one network have in common."""
+
+    width: int
+    n_heads: int
+    inner_width: int
+    activation: str
+    norm_eps: float
+    norm_first: bool = False
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention where there is another row, then a network of each token alone.
+
+    Each is added to what it was given. The sum is normalised (Vaswani et al. 2017, section 3.1) or, with `norm_first`,
+    what goes into it (Radford et al. 2019, section 2.3).
+    """
+
+    def __init__(
+        self, shape: BlockShape, *, crossing: bool = False, scale_of: Callable[[int], float] | None = None
+    ) -> None:
+        super().__init__()
+        self.norm_first = shape.norm_first
+        self.attention = SelfAttention(shape.width, shape.n_heads, scale_of)
+        self.attention_norm = nn.LayerNorm(shape.width, shape.norm_eps)
+        self.crossing = CrossAttention(shape.width, shape.n_heads) if crossing else None
+        self.crossing_norm = nn.LayerNorm(shape.width, shape.norm_eps) if crossing else None
+        self.feedforward = feedforward((shape.width, shape.inner_width, shape.width), shape.activation)
+        self.feedforward_norm = nn.LayerNorm(shape.width, shape.norm_eps)
+
+    def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
+        """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
+        x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
+        if self.crossing is not None and self.crossing_norm is not None and remember is not None:
+            crossing = self.crossing
+            x = self._add(x, lambda y: crossing(y, remember, layer), self.crossing_norm)
+        return self._add(x, self.feedforward, self.feedforward_norm)
+
+    def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
+        if self.norm_first:
+            return x + part(norm(x))
+        normalised: Tensor = norm(x + part(x))
+        return normalised
+
+
+class TextEmbeddings(nn.Module):
+    """LayerNorm(word + position + type) (Devlin et al. 2019, section 3)."""
+
+    def __init__(self, vocab_size: int, n_positions: int, n_types: int, width: int, norm_eps: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocab_size, width)
+        self.positions = nn.Embedding(n_positions, width)
+        self.types = nn.Embedding(n_types, width)
+        self.norm = nn.LayerNorm(width, norm_eps)
+
+    def forward(self, token_ids: Tensor, positions: Tensor, type_ids: Tensor) -> Tensor:
+        """Three of `[N]`, int64, to `[N, D]`."""
+        types = self.types(type_ids) if self.types.num_embeddings > 1 else self.types.weight  # one type is for all
+        embedded: Tensor = self.norm(self.words(token_ids) + self.positions(positions) + types)
+        return embedded
+
+
+def sinusoids(n_positions: int, width: int) -> Tensor:
+    """Sines of rising wavelength in the first half of the width, their cosines in the second: `[n_positions, D]`.
+
+    Source: Vaswani et al. 2017, section 3.5, with the order of the elements that Marian uses.
+    """
+    places = torch.arange(width)
+    rates = 10_000.0 ** (-2.0 * (places // 2).double() / width)
+    angles = torch.arange(n_positions)[:, None].double() * rates
+    return torch.cat([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=1).float()

@@ -1,0 +1,356 @@
+"""Requests and results of the Transformers' tasks. A text arrives as `Tokens`; what answers in text answers in ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from models.tasks.autoencoding import Activation, ClassifyResult, Projection, ProjectResult
+
+Pooling = Literal["mean", "cls", "max", "last", "none"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tokens:
+    """A text or a pair of texts, as a model reads it: `T` tokens.
+
+    `ids` and `type_ids` are `[T]`, int64. For each token: `offsets`, the characters of its text it stands for (from,
+    to); `texts`, 0 or 1 for the first or second text of a pair, None for special tokens; `words`, the number of its
+    word in its text.
+    """
+
+    ids: Tensor
+    type_ids: Tensor
+    offsets: Sequence[tuple[int, int]]
+    texts: Sequence[int | None]
+    words: Sequence[int | None]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TextRequest:
+    """A request about one text, or one pair."""
+
+    tokens: Tokens
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch."""
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TextsRequest:
+    """A request about several texts together."""
+
+    texts: tuple[Tokens, ...]
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch."""
+        return sum(map(len, self.texts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EncodeTextRequest(TextRequest):
+    """One text to map to a vector.
+
+    `pooling` of its tokens' vectors and `normalize`, to unit length, are the checkpoint's own where None. The first
+    `dimensions` of the vector are kept, all where None; they are normalised after the cut.
+    """
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EncodeTextResult:
+    """`[D]`, or `[T, D]` without pooling."""
+
+    embedding: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FillMaskRequest(TextRequest):
+    """One text with masks at `places`. The `top_k` likeliest tokens of each, among `targets` only where given."""
+
+    places: tuple[int, ...]
+    top_k: int = 5
+    targets: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A token and its probability."""
+
+    token: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FillMaskResult:
+    """For each mask, best first."""
+
+    fills: tuple[tuple[Fill, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassifyTextRequest(TextRequest):
+    """One text or pair to name; see `ClassifyRequest`. `function_to_apply` is the checkpoint's where None."""
+
+    top_k: int | None = None
+    function_to_apply: Activation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassifyTokensRequest(TextRequest):
+    """One text whose tokens are to be named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassifyTokensResult:
+    """The probability of each of the model's labels for each token: `[T, n_labels]`."""
+
+    scores: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AnswerRequest:
+    """A question with each window of its context, as pairs."""
+
+    windows: tuple[Tokens, ...]
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch."""
+        return sum(map(len, self.windows))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AnswerResult:
+    """For each window `[T, 2]`: the logits of each token as the answer's first, and as its last."""
+
+    spans: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GenerateRequest:
+    """Continue a text or, of an encoder-decoder, transcribe it: `n` times, by `seed`.
+
+    Greedily unless `do_sample` or several beams. `temperature` (> 0) divides the logits; `top_k` and `top_p` leave only
+    the likeliest tokens to draw from; `repetition_penalty` (> 0; Keskar et al. 2019, section 4.1) makes those seen
+    less likely. Beam search keeps `num_beams` texts and ranks them by log-likelihood / length ** `length_penalty`.
+    `n_alternatives` likeliest tokens are told beside each chosen one.
+    """
+
+    tokens: Tokens
+    max_new_tokens: int = 64
+    min_new_tokens: int = 0
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    repetition_penalty: float = 1.0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    n: int = 1
+    seed: int = 0
+    n_alternatives: int = 0
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch: those of its prompt."""
+        return len(self.tokens)
+
+    @property
+    def n_rows(self) -> int:
+        """Sequences that run side by side for it."""
+        return max(self.n, self.num_beams)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedToken:
+    """A token with its log-probability, and the likeliest others with theirs, before any parameter changed them."""
+
+    id: int
+    log_prob: float
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The next token of the `sequence`-th of a request's texts; with a `finish_reason`, and perhaps no token, the last.
+
+    `stop`: the model ended its text; `length`: it was cut at the limit. `score` is the last one's, of beam search.
+    """
+
+    sequence: int
+    token: GeneratedToken | None
+    finish_reason: FinishReason | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GeneratedSequence:
+    """A text, without the token that ends it; `score` is that of beam search."""
+
+    tokens: tuple[GeneratedToken, ...]
+    finish_reason: FinishReason
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GenerateResult:
+    """The `n` texts; those of beam search best first."""
+
+    sequences: tuple[GeneratedSequence, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoreTextRequest(TextRequest):
+    """One text whose likelihood is asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoreTextResult:
+    """`log_probs` in nats: `[T]`, NaN for tokens that are given and not predicted, such as special ones."""
+
+    log_probs: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SimilarityRequest(TextsRequest):
+    """A text and candidates, `texts[0]` and the rest, to compare."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SimilarityResult:
+    """The cosine of each candidate's embedding with the source's: `[n]`, in [-1, 1]."""
+
+    scores: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProjectTextsRequest(TextsRequest):
+    """Texts to place in a plane; see `ProjectRequest`."""
+
+    method: Projection = "pca"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AttendRequest(TextRequest):
+    """One text whose attention is asked; of an encoder-decoder, with its translation `target` (the model's if None)."""
+
+    target: Tokens | None = None
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch, their pairs counted."""
+        n_tokens = len(self.tokens) + (len(self.target) if self.target else 0)
+        return n_tokens * n_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AttendResult:
+    """Weights `[layers, heads, T, T]`; of an encoder-decoder also those of the `target_ids`, among themselves and over
+    the text: `[layers, heads, U, U]` and `[layers, heads, U, T]`."""
+
+    attention: Tensor
+    target_ids: Tensor | None = None
+    target_attention: Tensor | None = None
+    cross_attention: Tensor | None = None
+
+
+@runtime_checkable
+class EncodesTexts(Protocol):
+    """Maps texts to vectors."""
+
+    def encode(self, requests: Sequence[EncodeTextRequest]) -> list[EncodeTextResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class FillsMasks(Protocol):
+    """Guesses masked tokens."""
+
+    def fill_mask(self, requests: Sequence[FillMaskRequest]) -> list[FillMaskResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ClassifiesTexts(Protocol):
+    """Names texts."""
+
+    def classify(self, requests: Sequence[ClassifyTextRequest]) -> list[ClassifyResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ClassifiesTokens(Protocol):
+    """Names tokens."""
+
+    def classify_tokens(self, requests: Sequence[ClassifyTokensRequest]) -> list[ClassifyTokensResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """Finds answers in contexts."""
+
+    def answer(self, requests: Sequence[AnswerRequest]) -> list[AnswerResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """Continues texts."""
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """Translates texts."""
+
+    def translate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ScoresTexts(Protocol):
+    """Tells how likely texts are."""
+
+    def score_text(self, requests: Sequence[ScoreTextRequest]) -> list[ScoreTextResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ComparesTexts(Protocol):
+    """Compares texts."""
+
+    def similarity(self, requests: Sequence[SimilarityRequest]) -> list[SimilarityResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ProjectsTexts(Protocol):
+    """Places texts in a plane."""
+
+    def project(self, requests: Sequence[ProjectTextsRequest]) -> list[ProjectResult]:
+        """One result a request, in order."""
+
+
+@runtime_checkable
+class ShowsAttention(Protocol):
+    """Shows what tokens see."""
+
+    def attend(self, requests: Sequence[AttendRequest]) -> list[AttendResult]:
+        """One result a request, in order."""

@@ -1,0 +1,96 @@
+"""ALBERT's published names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from models.published import Link, PublishedFormat, Values, links, of
+from models.published.encoders import (
+    architectures,
+    decoder_aliases,
+    decoder_links,
+    embedding_links,
+    read_encoder,
+    write_encoder,
+)
+from models.transformers.albert.config import AlbertConfig
+
+
+def _read_config(values: Values, heads: tuple[str, ...]) -> AlbertConfig:
+    defaults = {
+        "vocab_size": 30000,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+        "hidden_act": "gelu_new",
+        "hidden_size": 4096,
+        "num_attention_heads": 64,
+        "intermediate_size": 16384,
+    }
+    return AlbertConfig(
+        **read_encoder({**defaults, **values}, heads),
+        embedding_width=of(values, "embedding_size", 128),
+        n_groups=of(values, "num_hidden_groups", 1),
+        blocks_per_group=of(values, "inner_group_num", 1),
+    )
+
+
+def _write_config(config: AlbertConfig) -> dict[str, Any]:
+    return {
+        "model_type": "albert",
+        "architectures": [ARCHITECTURES_BY_HEADS[config.heads]],
+        "embedding_size": config.embedding_width,
+        "num_hidden_groups": config.n_groups,
+        "inner_group_num": config.blocks_per_group,
+        **write_encoder(config),
+    }
+
+
+def _links(config: AlbertConfig) -> Iterator[Link]:
+    heads = set(config.heads)
+    yield from embedding_links("albert.embeddings")
+    yield from links("widening", "albert.encoder.embedding_hidden_mapping_in")
+    for group in range(config.n_groups):
+        for j in range(config.blocks_per_group):
+            theirs = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{j}"
+            yield from _block(f"groups.{group}.{j}", theirs)
+    if {"pooler", "pair", "sequence"} & heads:
+        yield from links("pooler.dense", "albert.pooler")
+    if "pair" in heads:
+        yield from links("pair_head", "sop_classifier.classifier")
+    if "sequence" in heads:
+        yield from links("sequence_head", "classifier")
+    if "tokens" in heads:
+        yield from links("token_head", "classifier")
+    if "span" in heads:
+        yield from links("span_head", "qa_outputs")
+    if "masked" in heads:
+        yield from links("masked_head.dense", "predictions.dense")
+        yield from links("masked_head.norm", "predictions.LayerNorm")
+        yield from decoder_links("predictions", untied=config.untied)
+
+
+def _block(ours: str, theirs: str) -> Iterator[Link]:
+    attention = f"{theirs}.attention"
+    yield from links(f"{ours}.attention.qkv", *(f"{attention}.{name}" for name in ("query", "key", "value")))
+    yield from links(f"{ours}.attention.out", f"{attention}.dense")
+    yield from links(f"{ours}.attention_norm", f"{attention}.LayerNorm")
+    yield from links(f"{ours}.feedforward.0", f"{theirs}.ffn")
+    yield from links(f"{ours}.feedforward.2", f"{theirs}.ffn_output")
+    yield from links(f"{ours}.feedforward_norm", f"{theirs}.full_layer_layer_norm")
+
+
+ARCHITECTURES = architectures("Albert") | {"AlbertForPreTraining": ("pooler", "pair", "masked")}
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()}
+
+PUBLISHED = PublishedFormat(
+    model_type="albert",
+    architectures=ARCHITECTURES,
+    bare="AlbertModel",
+    read_config=_read_config,
+    write_config=_write_config,
+    links=_links,
+    prefix="albert.",
+    ignored=r"embeddings\.position_ids$",
+    heads=r"^(predictions|sop_classifier|classifier|qa_outputs)\.",
+    aliases=decoder_aliases("predictions"),
+    copies=frozenset({"predictions.decoder.weight"}),
+)

@@ -1,0 +1,34 @@
+"""Bidirectional encoder representations from Transformers.
+
+Shapes: `N` tokens of all texts, `D` width.
+"""
+
+from torch import Tensor, nn
+
+from models.layers.attention import Attending
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from models.layers.transformer import Block, TextEmbeddings
+from models.transformers.bert.config import BertConfig
+
+
+class Bert(TextEncoder):
+    """Word, position and type embeddings, then blocks. Source: Devlin et al. 2019, section 3."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config, embedding_width=config.width, masked_activation=config.activation)
+        self.embeddings = TextEmbeddings(
+            config.vocab_size, config.n_positions, config.n_token_types, config.width, config.norm_eps
+        )
+        self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
+
+    def word_matrix(self) -> Tensor:
+        """See `TextEncoder.word_matrix`."""
+        return self.embeddings.words.weight
+
+    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+        """See `TextModel.hidden`."""
+        x = self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attend, layer)
+        return x

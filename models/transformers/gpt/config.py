@@ -1,0 +1,53 @@
+"""Hyperparameters of GPT-2."""
+
+from dataclasses import dataclass
+
+from models.family import FamilyConfig
+from models.layers.encoder import PROBLEMS
+from models.layers.feedforward import ACTIVATIONS
+from models.layers.transformer import BlockShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class GptConfig(FamilyConfig):
+    """Hyperparameters of a decoder.
+
+    `scaled`: the scores of attention are divided by the root of a head's width; `scaled_by_layer`: and by the number of
+    the layer, from 1. With `labels`, it names texts instead of continuing them.
+    """
+
+    vocab_size: int
+    n_positions: int
+    width: int
+    n_layers: int
+    n_heads: int
+    inner_width: int
+    activation: str = "gelu_new"
+    norm_eps: float = 1e-5
+    scaled: bool = True
+    scaled_by_layer: bool = False
+    untied: bool = False
+    continues: bool = True
+    labels: tuple[str, ...] = ()
+    problem: str = PROBLEMS[0]
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_positions", "width", "n_layers", "n_heads", "inner_width"):
+            self.require(getattr(self, name) > 0, name, "positive")
+        self.require(self.width % self.n_heads == 0, "n_heads", f"a divisor of the width, {self.width}")
+        self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")
+        self.require(self.norm_eps > 0, "norm_eps", "positive")
+        self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
+        self.require(not (self.labels and self.continues), "labels", "empty for models that continue texts")
+
+    @property
+    def block(self) -> BlockShape:
+        """The shape of the blocks, normalised before each part."""
+        return BlockShape(
+            width=self.width,
+            n_heads=self.n_heads,
+            inner_width=self.inner_width,
+            activation=self.activation,
+            norm_eps=self.norm_eps,
+            norm_first=True,
+        )

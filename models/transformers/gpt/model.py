@@ -1,0 +1,150 @@
+"""A decoder of text: each token sees itself and those before it.
+
+Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.codecs.text.codec import Special
+from models.layers.attention import Attending, WithinTexts, Witnessed
+from models.layers.autoencoder import on_cpu
+from models.layers.generation import Generator
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill
+from models.layers.packing import Packed, Segments
+from models.layers.search import Rules
+from models.layers.text_model import chosen
+from models.layers.transformer import Block
+from models.tasks import text as t
+from models.transformers.gpt.config import GptConfig
+
+
+class Gpt(Generator):
+    """Word and position embeddings, then blocks, then a last norm. Source: Radford et al. 2019, section 2.3.
+
+    `start_id` is the token that texts begin with where nothing else is given; none where the checkpoint names none.
+    """
+
+    causal = True
+    start_id: int | None = None
+
+    def __init__(self, config: GptConfig) -> None:
+        super().__init__()
+        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
+        self.labels, self.problem = config.labels, config.problem
+        self.n_heads = config.n_heads
+        root = (config.width // config.n_heads) ** -0.5 if config.scaled else 1.0
+
+        def scale_of(layer: int) -> float:
+            return root / (layer + 1) if config.scaled_by_layer else root
+
+        self.words = nn.Embedding(config.vocab_size, config.width)
+        self.positions = nn.Embedding(config.n_positions, config.width)
+        self.blocks = nn.ModuleList(Block(config.block, scale_of=scale_of) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.width, config.norm_eps)
+        is_own = config.untied and config.continues
+        self.decoder = nn.Linear(config.width, config.vocab_size, bias=False) if is_own else None
+        n_labels = len(config.labels)
+        self.sequence_head = nn.Linear(config.width, n_labels, bias=False) if n_labels else None
+
+    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+        """See `TextModel.prepare`."""
+        given = values.get("eos_token_id", special.end)
+        ends = given if isinstance(given, list) else [given]
+        self.rules = Rules(ends=tuple(end for end in ends if end is not None and end < self.vocab_size))
+        start = values.get("bos_token_id", special.start)
+        self.start_id = start if start is not None and start < self.vocab_size else None
+
+    def run(self, token_ids: Tensor, positions: Tensor, attend: Attending) -> Tensor:
+        """Two of `[N]` to `[N, D]`."""
+        x = self.words(token_ids) + self.positions(positions)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attend, layer)
+        normalised: Tensor = self.norm(x)
+        return normalised
+
+    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+        """See `TextModel.hidden`."""
+        return self.run(packed.token_ids, packed.segments.positions, attend)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`[…, D]` to `[…, V]`, by the word embeddings unless the model has a matrix for it."""
+        weight = self.words.weight if self.decoder is None else self.decoder.weight
+        return nn.functional.linear(hidden, weight)
+
+    def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
+        """See `TextModel.class_logits`; of each text's last token."""
+        if self.sequence_head is None:
+            raise NotImplementedError("this model was built without labels")
+        packed = self.pack(texts)
+        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
+        return on_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
+
+    def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
+        """Each token's log-probability after those before it; the first after the start token, if there is one."""
+        prompts = [self._with_start(request.tokens) for request in requests]
+        packed = Packed(prompts, self.device)
+        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
+        return [
+            t.ScoreTextResult(log_probs=self._scored(request.tokens, states))
+            for request, states in zip(requests, packed.by_text(hidden), strict=True)
+        ]
+
+    def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:
+        """What each token sees, layer by layer and head by head."""
+        packed = self.pack([request.tokens for request in requests])
+        witness = Witnessed(packed.segments, causal=True)
+        self.hidden(packed, witness)
+        return [
+            t.AttendResult(attention=chosen((layer[place] for layer in witness.weights), request))
+            for request, place in zip(requests, packed.places.tolist(), strict=True)
+        ]
+
+    def new_cache(self) -> KeyValueCache:
+        """See `Generator.new_cache`."""
+        weight = self.words.weight
+        head_width = weight.shape[1] // self.n_heads
+        return KeyValueCache(
+            CacheShape(
+                n_layers=len(self.blocks),
+                n_heads=self.n_heads,
+                head_width=head_width,
+                dtype=weight.dtype,
+                device=weight.device,
+            )
+        )
+
+    def prefill(self, prompts: Sequence[t.Tokens], cache: KeyValueCache) -> Tensor:
+        """See `Generator.prefill`."""
+        segments = Segments([len(prompt) for prompt in prompts], self.device)
+        token_ids = torch.cat([prompt.ids for prompt in prompts]).to(self.device)
+        hidden = self.run(token_ids, segments.positions, Prefill(cache, segments))
+        return self.logits(hidden[segments.last])
+
+    def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """See `Generator.decode`."""
+        positions = torch.tensor(cache.lengths, device=self.device)
+        return self.logits(self.run(token_ids, positions, Decode(cache)))
+
+    def room(self, tokens: t.Tokens) -> int:
+        """See `Generator.room`."""
+        return self.n_positions - len(tokens)
+
+    def _with_start(self, tokens: t.Tokens) -> t.Tokens:
+        """The start token and all but the last token: what the tokens are predicted from."""
+        if self.start_id is None:
+            return tokens
+        ids = torch.cat([torch.tensor([self.start_id]), tokens.ids[:-1]])
+        return t.Tokens(ids=ids, type_ids=tokens.type_ids, offsets=(), texts=(), words=())
+
+    def _scored(self, tokens: t.Tokens, states: Tensor) -> Tensor:
+        """`[T]` of the states `[T, D]` of what the tokens are predicted from."""
+        n_given = 0 if self.start_id is not None else 1
+        log_probs = torch.full((len(tokens),), torch.nan)
+        predicted = tokens.ids[n_given:]
+        rows = on_cpu(self.logits(states[: len(predicted)])).log_softmax(-1)
+        log_probs[n_given:] = rows[range(len(predicted)), predicted]
+        return log_probs

@@ -1,0 +1,32 @@
+"""RoBERTa: BERT, trained better."""
+
+from models.family import FamilySpec
+from models.layers.encoder import encoder_tasks
+from models.transformers.roberta.checkpoint import PUBLISHED
+from models.transformers.roberta.config import RobertaConfig
+from models.transformers.roberta.model import Roberta
+
+_TINY = {
+    "vocab_size": 60,
+    "n_positions": 26,
+    "n_token_types": 1,
+    "width": 12,
+    "n_layers": 2,
+    "n_heads": 3,
+    "inner_width": 20,
+}
+
+FAMILY = FamilySpec(
+    id="transformers/roberta",
+    title="RoBERTa",
+    paper="Liu et al., RoBERTa: A Robustly Optimized BERT Pretraining Approach, 2019",
+    config=RobertaConfig,
+    build=Roberta,
+    tasks=encoder_tasks,
+    tiny=(
+        RobertaConfig(**_TINY, heads=("masked",)),
+        RobertaConfig(**_TINY, heads=("pooler", "sequence"), labels=("a", "b", "c")),
+    ),
+    modality="text",
+    published=PUBLISHED,
+)

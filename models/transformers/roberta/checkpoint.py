@@ -1,0 +1,58 @@
+"""RoBERTa's published names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from models.published import Link, PublishedFormat, Values, links, of
+from models.published.encoders import architectures, bert_body, decoder_aliases, decoder_links, read_encoder, write_encoder
+from models.transformers.roberta.config import RobertaConfig
+
+
+def _read_config(values: Values, heads: tuple[str, ...]) -> RobertaConfig:
+    defaults = {"vocab_size": 50265, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
+    return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=of(values, "pad_token_id", 1))
+
+
+def _write_config(config: RobertaConfig) -> dict[str, Any]:
+    return {
+        "model_type": "roberta",
+        "architectures": [ARCHITECTURES_BY_HEADS[config.heads]],
+        "pad_token_id": config.padding_id,
+        **write_encoder(config),
+    }
+
+
+def _links(config: RobertaConfig) -> Iterator[Link]:
+    heads = set(config.heads)
+    yield from bert_body("roberta", config.n_layers)
+    if "sequence" in heads:
+        yield from links("pooler.dense", "classifier.dense")
+        yield from links("sequence_head", "classifier.out_proj")
+    elif "pooler" in heads:
+        yield from links("pooler.dense", "roberta.pooler.dense")
+    if "tokens" in heads:
+        yield from links("token_head", "classifier")
+    if "span" in heads:
+        yield from links("span_head", "qa_outputs")
+    if "masked" in heads:
+        yield from links("masked_head.dense", "lm_head.dense")
+        yield from links("masked_head.norm", "lm_head.layer_norm")
+        yield from decoder_links("lm_head", untied=config.untied)
+
+
+ARCHITECTURES = architectures("Roberta")
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()}
+
+PUBLISHED = PublishedFormat(
+    model_type="roberta",
+    architectures=ARCHITECTURES,
+    bare="RobertaModel",
+    read_config=_read_config,
+    write_config=_write_config,
+    links=_links,
+    prefix="roberta.",
+    ignored=r"embeddings\.(position_ids|token_type_ids)$",
+    heads=r"^(lm_head|classifier|qa_outputs)\.",
+    aliases=decoder_aliases("lm_head"),
+    copies=frozenset({"lm_head.decoder.weight"}),
+)

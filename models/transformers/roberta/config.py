@@ -1,0 +1,17 @@
+"""Hyperparameters of RoBERTa."""
+
+from dataclasses import dataclass
+
+from models.layers.encoder import EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobertaConfig(EncoderConfig):
+    """Those of every bidirectional encoder. Positions are counted from `padding_id` + 1 on."""
+
+    padding_id: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        limit = f"0 to {self.n_positions - 2}, to leave positions for tokens"
+        self.require(0 <= self.padding_id < self.n_positions - 1, "padding_id", limit)

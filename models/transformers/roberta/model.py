@@ -1,0 +1,37 @@
+"""A robustly optimised BERT: the same network, with no use for token types, and positions that start later.
+
+Shapes: `N` tokens of all texts, `D` width.
+"""
+
+from torch import Tensor, nn
+
+from models.layers.attention import Attending
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from models.layers.transformer import Block, TextEmbeddings
+from models.transformers.roberta.config import RobertaConfig
+
+
+class Roberta(TextEncoder):
+    """Source: Liu et al. 2019, section 3.1. Positions up to that of the padding token, which stands for it, are free."""
+
+    def __init__(self, config: RobertaConfig) -> None:
+        super().__init__(config, embedding_width=config.width, masked_activation="gelu")
+        self.first_position = config.padding_id + 1
+        self.n_positions = config.n_positions - self.first_position
+        self.n_token_types = config.n_token_types
+        self.embeddings = TextEmbeddings(
+            config.vocab_size, config.n_positions, config.n_token_types, config.width, config.norm_eps
+        )
+        self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
+
+    def word_matrix(self) -> Tensor:
+        """See `TextEncoder.word_matrix`."""
+        return self.embeddings.words.weight
+
+    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+        """See `TextModel.hidden`."""
+        x = self.embeddings(packed.token_ids, packed.segments.positions + self.first_position, packed.type_ids)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attend, layer)
+        return x

@@ -1,0 +1,80 @@
+"""Random-weight models of `transformers`, saved to a folder and loaded here: what ours are compared with."""
+
+import random
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from torch import Tensor
+
+from models.checkpoint import load_model, read_checkpoint
+from models.layers.text_model import TextModel
+from models.tasks.text import Tokens
+from tests.models.transformers.vocabularies import write_tokenizer
+
+TOLERANCE = 1e-4
+
+Texts = list[Tokens]
+
+
+def publish(folder: Path, architecture: str, config: Any) -> Any:
+    """A random model of that architecture, saved as `transformers` does, with a tokenizer; returned in eval mode."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config._attn_implementation = "eager"
+        model = getattr(transformers, architecture)(config).eval()
+        for name, parameter in model.named_parameters():  # so that nothing is zero or one by chance
+            if parameter.ndim == 1 or "final_logits_bias" in name:
+                parameter.data += 0.1 * torch.randn_like(parameter)
+        if hasattr(model, "final_logits_bias"):
+            model.final_logits_bias += torch.randn_like(model.final_logits_bias)
+        model.save_pretrained(folder)
+    write_tokenizer(folder, config.model_type, config.vocab_size)
+    return model
+
+
+def ours(folder: Path) -> TextModel:
+    return cast("TextModel", load_model(read_checkpoint(folder)))
+
+
+def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) -> Tokens:
+    draw = random.Random(seed)
+    split = draw.randrange(length) if n_types > 1 else length
+    return Tokens(
+        ids=torch.tensor([draw.randrange(5, vocab_size) for _ in range(length)]),
+        type_ids=torch.tensor([0] * split + [1] * (length - split)),
+        offsets=[(0, 0)] * length,
+        texts=[0] * split + [1] * (length - split),
+        words=[None] * length,
+    )
+
+
+def texts_for(model: TextModel, *, n_types: int = 1, n: int = 9) -> Texts:
+    """Of mixed lengths, two of them equal, the shortest and the longest the model takes among them."""
+    draw = random.Random(1)
+    longest = model.n_positions
+    lengths = [1, longest, 4, 4, *(draw.randint(1, longest) for _ in range(n - 4))]
+    draw.shuffle(lengths)
+    return [random_text(length, model.vocab_size, seed, n_types=n_types) for seed, length in enumerate(lengths)]
+
+
+def padded(texts: Sequence[Tokens], padding: int) -> dict[str, Tensor]:
+    """As the reference takes them."""
+    longest = max(map(len, texts))
+
+    def grid(rows: list[list[int]], filler: int) -> Tensor:
+        return torch.tensor([row + [filler] * (longest - len(row)) for row in rows])
+
+    return {
+        "input_ids": grid([text.ids.tolist() for text in texts], padding),
+        "attention_mask": grid([[1] * len(text) for text in texts], 0),
+        "token_type_ids": grid([text.type_ids.tolist() for text in texts], 0),
+    }
+
+
+def assert_close(mine: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE)

@@ -1,0 +1,120 @@
+"""BERT, RoBERTa and ALBERT beside the implementations of `transformers`."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import transformers
+
+from models.layers.attention import Witnessed
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from models.tasks import text as t
+from tests.models.transformers.reference import assert_close, ours, padded, publish, texts_for
+
+SIZES: dict[str, dict[str, Any]] = {
+    "plain": {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40},
+    "one-layer": {"hidden_size": 30, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 17},
+    "deep": {"hidden_size": 14, "num_hidden_layers": 3, "num_attention_heads": 7, "intermediate_size": 64},
+    "relu": {
+        "hidden_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 1,
+        "intermediate_size": 33,
+        "hidden_act": "relu",
+        "layer_norm_eps": 1e-5,
+    },
+}
+SHAPES = {"vocab_size": 83, "max_position_embeddings": 37}
+TYPES = {"plain": 2, "one-layer": 1, "deep": 2, "relu": 1}
+ALBERT: dict[str, dict[str, Any]] = {
+    "plain": {"embedding_size": 9},
+    "one-layer": {"embedding_size": 16},
+    "deep": {"embedding_size": 5, "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2},
+    "relu": {"embedding_size": 20, "num_hidden_groups": 2},
+}
+HEADS = {
+    "Bert": (
+        *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+        *("ForPreTraining", "ForNextSentencePrediction"),
+    ),
+    "Roberta": ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+    "Albert": (
+        *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+        "ForPreTraining",
+    ),
+}
+CASES = [(family, head, size) for family, heads in HEADS.items() for head in heads for size in SIZES]
+
+
+def config_of(family: str, head: str, size: str, **more: Any) -> Any:
+    n_labels = 2 if head in ("ForQuestionAnswering", "ForPreTraining") else 3
+    values = {**SHAPES, **SIZES[size], "type_vocab_size": TYPES[size], **more}
+    if family == "Albert":
+        values |= ALBERT[size]
+    if family == "Roberta":
+        values |= {"pad_token_id": 1, "max_position_embeddings": 39}
+    return getattr(transformers, f"{family}Config")(**values, num_labels=n_labels)
+
+
+@pytest.mark.parametrize(("family", "head", "size"), CASES)
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_all_outputs_equal_the_references(family: str, head: str, size: str, tied: bool, tmp_path: Path) -> None:
+    if not tied and head not in ("ForMaskedLM", "ForPreTraining"):
+        pytest.skip("only masked-word heads have a matrix to tie")
+    reference = publish(tmp_path, family + head, config_of(family, head, size, tie_word_embeddings=tied))
+    model = cast("TextEncoder", ours(tmp_path))
+    texts = texts_for(model, n_types=TYPES[size])
+    for batch in (texts[:1], texts):
+        with torch.inference_mode():
+            inputs = padded(batch, reference.config.pad_token_id)
+            theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
+            packed = Packed(batch)
+            witness = Witnessed(packed.segments)
+            hidden = model.hidden(packed, witness)
+            last = theirs.hidden_states[-1]
+            for i, state in enumerate(packed.by_text(hidden)):
+                assert_close(state, last[i, : len(batch[i])])
+            for i, state in enumerate(model.states(batch)):
+                assert_close(state, last[i, : len(batch[i])])
+            for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
+                for i, place in enumerate(packed.places.tolist()):
+                    n = len(batch[i])
+                    assert_close(of_texts[place], layer[i, :, :n, :n])
+            compare_heads(model, packed, hidden, theirs, batch)
+
+
+def compare_heads(model: TextEncoder, packed: Packed, hidden: torch.Tensor, theirs: Any, batch: list[t.Tokens]) -> None:
+    if (pooled := getattr(theirs, "pooler_output", None)) is not None:
+        assert_close(model.pooled(packed, hidden), pooled)
+        return
+    n_compared = 0
+    masked = getattr(theirs, "prediction_logits", None)
+    masked = theirs.logits if masked is None and model.masked_head else masked
+    if masked is not None:
+        for i, logits in enumerate(packed.by_text(model.masked_logits(hidden))):
+            assert_close(logits, masked[i, : len(batch[i])])
+        n_compared += 1
+    if model.pair_head:
+        pair = next(
+            value
+            for name in ("seq_relationship_logits", "sop_logits", "logits")
+            if (value := getattr(theirs, name, None)) is not None
+        )
+        assert_close(model.pair_head(model.pooled(packed, hidden)), pair)
+        n_compared += 1
+    if model.sequence_head:
+        assert_close(model.class_logits(batch), theirs.logits)
+        n_compared += 1
+    if model.token_head:
+        scores = model.classify_tokens([t.ClassifyTokensRequest(tokens=text) for text in batch])
+        for i, score in enumerate(scores):
+            assert_close(score.scores, theirs.logits[i, : len(batch[i])].softmax(-1))
+        n_compared += 1
+    if model.span_head:
+        for i, answer in enumerate(model.answer([t.AnswerRequest(windows=(text,)) for text in batch])):
+            spans = torch.stack([theirs.start_logits[i], theirs.end_logits[i]], -1)
+            assert_close(answer.spans[0], spans[: len(batch[i])])
+        n_compared += 1
+    assert n_compared
