@@ -72,14 +72,20 @@ class Model(nn.Module):
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    calibration: Calibration
+    calibration: Calibration | None = None
     digest: bytes = bytes(DIGEST_BYTES)
 
     @property
     def memory_bytes(self) -> int:
-        """Of all its tensors: weights, buffers, calibration."""
-        tensors = [*self.state_dict().values(), *self.calibration.tensors().values()]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        """Of all its tensors: weights, buffers, calibration; shared ones once."""
+        tensors = [*self.state_dict().values()]
+        if self.calibration is not None:
+            tensors += self.calibration.tensors().values()
+        return sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+
+    def tie(self) -> None:
+        """Make parameters that are to be one the same, after they were loaded one by one."""
+        return
 
     def example(self, task: Task) -> Request:
         """A small valid request, for warm-up, health probes and contract tests."""

@@ -85,6 +85,7 @@ def build_model(
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
     cast = {key: w.to(device, dtype if w.is_floating_point() else w.dtype) for key, w in weights.items()}
     model.load_state_dict(cast, assign=True)
+    model.tie()
     return model.eval().requires_grad_(False)
 
 

@@ -28,6 +28,8 @@ from models.published import Values, of
 from models.published.sentences import Sentences, read_sentences
 
 INDEX_FILE = "model.safetensors.index.json"
+GENERATION_FILE = "generation_config.json"
+GENERATION_KEYS = ("bad_words_ids", "forced_eos_token_id", "eos_token_id")
 CARD_FILE = "manifold.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
@@ -129,6 +131,7 @@ def from_values(folder: Path, name: str, values: Values) -> PublishedCheckpoint:
         ConfigError: its hyperparameters make no sense.
     """
     spec = _spec(name, values)
+    values = {**values, **_generation(folder, name)}
     published = spec.published
     if published is None:
         raise CheckpointError(f"{name}: {spec.id} has no published format")
@@ -174,6 +177,14 @@ def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{name}/{file} holds no JSON object")
     return content
+
+
+def _generation(folder: Path, name: str) -> dict[str, Any]:
+    """What newer folders keep apart: the demands on what is generated, which win over those of `config.json`."""
+    if not (folder / GENERATION_FILE).exists():
+        return {}
+    content = read_json(folder, name, GENERATION_FILE)
+    return {key: content[key] for key in GENERATION_KEYS if content.get(key) is not None}
 
 
 def _spec(name: str, values: Values) -> FamilySpec[Any]:

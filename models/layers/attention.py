@@ -6,8 +6,9 @@ which it is given: the other tokens of its text, those before it, or what a cach
 Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `H` heads, `d` width of a head.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ except ImportError:  # torch before 2.10
     varlen_attn = None  # type: ignore[assignment]
 
 MAX_FLASH_HEAD_WIDTH = 256
+_TAKES_WINDOW = varlen_attn is not None and "window_size" in inspect.signature(varlen_attn).parameters
+_FLASH_CAUSAL: dict[str, Any] = {"window_size": (-1, 0)} if _TAKES_WINDOW else {"is_causal": True}
 
 
 class Attending(Protocol):
@@ -71,6 +74,20 @@ class Witnessed:
             seen.append(torch.einsum("hqk,khd->qhd", weights[-1], values))
         self.weights.append(weights)
         return torch.cat(seen)
+
+
+class WitnessedAcross:
+    """Tokens of one text see another, whose `keys_values` of each layer are known: `weights[layer]` is `[H, Q, K]`."""
+
+    def __init__(self, keys_values: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self._keys_values = keys_values
+        self.weights: list[Tensor] = []
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """See `Remembering`."""
+        keys, values = self._keys_values[layer]
+        self.weights.append(attention_weights(q, keys, scale))
+        return torch.einsum("hqk,khd->qhd", self.weights[-1], values)
 
 
 def attention_weights(q: Tensor, k: Tensor, scale: float, *, causal: bool = False) -> Tensor:
@@ -133,6 +150,6 @@ def _flash_takes(q: Tensor) -> bool:
 
 def _flash(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
     longest = max(segments.lengths)
-    window = (-1, 0) if causal else (-1, -1)
-    seen = varlen_attn(q, k, v, segments.bounds, segments.bounds, longest, longest, scale=scale, window_size=window)
+    given: dict[str, Any] = _FLASH_CAUSAL if causal else {}
+    seen = varlen_attn(q, k, v, segments.bounds, segments.bounds, longest, longest, scale=scale, **given)
     return seen if isinstance(seen, Tensor) else seen[0]

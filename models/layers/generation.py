@@ -40,6 +40,11 @@ class Generator(TextModel):
     def room(self, tokens: t.Tokens) -> int:
         """The most tokens that can follow this prompt."""
 
+    def opening(self, tokens: t.Tokens) -> list[int]:
+        """What the decoder has read before the first new token."""
+        ids: list[int] = tokens.ids.tolist()
+        return ids
+
     def generation(self) -> "Generation[Any]":
         """An empty batch of running sequences."""
         return Generation(self)
@@ -123,7 +128,9 @@ class Generation(Generic[KeyT]):
         for _, request in requests:
             self._model.check(request)
         begun = [
-            (key, search) for key, request in requests for search in searches(request, self._model.rules)
+            (key, search)
+            for key, request in requests
+            for search in searches(request, self._model.rules, self._model.opening(request.tokens))
         ]
         first = self.n_rows
         logits = self._model.prefill([search.request.tokens for _, search in begun], self._cache)

@@ -28,7 +28,8 @@ class CacheShape:
 
 
 class KeyValueCache:
-    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions.
+    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions, and begins as zeros:
+    what is masked must be a number all the same.
 
     `lengths[i]` is how many tokens of row i are remembered.
     """
@@ -37,8 +38,8 @@ class KeyValueCache:
         self._shape = shape
         self.lengths: list[int] = []
         size = (0, shape.n_heads, FIRST_ROOM, shape.head_width)
-        self._keys = [torch.empty(size, dtype=shape.dtype, device=shape.device) for _ in range(shape.n_layers)]
-        self._values = [torch.empty_like(keys) for keys in self._keys]
+        self._keys = [torch.zeros(size, dtype=shape.dtype, device=shape.device) for _ in range(shape.n_layers)]
+        self._values = [torch.zeros_like(keys) for keys in self._keys]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -70,9 +71,9 @@ class KeyValueCache:
         self._keys[layer][rows, :, last] = k
         self._values[layer][rows, :, last] = v
 
-    def read(self, layer: int) -> tuple[Tensor, Tensor]:
-        """All keys and all values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
-        rows, tokens = slice(0, len(self)), slice(0, max(self.lengths))
+    def read(self, layer: int, first_row: int = 0) -> tuple[Tensor, Tensor]:
+        """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
+        rows, tokens = slice(first_row, len(self)), slice(0, max(self.lengths[first_row:]))
         return self._keys[layer][rows, :, tokens], self._values[layer][rows, :, tokens]
 
     def last(self) -> tuple[Tensor, Tensor]:
@@ -80,12 +81,13 @@ class KeyValueCache:
         rows = torch.arange(len(self), device=self._shape.device)
         return rows, torch.tensor(self.lengths, device=self._shape.device) - 1
 
-    def mask(self) -> Tensor | None:
+    def mask(self, first_row: int = 0) -> Tensor | None:
         """What of `read` means something: `[B, 1, 1, longest]`; None where all of it does."""
-        longest = max(self.lengths)
-        if min(self.lengths) == longest:
+        rows = self.lengths[first_row:]
+        longest = max(rows)
+        if min(rows) == longest:
             return None
-        lengths = torch.tensor(self.lengths, device=self._shape.device)
+        lengths = torch.tensor(rows, device=self._shape.device)
         seen: Tensor = torch.arange(longest, device=self._shape.device) < lengths[:, None]
         return seen[:, None, None]
 
@@ -110,7 +112,7 @@ class KeyValueCache:
             return
         for tensors in (self._keys, self._values):
             for layer, tensor in enumerate(tensors):
-                larger = tensor.new_empty(rows, tensor.shape[1], tokens, tensor.shape[3])
+                larger = tensor.new_zeros(rows, tensor.shape[1], tokens, tensor.shape[3])
                 larger[:n_rows, :, :room] = tensor
                 tensors[layer] = larger
 
@@ -150,14 +152,14 @@ class Decode:
 
 
 class Recall:
-    """Each row's token sees the whole of another row, which is remembered from the start."""
+    """The next token of the rows from `first_row` on sees the whole of another row, remembered from the start."""
 
-    def __init__(self, cache: KeyValueCache) -> None:
-        self._cache, self._mask = cache, cache.mask()
+    def __init__(self, cache: KeyValueCache, first_row: int = 0) -> None:
+        self._cache, self._first_row, self._mask = cache, first_row, cache.mask(first_row)
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
-        keys, values = self._cache.read(layer)
+        keys, values = self._cache.read(layer, self._first_row)
         return scaled_dot_product_attention(q[:, :, None], keys, values, self._mask, scale=scale)[:, :, 0]
 
 

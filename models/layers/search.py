@@ -72,10 +72,10 @@ def filtered(scores: Tensor, temperature: float, top_k: int | None, top_p: float
 
 
 class Search(ABC):
-    """One text in the making. `done` ends it; `outbox` collects what a caller is to be told."""
+    """One text in the making, after a `prompt`. `done` ends it; `outbox` collects what a caller is to be told."""
 
-    def __init__(self, request: GenerateRequest, rules: Rules) -> None:
-        self.request, self.rules = request, rules
+    def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> None:
+        self.request, self.rules, self.prompt = request, rules, list(prompt)
         self.done = False
         self.outbox: list[Progress] = []
 
@@ -87,10 +87,10 @@ class Search(ABC):
 class Single(Search):
     """Greedy, or drawn by a generator of its own, whoever runs beside it (Holtzman et al. 2020)."""
 
-    def __init__(self, request: GenerateRequest, rules: Rules, index: int) -> None:
-        super().__init__(request, rules)
+    def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int], index: int) -> None:
+        super().__init__(request, rules, prompt)
         self._index, self._n_done = index, 0
-        self._seen = request.tokens.ids.tolist()
+        self._seen = self.prompt
         self._generator = seeded(request.seed, index)
 
     def advance(self, logits: Tensor) -> list[Continuation]:
@@ -140,11 +140,10 @@ class Beams(Search):
     section 7, with the stopping rule and the details of `transformers`, whose results it gives.
     """
 
-    def __init__(self, request: GenerateRequest, rules: Rules) -> None:
-        super().__init__(request, rules)
+    def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> None:
+        super().__init__(request, rules, prompt)
         self._beams = [_Beam()]
         self._finished: list[_Finished] = []
-        self._prompt = request.tokens.ids.tolist()
         self._n_done = 0
 
     def advance(self, logits: Tensor) -> list[Continuation]:
@@ -154,7 +153,7 @@ class Beams(Search):
         log_probs = logits.float().log_softmax(-1)
         scores = torch.stack(
             [
-                allowed(row, [*self._prompt, *beam.tokens], self._n_done, request, rules) + beam.score
+                allowed(row, [*self.prompt, *beam.tokens], self._n_done, request, rules) + beam.score
                 for row, beam in zip(log_probs, self._beams, strict=True)
             ]
         )
@@ -216,8 +215,8 @@ def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken
     return GeneratedToken(token, float(log_probs[token]), others)
 
 
-def searches(request: GenerateRequest, rules: Rules) -> list[Search]:
+def searches(request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> list[Search]:
     """Those that answer a request: one for all beams, or one for each of its `n` texts."""
     if request.num_beams > 1:
-        return [Beams(request, rules)]
-    return [Single(request, rules, index) for index in range(request.n)]
+        return [Beams(request, rules, prompt)]
+    return [Single(request, rules, prompt, index) for index in range(request.n)]

@@ -20,14 +20,20 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Our parameter, and the published ones it is made of: one below the other, each transposed first if they are."""
+    """Our parameter, and the published ones it is made of: one below the other, each transposed first if they are.
+
+    One with a `default` may be missing, and is computed then.
+    """
 
     ours: str
     theirs: tuple[str, ...]
     transposed: bool = False
+    default: Callable[[], Tensor] | None = None
 
     def read(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Our parameter."""
+        if self.default and self.theirs[0] not in tensors:
+            return self.default()
         parts = [tensors[name].T if self.transposed else tensors[name] for name in self.theirs]
         return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
 
@@ -96,14 +102,15 @@ class PublishedFormat(Generic[ConfigT]):
         wanted = list(self.links(config))
         named = {their for link in wanted for their in link.theirs}
         aliased = {their: alias for their, alias in self.aliases.items() if their not in found and alias in found}
-        missing = sorted(named - found.keys() - aliased.keys())
+        optional = {their for link in wanted if link.default for their in link.theirs}
+        missing = sorted(named - found.keys() - aliased.keys() - optional)
         left = found.keys() - named - set(self.aliases.values()) - self.copies
         unused = sorted(name for name in left if re.search(rf"{self.heads}|\bpooler\.", name))
         unknown = sorted(left - set(unused))
         if missing or unknown:
             problems = [f"missing {missing}"] * bool(missing) + [f"unexpected {unknown}"] * bool(unknown)
             raise CheckpointError(f"the weights do not fit the configuration: {'; '.join(problems)}")
-        by_name = {name: tensors[found[aliased.get(name, name)]] for name in named}
+        by_name = {name: tensors[found[aliased.get(name, name)]] for name in named & (found.keys() | aliased.keys())}
         return {link.ours: link.read(by_name) for link in wanted}, unused
 
     def write(self, state: Mapping[str, Tensor], config: ConfigT) -> dict[str, Tensor]:

@@ -1,0 +1,44 @@
+"""The vanilla Transformer: an encoder and a decoder."""
+
+from models.family import FamilySpec
+from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
+from models.transformers.vanilla.checkpoint import PUBLISHED
+from models.transformers.vanilla.config import VanillaTransformerConfig
+from models.transformers.vanilla.model import VanillaTransformer
+
+_TINY = {
+    "vocab_size": 60,
+    "target_vocab_size": 60,
+    "n_positions": 24,
+    "width": 12,
+    "n_encoder_layers": 2,
+    "n_decoder_layers": 1,
+    "n_encoder_heads": 3,
+    "n_decoder_heads": 2,
+    "encoder_inner_width": 20,
+    "decoder_inner_width": 18,
+    "start_id": 2,
+    "end_ids": (0,),
+    "suppressed_ids": (2,),
+}
+
+
+def _tasks(config: VanillaTransformerConfig) -> tuple[Task, ...]:
+    encoders = (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
+    return (*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else encoders
+
+
+FAMILY = FamilySpec(
+    id="transformers/vanilla",
+    title="Transformer",
+    paper="Vaswani et al., Attention Is All You Need, 2017",
+    config=VanillaTransformerConfig,
+    build=VanillaTransformer,
+    tasks=_tasks,
+    tiny=(
+        VanillaTransformerConfig(**_TINY),
+        VanillaTransformerConfig(**_TINY, positions="learned", norm_first=True, shared=False),
+    ),
+    modality="text",
+    published=PUBLISHED,
+)

@@ -1,0 +1,132 @@
+"""The published names of Marian's models, which are vanilla Transformers."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from models.errors import CheckpointError
+from models.layers.transformer import sinusoids
+from models.published import Link, PublishedFormat, Values, links, of
+from models.transformers.vanilla.config import VanillaTransformerConfig
+
+
+def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
+    vocab_size = of(values, "vocab_size", 58101)
+    padding_id = of(values, "pad_token_id", 58100)
+    is_tied = of(values, "tie_word_embeddings", True)
+    return VanillaTransformerConfig(
+        vocab_size=vocab_size,
+        target_vocab_size=of(values, "decoder_vocab_size", vocab_size),
+        n_positions=of(values, "max_position_embeddings", 1024),
+        width=of(values, "d_model", 1024),
+        n_encoder_layers=of(values, "encoder_layers", 12),
+        n_decoder_layers=of(values, "decoder_layers", 12),
+        n_encoder_heads=of(values, "encoder_attention_heads", 16),
+        n_decoder_heads=of(values, "decoder_attention_heads", 16),
+        encoder_inner_width=of(values, "encoder_ffn_dim", 4096),
+        decoder_inner_width=of(values, "decoder_ffn_dim", 4096),
+        start_id=of(values, "decoder_start_token_id", padding_id),
+        end_ids=_ids(of(values, "eos_token_id", 0)),
+        activation=of(values, "activation_function", "gelu"),
+        positions="sinusoidal" if of(values, "static_position_embeddings", True) else "learned",
+        norm_first=of(values, "normalize_before", False),
+        scaled_words=of(values, "scale_embedding", False),
+        shared=is_tied and of(values, "share_encoder_decoder_embeddings", True),
+        untied="language" in heads and not is_tied,
+        translates="language" in heads,
+        suppressed_ids=_suppressed(values),
+        forced_end_ids=_ids(of(values, "forced_eos_token_id", ()))[:1],
+    )
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    """Published as a number or as a list of them."""
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+def _suppressed(values: Values) -> tuple[int, ...]:
+    words = of(values, "bad_words_ids", [])
+    if any(len(word) != 1 for word in words):
+        raise CheckpointError(f"bad_words_ids is {words!r}; only single tokens can be suppressed")
+    return tuple(word[0] for word in words)
+
+
+def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
+    return {
+        "model_type": "marian",
+        "architectures": ["MarianMTModel" if config.translates else "MarianModel"],
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "decoder_vocab_size": config.target_vocab_size,
+        "max_position_embeddings": config.n_positions,
+        "d_model": config.width,
+        "encoder_layers": config.n_encoder_layers,
+        "decoder_layers": config.n_decoder_layers,
+        "encoder_attention_heads": config.n_encoder_heads,
+        "decoder_attention_heads": config.n_decoder_heads,
+        "encoder_ffn_dim": config.encoder_inner_width,
+        "decoder_ffn_dim": config.decoder_inner_width,
+        "decoder_start_token_id": config.start_id,
+        "pad_token_id": config.start_id,
+        "eos_token_id": config.end_ids[0] if len(config.end_ids) == 1 else list(config.end_ids),
+        "activation_function": config.activation,
+        "static_position_embeddings": config.positions == "sinusoidal",
+        "normalize_before": config.norm_first,
+        "scale_embedding": config.scaled_words,
+        "share_encoder_decoder_embeddings": config.shared,
+        "tie_word_embeddings": not config.untied,
+        "bad_words_ids": [[token] for token in config.suppressed_ids],
+        "forced_eos_token_id": next(iter(config.forced_end_ids), None),
+    }
+
+
+def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
+    if config.shared:
+        for side in ("encoder", "decoder"):
+            yield Link(f"{side}.words.weight", ("model.shared.weight",))
+    sides = (("encoder", config.n_encoder_layers), ("decoder", config.n_decoder_layers))
+    sines = partial(sinusoids, config.n_positions, config.width) if config.positions == "sinusoidal" else None
+    for side, n_layers in sides:
+        theirs = f"model.{side}"
+        if not config.shared:
+            yield Link(f"{side}.words.weight", (f"{theirs}.embed_tokens.weight",))
+        yield Link(f"{side}.positions.weight", (f"{theirs}.embed_positions.weight",), default=sines)
+        for i in range(n_layers):
+            yield from _block(f"{side}.blocks.{i}", f"{theirs}.layers.{i}", crossing=side == "decoder")
+        if config.norm_first:
+            yield from links(f"{side}.norm", f"{theirs}.layer_norm")
+    if config.untied:
+        yield Link("output.weight", ("lm_head.weight",))
+    if config.translates:
+        yield Link("bias", ("final_logits_bias",), default=lambda: torch.zeros(1, config.target_vocab_size))
+
+
+def _block(ours: str, theirs: str, *, crossing: bool) -> Iterator[Link]:
+    own, read = f"{theirs}.self_attn", f"{theirs}.encoder_attn"
+    yield from links(f"{ours}.attention.qkv", *(f"{own}.{name}_proj" for name in ("q", "k", "v")))
+    yield from links(f"{ours}.attention.out", f"{own}.out_proj")
+    yield from links(f"{ours}.attention_norm", f"{own}_layer_norm")
+    if crossing:
+        yield from links(f"{ours}.crossing.q", f"{read}.q_proj")
+        yield from links(f"{ours}.crossing.kv", f"{read}.k_proj", f"{read}.v_proj")
+        yield from links(f"{ours}.crossing.out", f"{read}.out_proj")
+        yield from links(f"{ours}.crossing_norm", f"{read}_layer_norm")
+    yield from links(f"{ours}.feedforward.0", f"{theirs}.fc1")
+    yield from links(f"{ours}.feedforward.2", f"{theirs}.fc2")
+    yield from links(f"{ours}.feedforward_norm", f"{theirs}.final_layer_norm")
+
+
+PUBLISHED = PublishedFormat(
+    model_type="marian",
+    architectures={"MarianMTModel": ("language",), "MarianModel": ()},
+    read_config=_read_config,
+    write_config=_write_config,
+    links=_links,
+    prefix="model.",
+    ignored=r"^$",
+    heads=r"^(lm_head\.|final_logits_bias$)",
+    aliases={"model.shared.weight": "model.encoder.embed_tokens.weight"},
+    copies=frozenset({"model.shared.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}),
+)

@@ -1,0 +1,80 @@
+"""Hyperparameters of the encoder-decoder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.family import FamilyConfig
+from models.layers.feedforward import ACTIVATIONS
+from models.layers.transformer import BlockShape
+
+POSITIONS = ("sinusoidal", "learned")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VanillaTransformerConfig(FamilyConfig):
+    """Hyperparameters of an encoder and a decoder of one `width`.
+
+    `shared`: one matrix embeds words on both sides and, transposed, decodes; otherwise there are two, and with `untied` a
+    third for the logits. `scaled_words`: embeddings are multiplied by the root of the width. `norm_first` moves the norms
+    before each part, and adds a last one on each side. Texts begin with `start_id`, end with one of `end_ids`, and never
+    contain `suppressed_ids`; the last token possible is `forced_end_id`, if there is one.
+    """
+
+    vocab_size: int
+    target_vocab_size: int
+    n_positions: int
+    width: int
+    n_encoder_layers: int
+    n_decoder_layers: int
+    n_encoder_heads: int
+    n_decoder_heads: int
+    encoder_inner_width: int
+    decoder_inner_width: int
+    start_id: int
+    end_ids: tuple[int, ...]
+    activation: str = "relu"
+    norm_eps: float = 1e-5
+    positions: str = "sinusoidal"
+    norm_first: bool = False
+    scaled_words: bool = True
+    shared: bool = True
+    untied: bool = False
+    translates: bool = True
+    suppressed_ids: tuple[int, ...] = ()
+    forced_end_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = [name for name, kind in self.__annotations__.items() if kind is int and not name.endswith("_id")]
+        for name in counts:
+            self.require(getattr(self, name) > 0, name, "positive")
+        for name in ("n_encoder_heads", "n_decoder_heads"):
+            self.require(self.width % getattr(self, name) == 0, name, f"a divisor of the width, {self.width}")
+        self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")
+        self.require(self.positions in POSITIONS, "positions", f"one of {', '.join(POSITIONS)}")
+        self.require(self.norm_eps > 0, "norm_eps", "positive")
+        same = self.vocab_size == self.target_vocab_size
+        self.require(same or not self.shared, "shared", "false where the vocabularies differ in size")
+        self.require(not (self.shared and self.untied), "untied", "false where embeddings are shared")
+        last = self.target_vocab_size - 1
+        self.require(0 <= self.start_id <= last, "start_id", f"0 to {last}")
+        for name in ("end_ids", "suppressed_ids", "forced_end_ids"):
+            self.require(all(0 <= one <= last for one in getattr(self, name)), name, f"of 0 to {last}")
+
+    @property
+    def encoder_block(self) -> BlockShape:
+        """The shape of the encoder's blocks."""
+        return self._block(n_heads=self.n_encoder_heads, inner_width=self.encoder_inner_width)
+
+    @property
+    def decoder_block(self) -> BlockShape:
+        """The shape of the decoder's blocks."""
+        return self._block(n_heads=self.n_decoder_heads, inner_width=self.decoder_inner_width)
+
+    def _block(self, **sizes: Any) -> BlockShape:
+        return BlockShape(
+            width=self.width,
+            activation=self.activation,
+            norm_eps=self.norm_eps,
+            norm_first=self.norm_first,
+            **sizes,
+        )

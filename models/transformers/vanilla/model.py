@@ -1,0 +1,183 @@
+"""The Transformer as it first was: an encoder reads a text, a decoder writes another.
+
+Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` target vocabulary.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.codecs.text.codec import Special
+from models.layers.attention import Attending, Remembering, WithinTexts, Witnessed, WitnessedAcross
+from models.layers.generation import Generator
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall, remember
+from models.layers.packing import Packed, Segments
+from models.layers.search import Rules
+from models.layers.text_model import chosen
+from models.layers.transformer import Block, BlockShape
+from models.tasks import text as t
+from models.transformers.vanilla.config import VanillaTransformerConfig
+
+
+class Side(nn.Module):
+    """Words and positions, then blocks; with norms first, a last norm. Source: Vaswani et al. 2017, section 3."""
+
+    def __init__(
+        self, config: VanillaTransformerConfig, vocab_size: int, n_layers: int, shape: BlockShape, *, crossing: bool
+    ) -> None:
+        super().__init__()
+        self.scale = math.sqrt(config.width) if config.scaled_words else 1.0
+        self.words = nn.Embedding(vocab_size, config.width)
+        self.positions = nn.Embedding(config.n_positions, config.width)
+        self.blocks = nn.ModuleList(Block(shape, crossing=crossing) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(config.width, config.norm_eps) if config.norm_first else nn.Identity()
+
+    def forward(
+        self, token_ids: Tensor, positions: Tensor, attend: Attending, remember: Remembering | None = None
+    ) -> Tensor:
+        """Two of `[N]` to `[N, D]`."""
+        x = self.words(token_ids) * self.scale + self.positions(positions)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attend, layer, remember)
+        normalised: Tensor = self.norm(x)
+        return normalised
+
+
+@dataclass(frozen=True)
+class TwoCaches:
+    """What the decoder remembers: its own row, and the text it reads."""
+
+    own: KeyValueCache
+    read: KeyValueCache
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def arrange(self, sources: Sequence[int]) -> None:
+        """See `KeyValueCache.arrange`."""
+        self.own.arrange(sources)
+        self.read.arrange(sources)
+
+
+class VanillaTransformer(Generator):
+    """Source: Vaswani et al. 2017. `/encode` and the like are of the encoder alone."""
+
+    def __init__(self, config: VanillaTransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
+        self.encoder = Side(
+            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, crossing=False
+        )
+        self.decoder = Side(
+            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, crossing=True
+        )
+        self.tie()
+        self.output = nn.Linear(config.width, config.target_vocab_size, bias=False) if config.untied else None
+        self.bias = nn.Parameter(torch.zeros(1, config.target_vocab_size)) if config.translates else None
+        self.rules = Rules(
+            ends=config.end_ids, suppressed=config.suppressed_ids, forced_end=next(iter(config.forced_end_ids), None)
+        )
+
+    def tie(self) -> None:
+        """See `Model.tie`."""
+        if self.config.shared:
+            self.decoder.words = self.encoder.words
+
+    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+        """See `TextModel.prepare`; all is in the configuration."""
+        return
+
+    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+        """See `TextModel.hidden`; of the encoder."""
+        states: Tensor = self.encoder(packed.token_ids, packed.segments.positions, attend)
+        return states
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of the decoder's states: `[N, D]` to `[N, V]`."""
+        weight = self.decoder.words.weight if self.output is None else self.output.weight
+        logits = nn.functional.linear(hidden, weight)
+        return logits if self.bias is None else logits + self.bias
+
+    def translate(self, requests: Sequence[t.GenerateRequest]) -> list[t.GenerateResult]:
+        """The same as `generate`: what this model makes of a text is its translation."""
+        return self.generate(requests)
+
+    def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:
+        """What each token sees: of the text, of its translation, and from the one to the other."""
+        return [self._attention(request) for request in requests]
+
+    def new_cache(self) -> TwoCaches:
+        """See `Generator.new_cache`."""
+        weight, n_heads = self.decoder.words.weight, self.config.n_decoder_heads
+        shape = CacheShape(
+            n_layers=self.config.n_decoder_layers,
+            n_heads=n_heads,
+            head_width=self.config.width // n_heads,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
+        return TwoCaches(KeyValueCache(shape), KeyValueCache(shape))
+
+    def prefill(self, prompts: Sequence[t.Tokens], cache: TwoCaches) -> Tensor:
+        """See `Generator.prefill`: read the texts, and give the decoder its start."""
+        segments = Segments([len(prompt) for prompt in prompts], self.device)
+        token_ids = torch.cat([prompt.ids for prompt in prompts]).to(self.device)
+        memory = self.encoder(token_ids, segments.positions, WithinTexts(segments))
+        first_row = len(cache)
+        cache.read.add(segments.lengths)
+        for layer, (k, v) in enumerate(self.keys_values(memory)):
+            remember(cache.read, layer, first_row, segments, k, v)
+        starts = Segments([1] * len(prompts), self.device)
+        start_ids = torch.full((len(prompts),), self.config.start_id, device=self.device)
+        attend, recall = Prefill(cache.own, starts), Recall(cache.read, first_row)
+        return self.logits(self.decoder(start_ids, starts.positions, attend, recall))
+
+    def decode(self, token_ids: Tensor, cache: TwoCaches) -> Tensor:
+        """See `Generator.decode`."""
+        positions = torch.tensor(cache.own.lengths, device=self.device)
+        return self.logits(self.decoder(token_ids, positions, Decode(cache.own), Recall(cache.read)))
+
+    def opening(self, tokens: t.Tokens) -> list[int]:
+        """See `Generator.opening`."""
+        return [self.config.start_id]
+
+    def room(self, tokens: t.Tokens) -> int:
+        """See `Generator.room`; the decoder's row has the start token before it."""
+        return self.n_positions - 1
+
+    def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each layer of the decoder reads of the encoder's states `[N, D]`."""
+        return [block.crossing.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
+
+    def _attention(self, request: t.AttendRequest) -> t.AttendResult:
+        packed = self.pack([request.tokens])
+        of_text = Witnessed(packed.segments)
+        memory = self.hidden(packed, of_text)
+        target_ids = self._target(request)
+        segments = Segments([len(target_ids)], self.device)
+        of_target = Witnessed(segments, causal=True)
+        across = WitnessedAcross(self.keys_values(memory))
+        self.decoder(target_ids.to(self.device), segments.positions, of_target, across)
+        return t.AttendResult(
+            attention=chosen((layer[0] for layer in of_text.weights), request),
+            target_ids=target_ids,
+            target_attention=chosen((layer[0] for layer in of_target.weights), request),
+            cross_attention=chosen(across.weights, request),
+        )
+
+    def _target(self, request: t.AttendRequest) -> Tensor:
+        """What the decoder reads: the start token, and the translation without its end."""
+        if request.target is not None:
+            ids = request.target.ids
+            self.pack([request.target])
+        else:
+            limit = min(self.room(request.tokens), 2 * len(request.tokens) + 8)
+            (made,) = self.generate([t.GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])
+            ids = torch.tensor([token.id for token in made.sequences[0].tokens], dtype=torch.int64)
+        ids = ids[~torch.isin(ids, torch.tensor(self.config.end_ids))]
+        return torch.cat([torch.tensor([self.config.start_id]), ids])
