@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from app.engine.policy import Outcome
+from app.engine.policy import Listener, Outcome
 from app.engine.supervisor import Health, Supervisor
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.settings import Settings
@@ -75,7 +75,7 @@ class ServedModel:
     @property
     def task_names(self) -> list[str]:
         """What the model can be asked; nothing while its configuration cannot be read."""
-        return [task.name for task in self.checkpoint.tasks] if self.checkpoint else []
+        return self.checkpoint.task_names if self.checkpoint else []
 
     def require(self) -> tuple[Checkpoint, Loaded]:
         """The model in memory.
@@ -88,10 +88,10 @@ class ServedModel:
         wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
         raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
 
-    async def run(self, task: Task, requests: Sequence[Request]) -> Outcome:
+    async def run(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
         """See `Supervisor.submit`."""
         _, loaded = self.require()
-        return await loaded.engine.submit(task, requests)
+        return await loaded.engine.submit(task, requests, listen)
 
     async def load(self) -> None:
         """Bring the model into memory, if it is not, and wait for its first forward passes; failure is a state."""
@@ -101,7 +101,7 @@ class ServedModel:
             self._state, self.reason = State.LOADING, None
             try:
                 checkpoint, model = await asyncio.to_thread(self._read)
-                engine = Supervisor(self.name, model, checkpoint.tasks, self._settings)
+                engine = Supervisor(self.name, model, checkpoint.tasks, self._settings, budget=self._budget(checkpoint))
                 await engine.started()
             except (ModelsError, InferenceFailed) as error:
                 self._state, self.reason = State.FAILED, str(error)
@@ -123,6 +123,10 @@ class ServedModel:
                 self.loaded = None
                 _settle_garbage()
             self._state, self.reason = State.UNLOADED, None
+
+    def _budget(self, checkpoint: Checkpoint) -> int:
+        is_text = checkpoint.modality == "text"
+        return self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
 
     def _read(self) -> tuple[Checkpoint, Model]:
         checkpoint = read_checkpoint(self._folder)
@@ -184,23 +188,23 @@ class Registry:
             raise UnknownModel(name, self.models)
         return self.models[name]
 
-    def serving(self, task: Task, name: str | None) -> ServedModel:
+    def serving(self, task_name: str, name: str | None) -> ServedModel:
         """The named model, or the task's default: the setting, else the first by name that serves the task.
 
         Raises:
             UnknownModel: no model has that name; the error lists those that serve the task.
             TaskNotServed: the model does not serve the task, or none does.
         """
-        candidates = [model.name for model in self.models.values() if task.name in model.task_names]
+        candidates = [model.name for model in self.models.values() if task_name in model.task_names]
         if name is None:
-            name = self.default_models().get(task.name)
+            name = self.default_models().get(task_name)
             if name is None:
-                raise TaskNotServed(f"no model serves {task.name}")
+                raise TaskNotServed(f"no model serves {task_name}")
         if name not in self.models:
             raise UnknownModel(name, candidates)
         model = self.models[name]
-        if model.checkpoint and task.name not in model.task_names:
-            raise TaskNotServed(f"{name} does not serve {task.name}; it serves {', '.join(model.task_names)}")
+        if model.checkpoint and task_name not in model.task_names:
+            raise TaskNotServed(f"{name} does not serve {task_name}; it serves {', '.join(model.task_names)}")
         return model
 
     async def load(self, name: str) -> ServedModel:

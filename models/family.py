@@ -60,15 +60,15 @@ DIGEST_BYTES = 8
 
 
 class Model(nn.Module):
-    """What every family builds: a module that knows its shapes and can show itself one request a task.
+    """What every family builds: a module that can show itself one request a task. Autoencoders know their shapes.
 
     `scores` and `samplers` name what it can be asked for at anomaly detection and sampling, the default first; `labels`
     are those of its classes, if it has any. `calibration` and `digest`, which tells this very checkpoint from all
     others, come with the checkpoint.
     """
 
-    input_shape: tuple[int, ...]
-    latent_shape: tuple[int, ...]
+    input_shape: tuple[int, ...] = ()
+    latent_shape: tuple[int, ...] = ()
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
 """Which waiting requests form the next batch. Pure: no clock, no locks, no torch."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.tasks import Request, Task
+from models.tasks.text import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +19,26 @@ class Outcome:
     batch_size: int
 
 
+Listener = Callable[[int, Progress], bool]
+"""Given the number of a request and what is new of it: whether that text is to end here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """For tasks made by steps: rows that are free, and whether none runs."""
+
+    n_rows: int
+    is_idle: bool
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class Job:
     """The requests of one caller. They may be spread over several batches, which others share.
 
-    `cursor` is the first request not yet dispatched; `suspect` marks a job whose batch killed a worker.
-    The engine's queue owns `cursor` and `suspect`; the event loop owns the rest.
+    `cursor` is the first request not yet dispatched; `suspect` marks a job whose batch killed a worker. The engine's
+    queue owns both. `abandoned` are the texts nobody waits for any more, each the number of its request and its own; the
+    event loop adds to them, and the worker takes them out before its next step. The event loop owns the rest: `listen`
+    hears of each step of a task made by steps, and says whether to end that text; `heard` is whether it has heard any.
     """
 
     task: Task
@@ -36,6 +51,11 @@ class Job:
     queue_ms: float | None = None
     inference_ms: float = 0.0
     batch_size: int = 0
+    listen: Listener | None = None
+    heard: bool = False
+    told: dict[int, list[Progress]] = field(default_factory=dict)
+    abandoned: set[tuple[int, int]] = field(default_factory=set)
+    is_abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +72,39 @@ class Slice:
         return self.job.requests[self.start : self.stop]
 
 
-def next_batch(jobs: Iterable[Job], budget: int) -> list[Slice]:
+def next_batch(jobs: Iterable[Job], budget: int, room: Room) -> list[Slice]:
     """The oldest job sets the task; it and younger jobs of that task fill the batch until `budget` elements.
 
     A request that alone exceeds the budget runs alone. So does a suspect job, one request at a time: if it kills the
-    worker again, nobody else is harmed. Nothing is starved, for the oldest job is always part of the batch.
+    worker again, nobody else is harmed. Nothing is starved, for the oldest job is always part of the batch; unless its
+    task is made by steps, and there is no room: then it waits for those that run, and others may go before it.
     """
     batch: list[Slice] = []
-    cost = 0
+    cost = n_rows = 0
     for job in jobs:
+        if job.task.by_steps and not _has_room(job, n_rows, room):
+            continue
         if not batch and job.suspect:
             return [Slice(job, job.cursor, job.cursor + 1)]
         if job.suspect or (batch and job.task is not batch[0].job.task):
             continue
         stop = job.cursor
-        while stop < len(job.requests) and (
-            cost + job.requests[stop].cost <= budget or (not batch and stop == job.cursor)
-        ):
-            cost += job.requests[stop].cost
-            stop += 1
+        while stop < len(job.requests):
+            request = job.requests[stop]
+            is_first = not batch and stop == job.cursor
+            more_rows = request.n_rows if job.task.by_steps else 0
+            if not is_first and (cost + request.cost > budget or n_rows + more_rows > room.n_rows):
+                break
+            cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
         if stop > job.cursor:
             batch.append(Slice(job, job.cursor, stop))
         if stop < len(job.requests):
             break
     return batch
+
+
+def _has_room(job: Job, n_rows: int, room: Room) -> bool:
+    """Whether the job's next request may begin to be made by steps."""
+    if job.suspect:
+        return room.is_idle
+    return n_rows + job.requests[job.cursor].n_rows <= room.n_rows or (room.is_idle and n_rows == 0)

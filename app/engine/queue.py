@@ -1,9 +1,9 @@
 """The bounded queue between the event loop and a worker's thread. Dispatch is immediate: no timer, no polling."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from app.engine.policy import Job, Slice, next_batch
+from app.engine.policy import Job, Room, Slice, next_batch
 
 
 class JobQueue:
@@ -14,6 +14,7 @@ class JobQueue:
         self._jobs: dict[Job, None] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._in_flight: list[Slice] = []
+        self._running: list[Slice] = []
         self._closed = False
         self._changed = threading.Condition()
 
@@ -38,33 +39,51 @@ class JobQueue:
                 del self._jobs[job]
                 self._n_items -= len(job.requests) - job.cursor
 
-    def take(self, budget: int) -> list[Slice] | None:
-        """Wait for work and take the next batch, in flight until `done`; None once closed and empty."""
+    def take(self, budget: int, room: Room) -> list[Slice] | None:
+        """Take the next batch, in flight until `done`; None once closed and empty.
+
+        Waits for work if the worker is idle; if it has steps to make and there is nothing it has room for, the batch is
+        empty.
+        """
         with self._changed:
-            while not self._jobs and not self._closed:
+            while room.is_idle and not self._jobs and not self._closed:
                 self._changed.wait()
-            batch = next_batch(self._jobs, budget)
+            batch = next_batch(self._jobs, budget, room)
             self._in_flight = batch
             for part in batch:
                 self._n_items -= part.stop - part.job.cursor
                 part.job.cursor = part.stop
                 if part.stop == len(part.job.requests):
                     del self._jobs[part.job]
-            return batch or None
+            return batch if batch or not room.is_idle else None
 
     def done(self) -> None:
         """The batch in flight has been delivered."""
         with self._changed:
             self._in_flight = []
 
-    def return_in_flight(self) -> list[Job]:
-        """After a worker's death: put its batch back, in front and as suspects.
+    def run(self) -> None:
+        """The batch in flight has begun to be made by steps; each of its jobs runs until `ended`."""
+        with self._changed:
+            self._running += self._in_flight
+            self._in_flight = []
 
-        Returns those jobs that were suspects already; they are given up and no longer in the queue.
+    def ended(self, jobs: Iterable[Job]) -> None:
+        """Nothing of these jobs runs any more."""
+        gone = set(jobs)
+        with self._changed:
+            self._running = [part for part in self._running if part.job not in gone]
+
+    def return_in_flight(self) -> list[Job]:
+        """After a worker's death: put what it had back, in front and as suspects.
+
+        Returns those jobs that were suspects already, and those of which somebody has heard, who cannot hear it twice;
+        they are given up and no longer in the queue.
         """
         with self._changed:
-            lost, self._in_flight = self._in_flight, []
-            guilty = [part.job for part in lost if part.job.suspect]
+            lost = [*self._in_flight, *self._running]
+            self._in_flight, self._running = [], []
+            guilty = list(dict.fromkeys(part.job for part in lost if part.job.suspect or part.job.heard))
             for job in guilty:
                 if job in self._jobs:
                     del self._jobs[job]
@@ -72,8 +91,9 @@ class JobQueue:
             again: dict[Job, None] = {}
             for part in lost:
                 if part.job not in guilty:
-                    self._n_items += part.job.cursor - part.start
-                    part.job.cursor = part.start
+                    first = min(part.start, part.job.cursor)  # several parts of one job may have been running
+                    self._n_items += part.job.cursor - first
+                    part.job.cursor = first
                     part.job.suspect = True
                     again[part.job] = None
             self._jobs = again | self._jobs

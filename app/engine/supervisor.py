@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 
-from app.engine.policy import Job, Outcome
+from app.engine.policy import Job, Listener, Outcome
 from app.engine.queue import JobQueue
-from app.engine.worker import Delivery, Worker
+from app.engine.worker import Delivery, Step, Worker
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
+from models.layers.generation import collected
 from models.tasks import Request, Task
+from models.tasks.text import Progress
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class Health(StrEnum):
 class Supervisor:
     """The engine of one model. All methods run on the event loop."""
 
-    def __init__(self, name: str, model: Model, tasks: Sequence[Task], settings: Settings) -> None:
+    def __init__(self, name: str, model: Model, tasks: Sequence[Task], settings: Settings, *, budget: int) -> None:
+        self._budget = budget
         self._name, self._model, self._tasks, self._settings = name, model, tasks, settings
         self._loop = asyncio.get_running_loop()
         self._queue = JobQueue(settings.max_queue_items)
@@ -45,6 +48,7 @@ class Supervisor:
         self._restart: asyncio.TimerHandle | None = None
         self._n_deaths_in_a_row = 0
         self._items_per_s = 0.0
+        self._step_seconds = 0.0
         self._worker = self._spawn()
 
     @property
@@ -59,6 +63,11 @@ class Supervisor:
         """Requests waiting."""
         return len(self._queue)
 
+    @property
+    def n_running(self) -> int:
+        """Sequences that are being made by steps."""
+        return self._worker.n_rows
+
     async def started(self) -> None:
         """Wait for the first real forward passes.
 
@@ -67,8 +76,10 @@ class Supervisor:
         """
         await asyncio.shield(self._started)
 
-    async def submit(self, task: Task, requests: Sequence[Request]) -> Outcome:
+    async def submit(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
         """Run the requests, in company or alone; a caller that is cancelled frees their place.
+
+        Of a task made by steps, `listen` hears of each.
 
         Raises:
             QueueFull: as many requests as allowed are waiting.
@@ -79,7 +90,7 @@ class Supervisor:
         if self._health is Health.STOPPED:
             raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic())
+        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
         if not self._queue.put(job):
             raise QueueFull(
                 f"{len(self._queue)} items are waiting for {self._name} and this request has {len(requests)}; "
@@ -89,7 +100,9 @@ class Supervisor:
         try:
             return await future
         finally:
+            job.is_abandoned = True
             self._queue.remove(job)
+            self._queue.ended([job])
 
     async def stop(self) -> None:
         """Serve what is waiting, then end the thread. Whatever cannot be served is refused, never left waiting."""
@@ -108,10 +121,12 @@ class Supervisor:
             self._model,
             self._tasks,
             self._queue,
-            budget=self._settings.max_batch_elements,
+            budget=self._budget,
+            max_rows=self._settings.max_running_sequences,
             torch_threads=self._settings.torch_threads,
             on_ready=lambda: self._call(self._on_ready),
             on_batch=lambda delivery: self._call(self._on_batch, delivery),
+            on_step=lambda step: self._call(self._on_step, step),
             on_exit=lambda reason: self._call(self._on_exit, reason),
         )
         worker.start()
@@ -145,15 +160,61 @@ class Supervisor:
                     self._fail([job], self._explain(outcome, index))
                 else:
                     job.results[index] = outcome
-            if len(job.results) == len(job.requests) and not job.future.done():
-                job.future.set_result(
-                    Outcome(
-                        results=[job.results[i] for i in range(len(job.requests))],
-                        queue_ms=job.queue_ms,
-                        inference_ms=job.inference_ms,
-                        batch_size=job.batch_size,
-                    )
+            self._finish(job)
+
+    def _on_step(self, step: Step) -> None:
+        for part in step.began:
+            part.job.queue_ms = (step.started_at - part.job.enqueued_at) * 1000
+            part.job.told |= {index: [] for index in range(part.start, part.stop)}
+        for (job, index), error in step.refused:
+            self._fail([job], self._explain(error, index))
+        for job in dict.fromkeys(job for (job, _), _ in step.told):
+            job.inference_ms += step.seconds * 1000
+            job.batch_size = max(job.batch_size, step.n_rows)
+        for (job, index), progress in step.told:
+            self._tell(job, index, progress)
+        for job, index in step.ended:
+            job.results[index] = collected(job.told[index])
+            self._finish(job)
+        if step.broke:
+            self._break_off(step.broke)
+        elif step.told:
+            self._n_deaths_in_a_row = 0
+        self._step_seconds += step.seconds
+        if step.ended:
+            self._measure(len(step.ended), self._step_seconds)
+            self._step_seconds = 0.0
+
+    def _tell(self, job: Job, index: int, progress: Progress) -> None:
+        """Keep what is new, unless nobody waits for it, and end the text where its listener says so."""
+        if job.future.done() or (index, progress.sequence) in job.abandoned:
+            return
+        told = job.told[index]
+        told.append(progress)
+        if job.listen is None:
+            return
+        job.heard = True
+        if job.listen(index, progress) and progress.finish_reason is None:
+            job.abandoned.add((index, progress.sequence))
+            told.append(Progress(progress.sequence, None, "stop"))
+
+    def _break_off(self, error: Exception) -> None:
+        log.error("a step failed", exc_info=error, extra={"model": self._name})
+        detail = "the forward pass failed on this item, or on one beside it while it was being streamed"
+        self._fail(self._queue.return_in_flight(), InferenceFailed(detail))
+
+    @staticmethod
+    def _finish(job: Job) -> None:
+        """Answer a job all of whose requests are done."""
+        if len(job.results) == len(job.requests) and not job.future.done():
+            job.future.set_result(
+                Outcome(
+                    results=[job.results[i] for i in range(len(job.requests))],
+                    queue_ms=job.queue_ms or 0.0,
+                    inference_ms=job.inference_ms,
+                    batch_size=job.batch_size,
                 )
+            )
 
     def _on_exit(self, reason: BaseException | None) -> None:
         if self._health is Health.STOPPED:

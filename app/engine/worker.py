@@ -4,15 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from app.engine.execution import execute
-from app.engine.policy import Slice
+from app.engine.policy import Job, Room, Slice
 from app.engine.queue import JobQueue
+from models.errors import InvalidItems
 from models.family import Model
+from models.layers.generation import Generation, Generator
 from models.tasks import Task
+from models.tasks.text import GenerateRequest, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,35 @@ class Delivery:
     finished_at: float
 
 
+Key = tuple[Job, int]
+"""A job, and the number of a request of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What is new of the sequences in the making.
+
+    Which slices `began`, and when; which requests were `refused` and why; what was `told` of which, and which have
+    `ended`. `broke` is the error that ended all of them at once. `n_rows` sequences shared the step.
+    """
+
+    began: Sequence[Slice] = ()
+    started_at: float = 0.0
+    refused: Sequence[tuple[Key, Exception]] = ()
+    told: Sequence[tuple[Key, Progress]] = ()
+    ended: Sequence[Key] = ()
+    broke: Exception | None = None
+    n_rows: int = 0
+    seconds: float = 0.0
+
+
+def _is_abandoned(key: Key, sequence: int | None) -> bool:
+    job, index = key
+    return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned)
+
+
 class Worker:
-    """Takes batches from `queue` until it is closed. The three callbacks are called on the worker's thread.
+    """Takes batches from `queue` until it is closed. The four callbacks are called on the worker's thread.
 
     First, and again after each restart, every task runs once on its example: `on_ready` means that real forward passes
     succeeded. `on_exit` is always the last call, with the exception that ended the thread or None.
@@ -40,14 +70,18 @@ class Worker:
         queue: JobQueue,
         *,
         budget: int,
+        max_rows: int,
         torch_threads: int,
         on_ready: Callable[[], None],
         on_batch: Callable[[Delivery], None],
+        on_step: Callable[[Step], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
         self._model, self._tasks, self._queue = model, tasks, queue
         self._budget, self._torch_threads = budget, torch_threads
-        self._on_ready, self._on_batch, self._on_exit = on_ready, on_batch, on_exit
+        self._max_rows = max_rows
+        self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
+        self._running = self._generation()
         self.thread = threading.Thread(target=self._run, name=f"worker-{name}", daemon=True)
 
     def start(self) -> None:
@@ -62,12 +96,74 @@ class Worker:
                 for task in self._tasks:
                     task.run(self._model, [self._model.example(task)])
                 self._on_ready()
-                while (batch := self._queue.take(self._budget)) is not None:
-                    self._serve(batch)
+                while self._turn():
+                    pass
         except BaseException as error:
             reason = error
         finally:
             self._on_exit(reason)
+
+    @property
+    def n_rows(self) -> int:
+        """Sequences that are being made by steps now."""
+        return self._running.n_rows if self._running else 0
+
+    def _generation(self) -> Generation[Key] | None:
+        return self._model.generation() if isinstance(self._model, Generator) else None
+
+    def _turn(self) -> bool:
+        """Serve a batch, or let it join those made by steps; then make a step. False once the queue is closed and empty."""
+        room = Room(n_rows=self._max_rows - self.n_rows, is_idle=self.n_rows == 0)
+        batch = self._queue.take(self._budget, room)
+        if batch is None:
+            return False
+        if batch and batch[0].job.task.by_steps:
+            self._begin(batch)
+        elif batch:
+            self._serve(batch)
+        if self._running and self.n_rows:
+            self._step(self._running)
+        return True
+
+    def _begin(self, batch: list[Slice]) -> None:
+        """Let the batch join. What the model refuses is told; what fails is tried again, alone."""
+        started_at = time.monotonic()
+        running = cast("Generation[Key]", self._running)
+        refused: list[tuple[Key, Exception]] = []
+        accepted: list[tuple[Key, GenerateRequest]] = []
+        for part in batch:
+            for index, request in enumerate(part.requests, part.start):
+                try:
+                    settled = cast("Generator", self._model).settled(request)
+                    accepted.append(((part.job, index), settled))
+                except InvalidItems as error:
+                    refused.append(((part.job, index), error))
+        self._queue.run()
+        self._on_step(Step(refused=refused, began=batch, started_at=started_at))
+        try:
+            if accepted:
+                running.add(accepted)
+        except Exception as error:
+            self._break_off(error)
+
+    def _step(self, running: Generation[Key]) -> None:
+        started_at = time.monotonic()
+        try:
+            running.remove(_is_abandoned)
+            n_rows = running.n_rows
+            told = running.step() if running.n_rows else []
+        except Exception as error:
+            self._break_off(error)
+            return
+        seconds = time.monotonic() - started_at
+        self._on_step(Step(told=told, ended=running.ended(), n_rows=n_rows, seconds=seconds))
+
+    def _break_off(self, error: Exception) -> None:
+        """A step failed, and who is guilty is not known: everybody begins anew, alone."""
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            self._max_rows = max(1, self.n_rows // 2)
+        self._running = self._generation()
+        self._on_step(Step(broke=error))
 
     def _serve(self, batch: list[Slice]) -> None:
         started_at = time.monotonic()

@@ -51,7 +51,7 @@ def _requests(body: ClassifyBody, codecs: Codecs, limits: Limits) -> list[Reques
     ]
 
 
-def _outputs(results: Sequence[ClassifyResult], body: ClassifyBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[ClassifyResult], requests: Sequence[Any], body: ClassifyBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
 
 

@@ -70,7 +70,7 @@ def _requests(body: DetectAnomaliesBody, codecs: Codecs, limits: Limits) -> list
 
 
 def _outputs(
-    results: Sequence[DetectAnomaliesResult], body: DetectAnomaliesBody, codecs: Codecs
+    results: Sequence[DetectAnomaliesResult], requests: Sequence[Any], body: DetectAnomaliesBody, codecs: Codecs
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:

@@ -48,7 +48,7 @@ def _requests(body: EncodeBody, codecs: Codecs, limits: Limits) -> list[Request]
     return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
 
 
-def _outputs(results: Sequence[EncodeResult], body: EncodeBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [_output(result) for result in results]
 
 

@@ -5,16 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Fault, InvalidRequest
-from models.codecs import Codec, ImageCodec, VectorCodec
+from models.codecs import Codec, ImageCodec, ItemCodec, TextCodec, VectorCodec
 from models.codecs.arrays import Limits
 from models.tasks import Request, Task
+from models.tasks.text import Progress, Tokens
 
 MAX_FAULTS = 16
 """Fields named in one error; a body can have millions of unknown ones."""
@@ -64,6 +65,8 @@ class Usage(BaseModel):
     """What the answer cost."""
 
     items: int = Field(description="Items answered.")
+    tokens: int | None = Field(None, description="Tokens of the texts that were read.")
+    generated_tokens: int | None = Field(None, description="Tokens that were made.")
 
 
 class Answer(BaseModel):
@@ -81,9 +84,24 @@ class Codecs:
     latents: VectorCodec
 
     @property
+    def texts(self) -> TextCodec:
+        """The codec of a model of texts."""
+        return cast("TextCodec", self.items)
+
+    @property
     def n_elements(self) -> int:
         """Of one item, as the model was trained on."""
         return prod(self.items.shape)
+
+
+class Writer(Protocol):
+    """Turns what is made by steps into what is answered."""
+
+    def hear(self, index: int, progress: Progress) -> bool:
+        """What is new of a request; whether that text is to end here."""
+
+    def events(self) -> list[dict[str, Any]]:
+        """What is new since it was last asked, as the events of a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +110,21 @@ class Schema:
 
     `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
     the main array `[n, …]`, None where the outputs are no array; `summary` is what is said once for all of them. They
-    may take long for large bodies and are safe to call on any thread.
+    may take long for large bodies and are safe to call on any thread. `usage` adds to the count of items. Tasks made by
+    steps bring a `writer`, which hears of each of them.
     """
 
     task: Task
     body: type[Body]
     answer: type[Answer]
     requests: Callable[[Any, Codecs, Limits], list[Request]]
-    outputs: Callable[[Sequence[Any], Any, Codecs], list[dict[str, Any]]]
+    outputs: Callable[[Sequence[Any], Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any], Codecs], NDArray[np.float32]] | None = None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
-    takes_images: bool
-    answers_images: bool
+    usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
+    writer: Callable[[Sequence[Any], Any, Codecs], Writer] | None = None
+    takes_images: bool = False
+    answers_images: bool = False
 
     def parse(self, values: Any, *, strict: bool) -> Body:
         """Check a body; `strict` for JSON, where a number in quotes is no number.
@@ -124,7 +145,24 @@ class Schema:
 def items_of(body: Any, codecs: Codecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
     """The body's items as the model's tensors; with `gaps`, null becomes NaN."""
     fit = {"fit": body.parameters.fit} if isinstance(codecs.items, ImageCodec) else {}
-    return codecs.items.decode(body.inputs, limits, gaps=gaps, **fit)
+    return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps, **fit)
+
+
+class TextParameters(Parameters):
+    """Parameters of tasks that read texts."""
+
+    truncate: bool = Field(False, description="Cut texts that are longer than the model's context, at their end.")
+
+
+def tokens_of(body: Any, codecs: Codecs, limits: Limits) -> list[Tokens]:
+    """The body's texts as the model reads them."""
+    texts = codecs.texts.texts(body.inputs, limits)
+    return codecs.texts.tokens(texts, truncate=body.parameters.truncate)
+
+
+def n_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:
+    """The usage of tasks whose requests cost their tokens."""
+    return {"tokens": sum(request.cost for request in requests)}
 
 
 def present(item: Any, parameters: ItemOut, codecs: Codecs) -> Any:
@@ -133,7 +171,7 @@ def present(item: Any, parameters: ItemOut, codecs: Codecs) -> Any:
     Raises:
         InvalidRequest: PNG is asked of a model whose items are no images.
     """
-    array = codecs.items.encode(item.numpy())
+    array = cast("ItemCodec", codecs.items).encode(item.numpy())
     if parameters.format == "array":
         return array
     if not isinstance(codecs.items, ImageCodec):
@@ -149,7 +187,7 @@ def stack(items: Sequence[Any], codecs: Codecs) -> NDArray[np.float32]:
     """
     if len({item.shape for item in items}) > 1:
         raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
-    return np.stack([codecs.items.encode(item.numpy()) for item in items])
+    return np.stack([cast("ItemCodec", codecs.items).encode(item.numpy()) for item in items])
 
 
 def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:

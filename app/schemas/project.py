@@ -44,7 +44,7 @@ def _requests(body: ProjectBody, codecs: Codecs, limits: Limits) -> list[Request
     return [ProjectRequest(items=tuple(items_of(body, codecs, limits)), method=body.parameters.method)]
 
 
-def _outputs(results: Sequence[ProjectResult], body: ProjectBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[ProjectResult], requests: Sequence[Any], body: ProjectBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [{"x": x, "y": y} for result in results for x, y in result.points.tolist()]
 
 

@@ -65,7 +65,7 @@ def _requests(body: SampleBody, codecs: Codecs, limits: Limits) -> list[Request]
     ]
 
 
-def _outputs(results: Sequence[SampleResult], body: SampleBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(results: Sequence[SampleResult], requests: Sequence[Any], body: SampleBody, codecs: Codecs) -> list[dict[str, Any]]:
     return [
         {
             "sample": present(result.sample, body.parameters, codecs),

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.calibration import Calibration
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.anomalies import judge
@@ -54,6 +55,7 @@ class Autoencoder(Model):
     `value_range` are the ends of what its items can hold.
     """
 
+    calibration: Calibration  # type: ignore[assignment] # which every trained one has
     value_range: tuple[float, float] = (0.0, 1.0)
     scores: tuple[str, ...] = ("mse", "mae")
     samplers: tuple[str, ...] = ("gmm",)

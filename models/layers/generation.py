@@ -4,8 +4,8 @@ Shapes: `B` running rows, `V` vocabulary.
 """
 
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.errors import InvalidItems, Problem
 from models.layers.search import Continuation, Rules, Search, searches
-from models.layers.text_model import TextModel
+from models.layers.text_model import TextModel, plain_tokens
 from models.tasks import text as t
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -63,20 +63,29 @@ class Generator(TextModel):
                 told[place].append(progress)
         return [collected(progress) for progress in told]
 
-    def check(self, request: t.GenerateRequest) -> None:
-        """Raise InvalidItems if the request asks for what cannot be."""
-        self.pack([request.tokens])
-        room = self.room(request.tokens)
-        if not 1 <= request.max_new_tokens <= room:
-            raise InvalidItems(
-                Problem(
-                    f"max_new_tokens is {request.max_new_tokens}; after a text of {len(request.tokens)} tokens this "
-                    f"model has room for {room}"
-                )
-            )
+    def cut(self, tokens: t.Tokens, n_new: int) -> t.Tokens:
+        """As much of a text as leaves room for `n_new` tokens: its end, which is what is continued."""
+        n_kept = max(1, self.n_positions - n_new)
+        return tokens if len(tokens) <= n_kept else plain_tokens(tokens.ids[-n_kept:].tolist())
+
+    def settled(self, request: t.GenerateRequest) -> t.GenerateRequest:
+        """The request with what it leaves to the model filled in.
+
+        Raises:
+            InvalidItems: it asks for what cannot be.
+        """
+        wanted = request.max_new_tokens or t.DEFAULT_NEW_TOKENS
+        tokens = self.cut(request.tokens, wanted) if request.truncate else request.tokens
+        self.pack([tokens])
+        room = self.room(tokens)
+        n_new = min(wanted, room) if request.max_new_tokens is None else wanted
+        if not 1 <= n_new <= room:
+            detail = f"after a text of {len(tokens)} tokens this model has room for {room}"
+            raise InvalidItems(Problem(f"max_new_tokens is {wanted}; {detail}"))
         for limit, holds in _LIMITS.items():
             if not holds(request):
                 raise InvalidItems(Problem(limit))
+        return replace(request, tokens=tokens, max_new_tokens=n_new)
 
 
 _LIMITS = {
@@ -84,7 +93,7 @@ _LIMITS = {
     "top_p must be above 0 and at most 1": lambda r: r.top_p is None or 0 < r.top_p <= 1,
     "top_k must be at least 1": lambda r: r.top_k is None or r.top_k >= 1,
     "repetition_penalty must be positive": lambda r: r.repetition_penalty > 0,
-    "min_new_tokens must not exceed max_new_tokens": lambda r: r.min_new_tokens <= r.max_new_tokens,
+    "min_new_tokens must not exceed max_new_tokens": lambda r: r.min_new_tokens <= (r.max_new_tokens or r.min_new_tokens),
     "num_beams above 1 is a search, and do_sample a draw; choose one": lambda r: r.num_beams == 1 or not r.do_sample,
     "n must not exceed num_beams, of which the best are answered": lambda r: r.num_beams == 1 or r.n <= r.num_beams,
 }
@@ -100,24 +109,19 @@ class _Running(Generic[KeyT]):
 
 
 class Generation(Generic[KeyT]):
-    """A running batch. Each request has a key, by which its progress is told and it can be taken out."""
+    """A running batch. Each request has a key, by which its progress is told."""
 
     def __init__(self, model: Generator) -> None:
         self._model = model
         self._cache = model.new_cache()
         self._running: list[_Running[KeyT]] = []
+        self._keys: dict[KeyT, None] = {}
         self._logits = torch.empty(0)
-        self._told: list[tuple[KeyT, t.Progress]] = []
 
     @property
     def n_rows(self) -> int:
         """Rows that run now."""
         return len(self._cache)
-
-    @property
-    def keys(self) -> set[KeyT]:
-        """The requests that run now."""
-        return {running.key for running in self._running}
 
     def add(self, requests: Sequence[tuple[KeyT, t.GenerateRequest]]) -> None:
         """Take in requests: their prompts are read now, their first tokens come with the next step.
@@ -125,8 +129,7 @@ class Generation(Generic[KeyT]):
         Raises:
             InvalidItems: one of them cannot be; none is taken in.
         """
-        for _, request in requests:
-            self._model.check(request)
+        requests = [(key, self._model.settled(request)) for key, request in requests]
         begun = [
             (key, search)
             for key, request in requests
@@ -134,15 +137,24 @@ class Generation(Generic[KeyT]):
         ]
         first = self.n_rows
         logits = self._model.prefill([search.request.tokens for _, search in begun], self._cache)
+        self._keys |= dict.fromkeys(key for key, _ in requests)
         for row, (key, search) in enumerate(begun, start=first):
             self._running.append(_Running(key, search, [row]))
         self._logits = torch.cat([self._logits, logits]) if first else logits
 
-    def remove(self, keys: set[KeyT]) -> None:
-        """Take requests out, done or not."""
-        kept = [running for running in self._running if running.key not in keys]
+    def remove(self, is_gone: Callable[[KeyT, int | None], bool]) -> None:
+        """Take out the searches of which `is_gone` holds: given a request's key and which of its texts, None for all."""
+        kept = [running for running in self._running if not is_gone(running.key, running.search.index)]
         if len(kept) < len(self._running):
             self._arrange([(running, running.rows) for running in kept])
+
+    def ended(self) -> list[KeyT]:
+        """The requests of which nothing runs any more; each is named once."""
+        running = {running.key for running in self._running}
+        gone = [key for key in self._keys if key not in running]
+        for key in gone:
+            del self._keys[key]
+        return gone
 
     def step(self) -> list[tuple[KeyT, t.Progress]]:
         """The next token of every row; what is new of each request."""

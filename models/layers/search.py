@@ -72,7 +72,12 @@ def filtered(scores: Tensor, temperature: float, top_k: int | None, top_p: float
 
 
 class Search(ABC):
-    """One text in the making, after a `prompt`. `done` ends it; `outbox` collects what a caller is to be told."""
+    """One text in the making, after a `prompt`. `done` ends it; `outbox` collects what a caller is to be told.
+
+    `index` says which of the request's texts it makes; None if all of them.
+    """
+
+    index: int | None = None
 
     def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> None:
         self.request, self.rules, self.prompt = request, rules, list(prompt)
@@ -89,13 +94,13 @@ class Single(Search):
 
     def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int], index: int) -> None:
         super().__init__(request, rules, prompt)
-        self._index, self._n_done = index, 0
+        self.index, self._n_done = index, 0
         self._seen = self.prompt
         self._generator = seeded(request.seed, index)
 
     def advance(self, logits: Tensor) -> list[Continuation]:
         """See `Search.advance`."""
-        request = self.request
+        request, index = self.request, self.index or 0
         row = logits[0].float()
         scores = allowed(row, self._seen, self._n_done, request, self.rules)
         token = self._drawn(scores) if request.do_sample else int(scores.argmax())
@@ -103,11 +108,11 @@ class Single(Search):
         self._seen.append(token)
         if token in self.rules.ends:
             self.done = True
-            self.outbox.append(Progress(self._index, None, "stop"))
+            self.outbox.append(Progress(index, None, "stop"))
             return []
         self.done = self._n_done == request.max_new_tokens
         told = described(row, token, request.n_alternatives)
-        self.outbox.append(Progress(self._index, told, "length" if self.done else None))
+        self.outbox.append(Progress(index, told, "length" if self.done else None))
         return [] if self.done else [Continuation(token, 0)]
 
     def _drawn(self, scores: Tensor) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 from models.tasks.autoencoding import Activation, ClassifyResult, Projection, ProjectResult
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
+DEFAULT_NEW_TOKENS = 64
 FinishReason = Literal["stop", "length"]
 
 
@@ -18,7 +19,7 @@ class Tokens:
 
     `ids` and `type_ids` are `[T]`, int64. For each token: `offsets`, the characters of its text it stands for (from,
     to); `texts`, 0 or 1 for the first or second text of a pair, None for special tokens; `words`, the number of its
-    word in its text.
+    word in its text. `sources` are the texts themselves, where they are known.
     """
 
     ids: Tensor
@@ -26,6 +27,7 @@ class Tokens:
     offsets: Sequence[tuple[int, int]]
     texts: Sequence[int | None]
     words: Sequence[int | None]
+    sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -140,7 +142,10 @@ class AnswerResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GenerateRequest:
-    """Continue a text or, of an encoder-decoder, transcribe it: `n` times, by `seed`.
+    """Continue a text or, of an encoder-decoder, translate it: `n` times, by `seed`.
+
+    Where `max_new_tokens` is None: `DEFAULT_NEW_TOKENS`, or as many as there is room for. With `truncate`, a text that
+    leaves no room for them is cut: a prompt at its beginning, a text to translate at its end.
 
     Greedily unless `do_sample` or several beams. `temperature` (> 0) divides the logits; `top_k` and `top_p` leave only
     the likeliest tokens to draw from; `repetition_penalty` (> 0; Keskar et al. 2019, section 4.1) makes those seen
@@ -149,7 +154,8 @@ class GenerateRequest:
     """
 
     tokens: Tokens
-    max_new_tokens: int = 64
+    max_new_tokens: int | None = None
+    truncate: bool = False
     min_new_tokens: int = 0
     do_sample: bool = False
     temperature: float = 1.0

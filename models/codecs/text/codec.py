@@ -45,6 +45,8 @@ class TextCodec(ABC):
     special: Special
     max_tokens: int
     vocab_size: int
+    crosses = False
+    """Whether the model reads one text and writes another."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,6 +56,10 @@ class TextCodec(ABC):
     @abstractmethod
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         """Of any length."""
+
+    def encode_target(self, text: str) -> Tokens:
+        """A text as a model that crosses writes it."""
+        return self.encode(text)
 
     @abstractmethod
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
@@ -100,7 +106,9 @@ class TextCodec(ABC):
             raise InvalidItems(*limited(problems))
         return texts
 
-    def tokens(self, texts: Iterable[Text], *, truncate: bool = False, add_special_tokens: bool = True) -> list[Tokens]:
+    def tokens(
+        self, texts: Iterable[Text], *, truncate: bool = False, limited_length: bool = True, add_special_tokens: bool = True
+    ) -> list[Tokens]:
         """The model's view of the items.
 
         Raises:
@@ -112,7 +120,7 @@ class TextCodec(ABC):
             tokens = self._tokens(item, add_special_tokens=add_special_tokens)
             if len(tokens) > self.max_tokens and truncate:
                 tokens = self._cut(item)
-            if not 1 <= len(tokens) <= self.max_tokens:
+            if limited_length and not 1 <= len(tokens) <= self.max_tokens:
                 hint = "; `truncate` cuts it" if len(tokens) else ""
                 detail = f"the text has {len(tokens)} tokens; this model takes 1 to {self.max_tokens}{hint}"
                 problems.append(Problem(detail, place))
@@ -143,7 +151,10 @@ class TextCodec(ABC):
     def _tokens(self, item: Text, *, add_special_tokens: bool) -> Tokens:
         if item.ids is not None:
             return self.of_ids(item.ids)
-        return self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
+        tokens = self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
+        if not len(tokens) and add_special_tokens and self.special.start is not None:
+            return self.of_ids([self.special.start])  # an empty text is one that has only begun
+        return tokens
 
     def _cut(self, item: Text) -> Tokens:
         if item.ids is not None:
@@ -184,16 +195,16 @@ def checked(text: object, limits: Limits) -> str:
 class FastCodec(TextCodec):
     """On the `tokenizers` library. The tokenizer is shared by threads and never changed."""
 
-    def __init__(self, tokenizer: Tokenizer, special: Special, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, special: Special, max_tokens: int, *, crosses: bool = False) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._tokenizer = tokenizer
+        self._tokenizer, self.crosses = tokenizer, crosses
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         """See `TextCodec.encode`."""
-        return _view(self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens))
+        return _view(self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens), text, pair)
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         """See `TextCodec.encode_truncated`."""
@@ -206,7 +217,7 @@ class FastCodec(TextCodec):
             shares = _longest_first(len(first.ids), len(second.ids), room)
             for encoding, share in zip((first, second), shares, strict=True):
                 encoding.truncate(share)
-        return _view(self._tokenizer.post_process(first, second))
+        return _view(self._tokenizer.post_process(first, second), text, pair)
 
     def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
         """See `TextCodec.windows`.
@@ -223,7 +234,7 @@ class FastCodec(TextCodec):
             if stride >= room:
                 raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {room}"))
             second.truncate(room, stride=stride)
-        return [_view(self._tokenizer.post_process(first, window)) for window in (second, *second.overflowing)]
+        return [_view(self._tokenizer.post_process(first, window), text, pair) for window in (second, *second.overflowing)]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """See `TextCodec.decode`."""
@@ -241,13 +252,14 @@ class FastCodec(TextCodec):
         return self.max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair)
 
 
-def _view(encoding: Encoding) -> Tokens:
+def _view(encoding: Encoding, text: str, pair: str | None) -> Tokens:
     return Tokens(
         ids=torch.tensor(encoding.ids, dtype=torch.int64),
         type_ids=torch.tensor(encoding.type_ids, dtype=torch.int64),
         offsets=encoding.offsets,
         texts=encoding.sequence_ids,
         words=encoding.word_ids,
+        sources=(text,) if pair is None else (text, pair),
     )
 
 

@@ -51,7 +51,7 @@ def read_text_codec(
         raise
     except Exception as error:  # both libraries raise bare ones
         raise CheckpointError(f"{name}: the tokenizer is not readable: {error}") from error
-    return FastCodec(tokenizer, _special(tokenizer, settings, values), max_tokens)
+    return FastCodec(tokenizer, _special(tokenizer, settings, values), max_tokens, crosses=family == "vanilla")
 
 
 def _settings(folder: Path, name: str, older: Older) -> dict[str, Any]:

@@ -20,6 +20,8 @@ _SPACE = "▁"
 class MarianCodec(TextCodec):
     """Source texts in, target texts out. A text may begin with the code of the target language, `>>de<<`."""
 
+    crosses = True
+
     def __init__(
         self,
         pieces: tuple[SentencePieceProcessor, SentencePieceProcessor],
@@ -28,8 +30,8 @@ class MarianCodec(TextCodec):
         max_tokens: int,
     ) -> None:
         self._source, self._target = pieces
-        self._ids, target_ids = vocabs
-        self._tokens_by_id = {number: piece for piece, number in target_ids.items()}
+        self._ids, self._target_ids = vocabs
+        self._tokens_by_id = {number: piece for piece, number in self._target_ids.items()}
         self._shares_vocab = vocabs[0] is vocabs[1]
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(self._ids.values()) + 1
@@ -42,18 +44,19 @@ class MarianCodec(TextCodec):
         """
         if pair is not None:
             raise InvalidItems(Problem("this model reads one text at a time, no pairs"))
-        return self._end(*self._cut_up(text), add_special_tokens=add_special_tokens)
+        return self._end(text, *self._cut_up(text), add_special_tokens=add_special_tokens)
 
     def encode_target(self, text: str) -> Tokens:
         """A text in the target language, with its end."""
-        ids = [self._number(piece) for piece in self._target.encode(text, out_type=str)]
+        unknown = self.special.unknown or 0
+        ids = [self._target_ids.get(piece, unknown) for piece in self._target.encode(text, out_type=str)]
         return self.of_ids([*ids, self._ending()])
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         """See `TextCodec.encode_truncated`."""
         ids, offsets = self._cut_up(text)
         room = self.max_tokens - 1
-        return self._end(ids[:room], offsets[:room], add_special_tokens=True)
+        return self._end(text, ids[:room], offsets[:room], add_special_tokens=True)
 
     def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
         """See `TextCodec.windows`; there are no pairs here."""
@@ -91,7 +94,9 @@ class MarianCodec(TextCodec):
             offsets.append((begin + piece.begin, begin + piece.end))
         return ids, offsets
 
-    def _end(self, ids: list[int], offsets: list[tuple[int, int]], *, add_special_tokens: bool) -> Tokens:
+    def _end(
+        self, text: str, ids: list[int], offsets: list[tuple[int, int]], *, add_special_tokens: bool
+    ) -> Tokens:
         texts: list[int | None] = [0] * len(ids)
         if add_special_tokens:
             ids, offsets, texts = [*ids, self._ending()], [*offsets, (0, 0)], [*texts, None]
@@ -101,6 +106,7 @@ class MarianCodec(TextCodec):
             offsets=offsets,
             texts=texts,
             words=[None] * len(ids),
+            sources=(text,),
         )
 
     def _number(self, piece: str) -> int:

@@ -17,7 +17,7 @@ from models.layers.generation import Generator
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall, remember
 from models.layers.packing import Packed, Segments
 from models.layers.search import Rules
-from models.layers.text_model import chosen
+from models.layers.text_model import chosen, plain_tokens
 from models.layers.transformer import Block, BlockShape
 from models.tasks import text as t
 from models.transformers.vanilla.config import VanillaTransformerConfig
@@ -149,6 +149,12 @@ class VanillaTransformer(Generator):
     def room(self, tokens: t.Tokens) -> int:
         """See `Generator.room`; the decoder's row has the start token before it."""
         return self.n_positions - 1
+
+    def cut(self, tokens: t.Tokens, n_new: int) -> t.Tokens:
+        """See `Generator.cut`; the beginning is kept, and the token that ends it."""
+        if len(tokens) <= self.n_positions:
+            return tokens
+        return plain_tokens([*tokens.ids[: self.n_positions - 1].tolist(), int(tokens.ids[-1])])
 
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each layer of the decoder reads of the encoder's states `[N, D]`."""
