@@ -1,7 +1,7 @@
 """What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, cast
 
 import orjson
@@ -9,7 +9,7 @@ from fastapi import Depends, HTTPException
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
@@ -19,10 +19,12 @@ from app.errors import (
     Fault,
     InvalidRequest,
     MalformedBody,
+    ManifoldError,
     NotAcceptable,
     UnsupportedMediaType,
 )
 from app.media import (
+    EVENTS,
     IMAGES,
     JSON,
     MULTIPART,
@@ -36,8 +38,10 @@ from app.media import (
     read_files,
 )
 from app.registry import Registry, ServedModel
-from app.schemas.envelope import Body, Codecs, Schema
+from app.schemas.envelope import Body, Codecs, CodecSchema, Schema, Writer, parse_body
 from app.settings import Settings
+from app.streaming import UNBUFFERED, Stream, failure, sse
+from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec
 from models.codecs.arrays import Limits, parse_npy, to_npy
 from models.errors import InvalidItems, UndecodableItems
@@ -64,31 +68,66 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 
 
 class Call:
-    """One inference request: its body checked, its model found. Use: `requests`, then `run`, then `respond`."""
+    """One inference request: its model found, its body checked. Use: `requests`, then `run`, then `respond`.
 
-    def __init__(self, request: Request, schema: Schema, settings: Settings, media_type: str) -> None:
-        self._request, self._schema, self._settings, self._media_type = request, schema, settings, media_type
+    A route has a schema for each kind of model that serves its task; which one counts is up to the model.
+    """
+
+    def __init__(self, request: Request, schemas: Sequence[Schema | CodecSchema], settings: Settings) -> None:
+        self._request, self._schemas, self._settings = request, schemas, settings
         self._is_small = False
+        self._media_type = JSON
         self.body: Body
         self.model: ServedModel
         self.codecs: Codecs
 
     async def open(self, registry: Registry) -> "Call":
-        """Read and check the body, find the model."""
-        self.body = await self._read()
-        self.model = registry.serving(self._schema.task, self.body.model)
+        """Read the body, find the model, check the body."""
+        values, is_json = await self._read()
+        name = values.get("model") if isinstance(values, dict) else None
+        self.model = registry.serving(self._schemas[0].name, name if isinstance(name, str) else None)
         checkpoint, loaded = self.model.require()
-        self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents)
+        self._any_schema = self._chosen(checkpoint)
+        self._media_type = self._negotiated()
+        self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels)
         if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
             raise NotAcceptable(f"{self.model.name} has no images to answer with; accept {JSON} or {NPY}")
+
+        def parse() -> Body:
+            return parse_body(self._any_schema.body, values, strict=is_json)
+
+        self.body = parse() if self._is_small or not is_json else await run_in_threadpool(parse)
         return self
+
+    @property
+    def _schema(self) -> Schema:
+        return cast("Schema", self._any_schema)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client asked for a stream."""
+        return bool(getattr(getattr(self.body, "parameters", None), "stream", False))
+
+    def _chosen(self, checkpoint: Checkpoint) -> Schema | CodecSchema:
+        """The schema of the task as this model has it; the first where the model's tasks do not decide."""
+        return next(
+            (s for s in self._schemas if isinstance(s, Schema) and s.task in checkpoint.tasks), self._schemas[0]
+        )
+
+    def _negotiated(self) -> str:
+        schema = self._any_schema
+        array = isinstance(schema, Schema) and schema.array
+        images = isinstance(schema, Schema) and schema.answers_images
+        offered = (JSON, *([NPY] if array else []), *([PNG] if images else []))
+        accept = self._request.headers.get("accept", "")
+        wants_stream = isinstance(schema, Schema) and schema.writer is not None and EVENTS in accept
+        return JSON if wants_stream else negotiate(accept, offered)
 
     async def requests(self) -> list[TaskRequest]:
         """The items as task requests, decoded off the event loop unless the body is small."""
 
         def decode() -> list[TaskRequest]:
-            limits = Limits(max_items=self._settings.max_items, max_pixels=self._settings.max_pixels)
-            return self._schema.requests(self.body, self.codecs, limits)
+            return self._schema.requests(self.body, self.codecs, self._limits())
 
         try:
             return decode() if self._is_small else await run_in_threadpool(decode)
@@ -97,7 +136,9 @@ class Call:
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
-        work = asyncio.ensure_future(self.model.run(self._schema.task, requests))
+        self._requests = requests
+        writer = self._writer(requests)
+        work = asyncio.ensure_future(self.model.run(self._schema.task, requests, writer.hear if writer else None))
         watch = asyncio.ensure_future(hung_up(self._request))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +151,72 @@ class Call:
             watch.cancel()
             if work.cancel():
                 await asyncio.wait((work,))  # until its items have left the queue
+
+    async def stream(self, requests: list[TaskRequest]) -> Response:
+        """Through the engine, answered step by step as Server-Sent Events, from the first on.
+
+        What is refused before the first event is refused as ever; an error after it is the last event. A client that
+        hangs up ends what it asked for.
+        """
+        writer = self._schema.writer
+        if writer is None:
+            raise InvalidRequest(f"{self._schema.name} does not stream")
+        self._requests = requests
+        stream = Stream(writer(requests, self.body, self.codecs))
+        deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
+        stream.start(self.model.run(self._schema.task, requests, stream.hear), deadline)
+        try:
+            await stream.begun()
+        except InvalidItems as error:
+            raise _refusal(error) from error
+        except BaseException:
+            stream.end()
+            raise
+        return StreamingResponse(
+            self._events(stream), media_type=EVENTS, headers={"x-model": self.model.name, **UNBUFFERED}
+        )
+
+    async def _events(self, stream: Stream) -> AsyncIterator[bytes]:
+        try:
+            async for event in stream:
+                yield sse(event)
+            outcome = stream.outcome()
+            count = {"items": len(self._requests), **self._schema.usage(self._requests, outcome.results)}
+            yield sse({"model": self.model.name, "usage": count})
+        except InvalidItems as error:
+            yield sse(failure(self._request.state.request_id, _refusal(error)))
+        except ManifoldError as error:
+            yield sse(failure(self._request.state.request_id, error))
+        finally:
+            stream.end()
+
+    async def answer(self) -> Response:
+        """By the codec alone."""
+        schema = cast("CodecSchema", self._any_schema)
+
+        def render() -> bytes:
+            limits = self._limits()
+            outputs = schema.outputs(self.body, self.codecs, limits)
+            content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
+            return orjson.dumps(content)
+
+        try:
+            content = render() if self._is_small else await run_in_threadpool(render)
+        except InvalidItems as error:
+            raise _refusal(error) from error
+        return Response(content, media_type=JSON, headers={"x-model": self.model.name})
+
+    def _writer(self, requests: list[TaskRequest]) -> Writer | None:
+        """Only stop strings need one, where the answer is no stream."""
+        make = self._schema.writer
+        wants = getattr(getattr(self.body, "parameters", None), "stop", None) is not None
+        return make(requests, self.body, self.codecs) if make and wants else None
+
+    def _limits(self) -> Limits:
+        settings = self._settings
+        return Limits(
+            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
+        )
 
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
@@ -128,16 +235,17 @@ class Call:
             return to_npy(self._schema.array(outcome.results, self.codecs))
         if self._schema.array and self._media_type == PNG and isinstance(self.codecs.items, ImageCodec):
             return self.codecs.items.png(self._schema.array(outcome.results, self.codecs))
-        outputs = self._schema.outputs(outcome.results, self.body, self.codecs)
+        outputs = self._schema.outputs(outcome.results, self._requests, self.body, self.codecs)
         answer = {
             "model": self.model.name,
             "outputs": outputs,
             **self._schema.summary(outcome.results),
-            "usage": {"items": len(outputs)},
+            "usage": {"items": len(outputs), **self._schema.usage(self._requests, outcome.results)},
         }
         return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    async def _read(self) -> Body:
+    async def _read(self) -> tuple[Any, bool]:
+        """The body as it came, and whether it is JSON."""
         request, settings = self._request, self._settings
         kind = content_type(request)
         if kind == JSON:
@@ -145,11 +253,9 @@ class Call:
                 detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
                 raise InvalidRequest.of([Fault("", detail)])
             data = await self._read_whole()
-
-            def parse() -> Body:
-                return self._schema.parse(parse_json(data), strict=True)
-
-            return parse() if self._is_small else await run_in_threadpool(parse)
+            return (parse_json(data) if self._is_small else await run_in_threadpool(parse_json, data)), True
+        if not any(isinstance(schema, Schema) and schema.takes_arrays for schema in self._schemas):
+            raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted is {JSON}")
         if kind == MULTIPART:
             inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
         elif kind in IMAGES:
@@ -162,7 +268,7 @@ class Call:
         else:
             accepted = ", ".join((JSON, NPY, MULTIPART, *IMAGES))
             raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted are {accepted}")
-        return self._schema.parse(_from_query(request, inputs), strict=False)
+        return _from_query(request, inputs), False
 
     async def _read_whole(self) -> bytes:
         data = await read_body(self._request, self._settings.max_body_bytes)
@@ -170,13 +276,11 @@ class Call:
         return data
 
 
-def call_of(schema: Schema) -> Callable[[Request], Coroutine[Any, Any, Call]]:
-    """The dependency that opens a `Call` of this task."""
-    offered = (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else []))
+def call_of(*schemas: Schema | CodecSchema) -> Callable[[Request], Coroutine[Any, Any, Call]]:
+    """The dependency that opens a `Call` of a task, which has one schema for each kind of model."""
 
     async def open_call(request: Request) -> Call:
-        media_type = negotiate(request.headers.get("accept", ""), offered)
-        return await Call(request, schema, get_settings(request), media_type).open(get_registry(request))
+        return await Call(request, schemas, get_settings(request)).open(get_registry(request))
 
     return open_call
 
@@ -194,18 +298,19 @@ class TaskRoute(APIRoute):
         methods = self.methods or set()
         if scope["method"] not in methods:
             raise HTTPException(405, headers={"allow": ", ".join(methods)})
-        timeout_ms = _timeout_ms(request)
+        limit_ms = timeout_ms(request)
         (opener,) = self.dependant.dependencies
         open_call = cast("Callable[[Request], Awaitable[Call]]", opener.call)
         try:
-            async with asyncio.timeout(timeout_ms / 1000):
+            async with asyncio.timeout(limit_ms / 1000):
                 response = await self.endpoint(await open_call(request))
         except TimeoutError:
-            raise DeadlineExceeded(f"the answer was not ready within {timeout_ms} ms") from None
+            raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None
         await response(scope, receive, send)
 
 
-def _timeout_ms(request: Request) -> int:
+def timeout_ms(request: Request) -> int:
+    """The request's deadline."""
     settings = get_settings(request)
     given = request.headers.get("x-timeout-ms")
     if given is None:

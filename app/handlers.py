@@ -48,7 +48,15 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An `application/problem+json` answer; `name` is an error class's."""
-    content: dict[str, Any] = {
+    content = details(request_id, name=name, status=status, detail=detail, faults=faults)
+    return Response(orjson.dumps(content), status, headers=headers, media_type=PROBLEM_JSON)
+
+
+def details(
+    request_id: str, *, name: str, status: int, detail: str, faults: tuple[errors.Fault, ...] = ()
+) -> dict[str, Any]:
+    """Problem details (RFC 9457)."""
+    return {
         "type": f"/errors/{slug(name)}",
         "title": slug(name).replace("-", " ").capitalize(),
         "status": status,
@@ -56,7 +64,6 @@ def problem(
         "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults],
         "request_id": request_id,
     }
-    return Response(orjson.dumps(content), status, headers=headers, media_type=PROBLEM_JSON)
 
 
 def add_handlers(app: FastAPI) -> None:

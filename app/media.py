@@ -14,6 +14,7 @@ from app.errors import ClientDisconnected, Fault, InvalidRequest, MalformedBody,
 JSON = "application/json"
 NPY = "application/x-npy"
 PNG = "image/png"
+EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 

@@ -47,6 +47,7 @@ class Loaded:
     n_parameters: int
     memory_bytes: int
     dtype: str
+    unused_weights: list[str]
 
 
 class ServedModel:
@@ -110,7 +111,7 @@ class ServedModel:
             except BaseException:
                 self._state, self.reason = State.FAILED, "an unexpected error; see the log"
                 raise
-            self.loaded = _describe(model, engine)
+            self.loaded = _describe(checkpoint, model, engine)
             self._state = State.READY
             log.info("model ready", extra={"model": self.name, "memory_bytes": self.loaded.memory_bytes})
 
@@ -244,7 +245,7 @@ def _settle_garbage() -> None:
     gc.freeze()
 
 
-def _describe(model: Model, engine: Supervisor) -> Loaded:
+def _describe(checkpoint: Checkpoint, model: Model, engine: Supervisor) -> Loaded:
     parameters = list(model.parameters())
     return Loaded(
         engine=engine,
@@ -254,5 +255,6 @@ def _describe(model: Model, engine: Supervisor) -> Loaded:
         labels=model.labels,
         n_parameters=sum(parameter.numel() for parameter in parameters),
         memory_bytes=model.memory_bytes,
+        unused_weights=checkpoint.unused,
         dtype=str(parameters[0].dtype).removeprefix("torch."),
     )

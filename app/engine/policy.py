@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from models.tasks import Request, Task
-from models.tasks.text import Progress
+from models.tasks.text import GenerateRequest, Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,14 +31,19 @@ class Room:
     is_idle: bool
 
 
+IDLE = Room(n_rows=0, is_idle=True)
+"""Of workers that make nothing by steps."""
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class Job:
     """The requests of one caller. They may be spread over several batches, which others share.
 
     `cursor` is the first request not yet dispatched; `suspect` marks a job whose batch killed a worker. The engine's
-    queue owns both. `abandoned` are the texts nobody waits for any more, each the number of its request and its own; the
-    event loop adds to them, and the worker takes them out before its next step. The event loop owns the rest: `listen`
-    hears of each step of a task made by steps, and says whether to end that text; `heard` is whether it has heard any.
+    queue owns both. `abandoned` are the texts nobody waits for any more, each the number of its request and its own;
+    the event loop adds to them, and the worker takes them out before its next step. The event loop owns the rest:
+    `listen` hears of each step of a task made by steps, and says whether to end that text; `heard` is whether it has
+    heard any.
     """
 
     task: Task
@@ -72,7 +77,7 @@ class Slice:
         return self.job.requests[self.start : self.stop]
 
 
-def next_batch(jobs: Iterable[Job], budget: int, room: Room) -> list[Slice]:
+def next_batch(jobs: Iterable[Job], budget: int, room: Room = IDLE) -> list[Slice]:
     """The oldest job sets the task; it and younger jobs of that task fill the batch until `budget` elements.
 
     A request that alone exceeds the budget runs alone. So does a suspect job, one request at a time: if it kills the
@@ -92,7 +97,7 @@ def next_batch(jobs: Iterable[Job], budget: int, room: Room) -> list[Slice]:
         while stop < len(job.requests):
             request = job.requests[stop]
             is_first = not batch and stop == job.cursor
-            more_rows = request.n_rows if job.task.by_steps else 0
+            more_rows = cast("GenerateRequest", request).n_rows if job.task.by_steps else 0
             if not is_first and (cost + request.cost > budget or n_rows + more_rows > room.n_rows):
                 break
             cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
@@ -107,4 +112,6 @@ def _has_room(job: Job, n_rows: int, room: Room) -> bool:
     """Whether the job's next request may begin to be made by steps."""
     if job.suspect:
         return room.is_idle
-    return n_rows + job.requests[job.cursor].n_rows <= room.n_rows or (room.is_idle and n_rows == 0)
+    return n_rows + cast("GenerateRequest", job.requests[job.cursor]).n_rows <= room.n_rows or (
+        room.is_idle and n_rows == 0
+    )

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Sequence
 
-from app.engine.policy import Job, Room, Slice, next_batch
+from app.engine.policy import IDLE, Job, Room, Slice, next_batch
 
 
 class JobQueue:
@@ -39,7 +39,7 @@ class JobQueue:
                 del self._jobs[job]
                 self._n_items -= len(job.requests) - job.cursor
 
-    def take(self, budget: int, room: Room) -> list[Slice] | None:
+    def take(self, budget: int, room: Room = IDLE) -> list[Slice] | None:
         """Take the next batch, in flight until `done`; None once closed and empty.
 
         Waits for work if the worker is idle; if it has steps to make and there is nothing it has room for, the batch is

@@ -112,7 +112,7 @@ class Worker:
         return self._model.generation() if isinstance(self._model, Generator) else None
 
     def _turn(self) -> bool:
-        """Serve a batch, or let it join those made by steps; then make a step. False once the queue is closed and empty."""
+        """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""
         room = Room(n_rows=self._max_rows - self.n_rows, is_idle=self.n_rows == 0)
         batch = self._queue.take(self._budget, room)
         if batch is None:
@@ -134,7 +134,7 @@ class Worker:
         for part in batch:
             for index, request in enumerate(part.requests, part.start):
                 try:
-                    settled = cast("Generator", self._model).settled(request)
+                    settled = cast("Generator", self._model).settled(cast("GenerateRequest", request))
                     accepted.append(((part.job, index), settled))
                 except InvalidItems as error:
                     refused.append(((part.job, index), error))

@@ -3,19 +3,29 @@
 from fastapi import APIRouter
 
 from app.routes import (
+    answer,
+    attend,
     classify,
+    classify_tokens,
     compress,
     decode,
     decompress,
     denoise,
     detect_anomalies,
+    detokenize,
     encode,
+    fill_mask,
+    generate,
     impute,
     interpolate,
     project,
     reconstruct,
     sample,
+    score_text,
     service,
+    similarity,
+    tokenize,
+    translate,
 )
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
@@ -33,6 +43,16 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
         decompress,
         project,
         classify,
+        fill_mask,
+        classify_tokens,
+        answer,
+        generate,
+        translate,
+        score_text,
+        similarity,
+        attend,
+        tokenize,
+        detokenize,
         service,
     )
 )

@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.classify import SCHEMA
+from app.schemas.classify import SCHEMAS
 
-router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+router = APIRouter(tags=["autoencoders", "transformers"], route_class=TaskRoute)
 
 
-@router.post("/classify", **documented(SCHEMA))
-async def classify(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
-    """Name items."""
+@router.post("/classify", **documented(*SCHEMAS))
+async def classify(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
+    """Name items and texts."""
     requests = await call.requests()
     outcome = await call.run(requests)
     return await call.respond(outcome)

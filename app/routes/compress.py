@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.compress import SCHEMA
+from app.schemas.compress import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/compress", **documented(SCHEMA))
-async def compress(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/compress", **documented(*SCHEMAS))
+async def compress(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Pack items into streams of bytes."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.decode import SCHEMA
+from app.schemas.decode import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/decode", **documented(SCHEMA))
-async def decode(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/decode", **documented(*SCHEMAS))
+async def decode(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Map latents to items."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.decompress import SCHEMA
+from app.schemas.decompress import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/decompress", **documented(SCHEMA))
-async def decompress(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/decompress", **documented(*SCHEMAS))
+async def decompress(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Unpack streams."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.denoise import SCHEMA
+from app.schemas.denoise import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/denoise", **documented(SCHEMA))
-async def denoise(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/denoise", **documented(*SCHEMAS))
+async def denoise(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Clean items, after adding noise if that is asked for."""
     requests = await call.requests()
     outcome = await call.run(requests)

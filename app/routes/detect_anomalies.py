@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.detect_anomalies import SCHEMA
+from app.schemas.detect_anomalies import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/detect-anomalies", **documented(SCHEMA))
-async def detect_anomalies(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/detect-anomalies", **documented(*SCHEMAS))
+async def detect_anomalies(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Compare items with normal ones the model was not trained on."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -1,5 +1,6 @@
 """What OpenAPI cannot see, because bodies are read and written by hand: schemas, media types, examples, problems."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -7,43 +8,60 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
 from app.handlers import PROBLEM_JSON
-from app.media import IMAGES, JSON, MULTIPART, NPY, PNG
+from app.media import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
 from app.routes.examples import EXAMPLE_MODEL, EXAMPLES
 from app.schemas import (
+    answer,
+    attend,
     classify,
+    classify_tokens,
     compress,
     decode,
     decompress,
     denoise,
     detect_anomalies,
+    detokenize,
     encode,
+    fill_mask,
+    generate,
     impute,
     interpolate,
     project,
     reconstruct,
     sample,
+    score_text,
+    similarity,
+    tokenize,
+    translate,
 )
-from app.schemas.envelope import Schema
+from app.schemas.envelope import CodecSchema, Schema
 
 __all__ = ["EXAMPLE_MODEL", "add_bodies", "documented", "problems"]
 
 REF = "#/components/schemas/{model}"
-SCHEMAS = tuple(
-    module.SCHEMA
-    for module in (
-        encode,
-        decode,
-        reconstruct,
-        denoise,
-        sample,
-        interpolate,
-        detect_anomalies,
-        impute,
-        compress,
-        decompress,
-        project,
-        classify,
-    )
+SCHEMAS: tuple[Schema | CodecSchema, ...] = (
+    *encode.SCHEMAS,
+    *decode.SCHEMAS,
+    *reconstruct.SCHEMAS,
+    *denoise.SCHEMAS,
+    *sample.SCHEMAS,
+    *interpolate.SCHEMAS,
+    *detect_anomalies.SCHEMAS,
+    *impute.SCHEMAS,
+    *compress.SCHEMAS,
+    *decompress.SCHEMAS,
+    *project.SCHEMAS,
+    *classify.SCHEMAS,
+    *fill_mask.SCHEMAS,
+    *classify_tokens.SCHEMAS,
+    *answer.SCHEMAS,
+    *generate.SCHEMAS,
+    *translate.SCHEMAS,
+    *score_text.SCHEMAS,
+    *similarity.SCHEMAS,
+    *attend.SCHEMAS,
+    *tokenize.SCHEMAS,
+    *detokenize.SCHEMAS,
 )
 
 DESCRIPTIONS = {
@@ -87,22 +105,26 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def documented(schema: Schema) -> dict[str, Any]:
-    """Keyword arguments of a task's route."""
+def documented(*schemas: Schema | CodecSchema) -> dict[str, Any]:
+    """Keyword arguments of a task's route, which has one schema for each kind of model."""
     binary = {"type": "string", "format": "binary"}
     files = {"type": "object", "properties": {"files": {"type": "array", "items": binary}}, "required": ["files"]}
-    body_ref = {"$ref": REF.format(model=schema.body.__name__)}
-    answer_ref = {"$ref": REF.format(model=schema.answer.__name__)}
-    body: dict[str, Any] = {JSON: {"schema": body_ref, "example": EXAMPLES[schema.task.name]}}
-    if "inputs" in schema.body.model_fields:
-        body[NPY] = {"schema": binary}
-    if schema.takes_images:
-        body |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
-    answer = {JSON: {"schema": answer_ref}}
-    if schema.array:
-        answer[NPY] = {"schema": binary}
-    if schema.answers_images:
-        answer[PNG] = {"schema": binary}
+    examples = {one["model"]: {"value": one} for one in EXAMPLES[schemas[0].name]}
+    body: dict[str, Any] = {JSON: {"schema": _any_of(schema.body for schema in schemas), "examples": examples}}
+    answer: dict[str, Any] = {JSON: {"schema": _any_of(schema.answer for schema in schemas)}}
+    for schema in schemas:
+        if not isinstance(schema, Schema):
+            continue
+        if schema.takes_arrays:
+            body[NPY] = {"schema": binary}
+        if schema.takes_images:
+            body |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
+        if schema.array:
+            answer[NPY] = {"schema": binary}
+        if schema.answers_images:
+            answer[PNG] = {"schema": binary}
+        if schema.writer:
+            answer[EVENTS] = {"schema": {"$ref": REF.format(model=generate.GenerateEvent.__name__)}}
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": body}},
         "responses": {200: {"description": "The answer.", "content": answer}} | problems(*DESCRIPTIONS),
@@ -111,9 +133,17 @@ def documented(schema: Schema) -> dict[str, Any]:
     }
 
 
+def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    references = [{"$ref": REF.format(model=name)} for name in dict.fromkeys(model.__name__ for model in models)]
+    return references[0] if len(references) == 1 else {"anyOf": references}
+
+
 def add_bodies(openapi: dict[str, Any]) -> dict[str, Any]:
     """Put the schemas that `documented` refers to into the components."""
-    wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+    wanted: list[tuple[type[BaseModel], Any]] = [
+        (Problem, "serialization"),
+        (generate.GenerateEvent, "serialization"),
+    ]
     for schema in SCHEMAS:
         wanted += [(schema.body, "validation"), (schema.answer, "serialization")]
     _, definitions = models_json_schema(wanted, ref_template=REF)

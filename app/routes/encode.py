@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.encode import SCHEMA
+from app.schemas.encode import SCHEMAS
 
-router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+router = APIRouter(tags=["autoencoders", "transformers"], route_class=TaskRoute)
 
 
-@router.post("/encode", **documented(SCHEMA))
-async def encode(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
-    """Map items to latents."""
+@router.post("/encode", **documented(*SCHEMAS))
+async def encode(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
+    """Map items to latents, texts to embeddings."""
     requests = await call.requests()
     outcome = await call.run(requests)
     return await call.respond(outcome)

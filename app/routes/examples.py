@@ -19,21 +19,51 @@ _PICTURE = {"format": "png"}
 STREAM = "TUZMRAEACAws8YzHex33AQMBHBy8Vczk3dc5kBH2j/XmIrw1QPd7Wy84mkzijTAAw4jnYQ=="
 """The seven, compressed by `EXAMPLE_MODEL`."""
 
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "encode": {"model": "vae-mnist", "inputs": [SEVEN]},
-    "decode": {"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE},
-    "reconstruct": {"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": _PICTURE},
-    "denoise": {
-        "model": "denoising-ae-mnist",
-        "inputs": [SEVEN],
-        "parameters": {"noise": {"type": "gaussian", "level": 0.3}, "seed": 1, **_PICTURE},
-    },
-    "sample": {"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **_PICTURE}},
-    "interpolate": {"model": "vae-mnist", "inputs": [SEVEN, [0.0] * 784], "parameters": {"steps": 5, **_PICTURE}},
-    "detect_anomalies": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-    "impute": {"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": _PICTURE},
-    "compress": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-    "decompress": {"model": EXAMPLE_MODEL, "inputs": [STREAM], "parameters": _PICTURE},
-    "project": {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-    "classify": {"model": "denoising-ae-mnist", "inputs": [SEVEN]},
+EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "encode": [
+        {"model": "vae-mnist", "inputs": [SEVEN]},
+        {"model": "bert-tiny-en", "inputs": ["A dog runs through the grass."]},
+    ],
+    "decode": [{"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE}],
+    "reconstruct": [{"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": _PICTURE}],
+    "denoise": [
+        {
+            "model": "denoising-ae-mnist",
+            "inputs": [SEVEN],
+            "parameters": {"noise": {"type": "gaussian", "level": 0.3}, "seed": 1, **_PICTURE},
+        }
+    ],
+    "sample": [{"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **_PICTURE}}],
+    "interpolate": [{"model": "vae-mnist", "inputs": [SEVEN, [0.0] * 784], "parameters": {"steps": 5, **_PICTURE}}],
+    "detect_anomalies": [{"model": EXAMPLE_MODEL, "inputs": [SEVEN]}],
+    "impute": [{"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": _PICTURE}],
+    "compress": [{"model": EXAMPLE_MODEL, "inputs": [SEVEN]}],
+    "decompress": [{"model": EXAMPLE_MODEL, "inputs": [STREAM], "parameters": _PICTURE}],
+    "project": [
+        {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
+        {"model": "bert-tiny-en", "inputs": ["A dog runs."]},
+    ],
+    "classify": [
+        {"model": "denoising-ae-mnist", "inputs": [SEVEN]},
+        {"model": "bert-tiny-sst2-en", "inputs": ["a wonderful film"]},
+    ],
+    "fill_mask": [{"model": "bert-tiny-en", "inputs": ["The [MASK] was born in 1950 ."]}],
+    "classify_tokens": [{"model": "bert-tiny-ner-en", "inputs": ["Anna Schmidt lives in London."]}],
+    "answer": [
+        {
+            "model": "bert-tiny-qa-en",
+            "inputs": [{"question": "Where does Anna live?", "context": "Anna lives in London. She likes tea."}],
+        }
+    ],
+    "generate": [
+        {"model": "gpt-tiny-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}}
+    ],
+    "translate": [{"model": "transformer-tiny-en-de", "inputs": ["A man is riding a bike."]}],
+    "score_text": [{"model": "gpt-tiny-en", "inputs": ["the dog ran home"]}],
+    "similarity": [
+        {"model": "bert-tiny-en", "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}]}
+    ],
+    "attend": [{"model": "gpt-tiny-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}}],
+    "tokenize": [{"model": "bert-tiny-en", "inputs": ["Tokenizers cut words."]}],
+    "detokenize": [{"model": "gpt-tiny-en", "inputs": [[40, 41, 42]]}],
 }

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.impute import SCHEMA
+from app.schemas.impute import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/impute", **documented(SCHEMA))
-async def impute(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/impute", **documented(*SCHEMAS))
+async def impute(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Fill what is missing in items."""
     requests = await call.requests()
     outcome = await call.run(requests)

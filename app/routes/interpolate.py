@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.interpolate import SCHEMA
+from app.schemas.interpolate import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/interpolate", **documented(SCHEMA))
-async def interpolate(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/interpolate", **documented(*SCHEMAS))
+async def interpolate(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Walk from one item to another through the latent space."""
     requests = await call.requests()
     outcome = await call.run(requests)

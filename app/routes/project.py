@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.project import SCHEMA
+from app.schemas.project import SCHEMAS
 
-router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
+router = APIRouter(tags=["autoencoders", "transformers"], route_class=TaskRoute)
 
 
-@router.post("/project", **documented(SCHEMA))
-async def project(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/project", **documented(*SCHEMAS))
+async def project(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Place items in a plane."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.reconstruct import SCHEMA
+from app.schemas.reconstruct import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/reconstruct", **documented(SCHEMA))
-async def reconstruct(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/reconstruct", **documented(*SCHEMAS))
+async def reconstruct(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Map items to latents and back."""
     requests = await call.requests()
     outcome = await call.run(requests)

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
-from app.schemas.sample import SCHEMA
+from app.schemas.sample import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)
 
 
-@router.post("/sample", **documented(SCHEMA))
-async def sample(call: Annotated[Call, Depends(call_of(SCHEMA))]) -> Response:
+@router.post("/sample", **documented(*SCHEMAS))
+async def sample(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Draw new items."""
     requests = await call.requests()
     outcome = await call.run(requests)

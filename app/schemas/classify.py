@@ -1,14 +1,25 @@
-"""`/classify`: items to labels."""
+"""`/classify`: items and texts to labels."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from app.schemas.envelope import (
+    Answer,
+    Codecs,
+    ItemIn,
+    ItemsBody,
+    Schema,
+    TextParameters,
+    items_of,
+    n_tokens,
+    tokens_of,
+)
 from models.codecs.arrays import Limits
-from models.tasks import CLASSIFY, Request
+from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
 from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult
+from models.tasks.text import ClassifyTextRequest
 
 
 class ClassifyParameters(ItemIn):
@@ -51,7 +62,9 @@ def _requests(body: ClassifyBody, codecs: Codecs, limits: Limits) -> list[Reques
     ]
 
 
-def _outputs(results: Sequence[ClassifyResult], requests: Sequence[Any], body: ClassifyBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[ClassifyResult], requests: Sequence[Any], body: Any, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
 
 
@@ -64,3 +77,38 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=False,
 )
+
+
+class ClassifyTextParameters(TextParameters):
+    """Parameters of `/classify` for texts."""
+
+    top_k: int | None = Field(None, ge=1, description="How many labels; all if left out.")
+    function_to_apply: Activation | None = Field(
+        None, description="To the logits; if left out, what the checkpoint was trained for."
+    )
+
+
+class ClassifyTextBody(ItemsBody):
+    """What `/classify` is asked of texts."""
+
+    parameters: ClassifyTextParameters = ClassifyTextParameters()
+
+
+def _text_requests(body: ClassifyTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    asked = body.parameters
+    return [
+        ClassifyTextRequest(tokens=tokens, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
+        for tokens in tokens_of(body, codecs, limits)
+    ]
+
+
+TEXT_SCHEMA = Schema(
+    task=CLASSIFY_TEXT,
+    modality="text",
+    body=ClassifyTextBody,
+    answer=ClassifyAnswer,
+    requests=_text_requests,
+    outputs=_outputs,
+    usage=n_tokens,
+)
+SCHEMAS = (SCHEMA, TEXT_SCHEMA)

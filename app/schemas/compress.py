@@ -49,7 +49,9 @@ def _requests(body: CompressBody, codecs: Codecs, limits: Limits) -> list[Reques
     return [CompressRequest(items=stream, bits=asked.bits, lossless=asked.lossless) for stream in streams]
 
 
-def _outputs(results: Sequence[CompressResult], requests: Sequence[Any], body: CompressBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[CompressResult], requests: Sequence[Any], body: CompressBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [
         {
             "stream": base64.b64encode(result.stream).decode(),
@@ -72,3 +74,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=False,
 )
+SCHEMAS = (SCHEMA,)

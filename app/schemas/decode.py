@@ -40,7 +40,9 @@ def _requests(body: DecodeBody, codecs: Codecs, limits: Limits) -> list[Request]
     return [DecodeRequest(latent=latent, length=body.parameters.length) for latent in latents]
 
 
-def _outputs(results: Sequence[DecodeResult], requests: Sequence[Any], body: DecodeBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[DecodeResult], requests: Sequence[Any], body: DecodeBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [{"reconstruction": present(result.reconstruction, body.parameters, codecs)} for result in results]
 
 
@@ -54,3 +56,4 @@ SCHEMA = Schema(
     takes_images=False,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

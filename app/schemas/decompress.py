@@ -52,7 +52,9 @@ def _stream(value: object, index: int) -> bytes:
     raise InvalidRequest.of([Fault(f"/inputs/{index}", "a stream is a string in base64, as /compress answers it")])
 
 
-def _outputs(results: Sequence[DecompressResult], requests: Sequence[Any], body: DecompressBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[DecompressResult], requests: Sequence[Any], body: DecompressBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [{"items": [present(item, body.parameters, codecs) for item in result.items]} for result in results]
 
 
@@ -66,3 +68,4 @@ SCHEMA = Schema(
     takes_images=False,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

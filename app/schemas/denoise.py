@@ -66,7 +66,9 @@ def _requests(body: DenoiseBody, codecs: Codecs, limits: Limits) -> list[Request
     return [DenoiseRequest(item=item, noise=noise, seed=body.parameters.seed + i) for i, item in enumerate(items)]
 
 
-def _outputs(results: Sequence[DenoiseResult], requests: Sequence[Any], body: DenoiseBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[DenoiseResult], requests: Sequence[Any], body: DenoiseBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
         output = {"denoised": present(result.denoised, body.parameters, codecs)}
@@ -90,3 +92,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

@@ -1,13 +1,14 @@
 """`/detect-anomalies`: items beside the normal ones."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
 from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
 from models.tasks import DETECT_ANOMALIES, Request
 from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
@@ -74,7 +75,7 @@ def _outputs(
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
-        contributions = codecs.items.arrange(result.contributions.numpy())
+        contributions = cast("ItemCodec", codecs.items).arrange(result.contributions.numpy())
         top = [{"index": c.index[: contributions.ndim], "contribution": c.contribution} for c in result.top]
         outputs.append(
             {
@@ -100,3 +101,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=False,
 )
+SCHEMAS = (SCHEMA,)

@@ -1,4 +1,4 @@
-"""`/encode`: items to latents."""
+"""`/encode`: items to latents, texts to embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,23 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, Seed, items_of
+from app.schemas.envelope import (
+    Answer,
+    Codecs,
+    ItemIn,
+    ItemsBody,
+    Schema,
+    Seed,
+    TextParameters,
+    items_of,
+    n_tokens,
+    stack_equal,
+    tokens_of,
+)
 from models.codecs.arrays import Limits
-from models.tasks import ENCODE, Request
+from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
+from models.tasks.text import EncodeTextRequest, EncodeTextResult, Pooling
 
 
 class EncodeParameters(ItemIn):
@@ -48,7 +61,9 @@ def _requests(body: EncodeBody, codecs: Codecs, limits: Limits) -> list[Request]
     return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
 
 
-def _outputs(results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [_output(result) for result in results]
 
 
@@ -71,3 +86,58 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=False,
 )
+
+
+class EncodeTextParameters(TextParameters):
+    """Parameters of `/encode` for texts."""
+
+    pooling: Pooling | None = Field(
+        None, description="How one vector is made of the tokens'; the checkpoint's way if left out, `none` for all."
+    )
+    normalize: bool | None = Field(None, description="To unit length; as the checkpoint says if left out.")
+    dimensions: int | None = Field(None, ge=1, description="How many of the first elements to keep; all if left out.")
+
+
+class EncodeTextOutput(BaseModel):
+    """One text's vector."""
+
+    embedding: list[Any] = Field(description="Numbers; without pooling, a list of them for each token.")
+
+
+class EncodeTextBody(ItemsBody):
+    """What `/encode` is asked of texts."""
+
+    parameters: EncodeTextParameters = EncodeTextParameters()
+
+
+class EncodeTextAnswer(Answer):
+    """What `/encode` answers of texts."""
+
+    outputs: list[EncodeTextOutput]
+
+
+def _text_requests(body: EncodeTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    asked = body.parameters
+    return [
+        EncodeTextRequest(tokens=tokens, pooling=asked.pooling, normalize=asked.normalize, dimensions=asked.dimensions)
+        for tokens in tokens_of(body, codecs, limits)
+    ]
+
+
+def _text_outputs(
+    results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: Codecs
+) -> list[dict[str, Any]]:
+    return [{"embedding": result.embedding.numpy()} for result in results]
+
+
+TEXT_SCHEMA = Schema(
+    task=ENCODE_TEXT,
+    modality="text",
+    body=EncodeTextBody,
+    answer=EncodeTextAnswer,
+    requests=_text_requests,
+    outputs=_text_outputs,
+    array=lambda results, codecs: stack_equal([result.embedding.numpy() for result in results]),
+    usage=n_tokens,
+)
+SCHEMAS = (SCHEMA, TEXT_SCHEMA)

@@ -1,7 +1,7 @@
 """The one envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
 
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Fault, InvalidRequest
 from models.codecs import Codec, ImageCodec, ItemCodec, TextCodec, VectorCodec
-from models.codecs.arrays import Limits
+from models.codecs.arrays import Limits, check_count
+from models.codecs.text.codec import checked
+from models.errors import InvalidItems, Problem
 from models.tasks import Request, Task
 from models.tasks.text import Progress, Tokens
 
@@ -82,6 +84,7 @@ class Codecs:
 
     items: Codec
     latents: VectorCodec
+    labels: tuple[str, ...] = ()
 
     @property
     def texts(self) -> TextCodec:
@@ -123,23 +126,45 @@ class Schema:
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, Codecs], Writer] | None = None
+    modality: Literal["item", "text"] = "item"
     takes_images: bool = False
     answers_images: bool = False
 
-    def parse(self, values: Any, *, strict: bool) -> Body:
-        """Check a body; `strict` for JSON, where a number in quotes is no number.
+    @property
+    def name(self) -> str:
+        """The task's."""
+        return self.task.name
 
-        Raises:
-            InvalidRequest: names every field that is unknown, missing or out of range.
-        """
-        if not isinstance(values, dict):
-            raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
-        try:
-            return self.body.model_validate(values, strict=strict)
-        except ValidationError as error:
-            known: dict[str, Any] = {"": self.body, "parameters": self.body.model_fields["parameters"].annotation}
-            named = islice(error.errors(include_url=False), MAX_FAULTS)
-            raise InvalidRequest.of([_fault(dict(e), known) for e in named]) from None
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether a body may be a NumPy file."""
+        return "inputs" in self.body.model_fields and self.modality != "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSchema:
+    """How a task looks on the wire that a model's codec answers alone."""
+
+    name: str
+    body: type[Body]
+    answer: type[Answer]
+    outputs: Callable[[Any, Codecs, Limits], list[dict[str, Any]]]
+
+
+def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
+    """Check a body; `strict` for JSON, where a number in quotes is no number.
+
+    Raises:
+        InvalidRequest: names every field that is unknown, missing or out of range.
+    """
+    if not isinstance(values, dict):
+        raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
+    try:
+        return kind.model_validate(values, strict=strict)
+    except ValidationError as error:
+        known: dict[str, Any] = {"": kind, "parameters": kind.model_fields["parameters"].annotation}
+        named = islice(error.errors(include_url=False), MAX_FAULTS)
+        raise InvalidRequest.of([_fault(dict(e), known) for e in named]) from None
 
 
 def items_of(body: Any, codecs: Codecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
@@ -158,6 +183,39 @@ def tokens_of(body: Any, codecs: Codecs, limits: Limits) -> list[Tokens]:
     """The body's texts as the model reads them."""
     texts = codecs.texts.texts(body.inputs, limits)
     return codecs.texts.tokens(texts, truncate=body.parameters.truncate)
+
+
+def parts_of(values: Any, parts: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:
+    """Items that are objects of exactly these parts: texts, or (`list`) lists of at least one text.
+
+    Raises:
+        InvalidItems: one is not, or there are too many items or texts.
+    """
+    items = values if isinstance(values, list) else [values]
+    n_texts = sum(len(part) for item in items if isinstance(item, dict) for part in item.values() if type(part) is list)
+    check_count(len(items) + n_texts, limits.max_items)
+    return [_parts(item, number, parts, limits) for number, item in enumerate(items)]
+
+
+def _parts(item: Any, number: int, parts: Mapping[str, type], limits: Limits) -> dict[str, Any]:
+    names = ", ".join(f'"{name}"' for name in parts)
+    if not isinstance(item, dict) or set(item) != set(parts):
+        raise InvalidItems(Problem(f"the item must be an object of {names}", number))
+    try:
+        return {
+            name: checked(item[name], limits)
+            if kind is str
+            else [checked(text, limits) for text in _listed(item[name])]
+            for name, kind in parts.items()
+        }
+    except ValueError as error:
+        raise InvalidItems(Problem(str(error), number)) from None
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("candidates must be a list of at least one text")
+    return value
 
 
 def n_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:
@@ -180,14 +238,20 @@ def present(item: Any, parameters: ItemOut, codecs: Codecs) -> Any:
 
 
 def stack(items: Sequence[Any], codecs: Codecs) -> NDArray[np.float32]:
-    """Items as one array.
+    """Items as one array; see `stack_equal`."""
+    codec = cast("ItemCodec", codecs.items)
+    return stack_equal([codec.encode(item.numpy()) for item in items])
+
+
+def stack_equal(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Arrays as one.
 
     Raises:
-        InvalidRequest: they differ in length.
+        InvalidRequest: they differ in shape.
     """
-    if len({item.shape for item in items}) > 1:
+    if len({array.shape for array in arrays}) > 1:
         raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
-    return np.stack([cast("ItemCodec", codecs.items).encode(item.numpy()) for item in items])
+    return np.stack(arrays)
 
 
 def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:

@@ -42,7 +42,9 @@ def _requests(body: ImputeBody, codecs: Codecs, limits: Limits) -> list[Request]
     return [ImputeRequest(item=item, iterations=body.parameters.iterations) for item in items]
 
 
-def _outputs(results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [{"imputed": present(result.imputed, body.parameters, codecs)} for result in results]
 
 
@@ -56,3 +58,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

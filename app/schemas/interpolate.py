@@ -48,7 +48,9 @@ def _requests(body: InterpolateBody, codecs: Codecs, limits: Limits) -> list[Req
     return [InterpolateRequest(start=start, end=end, steps=body.parameters.steps, method=body.parameters.method)]
 
 
-def _outputs(results: Sequence[InterpolateResult], requests: Sequence[Any], body: InterpolateBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[InterpolateResult], requests: Sequence[Any], body: InterpolateBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [
         {
             "frames": [present(frame, body.parameters, codecs) for frame in result.frames],
@@ -68,3 +70,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

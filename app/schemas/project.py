@@ -1,4 +1,4 @@
-"""`/project`: items as points in a plane."""
+"""`/project`: items and texts as points in a plane."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,21 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from app.schemas.envelope import (
+    Answer,
+    Codecs,
+    ItemIn,
+    ItemsBody,
+    Schema,
+    TextParameters,
+    items_of,
+    n_tokens,
+    tokens_of,
+)
 from models.codecs.arrays import Limits
-from models.tasks import PROJECT, Request
+from models.tasks import PROJECT, PROJECT_TEXTS, Request
 from models.tasks.autoencoding import Projection, ProjectRequest, ProjectResult
+from models.tasks.text import ProjectTextsRequest
 
 
 class ProjectParameters(ItemIn):
@@ -44,7 +55,9 @@ def _requests(body: ProjectBody, codecs: Codecs, limits: Limits) -> list[Request
     return [ProjectRequest(items=tuple(items_of(body, codecs, limits)), method=body.parameters.method)]
 
 
-def _outputs(results: Sequence[ProjectResult], requests: Sequence[Any], body: ProjectBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[ProjectResult], requests: Sequence[Any], body: Any, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [{"x": x, "y": y} for result in results for x, y in result.points.tolist()]
 
 
@@ -64,3 +77,35 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=False,
 )
+
+
+class ProjectTextsParameters(TextParameters):
+    """Parameters of `/project` for texts."""
+
+    method: Projection = Field(
+        "pca", description="Principal components of the request's embeddings, or two-dimensional ones as they are."
+    )
+
+
+class ProjectTextsBody(ItemsBody):
+    """What `/project` is asked of texts."""
+
+    parameters: ProjectTextsParameters = ProjectTextsParameters()
+
+
+def _text_requests(body: ProjectTextsBody, codecs: Codecs, limits: Limits) -> list[Request]:
+    return [ProjectTextsRequest(texts=tuple(tokens_of(body, codecs, limits)), method=body.parameters.method)]
+
+
+TEXT_SCHEMA = Schema(
+    task=PROJECT_TEXTS,
+    modality="text",
+    body=ProjectTextsBody,
+    answer=ProjectAnswer,
+    requests=_text_requests,
+    outputs=_outputs,
+    array=SCHEMA.array,
+    summary=_summary,
+    usage=n_tokens,
+)
+SCHEMAS = (SCHEMA, TEXT_SCHEMA)

@@ -53,7 +53,9 @@ def _requests(body: ReconstructBody, codecs: Codecs, limits: Limits) -> list[Req
     return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items_of(body, codecs, limits)]
 
 
-def _outputs(results: Sequence[ReconstructResult], requests: Sequence[Any], body: ReconstructBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[ReconstructResult], requests: Sequence[Any], body: ReconstructBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [
         {
             "reconstruction": present(result.reconstruction, body.parameters, codecs),
@@ -74,3 +76,4 @@ SCHEMA = Schema(
     takes_images=True,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

@@ -65,7 +65,9 @@ def _requests(body: SampleBody, codecs: Codecs, limits: Limits) -> list[Request]
     ]
 
 
-def _outputs(results: Sequence[SampleResult], requests: Sequence[Any], body: SampleBody, codecs: Codecs) -> list[dict[str, Any]]:
+def _outputs(
+    results: Sequence[SampleResult], requests: Sequence[Any], body: SampleBody, codecs: Codecs
+) -> list[dict[str, Any]]:
     return [
         {
             "sample": present(result.sample, body.parameters, codecs),
@@ -86,3 +88,4 @@ SCHEMA = Schema(
     takes_images=False,
     answers_images=True,
 )
+SCHEMAS = (SCHEMA,)

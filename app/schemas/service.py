@@ -31,8 +31,14 @@ class ModelCard(BaseModel):
     samplers: list[str] | None = Field(None, description="What `/sample` can draw by, the default first.")
     parameters: int | None = Field(None, description="Trainable numbers.")
     dtype: str | None = Field(None, description="Type the weights are computed in.")
-    memory_bytes: int | None = Field(None, description="Memory of weights and calibration.")
+    memory_bytes: int | None = Field(
+        None, description="Memory of weights and calibration; of a model that generates, its cache comes on top."
+    )
     queued_items: int | None = Field(None, description="Items waiting at this moment.")
+    running_sequences: int | None = Field(None, description="Texts that are being generated at this moment.")
+    unused_weights: list[str] | None = Field(
+        None, description="Parameters of the checkpoint that belong to heads the model has no task for."
+    )
     metrics: dict[str, float] = Field({}, description="As measured on the shipped file; see its model card.")
     licence: str | None = None
     sha256: str | None = Field(None, description="Digest of the weights file.")
@@ -67,6 +73,9 @@ LIMITS = (
     "max_pixels",
     "max_queue_items",
     "max_batch_elements",
+    "max_batch_tokens",
+    "max_running_sequences",
+    "max_characters",
     "inline_bytes",
     "default_timeout_ms",
     "max_timeout_ms",
@@ -86,7 +95,7 @@ def card(model: ServedModel) -> ModelCard:
             "family": checkpoint.spec.id,
             "title": checkpoint.spec.title,
             "tasks": model.task_names,
-            "item": Items(modality=checkpoint.modality, shape=list(checkpoint.codec.shape)),
+            "item": Items(modality=checkpoint.modality, shape=list(checkpoint.item_shape)),
             "metrics": dict(checkpoint.metrics),
             "licence": checkpoint.licence,
             "sha256": checkpoint.sha256,
@@ -101,6 +110,8 @@ def card(model: ServedModel) -> ModelCard:
             "dtype": loaded.dtype,
             "memory_bytes": loaded.memory_bytes,
             "queued_items": loaded.engine.n_queued,
+            "running_sequences": loaded.engine.n_running,
+            "unused_weights": loaded.unused_weights,
         }
     return ModelCard(**content)
 

@@ -36,6 +36,8 @@ class Checkpoint(ABC):
     sha256: str | None
     licence: str | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    """Parameters of heads that the model has no use for; known once it is loaded."""
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from models.calibration import Calibration
 from models.catalogue import family
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
-from models.codecs import Codec, build_codec
+from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
 from models.family import DIGEST_BYTES, FamilyConfig, Model
 
@@ -33,7 +33,12 @@ class NativeCheckpoint(Checkpoint):
 
     sha256: str
     calibration_sha256: str
-    codec: Codec  # type: ignore[misc] # built with the rest: it costs nothing
+    item_codec: ItemCodec
+
+    @property
+    def codec(self) -> ItemCodec:
+        """See `Checkpoint.codec`."""
+        return self.item_codec
 
     def load(self, *, dtype: torch.dtype, device: str) -> Model:
         """See `load_model`."""
@@ -79,7 +84,7 @@ def from_content(folder: Path, name: str, content: Mapping[str, Any]) -> NativeC
         folder=folder,
         spec=spec,
         config=spec.config.from_dict(content["config"]),
-        codec=codec,
+        item_codec=codec,
         item_shape=codec.shape,
         modality=content["codec"]["modality"],
         sha256=content["sha256"],

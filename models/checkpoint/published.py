@@ -4,6 +4,7 @@ Beside them may lie what a sentence encoder says of its pooling (`modules.json`)
 measured metrics and the digests of the files of a checkpoint that is shipped with Manifold.
 """
 
+import hashlib
 import json
 import mmap
 import re
@@ -16,13 +17,14 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.catalogue import families
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError
-from models.family import FamilySpec, Model
+from models.family import FamilyConfig, FamilySpec, Model
 from models.layers.text_model import TextModel
 from models.published import Values, of
 from models.published.sentences import Sentences, read_sentences
@@ -31,6 +33,8 @@ INDEX_FILE = "model.safetensors.index.json"
 GENERATION_FILE = "generation_config.json"
 GENERATION_KEYS = ("bad_words_ids", "forced_eos_token_id", "eos_token_id")
 CARD_FILE = "manifold.json"
+METADATA = {"format": "pt"}
+"""Which `transformers` insists on."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -44,11 +48,9 @@ class PublishedCheckpoint(Checkpoint):
     heads: tuple[str, ...]
     sentences: Sentences
     digests: Mapping[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-    """Parameters of heads that the model has no use for; known once it is loaded."""
 
     @cached_property
-    def codec(self) -> TextCodec:  # type: ignore[override] # read when first needed, and once
+    def codec(self) -> TextCodec:  # read when first needed, and once
         """The tokenizer.
 
         Raises:
@@ -160,6 +162,30 @@ def from_values(folder: Path, name: str, values: Values) -> PublishedCheckpoint:
         sentences=sentences,
         digests=digests,
     )
+
+
+def write_published(
+    folder: Path, model: Model, spec: FamilySpec[Any], config: FamilyConfig, *, extra: Values, dtype: torch.dtype
+) -> None:
+    """Write `config.json`, with the `extra` values, and the weights cast to `dtype`, as Hugging Face has them.
+
+    Raises:
+        CheckpointError: the family has no published format.
+    """
+    if spec.published is None:
+        raise CheckpointError(f"{spec.id} has no published format")
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = spec.published.write(model.state_dict(), config)
+    save_file({name: t.to("cpu", dtype).contiguous() for name, t in tensors.items()}, folder / WEIGHTS_FILE, METADATA)
+    values = spec.published.write_config(config) | {"dtype": str(dtype).removeprefix("torch.")} | dict(extra)
+    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
+
+
+def write_card(folder: Path, *, licence: str, metrics: Mapping[str, float]) -> None:
+    """Write `manifold.json` beside the weights: their digest, the licence, what was measured."""
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    content = {"licence": licence, "metrics": dict(metrics), "sha256": {WEIGHTS_FILE: digest}}
+    (folder / CARD_FILE).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:

@@ -52,10 +52,15 @@ class WithinTexts:
             return _flash(q, k, v, self.segments, scale, causal=self.causal)
         seen = torch.empty_like(q)
         for rows, n_texts, length in self.segments.runs:
-            of_heads = (x[rows].unflatten(0, (n_texts, length)).transpose(1, 2) for x in (q, k, v))  # (B, H, T, d)
-            part = scaled_dot_product_attention(*of_heads, is_causal=self.causal and length > 1, scale=scale)
+            q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))
+            part = scaled_dot_product_attention(q_, k_, v_, is_causal=self.causal and length > 1, scale=scale)
             seen[rows] = part.transpose(1, 2).flatten(0, 1)
         return seen
+
+
+def by_head(x: Tensor, n_texts: int) -> Tensor:
+    """Tokens `[N, H, d]` of texts of equal length, as `[B, H, T, d]`."""
+    return x.view(n_texts, -1, *x.shape[1:]).transpose(1, 2)
 
 
 class Witnessed:
@@ -74,6 +79,23 @@ class Witnessed:
             seen.append(torch.einsum("hqk,khd->qhd", weights[-1], values))
         self.weights.append(weights)
         return torch.cat(seen)
+
+
+class AcrossTexts:
+    """Each token of a text sees all of another, whose `keys_values` of each layer are known; `B` texts on both sides."""
+
+    def __init__(self, queries: Segments, keys: Segments, keys_values: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self._queries, self._keys, self._keys_values = queries, keys, keys_values
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """See `Remembering`."""
+        parts = zip(self._queries.split(q), *(self._keys.split(x) for x in self._keys_values[layer]), strict=True)
+        return torch.cat(
+            [
+                scaled_dot_product_attention(*(by_head(x, 1) for x in part), scale=scale)[0].transpose(0, 1)
+                for part in parts
+            ]
+        )
 
 
 class WitnessedAcross:

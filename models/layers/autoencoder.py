@@ -55,7 +55,7 @@ class Autoencoder(Model):
     `value_range` are the ends of what its items can hold.
     """
 
-    calibration: Calibration  # type: ignore[assignment] # which every trained one has
+    calibration: Calibration  # which every trained one has
     value_range: tuple[float, float] = (0.0, 1.0)
     scores: tuple[str, ...] = ("mse", "mae")
     samplers: tuple[str, ...] = ("gmm",)

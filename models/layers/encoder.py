@@ -73,7 +73,9 @@ class EncoderConfig(FamilyConfig):
         self.require(set(self.heads) <= set(HEADS), "heads", f"some of {', '.join(HEADS)}")
         self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
         is_labelled = {"sequence", "tokens"} & set(self.heads)
-        self.require(bool(self.labels) == bool(is_labelled), "labels", "there for heads with classes, and only for them")
+        self.require(
+            bool(self.labels) == bool(is_labelled), "labels", "there for heads with classes, and only for them"
+        )
 
     @property
     def block(self) -> BlockShape:

@@ -88,12 +88,14 @@ class Generator(TextModel):
         return replace(request, tokens=tokens, max_new_tokens=n_new)
 
 
-_LIMITS = {
+_LIMITS: dict[str, Callable[[t.GenerateRequest], bool]] = {
     "temperature must be positive": lambda r: r.temperature > 0,
     "top_p must be above 0 and at most 1": lambda r: r.top_p is None or 0 < r.top_p <= 1,
     "top_k must be at least 1": lambda r: r.top_k is None or r.top_k >= 1,
     "repetition_penalty must be positive": lambda r: r.repetition_penalty > 0,
-    "min_new_tokens must not exceed max_new_tokens": lambda r: r.min_new_tokens <= (r.max_new_tokens or r.min_new_tokens),
+    "min_new_tokens must not exceed max_new_tokens": lambda r: (
+        r.min_new_tokens <= (r.max_new_tokens or r.min_new_tokens)
+    ),
     "num_beams above 1 is a search, and do_sample a draw; choose one": lambda r: r.num_beams == 1 or not r.do_sample,
     "n must not exceed num_beams, of which the best are answered": lambda r: r.num_beams == 1 or r.n <= r.num_beams,
 }
@@ -143,7 +145,7 @@ class Generation(Generic[KeyT]):
         self._logits = torch.cat([self._logits, logits]) if first else logits
 
     def remove(self, is_gone: Callable[[KeyT, int | None], bool]) -> None:
-        """Take out the searches of which `is_gone` holds: given a request's key and which of its texts, None for all."""
+        """Take out the searches that `is_gone` says, given a request's key and which of its texts, None for all."""
         kept = [running for running in self._running if not is_gone(running.key, running.search.index)]
         if len(kept) < len(self._running):
             self._arrange([(running, running.rows) for running in kept])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.layers.attention import WithinTexts
+from models.layers.attention import WithinTexts, by_head
 from models.layers.packing import Segments
 
 FIRST_ROOM = 16
@@ -166,7 +166,6 @@ class Recall:
 def remember(cache: KeyValueCache, layer: int, first_row: int, segments: Segments, k: Tensor, v: Tensor) -> None:
     """Write keys and values `[N, H, d]` of whole texts into the rows from `first_row` on."""
     row = first_row
-    for tokens, n_texts, length in segments.runs:
-        of_heads = (x[tokens].unflatten(0, (n_texts, length)).transpose(1, 2) for x in (k, v))  # (B, H, T, d)
-        cache.write(layer, row, *of_heads)
+    for tokens, n_texts, _ in segments.runs:
+        cache.write(layer, row, by_head(k[tokens], n_texts), by_head(v[tokens], n_texts))
         row += n_texts

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.layers.autoencoder import seeded
-from models.tasks.text import GeneratedToken, GenerateRequest, Progress
+from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +50,18 @@ def allowed(log_probs: Tensor, seen: Sequence[int], n_done: int, request: Genera
     if n_done < request.min_new_tokens:
         scores[list(rules.ends)] = -torch.inf
     scores[list(rules.suppressed)] = -torch.inf
-    if rules.forced_end is not None and n_done == request.max_new_tokens - 1:
+    if rules.forced_end is not None and n_done + 1 == request.max_new_tokens:
         scores.fill_(-torch.inf)
         scores[rules.forced_end] = 0.0
     return scores
 
 
 def filtered(scores: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
-    """Scores `[…, V]` with -inf for what is not to be drawn: all but the `top_k` best, and, of what is left, all but the
-    fewest best whose probabilities sum to at least `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1)."""
+    """Scores `[…, V]` with -inf for what is not to be drawn.
+
+    That is all but the `top_k` best and, of what is left, all but the fewest best whose probabilities sum to at least
+    `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1).
+    """
     scores = scores / temperature
     if top_k is not None:
         worst = scores.topk(min(top_k, scores.shape[-1])).values[..., -1:]
@@ -198,16 +201,17 @@ class Beams(Search):
     def _can_improve(self, best_running: float) -> bool:
         if len(self._finished) < self.request.num_beams:
             return True
-        best_possible = best_running / self._n_done**self.request.length_penalty
+        best_possible: float = best_running / self._n_done**self.request.length_penalty
         return best_possible > self._finished[-1].score
 
     def _end(self) -> None:
         self.done = True
         for index, finished in enumerate(self._finished[: self.request.n]):
-            *others, last = finished.beam.told or [None]
+            told: list[GeneratedToken | None] = [*finished.beam.told]
+            *others, last = told or [None]
             self.outbox += [Progress(index, token) for token in others]
-            reason = "stop" if finished.is_ended else "length"
-            self.outbox.append(Progress(index, last, reason, finished.score))  # type: ignore[arg-type]
+            reason: FinishReason = "stop" if finished.is_ended else "length"
+            self.outbox.append(Progress(index, last, reason, finished.score))
 
 
 def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:

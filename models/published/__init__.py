@@ -118,7 +118,7 @@ class PublishedFormat(Generic[ConfigT]):
         return {name: part for link in self.links(config) for name, part in link.write(state[link.ours]).items()}
 
     def _canonical(self, name: str) -> str:
-        """With `weight` and `bias` for old files' `gamma` and `beta`, and with the prefix where a body's name lacks it."""
+        """With `weight` and `bias` for old files' `gamma` and `beta`, and the prefix where a body's name lacks it."""
         name = name.removesuffix(".gamma") + ".weight" if name.endswith("LayerNorm.gamma") else name
         name = name.removesuffix(".beta") + ".bias" if name.endswith("LayerNorm.beta") else name
         is_bare = not name.startswith(self.prefix) and not re.search(self.heads, name)

@@ -88,7 +88,7 @@ def embedding_links(theirs: str) -> Iterator[Link]:
 
 
 def decoder_links(theirs: str, *, untied: bool) -> Iterator[Link]:
-    """Of the end of a masked-word head. The bias has two names; where the matrix is the head's own, the second counts."""
+    """Of the end of a masked-word head. The bias has two names; where the matrix is its own, the second counts."""
     yield Link("masked_head.bias", (f"{theirs}.decoder.bias" if untied else f"{theirs}.bias",))
     if untied:
         yield Link("masked_head.decoder", (f"{theirs}.decoder.weight",))

@@ -35,7 +35,9 @@ def read_sentences(folder: Path, name: str) -> Sentences:
     """
     if not (folder / MODULES_FILE).exists():
         return Sentences()
-    kinds = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in _json(folder, name, MODULES_FILE)}
+    kinds = {
+        str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in _json(folder, name, MODULES_FILE)
+    }
     if strangers := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
         raise CheckpointError(f"{name}/{MODULES_FILE}: the module {strangers[0]} is not supported")
     limits = _json(folder, name, "sentence_bert_config.json") if (folder / "sentence_bert_config.json").exists() else {}

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from models.autoencoders.vanilla import FAMILY
+from models.layers.autoencoder import Autoencoder
 from tests.training.tiny import TinyRecipe
 from training import publish as publishing
 from training.cli import evaluate, train
@@ -62,7 +64,9 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
             for item in part
         ]
     for model in load_all(folder):
-        torch.testing.assert_close(model.calibration.scores["mse"], torch.stack(expected).sort().values)
+        torch.testing.assert_close(
+            cast("Autoencoder", model).calibration.scores["mse"], torch.stack(expected).sort().values
+        )
 
 
 def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from models.tasks.text import Tokens
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KEYS = ({"text"}, {"text", "text_pair"})
-PAIR_REQUIRED = "the item must be a pair: {\"text\": …, \"text_pair\": …}"
+PAIR_REQUIRED = 'the item must be a pair: {"text": …, "text_pair": …}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
-        """The pair with one window of `pair` after another, each as long as fits, `stride` tokens shared by neighbours."""
+        """The pair with one window of `pair` after another, as long as fits, `stride` tokens shared by neighbours."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
@@ -107,7 +107,12 @@ class TextCodec(ABC):
         return texts
 
     def tokens(
-        self, texts: Iterable[Text], *, truncate: bool = False, limited_length: bool = True, add_special_tokens: bool = True
+        self,
+        texts: Iterable[Text],
+        *,
+        truncate: bool = False,
+        limited_length: bool = True,
+        add_special_tokens: bool = True,
     ) -> list[Tokens]:
         """The model's view of the items.
 
@@ -132,9 +137,8 @@ class TextCodec(ABC):
     def check_fits(self, name: str, n_embeddings: int) -> None:
         """Raise a CheckpointError if an id of the tokenizer has no embedding in the model."""
         if self.vocab_size > n_embeddings:
-            raise CheckpointError(
-                f"{name}: the tokenizer has ids up to {self.vocab_size - 1}, the model embeddings up to {n_embeddings - 1}"
-            )
+            given, taken = self.vocab_size - 1, n_embeddings - 1
+            raise CheckpointError(f"{name}: the tokenizer has ids up to {given}, the model embeddings up to {taken}")
 
     def of_ids(self, ids: Sequence[int]) -> Tokens:
         """Tokens whose text is not known: their offsets are empty."""
@@ -229,12 +233,16 @@ class FastCodec(TextCodec):
         second = self._tokenizer.encode(pair, add_special_tokens=False)
         room = self._room(is_pair=True) - len(first.ids)
         if room < 1:
-            raise InvalidItems(Problem(f"the question has {len(first.ids)} tokens; there is room for {room - 1 + len(first.ids)}"))
+            raise InvalidItems(
+                Problem(f"the question has {len(first.ids)} tokens; there is room for {room - 1 + len(first.ids)}")
+            )
         if len(second.ids) > room:
             if stride >= room:
                 raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {room}"))
             second.truncate(room, stride=stride)
-        return [_view(self._tokenizer.post_process(first, window), text, pair) for window in (second, *second.overflowing)]
+        return [
+            _view(self._tokenizer.post_process(first, window), text, pair) for window in (second, *second.overflowing)
+        ]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """See `TextCodec.decode`."""

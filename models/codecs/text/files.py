@@ -28,9 +28,7 @@ class Older:
     names: Mapping[str, str]
 
 
-def read_text_codec(
-    folder: Path, name: str, family: str, *, max_tokens: int, values: Mapping[str, Any]
-) -> TextCodec:
+def read_text_codec(folder: Path, name: str, family: str, *, max_tokens: int, values: Mapping[str, Any]) -> TextCodec:
     """The codec of a checkpoint of texts; `values` is its `config.json`.
 
     Raises:
@@ -46,7 +44,9 @@ def read_text_codec(
                 return read_marian(folder, max_tokens=max_tokens, settings=settings)
             tokenizer = older.build(folder, settings)
         else:
-            raise CheckpointError(f"{name} has no tokenizer: {TOKENIZER_FILE}, or {' and '.join(older.files)}, is missing")
+            raise CheckpointError(
+                f"{name} has no tokenizer: {TOKENIZER_FILE}, or {' and '.join(older.files)}, is missing"
+            )
     except CheckpointError:
         raise
     except Exception as error:  # both libraries raise bare ones
@@ -103,8 +103,10 @@ def _byte_level(folder: Path, settings: Mapping[str, Any]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     _add_special(tokenizer, settings)
     if "cls_token" in settings:
-        ends = ((settings[name], tokenizer.token_to_id(settings[name])) for name in ("sep_token", "cls_token"))
-        tokenizer.post_processor = processors.RobertaProcessing(*ends, trim_offsets=True, add_prefix_space=prefix)
+        end, start = (
+            (str(settings[name]), tokenizer.token_to_id(settings[name]) or 0) for name in ("sep_token", "cls_token")
+        )
+        tokenizer.post_processor = processors.RobertaProcessing(end, start, trim_offsets=True, add_prefix_space=prefix)
     else:
         tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     return tokenizer
@@ -193,7 +195,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 _BERT = {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
 _ROBERTA = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>", "pad_token": "<pad>", "unk_token": "<unk>"}
-_GPT = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
+_GPT = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 _VANILLA = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
 OLDER: Mapping[str, Older] = {

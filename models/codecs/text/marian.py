@@ -30,11 +30,11 @@ class MarianCodec(TextCodec):
         max_tokens: int,
     ) -> None:
         self._source, self._target = pieces
-        self._ids, self._target_ids = vocabs
+        self._source_ids, self._target_ids = vocabs
         self._tokens_by_id = {number: piece for piece, number in self._target_ids.items()}
         self._shares_vocab = vocabs[0] is vocabs[1]
         self.special, self.max_tokens = special, max_tokens
-        self.vocab_size = max(self._ids.values()) + 1
+        self.vocab_size = max(self._source_ids.values()) + 1
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         """See `TextCodec.encode`.
@@ -66,7 +66,8 @@ class MarianCodec(TextCodec):
         """See `TextCodec.decode`."""
         kept = [one for one in ids if not (skip_special_tokens and one in self.special.all)]
         processor = self._source if self._shares_vocab else self._target
-        text, run = "", []
+        text = ""
+        run: list[str] = []
         for one in kept:
             if one in self.special.all:
                 text += processor.decode_pieces(run) + self.token(one) + " "
@@ -74,29 +75,27 @@ class MarianCodec(TextCodec):
             else:
                 run.append(self.token(one))
         text += processor.decode_pieces(run)
-        return text.replace(_SPACE, " ").strip()
+        return str(text).replace(_SPACE, " ").strip()
 
     def token(self, token_id: int) -> str:
         """See `TextCodec.token`."""
-        return self._tokens_by_id.get(token_id, "")
+        return str(self._tokens_by_id.get(token_id, ""))
 
     def id_of(self, token: str) -> int | None:
         """See `TextCodec.id_of`."""
-        return self._ids.get(token)
+        return self._source_ids.get(token)
 
     def _cut_up(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         code = _LANGUAGE.match(text)
         begin = code.end() if code else 0
         ids = [self._number(code.group())] if code else []
         offsets = [(0, begin)] if code else []
-        for piece in self._source.encode(text[begin:], out_type="immutable_proto").pieces:
-            ids.append(self._number(piece.piece))
-            offsets.append((begin + piece.begin, begin + piece.end))
+        cut = self._source.encode(text[begin:], out_type="offset_mapping")
+        ids += [self._number(piece) for piece in cut["pieces"]]
+        offsets += [(begin + start, begin + end) for start, end in cut["offsets"]]
         return ids, offsets
 
-    def _end(
-        self, text: str, ids: list[int], offsets: list[tuple[int, int]], *, add_special_tokens: bool
-    ) -> Tokens:
+    def _end(self, text: str, ids: list[int], offsets: list[tuple[int, int]], *, add_special_tokens: bool) -> Tokens:
         texts: list[int | None] = [0] * len(ids)
         if add_special_tokens:
             ids, offsets, texts = [*ids, self._ending()], [*offsets, (0, 0)], [*texts, None]
@@ -110,7 +109,7 @@ class MarianCodec(TextCodec):
         )
 
     def _number(self, piece: str) -> int:
-        number = self._ids.get(piece, self.special.unknown)
+        number = self._source_ids.get(piece, self.special.unknown)
         return 0 if number is None else number
 
     def _ending(self) -> int:
@@ -123,9 +122,7 @@ def read_marian(folder: Path, *, max_tokens: int, settings: Mapping[str, Any]) -
     Raises:
         CheckpointError: a special token is not in the vocabulary.
     """
-    source, target = (
-        SentencePieceProcessor(model_file=str(folder / f"{side}.spm")) for side in ("source", "target")
-    )
+    source, target = (SentencePieceProcessor(model_file=str(folder / f"{side}.spm")) for side in ("source", "target"))
     vocab: dict[str, int] = json.loads((folder / "vocab.json").read_text())
     second = folder / "target_vocab.json"
     target_vocab = json.loads(second.read_text()) if settings.get("separate_vocabs") and second.exists() else vocab

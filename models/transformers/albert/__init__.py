@@ -1,12 +1,14 @@
 """ALBERT: BERT with fewer parameters."""
 
+from typing import Any
+
 from models.family import FamilySpec
 from models.layers.encoder import encoder_tasks
 from models.transformers.albert.checkpoint import PUBLISHED
 from models.transformers.albert.config import AlbertConfig
 from models.transformers.albert.model import Albert
 
-_TINY = {
+_TINY: dict[str, Any] = {
     "vocab_size": 60,
     "n_positions": 24,
     "n_token_types": 2,

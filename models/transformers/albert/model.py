@@ -13,7 +13,7 @@ from models.transformers.albert.config import AlbertConfig
 
 
 class Albert(TextEncoder):
-    """Narrow embeddings mapped to the width, then steps through groups of blocks. Source: Lan et al. 2020, section 3.1."""
+    """Narrow embeddings mapped to the width, then groups of blocks, again and again. Source: Lan et al. 2020, 3.1."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config, embedding_width=config.embedding_width, masked_activation=config.activation)
@@ -32,7 +32,7 @@ class Albert(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x = self.widening(self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids))
+        x: Tensor = self.widening(self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids))
         blocks = [block for group in self.group_of_step for block in self.groups[group]]  # type: ignore[attr-defined]
         for layer, block in enumerate(blocks):
             x = block(x, attend, layer)

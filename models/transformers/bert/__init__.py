@@ -1,12 +1,14 @@
 """BERT: a text or a pair, read both ways."""
 
+from typing import Any
+
 from models.family import FamilySpec
 from models.layers.encoder import encoder_tasks
 from models.transformers.bert.checkpoint import PUBLISHED
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.model import Bert
 
-_TINY = {
+_TINY: dict[str, Any] = {
     "vocab_size": 60,
     "n_positions": 24,
     "n_token_types": 2,

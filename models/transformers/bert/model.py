@@ -28,7 +28,7 @@ class Bert(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x = self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids)
+        x: Tensor = self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids)
         for layer, block in enumerate(self.blocks):
             x = block(x, attend, layer)
         return x

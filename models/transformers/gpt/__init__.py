@@ -1,5 +1,7 @@
 """GPT: a text, continued token by token."""
 
+from typing import Any
+
 from models.family import FamilySpec
 from models.tasks import (
     ATTEND,
@@ -15,7 +17,14 @@ from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
 
-_TINY = {"vocab_size": 60, "n_positions": 24, "width": 12, "n_layers": 2, "n_heads": 3, "inner_width": 20}
+_TINY: dict[str, Any] = {
+    "vocab_size": 60,
+    "n_positions": 24,
+    "width": 12,
+    "n_layers": 2,
+    "n_heads": 3,
+    "inner_width": 20,
+}
 
 
 def _tasks(config: GptConfig) -> tuple[Task, ...]:

@@ -1,12 +1,14 @@
 """RoBERTa: BERT, trained better."""
 
+from typing import Any
+
 from models.family import FamilySpec
 from models.layers.encoder import encoder_tasks
 from models.transformers.roberta.checkpoint import PUBLISHED
 from models.transformers.roberta.config import RobertaConfig
 from models.transformers.roberta.model import Roberta
 
-_TINY = {
+_TINY: dict[str, Any] = {
     "vocab_size": 60,
     "n_positions": 26,
     "n_token_types": 1,

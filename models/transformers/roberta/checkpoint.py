@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.published import Link, PublishedFormat, Values, links, of
-from models.published.encoders import architectures, bert_body, decoder_aliases, decoder_links, read_encoder, write_encoder
+from models.published.encoders import (
+    architectures,
+    bert_body,
+    decoder_aliases,
+    decoder_links,
+    read_encoder,
+    write_encoder,
+)
 from models.transformers.roberta.config import RobertaConfig
 
 

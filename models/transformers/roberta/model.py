@@ -13,7 +13,7 @@ from models.transformers.roberta.config import RobertaConfig
 
 
 class Roberta(TextEncoder):
-    """Source: Liu et al. 2019, section 3.1. Positions up to that of the padding token, which stands for it, are free."""
+    """Source: Liu et al. 2019, section 3.1. Positions begin after the number of the padding token."""
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config, embedding_width=config.width, masked_activation="gelu")
@@ -31,7 +31,7 @@ class Roberta(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x = self.embeddings(packed.token_ids, packed.segments.positions + self.first_position, packed.type_ids)
+        x: Tensor = self.embeddings(packed.token_ids, packed.segments.positions + self.first_position, packed.type_ids)
         for layer, block in enumerate(self.blocks):
             x = block(x, attend, layer)
         return x

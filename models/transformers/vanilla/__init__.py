@@ -1,12 +1,14 @@
 """The vanilla Transformer: an encoder and a decoder."""
 
+from typing import Any
+
 from models.family import FamilySpec
 from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
 
-_TINY = {
+_TINY: dict[str, Any] = {
     "vocab_size": 60,
     "target_vocab_size": 60,
     "n_positions": 24,

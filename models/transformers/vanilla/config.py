@@ -14,10 +14,10 @@ POSITIONS = ("sinusoidal", "learned")
 class VanillaTransformerConfig(FamilyConfig):
     """Hyperparameters of an encoder and a decoder of one `width`.
 
-    `shared`: one matrix embeds words on both sides and, transposed, decodes; otherwise there are two, and with `untied` a
-    third for the logits. `scaled_words`: embeddings are multiplied by the root of the width. `norm_first` moves the norms
-    before each part, and adds a last one on each side. Texts begin with `start_id`, end with one of `end_ids`, and never
-    contain `suppressed_ids`; the last token possible is `forced_end_id`, if there is one.
+    `shared`: one matrix embeds words on both sides and, transposed, decodes; otherwise there are two, and with `untied`
+    a third for the logits. `scaled_words`: embeddings are multiplied by the root of the width. `norm_first` moves the
+    norms before each part, and adds a last one on each side. Texts begin with `start_id`, end with one of `end_ids`,
+    and never contain `suppressed_ids`; the last token possible is the first of `forced_end_ids`, if there is one.
     """
 
     vocab_size: int

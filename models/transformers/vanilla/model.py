@@ -70,9 +70,7 @@ class VanillaTransformer(Generator):
         super().__init__()
         self.config = config
         self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
-        self.encoder = Side(
-            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, crossing=False
-        )
+        self.encoder = Side(config, config.vocab_size, config.n_encoder_layers, config.encoder_block, crossing=False)
         self.decoder = Side(
             config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, crossing=True
         )

@@ -76,7 +76,8 @@ def job(*requests: Request, task: Task = ENCODE) -> Job:
 
 async def supervise(model: ScriptedModel, **settings: int) -> Supervisor:
     """A supervisor whose worker has made its first forward passes."""
-    supervisor = Supervisor("scripted", model, [ENCODE, DECODE], Settings(weights_dir=Path(), **settings))  # type: ignore[arg-type]
+    its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
+    supervisor = Supervisor("scripted", model, [ENCODE, DECODE], its, budget=its.max_batch_elements)
     await supervisor.started()
     model.batches.clear()
     while model.entered.acquire(blocking=False):

@@ -1,11 +1,11 @@
 """Random-weight models of `transformers`, saved to a folder and loaded here: what ours are compared with."""
 
-import random
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
@@ -42,10 +42,10 @@ def ours(folder: Path) -> TextModel:
 
 
 def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) -> Tokens:
-    draw = random.Random(seed)
-    split = draw.randrange(length) if n_types > 1 else length
+    draw = np.random.default_rng(seed)
+    split = int(draw.integers(length)) if n_types > 1 else length
     return Tokens(
-        ids=torch.tensor([draw.randrange(5, vocab_size) for _ in range(length)]),
+        ids=torch.tensor(draw.integers(5, vocab_size, length).tolist()),
         type_ids=torch.tensor([0] * split + [1] * (length - split)),
         offsets=[(0, 0)] * length,
         texts=[0] * split + [1] * (length - split),
@@ -55,9 +55,9 @@ def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) ->
 
 def texts_for(model: TextModel, *, n_types: int = 1, n: int = 9) -> Texts:
     """Of mixed lengths, two of them equal, the shortest and the longest the model takes among them."""
-    draw = random.Random(1)
+    draw = np.random.default_rng(1)
     longest = model.n_positions
-    lengths = [1, longest, 4, 4, *(draw.randint(1, longest) for _ in range(n - 4))]
+    lengths = [1, longest, 4, 4, *draw.integers(1, longest + 1, n - 4).tolist()]
     draw.shuffle(lengths)
     return [random_text(length, model.vocab_size, seed, n_types=n_types) for seed, length in enumerate(lengths)]
 

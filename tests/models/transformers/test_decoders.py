@@ -7,9 +7,9 @@ import pytest
 import torch
 import transformers
 
+from models.layers.attention import Witnessed
 from models.layers.generation import Generator
 from models.layers.packing import Packed
-from models.layers.attention import Witnessed
 from models.layers.search import filtered
 from models.tasks import text as t
 from models.transformers.gpt.model import Gpt
@@ -113,12 +113,17 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
         given = torch.cat([torch.tensor([start]), translation.ids])
         with torch.inference_mode():
             theirs = reference(
-                input_ids=text.ids[None], decoder_input_ids=given[None], output_hidden_states=True, output_attentions=True
+                input_ids=text.ids[None],
+                decoder_input_ids=given[None],
+                output_hidden_states=True,
+                output_attentions=True,
             )
             (result,) = model.attend([t.AttendRequest(tokens=text, target=translation)])
             assert_close(model.states([text])[0], theirs.encoder_last_hidden_state[0])
-            assert result.target_ids is not None and result.target_ids.tolist() == given.tolist()
-            assert result.cross_attention is not None and result.target_attention is not None
+            assert result.target_ids is not None
+            assert result.target_ids.tolist() == given.tolist()
+            assert result.cross_attention is not None
+            assert result.target_attention is not None
             assert_close(result.attention, torch.stack(theirs.encoder_attentions)[:, 0])
             assert_close(result.target_attention, torch.stack(theirs.decoder_attentions)[:, 0])
             assert_close(result.cross_attention, torch.stack(theirs.cross_attentions)[:, 0])

@@ -1,0 +1,22 @@
+"""`POST /generate`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.dependencies import Call, TaskRoute, call_of
+from app.routes.documentation import documented
+from app.schemas.generate import SCHEMAS
+
+router = APIRouter(tags=["transformers"], route_class=TaskRoute)
+
+
+@router.post("/generate", **documented(*SCHEMAS))
+async def generate(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
+    """Continue texts, at once or as a stream."""
+    requests = await call.requests()
+    if call.streams:
+        return await call.stream(requests)
+    outcome = await call.run(requests)
+    return await call.respond(outcome)

@@ -1,0 +1,88 @@
+"""Answers that are sent as they are made, as Server-Sent Events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import orjson
+
+from app.engine.policy import Outcome
+from app.errors import DeadlineExceeded, ManifoldError
+from app.handlers import STATUS, details
+from app.schemas.envelope import Writer
+from models.tasks.text import Progress
+
+UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""So that no proxy on the way waits for the end."""
+
+
+def sse(event: dict[str, Any]) -> bytes:
+    """One event (HTML Living Standard, 9.2)."""
+    return b"data: " + orjson.dumps(event) + b"\n\n"
+
+
+def failure(request_id: str, error: ManifoldError) -> dict[str, Any]:
+    """The last event of a stream that failed: problem details, as the answer would have been."""
+    return {
+        "error": details(
+            request_id, name=type(error).__name__, status=STATUS[type(error)], detail=error.detail, faults=error.faults
+        )
+    }
+
+
+class Stream:
+    """What an engine makes for one call, event by event. `hear` is for the engine; the rest for who sends the events.
+
+    Iterating ends with the work. It raises what the work raised, and DeadlineExceeded if that took too long.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._news = asyncio.Event()
+        self._work: asyncio.Task[Outcome]
+        self._deadline: float
+
+    def hear(self, index: int, progress: Progress) -> bool:
+        """See `Writer.hear`."""
+        self._news.set()
+        return self._writer.hear(index, progress)
+
+    def start(self, work: Coroutine[Any, Any, Outcome], deadline: float) -> None:
+        """Begin the work, which is to be done by `deadline`, of the loop's clock."""
+        self._deadline = deadline
+        self._work = asyncio.ensure_future(work)
+        self._work.add_done_callback(lambda _: self._news.set())
+
+    async def begun(self) -> None:
+        """Wait for the first event, or raise what the work raised before there was one."""
+        await self._wait()
+        if self._work.done():
+            self._work.result()
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """The events."""
+        while True:
+            for event in self._writer.events():
+                yield event
+            if self._work.done():
+                self._work.result()
+                for event in self._writer.events():
+                    yield event
+                return
+            await self._wait()
+
+    def outcome(self) -> Outcome:
+        """Of the finished work."""
+        return self._work.result()
+
+    def end(self) -> None:
+        """Give up what is not yet done."""
+        self._work.cancel()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await self._news.wait()
+        except TimeoutError:
+            raise DeadlineExceeded("the stream was not complete in time; x-timeout-ms may ask for more") from None
+        self._news.clear()
