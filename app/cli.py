@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.errors import ManifoldError
+from app.hub import HubId
+from app.hub import pull as fetch
 from app.server import serve as run_server
 from app.settings import Settings
 from models.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
@@ -53,6 +55,10 @@ def _options() -> list[click.Parameter]:
     """An option for every setting; its text, environment variable and default come from the setting."""
     options: list[click.Parameter] = []
     for name, field in Settings.model_fields.items():
+        if name == "model":
+            help_ = f"{field.description}  [MANIFOLD_MODEL]"
+            options.append(click.Option(["--model"], multiple=True, metavar="NAME=PLACE", help=help_))
+            continue
         default = "" if field.default in (PydanticUndefined, (), {}) else f"  [default: {field.default}]"
         variable = f"MANIFOLD_{name.upper()}"
         options.append(
@@ -62,7 +68,9 @@ def _options() -> list[click.Parameter]:
 
 
 def _settings(**given: Any) -> Settings:
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in given.items() if value not in (None, ())}
+    if "model" in values:
+        values["model"] = dict(_pair(text) for text in values["model"])
     if "default_models" in values:
         values["default_models"] = _json(values["default_models"])
     try:
@@ -70,6 +78,13 @@ def _settings(**given: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise click.ClickException("; ".join(lines)) from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, place = text.partition("=")
+    if not (name and equals and place):
+        raise click.ClickException(f"--model is {text!r}; it must be NAME=FOLDER or NAME=ORG/NAME")
+    return name, place
 
 
 def _json(text: str) -> Any:
@@ -104,11 +119,26 @@ def models(as_json: bool) -> None:
     table = Table("id", "family", "tasks", "metrics")
     for checkpoint in found:
         metrics = ", ".join(f"{name} {value:.5f}" for name, value in checkpoint.metrics.items())
-        tasks = ", ".join(task.name for task in checkpoint.tasks)
+        tasks = ", ".join(checkpoint.task_names)
         table.add_row(checkpoint.name, checkpoint.spec.id, tasks, metrics)
     Console().print(table)
 
 
+@click.command()
+@click.argument("hub_id", metavar="ORG/NAME[@REVISION]")
+def pull(hub_id: str) -> None:
+    """Download a checkpoint from the hub, to be served with --model."""
+    try:
+        place = HubId.parse(hub_id)
+        folder = fetch(place)
+        checkpoint = read_checkpoint(folder, place.repository)
+    except (ManifoldError, ModelsError) as error:
+        raise click.ClickException(str(error)) from None
+    name = place.repository.partition("/")[2]
+    click.echo(f"{place.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
+    click.echo(f"manifold serve --model {name}={hub_id}")
+
+
 def _row(checkpoint: Checkpoint) -> dict[str, Any]:
-    tasks = [task.name for task in checkpoint.tasks]
+    tasks = checkpoint.task_names
     return {"id": checkpoint.name, "family": checkpoint.spec.id, "tasks": tasks, "metrics": dict(checkpoint.metrics)}

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from app.engine.policy import Listener, Outcome
 from app.engine.supervisor import Health, Supervisor
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
+from app.hub import HubId, find
 from app.settings import Settings
 from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_checkpoint
 from models.codecs import VectorCodec
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 1
 DOWN_RETRY_AFTER_S = 30
+_NAME = re.compile(r"[\w.-]{1,100}")
 
 
 class State(StrEnum):
@@ -53,8 +56,8 @@ class Loaded:
 class ServedModel:
     """One checkpoint folder and what has become of it."""
 
-    def __init__(self, folder: Path, settings: Settings, *, wanted: bool) -> None:
-        self.name = folder.name
+    def __init__(self, name: str, folder: Path, settings: Settings, *, wanted: bool) -> None:
+        self.name = name
         self.checkpoint: Checkpoint | None = None
         self.loaded: Loaded | None = None
         self.reason: str | None = None
@@ -62,7 +65,7 @@ class ServedModel:
         self._state = State.LOADING if wanted else State.UNLOADED
         self._changing = asyncio.Lock()
         try:
-            self.checkpoint = read_checkpoint(folder)
+            self.checkpoint = read_checkpoint(folder, name)
         except ModelsError as error:
             self.reason = str(error)
 
@@ -130,7 +133,7 @@ class ServedModel:
         return self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
 
     def _read(self) -> tuple[Checkpoint, Model]:
-        checkpoint = read_checkpoint(self._folder)
+        checkpoint = read_checkpoint(self._folder, self.name)
         self.checkpoint = checkpoint
         return checkpoint, load_model(checkpoint, device=self._settings.device)
 
@@ -144,15 +147,18 @@ class Registry:
         Raises:
             UnknownModel: a setting names a model that is not in the weights folder.
             CheckpointError: two folders have the same name.
+            InvalidRequest: a model is given a name that is taken, or is none.
+            CheckpointError: a model is neither a folder nor in the hub's cache.
         """
         self._settings = settings
-        folders = find_checkpoints(settings.weights_dir)
-        names = [folder.name for folder in folders]
+        folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+        folders |= {name: _located(name, place, folders) for name, place in settings.model.items()}
+        names = sorted(folders)
         for name in (*settings.models, *settings.default_models.values()):
             if name not in names:
                 raise UnknownModel(name, names)
         self._wanted = set(settings.models or names)
-        self.models = {f.name: ServedModel(f, settings, wanted=f.name in self._wanted) for f in folders}
+        self.models = {name: ServedModel(name, folders[name], settings, wanted=name in self._wanted) for name in names}
 
     async def open(self) -> None:
         """Load the wanted models, all at once."""
@@ -232,6 +238,15 @@ class Registry:
         self._wanted.discard(name)
         await model.unload()
         return model
+
+
+def _located(name: str, place: str, taken: Container[str]) -> Path:
+    """The folder of a checkpoint given by path or by its id of the hub."""
+    if not _NAME.fullmatch(name) or name in taken:
+        reason = "taken" if name in taken else "not made of letters, digits, dots, hyphens and underscores"
+        raise InvalidRequest(f"the name {name[:100]!r} for {place} is {reason}")
+    folder = Path(place).expanduser()
+    return folder if folder.is_dir() else find(HubId.parse(place))
 
 
 def _settle_garbage() -> None:

@@ -21,6 +21,11 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Names of the checkpoints to load, separated by commas; all of them where empty."
     )
+    model: dict[str, str] = Field(
+        {},
+        description="More checkpoints by name, each a folder or an id of the hub that was pulled, as JSON: "
+        '{"mine": "/checkpoints/mine"}; on the command line `--model mine=/checkpoints/mine`, as often as needed.',
+    )
     default_models: dict[str, str] = Field(
         {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
     )

@@ -14,7 +14,7 @@ from models.layers.autoencoder import Autoencoder
 from training.calibrate import calibrate
 from training.card import card
 from training.charts import charts
-from training.recipe import Recipe, Shelf, recipe
+from training.recipe import Recipe, Shelf, recipe, recipes
 
 CARD_FILE = "README.md"
 PICTURE_FILE = "picture.png"
@@ -92,10 +92,10 @@ def load_all(folder: Path) -> list[Model]:
 
 
 def measure(shelf: Shelf, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
-    """Evaluate every shipped checkpoint, or `only` some; with `rewrite`, describe each by what is measured now."""
+    """Evaluate every shipped checkpoint with a recipe, or `only` some; `rewrite` describes each anew."""
     measurements: list[Measurement] = []
     for folder in find_checkpoints(shelf.weights):
-        if only and folder.name not in only:
+        if (only and folder.name not in only) or folder.name not in recipes():
             continue
         published = read_checkpoint(folder).metrics
         its_recipe = recipe(folder.name)

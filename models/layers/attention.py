@@ -82,7 +82,7 @@ class Witnessed:
 
 
 class AcrossTexts:
-    """Each token of a text sees all of another, whose `keys_values` of each layer are known; `B` texts on both sides."""
+    """Each token of a text sees all of another, whose `keys_values` of each layer are known; `B` texts each side."""
 
     def __init__(self, queries: Segments, keys: Segments, keys_values: Sequence[tuple[Tensor, Tensor]]) -> None:
         self._queries, self._keys, self._keys_values = queries, keys, keys_values
@@ -90,12 +90,11 @@ class AcrossTexts:
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`."""
         parts = zip(self._queries.split(q), *(self._keys.split(x) for x in self._keys_values[layer]), strict=True)
-        return torch.cat(
-            [
-                scaled_dot_product_attention(*(by_head(x, 1) for x in part), scale=scale)[0].transpose(0, 1)
-                for part in parts
-            ]
-        )
+        seen: list[Tensor] = []
+        for part in parts:
+            q_, k_, v_ = (by_head(x, 1) for x in part)
+            seen.append(scaled_dot_product_attention(q_, k_, v_, scale=scale)[0].transpose(0, 1))
+        return torch.cat(seen)
 
 
 class WitnessedAcross:

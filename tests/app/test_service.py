@@ -30,6 +30,8 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "dtype": "float32",
         "memory_bytes": 4 * (339 + N_CALIBRATION),
         "queued_items": 0,
+        "running_sequences": 0,
+        "unused_weights": [],
         "metrics": {},
         "licence": "Apache-2.0",
     }

@@ -54,6 +54,26 @@ def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams:
     return "/" + task.replace("_", "-"), body
 
 
+WORDS = ("the", "dog", "man", "woman", "plays", "runs", "in", "on", "green", "park", "red", "two", "and", "ball")
+
+
+def text_request(card: dict[str, Any], task: str, draw: np.random.Generator) -> Request:
+    """For that task, about random words."""
+    words = draw.choice(WORDS, int(draw.integers(3, 40)))
+    text = " ".join(words)
+    item: Any = text
+    if task == "fill_mask":
+        item = f"{text} {'<mask>' if 'roberta' in card['id'] else '[MASK]'} {text}"
+    elif task == "answer":
+        item = {"question": "who runs?", "context": text}
+    elif task == "similarity":
+        item = {"source": text, "candidates": [" ".join(words[:3]), " ".join(words[::-1])]}
+    elif task == "detokenize":
+        item = draw.integers(5, 1000, 20).tolist()
+    parameters = {"generate": {"temperature": 0.9, "seed": int(draw.integers(100)), "n": 2}}.get(task, {})
+    return "/" + task.replace("_", "-"), {"model": card["id"], "inputs": [item], "parameters": parameters}
+
+
 def assert_same(one: Any, other: Any) -> None:
     if isinstance(one, dict):
         assert one.keys() == other.keys()
@@ -81,11 +101,14 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
 
         cards = (await client.get("/models")).json()["models"]
         streams = {}
+        texts = [card for card in cards if card["item"]["modality"] == "text"]
+        cards = [card for card in cards if card not in texts]
         for card in cards:
             answer = await ask("/compress", {"model": card["id"], "inputs": [item(card, draw)]})
             streams[card["id"]] = answer["outputs"][0]["stream"]
         pairs = [(card, task) for card in cards for task in card["tasks"]]
         requests = [request(*pairs[i % len(pairs)], draw, streams) for i in range(max(N_REQUESTS, len(pairs)))]
+        requests += [text_request(card, task, draw) for card in texts for task in card["tasks"]]
         alone = [await ask(*one) for one in requests]
         order = draw.permutation(len(requests))
         together = await asyncio.gather(*(ask(*requests[i]) for i in order))
@@ -96,5 +119,5 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
 
 async def test_every_model_says_what_memory_it_holds(server: Served) -> None:
     cards = httpx.get(f"{server.url}/models").json()["models"]
-    assert all(card["memory_bytes"] > 4 * card["parameters"] for card in cards)
+    assert all(card["memory_bytes"] >= 4 * card["parameters"] for card in cards)
     assert sum(card["memory_bytes"] for card in cards) < 2**28
