@@ -190,6 +190,10 @@ class Call:
         finally:
             stream.end()
 
+    async def reply(self, requests: list[TaskRequest]) -> Response:
+        """`run`, then `respond`."""
+        return await self.respond(await self.run(requests))
+
     async def answer(self) -> Response:
         """By the codec alone."""
         schema = cast("CodecSchema", self._any_schema)

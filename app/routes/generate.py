@@ -16,7 +16,5 @@ router = APIRouter(tags=["transformers"], route_class=TaskRoute)
 async def generate(call: Annotated[Call, Depends(call_of(*SCHEMAS))]) -> Response:
     """Continue texts, at once or as a stream."""
     requests = await call.requests()
-    if call.streams:
-        return await call.stream(requests)
-    outcome = await call.run(requests)
-    return await call.respond(outcome)
+    answer = call.stream if call.streams else call.reply
+    return await answer(requests)

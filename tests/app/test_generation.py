@@ -60,7 +60,7 @@ async def running(client: httpx.AsyncClient, model: str) -> int:
 
 
 async def test_fifty_streams_at_once_say_what_each_says_alone(server: Served) -> None:
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"max_new_tokens": 5 + 7 * seed % 40, "temperature": 1.2, "seed": seed, "n": 1 + seed % 3}
         for seed in range(N_CLIENTS)
     ]
@@ -69,7 +69,9 @@ async def test_fifty_streams_at_once_say_what_each_says_alone(server: Served) ->
         base_url=server.url, timeout=60, limits=httpx.Limits(max_connections=N_CLIENTS)
     ) as client:
         alone = [(await client.post("/generate", json=body)).json()["outputs"][0]["generations"] for body in bodies]
-        streams = [{**body, "parameters": {**body["parameters"], "stream": True}} for body in bodies]  # type: ignore[dict-item]
+        streams = [
+            {**body, "parameters": {**given, "stream": True}} for body, given in zip(bodies, parameters, strict=True)
+        ]
         together = await asyncio.gather(*(streamed(client, body) for body in streams))
         assert await running(client, "gpt-0") == 0
     for texts, events in zip(alone, together, strict=True):
@@ -140,7 +142,7 @@ def test_a_stop_string_ends_a_text_and_is_no_part_of_it(server: Served) -> None:
 
 
 def test_a_seed_decides_and_is_told(server: Served) -> None:
-    drawn = {"temperature": 1.5, "max_new_tokens": 12, "n": 3}
+    drawn: dict[str, Any] = {"temperature": 1.5, "max_new_tokens": 12, "n": 3}
     once, again = (generations(ask(server, seed=5, **drawn)) for _ in range(2))
     assert once == again
     assert len({one["text"] for one in once}) == 3
