@@ -47,7 +47,11 @@ def find(hub_id: HubId) -> Path:
         CheckpointError: it was not.
     """
     try:
-        return Path(snapshot_download(hub_id.repository, revision=hub_id.revision, local_files_only=True))
+        return Path(
+            snapshot_download(
+                hub_id.repository, revision=hub_id.revision, allow_patterns=list(PATTERNS), local_files_only=True
+            )
+        )
     except (LocalEntryNotFoundError, OSError, ValueError):
         raise CheckpointError(
             f"{hub_id.repository} at {hub_id.revision} is neither a folder nor in the cache; "

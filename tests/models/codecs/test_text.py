@@ -127,7 +127,8 @@ def test_unigrams_agree_with_the_reference(unpack: Callable[..., Path]) -> None:
         ids = codec.encode(text, add_special_tokens=False).ids.tolist()
         expected = pieces.encode(text)
         if name in ("control", "null", "spaces", "combining", "right-to-left"):
-            assert codec.decode(ids).split() == pieces.decode(expected).replace("⁇", " ").split()
+            known = pieces.decode(expected).replace("⁇", "")
+            assert "".join(codec.decode(ids).split()) == "".join(known.split())
         else:
             assert ids == expected, name
 

@@ -1,0 +1,231 @@
+"""`manifold pull` from a stand-in of the hub's HTTP API, and models given by path or id."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import InvalidRequest
+from app.registry import Registry
+from app.settings import Settings
+from models.errors import CheckpointError
+from tests.app.server import serve
+from tests.app.texts import write_text
+
+REPOSITORY, COMMIT = "org/tiny", "c" * 40
+
+
+@dataclass
+class Hub:
+    """A repository of one commit, on a real socket. `break_after` bytes of the weights, once, the line goes dead."""
+
+    files: dict[str, bytes]
+    url: str = ""
+    break_after: int | None = None
+    damage: bool = False
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def listing(self) -> dict[str, Any]:
+        siblings = [self._described(name, data) for name, data in self.files.items()]
+        return {"id": REPOSITORY, "modelId": REPOSITORY, "sha": COMMIT, "siblings": siblings, "tags": []}
+
+    def tree(self) -> list[dict[str, Any]]:
+        listed = [self._described(name, data) for name, data in self.files.items()]
+        return [
+            {"type": "file", "path": one["rfilename"], "size": one["size"], "oid": one["blobId"]}
+            | ({"lfs": {**one["lfs"], "oid": one["lfs"]["sha256"]}} if "lfs" in one else {})
+            for one in listed
+        ]
+
+    @staticmethod
+    def _described(name: str, data: bytes) -> dict[str, Any]:
+        described: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}  # noqa: S324
+        if name.endswith(".safetensors"):
+            described["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 100}
+        return described
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, *, with_body: bool) -> None:
+        path = self.path.partition("?")[0]
+        self.hub.requests.append((self.command, path, self.headers.get("Range", "")))
+        if re.fullmatch(rf"/api/models/{REPOSITORY}(/revision/[\w.]+)?", path):
+            self._send(200, json.dumps(self.hub.listing()).encode(), {}, with_body=with_body)
+        elif re.fullmatch(rf"/api/models/{REPOSITORY}/tree/{COMMIT}", path):
+            self._send(200, json.dumps(self.hub.tree()).encode(), {}, with_body=with_body)
+        elif match := re.fullmatch(rf"/{REPOSITORY}/resolve/\w+/(.+)", path):
+            self._file(match[1], with_body=with_body)
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, with_body=with_body)
+
+    def _file(self, name: str, *, with_body: bool) -> None:
+        if name not in self.hub.files:
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, with_body=with_body)
+            return
+        data = self.hub.files[name]
+        etag = hashlib.sha256(data).hexdigest()
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
+        if self.hub.damage and name.endswith(".safetensors"):
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        status, start = 200, 0
+        if given := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+            status, start = 206, int(given[1])
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        breaks = with_body and name == "more.safetensors" and self.hub.break_after
+        self._send(status, data[start:], headers, with_body=with_body, upto=int(breaks) if breaks else None)
+
+    def _send(
+        self, status: int, body: bytes, headers: dict[str, str], *, with_body: bool, upto: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if with_body and upto is None:
+            self.wfile.write(body)
+        elif with_body:
+            self.hub.break_after = None
+            self.wfile.write(body[:upto])
+            self.wfile.flush()
+            self.connection.close()
+            self.close_connection = True
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    folder = write_text(tmp_path / "source", "transformers/bert", vocab_size=20_000, width=24)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    stand_in = Hub(files={**files, "pytorch_model.bin": b"not wanted", "README.md": b"# tiny"})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": stand_in}))
+    stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield stand_in
+    server.shutdown()
+    server.server_close()
+
+
+def pull(hub: Hub, home: Path, what: str = REPOSITORY) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", "from app.cli import main; main()", "pull", what]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+
+def cached(home: Path) -> list[str]:
+    return sorted(path.name for path in home.glob("hub/models--org--tiny/snapshots/*/*"))
+
+
+def test_a_pulled_model_serves_by_its_id(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    done = pull(hub, home)
+    assert done.returncode == 0, done.stderr
+    assert f"{REPOSITORY} at {COMMIT}: BERT" in done.stdout
+    assert f"manifold serve --model tiny={REPOSITORY}" in done.stdout
+    assert "%|" in done.stderr  # a progress bar
+    assert "pytorch_model.bin" not in cached(home)
+    monkeypatch.setenv("HF_HOME", str(home))
+    empty = tmp_path / "none"
+    empty.mkdir()
+    given = ("--model", f"tiny={REPOSITORY}", "--model", f"pinned={REPOSITORY}@{COMMIT}")
+    with serve(tmp_path, *given, weights=empty) as server:
+        for name in ("tiny", "pinned"):
+            answer = httpx.post(f"{server.url}/fill-mask", json={"model": name, "inputs": ["the [MASK] runs"]})
+            assert answer.status_code == 200, answer.text
+
+
+def test_an_interrupted_pull_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
+    hub.files["more.safetensors"] = bytes(24 * 2**20)  # the client writes 10 MiB at a time
+    hub.break_after = 15 * 2**20
+    first = pull(hub, tmp_path)
+    second = first if first.returncode == 0 else pull(hub, tmp_path)
+    assert second.returncode == 0, second.stderr
+    ranges = [
+        given for verb, path, given in hub.requests if verb == "GET" and path.endswith("more.safetensors") and given
+    ]
+    assert ranges, "nothing was resumed"
+    assert all(int(given.removeprefix("bytes=").rstrip("-")) > 0 for given in ranges)
+
+
+def test_a_damaged_file_is_deleted(hub: Hub, tmp_path: Path) -> None:
+    hub.damage = True
+    done = pull(hub, tmp_path)
+    assert done.returncode == 1
+    assert "model.safetensors arrived with the SHA-256" in done.stderr
+    assert "model.safetensors" not in cached(tmp_path)
+    hub.damage = False
+    assert pull(hub, tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("org/none", "org/none at main: the hub says 404"),
+        ("tiny", "'tiny' is no id of the hub; it must be org/name or org/name@revision"),
+        ("../../etc", "is no id of the hub"),
+        ("org/tiny@", "is no id of the hub"),
+    ],
+)
+def test_what_the_hub_has_not(hub: Hub, tmp_path: Path, what: str, message: str) -> None:
+    done = pull(hub, tmp_path, what)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    del hub.files["model.safetensors"]
+    done = pull(hub, tmp_path)
+    assert done.returncode == 1
+    assert "has no safetensors file; pickles are never read" in done.stderr
+    assert not cached(tmp_path)
+
+
+def test_a_model_given_by_its_folder_serves_beside_one_that_fails(tmp_path: Path) -> None:
+    good = write_text(tmp_path / "a", "transformers/gpt")
+    bad = write_text(tmp_path / "b", "transformers/bert")
+    (bad / "model.safetensors").write_bytes(b"damaged")
+    settings = Settings(weights_dir=tmp_path, model={"good": str(good), "bad": str(bad)}, models=("good",))
+    assert {"good", "bad"} <= set(Registry(settings).models)
+    empty = tmp_path / "none"
+    empty.mkdir()
+    with serve(tmp_path, "--model", f"mine={good}", weights=empty) as server:
+        body = {"model": "mine", "inputs": ["a dog"], "parameters": {"max_new_tokens": 2}}
+        assert httpx.post(f"{server.url}/generate", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"a/b": "."}, InvalidRequest, "the name 'a/b'"),
+        ({"gpt-0": "."}, InvalidRequest, "is taken"),
+        ({"mine": "/nowhere"}, CheckpointError, "is no id of the hub"),
+        ({"mine": "org/never-pulled"}, CheckpointError, "`manifold pull org/never-pulled` fetches it"),
+    ],
+)
+def test_a_model_that_cannot_be_located(
+    tmp_path: Path, given: dict[str, str], error: type[Exception], message: str
+) -> None:
+    write_text(tmp_path, "transformers/gpt")
+    with pytest.raises(error, match=re.escape(message)):
+        Registry(Settings(weights_dir=tmp_path, model=given))
