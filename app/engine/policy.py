@@ -42,8 +42,8 @@ class Job:
     `cursor` is the first request not yet dispatched; `suspect` marks a job whose batch killed a worker. The engine's
     queue owns both. `abandoned` are the texts nobody waits for any more, each the number of its request and its own;
     the event loop adds to them, and the worker takes them out before its next step. The event loop owns the rest:
-    `listen` hears of each step of a task made by steps, and says whether to end that text; `heard` is whether it has
-    heard any.
+    `listen` hears of each step of a task made by steps, and says whether to end that text; `heard`, of the worker, is
+    whether there was anything to hear.
     """
 
     task: Task

@@ -177,7 +177,9 @@ class Supervisor:
             job.results[index] = collected(job.told[index])
             self._finish(job)
         if step.broke:
-            self._break_off(step.broke)
+            log.error("a step failed", exc_info=step.broke, extra={"model": self._name})
+            detail = "the forward pass failed on this item, or on one beside it while it was being streamed"
+            self._fail(step.given_up, InferenceFailed(detail))
         elif step.told:
             self._n_deaths_in_a_row = 0
         self._step_seconds += step.seconds
@@ -193,15 +195,9 @@ class Supervisor:
         told.append(progress)
         if job.listen is None:
             return
-        job.heard = True
         if job.listen(index, progress) and progress.finish_reason is None:
             job.abandoned.add((index, progress.sequence))
             told.append(Progress(progress.sequence, None, "stop"))
-
-    def _break_off(self, error: Exception) -> None:
-        log.error("a step failed", exc_info=error, extra={"model": self._name})
-        detail = "the forward pass failed on this item, or on one beside it while it was being streamed"
-        self._fail(self._queue.return_in_flight(), InferenceFailed(detail))
 
     @staticmethod
     def _finish(job: Job) -> None:

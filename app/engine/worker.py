@@ -37,7 +37,8 @@ class Step:
     """What is new of the sequences in the making.
 
     Which slices `began`, and when; which requests were `refused` and why; what was `told` of which, and which have
-    `ended`. `broke` is the error that ended all of them at once. `n_rows` sequences shared the step.
+    `ended`. `broke` is the error that ended all of them at once: those `given_up` get it, the others begin anew.
+    `n_rows` sequences shared the step.
     """
 
     began: Sequence[Slice] = ()
@@ -46,6 +47,7 @@ class Step:
     told: Sequence[tuple[Key, Progress]] = ()
     ended: Sequence[Key] = ()
     broke: Exception | None = None
+    given_up: Sequence[Job] = ()
     n_rows: int = 0
     seconds: float = 0.0
 
@@ -155,6 +157,8 @@ class Worker:
         except Exception as error:
             self._break_off(error)
             return
+        for (job, _), _ in told:
+            job.heard = job.heard or job.listen is not None
         seconds = time.monotonic() - started_at
         self._on_step(Step(told=told, ended=running.ended(), n_rows=n_rows, seconds=seconds))
 
@@ -163,7 +167,7 @@ class Worker:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             self._max_rows = max(1, self.n_rows // 2)
         self._running = self._generation()
-        self._on_step(Step(broke=error))
+        self._on_step(Step(broke=error, given_up=self._queue.return_in_flight()))
 
     def _serve(self, batch: list[Slice]) -> None:
         started_at = time.monotonic()

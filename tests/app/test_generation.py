@@ -222,6 +222,29 @@ def test_an_empty_text_is_one_that_has_only_begun(server: Served) -> None:
     assert len(made["tokens"]) == 3
 
 
+def assert_refusals(server: Served) -> None:
+    """What a model has no head, no mask or no room for; and bytes that no encoding has."""
+    unmasked = ask(server, "the dog runs", "bert-0", "/fill-mask")
+    assert unmasked.status_code == 422
+    assert "/inputs/0: the text has no mask; write [MASK]" in unmasked.json()["detail"]
+    stranger = ask(server, "the [MASK] runs", "bert-0", "/fill-mask", targets=["zebra"])
+    assert stranger.status_code == 422
+    assert "the target 'zebra' is no token" in stranger.text
+    question = {"question": "who?", "context": "the dog"}
+    headless = ask(server, question, "bert-0", "/answer")
+    assert headless.status_code == 422
+    assert headless.json()["type"] == "/errors/task-not-served"
+    assert ask(server, {"question": "who?"}, "bert-3", "/answer").status_code == 422
+    assert ask(server, {"question": "who? " * 99, "context": "a"}, "bert-3", "/answer").status_code == 422
+    long = ask(server, "the dog " * 99, "bert-0", "/encode")
+    assert long.status_code == 422
+    assert ask(server, "the dog " * 99, "bert-0", "/encode", truncate=True).status_code == 200
+    assert ask(server, "a dog", "bert-0", "/attend", layers=[9]).status_code == 422
+    body = b'{"model": "bert-0", "inputs": ["a \\ud800 dog"]}'
+    answer = httpx.post(server.url + "/encode", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+
+
 def test_every_task_of_texts_answers(tmp_path: Path) -> None:
     for family_id, n in (("bert", 4), ("roberta", 2), ("albert", 2), ("gpt", 2), ("vanilla", 2)):
         for number in range(n):
@@ -232,6 +255,7 @@ def test_every_task_of_texts_answers(tmp_path: Path) -> None:
         "/detokenize": [7, 8, 9],
     }
     with serve(tmp_path, weights=tmp_path / "weights") as server:
+        assert_refusals(server)
         for card in httpx.get(server.url + "/models").json()["models"]:
             assert card["state"] == "ready", card["reason"]
             mask = "<mask>" if "roberta" in card["id"] else "[MASK]"
@@ -239,6 +263,8 @@ def test_every_task_of_texts_answers(tmp_path: Path) -> None:
                 route = "/" + task.replace("_", "-")
                 item = special.get(route, f"the {mask} runs" if task == "fill_mask" else "the dog runs")
                 answer = ask(server, item, card["id"], route)
+                if isinstance(item, str) and task != "fill_mask":
+                    assert ask(server, "", card["id"], route).status_code == 200, (card["id"], task, "an empty text")
                 assert answer.status_code == 200, (card["id"], task, answer.text)
                 assert len(answer.json()["outputs"]) == 1
                 assert answer.headers["x-model"] == card["id"]

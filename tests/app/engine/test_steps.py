@@ -1,0 +1,169 @@
+"""Tasks made by steps: who shares a batch with a fault, who is starved, who is told what."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from app.engine.policy import Job, Room, next_batch
+from app.engine.supervisor import Supervisor
+from app.errors import InferenceFailed, ModelUnavailable
+from app.settings import Settings
+from models.errors import InvalidItems
+from models.tasks import ENCODE_TEXT, GENERATE
+from models.tasks import text as t
+from models.transformers.gpt import FAMILY
+from models.transformers.gpt.model import Gpt
+from tests.app.engine.scripted import job, until
+from tests.models.transformers.reference import random_text
+
+pytestmark = pytest.mark.anyio
+
+POISONED, LETHAL = 15, 13
+"""Lengths of prompts: the first step after one of them raises, or ends the worker's thread."""
+
+
+class FaultyGpt(Gpt):
+    """Fails at the step after it has read a prompt of certain lengths, whoever else is in it."""
+
+    fault: BaseException | None = None
+
+    def prefill(self, prompts: Sequence[t.Tokens], cache: Any) -> Tensor:
+        for prompt in prompts:
+            faults = {LETHAL: SystemExit(), POISONED: ValueError("poisoned")}
+            self.fault = faults.get(len(prompt), self.fault)
+        return super().prefill(prompts, cache)
+
+    def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
+        if self.fault:
+            fault, self.fault = self.fault, None
+            raise fault
+        return super().decode(token_ids, cache)
+
+
+async def supervise(**settings: int) -> Supervisor:
+    torch.manual_seed(0)
+    config = FAMILY.tiny[0]
+    model = FaultyGpt(config).eval().requires_grad_(False)
+    its = Settings(weights_dir=Path(), torch_threads=1, **settings)  # type: ignore[arg-type]
+    supervisor = Supervisor("gpt", model, [ENCODE_TEXT, GENERATE], its, budget=its.max_batch_tokens)
+    await supervisor.started()
+    return supervisor
+
+
+def request(length: int, n_new: int = 6, n: int = 1) -> t.GenerateRequest:
+    return t.GenerateRequest(tokens=random_text(length, 60, length), max_new_tokens=n_new, n=n)
+
+
+async def ids(supervisor: Supervisor, *requests: t.GenerateRequest) -> list[list[int]]:
+    outcome = await supervisor.submit(GENERATE, requests)
+    return [[token.id for token in result.sequences[0].tokens] for result in outcome.results]
+
+
+async def test_a_failing_step_fails_the_guilty_alone() -> None:
+    supervisor = await supervise()
+    expected = [await ids(supervisor, request(length)) for length in (3, 4, 5)]
+    together = await asyncio.gather(
+        *(ids(supervisor, request(length)) for length in (3, 4, POISONED, 5)), return_exceptions=True
+    )
+    assert isinstance(together.pop(2), InferenceFailed)
+    assert together == expected
+    assert supervisor.n_running == 0
+    await supervisor.stop()
+
+
+async def test_a_lethal_step_takes_nobody_with_it() -> None:
+    supervisor = await supervise()
+    expected = [await ids(supervisor, request(length)) for length in (3, 4)]
+    together = await asyncio.gather(
+        *(ids(supervisor, request(length)) for length in (3, LETHAL, 4)), return_exceptions=True
+    )
+    assert isinstance(together.pop(1), InferenceFailed)
+    assert together == expected
+    await supervisor.stop()
+
+
+async def test_what_the_model_refuses_is_told_by_place() -> None:
+    supervisor = await supervise()
+    with pytest.raises(InvalidItems, match="max_new_tokens is 20") as refused:
+        await ids(supervisor, request(3), request(9, 20))
+    assert [problem.index for problem in refused.value.problems] == [1]
+    assert await ids(supervisor, request(3))
+    await supervisor.stop()
+
+
+async def test_a_listener_hears_each_token_and_may_end_a_text() -> None:
+    supervisor = await supervise()
+    (whole,) = await ids(supervisor, request(3, 9))
+    heard: list[t.Progress] = []
+
+    def listen(index: int, progress: t.Progress) -> bool:
+        heard.append(progress)
+        return len(heard) == 4
+
+    outcome = await supervisor.submit(GENERATE, [request(3, 9)], listen)
+    assert [p.token.id for p in heard if p.token] == whole[:4]
+    (sequence,) = outcome.results[0].sequences
+    assert [token.id for token in sequence.tokens] == whole[:4]
+    assert sequence.finish_reason == "stop"
+    await until(lambda: supervisor.n_running == 0)
+    await supervisor.stop()
+
+
+async def test_a_caller_that_leaves_frees_its_rows() -> None:
+    supervisor = await supervise(max_running_sequences=2)
+    gone = [asyncio.ensure_future(ids(supervisor, request(2, 20, 2))) for _ in range(30)]
+    await until(lambda: supervisor.n_running == 2)
+    for work in gone:
+        work.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    assert len((await ids(supervisor, request(3)))[0]) == 6
+    assert supervisor.n_queued == 0
+    await supervisor.stop()
+
+
+async def test_stopping_finishes_what_runs_and_refuses_what_comes() -> None:
+    supervisor = await supervise()
+    work = [asyncio.ensure_future(ids(supervisor, request(3, 15))) for _ in range(5)]
+    await asyncio.sleep(0)
+    await supervisor.stop()
+    assert [len(one) for (one,) in await asyncio.gather(*work)] == [15] * 5
+    with pytest.raises(ModelUnavailable):
+        await ids(supervisor, request(3))
+
+
+def generating(*rows: int) -> Job:
+    return job(*(request(2, n=n) for n in rows), task=GENERATE)
+
+
+def encoding() -> Job:
+    return job(t.EncodeTextRequest(tokens=random_text(2, 60, 0)), task=ENCODE_TEXT)
+
+
+def taken(jobs: Sequence[Job], n_rows: int, *, is_idle: bool = False) -> list[tuple[Job, int, int]]:
+    return [(part.job, part.start, part.stop) for part in next_batch(jobs, 100, Room(n_rows=n_rows, is_idle=is_idle))]
+
+
+def test_rows_are_a_budget_too() -> None:
+    one, two = generating(1, 1, 1), generating(2)
+    assert taken([one, two], 2) == [(one, 0, 2)]
+    assert taken([one, two], 5) == [(one, 0, 3), (two, 0, 1)]
+    assert taken([two], 1) == []
+    assert taken([generating(9)], 4, is_idle=True) != []
+
+
+def test_what_has_no_room_does_not_keep_others_waiting() -> None:
+    long, short = generating(1), encoding()
+    assert taken([long, short], 0) == [(short, 0, 1)]
+    assert taken([long, short], 1) == [(long, 0, 1)]
+
+
+def test_a_suspect_begins_when_nothing_runs() -> None:
+    suspect, other = generating(1, 1), generating(1)
+    suspect.suspect = True
+    assert taken([suspect, other], 10) == [(other, 0, 1)]
+    assert taken([suspect, other], 10, is_idle=True) == [(suspect, 0, 1)]
