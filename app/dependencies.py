@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import orjson
 from fastapi import Depends, HTTPException
@@ -49,6 +49,9 @@ from models.tasks import Request as TaskRequest
 
 MAX_INLINE_RESULTS = 16
 """Answers with more are rendered off the event loop."""
+MAX_INLINE_TEXT_BYTES = 4096
+"""Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
+ResultT = TypeVar("ResultT")
 
 
 def get_registry(request: Request) -> Registry:
@@ -76,6 +79,7 @@ class Call:
     def __init__(self, request: Request, schemas: Sequence[Schema | CodecSchema], settings: Settings) -> None:
         self._request, self._schemas, self._settings = request, schemas, settings
         self._is_small = False
+        self._n_bytes = 0
         self._media_type = JSON
         self.body: Body
         self.model: ServedModel
@@ -129,8 +133,9 @@ class Call:
         def decode() -> list[TaskRequest]:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
+        is_quick = self._is_small and (self._schema.modality == "item" or self._n_bytes <= MAX_INLINE_TEXT_BYTES)
         try:
-            return decode() if self._is_small else await run_in_threadpool(decode)
+            return decode() if is_quick else await run_in_threadpool(decode)
         except InvalidItems as error:
             raise _refusal(error) from error
 
@@ -138,19 +143,7 @@ class Call:
         """Through the engine. A client that hangs up frees its place."""
         self._requests = requests
         writer = self._writer(requests)
-        work = asyncio.ensure_future(self.model.run(self._schema.task, requests, writer.hear if writer else None))
-        watch = asyncio.ensure_future(hung_up(self._request))
-        try:
-            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise ClientDisconnected("the client hung up while waiting")
-            return work.result()
-        except InvalidItems as error:
-            raise _refusal(error) from error
-        finally:
-            watch.cancel()
-            if work.cancel():
-                await asyncio.wait((work,))  # until its items have left the queue
+        return await self._watched(self.model.run(self._schema.task, requests, writer.hear if writer else None))
 
     async def stream(self, requests: list[TaskRequest]) -> Response:
         """Through the engine, answered step by step as Server-Sent Events, from the first on.
@@ -166,15 +159,29 @@ class Call:
         deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
         stream.start(self.model.run(self._schema.task, requests, stream.hear), deadline)
         try:
-            await stream.begun()
-        except InvalidItems as error:
-            raise _refusal(error) from error
+            await self._watched(stream.begun())
         except BaseException:
             stream.end()
             raise
         return StreamingResponse(
             self._events(stream), media_type=EVENTS, headers={"x-model": self.model.name, **UNBUFFERED}
         )
+
+    async def _watched(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """What the engine does for this call; given up if the client hangs up meanwhile."""
+        work = asyncio.ensure_future(coroutine)
+        watch = asyncio.ensure_future(hung_up(self._request))
+        try:
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientDisconnected("the client hung up while waiting")
+            return work.result()
+        except InvalidItems as error:
+            raise _refusal(error) from error
+        finally:
+            watch.cancel()
+            if work.cancel():
+                await asyncio.wait((work,))  # until its items have left the queue
 
     async def _events(self, stream: Stream) -> AsyncIterator[bytes]:
         try:
@@ -276,7 +283,8 @@ class Call:
 
     async def _read_whole(self) -> bytes:
         data = await read_body(self._request, self._settings.max_body_bytes)
-        self._is_small = len(data) <= self._settings.inline_bytes
+        self._n_bytes = len(data)
+        self._is_small = self._n_bytes <= self._settings.inline_bytes
         return data
 
 

@@ -16,8 +16,12 @@ from models.tasks.text import AttendRequest, AttendResult
 class AttendParameters(TextParameters):
     """Parameters of `/attend`."""
 
-    layers: list[int] | None = Field(None, min_length=1, description="Which layers, from 0; all if left out.")
-    heads: list[int] | None = Field(None, min_length=1, description="Which heads, from 0; all if left out.")
+    layers: list[int] | None = Field(
+        None, min_length=1, max_length=1000, description="Which layers, from 0; all if left out."
+    )
+    heads: list[int] | None = Field(
+        None, min_length=1, max_length=1000, description="Which heads, from 0; all if left out."
+    )
 
 
 class AttendOutput(BaseModel):

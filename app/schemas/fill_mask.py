@@ -20,7 +20,9 @@ class FillMaskParameters(TextParameters):
     """Parameters of `/fill-mask`."""
 
     top_k: int = Field(5, ge=1, le=1000, description="How many tokens for each mask.")
-    targets: list[str] | None = Field(None, min_length=1, description="Tokens to choose from; all if left out.")
+    targets: list[str] | None = Field(
+        None, min_length=1, max_length=1000, description="Tokens to choose from; all if left out."
+    )
 
 
 class FillOut(BaseModel):

@@ -15,6 +15,7 @@ from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Gen
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 MAX_SEQUENCES = 64
+MAX_STOPS = 16
 
 
 class GenerateParameters(TextParameters):
@@ -36,7 +37,9 @@ class GenerateParameters(TextParameters):
         1.0, ge=-10, le=10, description="Beam search ranks by log-likelihood / length ** this."
     )
     n: int = Field(1, ge=1, le=MAX_SEQUENCES, description="Texts for each input; of beam search, the best.")
-    stop: Stop | list[Stop] | None = Field(None, description="Strings that end a text, and are no part of it.")
+    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = Field(
+        None, description="Strings that end a text, and are no part of it."
+    )
     seed: Seed | None = Field(None, description="Of the draws; drawn itself, and told, if left out.")
     logprobs: int | None = Field(
         None, ge=0, le=20, description="Tell each token's log-probability, and so many likelier others."

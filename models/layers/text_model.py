@@ -24,6 +24,8 @@ from models.tasks import text as t
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
 
 EXAMPLE_LENGTH = 6
+MAX_SHOWN_WEIGHTS = 2**22
+"""Of attention, for one text: some 50 MB of JSON."""
 
 
 def plain_tokens(ids: Sequence[int]) -> t.Tokens:
@@ -153,16 +155,24 @@ def chosen(weights: Iterable[Tensor], request: t.AttendRequest) -> Tensor:
     """Of one `[H, Q, K]` a layer, the layers and heads that are asked for: `[layers, heads, Q, K]`, on the CPU.
 
     Raises:
-        InvalidItems: there is no such layer or head.
+        InvalidItems: there is no such layer or head, or the weights are too many to be shown.
     """
-    stacked = on_cpu(torch.stack(list(weights)))
-    for dim, (name, places) in enumerate((("layers", request.layers), ("heads", request.heads))):
-        if places is None:
-            continue
-        if wrong := [place for place in places if not 0 <= place < stacked.shape[dim]]:
-            raise InvalidItems(Problem(f"{name} has {wrong[0]}; this model's are 0 to {stacked.shape[dim] - 1}"))
-        stacked = stacked.index_select(dim, torch.tensor(places))
-    return stacked
+    by_layer = list(weights)
+    layers = _places("layers", request.layers, len(by_layer))
+    heads = _places("heads", request.heads, by_layer[0].shape[0])
+    n_weights = len(layers) * len(heads) * by_layer[0][0].numel()
+    if n_weights > MAX_SHOWN_WEIGHTS:
+        advice = f"the limit is {MAX_SHOWN_WEIGHTS}: ask for fewer layers or heads"
+        raise InvalidItems(Problem(f"the text has {n_weights} attention weights; {advice}"))
+    return on_cpu(torch.stack([by_layer[layer][heads] for layer in layers]))
+
+
+def _places(name: str, places: Sequence[int] | None, n: int) -> list[int]:
+    if places is None:
+        return list(range(n))
+    if wrong := [place for place in places if not 0 <= place < n]:
+        raise InvalidItems(Problem(f"{name} has {wrong[0]}; this model's are 0 to {n - 1}"))
+    return list(places)
 
 
 def _mean(hidden: Tensor, segments: Segments) -> Tensor:
