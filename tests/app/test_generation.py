@@ -25,7 +25,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     write_text(weights, "transformers/gpt")
     write_text(weights, "transformers/vanilla")
     write_text(weights, "transformers/gpt", name="slow", **SLOW)
-    with serve(tmp_path_factory.mktemp("log"), "--torch-threads", "1", weights=weights) as served:
+    with serve(
+        tmp_path_factory.mktemp("log"), "--torch-threads", "1", "--max-running-sequences", "16", weights=weights
+    ) as served:
         yield served
 
 
@@ -91,7 +93,7 @@ async def test_a_client_that_leaves_frees_its_place_for_the_next_step(server: Se
         n_seen = 0
         while await running(client, "slow"):
             n_seen += 1
-            assert n_seen < 200, "the texts of a client that left go on"
+            assert n_seen < 20_000, "the texts of a client that left go on"
         quick = await client.post(
             "/generate", json={"model": "slow", "inputs": ["a"], "parameters": {"max_new_tokens": 3}}
         )
@@ -106,7 +108,23 @@ async def test_a_client_that_leaves_without_a_stream_frees_its_place_too(server:
         n_seen = 0
         while await running(client, "slow"):
             n_seen += 1
-            assert n_seen < 200, "the text of a client that left goes on"
+            assert n_seen < 20_000, "the text of a client that left goes on"
+
+
+async def test_a_client_that_leaves_before_the_first_event_is_noticed(server: Served) -> None:
+    long = {"model": "slow", "inputs": ["the dog"], "parameters": {"max_new_tokens": 4000, "n": 16, "stream": True}}
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, headers={"x-timeout-ms": "300000"}) as client:
+        async with client.stream("POST", "/generate", json=long) as answer:
+            assert (await anext(answer.aiter_lines())).startswith("data: ")
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/generate", json=long, timeout=httpx.Timeout(60, read=0.5))
+            n_seen = 0
+            while (await client.get("/models/slow")).json()["queued_items"]:
+                n_seen += 1
+                assert n_seen < 20_000, "the request of a client that left still waits"
+        while await running(client, "slow"):
+            n_seen += 1
+            assert n_seen < 400
 
 
 async def test_other_work_is_done_beside_a_long_text(server: Served) -> None:

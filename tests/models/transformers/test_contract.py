@@ -15,8 +15,9 @@ from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.published import write_card, write_published
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
+from models.layers import text_model
 from models.layers.text_model import TextModel
-from models.tasks import ENCODE_TEXT, Task
+from models.tasks import ATTEND, ENCODE_TEXT, Task
 from models.tasks import text as t
 from tests.models.tiny import assert_same
 from tests.models.transformers.reference import random_text
@@ -141,6 +142,21 @@ def test_texts_it_cannot_read_are_named(spec: FamilySpec[Any], config: FamilyCon
     with pytest.raises(InvalidItems, match=f"{model.n_positions + 1} tokens; this model takes 1 to") as refused:
         ENCODE_TEXT.run(model, [t.EncodeTextRequest(tokens=text) for text in (good, long)])
     assert [problem.index for problem in refused.value.problems] == [1]
+
+
+@pytest.mark.parametrize(("spec", "config"), TINY)
+def test_attention_has_a_limit(spec: FamilySpec[Any], config: FamilyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(spec, config)
+    request = t.AttendRequest(tokens=random_text(9, 60, 0))
+    (whole,) = ATTEND.run(model, [request])
+    layers, heads = whole.attention.shape[:2]
+    monkeypatch.setattr(text_model, "MAX_SHOWN_WEIGHTS", layers * heads * 81 - 1)
+    with pytest.raises(InvalidItems, match=f"the text has {layers * heads * 81} attention weights"):
+        ATTEND.run(model, [request])
+    some = dataclasses.replace(request, layers=(layers - 1,), heads=(heads - 1, 0))
+    if spec.id != "transformers/vanilla":  # whose translation has weights of its own
+        (part,) = ATTEND.run(model, [some])
+        assert torch.equal(part.attention, whole.attention[-1:, [heads - 1, 0]])
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
