@@ -102,9 +102,10 @@ class PublishedCheckpoint(Checkpoint):
             return [WEIGHTS_FILE]
         if (self.folder / INDEX_FILE).exists():
             index = read_json(self.folder, self.name, INDEX_FILE)
-            names = sorted(set(dict(index.get("weight_map", {})).values()))
+            placed = index.get("weight_map")
+            names = list(placed.values()) if isinstance(placed, dict) else []
             if names and all(isinstance(name, str) and _SHARD.fullmatch(name) for name in names):
-                return names
+                return sorted(set(names))
             raise CheckpointError(f"{self.name}/{INDEX_FILE}: weight_map must name safetensors files of the folder")
         pickles = sorted(path.name for path in self.folder.iterdir() if path.suffix in PICKLES)
         if pickles:

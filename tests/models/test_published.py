@@ -74,6 +74,11 @@ def shard_outside(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def shards_of_nothing(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": [1]}')
+
+
 def shard_missing(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
@@ -115,6 +120,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong digest": (wrong_digest, r"mine/model.safetensors has the SHA-256 .* manifold.json says"),
     "wrong blob": (blob_of_another_name, r"mine/model.safetensors has the SHA-256 .* the hub says 0000"),
     "shard outside": (shard_outside, r"weight_map must name safetensors files of the folder"),
+    "shards of nothing": (shards_of_nothing, r"weight_map must name safetensors files of the folder"),
     "shard missing": (shard_missing, r"mine/model-00001-of-00002.safetensors is missing"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "mine has no tokenizer"),
     "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "mine: the tokenizer is not readable"),
