@@ -133,6 +133,26 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
             assert_close(torch.cat(logits), theirs.logits[0])
 
 
+@pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": False}], ids=["tied", "untied"])
+@pytest.mark.parametrize("size", MARIAN)
+@pytest.mark.parametrize("head", ["Model", "MTModel"])
+def test_marian_without_a_head_or_with_matrices_of_its_own(
+    size: str, head: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    config = marian_config(size)
+    config.update(changes)
+    reference = publish(tmp_path, f"Marian{head}", config)
+    model = cast("VanillaTransformer", ours(tmp_path))
+    texts = texts_for(model)
+    with torch.inference_mode():
+        for text, mine in zip(texts, model.states(texts), strict=True):
+            assert_close(mine, reference.get_encoder()(input_ids=text.ids[None]).last_hidden_state[0])
+            if head == "MTModel":
+                start = torch.tensor([[reference.config.decoder_start_token_id]])
+                logits = reference(input_ids=text.ids[None], decoder_input_ids=start).logits[0]
+                assert_close(model.prefill([text], model.new_cache()), logits)
+
+
 GREEDY: dict[str, dict[str, Any]] = {
     "greedy": {},
     "penalised": {"repetition_penalty": 1.7},

@@ -1,0 +1,91 @@
+"""Tokenizers in sentencepiece's files, trained on the spot: ALBERT's and Marian's, beside those of `transformers`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+
+from models.codecs.text import read_text_codec
+from models.codecs.text.files import precompiled_charsmap
+from models.errors import CheckpointError, InvalidItems
+from tests.models.codecs.test_text import HOSTILE, theirs
+
+ENGLISH = ["A man rides a red bike.", "Two dogs run through the green grass!", "The café is closed, isn't it?"] * 20
+GERMAN = ["Ein Mann fährt ein rotes Fahrrad.", "Zwei Hunde rennen durch das grüne Gras!", "Das Café ist zu, oder?"] * 20
+LIMITED = {name: text for name, text in HOSTILE.items() if name not in ("one letter", "special")}
+
+
+def train(folder: Path, name: str, texts: list[str], vocab_size: int, **options: Any) -> list[str]:
+    """A unigram model; returns its pieces."""
+    (folder / "texts").write_text("\n".join(texts))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "texts"),
+        model_prefix=str(folder / "trained"),
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    (folder / "trained.model").rename(folder / name)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
+    return [pieces.id_to_piece(i) for i in range(pieces.get_piece_size())]
+
+
+def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
+    symbols = ["[CLS]", "[SEP]", "[MASK]"]
+    train(tmp_path, "spiece.model", ENGLISH, 90, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=symbols)
+    assert precompiled_charsmap((tmp_path / "spiece.model").read_bytes())
+    codec = read_text_codec(tmp_path, "mine", "albert", max_tokens=64, values={})
+    reference = theirs("AlbertTokenizer", tmp_path)
+    for name, text in LIMITED.items():
+        assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
+    pair = ("A red bike.", "Two dogs")
+    assert codec.encode(*pair).ids.tolist() == reference(*pair)["input_ids"]
+    assert codec.encode(*pair).type_ids.tolist() == reference(*pair, return_token_type_ids=True)["token_type_ids"]
+    assert codec.special.mask == reference.mask_token_id
+
+
+@pytest.fixture
+def marian(tmp_path: Path) -> Path:
+    pieces = train(tmp_path, "source.spm", ENGLISH, 80) + train(tmp_path, "target.spm", GERMAN, 80)
+    own = [piece for piece in dict.fromkeys(pieces) if piece not in ("<s>", "</s>", "<unk>")]
+    names = ["</s>", "<unk>", *own, ">>de<<", "<pad>"]
+    (tmp_path / "vocab.json").write_text(json.dumps({name: number for number, name in enumerate(names)}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"source_lang": "en", "target_lang": "de"}))
+    return tmp_path
+
+
+def test_marian_agrees_with_the_reference(marian: Path) -> None:
+    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    reference = theirs("MarianTokenizer", marian)
+    for name, text in LIMITED.items():
+        assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
+    assert codec.encode(">>de<< A man").ids.tolist() == reference(">>de<< A man")["input_ids"]
+    for text in GERMAN[:3]:
+        ids = reference(text_target=text)["input_ids"]
+        assert codec.encode_target(text).ids.tolist() == ids
+        assert codec.decode(ids) == reference.decode(ids, skip_special_tokens=True)
+
+
+def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
+    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    text = ">>de<< A man rides"
+    tokens = codec.encode(text)
+    spans = [text[start:end] for start, end in tokens.offsets[:-1]]
+    assert spans[0] == ">>de<<"
+    assert "".join(spans).replace(" ", "") == text.replace(" ", "")
+    assert (tokens.offsets[-1], tokens.texts[-1]) == ((0, 0), None)
+    assert codec.encode_truncated("A man rides " * 90).ids.tolist()[-1] == codec.special.end
+    assert len(codec.encode_truncated("A man rides " * 90)) == 64
+    with pytest.raises(InvalidItems, match="no pairs"):
+        codec.encode("a", "b")
+
+
+def test_marian_needs_its_special_tokens(marian: Path) -> None:
+    vocab = json.loads((marian / "vocab.json").read_text())
+    del vocab["<pad>"]
+    (marian / "vocab.json").write_text(json.dumps(vocab))
+    with pytest.raises(CheckpointError, match=r"vocab.json lacks the special tokens \['<pad>'\]"):
+        read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
