@@ -1,6 +1,6 @@
 """What the published formats of bidirectional encoders have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from models.errors import CheckpointError
@@ -85,6 +85,14 @@ def embedding_links(theirs: str) -> Iterator[Link]:
     for ours, name in (("words", "word"), ("positions", "position"), ("types", "token_type")):
         yield Link(f"embeddings.{ours}.weight", (f"{theirs}.{name}_embeddings.weight",))
     yield from links("embeddings.norm", f"{theirs}.LayerNorm")
+
+
+def token_links(heads: Collection[str]) -> Iterator[Link]:
+    """Of the heads that look at each token."""
+    if "tokens" in heads:
+        yield from links("token_head", "classifier")
+    if "span" in heads:
+        yield from links("span_head", "qa_outputs")
 
 
 def decoder_links(theirs: str, *, untied: bool) -> Iterator[Link]:

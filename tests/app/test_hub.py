@@ -22,6 +22,7 @@ from app.settings import Settings
 from models.errors import CheckpointError
 from tests.app.server import serve
 from tests.app.texts import write_text
+from tests.conftest import served
 
 REPOSITORY, COMMIT = "org/tiny", "c" * 40
 
@@ -201,14 +202,21 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: Hub,
     assert not cached(tmp_path)
 
 
-def test_a_model_given_by_its_folder_serves_beside_one_that_fails(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_model_given_by_its_folder_serves_beside_one_that_fails(tmp_path: Path) -> None:
     good = write_text(tmp_path / "a", "transformers/gpt")
     bad = write_text(tmp_path / "b", "transformers/bert")
     (bad / "model.safetensors").write_bytes(b"damaged")
-    settings = Settings(weights_dir=tmp_path, model={"good": str(good), "bad": str(bad)}, models=("good",))
-    assert {"good", "bad"} <= set(Registry(settings).models)
     empty = tmp_path / "none"
     empty.mkdir()
+    async with served(Settings(weights_dir=empty, model={"good": str(good), "bad": str(bad)})) as client:
+        failed = (await client.get("/models/bad")).json()
+        assert failed["state"] == "failed"
+        assert "bad/model.safetensors is not a whole safetensors file" in failed["reason"]
+        body = {"model": "good", "inputs": ["a dog"], "parameters": {"max_new_tokens": 2}}
+        assert (await client.post("/generate", json=body)).status_code == 200
+        assert (await client.post("/encode", json={"model": "bad", "inputs": ["a"]})).status_code == 503
+        assert (await client.get("/health/ready")).status_code == 503
     with serve(tmp_path, "--model", f"mine={good}", weights=empty) as server:
         body = {"model": "mine", "inputs": ["a dog"], "parameters": {"max_new_tokens": 2}}
         assert httpx.post(f"{server.url}/generate", json=body).status_code == 200

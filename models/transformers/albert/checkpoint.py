@@ -10,6 +10,7 @@ from models.published.encoders import (
     decoder_links,
     embedding_links,
     read_encoder,
+    token_links,
     write_encoder,
 )
 from models.transformers.albert.config import AlbertConfig
@@ -58,10 +59,7 @@ def _links(config: AlbertConfig) -> Iterator[Link]:
         yield from links("pair_head", "sop_classifier.classifier")
     if "sequence" in heads:
         yield from links("sequence_head", "classifier")
-    if "tokens" in heads:
-        yield from links("token_head", "classifier")
-    if "span" in heads:
-        yield from links("span_head", "qa_outputs")
+    yield from token_links(heads)
     if "masked" in heads:
         yield from links("masked_head.dense", "predictions.dense")
         yield from links("masked_head.norm", "predictions.LayerNorm")

@@ -10,6 +10,7 @@ from models.published.encoders import (
     decoder_aliases,
     decoder_links,
     read_encoder,
+    token_links,
     write_encoder,
 )
 from models.transformers.bert.config import BertConfig
@@ -33,10 +34,7 @@ def _links(config: BertConfig) -> Iterator[Link]:
         yield from links("pair_head", "cls.seq_relationship")
     if "sequence" in heads:
         yield from links("sequence_head", "classifier")
-    if "tokens" in heads:
-        yield from links("token_head", "classifier")
-    if "span" in heads:
-        yield from links("span_head", "qa_outputs")
+    yield from token_links(heads)
     if "masked" in heads:
         yield from links("masked_head.dense", "cls.predictions.transform.dense")
         yield from links("masked_head.norm", "cls.predictions.transform.LayerNorm")

@@ -10,6 +10,7 @@ from models.published.encoders import (
     decoder_aliases,
     decoder_links,
     read_encoder,
+    token_links,
     write_encoder,
 )
 from models.transformers.roberta.config import RobertaConfig
@@ -37,10 +38,7 @@ def _links(config: RobertaConfig) -> Iterator[Link]:
         yield from links("sequence_head", "classifier.out_proj")
     elif "pooler" in heads:
         yield from links("pooler.dense", "roberta.pooler.dense")
-    if "tokens" in heads:
-        yield from links("token_head", "classifier")
-    if "span" in heads:
-        yield from links("span_head", "qa_outputs")
+    yield from token_links(heads)
     if "masked" in heads:
         yield from links("masked_head.dense", "lm_head.dense")
         yield from links("masked_head.norm", "lm_head.layer_norm")
