@@ -51,7 +51,7 @@ class Stream:
         """Begin the work, which is to be done by `deadline`, of the loop's clock."""
         self._deadline = deadline
         self._work = asyncio.ensure_future(work)
-        self._work.add_done_callback(lambda _: self._news.set())
+        self._work.add_done_callback(self._done)
 
     async def begun(self) -> None:
         """Wait for the first event, or raise what the work raised before there was one."""
@@ -78,6 +78,11 @@ class Stream:
     def end(self) -> None:
         """Give up what is not yet done."""
         self._work.cancel()
+
+    def _done(self, work: "asyncio.Task[Outcome]") -> None:
+        if not work.cancelled():
+            work.exception()  # seen, even if nobody is left to be told
+        self._news.set()
 
     async def _wait(self) -> None:
         try:

@@ -193,9 +193,14 @@ class Supervisor:
             return
         told = job.told[index]
         told.append(progress)
-        if job.listen is None:
+        try:
+            ends = job.listen is not None and job.listen(index, progress)
+        except Exception as error:  # one caller's fault must not keep the others from hearing
+            log.exception("a listener failed", extra={"model": self._name})
+            detail = "what was generated could not be told"
+            self._fail([job], InferenceFailed(f"{detail}: {type(error).__name__}", [Fault(f"/inputs/{index}", detail)]))
             return
-        if job.listen(index, progress) and progress.finish_reason is None:
+        if ends and progress.finish_reason is None:
             job.abandoned.add((index, progress.sequence))
             told.append(Progress(progress.sequence, None, "stop"))
 

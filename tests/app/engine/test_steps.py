@@ -114,6 +114,22 @@ async def test_a_listener_hears_each_token_and_may_end_a_text() -> None:
     await supervisor.stop()
 
 
+async def test_a_listener_that_fails_fails_alone() -> None:
+    supervisor = await supervise()
+    (expected,) = await ids(supervisor, request(4))
+
+    def fail(index: int, progress: t.Progress) -> bool:
+        raise ValueError("the listener's own fault")
+
+    deaf, other = await asyncio.gather(
+        supervisor.submit(GENERATE, [request(3)], fail), ids(supervisor, request(4)), return_exceptions=True
+    )
+    assert isinstance(deaf, InferenceFailed)
+    assert other == [expected]
+    await until(lambda: supervisor.n_running == 0)
+    await supervisor.stop()
+
+
 async def test_a_caller_that_leaves_frees_its_rows() -> None:
     supervisor = await supervise(max_running_sequences=2)
     gone = [asyncio.ensure_future(ids(supervisor, request(2, 20, 2))) for _ in range(30)]
