@@ -17,7 +17,6 @@ from models.errors import CheckpointError
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
 DEFAULT_REVISION = "main"
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +93,9 @@ def _remember(folder: Path, revision: str) -> None:
 
 
 def _check(path: Path, name: str, sha256: str) -> None:
-    digest = hashlib.sha256()
     with path.open("rb") as data:
-        while chunk := data.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    if digest.hexdigest() != sha256:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    if digest != sha256:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{name} arrived with the SHA-256 {digest.hexdigest()}, not {sha256}; it was deleted, pull again"
-        )
+        raise CheckpointError(f"{name} arrived with the SHA-256 {digest}, not {sha256}; it was deleted, pull again")

@@ -4,14 +4,12 @@ Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` target vocabulary.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.codecs.text.codec import Special
 from models.layers.attention import Attending, Remembering, WithinTexts, Witnessed, WitnessedAcross
 from models.layers.generation import Generator
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall, remember
@@ -85,10 +83,6 @@ class VanillaTransformer(Generator):
         """See `Model.tie`."""
         if self.config.shared:
             self.decoder.words = self.encoder.words
-
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
-        """See `TextModel.prepare`; all is in the configuration."""
-        return
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`; of the encoder."""
