@@ -1,6 +1,6 @@
 """What the published formats of bidirectional encoders have in common."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from models.errors import CheckpointError
@@ -87,12 +87,25 @@ def embedding_links(theirs: str) -> Iterator[Link]:
     yield from links("embeddings.norm", f"{theirs}.LayerNorm")
 
 
-def token_links(heads: Collection[str]) -> Iterator[Link]:
-    """Of the heads that look at each token."""
+def head_links(
+    config: EncoderConfig, *, pooler: str, sequence: str, dense: str, norm: str, decoder: str, pair: str = ""
+) -> Iterator[Link]:
+    """Of the heads the model has, by the published names of their layers. Those of tokens and spans are everybody's."""
+    heads = set(config.heads)
+    if {"pooler", "pair", "sequence"} & heads:
+        yield from links("pooler.dense", pooler)
+    if "pair" in heads:
+        yield from links("pair_head", pair)
+    if "sequence" in heads:
+        yield from links("sequence_head", sequence)
     if "tokens" in heads:
         yield from links("token_head", "classifier")
     if "span" in heads:
         yield from links("span_head", "qa_outputs")
+    if "masked" in heads:
+        yield from links("masked_head.dense", dense)
+        yield from links("masked_head.norm", norm)
+        yield from decoder_links(decoder, untied=config.untied)
 
 
 def decoder_links(theirs: str, *, untied: bool) -> Iterator[Link]:

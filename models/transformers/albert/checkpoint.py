@@ -7,10 +7,9 @@ from models.published import Link, PublishedFormat, Values, links, of
 from models.published.encoders import (
     architectures,
     decoder_aliases,
-    decoder_links,
     embedding_links,
+    head_links,
     read_encoder,
-    token_links,
     write_encoder,
 )
 from models.transformers.albert.config import AlbertConfig
@@ -46,24 +45,21 @@ def _write_config(config: AlbertConfig) -> dict[str, Any]:
 
 
 def _links(config: AlbertConfig) -> Iterator[Link]:
-    heads = set(config.heads)
     yield from embedding_links("albert.embeddings")
     yield from links("widening", "albert.encoder.embedding_hidden_mapping_in")
     for group in range(config.n_groups):
         for j in range(config.blocks_per_group):
             theirs = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{j}"
             yield from _block(f"groups.{group}.{j}", theirs)
-    if {"pooler", "pair", "sequence"} & heads:
-        yield from links("pooler.dense", "albert.pooler")
-    if "pair" in heads:
-        yield from links("pair_head", "sop_classifier.classifier")
-    if "sequence" in heads:
-        yield from links("sequence_head", "classifier")
-    yield from token_links(heads)
-    if "masked" in heads:
-        yield from links("masked_head.dense", "predictions.dense")
-        yield from links("masked_head.norm", "predictions.LayerNorm")
-        yield from decoder_links("predictions", untied=config.untied)
+    yield from head_links(
+        config,
+        pooler="albert.pooler",
+        pair="sop_classifier.classifier",
+        sequence="classifier",
+        dense="predictions.dense",
+        norm="predictions.LayerNorm",
+        decoder="predictions",
+    )
 
 
 def _block(ours: str, theirs: str) -> Iterator[Link]:

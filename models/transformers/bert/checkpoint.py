@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, links
+from models.published import Link, PublishedFormat, Values
 from models.published.encoders import (
     architectures,
     bert_body,
     decoder_aliases,
-    decoder_links,
+    head_links,
     read_encoder,
-    token_links,
     write_encoder,
 )
 from models.transformers.bert.config import BertConfig
@@ -26,19 +25,16 @@ def _write_config(config: BertConfig) -> dict[str, Any]:
 
 
 def _links(config: BertConfig) -> Iterator[Link]:
-    heads = set(config.heads)
     yield from bert_body("bert", config.n_layers)
-    if {"pooler", "pair", "sequence"} & heads:
-        yield from links("pooler.dense", "bert.pooler.dense")
-    if "pair" in heads:
-        yield from links("pair_head", "cls.seq_relationship")
-    if "sequence" in heads:
-        yield from links("sequence_head", "classifier")
-    yield from token_links(heads)
-    if "masked" in heads:
-        yield from links("masked_head.dense", "cls.predictions.transform.dense")
-        yield from links("masked_head.norm", "cls.predictions.transform.LayerNorm")
-        yield from decoder_links("cls.predictions", untied=config.untied)
+    yield from head_links(
+        config,
+        pooler="bert.pooler.dense",
+        pair="cls.seq_relationship",
+        sequence="classifier",
+        dense="cls.predictions.transform.dense",
+        norm="cls.predictions.transform.LayerNorm",
+        decoder="cls.predictions",
+    )
 
 
 ARCHITECTURES = architectures("Bert") | {

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, links, of
+from models.published import Link, PublishedFormat, Values, of
 from models.published.encoders import (
     architectures,
     bert_body,
     decoder_aliases,
-    decoder_links,
+    head_links,
     read_encoder,
-    token_links,
     write_encoder,
 )
 from models.transformers.roberta.config import RobertaConfig
@@ -31,18 +30,16 @@ def _write_config(config: RobertaConfig) -> dict[str, Any]:
 
 
 def _links(config: RobertaConfig) -> Iterator[Link]:
-    heads = set(config.heads)
     yield from bert_body("roberta", config.n_layers)
-    if "sequence" in heads:
-        yield from links("pooler.dense", "classifier.dense")
-        yield from links("sequence_head", "classifier.out_proj")
-    elif "pooler" in heads:
-        yield from links("pooler.dense", "roberta.pooler.dense")
-    yield from token_links(heads)
-    if "masked" in heads:
-        yield from links("masked_head.dense", "lm_head.dense")
-        yield from links("masked_head.norm", "lm_head.layer_norm")
-        yield from decoder_links("lm_head", untied=config.untied)
+    classifies = "sequence" in config.heads
+    yield from head_links(
+        config,
+        pooler="classifier.dense" if classifies else "roberta.pooler.dense",
+        sequence="classifier.out_proj",
+        dense="lm_head.dense",
+        norm="lm_head.layer_norm",
+        decoder="lm_head",
+    )
 
 
 ARCHITECTURES = architectures("Roberta")
