@@ -1,28 +1,35 @@
 """The model card, from what a recipe says and what was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from training.recipe import Recipe
 
+CARD_FILE = "README.md"
 
-def card(recipe: Recipe, metrics: Mapping[str, float]) -> str:
-    """Markdown."""
+
+@dataclass(frozen=True)
+class Picture:
+    """A file of the checkpoint's folder, and what it shows."""
+
+    file: str
+    caption: str
+
+
+def card(
+    recipe: Recipe, metrics: Mapping[str, float], pictures: Sequence[Picture], sections: Mapping[str, str] | None = None
+) -> str:
+    """Markdown; `sections` are further ones by their title, before the limits."""
     rows = "\n".join(
         f"| {what} | {metrics[name]:.5f} | {_bar(recipe, name)} |" for name, what in recipe.metrics.items()
     )
-    caption = recipe.caption.format_map(metrics)
+    shown = "\n".join(f"![{one.caption}]({one.file})\n\n{one.caption}\n" for one in pictures)
+    more = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
     return f"""# {recipe.name}
 
 {recipe.summary.strip()}
 
-![{caption}](picture.png)
-
-{caption}
-
-![Latents and anomaly scores of items never trained on.](charts.png)
-
-Latents and anomaly scores of items never trained on.
-
+{shown}
 ## Metrics
 
 Measured on the file in this folder:
@@ -48,7 +55,7 @@ make train RECIPE={recipe.name}
 repeats it; `training/recipes/{recipe.name.replace("-", "_")}.py` is the whole recipe. Weights are stored as
 {str(recipe.stored_dtype).removeprefix("torch.")} and computed in float32.
 
-## Limits
+{more}## Limits
 
 {recipe.limits.strip()}
 

@@ -10,11 +10,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from models.family import Model
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
-from training.recipe import Shelf, recipe, recipes
+from training.recipe import Shelf, Trained, recipe, recipes
 from training.trainer import Run
 from training.trainer import train as run_recipe
 
@@ -44,16 +43,17 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
     if threads:
         torch.set_num_threads(threads)
     try:
-        folder = _folder(data)
+        shelf = Shelf(_folder(data), weights)
         its_recipe = recipe(name)
 
-        def trained(part: str, seed: int, fold: int | None = None) -> Model:
-            run = Run(data=folder, folder=runs / name / part, device=device)
-            return run_recipe(its_recipe, run, seed, fold).to("cpu")
+        def trained(part: str, seed: int, fold: int | None = None) -> Trained:
+            run = run_recipe(its_recipe, Run(shelf=shelf, folder=runs / name / part, device=device), seed, fold)
+            run.model.to("cpu")
+            return run
 
-        models = [trained(f"seed-{seed}", seed) for seed in range(its_recipe.n_seeds)]
+        seeds = [trained(f"seed-{seed}", seed) for seed in range(its_recipe.n_seeds)]
         folds = [trained(f"fold-{fold}", its_recipe.n_seeds + fold, fold) for fold in range(its_recipe.n_folds)]
-        click.echo(f"published {publish(its_recipe, models, Shelf(folder, weights), folds)}")
+        click.echo(f"published {publish(its_recipe, seeds, shelf, folds)}")
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
     except TrainingError as error:

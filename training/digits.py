@@ -11,11 +11,12 @@ from models.codecs.image import ImageCodec
 from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
 from models.tasks import autoencoding as t
+from training.autoencoders import AutoencoderRecipe
 from training.data.files import DataFolder
 from training.data.mnist import DIGITS, GreyImages, mnist_images, mnist_labels
 from training.errors import DataError
 from training.metrics import BATCH_SIZE, frechet_distance, pca_error, reconstruction_errors, samples
-from training.recipe import Recipe, Shelf
+from training.recipe import Shelf
 
 N_CALIBRATION = 5000
 """Test images whose scores are the calibration: the training split is all trained on. Metrics do not use thresholds."""
@@ -29,7 +30,7 @@ RECONSTRUCTION_METRICS = {
 }
 
 
-class DigitRecipe(Recipe):
+class DigitRecipe(AutoencoderRecipe):
     """Grey images of 28x28."""
 
     codec = {"modality": "image", "shape": [1, 28, 28]}  # noqa: RUF012

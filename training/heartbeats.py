@@ -13,11 +13,12 @@ from models.autoencoders.recurrent.objective import masked_squared_error
 from models.family import Model
 from models.tasks import DETECT_ANOMALIES
 from models.tasks import autoencoding as t
+from training.autoencoders import AutoencoderRecipe
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
 from training.digits import reconstructed
 from training.metrics import auroc, batches, f1, mean
-from training.recipe import Bar, Batch, Recipe, Shelf, Stage
+from training.recipe import Bar, Batch, Shelf, Stage
 
 
 class SeriesReconstruction(Stage[RecurrentAutoencoder]):
@@ -29,9 +30,9 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
     autocast = False
     max_gradient_norm = 1.0
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 292 normal series of the training split."""
-        return (ecg5000(data).train.normal,)
+        return (ecg5000(shelf.data).train.normal,)
 
     def optimisers(self, model: RecurrentAutoencoder) -> list[torch.optim.Optimizer]:
         """AdamW."""
@@ -50,7 +51,7 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
         return masked_squared_error(model(series, lengths), series, lengths)
 
 
-class HeartbeatRecipe(Recipe):
+class HeartbeatRecipe(AutoencoderRecipe):
     """ECG5000, trained on its normal heartbeats alone."""
 
     family = "autoencoders/recurrent"

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -58,24 +58,31 @@ class Stage(ABC, Generic[ModelT]):
     """One part of a training: what it runs over and what it minimises.
 
     A stage has no state of its own. What must outlive a step, beside the model and the optimisers (persistent chains,
-    say), are buffers of the module that `begin` returns; it is saved with them and dropped at the end.
+    averaged weights), are buffers of the module that `begin` returns; it is saved with them and dropped at the end.
     """
 
     name: str
     n_epochs: int
     batch_size: int
+    unit: str = "items"
+    """What the progress line counts, and how many of it an item is."""
+    units_per_item: float = 1.0
     autocast: bool = True
     """Whether products are computed in bfloat16, where the device has it."""
     max_gradient_norm: float | None = None
     """Longer gradients are shortened to this, all parameters together."""
 
     @abstractmethod
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """Everything that is trained on: one tensor or several of equal length, such as images and labels."""
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Prepare the model, from torch's global generator where something is drawn; returns the companion."""
         return nn.Module()
+
+    def total_steps(self, n_items: int) -> int:
+        """How many batches there are; those of `n_epochs`, unless a stage says otherwise."""
+        return self.n_epochs * (n_items // self.batch_size)
 
     @abstractmethod
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
@@ -92,64 +99,78 @@ class Stage(ABC, Generic[ModelT]):
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """The scalar to minimise on one batch; whatever is drawn at random comes from `generator` (on the CPU)."""
 
+    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+        """What follows each step, the fraction `progress` in (0, 1] of all being done; nothing unless a stage says."""
+        return
+
     def end(self, model: ModelT, companion: nn.Module) -> None:
         """What follows the last step; nothing unless a stage says otherwise."""
         return
 
 
+@dataclass
+class History:
+    """How a stage went: the mean loss of the steps up to each of `steps`, and the time all of it took."""
+
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model at the end of its run; `histories` are those of its stages, by name."""
+
+    model: Model
+    histories: Mapping[str, History]
+
+
 class Recipe(ABC):
     """One checkpoint's training. A recipe is a module in `training/recipes` whose `RECIPE` is an instance.
 
-    `bars` are demands on metrics. The card is made of `summary`, `caption` (of the picture), `metrics` (what each
-    metric of `evaluate` is), `story` (data and recipe) and `limits`; the README's line of `what` and `headline`. In
-    `caption`, `story` and `headline`, `{name:.5f}` stands for a metric.
+    `bars` are demands on metrics. The card is made of `summary`, `metrics` (what each metric of `evaluate` is), `story`
+    (data and recipe) and `limits`; the README's line of `what` and `headline`. In `story` and `headline`,
+    `{name:.5f}` stands for a metric.
     """
 
     name: ClassVar[str]
     family: ClassVar[str]
     config: ClassVar[FamilyConfig]
-    codec: ClassVar[Mapping[str, Any]]
     licence: ClassVar[str] = "Apache-2.0"
     stored_dtype: ClassVar[torch.dtype] = torch.float16
     n_seeds: ClassVar[int] = 1
     """Runs, with seeds from 0 on. The first ships as the model, the others beside it, for the metrics."""
     n_folds: ClassVar[int] = 0
-    """Runs besides, of which each leaves one part of the items out: every `n_folds`-th, from another one on. See
-    `calibration_items`."""
+    """Runs besides, of which each leaves one part of the items out: every `n_folds`-th, from another one on."""
     stages: ClassVar[Sequence[Stage[Any]]]
-    percentile: ClassVar[float] = 99.0
-    """Of the held-out normal items' scores: the threshold of `/detect-anomalies`."""
-    n_components: ClassVar[int] = 20
-    """Gaussians in the mixture fitted to the latents."""
     bars: ClassVar[Mapping[str, Bar]] = {}
     metrics: ClassVar[Mapping[str, str]]
     what: ClassVar[str]
     headline: ClassVar[str]
     summary: ClassVar[str]
-    caption: ClassVar[str]
     story: ClassVar[str]
     limits: ClassVar[str]
     data_licence: ClassVar[str]
 
-    @abstractmethod
-    def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Items the model was trained on, and the normal ones whose scores are its calibration.
-
-        The model was not trained on those, either; unless there are folds. Then these are the items of the stages, and
-        each is scored by the run that left it out, so that no normal item is lost to training.
-        """
+    def start(self, model: Model, shelf: Shelf) -> None:
+        """Give a new model its first weights; those it was built with, unless the recipe says otherwise."""
+        return
 
     @abstractmethod
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
         """Every metric of the model card, from data never trained on; `models` are those of all seeds."""
 
     @abstractmethod
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        """A PNG for the model card."""
+    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+        """Make the checkpoint of the runs' models."""
+
+    def load(self, folder: Path) -> list[Model]:
+        """The shipped models, in the order of their seeds."""
+        return [load_model(read_checkpoint(folder))]
 
     @abstractmethod
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """Items never trained on, by name, for the model card's charts."""
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+        """Write what was measured of the shipped `model` beside it: metrics, pictures, card."""
 
 
 @cache

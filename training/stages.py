@@ -14,7 +14,7 @@ from training.data.files import DataFolder
 from training.data.mnist import GreyImages, mnist_images, mnist_labels
 from training.errors import TrainingError
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Batch, ModelT, Stage
+from training.recipe import Batch, ModelT, Shelf, Stage
 
 
 class GreyReconstruction(Stage[ModelT]):
@@ -46,9 +46,9 @@ class GreyReconstruction(Stage[ModelT]):
         self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
         self._part, self._corrupt, self._images = part, corrupt, images
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 images of the training split."""
-        return (self._images(data).train,)
+        return (self._images(shelf.data).train,)
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Draw the linear layers' weights, if that is asked for."""
@@ -80,9 +80,9 @@ class DigitClassification(Stage[ModelT]):
     batch_size = 500
     n_epochs = 40
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 images of the training split and their labels."""
-        return mnist_images(data).train, mnist_labels(data).train
+        return mnist_images(shelf.data).train, mnist_labels(shelf.data).train
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Copy the encoder; the last layer starts at zero."""

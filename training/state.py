@@ -5,7 +5,7 @@ Nothing random is stored: all draws of a step come from a generator seeded by th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.family import Model
 from training.errors import StateError
+from training.recipe import History
 
 STATE_FILE = "state.safetensors"
 
@@ -29,6 +30,7 @@ class State:
     model: Model
     companion: nn.Module
     optimisers: Sequence[torch.optim.Optimizer]
+    history: History
 
     def save(self, step: int) -> None:
         """Write atomically: a kill at any moment leaves the old state or the new one."""
@@ -41,7 +43,12 @@ class State:
                     (tensors if isinstance(value, Tensor) else scalars)[f"optimiser.{i}.{parameter}.{key}"] = value
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{STATE_FILE}.partial"
-        metadata = {"fingerprint": self.fingerprint, "step": str(step), "scalars": json.dumps(scalars)}
+        metadata = {
+            "fingerprint": self.fingerprint,
+            "step": str(step),
+            "scalars": json.dumps(scalars),
+            "history": json.dumps(asdict(self.history)),
+        }
         save_file({k: tensor.detach().cpu().clone().contiguous() for k, tensor in tensors.items()}, partial, metadata)
         partial.replace(self.folder / STATE_FILE)
 
@@ -68,4 +75,6 @@ class State:
                     _, _, parameter, key = name.split(".", 3)
                     states.setdefault(int(parameter), {})[key] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+        for name, value in json.loads(metadata["history"]).items():
+            setattr(self.history, name, value)
         return int(metadata["step"])

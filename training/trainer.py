@@ -15,8 +15,7 @@ from torch import Tensor
 
 from models.catalogue import family
 from models.family import Model
-from training.data.files import DataFolder
-from training.recipe import Batch, Recipe, Stage
+from training.recipe import Batch, History, Recipe, Shelf, Stage, Trained
 from training.state import State
 
 SAVE_EVERY_S = 30.0
@@ -26,66 +25,78 @@ SAVE_EVERY_S = 30.0
 class Run:
     """Where and how long a recipe runs. `n_steps` cuts a run short without changing its schedule (for tests)."""
 
-    data: DataFolder
+    shelf: Shelf
     folder: Path
     device: str
     n_steps: int | None = None
     quiet: bool = False
 
 
-def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> Model:
-    """Train from the saved state in `run.folder`, or from the start; returns the model after the last stage.
+def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> Trained:
+    """Train from the saved state in `run.folder`, or from the start, to the end of the last stage.
 
     With `fold`, that one of the recipe's folds is left out.
     """
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
+    recipe.start(model, run.shelf)
     model.to(run.device)
-    for number in range(len(recipe.stages)):
+    histories: dict[str, History] = {}
+    for number, stage in enumerate(recipe.stages):
         torch.manual_seed(_mix(seed, number, stream=2))
-        if not _train_stage(recipe, number, model.train(), run, seed, fold):
+        histories[stage.name] = History()
+        if not _train_stage(recipe, number, model.train(), run, seed, fold, histories[stage.name]):
             break
-    return model.eval()
+    return Trained(model.eval(), histories)
 
 
-def _train_stage(recipe: Recipe, number: int, model: Model, run: Run, seed: int, fold: int | None) -> bool:
+def _train_stage(
+    recipe: Recipe, number: int, model: Model, run: Run, seed: int, fold: int | None, history: History
+) -> bool:
     """One stage, or what is left of it; False where the run is to stop before its end."""
     stage = recipe.stages[number]
-    items = tuple(tensor.to(run.device) for tensor in _without(fold, recipe.n_folds, stage.items(run.data)))
+    items = tuple(tensor.to(run.device) for tensor in _without(fold, recipe.n_folds, stage.items(run.shelf)))
     companion = stage.begin(model, items).to(run.device)
     optimisers = stage.optimisers(model)
     peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    n_steps = stage.n_epochs * (len(items[0]) // stage.batch_size)
+    n_steps = stage.total_steps(len(items[0]))
     state = State(
         folder=run.folder / f"{number}-{stage.name}",
         fingerprint=fingerprint(recipe, stage, n_steps, seed, fold),
         model=model,
         companion=companion,
         optimisers=optimisers,
+        history=history,
     )
     first = state.load() or 0
     last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
-    saved_at = time.monotonic()
-    with _progress(f"{recipe.name} {stage.name}", first, last, quiet=run.quiet) as report:
+    with _progress(f"{recipe.name} {stage.name}", stage, first, last, history, quiet=run.quiet) as report:
         for step in range(first, last):
-            for optimiser, rates in zip(optimisers, peaks, strict=True):
-                for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * stage.learning_rate(step / n_steps)
+            _set_rates(optimisers, peaks, stage.learning_rate(step / n_steps))
             indices = batch_indices(len(items[0]), stage.batch_size, seed, step).to(run.device)
+            torch.manual_seed(_mix(seed, step, stream=3))  # of dropout
             generator = torch.Generator().manual_seed(_mix(seed, step, stream=1))
             batch = tuple(tensor[indices] for tensor in items)
             with torch.autocast(items[0].device.type, torch.bfloat16, enabled=stage.autocast and _is_fast(run.device)):
                 loss = stage.loss(model, batch, generator, companion)
             _descend(loss, optimisers, stage.max_gradient_norm)
+            stage.stepped(model, companion, (step + 1) / n_steps)
             report(step + 1, loss.detach())
-            if time.monotonic() - saved_at > SAVE_EVERY_S:
+            if report.seconds_since_saved > SAVE_EVERY_S:
+                report.saved()
                 state.save(step + 1)
-                saved_at = time.monotonic()
+        report.saved()
     if first < last or first == 0:
         state.save(last)
     if last == n_steps:
         stage.end(model, companion)
     return last == n_steps
+
+
+def _set_rates(optimisers: list[torch.optim.Optimizer], peaks: list[list[float]], factor: float) -> None:
+    for optimiser, rates in zip(optimisers, peaks, strict=True):
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
 
 
 def _descend(loss: Tensor, optimisers: list[torch.optim.Optimizer], max_norm: float | None) -> None:
@@ -133,29 +144,51 @@ def _mix(seed: int, number: int, *, stream: int) -> int:
 
 
 class _Report:
-    """Shows a running mean of the loss. Reads it from the device only now and then, for that waits for the device."""
+    """Shows and keeps a running mean of the loss, which is read now and then only: that waits for the device.
+
+    The time is added to the history whenever the state is saved.
+    """
 
     EVERY = 20
 
-    def __init__(self, progress: Progress, task: int) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress, task: int, stage: Stage[Any], history: History) -> None:
+        self._progress, self._task, self._history = progress, task, history
+        self._unit, self._units_per_step = stage.unit, stage.units_per_item * stage.batch_size
         self._losses: list[Tensor] = []
+        self._saved_at = self._shown_at = time.monotonic()
 
     def __call__(self, step: int, loss: Tensor) -> None:
         self._losses.append(loss)
         if step % self.EVERY == 0:
             mean = torch.stack(self._losses).float().mean().item()
+            self._history.steps.append(step)
+            self._history.losses.append(mean)
+            now = time.monotonic()
+            pace = f"{len(self._losses) * self._units_per_step / (now - self._shown_at):,.0f} {self._unit}/s"
             self._losses.clear()
-            self._progress.update(self._task, completed=step, loss=f"{mean:.4f}")  # type: ignore[arg-type]
+            self._shown_at = now
+            self._progress.update(self._task, completed=step, loss=f"{mean:.4f}", pace=pace)  # type: ignore[arg-type]
+
+    @property
+    def seconds_since_saved(self) -> float:
+        """Or since the start."""
+        return time.monotonic() - self._saved_at
+
+    def saved(self) -> None:
+        """Add the time since then to the history."""
+        self._history.seconds += self.seconds_since_saved
+        self._saved_at = time.monotonic()
 
 
 @contextmanager
-def _progress(name: str, first: int, last: int, *, quiet: bool) -> Iterator[_Report]:
+def _progress(
+    name: str, stage: Stage[Any], first: int, last: int, history: History, *, quiet: bool
+) -> Iterator[_Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"),
     )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet) as progress:
-        yield _Report(progress, progress.add_task(name, total=last, completed=first, loss="…"))
+        yield _Report(progress, progress.add_task(name, total=last, completed=first, loss="…", pace=""), stage, history)

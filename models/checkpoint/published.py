@@ -182,11 +182,24 @@ def write_published(
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
 
 
-def write_card(folder: Path, *, licence: str, metrics: Mapping[str, float]) -> None:
-    """Write `manifold.json` beside the weights: their digest, the licence, what was measured."""
+def write_card(
+    folder: Path, *, licence: str, metrics: Mapping[str, float], training: Mapping[str, float] | None = None
+) -> None:
+    """Write `manifold.json` beside the weights: their digest, the licence, what was measured, what training took."""
     digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
     content = {"licence": licence, "metrics": dict(metrics), "sha256": {WEIGHTS_FILE: digest}}
+    if training is not None:
+        content["training"] = dict(training)
     (folder / CARD_FILE).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What `write_card` wrote.
+
+    Raises:
+        CheckpointError: it is missing, or no JSON object.
+    """
+    return read_json(folder, folder.name, CARD_FILE)
 
 
 def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:

@@ -50,12 +50,12 @@ class WithinTexts:
         """See `Attending`."""
         if _flash_takes(q):
             return _flash(q, k, v, self.segments, scale, causal=self.causal)
-        seen = torch.empty_like(q)
+        parts: list[Tensor] = []
         for rows, n_texts, length in self.segments.runs:
             q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))
             part = scaled_dot_product_attention(q_, k_, v_, is_causal=self.causal and length > 1, scale=scale)
-            seen[rows] = part.transpose(1, 2).flatten(0, 1)
-        return seen
+            parts.append(part.transpose(1, 2).flatten(0, 1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def by_head(x: Tensor, n_texts: int) -> Tensor:

@@ -144,6 +144,11 @@ class TextEncoder(TextModel):
         logits: Tensor = _there(self.masked_head)(hidden, self.word_matrix())
         return logits
 
+    def pair_logits(self, packed: Packed, hidden: Tensor) -> Tensor:
+        """`[N, D]` to whether each text's two sentences belong together or not, `[B, 2]`; of models with that head."""
+        logits: Tensor = _there(self.pair_head)(self.pooled(packed, hidden))
+        return logits
+
     def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
         """See `TextModel.class_logits`."""
         packed = self.pack(texts)

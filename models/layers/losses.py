@@ -1,14 +1,10 @@
 """Losses that several families minimise."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.layers.attention import WithinTexts
 from models.layers.encoder import TextEncoder
-from models.tasks.text import Tokens
+from models.layers.packing import Packed
 
 
 def squared_error(reconstructions: Tensor, items: Tensor) -> Tensor:
@@ -27,19 +23,18 @@ def token_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tenso
     return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
 
 
-def masked_loss(model: TextEncoder, texts: Sequence[Tokens], targets: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy at masked places: `targets` are `[T]`, -1 elsewhere. Source: Devlin et al. 2019, 3.1."""
-    packed = model.pack(texts)
-    hidden = model.hidden(packed, WithinTexts(packed.segments))
-    wanted = torch.cat([targets[place] for place in packed.order]).to(hidden.device)
-    places = wanted >= 0
-    return token_loss(model.masked_logits(hidden[places]), wanted[places])
+def masked_loss(model: TextEncoder, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of masked words: `hidden` `[N, D]`, `targets` `[N]` what the masks hide and -1 elsewhere.
+
+    Source: Devlin et al. 2019, section 3.1, task 1.
+    """
+    places = targets >= 0
+    return token_loss(model.masked_logits(hidden[places]), targets[places])
 
 
-def pair_loss(model: TextEncoder, texts: Sequence[Tokens], labels: Tensor) -> Tensor:
-    """Cross-entropy of whether two sentences belong together (0) or not (1); `labels` are `[B]`."""
-    packed = model.pack(texts)
-    pooled = model.pooled(packed, model.hidden(packed, WithinTexts(packed.segments)))
-    if model.pair_head is None:
-        raise NotImplementedError("this model was built without a head for pairs")
-    return functional.cross_entropy(model.pair_head(pooled), labels.to(pooled.device))
+def pair_loss(model: TextEncoder, packed: Packed, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of whether two sentences belong together (0) or not (1); `labels` are `[B]`, as given.
+
+    Source: Devlin et al. 2019, section 3.1, task 2.
+    """
+    return functional.cross_entropy(model.pair_logits(packed, hidden), labels)

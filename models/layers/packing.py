@@ -6,6 +6,7 @@ Shapes: `B` texts, `N` tokens of all of them.
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -66,16 +67,30 @@ class Segments:
 
 
 class Packed:
-    """Texts as one flat row, the shortest first, so that texts of equal length lie side by side.
+    """Texts as one flat row.
 
     `token_ids` and `type_ids` are `[N]`, int64; `order[i]` is the place, among the texts given, of the i-th in the row.
     """
 
-    def __init__(self, texts: Sequence[Tokens], device: torch.device | str = "cpu") -> None:
-        self.order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        self.segments = Segments([len(texts[place]) for place in self.order], device)
-        self.token_ids = torch.cat([texts[place].ids for place in self.order]).to(device)
-        self.type_ids = torch.cat([texts[place].type_ids for place in self.order]).to(device)
+    def __init__(self, token_ids: Tensor, type_ids: Tensor, segments: Segments, order: Sequence[int]) -> None:
+        self.token_ids, self.type_ids = token_ids, type_ids
+        self.segments, self.order = segments, order
+
+    @classmethod
+    def of(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu") -> Self:
+        """Texts of any length, the shortest first, so that those of equal length lie side by side."""
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        token_ids = torch.cat([texts[place].ids for place in order]).to(device)
+        type_ids = torch.cat([texts[place].type_ids for place in order]).to(device)
+        return cls(token_ids, type_ids, Segments([len(texts[place]) for place in order], device), order)
+
+    @classmethod
+    def of_rows(cls, rows: Tensor, lengths: Sequence[int] | None = None, type_rows: Tensor | None = None) -> Self:
+        """Texts `[B, T]` in the order given, of which the first `lengths` tokens count, all where None; their types."""
+        lengths = [rows.shape[1]] * len(rows) if lengths is None else lengths
+        types = torch.zeros_like(rows) if type_rows is None else type_rows
+        token_ids, type_ids = (flat_rows(values, lengths).long() for values in (rows, types))
+        return cls(token_ids, type_ids, Segments(lengths, rows.device), range(len(rows)))
 
     @cached_property
     def places(self) -> Tensor:
@@ -92,3 +107,8 @@ class Packed:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
         return (parts[place] for place in self.places.tolist())
+
+
+def flat_rows(rows: Tensor, lengths: Sequence[int]) -> Tensor:
+    """`[B, T, …]`, of which the first `lengths` of each row count, one row after the other: `[N, …]`."""
+    return torch.cat([row[:length] for row, length in zip(rows.unbind(), lengths, strict=True)])

@@ -80,7 +80,7 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        return Packed(texts, self.device)
+        return Packed.of(texts, self.device)
 
     def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
         """The last hidden states of each text, `[T, D]`, where the weights are."""

@@ -37,6 +37,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.norm_first = shape.norm_first
+        self.dropout = nn.Dropout(0.0)  # training sets the probability
         self.attention = SelfAttention(shape.width, shape.n_heads, scale_of)
         self.attention_norm = nn.LayerNorm(shape.width, shape.norm_eps)
         self.crossing = CrossAttention(shape.width, shape.n_heads) if crossing else None
@@ -53,9 +54,10 @@ class Block(nn.Module):
         return self._add(x, self.feedforward, self.feedforward_norm)
 
     def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
+        added: Tensor = self.dropout(part(norm(x) if self.norm_first else x))
         if self.norm_first:
-            return x + part(norm(x))
-        normalised: Tensor = norm(x + part(x))
+            return x + added
+        normalised: Tensor = norm(x + added)
         return normalised
 
 
@@ -68,11 +70,12 @@ class TextEmbeddings(nn.Module):
         self.positions = nn.Embedding(n_positions, width)
         self.types = nn.Embedding(n_types, width)
         self.norm = nn.LayerNorm(width, norm_eps)
+        self.dropout = nn.Dropout(0.0)  # training sets the probability
 
     def forward(self, token_ids: Tensor, positions: Tensor, type_ids: Tensor) -> Tensor:
         """Three of `[N]`, int64, to `[N, D]`."""
         types = self.types(type_ids) if self.types.num_embeddings > 1 else self.types.weight  # one type is for all
-        embedded: Tensor = self.norm(self.words(token_ids) + self.positions(positions) + types)
+        embedded: Tensor = self.dropout(self.norm(self.words(token_ids) + self.positions(positions) + types))
         return embedded
 
 

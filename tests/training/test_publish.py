@@ -14,8 +14,8 @@ from training import publish as publishing
 from training.cli import evaluate, train
 from training.data.files import DataFolder
 from training.metrics import pca_error, reconstruction_errors
-from training.publish import load_all, measure, publish
-from training.recipe import Bar, Shelf
+from training.publish import measure, publish
+from training.recipe import Bar, Shelf, Trained
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
 
@@ -24,7 +24,7 @@ NOWHERE = DataFolder(Path("nowhere"), download=False)
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     monkeypatch.setattr(publishing, "recipe", lambda name: TinyRecipe())
-    models = [FAMILY.build(TinyRecipe.config) for _ in range(2)]
+    models = [Trained(FAMILY.build(TinyRecipe.config), {}) for _ in range(2)]
     return publish(TinyRecipe(), models, Shelf(NOWHERE, tmp_path))
 
 
@@ -55,7 +55,9 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
 
     torch.manual_seed(0)
     first, even, odd = (FAMILY.build(TinyRecipe.config).eval() for _ in range(3))
-    folder = publish(Folded(), [first, first], Shelf(NOWHERE, tmp_path), [even, odd])
+    folder = publish(
+        Folded(), [Trained(first, {})] * 2, Shelf(NOWHERE, tmp_path), [Trained(even, {}), Trained(odd, {})]
+    )
     _, normal = Folded().calibration_items(NOWHERE)
     with torch.inference_mode():
         expected = [
@@ -63,7 +65,7 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
             for model, part in ((even, normal[::2]), (odd, normal[1::2]))
             for item in part
         ]
-    for model in load_all(folder):
+    for model in Folded().load(folder):
         torch.testing.assert_close(
             cast("Autoencoder", model).calibration.scores["mse"], torch.stack(expected).sort().values
         )

@@ -20,7 +20,7 @@ SHELF = Shelf(NOWHERE, Path("nowhere"))
 
 
 def run(folder: Path, n_steps: int | None = None) -> Model:
-    return train(TinyRecipe(), Run(data=NOWHERE, folder=folder, device="cpu", n_steps=n_steps, quiet=True))
+    return train(TinyRecipe(), Run(shelf=SHELF, folder=folder, device="cpu", n_steps=n_steps, quiet=True)).model
 
 
 def assert_equal(one: Model, other: Model) -> None:
@@ -43,7 +43,7 @@ def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
 
 
 def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:
-    (items,) = TinyRecipe.stages[0].items(NOWHERE)
+    (items,) = TinyRecipe.stages[0].items(SHELF)
 
     class Watching(TinyStage):
         """Keeps every image it is shown."""
@@ -60,10 +60,10 @@ def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:
         n_folds = 5
         stages = (Watching(),)
 
-    train(Folded(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True), fold=2)
+    train(Folded(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True), fold=2)
     assert Watching.seen == {i for i in range(100) if i % 5 != 2}
     with pytest.raises(StateError, match="another recipe"):
-        train(Folded(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True), fold=3)
+        train(Folded(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True), fold=3)
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
     run(tmp_path, n_steps=1)
     with pytest.raises(StateError, match="another recipe"):
-        train(Other(), Run(data=NOWHERE, folder=tmp_path, device="cpu", quiet=True))
+        train(Other(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True))
 
 
 @given(n=st.integers(1, 50), batch=st.integers(1, 50), seed=st.integers(0, 9), epoch=st.integers(0, 5))

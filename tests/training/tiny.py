@@ -1,6 +1,7 @@
 """A recipe that trains in milliseconds on data it makes itself."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,11 @@ from models.autoencoders.vanilla.model import VanillaAutoencoder
 from models.autoencoders.vanilla.objective import squared_error
 from models.codecs.image import ImageCodec
 from models.family import Model
+from training.autoencoders import AutoencoderRecipe
 from training.data.files import DataFolder
 from training.metrics import reconstruction_errors
 from training.optimisers import muon_and_adamw
-from training.recipe import Bar, Batch, Recipe, Shelf, Stage
+from training.recipe import Bar, Batch, Shelf, Stage
 
 
 class TinyStage(Stage[VanillaAutoencoder]):
@@ -24,7 +26,7 @@ class TinyStage(Stage[VanillaAutoencoder]):
     batch_size = 16
     max_gradient_norm = 1.0
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         draw = torch.Generator().manual_seed(5)
         return ((torch.rand(100, 2, generator=draw) @ torch.rand(2, 16, generator=draw) / 2).view(-1, 1, 4, 4),)
 
@@ -44,7 +46,7 @@ class TinyStage(Stage[VanillaAutoencoder]):
         return squared_error(model(noisy).float(), items)
 
 
-class TinyRecipe(Recipe):
+class TinyRecipe(AutoencoderRecipe):
     """Two stages, two seeds."""
 
     name = "tiny-ae"
@@ -61,17 +63,17 @@ class TinyRecipe(Recipe):
     story, limits, data_licence = "Made up.", "All.", "None."
 
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        (items,) = self.stages[0].items(data)
+        (items,) = self.stages[0].items(Shelf(data, Path()))
         return list(items[20:]), list(items[:20])
 
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        (items,) = self.stages[0].items(shelf.data)
+        (items,) = self.stages[0].items(shelf)
         return reconstruction_errors(models[0], list(items[:20]))
 
     def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        (items,) = self.stages[0].items(data)
+        (items,) = self.stages[0].items(Shelf(data, Path()))
         return {"even": list(items[::2]), "odd": list(items[1::2])}
 
     def picture(self, model: Model, shelf: Shelf) -> bytes:
-        (items,) = self.stages[0].items(shelf.data)
+        (items,) = self.stages[0].items(shelf)
         return ImageCodec(1, 4, 4).png(items[:4].numpy())

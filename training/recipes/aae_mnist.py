@@ -15,7 +15,6 @@ from models.family import Model
 from models.tasks import DECODE
 from models.tasks.autoencoding import DecodeRequest
 from training.augmentation import random_affine
-from training.data.files import DataFolder
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
 from training.digits import FRECHET_METRIC, DigitRecipe, digit_frechet, features
 from training.metrics import classification_error, frechet_distance
@@ -34,9 +33,9 @@ class Adversarial(Stage[AdversarialAutoencoder]):
     n_epochs = 60
     batch_size = 500
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 images of the training split; labels are -1 but for the first ten of each digit."""
-        images, labels = mnist_images(data).train, mnist_labels(data).train
+        images, labels = mnist_images(shelf.data).train, mnist_labels(shelf.data).train
         kept = torch.cat([(labels == digit).nonzero().squeeze(1)[: N_LABELS // len(DIGITS)] for digit in range(10)])
         hidden = torch.full_like(labels, -1)
         hidden[kept] = labels[kept]

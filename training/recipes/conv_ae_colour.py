@@ -10,12 +10,13 @@ from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
 from models.autoencoders.convolutional.objective import squared_error
 from models.family import Model
+from training.autoencoders import AutoencoderRecipe
 from training.data.cifar10 import cifar10_images
 from training.data.files import DataFolder
 from training.digits import N_PICTURED, pairs, reconstructed
 from training.metrics import decibel, pca_error, reconstruction_errors
 from training.optimisers import muon_and_adamw
-from training.recipe import Bar, Batch, Recipe, Shelf, Stage
+from training.recipe import Bar, Batch, Shelf, Stage
 
 MAX_SHIFT_PX = 4
 
@@ -27,9 +28,9 @@ class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
     n_epochs = 150
     batch_size = 60
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 3,600 training images."""
-        return (cifar10_images(data).train,)
+        return (cifar10_images(shelf.data).train,)
 
     def optimisers(self, model: ConvolutionalAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for the kernels, AdamW for the biases."""
@@ -54,7 +55,7 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return cut.flip(3) if is_mirrored else cut
 
 
-class ConvAeColour(Recipe):
+class ConvAeColour(AutoencoderRecipe):
     """32x32x3 to 16x16x64 to 8x8x128 to 8x8x8 and back, with residual blocks."""
 
     name = "conv-ae-colour"

@@ -11,7 +11,6 @@ from models.autoencoders.variational.model import VariationalAutoencoder
 from models.autoencoders.variational.objective import elbo
 from models.codecs.image import ImageCodec
 from models.family import Model
-from training.data.files import DataFolder
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
 from training.digits import DigitRecipe, labelled_samples
 from training.metrics import classification_error
@@ -27,9 +26,9 @@ class ConditionalBound(Stage[VariationalAutoencoder]):
     n_epochs = 60
     batch_size = 1000
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 grey images of the training split and their labels."""
-        return mnist_images(data).train, mnist_labels(data).train
+        return mnist_images(shelf.data).train, mnist_labels(shelf.data).train
 
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
         """He's weights for rectifiers."""

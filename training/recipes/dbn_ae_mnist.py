@@ -12,7 +12,6 @@ from models.codecs.image import ImageCodec
 from models.family import Model
 from models.tasks import SAMPLE
 from models.tasks import autoencoding as t
-from training.data.files import DataFolder
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
 from training.digits import N_PICTURED, DigitRecipe, reconstructed
 from training.metrics import classification_error
@@ -33,9 +32,9 @@ class Pretraining(Stage[DeepBeliefNetwork]):
         self.level, self.n_epochs, self.rate = level, n_epochs, rate
         self.n_steps, self.persistent = n_steps, persistent
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 images of the training split."""
-        return (mnist_images(data).train,)
+        return (mnist_images(shelf.data).train,)
 
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
         """Visible biases that give each pixel its mean; chains that start at data."""

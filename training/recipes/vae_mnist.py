@@ -13,7 +13,6 @@ from models.autoencoders.variational.objective import elbo, importance_weighted_
 from models.codecs.image import ImageCodec
 from models.family import Model
 from training.augmentation import random_affine
-from training.data.files import DataFolder
 from training.data.mnist import mnist_images
 from training.digits import FRECHET_METRIC, N_PICTURED, DigitRecipe, digit_frechet, reconstructed
 from training.metrics import binarised, bits_per_element, mean_in_batches, samples
@@ -34,9 +33,9 @@ class Bound(Stage[VariationalAutoencoder]):
         self.name, self.n_epochs, self.batch_size = name, n_epochs, 1000
         self.n_draws, self.muon_lr, self.augmented = n_draws, muon_lr, augmented
 
-    def items(self, data: DataFolder) -> Batch:
+    def items(self, shelf: Shelf) -> Batch:
         """The 60,000 grey images of the training split."""
-        return (mnist_images(data).train,)
+        return (mnist_images(shelf.data).train,)
 
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
         """The first stage draws the weights: He's for rectifiers; the second goes on from them."""

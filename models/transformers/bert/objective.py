@@ -1,18 +1,18 @@
 """What BERT is trained to do."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from models.layers.encoder import TextEncoder
 from models.layers.losses import masked_loss, pair_loss
-from models.tasks.text import Tokens
+from models.layers.packing import Packed
+from models.layers.padding import PaddedTexts
 
 
-def loss(model: TextEncoder, texts: Sequence[Tokens], targets: Sequence[Tensor], labels: Tensor) -> Tensor:
+def loss(model: TextEncoder, packed: Packed, targets: Tensor, labels: Tensor) -> Tensor:
     """The sum of both tasks' cross-entropies in nats: a scalar.
 
-    `texts` are pairs with masks, `targets` `[T]` each what they hide and -1 elsewhere, `labels` `[B]` 0 for pairs as
-    they were and 1 for others. Source: Devlin et al. 2019, section 3.1: masked words and next sentences.
+    `packed` are pairs with masks, `targets` `[N]` what they hide and -1 elsewhere, `labels` `[B]` 0 for pairs as they
+    were and 1 for others. Source: Devlin et al. 2019, section 3.1: masked words and next sentences.
     """
-    return masked_loss(model, texts, targets) + pair_loss(model, texts, labels)
+    hidden = model.hidden(packed, PaddedTexts(packed.segments))
+    return masked_loss(model, hidden, targets) + pair_loss(model, packed, hidden, labels)

@@ -43,6 +43,7 @@ class Gpt(Generator):
 
         self.words = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
+        self.dropout = nn.Dropout(0.0)  # training sets the probability
         self.blocks = nn.ModuleList(Block(config.block, scale_of=scale_of) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         is_own = config.untied and config.continues
@@ -60,7 +61,7 @@ class Gpt(Generator):
 
     def run(self, token_ids: Tensor, positions: Tensor, attend: Attending) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
-        x = self.words(token_ids) + self.positions(positions)
+        x = self.dropout(self.words(token_ids) + self.positions(positions))
         for layer, block in enumerate(self.blocks):
             x = block(x, attend, layer)
         normalised: Tensor = self.norm(x)
@@ -86,7 +87,7 @@ class Gpt(Generator):
     def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
         """Each token's log-probability after those before it; the first after the start token, if there is one."""
         prompts = [self._with_start(request.tokens) for request in requests]
-        packed = Packed(prompts, self.device)
+        packed = Packed.of(prompts, self.device)
         hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
         return [
             t.ScoreTextResult(log_probs=self._scored(request.tokens, states))

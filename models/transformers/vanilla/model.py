@@ -31,6 +31,7 @@ class Side(nn.Module):
         self.scale = math.sqrt(config.width) if config.scaled_words else 1.0
         self.words = nn.Embedding(vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
+        self.dropout = nn.Dropout(0.0)  # training sets the probability
         self.blocks = nn.ModuleList(Block(shape, crossing=crossing) for _ in range(n_layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps) if config.norm_first else nn.Identity()
 
@@ -38,7 +39,7 @@ class Side(nn.Module):
         self, token_ids: Tensor, positions: Tensor, attend: Attending, remember: Remembering | None = None
     ) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
-        x = self.words(token_ids) * self.scale + self.positions(positions)
+        x = self.dropout(self.words(token_ids) * self.scale + self.positions(positions))
         for layer, block in enumerate(self.blocks):
             x = block(x, attend, layer, remember)
         normalised: Tensor = self.norm(x)

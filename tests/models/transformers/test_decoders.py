@@ -84,7 +84,7 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
         del inputs["token_type_ids"]
         with torch.inference_mode():
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = Packed(batch)
+            packed = Packed.of(batch)
             witness = Witnessed(packed.segments, causal=True)
             hidden = model.hidden(packed, witness)
             for i, (state, same) in enumerate(zip(packed.by_text(hidden), model.states(batch), strict=True)):

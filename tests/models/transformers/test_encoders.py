@@ -68,7 +68,7 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
         with torch.inference_mode():
             inputs = padded(batch, reference.config.pad_token_id)
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = Packed(batch)
+            packed = Packed.of(batch)
             witness = Witnessed(packed.segments)
             hidden = model.hidden(packed, witness)
             last = theirs.hidden_states[-1]

@@ -6,6 +6,7 @@ from torch import nn
 
 from models.layers.attention import AcrossTexts, WithinTexts
 from models.layers.packing import Packed, Segments
+from models.tasks.text import Tokens
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss
@@ -85,7 +86,7 @@ def test_norms_first_and_learned_positions_equal_torchs() -> None:
     sources, targets = [random_text(n, 60, n) for n in (5, 9, 5)], [random_text(n, 50, n) for n in (4, 2, 7)]
     scale = CONFIG.width**0.5
     with torch.inference_mode():
-        packed = Packed(sources)
+        packed = Packed.of(sources)
         memory = model.hidden(packed, WithinTexts(packed.segments))
         ordered = [targets[place] for place in packed.order]
         segments = Segments([len(target) for target in ordered])
@@ -105,8 +106,15 @@ def test_norms_first_and_learned_positions_equal_torchs() -> None:
 def test_the_loss_is_the_mean_over_target_tokens(smoothing: float) -> None:
     torch.manual_seed(0)
     model = VanillaTransformer(CONFIG).eval()
-    sources, targets = [random_text(n, 60, n) for n in (5, 9)], [random_text(n, 50, n).ids for n in (4, 2)]
+    sources, targets = ([random_text(n, size, n) for n in ns] for ns, size in (((5, 9), 60), ((4, 2), 50)))
+
+    def rows(texts: list[Tokens]) -> Packed:
+        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text in texts], batch_first=True, padding_value=-1)
+        return Packed.of_rows(ids, [len(text) for text in texts])
+
     with torch.inference_mode():
-        together = loss(model, sources, targets, smoothing)
-        alone = [loss(model, [source], [target], smoothing) for source, target in zip(sources, targets, strict=True)]
+        together = loss(model, rows(sources), rows(targets), smoothing)
+        alone = [
+            loss(model, rows([one]), rows([other]), smoothing) for one, other in zip(sources, targets, strict=True)
+        ]
     torch.testing.assert_close(together, (4 * alone[0] + 2 * alone[1]) / 6)

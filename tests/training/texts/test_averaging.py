@@ -1,0 +1,95 @@
+"""The average of weights is the plain mean of what was added, however often the run was cut."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.family import Model
+from models.transformers.vanilla.model import VanillaTransformer
+from tests.training.texts.tiny import TinyTranslation, shelf
+from training.texts.averaging import Average
+from training.texts.translation import Translation
+from training.trainer import Run, train
+
+
+def test_it_is_the_plain_mean() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    average, seen = Average(model), [[p.detach().clone() for p in model.parameters()]]
+    average.add(model)
+    for _ in range(6):
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        seen.append([p.detach().clone() for p in model.parameters()])
+        average.add(model)
+    assert average.n_added.item() == 7
+    average.give(model)
+    for parameter, values in zip(model.parameters(), zip(*seen, strict=True), strict=True):
+        torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
+
+
+def test_nothing_added_gives_nothing() -> None:
+    model = nn.Linear(2, 2)
+    before = model.weight.detach().clone()
+    Average(model).give(model)
+    assert torch.equal(model.weight, before)
+
+
+def test_it_goes_on_from_its_buffers() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    one, whole = Average(model), Average(model)
+    for step in range(5):
+        nn.init.normal_(model[0].weight)
+        for average in (one, whole):
+            average.add(model)
+        if step == 2:
+            state, one = one.state_dict(), Average(model)
+            one.load_state_dict(state)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(one.state_dict()[name], value)
+
+
+class Watched(Translation):
+    """Keeps the weights after each step."""
+
+    seen: list[dict[str, Tensor]]
+
+    def stepped(self, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
+        super().stepped(model, companion, progress)
+        self.seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+
+def trained(folder: Path, weights: Path, n_steps: int | None = None) -> tuple[Model, list[dict[str, Tensor]]]:
+    class Recipe(TinyTranslation):
+        stages = TinyTranslation.stages
+
+    (stage,) = Recipe.stages
+    watched = Watched.__new__(Watched)
+    watched.__dict__.update(vars(stage), seen=[])
+    Recipe.stages = (watched,)
+    run = Run(shelf=shelf(weights), folder=folder, device="cpu", n_steps=n_steps, quiet=True)
+    return train(Recipe(), run).model, watched.seen
+
+
+@pytest.mark.parametrize("cut", [5, 12, 15, 20])
+def test_a_translation_model_is_the_mean_of_its_last_steps_cut_or_not(cut: int, tmp_path: Path) -> None:
+    whole, seen = trained(tmp_path / "whole", tmp_path)
+    assert len(seen) == 20
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(tensor, torch.stack([state[name] for state in seen[12:]]).mean(0))
+    assert not torch.equal(whole.state_dict()["bias"], seen[-1]["bias"])
+    trained(tmp_path / "cut", tmp_path, cut)
+    again, rest = trained(tmp_path / "cut", tmp_path)
+    assert len(rest) == 20 - cut
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_positions_are_sinusoids_and_stay_so(tmp_path: Path) -> None:
+    _, seen = trained(tmp_path / "run", tmp_path)
+    for side in ("encoder", "decoder"):
+        positions = seen[-1][f"{side}.positions.weight"]
+        assert torch.equal(positions, seen[0][f"{side}.positions.weight"])
+        torch.testing.assert_close(positions[3, 0], torch.tensor(3.0).sin())
+        torch.testing.assert_close(positions[3, 12], torch.tensor(3.0).cos())

@@ -1,0 +1,99 @@
+"""Texts become rows, and nothing of them is lost that is not said to be."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.models.transformers.reference import random_text
+from tests.training.texts.tiny import SENTENCES, shelf, vocabulary
+from training.texts.corpus import AT_ONCE, Row, Rows, documents, encoded, filled, packed, pieces, stream
+
+LENGTHS = st.lists(st.integers(0, 23), max_size=7)
+
+
+def document(length: int, first: int = 0) -> Row:
+    return np.arange(first, first + length, dtype=np.int32)
+
+
+@given(lengths=LENGTHS, length=st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_pieces_are_all_of_each_document_that_is_long_enough(lengths: list[int], length: int) -> None:
+    rows = [document(n, 100 * number) for number, n in enumerate([*lengths, length])]
+    cut = pieces(rows, length)
+    assert cut.dtype == torch.int32
+    assert cut.shape[1] == length
+    found = cut.tolist()
+    assert all(row == list(range(row[0], row[0] + length)) for row in found)  # never of two documents
+    for row in rows:
+        its = [one for one in found if one[0] // 100 == row[:1] // 100] if len(row) else []
+        if len(row) < length:
+            assert not its
+        else:
+            assert sorted({token for one in its for token in one}) == row.tolist()
+            assert len(its) == -(-len(row) // length)  # no more of them than it takes
+
+
+def test_the_last_piece_reaches_back() -> None:
+    assert pieces([document(7)], 3).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
+    assert pieces([document(6), document(2, 50)], 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@given(lengths=LENGTHS.filter(bool), length=st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_a_stream_is_all_documents_each_with_an_end(lengths: list[int], length: int) -> None:
+    rows = [document(n, 100 * number) for number, n in enumerate(lengths)]
+    whole = [token for row in rows for token in (*row.tolist(), 999)]
+    flat = stream(rows, 999, length)
+    assert flat.dtype == torch.int32
+    assert flat.shape == (len(whole) // length, length)
+    assert flat.flatten().tolist() == whole[: len(whole) // length * length]
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
+@settings(max_examples=50, deadline=None)
+def test_rows_give_their_texts_back(lengths: list[int]) -> None:
+    texts = [random_text(length, 60, seed, n_types=2) for seed, length in enumerate(lengths)]
+    rows = Rows.of(texts)
+    assert rows.lengths.tolist() == lengths
+    assert {tensor.dtype for tensor in rows.batch} == {torch.int32}
+    row = packed(rows.batch)
+    for text, ids, types in zip(texts, row.by_text(row.token_ids), row.by_text(row.type_ids), strict=True):
+        assert torch.equal(ids, text.ids)
+        assert torch.equal(types, text.type_ids)
+
+
+def test_what_fills_a_row_is_no_token_unless_told() -> None:
+    rows = [torch.tensor([7, 8, 9]), torch.tensor([], dtype=torch.int64), torch.tensor([5])]
+    assert filled(rows).tolist() == [[7, 8, 9], [-1, -1, -1], [5, -1, -1]]
+    assert filled(rows, 0).tolist() == [[7, 8, 9], [0, 0, 0], [5, 0, 0]]
+    assert filled(rows).dtype == torch.int32
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
+def test_documents_are_their_tokens_without_special_ones(kind: str, tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    texts = [*(f"{number} {SENTENCES[number % 64]}" for number in range(AT_ONCE + 1)), ""]
+    rows = documents(tokenizer, texts, "made up")
+    assert len(rows) == len(texts)
+    for place in (0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1):
+        assert rows[place].dtype == np.int32
+        assert rows[place].tolist() == tokenizer.encode(texts[place], add_special_tokens=False).ids
+
+
+def test_texts_and_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None:
+    codec = vocabulary().codec(shelf(tmp_path), 12)
+    inputs: list[Any] = ["the dog", " ".join(SENTENCES), ("the dog", "a cat"), (" ".join(SENTENCES), "the cat")]
+    found = encoded(codec, inputs, "made up")
+    assert [codec.decode(text.ids.tolist(), skip_special_tokens=False) for text in found] == [
+        "[CLS] the dog [SEP]",
+        "[CLS] the red dog walked to the river. the red [SEP]",
+        "[CLS] the dog [SEP] a cat [SEP]",
+        "[CLS] the red dog walked to the river [SEP] the cat [SEP]",
+    ]
+    assert found[2].type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert [len(text) for text in found] == [4, 12, 7, 12]

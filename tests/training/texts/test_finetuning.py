@@ -1,0 +1,274 @@
+"""What tuned encoders learn: which token is judged, which answer is meant, and that every loss falls."""
+
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from models.tasks import text as t
+from tests.training.texts.tiny import (
+    ANIMALS,
+    N_TOKENS,
+    PLACES,
+    SENTENCES,
+    bert,
+    labelled,
+    losses,
+    mean,
+    shelf,
+    size_of,
+    vocabulary,
+)
+from training.data.names import TAGS, Tagged
+from training.data.questions import Question
+from training.data.stsb import Scored
+from training.errors import TrainingError
+from training.texts.corpus import Rows, packed
+from training.texts.finetuning import (
+    EMBEDDING_RATE,
+    FineTuning,
+    Neighbours,
+    Similarities,
+    Spans,
+    TextClasses,
+    WordClasses,
+    answered,
+    embedded,
+    set_dropout,
+    token_tags,
+)
+
+WORDS = ("The", "dog", "wanderer", "forests", "redder", "“schöner”", "9", "don't", ".", "漢")
+CONTEXT = " ".join(SENTENCES[::5])
+N_STEPS = 40
+
+
+def tuning(**changes: Any) -> dict[str, Any]:
+    common = {"vocabulary": vocabulary(), "max_tokens": N_TOKENS, "n_epochs": 1, "lr": 1e-2, "dropout": 0.1}
+    return common | changes
+
+
+def tagged(text: str) -> Tagged:
+    """Animals are persons, places are places."""
+    kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
+    words = tuple(text.replace(".", " .").split())
+    return Tagged(words, tuple(kinds.get(word, "O") for word in words))
+
+
+@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_each_words_tag_is_that_of_its_first_token(
+    words: list[str], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tags = data.draw(st.lists(st.sampled_from(TAGS), min_size=len(words), max_size=len(words)))
+    text = vocabulary().codec(shelf(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
+    found = token_tags(text, Tagged(tuple(words), tuple(tags)))
+    assert found.dtype == torch.int64
+    assert len(found) == len(text)
+    assert [TAGS[tag] for tag in found.tolist() if tag >= 0] == tags
+    starts = [0, *accumulate(len(word) + 1 for word in words)][:-1]
+    judged = [place for place, tag in enumerate(found.tolist()) if tag >= 0]
+    assert [text.offsets[place][0] for place in judged] == starts
+    assert found[0] == found[-1] == -1
+
+
+def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
+    codec, row = vocabulary().codec(shelf(tmp_path), 6), tagged(SENTENCES[0])
+    text = codec.encode_truncated(" ".join(row.words))
+    assert token_tags(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
+
+
+def said(window: t.Tokens, ends: tuple[int, int]) -> str:
+    first, last = (window.offsets[place] for place in ends)
+    assert {window.texts[place] for place in ends} == {1}
+    return window.sources[1][first[0] : last[1]]
+
+
+def asked(start: int, end: int, context: str = CONTEXT, question: str = "the dog?") -> Question:
+    return Question(question, context, (context[start:end],), start)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
+@pytest.mark.parametrize("n_words", [1, 2, 3])
+def test_answers_are_found_to_the_character(kind: str, n_words: int, tmp_path: Path) -> None:
+    context = f"Höher, “{CONTEXT}”"  # accents go, and with them characters of the normalised text
+    words = context.split(" ")
+    starts = [0, *accumulate(len(word) + 1 for word in words)]
+    codec = vocabulary(kind).codec(shelf(tmp_path), 60 if kind == "unigram" else 30)
+    firsts: set[int] = set()
+    for place in range(len(words) - n_words + 1):
+        row = asked(starts[place], starts[place + n_words] - 1, context)
+        found = answered(codec, row)
+        assert found is not None
+        window, ends = found
+        assert len(window) <= codec.max_tokens
+        assert said(window, ends).strip() == row.answers[0]
+        firsts.add(window.offsets[window.texts.index(1)][0])
+    assert len(firsts) > 3  # windows
+
+
+def test_part_of_a_token_is_the_whole_of_it(tmp_path: Path) -> None:
+    start = CONTEXT.index("walked")
+    found = answered(vocabulary().codec(shelf(tmp_path), 30), asked(start + 1, start + 3))
+    assert found is not None
+    assert said(*found) == "walked"
+
+
+def test_an_answer_that_fits_no_window_or_is_no_span_is_left_out(tmp_path: Path) -> None:
+    codec = vocabulary().codec(shelf(tmp_path), 30)
+    whole = asked(0, len(CONTEXT))
+    nowhere = Question("the dog?", CONTEXT, ("a cow",), None)
+    assert answered(codec, whole) is None
+    assert answered(codec, nowhere) is None
+    good = asked(4, 7)
+    stage = Spans(**tuning(rows_of=lambda data: [whole, good, nowhere, good], max_tokens=30))
+    *texts, ends = stage.items(shelf(tmp_path))
+    assert {len(tensor) for tensor in (*texts, ends)} == {2}
+    window, places = answered(codec, good) or (None, None)
+    assert window is not None
+    assert tuple(ends[0].tolist()) == places
+    assert texts[0][0, : len(window)].tolist() == window.ids.tolist()
+
+
+def of_places() -> list[Question]:
+    return [asked(text.rindex(" ") + 1, len(text) - 1, text, "to?") for text in SENTENCES]
+
+
+STAGES: dict[str, tuple[Callable[[], FineTuning], dict[str, Any]]] = {
+    "texts": (
+        lambda: TextClasses(**tuning(rows_of=lambda data: labelled())),
+        {"heads": ("pooler", "sequence"), "labels": ANIMALS},
+    ),
+    "words": (
+        lambda: WordClasses(**tuning(rows_of=lambda data: [tagged(text) for text in SENTENCES])),
+        {"heads": ("tokens",), "labels": TAGS},
+    ),
+    "spans": (lambda: Spans(**tuning(rows_of=lambda data: of_places())), {"heads": ("span",)}),
+    "neighbours": (lambda: Neighbours(**tuning(rows_of=lambda data: alike())), {}),
+    "similarities": (lambda: Similarities(**tuning(rows_of=lambda data: scored(), lr=3e-3)), {}),
+}
+
+
+def alike() -> list[tuple[str, str]]:
+    """An animal and a place in two ways, each pair another."""
+    return [(f"The {animal} wandered to the {place}.", f"{place}, {animal}!") for animal in ANIMALS for place in PLACES]
+
+
+def scored() -> list[Scored]:
+    """Alike are sentences of one animal, wherever it goes."""
+    return [
+        Scored(f"the {one} to the {PLACES[number]}", f"see {other} of {PLACES[-number]}", 5.0 if one == other else 0.5)
+        for one in ANIMALS
+        for number, other in enumerate(ANIMALS)
+    ]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_loss_falls(name: str, tmp_path: Path) -> None:
+    make, heads = STAGES[name]
+    stage, its = make(), shelf(tmp_path)
+    model = bert(size_of(its), **heads)
+    found = losses(stage, model, stage.items(its), N_STEPS)
+    assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
+    assert mean(found[-3:]) < 0.7 * found[0]
+
+
+def cosines(model: TextEncoder, stage: FineTuning, folder: Path) -> Tensor:
+    """Of every first text with every second, `[n, n]`."""
+    items = stage.items(shelf(folder))
+    with torch.inference_mode():
+        firsts, seconds = (embedded(model, packed(items[start : start + 3])) for start in (0, 3))
+    return firsts @ seconds.T
+
+
+def test_pairs_that_belong_together_are_nearer_than_all_others(tmp_path: Path) -> None:
+    stage, model = STAGES["neighbours"][0](), bert(size_of(shelf(tmp_path)))
+    right = torch.arange(len(alike()))
+
+    def share() -> float:
+        return (cosines(model, stage, tmp_path).argmax(1) == right).double().mean().item()
+
+    before = share()
+    losses(stage, model, stage.items(shelf(tmp_path)), N_STEPS)
+    assert share() > max(0.8, before)
+
+
+def test_pairs_that_are_alike_score_higher(tmp_path: Path) -> None:
+    stage, model = STAGES["similarities"][0](), bert(size_of(shelf(tmp_path)))
+    is_alike = torch.tensor([row.score for row in scored()]) > 1
+
+    def gap() -> float:
+        own = cosines(model, stage, tmp_path).diagonal()
+        return (own[is_alike].min() - own[~is_alike].max()).item()
+
+    assert gap() < 0
+    losses(stage, model, stage.items(shelf(tmp_path)), N_STEPS)
+    assert gap() > 0
+
+
+def test_similarities_loss_is_that_of_the_paper(tmp_path: Path) -> None:
+    stage, model = STAGES["similarities"][0](), bert(size_of(shelf(tmp_path)))
+    items = stage.items(shelf(tmp_path))
+    own, likeness = cosines(model, stage, tmp_path).diagonal().tolist(), items[6].tolist()
+    total = 1.0
+    for cosine, score in zip(own, likeness, strict=True):
+        for other, its_score in zip(own, likeness, strict=True):
+            total += torch.tensor(20 * (other - cosine)).exp().item() if score > its_score else 0.0
+    found = stage.loss(model, items, torch.Generator(), nn.Module())
+    torch.testing.assert_close(found, torch.tensor(total).log(), rtol=1e-4, atol=1e-4)
+
+
+def test_neighbours_are_sought_either_way(tmp_path: Path) -> None:
+    stage, model = STAGES["neighbours"][0](), bert(size_of(shelf(tmp_path)))
+    items = stage.items(shelf(tmp_path))
+    scores = cosines(model, stage, tmp_path) / 0.05
+    expected = -(scores.log_softmax(1) + scores.log_softmax(0)).diagonal().mean() / 2
+    found, swapped = (
+        stage.loss(model, batch, torch.Generator(), nn.Module()) for batch in (items, (*items[3:], *items[:3]))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(swapped, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_vectors_are_those_that_encode_gives(tmp_path: Path) -> None:
+    codec, model = vocabulary().codec(shelf(tmp_path), N_TOKENS), bert(size_of(shelf(tmp_path)))
+    texts = [codec.encode(text) for text in ("the dog", SENTENCES[0], "a red horse, yes!")]
+    row = packed(Rows.of(texts).batch)
+    with torch.inference_mode():
+        torch.testing.assert_close(embedded(model, row), model.vectors(texts, "mean", normalize=True))
+
+
+def test_only_the_rate_of_embeddings_is_smaller() -> None:
+    model = bert(50, heads=("span",))
+    (optimiser,) = STAGES["spans"][0]().optimisers(model)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    names = dict(model.named_parameters())
+    assert len(rates) == len(names)
+    for name, parameter in names.items():
+        is_embedding = name in {f"embeddings.{part}.weight" for part in ("words", "positions", "types")}
+        assert rates[id(parameter)] == pytest.approx(1e-2 * (EMBEDDING_RATE if is_embedding else 1)), name
+
+
+def test_dropout_counts_while_training_only() -> None:
+    model, text = bert(50), Packed.of_rows(torch.randint(5, 50, (3, 9)))
+    plain = embedded(model.eval(), text)
+    set_dropout(model, 0.5)
+    assert torch.equal(embedded(model, text), plain)
+    assert not torch.allclose(embedded(model.train(), text), plain)
+
+
+@pytest.mark.parametrize(("name", "head"), [("texts", "pooler"), ("words", "token_head"), ("spans", "span_head")])
+def test_a_model_without_the_head_is_told_so(name: str, head: str, tmp_path: Path) -> None:
+    stage = STAGES[name][0]()
+    model = bert(size_of(shelf(tmp_path)), heads=("pooler",))
+    head = "sequence_head" if name == "texts" else head
+    with pytest.raises(TrainingError, match=f"Bert was built without {head}"):
+        stage.loss(model, stage.items(shelf(tmp_path)), torch.Generator(), nn.Module())

@@ -1,0 +1,164 @@
+"""Which tokens are chosen, and what becomes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.training.texts.tiny import shelf, vocabulary
+from training.texts.masking import HIDDEN, REPLACED, Kind, Masking, word_beginnings
+
+VOCAB_SIZE, N_SPECIAL, MASK_ID, SHARE = 1000, 5, 4, 0.15
+KINDS: tuple[Kind, ...] = ("static", "dynamic", "whole-word")
+BEGINS_WORD = torch.arange(VOCAB_SIZE) % 3 != 0
+"""Of three tokens two begin a word, one goes on."""
+
+
+def masking(kind: Kind, **changes: Any) -> Masking:
+    values = {"share": SHARE, "mask_id": MASK_ID, "n_special": N_SPECIAL, "begins_word": BEGINS_WORD}
+    return Masking(kind=kind, **(values | changes))
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def rows(n: int, length: int, first: int = 0) -> Tensor:
+    """Any tokens, special ones among them only if `first` is one."""
+    return torch.randint(first, VOCAB_SIZE, (n, length), generator=seeded(9), dtype=torch.int32)
+
+
+def assert_share(successes: Tensor, share: float) -> None:
+    """Within four deviations of a binomial's mean."""
+    n = successes.numel()
+    assert n >= 1000
+    assert abs(successes.sum().item() - n * share) < 4 * (n * share * (1 - share)) ** 0.5
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_kept(kind: Kind) -> None:
+    ids = rows(600, 100, first=N_SPECIAL)
+    masked, targets = masking(kind)(ids, torch.arange(600), seeded())
+    chosen = targets >= 0
+    assert_share(chosen, SHARE)
+    hidden, kept = masked[chosen] == MASK_ID, masked[chosen] == ids[chosen]
+    assert_share(hidden, HIDDEN)
+    assert_share(kept, 1 - HIDDEN - REPLACED)
+    others = masked[chosen][~hidden & ~kept]
+    assert len(others.unique()) > 400  # any token of the vocabulary, but for special ones
+    assert N_SPECIAL <= others.min() < others.max() < VOCAB_SIZE
+
+
+def test_of_whole_words_the_share_is_chosen_too() -> None:
+    ids = rows(600, 100, first=N_SPECIAL)
+    _, targets = masking("whole-word")(ids, torch.arange(600), seeded())
+    # tokens of one word share their fate, so words are counted, each at the token that begins it
+    assert_share(targets[BEGINS_WORD[ids]] >= 0, SHARE)
+    assert_share(targets[~BEGINS_WORD[ids]] >= 0, SHARE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 1000), length=st.integers(1, 30), share=st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_targets_are_what_was_there_and_everything_else_stays(
+    kind: Kind, seed: int, length: int, share: float
+) -> None:
+    ids = rows(6, length) % 12  # many of them special
+    before = ids.clone()
+    masked, targets = masking(kind, share=share)(ids, torch.arange(6), seeded(seed))
+    assert torch.equal(ids, before)
+    assert masked.shape == targets.shape == ids.shape
+    assert masked.dtype == ids.dtype
+    chosen = targets != -1
+    assert torch.equal(targets[chosen], ids[chosen])
+    assert torch.equal(masked[~chosen], ids[~chosen])
+    assert not (chosen & (ids < N_SPECIAL)).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: Kind) -> None:
+    ids = rows(50, 40) % 12
+    masked, targets = masking(kind, share=1.0)(ids, torch.arange(50), seeded())
+    assert torch.equal(targets == -1, ids < N_SPECIAL)
+    assert torch.equal(masked[ids < N_SPECIAL], ids[ids < N_SPECIAL])
+
+
+def words_of(row: list[int]) -> list[list[int]]:
+    """Places of tokens, word by word."""
+    words: list[list[int]] = []
+    for place, token in enumerate(row):
+        if not words or BEGINS_WORD[token]:
+            words.append([])
+        words[-1].append(place)
+    return words
+
+
+def test_words_are_masked_as_wholes_or_not_at_all() -> None:
+    ids = rows(200, 50, first=N_SPECIAL)
+    _, targets = masking("whole-word", share=0.4)(ids, torch.arange(200), seeded())
+    fates: set[tuple[int, bool]] = set()
+    for row, chosen in zip(ids.tolist(), (targets >= 0).tolist(), strict=True):
+        for word in words_of(row):
+            (fate,) = {chosen[place] for place in word}
+            fates.add((min(len(word), 4), fate))
+    assert fates == {(length, fate) for length in (1, 2, 3, 4) for fate in (False, True)}
+
+
+def test_pieces_alone_are_chosen_one_by_one() -> None:
+    ids = rows(200, 50, first=N_SPECIAL)
+    _, targets = masking("dynamic", share=0.4)(ids, torch.arange(200), seeded())
+    torn = [
+        word
+        for row, chosen in zip(ids.tolist(), (targets >= 0).tolist(), strict=True)
+        for word in words_of(row)
+        if len({chosen[place] for place in word}) == 2
+    ]
+    assert len(torn) > 100
+
+
+def test_a_static_mask_belongs_to_the_number_of_the_row() -> None:
+    ids, numbers = rows(8, 60, first=N_SPECIAL), torch.tensor([3, 1, 4, 15, 9, 2, 6, 5])
+    _, first = masking("static")(ids, numbers, seeded(1))
+    order = torch.randperm(8, generator=seeded(2))
+    _, again = masking("static")(ids[order], numbers[order], seeded(3))
+    assert torch.equal(again, first[order])
+    _, others = masking("static")(ids, numbers + 100, seeded(1))
+    assert not torch.equal(others >= 0, first >= 0)
+    assert len({tuple(row) for row in (first >= 0).tolist()}) == 8
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "whole-word"])
+def test_other_masks_are_the_generators_alone(kind: Kind) -> None:
+    ids, mask = rows(8, 60, first=N_SPECIAL), masking(kind)
+    one = mask(ids, torch.arange(8), seeded(1))
+    again = mask(ids, torch.arange(8) + 100, seeded(1))
+    assert all(torch.equal(*pair) for pair in zip(one, again, strict=True))
+    assert not torch.equal(mask(ids, torch.arange(8), seeded(2))[1], one[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "pieces"),
+    [
+        ("wordpiece", ["the", "walked", "river", ".", "?", "a", "[MASK]", "[CLS]"], ["##d", "##e"]),
+        ("byte-level", ["Ġthe", "Ġriver", "Ġ", ".", "?", "<mask>", "<s>"], ["The", "d", "er"]),
+        ("unigram", ["▁", ".", "?", "[MASK]", "[CLS]"], ["d", "e"]),
+    ],
+)
+def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    begins = word_beginnings(tokenizer)
+    assert begins.shape == (tokenizer.get_vocab_size(),)
+    found = {token: bool(begins[tokenizer.token_to_id(token)]) for token in (*words, *pieces)}
+    assert found == dict.fromkeys(words, True) | dict.fromkeys(pieces, False)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
+def test_as_many_words_begin_as_a_sentence_has(kind: str, tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    text = " The red dog walked, then the horses wandered to the streets."
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    assert word_beginnings(tokenizer)[ids].sum() == len("The red dog walked , then the horses wandered to the streets .".split())

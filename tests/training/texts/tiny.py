@@ -1,0 +1,199 @@
+"""Made-up texts, and vocabularies, models and recipes as small as they allow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from models.family import Model
+from models.transformers.bert.config import BertConfig
+from models.transformers.bert.model import Bert
+from models.transformers.bert.objective import loss as bert_loss
+from models.transformers.vanilla.config import VanillaTransformerConfig
+from training.data.files import DataFolder
+from training.data.labelled import Labelled
+from training.data.multi30k import Pair
+from training.recipe import Batch, Recipe, Shelf, Stage, Trained
+from training.texts.finetuning import TextClasses, set_dropout
+from training.texts.pretraining import MaskedPairs, Source, first_weights
+from training.texts.translation import Translation
+from training.texts.vocabulary import (
+    ALBERT_ROLES,
+    BERT_ROLES,
+    GPT_ROLES,
+    MARIAN_ROLES,
+    ROBERTA_ROLES,
+    Vocabulary,
+    byte_level,
+    unigram,
+    wordpiece,
+)
+
+NOWHERE = DataFolder(Path("nowhere"), download=False)
+ANIMALS = ("dog", "cat", "bird", "horse")
+PLACES = ("river", "garden", "street", "forest")
+SENTENCES = [
+    f"The {colour} {animal} {verb} to the {place}."
+    for animal, place, colour, verb in product(ANIMALS, PLACES, ("red", "small"), ("walked", "wandered"))
+]
+"""64, each of seven words and a full stop."""
+DOCUMENTS = [" ".join(SENTENCES[start::16] * 3) for start in range(16)]
+N_TOKENS = 40
+SHAPE: dict[str, Any] = {
+    **{"n_positions": N_TOKENS, "n_token_types": 2, "width": 24, "n_layers": 1, "n_heads": 2, "inner_width": 32}
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Special tokens, and how the other tokens are found."""
+
+    roles: Mapping[str, str]
+    train: Callable[[DataFolder], Tokenizer]
+
+
+def texts(data: DataFolder) -> list[str]:
+    """For tokenizers."""
+    return [*SENTENCES, "Does it see a “schöner” Tag? It's so, said 9 of 10 men: yes!"]
+
+
+KINDS = {
+    "wordpiece": Kind(BERT_ROLES, wordpiece(texts, 120)),
+    "unigram": Kind(ALBERT_ROLES, unigram(texts, 120)),
+    "byte-level": Kind(ROBERTA_ROLES, byte_level(texts, 320, ROBERTA_ROLES)),
+    "byte-level with an end": Kind(GPT_ROLES, byte_level(texts, 320, GPT_ROLES)),
+    "byte-level for translations": Kind(MARIAN_ROLES, byte_level(texts, 320, MARIAN_ROLES)),
+}
+SOURCES = (Source("made up", lambda data: DOCUMENTS),)
+
+
+def vocabulary(kind: str = "wordpiece") -> Vocabulary:
+    """In a folder of its own on the shelf."""
+    return Vocabulary(folder=kind, roles=KINDS[kind].roles, train=KINDS[kind].train)
+
+
+def shelf(folder: Path) -> Shelf:
+    """Without data: all of it is made up."""
+    return Shelf(NOWHERE, folder)
+
+
+def size_of(shelf: Shelf, kind: str = "wordpiece") -> int:
+    """Tokens of the vocabulary."""
+    return int(vocabulary(kind).tokenizer(shelf).get_vocab_size())
+
+
+def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
+    """With the first weights that recipes give, which are the same each time."""
+    torch.manual_seed(0)
+    model = Bert(BertConfig(vocab_size=vocab_size, **SHAPE, **heads))
+    first_weights(model)
+    set_dropout(model, dropout)
+    return model
+
+
+class Unpublished(Recipe):
+    """Trained, and nothing else."""
+
+    def start(self, model: Model, shelf: Shelf) -> None:
+        first_weights(model)
+        set_dropout(model, 0.2)
+
+    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+        raise NotImplementedError
+
+    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+        raise NotImplementedError
+
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+        raise NotImplementedError
+
+
+class TinyPairs(Unpublished):
+    """12 steps of masked pairs, then 8 of naming the animal."""
+
+    name = "tiny-pairs"
+    family = "transformers/bert"
+    config = BertConfig(
+        vocab_size=120, **SHAPE, heads=("pooler", "pair", "masked", "sequence"), labels=ANIMALS
+    )
+    stages = (
+        MaskedPairs(
+            vocabulary=vocabulary(),
+            sources=SOURCES,
+            n_tokens=12 * 8 * N_TOKENS,
+            length=N_TOKENS,
+            batch_size=8,
+            masking="whole-word",
+            loss_of=bert_loss,
+            ordered=False,
+        ),
+        TextClasses(
+            vocabulary=vocabulary(), max_tokens=N_TOKENS, n_epochs=2, batch_size=16, rows_of=lambda data: labelled()
+        ),
+    )
+
+
+class TinyTranslation(Unpublished):
+    """20 steps; the average is that of the last 8."""
+
+    name = "tiny-translation"
+    family = "transformers/vanilla"
+    config = VanillaTransformerConfig(
+        **dict.fromkeys(("vocab_size", "target_vocab_size"), 320),
+        **dict.fromkeys(("n_encoder_layers", "n_decoder_layers"), 1),
+        **dict.fromkeys(("n_encoder_heads", "n_decoder_heads"), 2),
+        **dict.fromkeys(("encoder_inner_width", "decoder_inner_width"), 32),
+        n_positions=N_TOKENS,
+        width=24,
+        start_id=2,
+        end_ids=(0,),
+        suppressed_ids=(2,),
+    )
+    stages = (
+        Translation(
+            vocabulary=vocabulary("byte-level for translations"),
+            max_tokens=N_TOKENS,
+            pairs_of=lambda data: [Pair(text, text.upper()) for text in SENTENCES],
+            n_epochs=5,
+            batch_size=16,
+            lr=3e-3,
+            dropout=0.2,
+            averaged=0.4,
+        ),
+    )
+
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TinyPairs(), TinyTranslation())}
+
+
+def labelled() -> list[Labelled]:
+    """Sentences and the places of their animals."""
+    return [Labelled(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
+
+
+def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[float]:
+    """Of that many steps over all items, with the stage's own optimisers at their peak rates."""
+    companion = stage.begin(model, items)
+    optimisers = stage.optimisers(model.train())
+    found: list[float] = []
+    for step in range(n_steps):
+        loss = stage.loss(model, items, torch.Generator().manual_seed(step), companion)
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        stage.stepped(model, companion, (step + 1) / n_steps)
+        found.append(loss.item())
+    stage.end(model, companion)
+    model.eval()
+    return found
+
+
+def mean(values: Sequence[float]) -> float:
+    """Of losses that jump from step to step."""
+    return sum(values) / len(values)

@@ -1,0 +1,102 @@
+"""What recipes of autoencoders share: calibration, replicas, pictures."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
+from models.family import Model
+from models.layers.autoencoder import Autoencoder
+from training.calibrate import calibrate
+from training.card import CARD_FILE, Picture, card
+from training.charts import charts
+from training.data.files import DataFolder
+from training.recipe import Recipe, Shelf, Trained
+
+PICTURE_FILE = "picture.png"
+CHARTS_FILE = "charts.png"
+CHARTS_CAPTION = "Latents and anomaly scores of items never trained on."
+REPLICAS = "replicas"
+"""Subfolder with the weights of the other seeds, where a metric is a mean over seeds."""
+
+
+class AutoencoderRecipe(Recipe):
+    """A model that is calibrated, and whose card has two pictures: one of its own, with a `caption`, and the charts.
+
+    In `caption`, too, `{name:.5f}` stands for a metric.
+    """
+
+    codec: ClassVar[Mapping[str, Any]]
+    percentile: ClassVar[float] = 99.0
+    """Of the held-out normal items' scores: the threshold of `/detect-anomalies`."""
+    n_components: ClassVar[int] = 20
+    """Gaussians in the mixture fitted to the latents."""
+    caption: ClassVar[str]
+
+    @abstractmethod
+    def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Items the model was trained on, and the normal ones whose scores are its calibration.
+
+        The model was not trained on those, either; unless there are folds. Then these are the items of the stages, and
+        each is scored by the run that left it out, so that no normal item is lost to training.
+        """
+
+    @abstractmethod
+    def picture(self, model: Model, shelf: Shelf) -> bytes:
+        """A PNG for the model card."""
+
+    @abstractmethod
+    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Items never trained on, by name, for the model card's charts."""
+
+    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+        """Weights, calibration and replicas."""
+        models = [_still(run) for run in runs]
+        training, normal = self.calibration_items(shelf.data)
+        judges = [_still(run) for run in folds] or models[:1]
+        judged = [(judge, normal[number :: len(judges)]) for number, judge in enumerate(judges)]
+        calibration = calibrate(models[0], training, judged, percentile=self.percentile, n_components=self.n_components)
+        write_checkpoint(
+            folder,
+            models[0],
+            calibration,
+            family_id=self.family,
+            config=self.config,
+            codec=self.codec,
+            licence=self.licence,
+            dtype=self.stored_dtype,
+        )
+        for seed, model in enumerate(models[1:], start=1):
+            (folder / REPLICAS).mkdir(exist_ok=True)
+            weights = {key: tensor.to(self.stored_dtype).contiguous() for key, tensor in model.state_dict().items()}
+            save_file(weights, folder / REPLICAS / f"seed-{seed}.safetensors")
+
+    def load(self, folder: Path) -> list[Model]:
+        """The shipped model and its replicas, in the order of their seeds; all with the shipped calibration."""
+        checkpoint = read_checkpoint(folder)
+        models = [load_model(checkpoint)]
+        for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
+            replica: Model = checkpoint.spec.build(checkpoint.config)
+            replica.load_state_dict(load_file(path))
+            replica.calibration = models[0].calibration
+            models.append(replica.float().eval().requires_grad_(False))
+        return models
+
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+        """See `Recipe.describe`."""
+        write_metrics(folder, metrics)
+        (folder / PICTURE_FILE).write_bytes(self.picture(model, shelf))
+        (folder / CHARTS_FILE).write_bytes(charts(model, self.groups(shelf.data)))
+        pictures = (
+            Picture(PICTURE_FILE, self.caption.format_map(metrics)),
+            Picture(CHARTS_FILE, CHARTS_CAPTION),
+        )
+        (folder / CARD_FILE).write_text(card(self, metrics, pictures))
+
+
+def _still(run: Trained) -> Autoencoder:
+    return cast("Autoencoder", run.model.eval().requires_grad_(False))

@@ -1,0 +1,60 @@
+"""AG News: beginnings of news articles, in four classes. Zhang, Zhao, LeCun, NIPS 2015; A. Gulli, AG's corpus.
+
+For research purposes in data mining and any other non-commercial activity.
+"""
+
+from dataclasses import dataclass
+
+from training.data.files import DataFile, DataFolder
+from training.data.labelled import Labelled
+from training.data.text_files import TextFile, read_texts
+
+LABELS = ("World", "Sports", "Business", "Sci/Tech")
+_SOURCE = "http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html"
+_TRAIN = DataFile(
+    name="train_subset.csv.gz",
+    url=_SOURCE,
+    sha256="08c19a12c7fb456e06d4d375523ca7c50c2d573ea1aa61d532f46d9c5c61eb13",
+)
+_TEST = DataFile(
+    name="test.csv.gz",
+    url=_SOURCE,
+    sha256="3c277beb6ce3dd635407635cb90a7c5ceaf87168fabb3be218e39aa2b097f706",
+)
+
+
+@dataclass(frozen=True)
+class AgNews:
+    """14,536 of the 120,000 texts in `train`, all 7,600 in `test`; 1,900 of each class in the test."""
+
+    train: list[Labelled]
+    test: list[Labelled]
+
+
+def agnews(folder: DataFolder) -> AgNews:
+    """Both splits. Texts of the test are title and description; two in three for training are the description alone.
+
+    Raises:
+        DataError: a file cannot be had or is damaged.
+    """
+    train, test = read_texts(folder, "agnews", [_TRAIN, _TEST])
+    return AgNews(_training_rows(train), _test_rows(test))
+
+
+def _training_rows(file: TextFile) -> list[Labelled]:
+    rows = file.below_header(file.comma_separated(3), ("label", "fields", "text"))
+    return [_labelled(file, number, label, text) for number, (label, _, text) in rows]
+
+
+def _test_rows(file: TextFile) -> list[Labelled]:
+    return [
+        _labelled(file, number, label, f"{title} {description}")
+        for number, (label, title, description) in file.comma_separated(3)
+    ]
+
+
+def _labelled(file: TextFile, number: int, label: str, text: str) -> Labelled:
+    if label not in ("1", "2", "3", "4"):
+        raise file.error(number, f"the label {label!r} is none of 1, 2, 3 and 4")
+    # The authors' readme of the CSV: new lines are escaped by a backslash.
+    return Labelled(text.replace("\\", " "), int(label) - 1)

@@ -1,0 +1,85 @@
+"""ALBERT of English: masked words and the order of sentences, with one block for all layers."""
+
+from typing import Any
+
+from models.transformers.albert.config import AlbertConfig
+from models.transformers.albert.objective import loss
+from training.recipe import Bar
+from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
+from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
+from training.texts.pretraining import MaskedPairs, MaskedTexts
+from training.texts.vocabulary import ALBERT_ROLES, Vocabulary, unigram
+
+VOCAB_SIZE, N_POSITIONS = 5000, 256
+N_TOKENS = 30_000_000
+VOCABULARY = Vocabulary(
+    folder="transformers/albert/albert-mini-en", roles=ALBERT_ROLES, train=unigram(english, VOCAB_SIZE)
+)
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCAB_SIZE,
+    "n_positions": N_POSITIONS,
+    "n_token_types": 2,
+    "embedding_width": 96,
+    "width": 256,
+    "n_layers": 6,
+    "n_heads": 8,
+    "inner_width": 1024,
+}
+
+
+def pretraining(**settings: Any) -> MaskedPairs:
+    """Of this model; its sources and their number of tokens are given."""
+    return MaskedPairs(vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, ordered=True, **settings)
+
+
+class AlbertMiniEn(MaskedLanguageRecipe):
+    """6 times one layer of 256."""
+
+    name = "albert-mini-en"
+    family = "transformers/albert"
+    config = AlbertConfig(**SHAPE, heads=("pooler", "pair", "masked"))
+    vocabulary = VOCABULARY
+    max_tokens = N_POSITIONS
+    stages = (pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS),)
+    bars = {"sentence_order_accuracy": Bar(must=0.75, aim=0.85, more=True)}  # noqa: RUF012
+    pair_metric = "sentence_order_accuracy"
+    metrics = {  # noqa: RUF012
+        **MASKED_METRICS,
+        "sentence_order_accuracy": "accuracy of the order of two parts, the same",
+    }
+    chosen = (
+        "The capital of France is [MASK].",
+        "She opened the [MASK] and went into the house.",
+        "He was born in [MASK] and grew up in London.",
+        "The film was [MASK] by the critics.",
+        "The king and the [MASK] lived in a castle.",
+        "They won the match by two [MASK].",
+        "The river flows into the [MASK].",
+        "He plays the [MASK] in a rock band.",
+        "Water [MASK] at a hundred degrees.",
+        "The album was released in [MASK] by Columbia Records.",
+    )
+    what = "masked words, the order of sentences"
+    headline = "sentence order {sentence_order_accuracy:.4f}"
+    summary = """
+ALBERT of English in lower case, with one block of width 256, 8 heads and 1,024 inner units that is run 6 times, and
+words embedded in 96: 1.4 million parameters. It guesses masked words, and which of two parts of a text comes first.
+Family: `transformers/albert`. Vocabulary: 5,000 pieces of a unigram model.
+"""
+    story = f"""
+26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
+MB. Rows of 128 tokens of one document, cut in two behind a sentence, the two parts the other way round half of the
+time; 15% of the words are masked as wholes, anew each time. {N_TOKENS:,} tokens in batches of 32 rows, Muon for
+matrices and AdamW for the rest, with a linear decay.
+"""
+    limits = """
+Small, and trained on less than an hour of reading: it knows everyday words and the tone of an encyclopaedia, and few
+facts. Trained on rows of 128 tokens; it takes 256, but has not learned the later positions.
+"""
+
+    def held_out(self) -> MaskedTexts:
+        """See `MaskedLanguageRecipe.held_out`."""
+        return pretraining(sources=HELD_OUT, n_tokens=0)
+
+
+RECIPE = AlbertMiniEn()

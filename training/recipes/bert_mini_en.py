@@ -1,0 +1,90 @@
+"""BERT of English: masked words and next sentences, on an encyclopaedia, stories and novels."""
+
+from typing import Any
+
+from models.transformers.bert.config import BertConfig
+from models.transformers.bert.objective import loss
+from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
+from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
+from training.texts.pretraining import MaskedPairs, MaskedTexts
+from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
+
+VOCAB_SIZE, N_POSITIONS = 5000, 256
+N_TOKENS, N_LONG_TOKENS = 40_000_000, 4_000_000
+VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCAB_SIZE,
+    "n_positions": N_POSITIONS,
+    "n_token_types": 2,
+    "width": 160,
+    "n_layers": 6,
+    "n_heads": 5,
+    "inner_width": 640,
+}
+
+
+def pretraining(**settings: Any) -> MaskedPairs:
+    """Of this model; its sources and their number of tokens are given."""
+    return MaskedPairs(vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, ordered=False, **settings)
+
+
+class BertMiniEn(MaskedLanguageRecipe):
+    """Deep and narrow: 6 layers of 160 (docs/decisions/0013)."""
+
+    name = "bert-mini-en"
+    family = "transformers/bert"
+    config = BertConfig(**SHAPE, heads=("pooler", "pair", "masked"))
+    vocabulary = VOCABULARY
+    max_tokens = N_POSITIONS
+    stages = (
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS),
+        pretraining(
+            name="longer-rows",
+            sources=ENCODER_TEXTS,
+            n_tokens=N_LONG_TOKENS,
+            length=N_POSITIONS,
+            batch_size=16,
+            rate=0.3,
+        ),
+    )
+    pair_metric = "next_sentence_accuracy"
+    metrics = {  # noqa: RUF012
+        **MASKED_METRICS,
+        "next_sentence_accuracy": "accuracy of next sentences, the same",
+    }
+    chosen = (
+        "The capital of France is [MASK].",
+        "She opened the [MASK] and went into the house.",
+        "He was born in [MASK] and grew up in London.",
+        "The film was [MASK] by the critics.",
+        "The king and the [MASK] lived in a castle.",
+        "They won the match by two [MASK].",
+        "The [MASK] is the largest planet of the solar system.",
+        "He plays the [MASK] in a rock band.",
+        "Water [MASK] at a hundred degrees.",
+        "The album was released in [MASK] by Columbia Records.",
+    )
+    what = "masked words, vectors; the parent of the others"
+    headline = "pseudo-perplexity {pseudo_perplexity:.2f}; next sentences {next_sentence_accuracy:.3f}"
+    summary = """
+BERT of English in lower case, with 6 layers of 160, 5 heads and 640 inner units: 2.8 million parameters. It guesses
+masked words, and whether a text follows another. Family: `transformers/bert`. Vocabulary: 5,000 pieces of words.
+"""
+    story = f"""
+26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
+MB. Rows of 128 tokens of one document, cut in two behind a sentence; the second part is another document's half of the
+time; 15% of the words are masked as wholes, anew each time. {N_TOKENS:,} tokens in batches of 32 rows, then
+{N_LONG_TOKENS:,} in rows of 256 tokens at three tenths of the rate; Muon at 0.01 for matrices and AdamW at 0.005 for
+the rest, with a linear decay.
+"""
+    limits = """
+Small, and trained on some hours of reading: it knows everyday words and the tone of an encyclopaedia, and few facts.
+Trained on rows of 128 tokens, and on few of 256. Everything is in lower case.
+"""
+
+    def held_out(self) -> MaskedTexts:
+        """See `MaskedLanguageRecipe.held_out`."""
+        return pretraining(sources=HELD_OUT, n_tokens=0)
+
+
+RECIPE = BertMiniEn()

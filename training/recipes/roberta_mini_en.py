@@ -1,0 +1,78 @@
+"""RoBERTa of English: masked words alone, in whole texts one after the other."""
+
+from typing import Any
+
+from models.transformers.roberta.config import RobertaConfig
+from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
+from training.texts.language import MaskedLanguageRecipe
+from training.texts.pretraining import MaskedTexts
+from training.texts.vocabulary import ROBERTA_ROLES, Vocabulary, byte_level
+
+VOCAB_SIZE, N_POSITIONS, PADDING_ID = 5000, 256, 1
+N_TOKENS = 30_000_000
+VOCABULARY = Vocabulary(
+    folder="transformers/roberta/roberta-mini-en",
+    roles=ROBERTA_ROLES,
+    train=byte_level(english, VOCAB_SIZE, ROBERTA_ROLES),
+)
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCAB_SIZE,
+    "n_positions": N_POSITIONS + PADDING_ID + 1,
+    "n_token_types": 1,
+    "width": 128,
+    "n_layers": 6,
+    "n_heads": 4,
+    "inner_width": 512,
+    "norm_eps": 1e-5,
+    "padding_id": PADDING_ID,
+}
+
+
+def pretraining(**settings: Any) -> MaskedTexts:
+    """Of this model; its sources and their number of tokens are given."""
+    return MaskedTexts(vocabulary=VOCABULARY, masking="dynamic", **settings)
+
+
+class RobertaMiniEn(MaskedLanguageRecipe):
+    """6 layers of 128."""
+
+    name = "roberta-mini-en"
+    family = "transformers/roberta"
+    config = RobertaConfig(**SHAPE, heads=("masked",))
+    vocabulary = VOCABULARY
+    max_tokens = N_POSITIONS
+    stages = (pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS),)
+    chosen = (
+        "The capital of France is<mask>.",
+        "She opened the<mask> and went into the house.",
+        "He was born in<mask> and grew up in London.",
+        "The film was<mask> by the critics.",
+        "The king and the<mask> lived in a castle.",
+        "They won the match by two<mask>.",
+        "The company<mask> that it would open a new factory.",
+        "He plays the<mask> in a rock band.",
+        "The United<mask> of America",
+        "The album was released in<mask> by Columbia Records.",
+    )
+    what = "masked words"
+    headline = "pseudo-perplexity {pseudo_perplexity:.2f}"
+    summary = """
+RoBERTa of English, with 6 layers of 128, 4 heads and 512 inner units: 1.9 million parameters. It guesses masked words,
+capitals and punctuation included. Family: `transformers/roberta`. Vocabulary: 5,000 pairs of bytes.
+"""
+    story = f"""
+26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
+MB. Rows of 128 tokens of whole texts, one after the other; 15% of the tokens are masked, anew each time, and there are
+no pairs. {N_TOKENS:,} tokens in batches of 32 rows, Muon for matrices and AdamW for the rest, with a linear decay.
+"""
+    limits = """
+Small, and trained on less than an hour of reading: it knows everyday words and the tone of an encyclopaedia, and few
+facts. Trained on rows of 128 tokens; it takes 256, but has not learned the later positions.
+"""
+
+    def held_out(self) -> MaskedTexts:
+        """See `MaskedLanguageRecipe.held_out`."""
+        return pretraining(sources=HELD_OUT, n_tokens=0)
+
+
+RECIPE = RobertaMiniEn()

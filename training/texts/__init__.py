@@ -1,0 +1,1 @@
+"""Training and measuring models of text: vocabularies, corpora, stages, scores, cards."""

@@ -1,0 +1,89 @@
+"""Texts as the rows of tokens that stages run over.
+
+A row that is shorter than the longest is filled up; its length is kept beside it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from rich.progress import track
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.codecs.text.codec import FastCodec
+from models.layers.packing import Packed
+from models.tasks.text import Tokens
+from training.recipe import Batch
+
+AT_ONCE = 1000
+FILL = -1
+
+Row = np.ndarray[tuple[int], np.dtype[np.int32]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """`ids` and `types` `[n, T]`, filled up with -1 and 0, and `lengths` `[n]`; all int32."""
+
+    ids: Tensor
+    types: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[Tokens]) -> "Rows":
+        """Texts of any lengths."""
+        lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
+        return cls(filled([text.ids for text in texts]), filled([text.type_ids for text in texts], 0), lengths)
+
+    @property
+    def batch(self) -> Batch:
+        """As the items of a stage."""
+        return self.ids, self.types, self.lengths
+
+
+def packed(batch: Batch) -> Packed:
+    """Of the three tensors of `Rows.batch`."""
+    ids, types, lengths = batch
+    return Packed.of_rows(ids, lengths.tolist(), types)
+
+
+def filled(rows: Sequence[Tensor], value: int = FILL) -> Tensor:
+    """Rows of any lengths as `[n, T]`, int32."""
+    return torch.nn.utils.rnn.pad_sequence([row.int() for row in rows], batch_first=True, padding_value=value)
+
+
+def encoded(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
+    """Texts or pairs, cut to what the model takes, with a progress bar."""
+    pairs = [(text, None) if isinstance(text, str) else text for text in texts]
+    return [codec.encode_truncated(*pair) for pair in track(pairs, f"tokens of {name}")]
+
+
+def documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[Row]:
+    """Each text's tokens, without special ones, int32; with a progress bar."""
+    rows: list[Row] = []
+    for start in track(range(0, len(texts), AT_ONCE), f"tokens of {name}"):
+        encodings = tokenizer.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
+        rows += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+    return rows
+
+
+def pieces(rows: Iterable[Row], length: int) -> Tensor:
+    """All of each document in pieces of `length` tokens, `[n, length]` int32; shorter documents are left out.
+
+    The last piece of a document reaches back into the one before it.
+    """
+    long = [row for row in rows if len(row) >= length]
+    starts = [sorted({*range(0, len(row) - length + 1, length), len(row) - length}) for row in long]
+    cut = [row[start : start + length] for row, its in zip(long, starts, strict=True) for start in its]
+    return torch.from_numpy(np.stack(cut))
+
+
+def stream(rows: Iterable[Row], separator: int, length: int) -> Tensor:
+    """All documents, each followed by the separator, as one row cut into `[n, length]`, int32; the rest is left out."""
+    ends = np.asarray([separator], dtype=np.int32)
+    flat = np.concatenate(list(chain.from_iterable((row, ends) for row in rows)))
+    n = len(flat) // length
+    return torch.from_numpy(flat[: n * length].reshape(n, length))

@@ -1,0 +1,245 @@
+"""What a pretrained encoder is tuned to do: classes of texts, of words, answers, vectors.
+
+Shapes: `B` texts, `N` tokens of all of them, `D` width.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.codecs.text.codec import FastCodec
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from models.layers.padding import PaddedTexts
+from models.tasks.text import Tokens
+from training.data.files import DataFolder
+from training.data.labelled import Labelled
+from training.data.names import TAGS, Tagged
+from training.data.questions import Question
+from training.data.stsb import Scored
+from training.errors import TrainingError
+from training.recipe import Batch, Shelf, Stage
+from training.texts.corpus import Rows, encoded, filled, packed
+from training.texts.vocabulary import Vocabulary
+
+EMBEDDING_RATE = 0.3
+"""Of the peak: words that the data hardly has are to stay where pretraining put them."""
+
+
+class FineTuning(Stage[TextEncoder]):
+    """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero."""
+
+    unit = "texts"
+    max_gradient_norm = 1.0
+
+    def __init__(
+        self,
+        *,
+        vocabulary: Vocabulary,
+        max_tokens: int,
+        n_epochs: int,
+        batch_size: int = 32,
+        lr: float = 5e-4,
+        dropout: float = 0.1,
+        name: str = "fine-tuning",
+    ) -> None:
+        self.name, self.n_epochs, self.batch_size = name, n_epochs, batch_size
+        self._vocabulary, self._max_tokens = vocabulary, max_tokens
+        self._lr, self._dropout = lr, dropout
+
+    def codec(self, shelf: Shelf) -> FastCodec:
+        """How the texts are read."""
+        return self._vocabulary.codec(shelf, self._max_tokens)
+
+    def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
+        """Set the probability of dropout."""
+        set_dropout(model, self._dropout)
+        return nn.Module()
+
+    def optimisers(self, model: TextEncoder) -> list[torch.optim.Optimizer]:
+        """AdamW, slower for embeddings."""
+        embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
+        known = {id(weight) for weight in embeddings}
+        others = [p for p in model.parameters() if id(p) not in known]
+        groups: list[dict[str, Any]] = [{"params": others}, {"params": embeddings, "lr": self._lr * EMBEDDING_RATE}]
+        return [torch.optim.AdamW(groups, lr=self._lr, weight_decay=0.01, betas=(0.9, 0.98))]
+
+    def learning_rate(self, progress: float) -> float:
+        """A rise over the first tenth."""
+        return min(1.0, progress / 0.1) * (1.0 - progress)
+
+    @abstractmethod
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """See `Stage.loss`."""
+
+
+class TextClasses(FineTuning):
+    """Cross-entropy of texts' classes, with labels smoothed."""
+
+    def __init__(
+        self, *, rows_of: Callable[[DataFolder], Sequence[Labelled]], smoothing: float = 0.1, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self._rows_of, self._smoothing = rows_of, smoothing
+
+    def items(self, shelf: Shelf) -> Batch:
+        """The texts and their labels."""
+        rows = self._rows_of(shelf.data)
+        texts = Rows.of(encoded(self.codec(shelf), [row.text for row in rows], "labelled texts"))
+        return *texts.batch, torch.tensor([row.label for row in rows])
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch."""
+        *texts, labels = batch
+        row = packed(tuple(texts))
+        logits = _head(model, "sequence_head")(model.pooled(row, _hidden(model, row)))
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=self._smoothing)
+
+
+class WordClasses(FineTuning):
+    """Cross-entropy of the classes of words, each judged by its first token."""
+
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rows_of = rows_of
+
+    def items(self, shelf: Shelf) -> Batch:
+        """The texts, and each token's tag, -1 where it counts not."""
+        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
+        texts = encoded(codec, [" ".join(row.words) for row in rows], "tagged texts")
+        tags = [token_tags(text, row) for text, row in zip(texts, rows, strict=True)]
+        return *Rows.of(texts).batch, filled(tags)
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch."""
+        *texts, tags = batch
+        row = packed(tuple(texts))
+        targets = Packed.of_rows(tags, row.segments.lengths).token_ids
+        logits = _head(model, "token_head")(_hidden(model, row))
+        return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
+
+
+class Spans(FineTuning):
+    """Cross-entropy of the first and of the last token of an answer."""
+
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Question]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rows_of = rows_of
+
+    def items(self, shelf: Shelf) -> Batch:
+        """A window of each context that has the answer, with its question, and the places of the answer's ends."""
+        codec = self.codec(shelf)
+        found = [one for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
+        return *Rows.of([window for window, _ in found]).batch, torch.tensor([ends for _, ends in found])
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch."""
+        *texts, ends = batch
+        row = packed(tuple(texts))
+        logits = _head(model, "span_head")(_hidden(model, row)).float()
+        padded = nn.utils.rnn.pad_sequence(
+            list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
+        )  # [B, T, 2]
+        return functional.cross_entropy(padded, ends)
+
+
+class Neighbours(FineTuning):
+    """Pairs that belong together, among all second texts of the batch (van den Oord et al. 2018, equation 4)."""
+
+    TEMPERATURE = 0.05
+
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[tuple[str, str]]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rows_of = rows_of
+
+    def items(self, shelf: Shelf) -> Batch:
+        """Both texts of each pair."""
+        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
+        firsts, seconds = (Rows.of(encoded(codec, [row[side] for row in rows], "pairs")) for side in (0, 1))
+        return *firsts.batch, *seconds.batch
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch, either way."""
+        firsts, seconds = (embedded(model, packed(batch[start : start + 3])) for start in (0, 3))
+        scores = firsts @ seconds.T / self.TEMPERATURE
+        places = torch.arange(len(scores))
+        return (functional.cross_entropy(scores, places) + functional.cross_entropy(scores.T, places)) / 2
+
+
+class Similarities(FineTuning):
+    """Pairs in the order of their similarity: log(1 + sum over i more alike than j of exp(20 (cos_j - cos_i))).
+
+    Source: Su, CoSENT, 2022, equation 7.
+    """
+
+    SHARPNESS = 20.0
+
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Scored]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rows_of = rows_of
+
+    def items(self, shelf: Shelf) -> Batch:
+        """Both texts of each pair, and how alike people find them."""
+        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
+        firsts = Rows.of(encoded(codec, [row.first for row in rows], "pairs"))
+        seconds = Rows.of(encoded(codec, [row.second for row in rows], "pairs"))
+        return *firsts.batch, *seconds.batch, torch.tensor([row.score for row in rows])
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of all pairs of pairs of a batch."""
+        firsts, seconds = (embedded(model, packed(batch[start : start + 3])) for start in (0, 3))
+        cosines, likeness = (firsts * seconds).sum(1) * self.SHARPNESS, batch[6]
+        wrong = (cosines[None, :] - cosines[:, None])[likeness[:, None] > likeness[None, :]]
+        return torch.cat([wrong.new_zeros(1), wrong]).logsumexp(0)
+
+
+def embedded(model: TextEncoder, row: Packed) -> Tensor:
+    """One vector of unit length a text, `[B, D]`: the mean of its tokens'."""
+    hidden = _hidden(model, row).float()
+    sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
+    return functional.normalize(sums, dim=1)
+
+
+def token_tags(text: Tokens, row: Tagged) -> Tensor:
+    """For each token the place of its word's tag in `TAGS`; -1 but for the first token of each word: `[T]`, int64."""
+    starts = [0, *accumulate(len(word) + 1 for word in row.words)]
+    by_start = {start: TAGS.index(tag) for start, tag in zip(starts, row.tags, strict=False)}
+    pairs = zip(text.offsets, text.texts, strict=True)
+    return torch.tensor([-1 if place is None else by_start.get(start, -1) for (start, _), place in pairs])
+
+
+def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
+    """The first window of the context with the whole answer, and the places of the answer's first and last token."""
+    if row.start is None:
+        return None
+    start, end = row.start, row.start + len(row.answers[0])
+    for window in codec.windows(row.question, row.context, codec.max_tokens // 4):
+        inside = [(place, window.offsets[place]) for place, text in enumerate(window.texts) if text == 1]
+        firsts = [place for place, (first, last) in inside if first <= start < last]
+        lasts = [place for place, (first, last) in inside if first < end <= last]
+        if firsts and lasts:
+            return window, (firsts[0], lasts[-1])
+    return None
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """For all of its dropout; it counts while training only."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+
+
+def _hidden(model: TextEncoder, row: Packed) -> Tensor:
+    return model.hidden(row, PaddedTexts(row.segments))
+
+
+def _head(model: TextEncoder, name: str) -> nn.Module:
+    head = getattr(model, name)
+    if head is None:
+        raise TrainingError(f"{type(model).__name__} was built without {name}")
+    return cast("nn.Module", head)

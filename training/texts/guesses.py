@@ -1,0 +1,58 @@
+"""How well an encoder guesses what it was pretrained to guess, on texts it has not seen."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.progress import track
+from torch.nn import functional
+
+from models.codecs.text.codec import FastCodec
+from models.layers.attention import WithinTexts
+from models.layers.encoder import TextEncoder
+from models.tasks import SCORE_TEXT
+from models.tasks import text as t
+from training.recipe import Shelf
+from training.texts.pretraining import MaskedTexts
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """`loss` in nats and `accuracy` of masked tokens; `pair_accuracy` of pairs, where there are any."""
+
+    loss: float
+    accuracy: float
+    pair_accuracy: float
+
+
+def guesses(model: TextEncoder, stage: MaskedTexts, shelf: Shelf) -> Guesses:
+    """Of the items of `stage`, whose sources are held out; masks are drawn from the seed 0."""
+    items = stage.items(shelf)
+    draw = torch.Generator().manual_seed(0)
+    n_masked = n_right = n_paired = 0
+    loss = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(items[0]), BATCH_SIZE):
+            riddle = stage.riddle(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), draw)
+            hidden = model.hidden(riddle.packed, WithinTexts(riddle.packed.segments))
+            places = riddle.targets >= 0
+            logits, targets = model.masked_logits(hidden[places]), riddle.targets[places]
+            loss += functional.cross_entropy(logits, targets, reduction="sum").item()
+            n_masked += len(targets)
+            n_right += int((logits.argmax(1) == targets).sum())
+            if model.pair_head is not None:
+                n_paired += int((model.pair_logits(riddle.packed, hidden).argmax(1) == riddle.labels).sum())
+    return Guesses(loss / n_masked, n_right / n_masked, n_paired / len(items[0]))
+
+
+def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> float:
+    """exp of the mean negative log-probability of a token where it alone is masked (Salazar et al. 2020, section 2)."""
+    log_probs: list[torch.Tensor] = []
+    with torch.inference_mode():
+        for text in track(texts, "pseudo-perplexity"):
+            (result,) = SCORE_TEXT.run(model, [t.ScoreTextRequest(tokens=codec.encode_truncated(text))])
+            log_probs.append(result.log_probs[~result.log_probs.isnan()])
+    return math.exp(-float(torch.cat(log_probs).mean()))

@@ -1,0 +1,101 @@
+"""Scores of what a model says of texts against what is true, and the baselines beside them."""
+
+import lzma
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from sacrebleu.metrics.bleu import BLEU
+from scipy.stats import spearmanr
+from torch import Tensor
+
+_OUTSIDE = "O"
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def entity_f1(truth: Sequence[Sequence[str]], guess: Sequence[Sequence[str]]) -> float:
+    """Micro F1 of whole entities, their kind and both ends right, from a row of BIO tags a text.
+
+    An `I-` after `O` or after another kind begins an entity, as in conlleval and in seqeval's default mode. 0 where
+    neither has any.
+
+    Source: Tjong Kim Sang and De Meulder 2003.
+    """
+    if [len(row) for row in truth] != [len(row) for row in guess]:
+        raise ValueError("the true and the guessed tags differ in number")
+    true, guessed = _entities(truth), _entities(guess)
+    return 2 * len(true & guessed) / max(1, len(true) + len(guessed))
+
+
+def _entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, int, int, str]]:
+    """Row, first place, place after the last, kind."""
+    found: set[tuple[int, int, int, str]] = set()
+    for number, row in enumerate(rows):
+        start, kind = 0, ""
+        for place, tag in enumerate([*row, _OUTSIDE]):
+            prefix, _, its_kind = tag.partition("-")
+            if tag != _OUTSIDE and (prefix not in ("B", "I") or not its_kind):
+                raise ValueError(f"tag {tag!r} is none of O, B-kind and I-kind")
+            if prefix == "B" or its_kind != kind:
+                if kind:
+                    found.add((number, start, place, kind))
+                start, kind = place, its_kind
+    return found
+
+
+def exact_match(guess: str, answers: Sequence[str]) -> float:
+    """1 if the guess is one of the answers, once both are normalised, else 0.
+
+    Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
+    """
+    return float(any(_words(guess) == _words(answer) for answer in answers))
+
+
+def token_f1(guess: str, answers: Sequence[str]) -> float:
+    """F1 of the guess's normalised words, as a bag, with those of the answer that fits best.
+
+    Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
+    """
+    return max(_bag_f1(_words(guess), _words(answer)) for answer in answers)
+
+
+def _bag_f1(guess: Sequence[str], answer: Sequence[str]) -> float:
+    shared = (Counter(guess) & Counter(answer)).total()
+    return 2 * shared / (len(guess) + len(answer)) if shared else 0.0
+
+
+def _words(text: str) -> list[str]:
+    """In lower case, without punctuation and articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
+
+
+def best_overlap_sentence(question: str, context: str) -> str:
+    """The sentence of the context that shares the most different normalised words with the question.
+
+    The first of equals. A baseline, after the sliding window of Rajpurkar et al. 2016: its overlap of words alone.
+    """
+    asked = set(_words(question))
+    return max(_SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_words(sentence))))
+
+
+def spearman(one: Tensor, other: Tensor) -> float:
+    """Pearson's correlation of the ranks of `[N]` and `[N]`, equal values sharing theirs. Source: Spearman 1904."""
+    return float(spearmanr(one.double().numpy(force=True), other.double().numpy(force=True)).statistic)
+
+
+def bleu(guesses: Sequence[str], references: Sequence[str], *, lowercase: bool) -> float:
+    """Corpus BLEU in 0..100 against one reference a guess, with sacreBLEU's 13a tokens and exponential smoothing.
+
+    Source: Papineni et al. 2002, section 2.3; Post 2018.
+    """
+    if len(guesses) != len(references):
+        raise ValueError(f"{len(guesses)} guesses for {len(references)} references")
+    return float(BLEU(lowercase=lowercase, tokenize="13a").corpus_score(guesses, [references]).score)
+
+
+def compressed_bits_per_byte(data: bytes) -> float:
+    """Bits of the file that `xz -9` makes of the data, headers included, for each byte of it."""
+    return 8 * len(lzma.compress(data, preset=9)) / len(data)

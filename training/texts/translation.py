@@ -1,0 +1,80 @@
+"""Sequence to sequence: pairs of texts, the second written while the first is read."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.transformer import sinusoids
+from models.transformers.vanilla.model import VanillaTransformer
+from models.transformers.vanilla.objective import loss
+from training.data.files import DataFolder
+from training.data.multi30k import Pair
+from training.recipe import Batch, Shelf, Stage
+from training.texts.averaging import Average
+from training.texts.corpus import Rows, encoded, packed
+from training.texts.finetuning import set_dropout
+from training.texts.vocabulary import Vocabulary
+
+
+class Translation(Stage[VanillaTransformer]):
+    """Smoothed cross-entropy, dropout, AdamW; what is kept is the average of the weights over the last `averaged`."""
+
+    name = "translation"
+    unit = "pairs"
+    max_gradient_norm = 1.0
+    smoothing = 0.1
+
+    def __init__(
+        self,
+        *,
+        vocabulary: Vocabulary,
+        max_tokens: int,
+        pairs_of: Callable[[DataFolder], Sequence[Pair]],
+        n_epochs: int,
+        batch_size: int,
+        lr: float,
+        dropout: float,
+        averaged: float = 0.2,
+    ) -> None:
+        self.n_epochs, self.batch_size = n_epochs, batch_size
+        self._vocabulary, self._max_tokens, self._pairs_of = vocabulary, max_tokens, pairs_of
+        self._lr, self._dropout, self._averaged = lr, dropout, averaged
+
+    def items(self, shelf: Shelf) -> Batch:
+        """Sources and targets, each with the token that ends it."""
+        codec, pairs = self._vocabulary.codec(shelf, self._max_tokens), self._pairs_of(shelf.data)
+        sources = Rows.of(encoded(codec, [pair.source for pair in pairs], "sources"))
+        targets = Rows.of(encoded(codec, [pair.target for pair in pairs], "targets"))
+        return *sources.batch, *targets.batch
+
+    def begin(self, model: VanillaTransformer, items: Batch) -> nn.Module:
+        """Positions are sinusoids and stay so."""
+        for side in (model.encoder, model.decoder):
+            side.positions.weight.data.copy_(sinusoids(*side.positions.weight.shape))
+            side.positions.requires_grad_(False)
+        set_dropout(model, self._dropout)
+        return Average(model)
+
+    def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
+        """AdamW, with the momenta of Vaswani et al. 2017, section 5.3."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        return [torch.optim.AdamW(parameters, lr=self._lr, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01)]
+
+    def learning_rate(self, progress: float) -> float:
+        """A rise over the first twentieth, then a straight line to zero."""
+        return min(1.0, progress / 0.05) * (1.0 - progress)
+
+    def loss(self, model: VanillaTransformer, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch of pairs."""
+        return loss(model, packed(batch[:3]), packed(batch[3:]), self.smoothing)
+
+    def stepped(self, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
+        """Average the last part."""
+        if isinstance(companion, Average) and progress > 1.0 - self._averaged:
+            companion.add(model)
+
+    def end(self, model: VanillaTransformer, companion: nn.Module) -> None:
+        """The average becomes the model."""
+        if isinstance(companion, Average):
+            companion.give(model)

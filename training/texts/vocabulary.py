@@ -1,0 +1,174 @@
+"""Tokenizers: how they are trained, and where they are kept.
+
+A vocabulary is trained once, when a recipe first needs it, into the folder of the checkpoint it ships with; whoever
+grows from that checkpoint reads it there. To train it anew, delete the file.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE, Unigram, WordPiece
+
+from models.codecs.text.codec import FastCodec, Special
+from training.data.files import DataFolder
+from training.errors import DataError
+from training.recipe import Shelf
+
+TOKENIZER_FILE = "tokenizer.json"
+SETTINGS_FILE = "tokenizer_config.json"
+ALPHABET_LIMIT = 400
+"""Rarer characters of the training texts are unknown, rather than each taking a place of the vocabulary."""
+
+Texts = Callable[[DataFolder], Iterable[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """`folder` is where it ships, below the weights; `roles` are its special tokens, such as `mask_token`, in order."""
+
+    folder: str
+    roles: Mapping[str, str]
+    train: Callable[[DataFolder], Tokenizer]
+
+    def tokenizer(self, shelf: Shelf) -> Tokenizer:
+        """From its file, or trained into it."""
+        file = shelf.weights / self.folder / TOKENIZER_FILE
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.train(shelf.data).save(str(file))
+        return Tokenizer.from_file(str(file))
+
+    def codec(self, shelf: Shelf, max_tokens: int) -> FastCodec:
+        """As the server reads texts with it."""
+        tokenizer = self.tokenizer(shelf)
+        ids = {role: tokenizer.token_to_id(token) for role, token in self.roles.items()}
+        special = Special(
+            mask=ids.get("mask_token"),
+            padding=ids.get("pad_token"),
+            all=frozenset(one for one in ids.values() if one is not None),
+        )
+        return FastCodec(tokenizer, special, max_tokens)
+
+    def id_of(self, tokenizer: Tokenizer, role: str) -> int:
+        """The id of the token of that role, such as `mask_token`.
+
+        Raises:
+            DataError: the vocabulary lacks it.
+        """
+        token_id: int | None = tokenizer.token_to_id(self.roles[role])
+        if token_id is None:
+            raise DataError(f"the vocabulary of {self.folder} lacks {self.roles[role]}")
+        return token_id
+
+    def write(self, folder: Path, shelf: Shelf, max_tokens: int) -> None:
+        """The files of another checkpoint with this vocabulary."""
+        self.tokenizer(shelf).save(str(folder / TOKENIZER_FILE))
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_tokens, **self.roles}
+        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+BERT_ROLES = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+ALBERT_ROLES = {**BERT_ROLES, "pad_token": "<pad>", "unk_token": "<unk>"}
+ROBERTA_ROLES = {
+    "cls_token": "<s>",
+    "pad_token": "<pad>",
+    "sep_token": "</s>",
+    "unk_token": "<unk>",
+    "mask_token": "<mask>",
+}
+GPT_ROLES = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+MARIAN_ROLES = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+
+
+def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
+    """Pieces of words in lower case without accents, as BERT has them. Source: Devlin et al. 2019, section 3."""
+
+    def train(data: DataFolder) -> Tokenizer:
+        tokenizer = Tokenizer(WordPiece(unk_token=BERT_ROLES["unk_token"]))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        special = list(BERT_ROLES.values())
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, limit_alphabet=ALPHABET_LIMIT)
+        tokenizer.train_from_iterator(texts(data), trainer)
+        return _enclosed(tokenizer)
+
+    return train
+
+
+def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
+    """Pieces that make the texts likely, in lower case without accents, as ALBERT has them. Source: Kudo 2018."""
+
+    def train(data: DataFolder) -> Tokenizer:
+        tokenizer = Tokenizer(Unigram())
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        )
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        special = [AddedToken(t, lstrip=t == "[MASK]", special=True, normalized=False) for t in ALBERT_ROLES.values()]
+        unknown = ALBERT_ROLES["unk_token"]
+        trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=unknown)
+        tokenizer.train_from_iterator(texts(data), trainer)
+        return _enclosed(tokenizer)
+
+    return train
+
+
+def byte_level(texts: Texts, size: int, roles: Mapping[str, str]) -> Callable[[DataFolder], Tokenizer]:
+    """Pairs of bytes, pairs of those and so on, as GPT-2 has them. Source: Radford et al. 2019, section 2.2."""
+
+    def train(data: DataFolder) -> Tokenizer:
+        tokenizer = Tokenizer(BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        special = [
+            AddedToken(token, lstrip=role == "mask_token", special=True, normalized=False)
+            for role, token in roles.items()
+        ]
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=list({token.content: token for token in special}.values()),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        )
+        tokenizer.train_from_iterator(texts(data), trainer)
+        tokenizer.post_processor = _ends(tokenizer, roles)
+        return tokenizer
+
+    return train
+
+
+def _ends(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProcessor:
+    """RoBERTa puts a token before a text and one after each, Marian one after it, GPT none."""
+    if "cls_token" in roles:
+        end, start = _with_ids(tokenizer, roles["sep_token"], roles["cls_token"])
+        return processors.RobertaProcessing(end, start, add_prefix_space=False)
+    if "pad_token" in roles:
+        last = roles["eos_token"]
+        special = _with_ids(tokenizer, last)
+        return processors.TemplateProcessing(single=f"$A {last}", pair=f"$A $B {last}", special_tokens=special)
+    return processors.ByteLevel(trim_offsets=False)
+
+
+def _enclosed(tokenizer: Tokenizer) -> Tokenizer:
+    """[CLS] A [SEP] B [SEP]."""
+    start, end = BERT_ROLES["cls_token"], BERT_ROLES["sep_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A {end}",
+        pair=f"{start} $A {end} $B:1 {end}:1",
+        special_tokens=_with_ids(tokenizer, start, end),
+    )
+    return tokenizer
+
+
+def _with_ids(tokenizer: Tokenizer, *tokens: str) -> list[tuple[str, int]]:
+    return [(token, tokenizer.token_to_id(token) or 0) for token in tokens]
