@@ -6,11 +6,11 @@ from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss
 from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
 from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
-from training.texts.pretraining import MaskedPairs, MaskedTexts
+from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
-N_TOKENS, N_LONG_TOKENS = 40_000_000, 4_000_000
+N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 8_000_000, 16_000_000, 2_000_000
 VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -37,6 +37,7 @@ class BertMiniEn(MaskedLanguageRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
+        ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
         pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS),
         pretraining(
             name="longer-rows",
@@ -72,10 +73,11 @@ masked words, and whether a text follows another. Family: `transformers/bert`. V
 """
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. Rows of 128 tokens of one document, cut in two behind a sentence; the second part is another document's half of the
-time; 15% of the words are masked as wholes, anew each time. {N_TOKENS:,} tokens in batches of 32 rows, then
-{N_LONG_TOKENS:,} in rows of 256 tokens at three tenths of the rate; Muon at 0.01 for matrices and AdamW at 0.005 for
-the rest, with a linear decay.
+MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0013).
+Then {N_TOKENS:,} tokens in rows of 128 of one document, cut in two behind a sentence; the second part is another
+document's half of the time; 15% of the words are masked as wholes, anew each time. Then {N_LONG_TOKENS:,} in rows of
+256, at three tenths of the rate. Batches of 4,096 tokens, Muon at 0.01 for matrices and AdamW at 0.005 for the rest,
+with a linear decay in each part.
 """
     limits = """
 Small, and trained on some hours of reading: it knows everyday words and the tone of an encyclopaedia, and few facts.

@@ -30,8 +30,10 @@ class Guesses:
 
 def guesses(model: TextEncoder, stage: MaskedTexts, shelf: Shelf) -> Guesses:
     """Of the items of `stage`, whose sources are held out; masks are drawn from the seed 0."""
-    items = stage.items(shelf)
     draw = torch.Generator().manual_seed(0)
+    items = stage.items(shelf)
+    order = torch.randperm(len(items[0]), generator=draw)  # neighbours in a batch are not of one document
+    items = tuple(tensor[order] for tensor in items)
     n_masked = n_right = n_paired = 0
     loss = 0.0
     with torch.inference_mode():

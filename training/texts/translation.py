@@ -53,6 +53,7 @@ class Translation(Stage[VanillaTransformer]):
         for side in (model.encoder, model.decoder):
             side.positions.weight.data.copy_(sinusoids(*side.positions.weight.shape))
             side.positions.requires_grad_(False)
+            nn.init.normal_(side.words.weight, std=model.config.width**-0.5)  # as large as the sinusoids, once scaled
         set_dropout(model, self._dropout)
         return Average(model)
 

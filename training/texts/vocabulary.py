@@ -1,7 +1,8 @@
 """Tokenizers: how they are trained, and where they are kept.
 
 A vocabulary is trained once, when a recipe first needs it, into the folder of the checkpoint it ships with; whoever
-grows from that checkpoint reads it there. To train it anew, delete the file.
+grows from that checkpoint reads it there. To train it anew, delete the file; the numbers of its tokens may be others
+then (pieces of equal count have no order), so that every checkpoint with this vocabulary has to be trained anew.
 """
 
 import json

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, processors
 
 from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
 from models.errors import CheckpointError, InvalidItems, Problem
@@ -203,6 +203,8 @@ class FastCodec(TextCodec):
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer, self.crosses = tokenizer, crosses
+        self._bare = Tokenizer.from_str(tokenizer.to_str())  # what is cut is processed afterwards, and only once
+        self._bare.post_processor = processors.Sequence([])
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
@@ -212,8 +214,8 @@ class FastCodec(TextCodec):
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         """See `TextCodec.encode_truncated`."""
-        first = self._tokenizer.encode(text, add_special_tokens=False)
-        second = self._tokenizer.encode(pair, add_special_tokens=False) if pair is not None else None
+        first = self._bare.encode(text, add_special_tokens=False)
+        second = self._bare.encode(pair, add_special_tokens=False) if pair is not None else None
         room = self._room(is_pair=pair is not None)
         if second is None:
             first.truncate(room)
@@ -229,8 +231,8 @@ class FastCodec(TextCodec):
         Raises:
             InvalidItems: `text` leaves no room for `pair`, or the stride fills it.
         """
-        first = self._tokenizer.encode(text, add_special_tokens=False)
-        second = self._tokenizer.encode(pair, add_special_tokens=False)
+        first = self._bare.encode(text, add_special_tokens=False)
+        second = self._bare.encode(pair, add_special_tokens=False)
         room = self._room(is_pair=True) - len(first.ids)
         if room < 1:
             raise InvalidItems(

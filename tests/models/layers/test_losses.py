@@ -32,8 +32,11 @@ PAIR_LOSSES = {"bert": bert_loss, "albert": albert_loss}
 ENCODERS = {
     "BertForPreTraining": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40},
     "AlbertForPreTraining": {
-        **{"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40},
-        **{"embedding_size": 9, "num_hidden_layers": 2},
+        "hidden_size": 24,
+        "num_attention_heads": 2,
+        "intermediate_size": 40,
+        "embedding_size": 9,
+        "num_hidden_layers": 2,
     },
     "RobertaForMaskedLM": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40, "pad_token_id": 1},
 }
@@ -192,12 +195,10 @@ def test_gpts_loss_equals_the_references(tmp_path: Path) -> None:
 
 
 def test_the_loss_of_translations_equals_the_references(tmp_path: Path) -> None:
-    sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 2), ("ffn_dim", 30))}
-    heads = {"encoder_attention_heads": 3, "decoder_attention_heads": 2}
-    ids = {"pad_token_id": 2, "eos_token_id": 0, "decoder_start_token_id": 2}
-    config = transformers.MarianConfig(
-        vocab_size=60, max_position_embeddings=20, d_model=12, **sizes, **heads, **ids, num_beams=1
-    )
+    sizes: dict[str, Any] = {f"{side}_layers": 2 for side in ("encoder", "decoder")}
+    sizes |= {"encoder_ffn_dim": 30, "decoder_ffn_dim": 28, "encoder_attention_heads": 3, "decoder_attention_heads": 2}
+    sizes |= {"pad_token_id": 2, "eos_token_id": 0, "decoder_start_token_id": 2}
+    config = transformers.MarianConfig(vocab_size=60, max_position_embeddings=20, d_model=12, **sizes)
     reference = publish(tmp_path, "MarianMTModel", config)
     sources, targets = texts_of(), [random_text(n, 60, 50 + n) for n in (3, 1, 8, 2, 8)]
     inputs = padded(sources, 2)

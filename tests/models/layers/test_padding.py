@@ -99,7 +99,7 @@ def test_what_is_spread_is_collected_again(lengths: list[int]) -> None:
     spread = grid.spread(rows)
     assert spread.shape == (len(lengths), N_HEADS, max(lengths), WIDTH)
     assert torch.equal(grid.collect(spread), rows)
-    for place, (row, text) in enumerate(zip(spread, rows.split(lengths), strict=True)):
+    for place, (row, text) in enumerate(zip(spread, torch.split(rows, lengths), strict=True)):
         assert torch.equal(row[:, : lengths[place]].transpose(0, 1), text)
         assert not row[:, lengths[place] :].any()
 

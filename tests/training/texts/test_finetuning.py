@@ -1,4 +1,4 @@
-"""What tuned encoders learn: which token is judged, which answer is meant, and that every loss falls."""
+"""What is tuned: which token is judged, which answer is meant, that every loss falls, the average of weights."""
 
 from collections.abc import Callable
 from itertools import accumulate
@@ -11,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models.family import Model
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
 from models.tasks import text as t
+from models.transformers.vanilla.model import VanillaTransformer
 from tests.training.texts.tiny import (
     ANIMALS,
     N_TOKENS,
     PLACES,
     SENTENCES,
+    TinyTranslation,
     bert,
     labelled,
     losses,
@@ -31,6 +34,7 @@ from training.data.names import TAGS, Tagged
 from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
+from training.texts.averaging import Average
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
@@ -45,6 +49,8 @@ from training.texts.finetuning import (
     set_dropout,
     token_tags,
 )
+from training.texts.translation import Translation
+from training.trainer import Run, train
 
 WORDS = ("The", "dog", "wanderer", "forests", "redder", "“schöner”", "9", "don't", ".", "漢")
 CONTEXT = " ".join(SENTENCES[::5])
@@ -272,3 +278,77 @@ def test_a_model_without_the_head_is_told_so(name: str, head: str, tmp_path: Pat
     head = "sequence_head" if name == "texts" else head
     with pytest.raises(TrainingError, match=f"Bert was built without {head}"):
         stage.loss(model, stage.items(shelf(tmp_path)), torch.Generator(), nn.Module())
+
+
+def test_an_average_is_the_plain_mean() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    average, seen = Average(model), [[p.detach().clone() for p in model.parameters()]]
+    average.add(model)
+    for _ in range(6):
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        seen.append([p.detach().clone() for p in model.parameters()])
+        average.add(model)
+    assert average.n_added.item() == 7
+    average.give(model)
+    for parameter, values in zip(model.parameters(), zip(*seen, strict=True), strict=True):
+        torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
+
+
+def test_an_average_of_nothing_gives_nothing() -> None:
+    model = nn.Linear(2, 2)
+    before = model.weight.detach().clone()
+    Average(model).give(model)
+    assert torch.equal(model.weight, before)
+
+
+def test_an_average_goes_on_from_its_buffers() -> None:
+    model = nn.Linear(2, 2)
+    one, whole = Average(model), Average(model)
+    for step in range(5):
+        nn.init.normal_(model.weight)
+        for average in (one, whole):
+            average.add(model)
+        if step == 2:
+            state, one = one.state_dict(), Average(model)
+            one.load_state_dict(state)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(one.state_dict()[name], value)
+
+
+def trained(run: Path, weights: Path, n_steps: int | None = None) -> tuple[Model, list[dict[str, Tensor]]]:
+    """The model, and the weights after each step."""
+    seen: list[dict[str, Tensor]] = []
+    stepped = Translation.stepped
+
+    def watched(self: Translation, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
+        stepped(self, model, companion, progress)
+        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Translation, "stepped", watched)
+        its = Run(shelf=shelf(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
+        return train(TinyTranslation(), its).model, seen
+
+
+@pytest.mark.parametrize("cut", [5, 12, 15, 20])
+def test_a_translation_model_is_the_mean_of_its_last_steps_cut_or_not(cut: int, tmp_path: Path) -> None:
+    whole, seen = trained(tmp_path / "whole", tmp_path)
+    assert len(seen) == 20
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(tensor, torch.stack([state[name] for state in seen[12:]]).mean(0))
+    assert not torch.equal(whole.state_dict()["bias"], seen[-1]["bias"])
+    trained(tmp_path / "cut", tmp_path, cut)
+    again, rest = trained(tmp_path / "cut", tmp_path)
+    assert len(rest) == 20 - cut
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_positions_are_sinusoids_and_stay_so(tmp_path: Path) -> None:
+    _, seen = trained(tmp_path / "run", tmp_path)
+    for side in ("encoder", "decoder"):
+        positions = seen[-1][f"{side}.positions.weight"]
+        assert torch.equal(positions, seen[0][f"{side}.positions.weight"])
+        torch.testing.assert_close(positions[3, 0], torch.tensor(3.0).sin())
+        torch.testing.assert_close(positions[3, 12], torch.tensor(3.0).cos())

@@ -89,7 +89,25 @@ def test_where_order_is_not_asked_for_the_others_go_on_with_another_row(tmp_path
             assert first == rows[number, : len(first)].tolist()
             assert len(owners) == 1
             assert (owners == {number}) == (number == 7)
-            assert second == rows[owners.pop(), len(first) :].tolist()
+            start = len(first) if number == 7 else 0  # no sentence begins within the others
+            assert second == rows[owners.pop(), start : start + len(second)].tolist()
+
+
+def test_the_second_part_of_another_row_begins_where_a_sentence_does(tmp_path: Path) -> None:
+    stage, rows = pairing(tmp_path, ordered=False)
+    stop = vocabulary().tokenizer(shelf(tmp_path)).token_to_id(".")
+    n_behind_a_stop = 0
+    for seed in range(5):
+        for _, second in parts(*stage.pairs(rows, torch.ones(len(rows), dtype=torch.int64), seeded(seed))):
+            n = len(second)
+            begins = [row[:n] == second or [stop, *second] in windows(row, n + 1) for row in rows.tolist()]
+            assert any(begins)
+            n_behind_a_stop += any([stop, *second] in windows(row, n + 1) for row in rows.tolist())
+    assert n_behind_a_stop > 0
+
+
+def windows(row: list[int], n: int) -> list[list[int]]:
+    return [row[start : start + n] for start in range(len(row) - n + 1)]
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -119,6 +137,7 @@ def test_a_full_stop_in_the_margin_is_not_looked_at(tmp_path: Path) -> None:
     stage, _ = pairing(tmp_path, ordered=False)
     rows = distinct(50)
     stop = vocabulary().tokenizer(shelf(tmp_path)).token_to_id(".")
+    assert stop is not None
     rows[:, [0, MARGIN - 2, N - MARGIN - 1, N - 1]] = stop
     cut = parts(*stage.pairs(rows, torch.zeros(50, dtype=torch.int64), seeded()))
     assert min(len(first) for first, _ in cut) >= MARGIN
@@ -153,7 +172,7 @@ def test_masked_texts_fill_rows_with_one_text_after_the_other(tmp_path: Path) ->
     riddle, later = (stage.riddle((rows[order], numbers[order]), seeded(seed)) for seed in (0, 1))
     restored = torch.where(riddle.targets >= 0, riddle.targets, riddle.packed.token_ids).view(9, N_TOKENS)
     assert torch.equal(restored[:, 1:-1], rows[order].long())
-    assert restored[:, [0, -1]].unique(dim=0).tolist() == [[CLS, SEP]]
+    assert restored[:, [0, -1]].tolist() == [[CLS, SEP]] * 9
     assert torch.equal(riddle.targets, later.targets)  # static: which are masked is the rows' own
 
 
@@ -206,7 +225,7 @@ def test_continuations_are_learned(tmp_path: Path) -> None:
     stage = Continuations(**settings(vocabulary=vocabulary(kind), adamw_lr=1e-2))
     items = stage.items(shelf(tmp_path))
     assert items[0].shape[1] == N_TOKENS
-    shape = {name: 2 for name in ("n_layers", "n_heads")} | {"width": 24, "inner_width": 32, "n_positions": N_TOKENS}
+    shape: dict[str, Any] = {"n_layers": 2, "n_heads": 2, "width": 24, "inner_width": 32, "n_positions": N_TOKENS}
     model = Gpt(GptConfig(vocab_size=size_of(shelf(tmp_path), kind), **shape))
     torch.manual_seed(0)
     first_weights(model)

@@ -128,13 +128,21 @@ def test_transformers_reads_the_files_and_every_text_alike(kind: str, tmp_path: 
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     codec = its.codec(shelf(tmp_path), 30)
     mask = roles.get("mask_token", "dog")
-    masks = [f"The {mask} dog.", f"the{mask}dog", f"The dog {mask}.", f"{mask} {mask} walked", f" {mask} ", *roles.values()]
+    masks = [
+        f"The {mask} dog.",
+        f"the{mask}dog",
+        f"The dog {mask}.",
+        f"{mask} {mask} walked",
+        f" {mask} ",
+        *roles.values(),
+    ]
     for text in (*OTHERS, *SENTENCES, *masks):
         ids = codec.encode(text).ids.tolist()
         assert theirs(text)["input_ids"] == ids, text
-        assert theirs(text, add_special_tokens=False)["input_ids"] == codec.encode(
-            text, add_special_tokens=False
-        ).ids.tolist()
+        assert (
+            theirs(text, add_special_tokens=False)["input_ids"]
+            == codec.encode(text, add_special_tokens=False).ids.tolist()
+        )
     for first, second in (("The dog.", "A cat"), (f"It {mask}", " is so "), ("", "yes")):
         assert theirs(first, second)["input_ids"] == codec.encode(first, second).ids.tolist()
     assert theirs.model_max_length == 30

@@ -44,7 +44,12 @@ SENTENCES = [
 DOCUMENTS = [" ".join(SENTENCES[start::16] * 3) for start in range(16)]
 N_TOKENS = 40
 SHAPE: dict[str, Any] = {
-    **{"n_positions": N_TOKENS, "n_token_types": 2, "width": 24, "n_layers": 1, "n_heads": 2, "inner_width": 32}
+    "n_positions": N_TOKENS,
+    "n_token_types": 2,
+    "width": 24,
+    "n_layers": 1,
+    "n_heads": 2,
+    "inner_width": 32,
 }
 
 
@@ -117,9 +122,7 @@ class TinyPairs(Unpublished):
 
     name = "tiny-pairs"
     family = "transformers/bert"
-    config = BertConfig(
-        vocab_size=120, **SHAPE, heads=("pooler", "pair", "masked", "sequence"), labels=ANIMALS
-    )
+    config = BertConfig(vocab_size=120, **SHAPE, heads=("pooler", "pair", "masked", "sequence"), labels=ANIMALS)
     stages = (
         MaskedPairs(
             vocabulary=vocabulary(),
@@ -143,10 +146,14 @@ class TinyTranslation(Unpublished):
     name = "tiny-translation"
     family = "transformers/vanilla"
     config = VanillaTransformerConfig(
-        **dict.fromkeys(("vocab_size", "target_vocab_size"), 320),
-        **dict.fromkeys(("n_encoder_layers", "n_decoder_layers"), 1),
-        **dict.fromkeys(("n_encoder_heads", "n_decoder_heads"), 2),
-        **dict.fromkeys(("encoder_inner_width", "decoder_inner_width"), 32),
+        vocab_size=320,
+        target_vocab_size=320,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        n_encoder_heads=2,
+        n_decoder_heads=2,
+        encoder_inner_width=32,
+        decoder_inner_width=32,
         n_positions=N_TOKENS,
         width=24,
         start_id=2,

@@ -1,0 +1,189 @@
+"""GPT of English: an encyclopaedia, novels and stories, and stories again at the end."""
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch.nn import functional
+
+from models.family import Model
+from models.layers.attention import WithinTexts
+from models.layers.packing import Packed
+from models.layers.text_model import TextModel
+from models.tasks import GENERATE
+from models.tasks import text as t
+from models.transformers.gpt.config import GptConfig
+from models.transformers.gpt.model import Gpt
+from training.data.files import DataFolder
+from training.data.stories import childrens_stories
+from training.data.wikipedia import wikipedia
+from training.data.wikitext import wikitext2
+from training.recipe import Bar, Shelf
+from training.texts.corpus import Row, documents
+from training.texts.english import TEXTS_LICENCE, english, sentences
+from training.texts.ngrams import KneserNey
+from training.texts.pretraining import Continuations, Source
+from training.texts.recipe import N_SAMPLES, TextRecipe
+from training.texts.samples import drawn, quoted
+from training.texts.scores import compressed_bits_per_byte
+from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
+
+VOCAB_SIZE, N_POSITIONS = 8192, 256
+N_TOKENS, N_LAST_TOKENS = 14_000_000, 2_000_000
+STORIES_SHARE = 4
+"""Of the last rows, those of stories come this often; the others keep it from forgetting the encyclopaedia."""
+STRIDE, AT_ONCE = 128, 32
+ORDER = 5
+CHOSEN = (
+    "Once upon a time there was a little girl who",
+    "The old king had three sons.",
+    "One day, a fox met a hen.",
+    '"Where are you going?" asked the',
+    "The city is located in",
+    "He was born in 1960 and studied",
+    "The album was released",
+    "She looked out of the window and",
+    "In the morning the children went",
+    "The company was founded in",
+)
+
+
+def stories_and_articles(data: DataFolder) -> list[str]:
+    """The children's stories several times, and a tenth of the articles."""
+    return [*(STORIES_SHARE * childrens_stories(data).train), *wikipedia(data).train[::10]]
+
+
+def held_out(data: DataFolder) -> dict[str, str]:
+    """The texts it is measured on, by the metric's name."""
+    return {
+        "wikipedia": "\n\n".join(wikipedia(data).valid),
+        "stories": "\n\n".join(childrens_stories(data).held_out),
+        "wikitext2": wikitext2(data).test,
+    }
+
+
+VOCABULARY = Vocabulary(
+    folder="transformers/gpt/gpt-mini-en", roles=GPT_ROLES, train=byte_level(english, VOCAB_SIZE, GPT_ROLES)
+)
+_NAMES = {
+    "wikipedia": "held-out articles of Wikipedia",
+    "stories": "the last 5% of the children's stories",
+    "wikitext2": "WikiText-2 test",
+}
+
+
+class GptMiniEn(TextRecipe):
+    """6 layers of 192."""
+
+    name = "gpt-mini-en"
+    family = "transformers/gpt"
+    config = GptConfig(
+        vocab_size=VOCAB_SIZE, n_positions=N_POSITIONS, width=192, n_layers=6, n_heads=6, inner_width=768
+    )
+    vocabulary = VOCABULARY
+    max_tokens = N_POSITIONS
+    stages = (
+        Continuations(
+            vocabulary=VOCABULARY,
+            sources=(Source("articles, stories, novels", english),),
+            n_tokens=N_TOKENS,
+            length=N_POSITIONS,
+            batch_size=16,
+        ),
+        Continuations(
+            name="stories",
+            vocabulary=VOCABULARY,
+            sources=(Source("stories, articles", stories_and_articles),),
+            n_tokens=N_LAST_TOKENS,
+            length=N_POSITIONS,
+            batch_size=16,
+            rate=0.2,
+        ),
+    )
+    bars = {  # noqa: RUF012
+        "wikipedia_bits": Bar(must=1.80, aim=1.40),
+        **{f"{name}_over_xz": Bar(must=0.65) for name in _NAMES},
+        **{f"{name}_over_ngrams": Bar(must=1.0) for name in _NAMES},
+    }
+    metrics = {  # noqa: RUF012
+        **{f"{name}_bits": f"bits a byte, {what}" for name, what in _NAMES.items()},
+        **{f"{name}_over_xz": f"its share of the bits of `xz -9`, {what}" for name, what in _NAMES.items()},
+        **{
+            f"{name}_over_ngrams": f"its share of the bits of an interpolated Kneser-Ney model of order {ORDER}, {what}"
+            for name, what in _NAMES.items()
+        },
+    }
+    what = "texts, continued"
+    headline = "{wikipedia_bits:.3f} bits a byte of Wikipedia, {stories_bits:.3f} of stories"
+    summary = """
+GPT of English, with 6 layers of 192, 6 heads and 768 inner units: 4.3 million parameters. It continues texts: stories
+best. Family: `transformers/gpt`. Vocabulary: 8,192 pairs of bytes.
+"""
+    story = f"""
+26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
+MB. Rows of 256 tokens of whole texts, one after the other. {N_TOKENS:,} tokens, then {N_LAST_TOKENS:,} at a fifth of
+the rate of the stories and every tenth article; batches of 16 rows, Muon at 0.01 for matrices and AdamW at 0.005 for
+the rest, with a linear decay. The Kneser-Ney model was fitted to the same texts, cut by the same tokenizer.
+"""
+    limits = """
+What it writes sounds like a story or an encyclopaedia for a sentence or two, and then loses its thread. Nothing in it
+is knowledge: names, years and places are made up.
+"""
+    data_licence = TEXTS_LICENCE
+
+    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+        """Bits a byte, beside a compressor and counted n-grams."""
+        model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(shelf)
+        ngrams = KneserNey.fit(
+            np.concatenate(documents(tokenizer, english(shelf.data), "n-grams")), VOCAB_SIZE, order=ORDER
+        )
+        measured: dict[str, float] = {}
+        for name, text in held_out(shelf.data).items():
+            (row,) = documents(tokenizer, [text], name)
+            n_bytes = len(text.encode())
+            bits = bits_of(model, row, name) / n_bytes
+            counted = -float(ngrams.log2_probs(row).sum()) / n_bytes
+            measured[f"{name}_bits"] = bits
+            measured[f"{name}_over_xz"] = bits / compressed_bits_per_byte(text.encode())
+            measured[f"{name}_over_ngrams"] = bits / counted
+        return measured
+
+    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
+        """Beginnings and what the model makes of them."""
+        held = drawn(sentences(wikipedia(shelf.data).valid), N_SAMPLES)
+        beginnings = [" ".join(text.split()[:8]) for text in held]
+        lines = [self._continued(cast("Gpt", model), shelf, text) for text in (*CHOSEN, *beginnings)]
+        return lines[: len(CHOSEN)], lines[len(CHOSEN) :]
+
+    def _continued(self, model: Gpt, shelf: Shelf, text: str) -> str:
+        codec = self.codec(shelf)
+        request = t.GenerateRequest(tokens=codec.encode(text), max_new_tokens=40, do_sample=True, top_p=0.9, seed=0)
+        with torch.inference_mode():
+            (result,) = GENERATE.run(model, [request])
+        made = codec.decode([token.id for token in result.sequences[0].tokens])
+        return f"{quoted(text)} → {quoted(made)}"
+
+
+def bits_of(model: Gpt, row: Row, name: str) -> float:
+    """Of all tokens of a text but the first; each has at least half of the model's context before it, if there is."""
+    ids = torch.from_numpy(row).long()
+    starts = range(0, max(1, len(ids) - N_POSITIONS + STRIDE), STRIDE)
+    nats = 0.0
+    with torch.inference_mode():
+        for at in track(range(0, len(starts), AT_ONCE), f"bits of {name}"):
+            windows = [ids[start : start + N_POSITIONS] for start in starts[at : at + AT_ONCE]]
+            packed = Packed.of_rows(
+                torch.nn.utils.rnn.pad_sequence(windows, batch_first=True), [len(window) for window in windows]
+            )
+            hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
+            for number, (window, states) in enumerate(zip(windows, packed.segments.split(hidden), strict=True)):
+                n_known = 1 if at + number == 0 else N_POSITIONS - STRIDE  # of those the window before has scored
+                logits = model.logits(states[n_known - 1 : -1])
+                nats += functional.cross_entropy(logits, window[n_known:], reduction="sum").item()
+    return nats / math.log(2)
+
+
+RECIPE = GptMiniEn()
