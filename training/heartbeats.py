@@ -62,7 +62,6 @@ class HeartbeatRecipe(AutoencoderRecipe):
         "means": [0.0],
         "deviations": [1.0],
     }
-    stored_dtype = torch.float32
     n_seeds = 5
     n_folds = 5
     percentile = 92.0

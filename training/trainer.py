@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.catalogue import family
 from models.family import Model
+from training.errors import DataError
 from training.recipe import Batch, History, Recipe, Shelf, Stage, Trained
 from training.state import State
 
@@ -56,6 +57,8 @@ def _train_stage(
     """One stage, or what is left of it; False where the run is to stop before its end."""
     stage = recipe.stages[number]
     items = tuple(tensor.to(run.device) for tensor in _without(fold, recipe.n_folds, stage.items(run.shelf)))
+    if len(items[0]) < stage.batch_size:
+        raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than a batch of {stage.batch_size}")
     companion = stage.begin(model, items).to(run.device)
     optimisers = stage.optimisers(model)
     peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import struct
 import tarfile
 import threading
@@ -158,3 +159,24 @@ def test_every_image_is_changed_in_its_own_way() -> None:
     first, second, third = affine(images, max_rotation_deg=30.0)
     assert not torch.allclose(first, second)
     assert not torch.allclose(second, third)
+
+
+def test_what_the_source_offers_in_another_form_is_never_downloaded(tmp_path: Path, source: str) -> None:
+    made = DataFile(name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), direct=False)
+    with pytest.raises(
+        DataError, match=f"file.bin is missing; docs/data.md tells how to make it of what {source}/good"
+    ):
+        DataFolder(tmp_path, download=True).read("set", [made])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_document_of_data_sets_names_every_folder_that_is_read() -> None:
+    root = Path(__file__).parents[2]
+    document = (root / "docs/data.md").read_text()
+    readers = "\n".join(path.read_text() for path in (root / "training/data").glob("*.py"))
+    folders = re.findall(r'(?:read|read_texts)\((?:folder, )?"([a-z0-9-]+)"', readers)
+    indirect = {
+        name for name in folders if name not in ("mnist", "fashion-mnist", "cifar10-first4000", "multi30k-en-de")
+    }
+    assert len(indirect) > 10
+    assert {name for name in indirect if f"`{name}`" not in document} == set()

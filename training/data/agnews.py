@@ -15,11 +15,13 @@ _TRAIN = DataFile(
     name="train_subset.csv.gz",
     url=_SOURCE,
     sha256="08c19a12c7fb456e06d4d375523ca7c50c2d573ea1aa61d532f46d9c5c61eb13",
+    direct=False,
 )
 _TEST = DataFile(
     name="test.csv.gz",
     url=_SOURCE,
     sha256="3c277beb6ce3dd635407635cb90a7c5ceaf87168fabb3be218e39aa2b097f706",
+    direct=False,
 )
 
 

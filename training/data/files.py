@@ -15,11 +15,16 @@ DOWNLOAD_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One file: where it officially lies, and the digest of its bytes."""
+    """One file: where it officially lies, and the digest of its bytes.
+
+    Where the source offers the data in another form only, such as an archive, `url` is its page, and the file is not
+    `direct`: it has to be made by hand (docs/data.md).
+    """
 
     name: str
     url: str
     sha256: str
+    direct: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class DataFolder:
 
     def _read_one(self, path: Path, file: DataFile) -> bytes:
         if not path.exists():
+            if not file.direct:
+                raise DataError(f"{path} is missing; docs/data.md tells how to make it of what {file.url} offers")
             if not self.download:
                 raise DataError(f"{path} is missing; leave --data out to download it from {file.url}")
             fetch(file.url, path)

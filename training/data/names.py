@@ -17,10 +17,11 @@ _WIKIGOLD = DataFile(
     name="wikigold.conll.txt.gz",
     url="https://figshare.com/articles/Learning_multilingual_named_entity_recognition_from_Wikipedia/5462500",
     sha256="9676eb08de3a586b9421ab52e06028f792dfb9ef633090fa2cec18d812d4bf8f",
+    direct=False,
 )
 _WNUT17_SOURCE = "https://github.com/leondz/emerging_entities_17"
 _WNUT17 = tuple(
-    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256)
+    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256, direct=False)
     for name, sha256 in (
         ("train.conll.gz", "73166ca232684f62c789af13efcbd7e2cc54937fd0e72a8ae53c3c7c2ac50c06"),
         ("dev.conll.gz", "290cb9e279496df9fe592e29e8af80acb5fc56991ae7087020c038a0ad946bac"),
@@ -29,7 +30,7 @@ _WNUT17 = tuple(
 )
 _BROAD_TWITTER_SOURCE = "https://github.com/GateNLP/broad_twitter_corpus"
 _BROAD_TWITTER = tuple(
-    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256)
+    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256, direct=False)
     for name, sha256 in (
         ("a.conll.gz", "e61e3b2e5ea752166e7d5871bf08217bac65e8c3f55afd2b18d0f0f74ffe748a"),
         ("b.conll.gz", "2883d2a538edba0e16c939eb0781e453d56c4ff57b8b815fc713351d51ac3374"),

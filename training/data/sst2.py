@@ -15,11 +15,13 @@ _TRAIN = DataFile(
     name="train.tsv.gz",
     url=_SOURCE,
     sha256="1c4843303462f8f93e006ff618a9e61d207468cafd030046d7d7fd6b78af342b",
+    direct=False,
 )
 _DEV = DataFile(
     name="dev.tsv.gz",
     url=_SOURCE,
     sha256="19553efc6f7bac0b7fdd37d4e29dc37c15e9e779767249a16f857fbfcedb23fa",
+    direct=False,
 )
 
 

@@ -14,16 +14,19 @@ _TRAIN = DataFile(
     name="train.csv.gz",
     url=_SOURCE,
     sha256="c26ace3bddafb79cc26365960bfbfaebd98426c70d2307d1d282587b8cf941fe",
+    direct=False,
 )
 _DEV = DataFile(
     name="dev.csv.gz",
     url=_SOURCE,
     sha256="2844cac00615fea567b1647104aeb3b83c6e535a5735fcc4d53857074c80cb27",
+    direct=False,
 )
 _TEST = DataFile(
     name="test.csv.gz",
     url=_SOURCE,
     sha256="366ad5bb18624b167b1827a6519a8c15a40215bcbc1de512461b832baa07f9d8",
+    direct=False,
 )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from models.codecs.text.codec import FastCodec
 from models.layers.packing import Packed
 from models.tasks.text import Tokens
+from training.errors import DataError
 from training.recipe import Batch
 
 AT_ONCE = 1000
@@ -74,9 +75,14 @@ def pieces(rows: Iterable[Row], length: int) -> Tensor:
     """All of each document in pieces of `length` tokens, `[n, length]` int32; shorter documents are left out.
 
     The last piece of a document reaches back into the one before it.
+
+    Raises:
+        DataError: every document is shorter.
     """
     long = [row for row in rows if len(row) >= length]
     starts = [sorted({*range(0, len(row) - length + 1, length), len(row) - length}) for row in long]
+    if not long:
+        raise DataError(f"no document has {length} tokens; there is nothing to train on")
     cut = [row[start : start + length] for row, its in zip(long, starts, strict=True) for start in its]
     return torch.from_numpy(np.stack(cut))
 

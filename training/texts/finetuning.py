@@ -167,7 +167,7 @@ class Neighbours(FineTuning):
         """Of a batch, either way."""
         firsts, seconds = (embedded(model, packed(batch[start : start + 3])) for start in (0, 3))
         scores = firsts @ seconds.T / self.TEMPERATURE
-        places = torch.arange(len(scores))
+        places = torch.arange(len(scores), device=scores.device)
         return (functional.cross_entropy(scores, places) + functional.cross_entropy(scores.T, places)) / 2
 
 

@@ -6,7 +6,7 @@ Shapes: `B` rows, `T` tokens of each, `N` = B T.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, Self
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,12 @@ class Riddle:
     targets: Tensor
     labels: Tensor
 
+    @classmethod
+    def of(cls, rows: Tensor, types: Tensor, targets: Tensor, labels: Tensor, device: torch.device) -> Self:
+        """Of rows, types and targets `[B, T]`."""
+        packed = Packed.of_rows(rows.to(device), None, types.to(device))
+        return cls(packed, targets.flatten().long().to(device), labels.to(device))
+
 
 class MaskedTexts(Pretraining[TextEncoder]):
     """Rows of whole texts, one after the other, with words behind masks (Liu et al. 2019, 4.2: FULL-SENTENCES)."""
@@ -126,10 +132,11 @@ class MaskedTexts(Pretraining[TextEncoder]):
         return masked_text_loss(model, riddle.packed, riddle.targets)
 
     def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
-        """What a model is to guess of some of the items."""
-        rows, numbers = batch
+        """What a model is to guess of some of the items; made on the CPU, where the generator is."""
+        rows, numbers = (tensor.cpu() for tensor in batch)
+        labels = torch.zeros(len(rows), dtype=torch.int64)
         masked, targets = self._masking(_enclosed(rows, self._start, self._end), numbers, generator)
-        return Riddle(Packed.of_rows(masked), targets.flatten().long(), torch.zeros(len(rows), dtype=torch.int64))
+        return Riddle.of(masked, torch.zeros_like(masked), targets, labels, batch[0].device)
 
 
 class MaskedPairs(MaskedTexts):
@@ -148,7 +155,7 @@ class MaskedPairs(MaskedTexts):
 
     def items(self, shelf: Shelf) -> Batch:
         """See `MaskedTexts.items`; of a row `[n, T - 3]`, all is of one document."""
-        self._stop = self._vocabulary.tokenizer(shelf).token_to_id(".")
+        self._stop = self._vocabulary.tokenizer(shelf).token_to_id(".") or 0
         return super().items(shelf)
 
     def _rows(self, shelf: Shelf) -> Tensor:
@@ -161,11 +168,11 @@ class MaskedPairs(MaskedTexts):
 
     def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
         """See `MaskedTexts.riddle`; half of the pairs are no neighbours."""
-        rows, numbers = batch
+        rows, numbers = (tensor.cpu() for tensor in batch)
         labels = torch.randint(2, (len(rows),), generator=generator)
         pairs, types = self.pairs(rows, labels, generator)
         masked, targets = self._masking(pairs, numbers, generator)
-        return Riddle(Packed.of_rows(masked, None, types), targets.flatten().long(), labels)
+        return Riddle.of(masked, types, targets, labels, batch[0].device)
 
     def pairs(self, rows: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """[CLS] first [SEP] second [SEP] of each row, `[B, T]`, and the types: neighbours where the label is 0."""

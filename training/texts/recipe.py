@@ -29,7 +29,7 @@ WATTS_A_CORE = 15.0
 class TextRecipe(Recipe):
     """A model in the format of Hugging Face, whose card has the curve of its training and samples of what it does.
 
-    `parent` is the checkpoint it grows from: its weights but those of heads, as far as the model has room for them.
+    `parent` is the checkpoint it grows from: its weights but those of heads, of as many layers as the model has.
     `max_tokens` is the longest text it was trained on.
     """
 

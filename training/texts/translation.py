@@ -10,6 +10,7 @@ from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss
 from training.data.files import DataFolder
 from training.data.multi30k import Pair
+from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Shelf, Stage
 from training.texts.averaging import Average
 from training.texts.corpus import Rows, encoded, packed
@@ -18,7 +19,7 @@ from training.texts.vocabulary import Vocabulary
 
 
 class Translation(Stage[VanillaTransformer]):
-    """Smoothed cross-entropy, dropout, AdamW; what is kept is the average of the weights over the last `averaged`."""
+    """Smoothed cross-entropy, dropout, Muon; what is kept is the average of the weights over the last `averaged`."""
 
     name = "translation"
     unit = "pairs"
@@ -33,13 +34,14 @@ class Translation(Stage[VanillaTransformer]):
         pairs_of: Callable[[DataFolder], Sequence[Pair]],
         n_epochs: int,
         batch_size: int,
-        lr: float,
+        muon_lr: float,
+        adamw_lr: float,
         dropout: float,
         averaged: float = 0.2,
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._vocabulary, self._max_tokens, self._pairs_of = vocabulary, max_tokens, pairs_of
-        self._lr, self._dropout, self._averaged = lr, dropout, averaged
+        self._muon_lr, self._adamw_lr, self._dropout, self._averaged = muon_lr, adamw_lr, dropout, averaged
 
     def items(self, shelf: Shelf) -> Batch:
         """Sources and targets, each with the token that ends it."""
@@ -58,9 +60,8 @@ class Translation(Stage[VanillaTransformer]):
         return Average(model)
 
     def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
-        """AdamW, with the momenta of Vaswani et al. 2017, section 5.3."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        return [torch.optim.AdamW(parameters, lr=self._lr, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01)]
+        """Muon for matrices but embeddings, AdamW for the rest."""
+        return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 
     def learning_rate(self, progress: float) -> float:
         """A rise over the first twentieth, then a straight line to zero."""
