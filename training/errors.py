@@ -3,7 +3,7 @@
 TrainingError
 ├── DataError       a data set is missing, damaged, or could not be downloaded
 ├── UnknownRecipe   no recipe of that name
-└── StateError      the saved state of a run belongs to another recipe
+└── StateError      the saved state of a run belongs to another recipe, seed or parent
 """
 
 

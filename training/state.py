@@ -64,7 +64,9 @@ class State:
         with safe_open(file, "pt") as saved:
             metadata = saved.metadata()
             if metadata["fingerprint"] != self.fingerprint:
-                raise StateError(f"{self.folder} holds the state of another recipe or seed; remove it to start anew")
+                raise StateError(
+                    f"{self.folder} holds the state of another recipe, seed or parent; remove it to start anew"
+                )
             values = {k: saved.get_tensor(k) for k in saved.keys()} | json.loads(metadata["scalars"])  # noqa: SIM118
         for prefix, module in (("model.", self.model), ("companion.", self.companion)):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})

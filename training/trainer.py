@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,22 @@ class Run:
     quiet: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """One seed's or fold's training of a recipe; `origin` is the digest of its first weights, a parent's perhaps."""
+
+    recipe: Recipe
+    seed: int
+    fold: int | None
+    origin: str
+
+    def fingerprint(self, stage: Stage[Any], n_steps: int) -> str:
+        """What must be equal for a saved state to be this run's."""
+        of_recipe = [self.recipe.name, self.recipe.config.to_dict(), self.seed, self.fold, self.origin]
+        settings = [*of_recipe, stage.name, stage.batch_size, n_steps]
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+
+
 def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> Trained:
     """Train from the saved state in `run.folder`, or from the start, to the end of the last stage.
 
@@ -41,50 +57,39 @@ def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> T
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
     recipe.start(model, run.shelf)
+    part = _Part(recipe=recipe, seed=seed, fold=fold, origin=_digest(model))
     model.to(run.device)
     histories: dict[str, History] = {}
     for number, stage in enumerate(recipe.stages):
         torch.manual_seed(_mix(seed, number, stream=2))
         histories[stage.name] = History()
-        if not _train_stage(recipe, number, model.train(), run, seed, fold, histories[stage.name]):
+        if not _train_stage(part, number, model.train(), run, histories[stage.name]):
             break
     return Trained(model.eval(), histories)
 
 
-def _train_stage(
-    recipe: Recipe, number: int, model: Model, run: Run, seed: int, fold: int | None, history: History
-) -> bool:
+def _train_stage(part: _Part, number: int, model: Model, run: Run, history: History) -> bool:
     """One stage, or what is left of it; False where the run is to stop before its end."""
-    stage = recipe.stages[number]
-    items = tuple(tensor.to(run.device) for tensor in _without(fold, recipe.n_folds, stage.items(run.shelf)))
+    recipe, stage = part.recipe, part.recipe.stages[number]
+    items = tuple(tensor.to(run.device) for tensor in _without(part.fold, recipe.n_folds, stage.items(run.shelf)))
     if len(items[0]) < stage.batch_size:
         raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than a batch of {stage.batch_size}")
-    companion = stage.begin(model, items).to(run.device)
-    optimisers = stage.optimisers(model)
-    peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     n_steps = stage.total_steps(len(items[0]))
+    companion = stage.begin(model, items).to(run.device)
     state = State(
         folder=run.folder / f"{number}-{stage.name}",
-        fingerprint=fingerprint(recipe, stage, n_steps, seed, fold),
+        fingerprint=part.fingerprint(stage, n_steps),
         model=model,
         companion=companion,
-        optimisers=optimisers,
+        optimisers=stage.optimisers(model),
         history=history,
     )
+    steps = _Steps(stage, state, items, part.seed, n_steps)
     first = state.load() or 0
     last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
     with _progress(f"{recipe.name} {stage.name}", stage, first, last, history, quiet=run.quiet) as report:
         for step in range(first, last):
-            _set_rates(optimisers, peaks, stage.learning_rate(step / n_steps))
-            indices = batch_indices(len(items[0]), stage.batch_size, seed, step).to(run.device)
-            torch.manual_seed(_mix(seed, step, stream=3))  # of dropout
-            generator = torch.Generator().manual_seed(_mix(seed, step, stream=1))
-            batch = tuple(tensor[indices] for tensor in items)
-            with torch.autocast(items[0].device.type, torch.bfloat16, enabled=stage.autocast and _is_fast(run.device)):
-                loss = stage.loss(model, batch, generator, companion)
-            _descend(loss, optimisers, stage.max_gradient_norm)
-            stage.stepped(model, companion, (step + 1) / n_steps)
-            report(step + 1, loss.detach())
+            report(step + 1, steps.take(step))
             if report.seconds_since_saved > SAVE_EVERY_S:
                 report.saved()
                 state.save(step + 1)
@@ -96,13 +101,36 @@ def _train_stage(
     return last == n_steps
 
 
-def _set_rates(optimisers: list[torch.optim.Optimizer], peaks: list[list[float]], factor: float) -> None:
-    for optimiser, rates in zip(optimisers, peaks, strict=True):
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+class _Steps:
+    """The steps of a stage: nothing random is carried from one to the next."""
+
+    def __init__(self, stage: Stage[Any], state: State, items: Batch, seed: int, n_steps: int) -> None:
+        self._stage, self._state, self._items, self._seed, self._n_steps = stage, state, items, seed, n_steps
+        self._peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in state.optimisers]
+        self._device = items[0].device
+        self._is_mixed = stage.autocast and _is_fast(self._device)
+
+    def take(self, step: int) -> Tensor:
+        """One step; its loss."""
+        stage, model, companion = self._stage, self._state.model, self._state.companion
+        self._set_rates(stage.learning_rate(step / self._n_steps))
+        indices = batch_indices(len(self._items[0]), stage.batch_size, self._seed, step).to(self._device)
+        torch.manual_seed(_mix(self._seed, step, stream=3))  # of dropout
+        generator = torch.Generator().manual_seed(_mix(self._seed, step, stream=1))
+        batch = tuple(tensor[indices] for tensor in self._items)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_mixed):
+            loss = stage.loss(model, batch, generator, companion)
+        _descend(loss, self._state.optimisers, stage.max_gradient_norm)
+        stage.stepped(model, companion, (step + 1) / self._n_steps)
+        return loss.detach()
+
+    def _set_rates(self, factor: float) -> None:
+        for optimiser, rates in zip(self._state.optimisers, self._peaks, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
 
 
-def _descend(loss: Tensor, optimisers: list[torch.optim.Optimizer], max_norm: float | None) -> None:
+def _descend(loss: Tensor, optimisers: Sequence[torch.optim.Optimizer], max_norm: float | None) -> None:
     for optimiser in optimisers:
         optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -119,10 +147,11 @@ def _without(fold: int | None, n_folds: int, items: Batch) -> Batch:
     return tuple(tensor[is_kept] for tensor in items)
 
 
-def fingerprint(recipe: Recipe, stage: Stage[Any], n_steps: int, seed: int, fold: int | None) -> str:
-    """What must be equal for a saved state to be this run's."""
-    settings = [recipe.name, recipe.config.to_dict(), seed, fold, stage.name, stage.batch_size, n_steps]
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+def _digest(model: Model) -> str:
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.flatten().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor:
@@ -132,9 +161,9 @@ def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor
     return order[place * batch_size : (place + 1) * batch_size]
 
 
-def _is_fast(device: str) -> bool:
+def _is_fast(device: torch.device) -> bool:
     """Whether bfloat16 products are faster than float32 there, rather than emulated."""
-    if device.startswith("cuda"):
+    if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

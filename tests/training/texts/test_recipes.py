@@ -21,6 +21,7 @@ from training.cli import evaluate
 from training.data.files import DataFolder
 from training.data.labelled import Labelled
 from training.data.wikipedia import Articles
+from training.errors import StateError
 from training.publish import measure, publish
 from training.recipe import Bar, Recipe, Trained
 from training.texts import language
@@ -174,3 +175,11 @@ def test_the_time_a_training_took_survives_a_resumption(tmp_path: Path) -> None:
     cut = train(recipe, Run(shelf=shelf(tmp_path), folder=folder, device="cpu", quiet=True, n_steps=2))
     whole = trained(recipe, tmp_path)
     assert whole.histories["reading-on"].seconds > cut.histories["reading-on"].seconds > 0
+
+
+def test_the_state_of_a_child_of_other_weights_is_refused(weights: Path) -> None:
+    model = load_model(read_checkpoint(weights / "transformers/bert/tiny-parent"))
+    next(model.parameters()).data += 1.0
+    publish(RECIPES["tiny-parent"], [Trained(model, {})], shelf(weights))
+    with pytest.raises(StateError, match="another recipe, seed or parent"):
+        trained(RECIPES["tiny-child"], weights)
