@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from models.catalogue import family
 from models.checkpoint import load_model, read_checkpoint
+from models.checkpoint.published import PublishedCheckpoint
 from models.layers.encoder import TextEncoder
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss as bert_loss
@@ -23,7 +24,7 @@ from training.data.labelled import Labelled
 from training.data.wikipedia import Articles
 from training.errors import StateError
 from training.publish import measure, publish
-from training.recipe import Bar, Recipe, Trained
+from training.recipe import Bar, History, Recipe, Trained
 from training.texts import language
 from training.texts.classification import ClassificationRecipe
 from training.texts.finetuning import TextClasses
@@ -159,10 +160,10 @@ def test_a_published_folder_is_one_of_transformers(weights: Path) -> None:
     folder = weights / "transformers/bert/tiny-child"
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     cut = transformers.AutoTokenizer.from_pretrained(folder)
-    checkpoint = read_checkpoint(folder)
+    checkpoint = cast("PublishedCheckpoint", read_checkpoint(folder))
     model = cast("TextEncoder", load_model(checkpoint))
     for text in SENTENCES[:3]:
-        tokens = checkpoint.codec.encode(text)  # type: ignore[attr-defined]
+        tokens = checkpoint.codec.encode(text)
         given = cut(text, return_tensors="pt")
         assert given["input_ids"][0].tolist() == tokens.ids.tolist()
         with torch.inference_mode():
@@ -180,6 +181,6 @@ def test_the_time_a_training_took_survives_a_resumption(tmp_path: Path) -> None:
 def test_the_state_of_a_child_of_other_weights_is_refused(weights: Path) -> None:
     model = load_model(read_checkpoint(weights / "transformers/bert/tiny-parent"))
     next(model.parameters()).data += 1.0
-    publish(RECIPES["tiny-parent"], [Trained(model, {})], shelf(weights))
+    publish(RECIPES["tiny-parent"], [Trained(model, {"none": History([20], [1.0], 1.0)})], shelf(weights))
     with pytest.raises(StateError, match="another recipe, seed or parent"):
         trained(RECIPES["tiny-child"], weights)
