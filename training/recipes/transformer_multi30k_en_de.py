@@ -81,8 +81,8 @@ class TransformerMulti30kEnDe(TextRecipe):
             pairs_of=lambda data: multi30k(data).train,
             n_epochs=20,
             batch_size=128,
-            muon_lr=0.01,
-            adamw_lr=3e-3,
+            muon_lr=0.005,
+            adamw_lr=2e-3,
             dropout=0.3,
         ),
     )
@@ -101,7 +101,7 @@ languages: 2.6 million parameters. It translates captions of pictures from Engli
 """
     story = """
 Multi30k (Elliott et al. 2016), the 29,000 pairs of the training split, raw. 20 epochs in batches of 128 pairs, Muon at
-0.01 for matrices and AdamW at 0.003 for the rest, with a linear decay; dropout 0.3, labels smoothed by 0.1. The weights
+0.005 for matrices, AdamW at 0.002 for the rest, with a linear decay; dropout 0.3, labels smoothed by 0.1. The weights
 are the average over the last fifth of all steps.
 """
     limits = """

@@ -38,10 +38,7 @@ class Source:
 
 
 class Pretraining(Stage[ModelT], Generic[ModelT]):
-    """`n_tokens` tokens of the sources, in rows of `length`, `batch_size` rows a step. Muon for matrices.
-
-    Muon (Jordan et al. 2024) needs about half the tokens of AdamW here (docs/decisions/0013).
-    """
+    """`n_tokens` tokens of the sources, in rows of `length`, `batch_size` rows a step; `rate` scales both rates."""
 
     n_epochs = 0
     unit = "tokens"
