@@ -22,7 +22,7 @@ STREAM = "TUZMRAEACAws8YzHex33AQMBHBy8Vczk3dc5kBH2j/XmIrw1QPd7Wy84mkzijTAAw4jnYQ
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "encode": [
         {"model": "vae-mnist", "inputs": [SEVEN]},
-        {"model": "bert-tiny-en", "inputs": ["A dog runs through the grass."]},
+        {"model": "bert-mini-en", "inputs": ["A dog runs through the grass."]},
     ],
     "decode": [{"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE}],
     "reconstruct": [{"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": _PICTURE}],
@@ -41,13 +41,13 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "decompress": [{"model": EXAMPLE_MODEL, "inputs": [STREAM], "parameters": _PICTURE}],
     "project": [
         {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-        {"model": "bert-tiny-en", "inputs": ["A dog runs."]},
+        {"model": "bert-mini-en", "inputs": ["A dog runs."]},
     ],
     "classify": [
         {"model": "denoising-ae-mnist", "inputs": [SEVEN]},
-        {"model": "bert-tiny-sst2-en", "inputs": ["a wonderful film"]},
+        {"model": "bert-sst2-en", "inputs": ["a wonderful film"]},
     ],
-    "fill_mask": [{"model": "bert-tiny-en", "inputs": ["The [MASK] was born in 1950 ."]}],
+    "fill_mask": [{"model": "bert-mini-en", "inputs": ["The [MASK] was born in 1950 ."]}],
     "classify_tokens": [{"model": "bert-tiny-ner-en", "inputs": ["Anna Schmidt lives in London."]}],
     "answer": [
         {
@@ -58,12 +58,12 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "generate": [
         {"model": "gpt-tiny-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}}
     ],
-    "translate": [{"model": "transformer-tiny-en-de", "inputs": ["A man is riding a bike."]}],
+    "translate": [{"model": "transformer-multi30k-en-de", "inputs": ["A man is riding a bike."]}],
     "score_text": [{"model": "gpt-tiny-en", "inputs": ["the dog ran home"]}],
     "similarity": [
-        {"model": "bert-tiny-en", "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}]}
+        {"model": "bert-mini-en", "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}]}
     ],
     "attend": [{"model": "gpt-tiny-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}}],
-    "tokenize": [{"model": "bert-tiny-en", "inputs": ["Tokenizers cut words."]}],
+    "tokenize": [{"model": "bert-mini-en", "inputs": ["Tokenizers cut words."]}],
     "detokenize": [{"model": "gpt-tiny-en", "inputs": [[40, 41, 42]]}],
 }
