@@ -165,3 +165,12 @@ def test_the_settings_say_what_is_special(tmp_path: Path) -> None:
     settings = json.loads((tmp_path / SETTINGS_FILE).read_text())
     assert settings["model_max_length"] == 77
     assert settings.items() >= KINDS["byte-level"].roles.items()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_that_are_cut_or_windowed_keep_their_offsets(kind: str, tmp_path: Path) -> None:
+    codec = vocabulary(kind).codec(shelf(tmp_path), 40)
+    text, pair = "The red dog", "A small bird walked."
+    assert codec.encode_truncated(text).offsets == codec.encode(text).offsets
+    (window,) = codec.windows(text, pair, 1)
+    assert window.offsets == codec.encode(text, pair).offsets
