@@ -1,5 +1,7 @@
 """Losses that several families minimise."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +23,12 @@ def token_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tenso
     `smoothing` of the probability is spread over the vocabulary (Szegedy et al. 2016, section 7).
     """
     return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def causal_loss(packed: Packed, hidden: Tensor, logits_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Cross-entropy of each token after those before it: `hidden` `[N, D]` have seen no later ones. A scalar."""
+    before = packed.segments.positions[1:] > 0  # the first token of a text follows nothing
+    return token_loss(logits_of(hidden[:-1][before]), packed.token_ids[1:][before])
 
 
 def masked_loss(model: TextEncoder, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.encoder import TextEncoder
-from models.layers.losses import token_loss
+from models.layers.losses import causal_loss
 from models.layers.packing import Packed
 from models.layers.padding import PaddedTexts
 from models.layers.transformer import Block
@@ -216,8 +216,7 @@ class ReadingOn(MaskedTexts):
         """Of all tokens but a row's first."""
         packed = Packed.of_rows(_enclosed(batch[0], self._start, self._end))
         hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
-        before = packed.segments.positions[1:] > 0
-        return token_loss(model.masked_logits(hidden[:-1][before]), packed.token_ids[1:][before])
+        return causal_loss(packed, hidden, model.masked_logits)
 
 
 class Continuations(Pretraining[Gpt]):

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, cast
 import torch
 
 from models.catalogue import family
-from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.published import read_card, write_card, write_published
 from models.codecs.text.codec import FastCodec
 from models.family import Model
@@ -106,8 +105,3 @@ def _spent(hours: float, threads: int) -> str:
         f"{hours:.2f} hours on {threads} CPU cores, about {energy:.0f} Wh if a core takes {WATTS_A_CORE:g} W, which "
         "was not measured. What a parent took is not counted."
     )
-
-
-def load_shipped(shelf: Shelf, recipe: TextRecipe) -> Model:
-    """The checkpoint that the recipe makes."""
-    return load_model(read_checkpoint(shelf.weights / recipe.family / recipe.name))
