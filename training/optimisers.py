@@ -1,27 +1,11 @@
 """Optimisers and first weights that recipes share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-
-class KernelMuon(torch.optim.Muon):
-    """Muon for convolutions' kernels `[C_out, C_in, h, w]`, each as a matrix `[C_out, C_in h w]` of the same memory."""
-
-    def __init__(self, kernels: Sequence[Tensor], *, lr: float, weight_decay: float) -> None:
-        self._kernels = kernels
-        super().__init__([nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels], lr, weight_decay)
-        self.register_step_pre_hook(self._take_gradients)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the kernels' gradients."""
-        for kernel in self._kernels:
-            kernel.grad = None
-
-    def _take_gradients(self, *_: object) -> None:
-        for kernel, matrix in zip(self._kernels, self.param_groups[0]["params"], strict=True):
-            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+from training.muon import Muon
 
 
 def muon_and_adamw(
@@ -34,8 +18,7 @@ def muon_and_adamw(
 ) -> list[torch.optim.Optimizer]:
     """Muon for the weight matrices of linear layers, AdamW for everything else.
 
-    With `kernel_lr`, Muon for convolutions' kernels too. Muon (Jordan et al. 2024; `torch.optim.Muon`) orthogonalises
-    the momentum of each matrix.
+    With `kernel_lr`, Muon for convolutions' kernels too.
     """
     matrices = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
     convolutions = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
@@ -44,9 +27,9 @@ def muon_and_adamw(
     others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
     optimisers: list[torch.optim.Optimizer] = []
     if kernel_lr is not None and kernels:
-        optimisers.append(KernelMuon(kernels, lr=kernel_lr, weight_decay=weight_decay))
+        optimisers.append(Muon(kernels, lr=kernel_lr, weight_decay=weight_decay))
     if matrices:
-        optimisers.append(torch.optim.Muon(matrices, lr=muon_lr, weight_decay=weight_decay))
+        optimisers.append(Muon(matrices, lr=muon_lr, weight_decay=weight_decay))
     if others:
         optimisers.append(torch.optim.AdamW(others, lr=adamw_lr, weight_decay=0.0))
     return optimisers

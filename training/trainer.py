@@ -16,6 +16,7 @@ from torch import Tensor
 from models.catalogue import family
 from models.family import Model
 from training.errors import DataError
+from training.precision import has_fast_bfloat16
 from training.recipe import Batch, History, Recipe, Shelf, Stage, Trained
 from training.state import State
 
@@ -108,7 +109,7 @@ class _Steps:
         self._stage, self._state, self._items, self._seed, self._n_steps = stage, state, items, seed, n_steps
         self._peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in state.optimisers]
         self._device = items[0].device
-        self._is_mixed = stage.autocast and _is_fast(self._device)
+        self._is_mixed = stage.autocast and has_fast_bfloat16(self._device)
 
     def take(self, step: int) -> Tensor:
         """One step; its loss."""
@@ -159,14 +160,6 @@ def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor
     epoch, place = divmod(step, n_items // batch_size)
     order = torch.randperm(n_items, generator=torch.Generator().manual_seed(_mix(seed, epoch, stream=0)))
     return order[place * batch_size : (place + 1) * batch_size]
-
-
-def _is_fast(device: torch.device) -> bool:
-    """Whether bfloat16 products are faster than float32 there, rather than emulated."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _mix(seed: int, number: int, *, stream: int) -> int:

@@ -1,27 +1,46 @@
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from training.optimisers import KernelMuon, muon_and_adamw
+from training.muon import Muon, orthogonalised
+from training.optimisers import muon_and_adamw
 
 
-def test_kernels_move_as_the_matrices_they_are_seen_as() -> None:
+def test_muon_is_torchs_for_matrices_and_for_kernels_seen_as_matrices() -> None:
     torch.manual_seed(0)
-    layer = nn.Conv2d(3, 5, 3, bias=False)
-    start = layer.weight.detach().clone()
-    matrix = nn.Parameter(start.flatten(1).clone())
-    ours, reference = KernelMuon([layer.weight], lr=0.1, weight_decay=0.0), torch.optim.Muon([matrix], 0.1, 0.0)
+    kernel, *matrices = (nn.Parameter(torch.randn(shape)) for shape in ((5, 3, 3, 3), (8, 27), (8, 27), (6, 3)))
+    starts = [parameter.detach().clone() for parameter in (kernel, *matrices)]
+    seen = [nn.Parameter(start.flatten(1).clone()) for start in starts]
+    ours = Muon([kernel, *matrices], lr=0.1, weight_decay=0.1)
+    reference = torch.optim.Muon(seen, lr=0.1, weight_decay=0.1)
     for _ in range(3):
         images = torch.randn(2, 3, 8, 8)
-        for optimiser, outputs in (
-            (ours, layer(images)),
-            (reference, functional.conv2d(images, matrix.view(5, 3, 3, 3))),
-        ):
+        for optimiser, (first, *others) in ((ours, (kernel, *matrices)), (reference, seen)):
             optimiser.zero_grad()
-            outputs.square().mean().backward()
-            optimiser.step()  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(layer.weight.flatten(1), matrix)
-    assert not torch.equal(layer.weight, start)
+            _loss(images, first.view(5, 3, 3, 3), others).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    for start, one, other in zip(starts, (kernel, *matrices), seen, strict=True):
+        torch.testing.assert_close(one.flatten(1), other, atol=0.005, rtol=0.0)  # torch multiplies in bfloat16
+        assert (one - start).abs().max() > 0.1
+
+
+def _loss(images: Tensor, kernel: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    loss = functional.conv2d(images, kernel).square().mean()
+    for matrix in matrices:
+        loss = loss + functional.linear(images.flatten()[:270].view(-1, matrix.shape[1]), matrix).square().mean()
+    return loss
+
+
+def test_orthogonalised_matrices_have_singular_values_near_1() -> None:
+    matrices = (
+        torch.randn(3, 40, 20, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([1e-4, 1.0, 1e4])[:, None, None]
+    )
+    values = torch.linalg.svdvals(orthogonalised(matrices))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
 
 
 def test_every_parameter_has_one_optimiser() -> None:

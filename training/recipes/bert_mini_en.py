@@ -10,7 +10,7 @@ from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
-N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 14_000_000, 1_500_000
+N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 40_000_000, 3_000_000
 VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -38,14 +38,14 @@ class BertMiniEn(MaskedLanguageRecipe):
     max_tokens = N_POSITIONS
     stages = (
         ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
-        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, share=0.3),
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, share=0.3, rate=0.3),
         pretraining(
             name="longer-rows",
             sources=ENCODER_TEXTS,
             n_tokens=N_LONG_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
-            rate=0.3,
+            rate=0.1,
         ),
     )
     pair_metric = "next_sentence_accuracy"

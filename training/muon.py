@@ -1,0 +1,65 @@
+"""Muon (Jordan et al. 2024), for matrices and for the kernels of convolutions."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from training.precision import has_fast_bfloat16
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+N_ITERATIONS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of each matrix is made near-orthogonal, `[out, in]`; a kernel is `[out, in h w]`.
+
+    As `torch.optim.Muon`, which multiplies in bfloat16 even where that is emulated, takes no kernels, and takes the
+    matrices one by one: here all of one shape are one batch.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.95
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Nesterov's momentum, orthogonalised; then decay and descent. A tall matrix's update is longer."""
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    alike[parameter.shape].append(parameter)
+            for parameters in alike.values():
+                updates = torch.stack([self._update(parameter, group["momentum"]) for parameter in parameters])
+                n_out, n_in = updates.shape[1:]
+                rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
+                for parameter, update in zip(parameters, orthogonalised(updates), strict=True):
+                    parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+                    parameter.sub_(update.view_as(parameter), alpha=rate)
+
+    def _update(self, parameter: Tensor, momentum: float) -> Tensor:
+        gradient, state = cast("Tensor", parameter.grad), self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        buffer: Tensor = state["momentum_buffer"].lerp_(gradient, 1.0 - momentum)
+        return gradient.lerp(buffer, momentum).flatten(1)
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Nearly the nearest orthogonal matrices, `[B, m, n]`: singular values come near 1, by quintic Newton-Schulz steps.
+
+    In bfloat16 where products of it are fast, which is precise enough, and float32 elsewhere.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalised(matrices.mT).mT
+    a, b, c = COEFFICIENTS
+    x = matrices.bfloat16() if has_fast_bfloat16(matrices.device) else matrices
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(N_ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.to(matrices.dtype)
