@@ -10,7 +10,7 @@ from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
-N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 40_000_000, 3_000_000
+N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 16_000_000, 2_000_000
 VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -73,11 +73,11 @@ masked words, and whether a text follows another. Family: `transformers/bert`. V
 """
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0013).
-Then {N_TOKENS:,} tokens in rows of 128 of one document, cut in two behind a sentence; the second part is another
-document's half of the time; 30% of the tokens are masked, anew each time. Then {N_LONG_TOKENS:,} in rows of 256 with
-15% masked, at three tenths of the rate. Batches of 4,096 tokens, Muon at 0.01 for matrices, AdamW at 0.005 for the
-rest, with a linear decay in each part.
+MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0013),
+with Muon at 0.01 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens in rows of 128 of one document,
+cut in two behind a sentence; the second part is another document's half of the time; 30% of the tokens are masked, anew
+each time; at three tenths of the rates. Then {N_LONG_TOKENS:,} in rows of 256 with 15% masked, at a tenth of the rates.
+Batches of 4,096 tokens, with a linear decay in each part.
 """
     limits = """
 Small, and trained on some hours of reading: it knows everyday words and the tone of an encyclopaedia, and few facts.

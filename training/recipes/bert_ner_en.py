@@ -19,7 +19,7 @@ from training.data.files import DataFolder
 from training.data.names import TAGS, Tagged, broad_twitter, halves, wikigold, wnut17
 from training.recipe import Bar, Shelf
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
-from training.texts.finetuning import WordClasses, token_tags
+from training.texts.finetuning import WordClasses, first_tokens, token_tags
 from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import drawn, quoted
 from training.texts.scores import entity_f1
@@ -47,12 +47,12 @@ def tagged(data: DataFolder) -> list[Tagged]:
 
 
 class BertNerEn(TextRecipe):
-    """All layers of its parent, with a class for each word."""
+    """The first 4 of the 6 layers, with a class for each word."""
 
     name = "bert-ner-en"
     family = "transformers/bert"
     parent = "bert-mini-en"
-    config = BertConfig(**SHAPE, heads=("tokens",), labels=TAGS)
+    config = BertConfig(**{**SHAPE, "n_layers": 4}, heads=("tokens",), labels=TAGS)
     vocabulary = VOCABULARY
     max_tokens = MAX_TOKENS
     stages = (
@@ -79,8 +79,8 @@ class BertNerEn(TextRecipe):
     what = "names of persons, places, organisations"
     headline = "F1 {wikigold_f1:.4f} on WikiGold, {wnut17_f1:.4f} on WNUT-17"
     summary = """
-BERT of English, all 6 layers of `bert-mini-en`, tuned to find the names of persons (PER), places (LOC) and
-organisations (ORG). Family: `transformers/bert`. It reads lower case: capitals do not help it.
+BERT of English, the first 4 of the 6 layers of `bert-mini-en`, tuned to find the names of persons (PER), places (LOC)
+and organisations (ORG). Family: `transformers/bert`. It reads lower case: capitals do not help it.
 """
     story = """
 The Broad Twitter Corpus (Derczynski et al. 2016), WNUT-17's training split (Derczynski et al. 2017; person, location,
@@ -133,14 +133,8 @@ def word_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[Tagged]) -> l
 def _by_word(text: t.Tokens, row: Tagged, scores: Tensor) -> list[str]:
     """A word without a token, or behind the end of what the model takes, is no name."""
     tags = ["O"] * len(row.words)
-    starts: dict[int, int] = {}
-    start = 0
-    for number, word in enumerate(row.words):
-        starts[start] = number
-        start += len(word) + 1
-    for place, (first, _) in enumerate(text.offsets):
-        if text.texts[place] is not None and first in starts:
-            tags[starts.pop(first)] = TAGS[int(scores[place].argmax())]
+    for word, place in first_tokens(text, row).items():
+        tags[word] = TAGS[int(scores[place].argmax())]
     return tags
 
 

@@ -76,12 +76,12 @@ _NAMES = {
 
 
 class GptMiniEn(TextRecipe):
-    """6 layers of 192."""
+    """6 layers of 160."""
 
     name = "gpt-mini-en"
     family = "transformers/gpt"
     config = GptConfig(
-        vocab_size=VOCAB_SIZE, n_positions=N_POSITIONS, width=192, n_layers=6, n_heads=6, inner_width=768
+        vocab_size=VOCAB_SIZE, n_positions=N_POSITIONS, width=160, n_layers=6, n_heads=5, inner_width=640
     )
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
@@ -119,7 +119,7 @@ class GptMiniEn(TextRecipe):
     what = "texts, continued"
     headline = "{wikipedia_bits:.3f} bits a byte of Wikipedia, {stories_bits:.3f} of stories"
     summary = """
-GPT of English, with 6 layers of 192, 6 heads and 768 inner units: 4.3 million parameters. It continues texts: stories
+GPT of English, with 6 layers of 160, 5 heads and 640 inner units: 3.2 million parameters. It continues texts: stories
 best. Family: `transformers/gpt`. Vocabulary: 8,192 pairs of bytes.
 """
     story = f"""

@@ -15,12 +15,12 @@ MAX_TOKENS = 128
 
 
 class RobertaAgnewsEn(ClassificationRecipe):
-    """All layers of its parent, with a head for four classes."""
+    """The first 4 of the 6 layers, with a head for four classes."""
 
     name = "roberta-agnews-en"
     family = "transformers/roberta"
     parent = "roberta-mini-en"
-    config = RobertaConfig(**SHAPE, heads=("pooler", "sequence"), labels=LABELS)
+    config = RobertaConfig(**{**SHAPE, "n_layers": 4}, heads=("pooler", "sequence"), labels=LABELS)
     licence = "non-commercial use, as the news it was tuned on"
     vocabulary = VOCABULARY
     max_tokens = MAX_TOKENS
@@ -56,8 +56,8 @@ class RobertaAgnewsEn(ClassificationRecipe):
     what = "news: world, sports, business, science"
     headline = "AG News accuracy {accuracy:.4f}"
     summary = """
-RoBERTa of English, all 6 layers of `roberta-mini-en`, tuned to tell what a piece of news is about: the world, sports,
-business, or science and technology. Family: `transformers/roberta`.
+RoBERTa of English, the first 4 of the 6 layers of `roberta-mini-en`, tuned to tell what a piece of news is about: the
+world, sports, business, or science and technology. Family: `transformers/roberta`.
 """
     story = """
 AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, title and description. 5 epochs in

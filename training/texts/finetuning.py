@@ -4,6 +4,7 @@ Shapes: `B` texts, `N` tokens of all of them, `D` width.
 """
 
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, cast
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.codecs.text.codec import FastCodec
+from models.errors import InvalidItems
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
 from models.layers.padding import PaddedTexts
@@ -205,20 +207,37 @@ def embedded(model: TextEncoder, row: Packed) -> Tensor:
     return functional.normalize(sums, dim=1)
 
 
+def first_tokens(text: Tokens, row: Tagged) -> dict[int, int]:
+    """The place of each word's first token, by the word's number; a word without tokens, or cut off, is left out."""
+    starts = list(accumulate((len(word) + 1 for word in row.words), initial=0))
+    places: dict[int, int] = {}
+    for place, (part, (_, end)) in enumerate(zip(text.texts, text.offsets, strict=True)):
+        if part is not None and end > 0:
+            places.setdefault(bisect_right(starts, end - 1) - 1, place)
+    return places
+
+
 def token_tags(text: Tokens, row: Tagged) -> Tensor:
     """For each token the place of its word's tag in `TAGS`; -1 but for the first token of each word: `[T]`, int64."""
-    starts = [0, *accumulate(len(word) + 1 for word in row.words)]
-    by_start = {start: TAGS.index(tag) for start, tag in zip(starts, row.tags, strict=False)}
-    pairs = zip(text.offsets, text.texts, strict=True)
-    return torch.tensor([-1 if place is None else by_start.get(start, -1) for (start, _), place in pairs])
+    tags = torch.full((len(text.ids),), -1)
+    for word, place in first_tokens(text, row).items():
+        tags[place] = TAGS.index(row.tags[word])
+    return tags
 
 
 def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
-    """The first window of the context with the whole answer, and the places of the answer's first and last token."""
+    """The first window of the context with the whole answer, and the places of the answer's first and last token.
+
+    None where there is no such window, or the question is too long to leave room for one.
+    """
     if row.start is None:
         return None
     start, end = row.start, row.start + len(row.answers[0])
-    for window in codec.windows(row.question, row.context, codec.max_tokens // 4):
+    try:
+        windows = codec.windows(row.question, row.context, codec.max_tokens // 4)
+    except InvalidItems:
+        return None
+    for window in windows:
         inside = [(place, window.offsets[place]) for place, text in enumerate(window.texts) if text == 1]
         firsts = [place for place, (first, last) in inside if first <= start < last]
         lasts = [place for place, (first, last) in inside if first < end <= last]

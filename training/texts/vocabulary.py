@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from models.codecs.text.codec import FastCodec, Special
@@ -107,14 +107,19 @@ def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
 
 
 def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
-    """Pieces that make the texts likely, in lower case without accents, as ALBERT has them. Source: Kudo 2018."""
+    """Pieces that make the texts likely, in lower case without accents, as ALBERT has them; punctuation is by itself.
+
+    Source: Kudo 2018.
+    """
 
     def train(data: DataFolder) -> Tokenizer:
         tokenizer = Tokenizer(Unigram())
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
         )
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(), pre_tokenizers.Split(Regex(r"▁?\p{P}"), "isolated")]
+        )
         tokenizer.decoder = decoders.Metaspace()
         special = [AddedToken(t, lstrip=t == "[MASK]", special=True, normalized=False) for t in ALBERT_ROLES.values()]
         unknown = ALBERT_ROLES["unk_token"]
