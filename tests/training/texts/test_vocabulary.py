@@ -70,6 +70,15 @@ def test_capitals_and_accents_are_nothing_to_the_others(kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", LOWER)
+def test_punctuation_is_by_itself(kind: str, tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    tokens = tokenizer.encode(
+        "Does it see a day? The red dog, it's so: yes! It walked.", add_special_tokens=False
+    ).tokens
+    assert [token for token in tokens if any(mark in token for mark in "?,':!.")] == ["?", ",", "'", ":", "!", "."]
+
+
+@pytest.mark.parametrize("kind", LOWER)
 def test_characters_never_seen_are_unknown(kind: str, tmp_path: Path) -> None:
     tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
     unknown = vocabulary(kind).id_of(tokenizer, "unk_token")
