@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     default_timeout_ms: PositiveInt = Field(30_000, description="Deadline of a request that brings none.")
     max_timeout_ms: PositiveInt = Field(600_000, description="Longest deadline a request may ask for.")
     restart_max_wait_ms: PositiveInt = Field(10_000, description="Longest pause before a dead worker is restarted.")
+    probe_every_ms: PositiveInt = Field(
+        10_000, description="An idle worker makes a real forward pass this often; one that fails makes it unready."
+    )
+    stuck_after_ms: PositiveInt = Field(
+        60_000, description="A forward pass that takes longer is given up: its worker is replaced."
+    )
     drain_ms: int = Field(
         500, ge=0, description="After SIGTERM: how long to stay open, unready, before the port is closed."
     )

@@ -39,15 +39,16 @@ class JobQueue:
                 del self._jobs[job]
                 self._n_items -= len(job.requests) - job.cursor
 
-    def take(self, budget: int, room: Room = IDLE) -> list[Slice] | None:
+    def take(self, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
         """Take the next batch, in flight until `done`; None once closed and empty.
 
-        Waits for work if the worker is idle; if it has steps to make and there is nothing it has room for, the batch is
-        empty.
+        Waits for work if the worker is idle, as long as its patience lasts; the batch is empty if there was none, or if
+        the worker has steps to make and there is nothing it has room for.
         """
         with self._changed:
             while room.is_idle and not self._jobs and not self._closed:
-                self._changed.wait()
+                if not self._changed.wait(patience_s):
+                    return []
             batch = next_batch(self._jobs, budget, room)
             self._in_flight = batch
             for part in batch:
@@ -78,7 +79,7 @@ class JobQueue:
         """After a worker's death: put what it had back, in front and as suspects.
 
         Returns those jobs that were suspects already, and those of which somebody has heard, who cannot hear it twice;
-        they are given up and no longer in the queue.
+        they are given up and no longer in the queue. Nor are those that nobody waits for.
         """
         with self._changed:
             lost = [*self._in_flight, *self._running]
@@ -90,7 +91,7 @@ class JobQueue:
                     self._n_items -= len(job.requests) - job.cursor
             again: dict[Job, None] = {}
             for part in lost:
-                if part.job not in guilty:
+                if part.job not in guilty and not part.job.is_abandoned:
                     first = min(part.start, part.job.cursor)  # several parts of one job may have been running
                     self._n_items += part.job.cursor - first
                     part.job.cursor = first
@@ -105,6 +106,15 @@ class JobQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def heir(self) -> "JobQueue":
+        """An open queue with all that waits or runs; whoever still holds this one will find it closed and empty."""
+        heir = JobQueue(self._max_items)
+        with self._changed:
+            heir._jobs, heir._n_items = self._jobs, self._n_items
+            heir._in_flight, heir._running = self._in_flight, self._running
+            self._jobs, self._n_items, self._in_flight, self._running, self._closed = {}, 0, [], [], True
+        return heir
 
     def clear(self) -> Sequence[Job]:
         """Remove and return all that waits."""

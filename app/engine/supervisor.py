@@ -4,9 +4,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
+from app.engine.execution import NotANumber
 from app.engine.policy import Job, Listener, Outcome
 from app.engine.queue import JobQueue
 from app.engine.worker import Delivery, Step, Worker
@@ -21,6 +22,8 @@ from models.tasks.text import Progress
 log = logging.getLogger(__name__)
 
 FIRST_RESTART_WAIT_S = 0.05
+MAX_STUCK = 3
+"""Threads of one model that may be stuck in a forward pass; beyond it, no other is started until one of them ends."""
 MAX_RETRY_AFTER_S = 60
 _SMOOTHING = 0.1
 
@@ -46,10 +49,12 @@ class Supervisor:
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._stopped: asyncio.Future[None] = self._loop.create_future()
         self._restart: asyncio.TimerHandle | None = None
+        self._stuck: list[Worker] = []
         self._n_deaths_in_a_row = 0
         self._items_per_s = 0.0
         self._step_seconds = 0.0
         self._worker = self._spawn()
+        self._watch()
 
     @property
     def health(self) -> Health:
@@ -110,12 +115,22 @@ class Supervisor:
         self._queue.close()
         if self._restart:
             self._restart.cancel()
-        if self._worker.thread.is_alive():
+        if self._worker.thread.is_alive() and not self._worker.is_given_up:
             await asyncio.shield(self._stopped)
+        self._watching.cancel()
         unserved = [*self._queue.return_in_flight(), *self._queue.clear()]
         self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
 
     def _spawn(self) -> Worker:
+        def call(callback: Callable[..., None], *arguments: object) -> None:
+            """From the worker's thread to the loop, unless the loop is gone."""
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(callback, *arguments)
+
+        def unless_given_up(callback: Callable[..., None], *arguments: object) -> None:
+            if not worker.is_given_up:
+                callback(*arguments)
+
         worker = Worker(
             self._name,
             self._model,
@@ -124,18 +139,30 @@ class Supervisor:
             budget=self._budget,
             max_rows=self._settings.max_running_sequences,
             torch_threads=self._settings.torch_threads,
-            on_ready=lambda: self._call(self._on_ready),
-            on_batch=lambda delivery: self._call(self._on_batch, delivery),
-            on_step=lambda step: self._call(self._on_step, step),
-            on_exit=lambda reason: self._call(self._on_exit, reason),
+            probe_every_s=self._settings.probe_every_ms / 1000,
+            on_ready=lambda: call(unless_given_up, self._on_ready),
+            on_batch=lambda delivery: call(self._on_batch, delivery),
+            on_step=lambda step: call(unless_given_up, self._on_step, step),
+            on_exit=lambda reason: call(unless_given_up, self._on_exit, reason),
         )
         worker.start()
         return worker
 
-    def _call(self, callback: object, *arguments: object) -> None:
-        """From the worker's thread to the loop, unless the loop is gone."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[arg-type]
+    def _watch(self) -> None:
+        """Look, from time to time, whether the worker is stuck.
+
+        A thread cannot be killed: one that is stuck is left to itself, with an empty queue, and another takes its place
+        and what it had.
+        """
+        limit_s = self._settings.stuck_after_ms / 1000
+        self._watching = self._loop.call_later(limit_s / 4, self._watch)
+        since = self._worker.busy_since
+        if since is None or self._worker.is_given_up or time.monotonic() - since < limit_s:
+            return
+        self._worker.is_given_up = True
+        self._stuck.append(self._worker)
+        self._queue = self._queue.heir()
+        self._on_exit(TimeoutError(f"a forward pass did not end within {limit_s:g} s"))
 
     def _on_ready(self) -> None:
         if self._health is not Health.STOPPED:
@@ -225,7 +252,8 @@ class Supervisor:
         log.error("worker died", exc_info=reason, extra={"model": self._name})
         if not self._started.done():
             self._health = Health.STOPPED
-            self._started.set_exception(InferenceFailed("the first forward pass failed"))
+            self._watching.cancel()
+            self._started.set_exception(InferenceFailed(f"the first forward pass failed: {reason}"))
             return
         guilty = self._queue.return_in_flight()
         self._fail(guilty, InferenceFailed("the worker died twice on this request"))
@@ -234,13 +262,20 @@ class Supervisor:
         self._restart = self._loop.call_later(wait_s, self._start_again)
 
     def _start_again(self) -> None:
-        self._worker = self._spawn()
+        self._stuck = [worker for worker in self._stuck if worker.thread.is_alive()]
+        if len(self._stuck) > MAX_STUCK:
+            self._restart = self._loop.call_later(self._settings.restart_max_wait_ms / 1000, self._start_again)
+        else:
+            self._worker = self._spawn()
 
     def _explain(self, error: Exception, index: int) -> Exception:
         if isinstance(error, InvalidItems):
             return InvalidItems(*(Problem(problem.detail, index) for problem in error.problems))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
-        detail = "the forward pass failed on this item"
+        is_nan = isinstance(error, NotANumber)
+        detail = (
+            "the model's output for this item is not a number" if is_nan else "the forward pass failed on this item"
+        )
         return InferenceFailed(detail, [Fault(f"/inputs/{index}", detail)])
 
     @staticmethod

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -61,7 +62,9 @@ class Worker:
     """Takes batches from `queue` until it is closed. The four callbacks are called on the worker's thread.
 
     First, and again after each restart, every task runs once on its example: `on_ready` means that real forward passes
-    succeeded. `on_exit` is always the last call, with the exception that ended the thread or None.
+    succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a whole batch has
+    failed: a model that can do nothing any more ends the thread. `on_exit` is always the last call, with the exception
+    that ended the thread or None.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Worker:
         budget: int,
         max_rows: int,
         torch_threads: int,
+        probe_every_s: float,
         on_ready: Callable[[], None],
         on_batch: Callable[[Delivery], None],
         on_step: Callable[[Step], None],
@@ -81,9 +85,13 @@ class Worker:
     ) -> None:
         self._model, self._tasks, self._queue = model, tasks, queue
         self._budget, self._torch_threads = budget, torch_threads
-        self._max_rows = max_rows
+        self._max_rows, self._probe_every_s = max_rows, probe_every_s
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
+        self.busy_since: float | None = None
+        """When the forward pass of this moment began (`time.monotonic`)."""
+        self.is_given_up = False
+        """Whether to end as soon as the present forward pass does."""
         self.thread = threading.Thread(target=self._run, name=f"worker-{name}", daemon=True)
 
     def start(self) -> None:
@@ -96,7 +104,7 @@ class Worker:
             torch.set_num_threads(self._torch_threads)
             with torch.inference_mode():
                 for task in self._tasks:
-                    task.run(self._model, [self._model.example(task)])
+                    self._probe(task)
                 self._on_ready()
                 while self._turn():
                     pass
@@ -115,17 +123,37 @@ class Worker:
 
     def _turn(self) -> bool:
         """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""
+        if self.is_given_up:
+            return False
         room = Room(n_rows=self._max_rows - self.n_rows, is_idle=self.n_rows == 0)
-        batch = self._queue.take(self._budget, room)
+        batch = self._queue.take(self._budget, room, self._probe_every_s)
         if batch is None:
             return False
         if batch and batch[0].job.task.by_steps:
             self._begin(batch)
         elif batch:
             self._serve(batch)
+        elif room.is_idle:
+            self._probe(self._tasks[0])
         if self._running and self.n_rows:
             self._step(self._running)
         return True
+
+    def _probe(self, task: Task) -> None:
+        """A real forward pass; raises what it raises."""
+        with self._busy():
+            (outcome,) = execute(task, self._model, [self._model.example(task)]).outcomes
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    @contextmanager
+    def _busy(self) -> Iterator[float]:
+        """While the model computes; since when."""
+        self.busy_since = started_at = time.monotonic()
+        try:
+            yield started_at
+        finally:
+            self.busy_since = None
 
     def _begin(self, batch: list[Slice]) -> None:
         """Let the batch join. What the model refuses is told; what fails is tried again, alone."""
@@ -144,16 +172,17 @@ class Worker:
         self._on_step(Step(refused=refused, began=batch, started_at=started_at))
         try:
             if accepted:
-                running.add(accepted)
+                with self._busy():
+                    running.add(accepted)
         except Exception as error:
             self._break_off(error)
 
     def _step(self, running: Generation[Key]) -> None:
-        started_at = time.monotonic()
         try:
-            running.remove(_is_abandoned)
-            n_rows = running.n_rows
-            told = running.step() if running.n_rows else []
+            with self._busy() as started_at:
+                running.remove(_is_abandoned)
+                n_rows = running.n_rows
+                told = running.step() if running.n_rows else []
         except Exception as error:
             self._break_off(error)
             return
@@ -168,12 +197,17 @@ class Worker:
             self._max_rows = max(1, self.n_rows // 2)
         self._running = self._generation()
         self._on_step(Step(broke=error, given_up=self._queue.return_in_flight()))
+        self._probe(self._tasks[0])
 
     def _serve(self, batch: list[Slice]) -> None:
-        started_at = time.monotonic()
         requests = [request for part in batch for request in part.requests]
-        execution = execute(batch[0].job.task, self._model, requests)
+        with self._busy() as started_at:
+            execution = execute(batch[0].job.task, self._model, requests)
         if execution.out_of_memory:
             self._budget = max(1, sum(request.cost for request in requests) // 2)
         self._on_batch(Delivery(batch, execution.outcomes, started_at, time.monotonic()))
         self._queue.done()
+        if all(
+            isinstance(outcome, Exception) and not isinstance(outcome, InvalidItems) for outcome in execution.outcomes
+        ):
+            self._probe(self._tasks[0])

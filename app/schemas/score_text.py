@@ -51,14 +51,13 @@ def _outputs(
 
 
 def _output(result: ScoreTextResult, request: ScoreTextRequest, codec: TextCodec) -> dict[str, Any]:
-    log_probs = [None if math.isnan(one) else one for one in result.log_probs.tolist()]
-    predicted = [one for one in log_probs if one is not None]
-    total = math.fsum(predicted)
+    log_probs = dict(zip(result.places, result.log_probs.tolist(), strict=True))
+    total = math.fsum(log_probs.values())
     names = [codec.token(token) for token in request.tokens.ids.tolist()]
     return {
         "log_likelihood": total,
-        "perplexity": math.exp(min(-total / len(predicted), 700.0)) if predicted else None,
-        "tokens": [{"token": name, "log_prob": one} for name, one in zip(names, log_probs, strict=True)],
+        "perplexity": math.exp(min(-total / len(log_probs), 700.0)) if log_probs else None,
+        "tokens": [{"token": name, "log_prob": log_probs.get(place)} for place, name in enumerate(names)],
     }
 
 

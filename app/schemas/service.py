@@ -80,6 +80,8 @@ LIMITS = (
     "default_timeout_ms",
     "max_timeout_ms",
     "restart_max_wait_ms",
+    "probe_every_ms",
+    "stuck_after_ms",
     "drain_ms",
     "shutdown_timeout_s",
     "keep_alive_s",

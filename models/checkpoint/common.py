@@ -80,12 +80,15 @@ def build_model(
     """The module with these weights.
 
     Raises:
-        CheckpointError: they do not fit; `place` is the file that is blamed, `names` are those of its keys if not ours.
+        CheckpointError: they do not fit, or are not finite; `place` is the file that is blamed, `names` are those of
+            its keys if not ours.
     """
     with torch.device("meta"):
         model: Model = checkpoint.spec.build(checkpoint.config)
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
     cast = {key: w.to(device, dtype if w.is_floating_point() else w.dtype) for key, w in weights.items()}
+    if broken := sorted((names or {}).get(key, key) for key, w in cast.items() if not w.isfinite().all()):
+        raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to {str(dtype).removeprefix('torch.')}")
     model.load_state_dict(cast, assign=True)
     model.tie()
     return model.eval().requires_grad_(False)

@@ -184,10 +184,8 @@ class TextEncoder(TextModel):
         results: list[t.ScoreTextResult] = []
         for request in requests:
             places = [place for place, text in enumerate(request.tokens.texts) if text is not None]
-            log_probs = torch.full((len(request.tokens),), torch.nan)
-            if places:
-                log_probs[places] = self._masked_one_by_one(request.tokens, places)
-            results.append(t.ScoreTextResult(log_probs=log_probs))
+            log_probs = self._masked_one_by_one(request.tokens, places) if places else torch.empty(0)
+            results.append(t.ScoreTextResult(places=places, log_probs=log_probs))
         return results
 
     def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:

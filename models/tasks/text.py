@@ -224,8 +224,9 @@ class ScoreTextRequest(TextRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScoreTextResult:
-    """`log_probs` in nats: `[T]`, NaN for tokens that are given and not predicted, such as special ones."""
+    """`log_probs` in nats, `[n]`, of the tokens at `places`; the others, such as special ones, are not predicted."""
 
+    places: Sequence[int]
     log_probs: Tensor
 
 

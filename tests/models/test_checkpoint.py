@@ -103,6 +103,12 @@ def test_a_wrong_shape(tiny: Checkpoint) -> None:
     refused(tiny, "encoder.1.0.bias has the shape [9] where the model has [8]")
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers(tiny: Checkpoint, value: float) -> None:
+    rewrite(tiny, lambda tensors: tensors["encoder.1.0.bias"].fill_(value))
+    refused(tiny, "tiny-ae/model.safetensors: NaN or infinity is in ['encoder.1.0.bias'], cast to float32")
+
+
 def test_every_single_flipped_bit_is_noticed(tiny: Checkpoint) -> None:
     whole = (tiny.folder / "model.safetensors").read_bytes()
     for place in range(0, len(whole), 97):

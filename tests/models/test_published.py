@@ -112,6 +112,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: change_weights(f, lambda w: w.update({KEY: torch.ones(24, 41)})),
         rf"mine/model.safetensors does not fit the model: {KEY} has the shape \[24, 41\]",
     ),
+    "NaN": (
+        lambda f: change_weights(f, lambda w: w.update({KEY: w[KEY] * torch.nan})),
+        rf"mine/model.safetensors: NaN or infinity is in \['{KEY}'\], cast to float32",
+    ),
     "other vocabulary": (lambda f: change(f, vocab_size=61), "word_embeddings.weight has the shape"),
     "truncated": (truncate, r"mine/model.safetensors is not a whole safetensors file"),
     "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"x" * 50), "is not a whole safetensors file"),

@@ -56,5 +56,5 @@ def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]
     with torch.inference_mode():
         for text in track(texts, "pseudo-perplexity"):
             (result,) = SCORE_TEXT.run(model, [t.ScoreTextRequest(tokens=codec.encode_truncated(text))])
-            log_probs.append(result.log_probs[~result.log_probs.isnan()])
+            log_probs.append(result.log_probs)
     return math.exp(-float(torch.cat(log_probs).mean()))

@@ -90,7 +90,7 @@ class Gpt(Generator):
         packed = Packed.of(prompts, self.device)
         hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
         return [
-            t.ScoreTextResult(log_probs=self._scored(request.tokens, states))
+            self._scored(request.tokens, states)
             for request, states in zip(requests, packed.by_text(hidden), strict=True)
         ]
 
@@ -141,11 +141,8 @@ class Gpt(Generator):
         ids = torch.cat([torch.tensor([self.start_id]), tokens.ids[:-1]])
         return t.Tokens(ids=ids, type_ids=tokens.type_ids, offsets=(), texts=(), words=())
 
-    def _scored(self, tokens: t.Tokens, states: Tensor) -> Tensor:
-        """`[T]` of the states `[T, D]` of what the tokens are predicted from."""
-        n_given = 0 if self.start_id is not None else 1
-        log_probs = torch.full((len(tokens),), torch.nan)
-        predicted = tokens.ids[n_given:]
-        rows = on_cpu(self.logits(states[: len(predicted)])).log_softmax(-1)
-        log_probs[n_given:] = rows[range(len(predicted)), predicted]
-        return log_probs
+    def _scored(self, tokens: t.Tokens, states: Tensor) -> t.ScoreTextResult:
+        """Of the states `[T, D]` of what the tokens are predicted from; the first has none without a start token."""
+        places = range(0 if self.start_id is not None else 1, len(tokens))
+        rows = on_cpu(self.logits(states[: len(places)])).log_softmax(-1)
+        return t.ScoreTextResult(places=places, log_probs=rows[range(len(places)), tokens.ids[places.start :]])

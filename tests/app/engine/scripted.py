@@ -15,7 +15,7 @@ from models.family import Model
 from models.tasks import DECODE, ENCODE, Request, Task
 from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
-POISON, LETHAL, TOO_LARGE = 666.0, 667.0, 668.0
+POISON, LETHAL, TOO_LARGE, HANGS, IS_NAN = 666.0, 667.0, 668.0, 669.0, 670.0
 
 
 class ScriptedModel(Model):
@@ -30,7 +30,9 @@ class ScriptedModel(Model):
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.batches: list[list[float]] = []
+        self.released = threading.Event()
         self.healthy = True
+        self.broken = False
 
     def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
         values = [request.item.item() for request in requests]
@@ -41,11 +43,18 @@ class ScriptedModel(Model):
             raise SystemExit
         if LETHAL in values:
             raise SystemExit
+        if HANGS in values:
+            assert self.released.wait(30)
+        if self.broken:
+            raise ValueError("broken")
         if POISON in values:
             raise ValueError("poisoned")
         if TOO_LARGE in values and len(values) > 1:
             raise torch.OutOfMemoryError("too large")
-        return [EncodeResult(latent=request.item * 2) for request in requests]
+        return [
+            EncodeResult(latent=request.item * (torch.nan if value == IS_NAN else 2))
+            for request, value in zip(requests, values, strict=True)
+        ]
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodeResult]:
         self.batches.append([request.latent.item() for request in requests])

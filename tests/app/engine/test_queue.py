@@ -78,3 +78,39 @@ def test_a_delivered_batch_is_not_returned() -> None:
     queue.done()
     assert queue.return_in_flight() == []
     assert len(queue) == 0
+
+
+def test_a_job_that_nobody_waits_for_is_not_returned() -> None:
+    queue = JobQueue(max_items=9)
+    left, other = job(item(1)), job(item(2))
+    queue.put(left)
+    queue.put(other)
+    queue.take(budget=9)
+    left.is_abandoned = True
+    assert queue.return_in_flight() == []
+    assert len(queue) == 1
+    batch = queue.take(budget=9)
+    assert batch is not None
+    assert [part.job for part in batch] == [other]
+
+
+def test_an_idle_worker_waits_as_long_as_its_patience_lasts() -> None:
+    assert JobQueue(max_items=9).take(budget=9, patience_s=0.01) == []
+
+
+def test_an_heir_has_all_that_was_there_and_leaves_nothing_behind() -> None:
+    queue = JobQueue(max_items=3)
+    running, waiting = job(item(1)), job(item(2), item(3))
+    queue.put(running)
+    queue.take(budget=1)
+    queue.put(waiting)
+    heir = queue.heir()
+    assert queue.take(budget=9) is None
+    assert not queue.return_in_flight()
+    assert len(heir) == 2
+    assert not heir.put(job(item(4), item(5)))
+    assert heir.return_in_flight() == []
+    assert len(heir) == 3
+    batch = heir.take(budget=9)
+    assert batch is not None
+    assert [part.job for part in batch] == [running]

@@ -3,10 +3,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.engine.supervisor import Health, Supervisor
+from app.engine.supervisor import MAX_STUCK, Health, Supervisor
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.tasks import ENCODE
-from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item, supervise, until, values
+from tests.app.engine.scripted import (
+    HANGS,
+    IS_NAN,
+    LETHAL,
+    POISON,
+    TOO_LARGE,
+    ScriptedModel,
+    item,
+    supervise,
+    until,
+    values,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +32,7 @@ async def supervisor(model: ScriptedModel) -> AsyncIterator[Supervisor]:
     supervisor = await supervise(model, max_queue_items=8, max_items=8)
     yield supervisor
     model.gate.set()
+    model.released.set()
     await supervisor.stop()
 
 
@@ -151,3 +163,119 @@ async def test_a_model_whose_first_forward_pass_fails_never_starts() -> None:
     model.healthy = False
     with pytest.raises(InferenceFailed, match="first forward pass"):
         await supervise(model)
+
+
+async def test_what_is_not_a_number_is_an_error_of_that_item_alone(
+    supervisor: Supervisor, model: ScriptedModel
+) -> None:
+    first = await held(supervisor, model)
+    waiting = [asyncio.create_task(supervisor.submit(ENCODE, [item(value)])) for value in (1, IS_NAN, 3)]
+    await until(lambda: supervisor.n_queued == 3)
+    model.gate.set()
+    one, bad, three = await asyncio.gather(*waiting, return_exceptions=True)
+    await first
+    assert isinstance(bad, InferenceFailed)
+    assert [fault.detail for fault in bad.faults] == ["the model's output for this item is not a number"]
+    assert [values(one), values(three)] == [[2], [6]]  # type: ignore[arg-type]
+
+
+async def test_a_forward_pass_that_hangs_is_left_behind_and_tried_once_more_alone(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, stuck_after_ms=200)
+    model.gate.clear()
+    first = asyncio.create_task(supervisor.submit(ENCODE, [item(0)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    hanging = asyncio.create_task(supervisor.submit(ENCODE, [item(HANGS)]))
+    beside = asyncio.create_task(supervisor.submit(ENCODE, [item(1)]))
+    await until(lambda: supervisor.n_queued == 2)
+    model.gate.set()
+    assert values(await first) == [0]
+    assert values(await beside) == [2]  # its batch hung, with no fault of its own
+    with pytest.raises(InferenceFailed, match="twice"):
+        await hanging
+    assert model.batches.count([HANGS]) == 1
+    await until(lambda: supervisor.health is Health.READY)
+    assert values(await supervisor.submit(ENCODE, [item(2)])) == [4]
+    model.released.set()
+    await supervisor.stop()
+
+
+async def test_health_is_red_while_a_stuck_worker_is_replaced(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, stuck_after_ms=200)
+    model.gate.clear()  # whoever replaces it is stuck as well
+    hanging = asyncio.create_task(supervisor.submit(ENCODE, [item(0)]))
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    await asyncio.sleep(0.5)
+    assert supervisor.health is Health.RECOVERING
+    model.gate.set()
+    await until(lambda: supervisor.health is Health.READY)
+    assert values(await hanging) == [0]
+    await supervisor.stop()
+
+
+async def test_only_so_many_threads_are_stuck_at_once(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, stuck_after_ms=40, restart_max_wait_ms=20)
+    model.gate.clear()
+    hanging = asyncio.create_task(supervisor.submit(ENCODE, [item(0)]))
+    await until(lambda: len(model.batches) == MAX_STUCK + 1)
+    await asyncio.sleep(0.3)
+    assert len(model.batches) == MAX_STUCK + 1
+    assert supervisor.health is Health.RECOVERING
+    model.gate.set()
+    await until(lambda: supervisor.health is Health.READY)
+    assert values(await hanging) == [0]
+    await supervisor.stop()
+
+
+async def test_stopping_does_not_wait_for_a_stuck_worker(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, stuck_after_ms=200)
+    hanging = asyncio.create_task(supervisor.submit(ENCODE, [item(HANGS)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    await asyncio.wait_for(supervisor.stop(), 10)
+    with pytest.raises(ModelUnavailable):
+        await hanging
+    model.released.set()
+
+
+async def test_a_caller_that_left_a_stuck_worker_is_not_served_again(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, stuck_after_ms=200)
+    hanging = asyncio.create_task(supervisor.submit(ENCODE, [item(HANGS)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    hanging.cancel()
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    await until(lambda: supervisor.health is Health.READY)
+    assert values(await supervisor.submit(ENCODE, [item(1)])) == [2]
+    assert model.batches.count([HANGS]) == 1
+    model.released.set()
+    await supervisor.stop()
+
+
+async def test_an_idle_worker_that_can_do_nothing_any_more_is_found_out(model: ScriptedModel) -> None:
+    supervisor = await supervise(model, probe_every_ms=30)
+    await until(lambda: len(model.batches) >= 3)
+    assert supervisor.health is Health.READY
+    model.broken = True
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    model.broken = False
+    await until(lambda: supervisor.health is Health.READY)
+    await supervisor.stop()
+
+
+async def test_when_all_of_a_batch_fails_the_model_is_looked_at(supervisor: Supervisor, model: ScriptedModel) -> None:
+    with pytest.raises(InferenceFailed):
+        await supervisor.submit(ENCODE, [item(POISON)])
+    assert values(await supervisor.submit(ENCODE, [item(1)])) == [2]
+    assert supervisor.health is Health.READY  # the guilty one alone could not be served
+    model.broken = True
+    with pytest.raises(InferenceFailed):
+        await supervisor.submit(ENCODE, [item(1)])
+    await until(lambda: supervisor.health is Health.RECOVERING)
+    model.broken = False
+    await until(lambda: supervisor.health is Health.READY)
+
+
+async def test_a_model_whose_first_forward_pass_hangs_never_starts() -> None:
+    model = ScriptedModel()
+    model.gate.clear()
+    with pytest.raises(InferenceFailed, match="did not end within"):
+        await supervise(model, stuck_after_ms=100)
+    model.gate.set()
