@@ -1,6 +1,7 @@
 """What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, TypeVar, cast
 
@@ -40,12 +41,14 @@ from app.media import (
 from app.registry import Registry, ServedModel
 from app.schemas.envelope import Body, Codecs, CodecSchema, Schema, Writer, parse_body
 from app.settings import Settings
-from app.streaming import UNBUFFERED, Stream, failure, sse
+from app.streaming import UNBUFFERED, PacedResponse, Stream, failure, sse
 from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec
 from models.codecs.arrays import Limits, parse_npy, to_npy
 from models.errors import InvalidItems, UndecodableItems
 from models.tasks import Request as TaskRequest
+
+log = logging.getLogger(__name__)
 
 MAX_INLINE_RESULTS = 16
 """Answers with more are rendered off the event loop."""
@@ -215,7 +218,7 @@ class Call:
             content = render() if self._is_small else await run_in_threadpool(render)
         except InvalidItems as error:
             raise _refusal(error) from error
-        return Response(content, media_type=JSON, headers={"x-model": self.model.name})
+        return PacedResponse(content, media_type=JSON, headers={"x-model": self.model.name})
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
         """Only stop strings need one, where the answer is no stream."""
@@ -239,7 +242,7 @@ class Call:
             "x-inference-time-ms": f"{outcome.inference_ms:.3f}",
             "x-batch-size": str(outcome.batch_size),
         }
-        return Response(content, media_type=self._media_type, headers=headers)
+        return PacedResponse(content, media_type=self._media_type, headers=headers)
 
     def _render(self, outcome: Outcome) -> bytes:
         if self._schema.array and self._media_type == NPY:
@@ -300,7 +303,8 @@ def call_of(*schemas: Schema | CodecSchema) -> Callable[[Request], Coroutine[Any
 class TaskRoute(APIRoute):
     """A route whose endpoint has one dependency, a `Call`, and answers within the request's deadline.
 
-    The deadline covers everything, from reading the body to rendering the answer. The one dependency is called
+    The deadline covers everything, from reading the body to rendering the answer. A client has as long again to read
+    it; then the connection is closed, for what is not read is kept in memory. The one dependency is called
     directly: solving dependencies in general costs more than all the rest of a small request.
     """
 
@@ -318,7 +322,11 @@ class TaskRoute(APIRoute):
                 response = await self.endpoint(await open_call(request))
         except TimeoutError:
             raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None
-        await response(scope, receive, send)
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                await response(scope, receive, send)
+        except TimeoutError:
+            log.warning("a client did not read its answer", extra={"request_id": request.state.request_id})
 
 
 def timeout_ms(request: Request) -> int:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
 from app.errors import DeadlineExceeded, ManifoldError
@@ -14,6 +16,21 @@ from models.tasks.text import Progress
 
 UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """So that no proxy on the way waits for the end."""
+
+
+PIECE_BYTES = 2**18
+
+
+class PacedResponse(Response):
+    """A body that is handed over as fast as the client reads: only a piece of it waits in the connection's buffer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, max(1, len(self.body)), PIECE_BYTES):
+            piece = self.body[start : start + PIECE_BYTES]
+            more = start + PIECE_BYTES < len(self.body)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 def sse(event: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -128,10 +129,20 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     server.server_close()
 
 
-def pull(hub: Hub, home: Path, what: str = REPOSITORY) -> "subprocess.CompletedProcess[str]":
+def pull(
+    hub: Hub, home: Path, what: str = REPOSITORY, max_file_bytes: int = resource.RLIM_INFINITY
+) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     command = [sys.executable, "-c", "from app.cli import main; main()", "pull", what]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes)),
+    )
 
 
 def cached(home: Path) -> list[str]:
@@ -167,6 +178,17 @@ def test_an_interrupted_pull_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> N
     ]
     assert ranges, "nothing was resumed"
     assert all(int(given.removeprefix("bytes=").rstrip("-")) > 0 for given in ranges)
+
+
+def test_a_disk_that_takes_no_more_is_told_and_the_next_pull_succeeds(hub: Hub, tmp_path: Path) -> None:
+    hub.files["more.safetensors"] = bytes(24 * 2**20)
+    done = pull(hub, tmp_path, max_file_bytes=12 * 2**20)
+    assert done.returncode == 1
+    assert f"{REPOSITORY} could not be downloaded: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "more.safetensors" not in cached(tmp_path)
+    assert pull(hub, tmp_path).returncode == 0
+    assert "more.safetensors" in cached(tmp_path)
 
 
 def test_a_damaged_file_is_deleted(hub: Hub, tmp_path: Path) -> None:

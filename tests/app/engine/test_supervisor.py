@@ -1,11 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
+from app.engine.execution import Execution
 from app.engine.supervisor import MAX_STUCK, Health, Supervisor
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
-from models.tasks import ENCODE
+from models.family import Model
+from models.tasks import ENCODE, Request, Task
 from tests.app.engine.scripted import (
     HANGS,
     IS_NAN,
@@ -279,3 +281,30 @@ async def test_a_model_whose_first_forward_pass_hangs_never_starts() -> None:
     with pytest.raises(InferenceFailed, match="did not end within"):
         await supervise(model, stuck_after_ms=100)
     model.gate.set()
+
+
+def all_or_nothing(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
+    """What the engine is not to be: one fault fails the batch, and NaN goes through."""
+    try:
+        return Execution(task.run(model, requests))
+    except Exception as error:
+        return Execution([error] * len(requests))
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        test_a_poisoned_request_fails_alone,
+        test_what_is_not_a_number_is_an_error_of_that_item_alone,
+        test_running_out_of_memory_halves_the_budget,
+    ],
+)
+async def test_an_engine_that_breaks_its_promises_fails_these_tests(
+    promise: Callable[[Supervisor, ScriptedModel], Awaitable[None]],
+    supervisor: Supervisor,
+    model: ScriptedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.engine.worker.execute", all_or_nothing)
+    with pytest.raises((AssertionError, AttributeError, InferenceFailed)):
+        await promise(supervisor, model)
