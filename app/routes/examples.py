@@ -48,7 +48,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"model": "bert-sst2-en", "inputs": ["a wonderful film"]},
     ],
     "fill_mask": [{"model": "bert-mini-en", "inputs": ["The [MASK] was born in 1950 ."]}],
-    "classify_tokens": [{"model": "bert-tiny-ner-en", "inputs": ["Anna Schmidt lives in London."]}],
+    "classify_tokens": [{"model": "bert-ner-en", "inputs": ["Anna Schmidt lives in London."]}],
     "answer": [
         {
             "model": "bert-tiny-qa-en",

@@ -10,7 +10,7 @@ from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
-N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 16_000_000, 2_000_000
+N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 12_000_000, 1_000_000
 VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
