@@ -17,14 +17,17 @@ from models.tasks import text as t
 from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
 from training.data.names import TAGS, Tagged, broad_twitter, halves, wikigold, wnut17
+from training.data.wikipedia import wikipedia
 from training.recipe import Bar, Shelf
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
-from training.texts.finetuning import WordClasses, first_tokens, token_tags
+from training.texts.english import sentences
+from training.texts.finetuning import Capitals, WordClasses, first_tokens, token_tags
 from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import drawn, quoted
 from training.texts.scores import entity_f1
 
 MAX_TOKENS, AT_ONCE = 128, 64
+N_SENTENCES = 150_000
 FROZEN_STEPS, FROZEN_RATE = 300, 0.05
 CHOSEN = (
     "Anna Schmidt lives in London and works for Siemens.",
@@ -46,6 +49,11 @@ def tagged(data: DataFolder) -> list[Tagged]:
     return [*broad_twitter(data), *wnut17(data).train, *(4 * first)]
 
 
+def of_articles(data: DataFolder) -> list[str]:
+    """Sentences of Wikipedia's articles, drawn at random."""
+    return drawn(sentences(wikipedia(data).train), N_SENTENCES)
+
+
 class BertNerEn(TextRecipe):
     """The first 4 of the 6 layers, with a class for each word."""
 
@@ -56,6 +64,16 @@ class BertNerEn(TextRecipe):
     vocabulary = VOCABULARY
     max_tokens = MAX_TOKENS
     stages = (
+        Capitals(
+            name="capitals",
+            vocabulary=VOCABULARY,
+            max_tokens=MAX_TOKENS,
+            rows_of=of_articles,
+            n_epochs=1,
+            batch_size=64,
+            lr=1e-3,
+            dropout=0.0,
+        ),
         WordClasses(
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
@@ -133,7 +151,7 @@ def word_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[Tagged]) -> l
 def _by_word(text: t.Tokens, row: Tagged, scores: Tensor) -> list[str]:
     """A word without a token, or behind the end of what the model takes, is no name."""
     tags = ["O"] * len(row.words)
-    for word, place in first_tokens(text, row).items():
+    for word, place in first_tokens(text, row.words).items():
         tags[word] = TAGS[int(scores[place].argmax())]
     return tags
 

@@ -3,6 +3,7 @@
 Shapes: `B` texts, `N` tokens of all of them, `D` width.
 """
 
+import re
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from training.recipe import Batch, Shelf, Stage
 from training.texts.corpus import Rows, encoded, filled, packed
 from training.texts.vocabulary import Vocabulary
 
+_WORD = re.compile(r"\w+|[^\w\s]")
 EMBEDDING_RATE = 0.3
 """Of the peak: words that the data hardly has are to stay where pretraining put them."""
 
@@ -114,7 +116,7 @@ class WordClasses(FineTuning):
         """The texts, and each token's tag, -1 where it counts not."""
         codec, rows = self.codec(shelf), self._rows_of(shelf.data)
         texts = encoded(codec, [" ".join(row.words) for row in rows], "tagged texts")
-        tags = [token_tags(text, row) for text, row in zip(texts, rows, strict=True)]
+        tags = [token_tags(*pair) for pair in zip(texts, rows, strict=True)]
         return *Rows.of(texts).batch, filled(tags)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
@@ -124,6 +126,34 @@ class WordClasses(FineTuning):
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
         logits = _head(model, "token_head")(_hidden(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
+
+
+class Capitals(FineTuning):
+    """Which words are parts of names, by their capitals: for models of lower case.
+
+    The loss is of the chance that a word has a tag other than `O`, whichever.
+
+    Source: Mayhew, Gupta, Roth, AAAI 2020, section 3, with the tags of the task in place of a head of its own.
+    """
+
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[str]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rows_of = rows_of
+
+    def items(self, shelf: Shelf) -> Batch:
+        """Sentences, and for each token 1 for a name, 0 for none, -1 where nobody knows."""
+        rows = [capitals(text) for text in self._rows_of(shelf.data)]
+        texts = encoded(self.codec(shelf), [" ".join(words) for words, _ in rows], "sentences")
+        return *Rows.of(texts).batch, filled([token_values(text, *row) for text, row in zip(texts, rows, strict=True)])
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of a batch."""
+        *texts, names = batch
+        row = packed(tuple(texts))
+        targets = Packed.of_rows(names, row.segments.lengths).token_ids
+        log_probs = _head(model, "token_head")(_hidden(model, row)).float().log_softmax(-1)
+        either = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
+        return functional.nll_loss(either, targets, ignore_index=-1)
 
 
 class Spans(FineTuning):
@@ -207,9 +237,26 @@ def embedded(model: TextEncoder, row: Packed) -> Tensor:
     return functional.normalize(sums, dim=1)
 
 
-def first_tokens(text: Tokens, row: Tagged) -> dict[int, int]:
-    """The place of each word's first token, by the word's number; a word without tokens, or cut off, is left out."""
-    starts = list(accumulate((len(word) + 1 for word in row.words), initial=0))
+def capitals(text: str) -> tuple[list[str], list[int]]:
+    """The words and marks of a text, and of each whether it has a capital: 1, 0, or -1 where that tells nothing.
+
+    It tells nothing of the first word, of one after a mark, of one between two with capitals, and of marks and numbers.
+    """
+    words = _WORD.findall(text)
+    kinds = [int(word[0].isupper()) if word[0].isalpha() else -1 for word in words]
+    known = [
+        before >= 0 and not (kind == 0 and before == after == 1)
+        for before, kind, after in zip([-1, *kinds], kinds, [*kinds[1:], -1], strict=False)
+    ]
+    return words, [kind if is_known else -1 for kind, is_known in zip(kinds, known, strict=True)]
+
+
+def first_tokens(text: Tokens, words: Sequence[str]) -> dict[int, int]:
+    """The place of each word's first token, by the word's number; a word without tokens, or cut off, is left out.
+
+    The text is of the words, with a space between each two.
+    """
+    starts = list(accumulate((len(word) + 1 for word in words), initial=0))
     places: dict[int, int] = {}
     for place, (part, (_, end)) in enumerate(zip(text.texts, text.offsets, strict=True)):
         if part is not None and end > 0:
@@ -217,12 +264,17 @@ def first_tokens(text: Tokens, row: Tagged) -> dict[int, int]:
     return places
 
 
+def token_values(text: Tokens, words: Sequence[str], values: Sequence[int]) -> Tensor:
+    """Each word's value at its first token, -1 at all others: `[T]`, int64."""
+    found = torch.full((len(text.ids),), -1)
+    for word, place in first_tokens(text, words).items():
+        found[place] = values[word]
+    return found
+
+
 def token_tags(text: Tokens, row: Tagged) -> Tensor:
     """For each token the place of its word's tag in `TAGS`; -1 but for the first token of each word: `[T]`, int64."""
-    tags = torch.full((len(text.ids),), -1)
-    for word, place in first_tokens(text, row).items():
-        tags[place] = TAGS.index(row.tags[word])
-    return tags
+    return token_values(text, row.words, [TAGS.index(tag) for tag in row.tags])
 
 
 def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:

@@ -29,6 +29,7 @@ FAMILY = FamilySpec(
     tiny=(
         AlbertConfig(**_TINY, heads=("pooler", "pair", "masked")),
         AlbertConfig(**_TINY, heads=("pooler", "sequence"), labels=("a", "b"), n_groups=2, blocks_per_group=2),
+        AlbertConfig(**_TINY),
     ),
     modality="text",
     published=PUBLISHED,

@@ -73,7 +73,7 @@ def _block(ours: str, theirs: str) -> Iterator[Link]:
 
 
 ARCHITECTURES = architectures("Albert") | {"AlbertForPreTraining": ("pooler", "pair", "masked")}
-ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()}
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} | {(): "AlbertModel"}
 
 PUBLISHED = PublishedFormat(
     model_type="albert",

@@ -30,6 +30,7 @@ FAMILY = FamilySpec(
         BertConfig(**_TINY, heads=("pooler", "sequence"), labels=("a", "b", "c")),
         BertConfig(**_TINY, heads=("tokens",), labels=("O", "B-X", "I-X")),
         BertConfig(**_TINY, heads=("span",)),
+        BertConfig(**_TINY),
     ),
     modality="text",
     published=PUBLISHED,

@@ -41,7 +41,7 @@ ARCHITECTURES = architectures("Bert") | {
     "BertForPreTraining": ("pooler", "pair", "masked"),
     "BertForNextSentencePrediction": ("pooler", "pair"),
 }
-ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()}
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} | {(): "BertModel"}
 
 PUBLISHED = PublishedFormat(
     model_type="bert",

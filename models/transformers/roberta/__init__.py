@@ -28,6 +28,7 @@ FAMILY = FamilySpec(
     tiny=(
         RobertaConfig(**_TINY, heads=("masked",)),
         RobertaConfig(**_TINY, heads=("pooler", "sequence"), labels=("a", "b", "c")),
+        RobertaConfig(**_TINY),
     ),
     modality="text",
     published=PUBLISHED,

@@ -43,7 +43,7 @@ def _links(config: RobertaConfig) -> Iterator[Link]:
 
 
 ARCHITECTURES = architectures("Roberta")
-ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()}
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} | {(): "RobertaModel"}
 
 PUBLISHED = PublishedFormat(
     model_type="roberta",

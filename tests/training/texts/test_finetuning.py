@@ -38,6 +38,7 @@ from training.texts.averaging import Average
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
+    Capitals,
     FineTuning,
     Neighbours,
     Similarities,
@@ -45,7 +46,9 @@ from training.texts.finetuning import (
     TextClasses,
     WordClasses,
     answered,
+    capitals,
     embedded,
+    first_tokens,
     set_dropout,
     token_tags,
 )
@@ -93,6 +96,47 @@ def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
     codec, row = vocabulary().codec(shelf(tmp_path), 6), tagged(SENTENCES[0])
     text = codec.encode_truncated(" ".join(row.words))
     assert token_tags(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
+
+
+def test_capitals_tell_names_where_they_tell_anything() -> None:
+    words, marks = capitals("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
+    known = {word: mark for word, mark in zip(words, marks, strict=True) if mark >= 0}
+    assert " ".join(words) == "Yesterday Ann Lee of Oslo , 9 , left the house of “ Eve and Bo ” ; Ed stayed in Rome"
+    assert known == {
+        "Ann": 1,
+        "Lee": 1,
+        "Oslo": 1,
+        "the": 0,
+        "house": 0,
+        "of": 0,
+        "Bo": 1,
+        "stayed": 0,
+        "in": 0,
+        "Rome": 1,
+    }
+    assert capitals("") == ([], [])
+
+
+def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) -> None:
+    its = shelf(tmp_path)
+    texts = [text.replace(f" {animal} ", f" {animal.title()} ") for text, animal in with_animals()]
+    stage = Capitals(**tuning(rows_of=lambda data: texts))
+    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
+    items = stage.items(its)
+    losses(stage, model, items, N_STEPS)
+    assert model.token_head is not None
+    for text, animal in with_animals()[:4]:
+        row = tagged(text)
+        tokens = vocabulary().codec(its, N_TOKENS).encode(" ".join(row.words))
+        with torch.inference_mode():
+            none = model.token_head(model.states([tokens])[0]).softmax(-1)[:, 0]
+        places = first_tokens(tokens, row.words)
+        assert none[places[row.words.index(animal)]] < 0.2
+        assert none[places[row.words.index("to")]] > 0.8
+
+
+def with_animals() -> list[tuple[str, str]]:
+    return [(text, next(one for one in ANIMALS if one in text)) for text in SENTENCES]
 
 
 def said(window: t.Tokens, ends: tuple[int, int]) -> str:
