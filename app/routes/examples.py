@@ -22,7 +22,7 @@ STREAM = "TUZMRAEACAws8YzHex33AQMBHBy8Vczk3dc5kBH2j/XmIrw1QPd7Wy84mkzijTAAw4jnYQ
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "encode": [
         {"model": "vae-mnist", "inputs": [SEVEN]},
-        {"model": "bert-mini-en", "inputs": ["A dog runs through the grass."]},
+        {"model": "sentence-mini-en", "inputs": ["A dog runs through the grass."]},
     ],
     "decode": [{"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": _PICTURE}],
     "reconstruct": [{"model": EXAMPLE_MODEL, "inputs": [SEVEN], "parameters": _PICTURE}],
@@ -41,7 +41,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "decompress": [{"model": EXAMPLE_MODEL, "inputs": [STREAM], "parameters": _PICTURE}],
     "project": [
         {"model": EXAMPLE_MODEL, "inputs": [SEVEN]},
-        {"model": "bert-mini-en", "inputs": ["A dog runs."]},
+        {"model": "sentence-mini-en", "inputs": ["A dog runs."]},
     ],
     "classify": [
         {"model": "denoising-ae-mnist", "inputs": [SEVEN]},
@@ -61,7 +61,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "translate": [{"model": "transformer-multi30k-en-de", "inputs": ["A man is riding a bike."]}],
     "score_text": [{"model": "gpt-tiny-en", "inputs": ["the dog ran home"]}],
     "similarity": [
-        {"model": "bert-mini-en", "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}]}
+        {
+            "model": "sentence-mini-en",
+            "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}],
+        }
     ],
     "attend": [{"model": "gpt-tiny-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}}],
     "tokenize": [{"model": "bert-mini-en", "inputs": ["Tokenizers cut words."]}],
