@@ -11,7 +11,7 @@ from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
 from training.texts.vocabulary import ALBERT_ROLES, Vocabulary, unigram
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
-N_FIRST_TOKENS, N_TOKENS = 10_000_000, 14_000_000
+N_FIRST_TOKENS, N_TOKENS = 8_000_000, 14_000_000
 VOCABULARY = Vocabulary(
     folder="transformers/albert/albert-mini-en", roles=ALBERT_ROLES, train=unigram(english, VOCAB_SIZE)
 )

@@ -32,7 +32,7 @@ from training.texts.scores import compressed_bits_per_byte
 from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS = 8192, 256
-N_TOKENS, N_LAST_TOKENS = 24_000_000, 2_000_000
+N_TOKENS, N_LAST_TOKENS = 18_000_000, 2_000_000
 STORIES_SHARE = 4
 """Of the last rows, those of stories come this often; the others keep it from forgetting the encyclopaedia."""
 STRIDE, AT_ONCE = 128, 32

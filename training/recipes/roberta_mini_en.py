@@ -9,7 +9,7 @@ from training.texts.pretraining import MaskedTexts, ReadingOn
 from training.texts.vocabulary import ROBERTA_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS, PADDING_ID = 5000, 256, 1
-N_FIRST_TOKENS, N_TOKENS = 10_000_000, 14_000_000
+N_FIRST_TOKENS, N_TOKENS = 8_000_000, 12_000_000
 VOCABULARY = Vocabulary(
     folder="transformers/roberta/roberta-mini-en",
     roles=ROBERTA_ROLES,

@@ -106,23 +106,32 @@ class TextClasses(FineTuning):
 
 
 class WordClasses(FineTuning):
-    """Cross-entropy of the classes of words, each judged by its first token."""
+    """Cross-entropy of the classes of words, each judged by its first token.
 
-    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], **settings: Any) -> None:
+    `hidden_share` of the tokens are behind masks, so that a word is not known by itself alone, but by its neighbours.
+    """
+
+    def __init__(
+        self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], hidden_share: float = 0.0, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self._rows_of = rows_of
+        self._rows_of, self._hidden_share = rows_of, hidden_share
+        self._n_special = len(set(self._vocabulary.roles.values()))
 
     def items(self, shelf: Shelf) -> Batch:
         """The texts, and each token's tag, -1 where it counts not."""
         codec, rows = self.codec(shelf), self._rows_of(shelf.data)
+        self._mask_id = self._vocabulary.id_of(self._vocabulary.tokenizer(shelf), "mask_token")
         texts = encoded(codec, [" ".join(row.words) for row in rows], "tagged texts")
         tags = [token_tags(*pair) for pair in zip(texts, rows, strict=True)]
         return *Rows.of(texts).batch, filled(tags)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
-        *texts, tags = batch
-        row = packed(tuple(texts))
+        ids, types, lengths, tags = batch
+        lots = torch.rand(ids.shape, generator=generator).to(ids.device)
+        ids = ids.masked_fill((lots < self._hidden_share) & (ids >= self._n_special), self._mask_id)
+        row = packed((ids, types, lengths))
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
         logits = _head(model, "token_head")(_hidden(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -404,3 +404,32 @@ def test_positions_are_sinusoids_and_stay_so(tmp_path: Path) -> None:
         assert torch.equal(positions, seen[0][f"{side}.positions.weight"])
         torch.testing.assert_close(positions[3, 0], torch.tensor(3.0).sin())
         torch.testing.assert_close(positions[3, 12], torch.tensor(3.0).cos())
+
+
+def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
+    its = shelf(tmp_path)
+    codec = vocabulary().codec(its, N_TOKENS)
+    seen: list[Tensor] = []
+
+    class Spy(nn.Module):
+        def __init__(self, model: TextEncoder) -> None:
+            super().__init__()
+            self.model, self.token_head = model, model.token_head
+
+        def hidden(self, row: Packed, attend: Any) -> Tensor:
+            seen.append(row.token_ids)
+            return self.model.hidden(row, attend)
+
+    def rows(data: object) -> list[Tagged]:
+        return [tagged(text) for text in SENTENCES]
+
+    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
+    for share in (0.0, 0.25):
+        stage = WordClasses(**tuning(rows_of=rows), hidden_share=share)
+        items = stage.items(its)
+        stage.loss(cast("TextEncoder", Spy(model)), items, torch.Generator().manual_seed(0), nn.Module())
+    plain, hidden = seen
+    is_hidden = hidden.ne(plain)
+    assert set(hidden[is_hidden].tolist()) == {codec.special.mask}
+    assert (plain[is_hidden] >= 5).all()
+    assert 0.2 < is_hidden[plain >= 5].double().mean() < 0.3
