@@ -1,44 +1,39 @@
-"""What is tuned: which token is judged, which answer is meant, that every loss falls, the average of weights."""
+"""What is tuned: which answer is meant, that every loss falls, whom a text is near."""
 
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.family import Model
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
 from models.tasks import text as t
-from models.transformers.vanilla.model import VanillaTransformer
 from tests.training.texts.tiny import (
     ANIMALS,
     N_TOKENS,
     PLACES,
     SENTENCES,
-    TinyTranslation,
     bert,
     labelled,
     losses,
     mean,
     shelf,
     size_of,
+    tagged,
+    tuning,
     vocabulary,
 )
-from training.data.names import TAGS, Tagged
+from training.data.names import TAGS
 from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
-from training.texts.averaging import Average
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
-    Capitals,
     FineTuning,
     Neighbours,
     Similarities,
@@ -46,97 +41,12 @@ from training.texts.finetuning import (
     TextClasses,
     WordClasses,
     answered,
-    capitals,
     embedded,
-    first_tokens,
     set_dropout,
-    token_tags,
 )
-from training.texts.translation import Translation
-from training.trainer import Run, train
 
-WORDS = ("The", "dog", "wanderer", "forests", "redder", "“schöner”", "9", "don't", ".", "漢")
 CONTEXT = " ".join(SENTENCES[::5])
 N_STEPS = 40
-
-
-def tuning(**changes: Any) -> dict[str, Any]:
-    common = {"vocabulary": vocabulary(), "max_tokens": N_TOKENS, "n_epochs": 1, "lr": 1e-2, "dropout": 0.1}
-    return common | changes
-
-
-def tagged(text: str) -> Tagged:
-    """Animals are persons, places are places."""
-    kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
-    words = tuple(text.replace(".", " .").split())
-    return Tagged(words, tuple(kinds.get(word, "O") for word in words))
-
-
-@pytest.mark.parametrize("kind", ["wordpiece", "unigram", "byte-level"])
-@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), data=st.data())
-@settings(max_examples=30, deadline=None)
-def test_each_words_tag_is_that_of_its_first_token(
-    kind: str, words: list[str], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    tags = data.draw(st.lists(st.sampled_from(TAGS), min_size=len(words), max_size=len(words)))
-    text = vocabulary(kind).codec(shelf(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
-    found = token_tags(text, Tagged(tuple(words), tuple(tags)))
-    assert found.dtype == torch.int64
-    assert len(found) == len(text)
-    assert [TAGS[tag] for tag in found.tolist() if tag >= 0] == tags
-    starts = [0, *accumulate(len(word) + 1 for word in words)][:-1]
-    judged = [place for place, tag in enumerate(found.tolist()) if tag >= 0]
-    assert all(
-        text.offsets[place][0] in {start, start - 1} for place, start in zip(judged, starts, strict=True)
-    )  # with the blank before it, or without
-    assert found[0] == found[-1] == -1
-
-
-def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
-    codec, row = vocabulary().codec(shelf(tmp_path), 6), tagged(SENTENCES[0])
-    text = codec.encode_truncated(" ".join(row.words))
-    assert token_tags(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
-
-
-def test_capitals_tell_names_where_they_tell_anything() -> None:
-    words, marks = capitals("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
-    known = {word: mark for word, mark in zip(words, marks, strict=True) if mark >= 0}
-    assert " ".join(words) == "Yesterday Ann Lee of Oslo , 9 , left the house of “ Eve and Bo ” ; Ed stayed in Rome"
-    assert known == {
-        "Ann": 1,
-        "Lee": 1,
-        "Oslo": 1,
-        "the": 0,
-        "house": 0,
-        "of": 0,
-        "Bo": 1,
-        "stayed": 0,
-        "in": 0,
-        "Rome": 1,
-    }
-    assert capitals("") == ([], [])
-
-
-def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
-    texts = [text.replace(f" {animal} ", f" {animal.title()} ") for text, animal in with_animals()]
-    stage = Capitals(**tuning(rows_of=lambda data: texts))
-    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
-    items = stage.items(its)
-    losses(stage, model, items, N_STEPS)
-    assert model.token_head is not None
-    for text, animal in with_animals()[:4]:
-        row = tagged(text)
-        tokens = vocabulary().codec(its, N_TOKENS).encode(" ".join(row.words))
-        with torch.inference_mode():
-            none = model.token_head(model.states([tokens])[0]).softmax(-1)[:, 0]
-        places = first_tokens(tokens, row.words)
-        assert none[places[row.words.index(animal)]] < 0.2
-        assert none[places[row.words.index("to")]] > 0.8
-
-
-def with_animals() -> list[tuple[str, str]]:
-    return [(text, next(one for one in ANIMALS if one in text)) for text in SENTENCES]
 
 
 def said(window: t.Tokens, ends: tuple[int, int]) -> str:
@@ -330,106 +240,3 @@ def test_a_model_without_the_head_is_told_so(name: str, head: str, tmp_path: Pat
     head = "sequence_head" if name == "texts" else head
     with pytest.raises(TrainingError, match=f"Bert was built without {head}"):
         stage.loss(model, stage.items(shelf(tmp_path)), torch.Generator(), nn.Module())
-
-
-def test_an_average_is_the_plain_mean() -> None:
-    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
-    average, seen = Average(model), [[p.detach().clone() for p in model.parameters()]]
-    average.add(model)
-    for _ in range(6):
-        for parameter in model.parameters():
-            nn.init.normal_(parameter)
-        seen.append([p.detach().clone() for p in model.parameters()])
-        average.add(model)
-    assert average.n_added.item() == 7
-    average.give(model)
-    for parameter, values in zip(model.parameters(), zip(*seen, strict=True), strict=True):
-        torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
-
-
-def test_an_average_of_nothing_gives_nothing() -> None:
-    model = nn.Linear(2, 2)
-    before = model.weight.detach().clone()
-    Average(model).give(model)
-    assert torch.equal(model.weight, before)
-
-
-def test_an_average_goes_on_from_its_buffers() -> None:
-    model = nn.Linear(2, 2)
-    one, whole = Average(model), Average(model)
-    for step in range(5):
-        nn.init.normal_(model.weight)
-        for average in (one, whole):
-            average.add(model)
-        if step == 2:
-            state, one = one.state_dict(), Average(model)
-            one.load_state_dict(state)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(one.state_dict()[name], value)
-
-
-def trained(run: Path, weights: Path, n_steps: int | None = None) -> tuple[Model, list[dict[str, Tensor]]]:
-    """The model, and the weights after each step."""
-    seen: list[dict[str, Tensor]] = []
-    stepped = Translation.stepped
-
-    def watched(self: Translation, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
-        stepped(self, model, companion, progress)
-        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Translation, "stepped", watched)
-        its = Run(shelf=shelf(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
-        return train(TinyTranslation(), its).model, seen
-
-
-@pytest.mark.parametrize("cut", [5, 12, 15, 20])
-def test_a_translation_model_is_the_mean_of_its_last_steps_cut_or_not(cut: int, tmp_path: Path) -> None:
-    whole, seen = trained(tmp_path / "whole", tmp_path)
-    assert len(seen) == 20
-    for name, tensor in whole.state_dict().items():
-        torch.testing.assert_close(tensor, torch.stack([state[name] for state in seen[12:]]).mean(0))
-    assert not torch.equal(whole.state_dict()["bias"], seen[-1]["bias"])
-    trained(tmp_path / "cut", tmp_path, cut)
-    again, rest = trained(tmp_path / "cut", tmp_path)
-    assert len(rest) == 20 - cut
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(again.state_dict()[name], tensor), name
-
-
-def test_positions_are_sinusoids_and_stay_so(tmp_path: Path) -> None:
-    _, seen = trained(tmp_path / "run", tmp_path)
-    for side in ("encoder", "decoder"):
-        positions = seen[-1][f"{side}.positions.weight"]
-        assert torch.equal(positions, seen[0][f"{side}.positions.weight"])
-        torch.testing.assert_close(positions[3, 0], torch.tensor(3.0).sin())
-        torch.testing.assert_close(positions[3, 12], torch.tensor(3.0).cos())
-
-
-def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
-    codec = vocabulary().codec(its, N_TOKENS)
-    seen: list[Tensor] = []
-
-    class Spy(nn.Module):
-        def __init__(self, model: TextEncoder) -> None:
-            super().__init__()
-            self.model, self.token_head = model, model.token_head
-
-        def hidden(self, row: Packed, attend: Any) -> Tensor:
-            seen.append(row.token_ids)
-            return self.model.hidden(row, attend)
-
-    def rows(data: object) -> list[Tagged]:
-        return [tagged(text) for text in SENTENCES]
-
-    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
-    for share in (0.0, 0.25):
-        stage = WordClasses(**tuning(rows_of=rows), hidden_share=share)
-        items = stage.items(its)
-        stage.loss(cast("TextEncoder", Spy(model)), items, torch.Generator().manual_seed(0), nn.Module())
-    plain, hidden = seen
-    is_hidden = hidden.ne(plain)
-    assert set(hidden[is_hidden].tolist()) == {codec.special.mask}
-    assert (plain[is_hidden] >= 5).all()
-    assert 0.2 < is_hidden[plain >= 5].double().mean() < 0.3

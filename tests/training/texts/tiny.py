@@ -17,6 +17,7 @@ from models.transformers.vanilla.config import VanillaTransformerConfig
 from training.data.files import DataFolder
 from training.data.labelled import Labelled
 from training.data.multi30k import Pair
+from training.data.names import Tagged
 from training.recipe import Batch, Recipe, Shelf, Stage, Trained
 from training.texts.finetuning import TextClasses, set_dropout
 from training.texts.pretraining import MaskedPairs, Source, first_weights
@@ -205,3 +206,15 @@ def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[fl
 def mean(values: Sequence[float]) -> float:
     """Of losses that jump from step to step."""
     return sum(values) / len(values)
+
+
+def tuning(**changes: Any) -> dict[str, Any]:
+    common = {"vocabulary": vocabulary(), "max_tokens": N_TOKENS, "n_epochs": 1, "lr": 1e-2, "dropout": 0.1}
+    return common | changes
+
+
+def tagged(text: str) -> Tagged:
+    """Animals are persons, places are places."""
+    kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
+    words = tuple(text.replace(".", " .").split())
+    return Tagged(words, tuple(kinds.get(word, "O") for word in words))
