@@ -51,16 +51,20 @@ def main() -> None:
     """One server for representation models: autoencoders and Transformers."""
 
 
+_PAIRS = {"model": "NAME=FOLDER or NAME=ORG/NAME", "dtypes": "NAME=DTYPE"}
+"""Options that may be given often."""
+
+
 def _options() -> list[click.Parameter]:
     """An option for every setting; its text, environment variable and default come from the setting."""
     options: list[click.Parameter] = []
     for name, field in Settings.model_fields.items():
-        if name == "model":
-            help_ = f"{field.description}  [MANIFOLD_MODEL]"
-            options.append(click.Option(["--model"], multiple=True, metavar="NAME=PLACE", help=help_))
+        variable = f"MANIFOLD_{name.upper()}"
+        if name in _PAIRS:
+            help_ = f"{field.description}  [{variable}]"
+            options.append(click.Option([f"--{name}"], multiple=True, metavar=_PAIRS[name], help=help_))
             continue
         default = "" if field.default in (PydanticUndefined, (), {}) else f"  [default: {field.default}]"
-        variable = f"MANIFOLD_{name.upper()}"
         options.append(
             click.Option([f"--{name.replace('_', '-')}"], help=f"{field.description}  [{variable}]{default}")
         )
@@ -69,8 +73,8 @@ def _options() -> list[click.Parameter]:
 
 def _settings(**given: Any) -> Settings:
     values = {name: value for name, value in given.items() if value not in (None, ())}
-    if "model" in values:
-        values["model"] = dict(_pair(text) for text in values["model"])
+    for name in _PAIRS.keys() & values.keys():
+        values[name] = dict(_pair(name, text) for text in values[name])
     if "default_models" in values:
         values["default_models"] = _json(values["default_models"])
     try:
@@ -80,11 +84,11 @@ def _settings(**given: Any) -> Settings:
         raise click.ClickException("; ".join(lines)) from None
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, place = text.partition("=")
-    if not (name and equals and place):
-        raise click.ClickException(f"--model is {text!r}; it must be NAME=FOLDER or NAME=ORG/NAME")
-    return name, place
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise click.ClickException(f"--{option} is {text!r}; it must be {_PAIRS[option]}")
+    return name, value
 
 
 def _json(text: str) -> Any:

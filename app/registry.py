@@ -5,9 +5,11 @@ import gc
 import logging
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import torch
 
 from app.engine.policy import Listener, Outcome
 from app.engine.supervisor import Health, Supervisor
@@ -18,6 +20,7 @@ from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_che
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
+from models.precision import Lowered, choose, lower
 from models.tasks import Request, Task
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ class Loaded:
     labels: tuple[str, ...]
     n_parameters: int
     memory_bytes: int
-    dtype: str
+    lowered: Lowered
     unused_weights: list[str]
 
 
@@ -104,7 +107,7 @@ class ServedModel:
                 return
             self._state, self.reason = State.LOADING, None
             try:
-                checkpoint, model = await asyncio.to_thread(self._read)
+                checkpoint, model, lowered = await asyncio.to_thread(self._read)
                 engine = Supervisor(self.name, model, checkpoint.tasks, self._settings, budget=self._budget(checkpoint))
                 await engine.started()
             except (ModelsError, InferenceFailed) as error:
@@ -114,9 +117,9 @@ class ServedModel:
             except BaseException:
                 self._state, self.reason = State.FAILED, "an unexpected error; see the log"
                 raise
-            self.loaded = _describe(checkpoint, model, engine)
+            self.loaded = _describe(checkpoint, model, engine, lowered)
             self._state = State.READY
-            log.info("model ready", extra={"model": self.name, "memory_bytes": self.loaded.memory_bytes})
+            log.info("model ready", extra={"model": self.name, "memory_bytes": model.memory_bytes, **asdict(lowered)})
 
     async def unload(self) -> None:
         """Serve what is waiting, then give the memory back."""
@@ -132,10 +135,15 @@ class ServedModel:
         is_text = checkpoint.modality == "text"
         return self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
 
-    def _read(self) -> tuple[Checkpoint, Model]:
+    def _read(self) -> tuple[Checkpoint, Model, Lowered]:
         checkpoint = read_checkpoint(self._folder, self.name)
         self.checkpoint = checkpoint
-        return checkpoint, load_model(checkpoint, device=self._settings.device)
+        settings = self._settings
+        choice = choose(
+            settings.dtype, settings.dtypes.get(self.name), checkpoint.modality, torch.device(settings.device)
+        )
+        model = load_model(checkpoint, device=settings.device)
+        return checkpoint, model, lower(model, choice)
 
 
 class Registry:
@@ -154,7 +162,7 @@ class Registry:
         folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
         folders |= {name: _located(name, place, folders) for name, place in settings.model.items()}
         names = sorted(folders)
-        for name in (*settings.models, *settings.default_models.values()):
+        for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
             if name not in names:
                 raise UnknownModel(name, names)
         self._wanted = set(settings.models or names)
@@ -260,16 +268,15 @@ def _settle_garbage() -> None:
     gc.freeze()
 
 
-def _describe(checkpoint: Checkpoint, model: Model, engine: Supervisor) -> Loaded:
-    parameters = list(model.parameters())
+def _describe(checkpoint: Checkpoint, model: Model, engine: Supervisor, lowered: Lowered) -> Loaded:
     return Loaded(
         engine=engine,
         latents=VectorCodec(model.latent_shape),
         scores=model.scores,
         samplers=model.samplers,
         labels=model.labels,
-        n_parameters=sum(parameter.numel() for parameter in parameters),
+        n_parameters=model.n_parameters,
         memory_bytes=model.memory_bytes,
         unused_weights=checkpoint.unused,
-        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        lowered=lowered,
     )

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.precision import Precision, Wanted
+
 
 class Settings(BaseSettings):
     """Where the models lie, and every limit of the server."""
@@ -30,6 +32,16 @@ class Settings(BaseSettings):
         {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
     )
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the models run: cpu, cuda or cuda:N.")
+    dtype: Wanted = Field(
+        "auto",
+        description="What the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or auto: "
+        "float32 on a CPU; on CUDA, bfloat16 for Transformers.",
+    )
+    dtypes: dict[str, Precision] = Field(
+        {},
+        description='The same of a model by name, as JSON: {"mine": "int8"}; on the command line `--dtypes mine=int8`, '
+        "as often as needed.",
+    )
     torch_threads: PositiveInt = Field(os.cpu_count() or 1, description="CPU threads of one forward pass.")
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.calibration import Calibration
 from models.errors import ConfigError
+from models.layers.int8 import Int8Linear
 from models.published import PublishedFormat
 from models.tasks import Request, Task
 
@@ -76,16 +77,27 @@ class Model(nn.Module):
     digest: bytes = bytes(DIGEST_BYTES)
 
     @property
+    def n_parameters(self) -> int:
+        """Trainable numbers, whatever they are computed in; shared ones once."""
+        packed: int = sum(module.n_weights for module in self.modules() if isinstance(module, Int8Linear))
+        return packed + sum(parameter.numel() for parameter in self.parameters())
+
+    @property
     def memory_bytes(self) -> int:
         """Of all its tensors: weights, buffers, calibration; shared ones once."""
         tensors = [*self.state_dict().values()]
         if self.calibration is not None:
             tensors += self.calibration.tensors().values()
-        return sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+        packed = sum(module.packed_bytes for module in self.modules() if isinstance(module, Int8Linear))
+        return packed + sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
 
     def tie(self) -> None:
         """Make parameters that are to be one the same, after they were loaded one by one."""
         return
+
+    def random_codes(self, n: int) -> Tensor:
+        """What `/encode` makes of `n` random items, the same each time, as rows: `[n, D]`, on the CPU in float32."""
+        raise NotImplementedError(f"{type(self).__name__} has no codes")
 
     def example(self, task: Task) -> Request:
         """A small valid request, for warm-up, health probes and contract tests."""

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from training.precision import has_fast_bfloat16
+from models.precision import has_fast_bfloat16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 N_ITERATIONS = 5

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from models.catalogue import family
 from models.family import Model
+from models.precision import has_fast_bfloat16
 from training.errors import DataError
-from training.precision import has_fast_bfloat16
 from training.recipe import Batch, History, Recipe, Shelf, Stage, Trained
 from training.state import State
 

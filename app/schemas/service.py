@@ -30,7 +30,11 @@ class ModelCard(BaseModel):
     scores: list[str] | None = Field(None, description="What `/detect-anomalies` can score by, the default first.")
     samplers: list[str] | None = Field(None, description="What `/sample` can draw by, the default first.")
     parameters: int | None = Field(None, description="Trainable numbers.")
-    dtype: str | None = Field(None, description="Type the weights are computed in.")
+    dtype: str | None = Field(None, description="What it computes in.")
+    dtype_reason: str | None = Field(None, description="Why.")
+    cosine_to_float32: float | None = Field(
+        None, description="The least cosine of what `/encode` makes of 16 random items to what it is in float32."
+    )
     memory_bytes: int | None = Field(
         None, description="Memory of weights and calibration; of a model that generates, its cache comes on top."
     )
@@ -109,7 +113,9 @@ def card(model: ServedModel) -> ModelCard:
             "scores": list(loaded.scores),
             "samplers": list(loaded.samplers),
             "parameters": loaded.n_parameters,
-            "dtype": loaded.dtype,
+            "dtype": loaded.lowered.precision,
+            "dtype_reason": loaded.lowered.reason,
+            "cosine_to_float32": loaded.lowered.cosine,
             "memory_bytes": loaded.memory_bytes,
             "queued_items": loaded.engine.n_queued,
             "running_sequences": loaded.engine.n_running,

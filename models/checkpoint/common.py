@@ -55,17 +55,17 @@ class Checkpoint(ABC):
         """From plain values to what the model takes, and back."""
 
     @abstractmethod
-    def load(self, *, dtype: torch.dtype, device: str) -> Model:
+    def load(self, *, device: str) -> Model:
         """See `load_model`."""
 
 
-def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Model:
-    """Build the module and fill it with the checkpoint's weights, cast to `dtype`, in eval mode.
+def load_model(checkpoint: Checkpoint, *, device: str = "cpu") -> Model:
+    """Build the module and fill it with the checkpoint's weights, in float32 and eval mode.
 
     Raises:
         CheckpointError: the weights are missing, damaged, not those the digest names, or do not fit the module.
     """
-    return checkpoint.load(dtype=dtype, device=device)
+    return checkpoint.load(device=device)
 
 
 def build_model(
@@ -73,7 +73,6 @@ def build_model(
     weights: Mapping[str, Tensor],
     place: str,
     *,
-    dtype: torch.dtype,
     device: str,
     names: Mapping[str, str] | None = None,
 ) -> Model:
@@ -86,9 +85,9 @@ def build_model(
     with torch.device("meta"):
         model: Model = checkpoint.spec.build(checkpoint.config)
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
-    cast = {key: w.to(device, dtype if w.is_floating_point() else w.dtype) for key, w in weights.items()}
+    cast = {key: w.to(device, torch.float32 if w.is_floating_point() else w.dtype) for key, w in weights.items()}
     if broken := sorted((names or {}).get(key, key) for key, w in cast.items() if not w.isfinite().all()):
-        raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to {str(dtype).removeprefix('torch.')}")
+        raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to float32")
     model.load_state_dict(cast, assign=True)
     model.tie()
     return model.eval().requires_grad_(False)

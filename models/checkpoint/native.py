@@ -40,11 +40,11 @@ class NativeCheckpoint(Checkpoint):
         """See `Checkpoint.codec`."""
         return self.item_codec
 
-    def load(self, *, dtype: torch.dtype, device: str) -> Model:
+    def load(self, *, device: str) -> Model:
         """See `load_model`."""
         weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
         calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
-        model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", dtype=dtype, device=device)
+        model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", device=device)
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.calibration = calibration

@@ -60,7 +60,7 @@ class PublishedCheckpoint(Checkpoint):
             self.folder, self.name, self.spec.id.split("/")[1], max_tokens=self.item_shape[0], values=self.values
         )
 
-    def load(self, *, dtype: torch.dtype, device: str) -> Model:
+    def load(self, *, device: str) -> Model:
         """See `load_model`."""
         published = self.spec.published
         if published is None:
@@ -73,7 +73,7 @@ class PublishedCheckpoint(Checkpoint):
                 raise CheckpointError(f"{self.name}: {error}") from None
             names = {link.ours: " with ".join(link.theirs) for link in published.links(self.config)}
             place = f"{self.name}/{WEIGHTS_FILE}"
-            model = build_model(self, weights, place, dtype=dtype, device=device, names=names)
+            model = build_model(self, weights, place, device=device, names=names)
         self.unused[:] = unused
         text_model = cast("TextModel", model)
         self.codec.check_fits(self.name, text_model.vocab_size)

@@ -235,6 +235,10 @@ class Autoencoder(Model):
         """`[B, n_labels]` on the CPU in float32."""
         raise NotImplementedError
 
+    def random_codes(self, n: int) -> Tensor:
+        """See `Model.random_codes`."""
+        return self.latents_of(list(torch.rand((n, *self.input_shape), generator=seeded(n)))).flatten(1)
+
     def example(self, task: Task) -> Any:
         """A small valid request about zeros, which every range allows."""
         item, other = torch.zeros(self.input_shape), torch.full(self.input_shape, 0.5)

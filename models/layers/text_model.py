@@ -15,7 +15,7 @@ from models.codecs.text.codec import Special
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import Attending, WithinTexts
-from models.layers.autoencoder import on_cpu
+from models.layers.autoencoder import on_cpu, seeded
 from models.layers.classification import rank
 from models.layers.packing import Packed, Segments
 from models.layers.projection import project
@@ -23,7 +23,7 @@ from models.tasks import Task
 from models.tasks import text as t
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
 
-EXAMPLE_LENGTH = 6
+EXAMPLE_LENGTH, MAX_RANDOM_LENGTH = 6, 64
 MAX_SHOWN_WEIGHTS = 2**22
 """Of attention, for one text: some 50 MB of JSON."""
 
@@ -132,6 +132,14 @@ class TextModel(Model):
     def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
         """`[B, n_labels]` on the CPU in float32."""
         raise NotImplementedError
+
+    def random_codes(self, n: int) -> Tensor:
+        """See `Model.random_codes`."""
+        draw = seeded(n)
+        lengths = torch.randint(1, 1 + min(MAX_RANDOM_LENGTH, self.n_positions - 2), (n,), generator=draw).tolist()
+        return self.vectors(
+            [plain_tokens(torch.randint(self.vocab_size, (length,), generator=draw).tolist()) for length in lengths]
+        )
 
     def example_tokens(self) -> t.Tokens:
         """Some of the vocabulary."""

@@ -150,3 +150,27 @@ async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itsel
         await asyncio.sleep(0)
     assert engine._worker.thread is not thread
     assert (await waiting).status_code == 200  # the request that was in flight is served after all
+
+
+async def test_a_model_computes_in_what_is_set_and_says_what_that_costs(weights: Path) -> None:
+    write_tiny(weights, "exact-ae")
+    settings = Settings(weights_dir=weights, dtype="bfloat16", dtypes={"exact-ae": "float32"})
+    async with served(settings) as client:
+        exact, rounded = [(await client.get(f"/models/{name}")).json() for name in ("exact-ae", TINY)]
+        assert (exact["dtype"], exact["dtype_reason"], exact["cosine_to_float32"]) == ("float32", "as set", 1.0)
+        assert rounded["dtype"] == "bfloat16"
+        assert 0.999 < rounded["cosine_to_float32"] < 1.0
+        assert rounded["parameters"] == exact["parameters"]
+        answers = [
+            (await client.post("/reconstruct", json=IMAGE | {"model": name})).json() for name in ("exact-ae", TINY)
+        ]
+        one, other = (answer["outputs"][0]["mse"] for answer in answers)
+        assert one == pytest.approx(other, rel=0.1)
+        assert one != other
+
+
+async def test_a_dtype_that_a_model_has_not_is_a_reason(weights: Path) -> None:
+    async with served(Settings(weights_dir=weights, dtypes={TINY: "int8"})) as client:
+        card = (await client.get(f"/models/{TINY}")).json()
+        assert (card["state"], card["dtype"]) == ("failed", None)
+        assert card["reason"].startswith("dtype is int8, which is for Transformers")

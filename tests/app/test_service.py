@@ -28,6 +28,8 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "samplers": ["gmm"],
         "parameters": 339,
         "dtype": "float32",
+        "dtype_reason": "what it is calibrated in, and its streams are decoded in",
+        "cosine_to_float32": 1.0,
         "memory_bytes": 4 * (339 + N_CALIBRATION),
         "queued_items": 0,
         "running_sequences": 0,

@@ -50,6 +50,9 @@ def test_every_setting_is_an_option_of_serve() -> None:
         (["--max-items", "none"], "max_items"),
         (["--default-models", "{"], "must be a JSON object"),
         (["--models", "nobody"], "no model is named 'nobody'"),
+        (["--dtype", "int4"], "dtype"),
+        (["--dtypes", "int8"], "--dtypes is 'int8'; it must be NAME=DTYPE"),
+        (["--dtypes", "nobody=int8"], "no model is named 'nobody'"),
     ],
 )
 def test_serve_says_what_is_wrong_with_an_option(weights: Path, options: list[str], named: str) -> None:

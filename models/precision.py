@@ -1,0 +1,107 @@
+"""The type a model computes in: what a device is good at, how a model is turned to it, and how far it then strays.
+
+Weights are read, and calibration was measured, in float32. `bfloat16` and `float16` are of weights and of all that is
+computed with them. `int8` is of the products of a Transformer's linear layers (`models/layers/int8.py`); the rest is in
+bfloat16 where the device is fast in it, and otherwise in float32.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.errors import CheckpointError, ConfigError
+from models.family import Model
+from models.layers.int8 import Int8Linear
+
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Wanted = Precision | Literal["auto"]
+N_COMPARED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A precision, and why it is this one."""
+
+    precision: Precision
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lowered:
+    """What a model computes in, why, and the least cosine of a random item's code to what it is in float32."""
+
+    precision: Precision
+    reason: str
+    cosine: float
+
+
+def choose(general: Wanted, own: Precision | None, modality: str, device: torch.device) -> Choice:
+    """What a model of texts, or of items of another modality, is to compute in, by what is set for all and for it.
+
+    Raises:
+        ConfigError: there is no such thing there.
+    """
+    wanted = own or general
+    is_text, is_cpu = modality == "text", device.type == "cpu"
+    if wanted == "int8" and not is_cpu:
+        raise ConfigError(f"dtype is int8, which is for CPUs; the device is {device}")
+    if own == "int8" and not is_text:
+        raise ConfigError("dtype is int8, which is for Transformers; others take float32, bfloat16 and float16")
+    if wanted == "int8" and not is_text:
+        return Choice("float32", "int8 is for Transformers")
+    if wanted != "auto":
+        return Choice(wanted, "as set")
+    if not is_text:
+        return Choice("float32", "what it is calibrated in, and its streams are decoded in")
+    if is_cpu:
+        others = "bfloat16 is faster and int8 fastest here" if has_fast_bfloat16(device) else "bfloat16 is slow here"
+        return Choice("float32", f"the exact one; {others}")
+    fastest: Precision = "bfloat16" if has_fast_bfloat16(device) else "float16"
+    return Choice(fastest, f"the fastest of {device}")
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are faster than in float32 there, rather than emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def lower(model: Model, choice: Choice) -> Lowered:
+    """Turn a model in float32 to what was chosen, for good.
+
+    Raises:
+        CheckpointError: a weight is beyond what the type can hold.
+    """
+    precision = choice.precision
+    if precision == "float32":
+        return Lowered(precision=precision, reason=choice.reason, cosine=1.0)
+    with torch.inference_mode():
+        before = model.random_codes(N_COMPARED)
+        if precision == "int8":
+            _replace_linear(model)
+        model.to(_dtype(precision, next(model.parameters()).device))
+        if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
+            raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
+        after = model.random_codes(N_COMPARED)
+    cosine = float(functional.cosine_similarity(before, after, dim=1).min())
+    return Lowered(precision=precision, reason=choice.reason, cosine=cosine)
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """Of all that is no product in whole numbers."""
+    if precision == "int8":
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    return torch.float16 if precision == "float16" else torch.bfloat16
+
+
+def _replace_linear(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            setattr(module, name, Int8Linear(child))
+        else:
+            _replace_linear(child)

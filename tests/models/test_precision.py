@@ -1,0 +1,129 @@
+"""What a model computes in: which, why, and how far it then strays."""
+
+import copy
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from models.errors import CheckpointError, ConfigError
+from models.family import FamilyConfig, FamilySpec, Model
+from models.layers.int8 import Int8Linear
+from models.layers.text_model import TextModel
+from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
+from tests.models import tiny
+from tests.models.transformers import test_contract as texts
+from tests.models.transformers.reference import random_text
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
+HALVES: tuple[Precision, ...] = ("bfloat16", "float16")
+AUTOENCODERS = [pytest.param(tiny.build, *case, id=name) for name, case in tiny.CASES.items()]
+TRANSFORMERS = [pytest.param(texts.build, *case, id=name) for name, case in texts.CASES.items()]
+
+
+def lowered(model: Model, precision: Precision) -> tuple[Model, float]:
+    other = copy.deepcopy(model)
+    told = lower(other, Choice(precision, "for a test"))
+    assert (told.precision, told.reason) == (precision, "for a test")
+    return other, told.cosine
+
+
+@pytest.mark.parametrize("precision", HALVES)
+@pytest.mark.parametrize(("build", "spec", "config"), AUTOENCODERS + TRANSFORMERS)
+def test_every_family_answers_in_halves(
+    build: Any, spec: FamilySpec[Any], config: FamilyConfig, precision: Precision
+) -> None:
+    model, cosine = lowered(build(spec, config), precision)
+    assert 0.99 < cosine < 1.0
+    assert {weight.dtype for weight in model.parameters()} == {getattr(torch, precision)}
+    with torch.inference_mode():
+        for task in spec.tasks(config):
+            assert len(task.run(model, [model.example(task)])) == 1
+
+
+@pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)
+def test_every_transformer_answers_in_int8(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
+    exact = build(spec, config)
+    model, cosine = lowered(exact, "int8")
+    assert 0.99 < cosine < 1.0
+    assert not any(isinstance(module, nn.Linear) for module in model.modules())
+    assert model.n_parameters == exact.n_parameters
+    assert model.memory_bytes < exact.memory_bytes
+    with torch.inference_mode():
+        for task in spec.tasks(config):
+            assert len(task.run(model, [model.example(task)])) == 1
+
+
+@pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS[:1])
+def test_int8_does_not_depend_on_the_neighbours(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
+    model = cast("TextModel", lowered(build(spec, config), "int8")[0])
+    some = [random_text(length, model.vocab_size, length) for length in (2, 5, 9, 5)]
+    with torch.inference_mode():
+        together = model.vectors(some)
+        alone = torch.cat([model.vectors([text]) for text in some])
+    torch.testing.assert_close(together, alone, rtol=0, atol=2e-2 if has_fast_bfloat16(CPU) else 1e-5)
+
+
+@given(
+    n=st.integers(0, 5), n_in=st.integers(1, 70), n_out=st.integers(1, 40), bias=st.booleans(), seed=st.integers(0, 9)
+)
+@settings(max_examples=40, deadline=None)
+def test_a_linear_layer_strays_by_its_steps(n: int, n_in: int, n_out: int, *, bias: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    linear = nn.Linear(n_in, n_out, bias=bias)
+    x = torch.randn(2, n, n_in) * torch.rand(2, n, 1) * 100
+    x[:, :1] = 0
+    with torch.inference_mode():
+        exact, rounded = linear(x), Int8Linear(linear)(x)
+        steps = x.abs().amax(-1, keepdim=True) / Int8Linear(linear).n_steps
+        most = (
+            0.5 * steps * linear.weight.abs().sum(1) + x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 254
+        )
+    assert rounded.dtype == torch.float32
+    assert ((rounded - exact).abs() <= 1.01 * most + steps * 0.01 + 1e-5).all()
+
+
+def test_what_does_not_fit_a_half_is_told() -> None:
+    model = tiny.build(*next(iter(tiny.CASES.values())))
+    name, weight = next(iter(model.named_parameters()))
+    weight.data.view(-1)[0] = 1e6
+    with pytest.raises(CheckpointError, match=rf"NaN or infinity is in \['{name}'\], cast to float16"):
+        lower(model, Choice("float16", ""))
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "modality", "chosen"),
+    [
+        ("auto", None, "text", "float32"),
+        ("auto", None, "image", "float32"),
+        ("bfloat16", None, "image", "bfloat16"),
+        ("bfloat16", "float16", "text", "float16"),
+        ("int8", None, "text", "int8"),
+        ("int8", None, "series", "float32"),
+        ("int8", "bfloat16", "text", "bfloat16"),
+    ],
+)
+def test_the_choice_on_a_cpu(general: Any, own: Any, modality: str, chosen: str) -> None:
+    choice = choose(general, own, modality, CPU)
+    assert choice.precision == chosen
+    assert choice.reason
+
+
+def test_auto_says_what_would_be_faster() -> None:
+    word = "faster" if has_fast_bfloat16(CPU) else "slow"
+    assert word in choose("auto", None, "text", CPU).reason
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "modality", "device", "problem"),
+    [
+        ("auto", "int8", "image", CPU, "dtype is int8, which is for Transformers"),
+        ("int8", None, "text", CUDA, "dtype is int8, which is for CPUs; the device is cuda:0"),
+    ],
+)
+def test_what_cannot_be_chosen(general: Any, own: Any, modality: str, device: torch.device, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        choose(general, own, modality, device)
