@@ -80,7 +80,8 @@ class Model(nn.Module):
     def n_parameters(self) -> int:
         """Trainable numbers, whatever they are computed in; shared ones once."""
         packed: int = sum(module.n_weights for module in self.modules() if isinstance(module, Int8Linear))
-        return packed + sum(parameter.numel() for parameter in self.parameters())
+        plain: int = sum(parameter.numel() for parameter in self.parameters())
+        return packed + plain
 
     @property
     def memory_bytes(self) -> int:
