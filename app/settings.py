@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     max_batch_elements: PositiveInt = Field(2**18, description="Budget of one batch: the elements of all its items.")
     max_batch_tokens: PositiveInt = Field(512, description="The same of texts: the tokens of all of them.")
     max_running_sequences: PositiveInt = Field(64, description="Most texts that one model generates at once.")
+    max_prefix_tokens: int = Field(
+        2048, ge=0, description="Tokens of prompts that one model remembers, for those that begin alike."
+    )
     max_characters: PositiveInt = Field(2**20, description="Longest text.")
     inline_bytes: PositiveInt = Field(
         2**16, description="Bodies up to this size are decoded on the event loop, larger ones on a thread."

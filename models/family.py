@@ -79,9 +79,8 @@ class Model(nn.Module):
     @property
     def n_parameters(self) -> int:
         """Trainable numbers, whatever they are computed in; shared ones once."""
-        packed: int = sum(module.n_weights for module in self.modules() if isinstance(module, Int8Linear))
-        plain: int = sum(parameter.numel() for parameter in self.parameters())
-        return packed + plain
+        counts = [parameter.numel() for parameter in self.parameters()]
+        return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, Int8Linear))
 
     @property
     def memory_bytes(self) -> int:
@@ -89,8 +88,9 @@ class Model(nn.Module):
         tensors = [*self.state_dict().values()]
         if self.calibration is not None:
             tensors += self.calibration.tensors().values()
-        packed = sum(module.packed_bytes for module in self.modules() if isinstance(module, Int8Linear))
-        return packed + sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+        by_place = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+        packed = [module.packed_bytes for module in self.modules() if isinstance(module, Int8Linear)]
+        return sum(by_place.values()) + sum(packed)
 
     def tie(self) -> None:
         """Make parameters that are to be one the same, after they were loaded one by one."""

@@ -138,6 +138,7 @@ class Supervisor:
             self._queue,
             budget=self._budget,
             max_rows=self._settings.max_running_sequences,
+            n_remembered=self._settings.max_prefix_tokens,
             torch_threads=self._settings.torch_threads,
             probe_every_s=self._settings.probe_every_ms / 1000,
             on_ready=lambda: call(unless_given_up, self._on_ready),

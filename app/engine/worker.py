@@ -76,6 +76,7 @@ class Worker:
         *,
         budget: int,
         max_rows: int,
+        n_remembered: int,
         torch_threads: int,
         probe_every_s: float,
         on_ready: Callable[[], None],
@@ -85,7 +86,7 @@ class Worker:
     ) -> None:
         self._model, self._tasks, self._queue = model, tasks, queue
         self._budget, self._torch_threads = budget, torch_threads
-        self._max_rows, self._probe_every_s = max_rows, probe_every_s
+        self._max_rows, self._n_remembered, self._probe_every_s = max_rows, n_remembered, probe_every_s
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
         self.busy_since: float | None = None
@@ -119,7 +120,7 @@ class Worker:
         return self._running.n_rows if self._running else 0
 
     def _generation(self) -> Generation[Key] | None:
-        return self._model.generation() if isinstance(self._model, Generator) else None
+        return self._model.generation(self._n_remembered) if isinstance(self._model, Generator) else None
 
     def _turn(self) -> bool:
         """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""

@@ -79,6 +79,7 @@ LIMITS = (
     "max_batch_elements",
     "max_batch_tokens",
     "max_running_sequences",
+    "max_prefix_tokens",
     "max_characters",
     "inline_bytes",
     "default_timeout_ms",

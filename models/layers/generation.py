@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidItems, Problem
+from models.layers.prefixes import Prefixes
 from models.layers.search import Continuation, Rules, Search, searches
 from models.layers.text_model import TextModel, plain_tokens
 from models.tasks import text as t
@@ -23,14 +24,19 @@ class Generator(TextModel):
     """A model that continues texts. A family gives the two passes, and what a cache is made of."""
 
     rules: Rules = Rules()
+    reads_in_parts = False
+    """Whether a prompt may be read a part at a time."""
 
     @abstractmethod
     def new_cache(self) -> Any:
-        """Without rows. It has `arrange`, and a length, as `KeyValueCache` has."""
+        """Without rows. It has `arrange` and `adopt`, and a length, as `KeyValueCache` has."""
 
     @abstractmethod
-    def prefill(self, prompts: Sequence[t.Tokens], cache: Any) -> Tensor:
-        """Logits `[n, V]` of what follows each prompt, which becomes a new row of the cache."""
+    def prefill(self, parts: Sequence[Tensor], cache: Any) -> Tensor:
+        """Logits `[n, V]` of what follows each part of a prompt, ids `[T]`.
+
+        The first parts continue the rows of the cache, in order; the others are the first of new rows.
+        """
 
     @abstractmethod
     def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
@@ -45,9 +51,9 @@ class Generator(TextModel):
         ids: list[int] = tokens.ids.tolist()
         return ids
 
-    def generation(self) -> "Generation[Any]":
-        """An empty batch of running sequences."""
-        return Generation(self)
+    def generation(self, n_remembered: int = 0) -> "Generation[Any]":
+        """An empty batch of running sequences, which remembers `n_remembered` tokens of prompts that it has read."""
+        return Generation(self, n_remembered)
 
     def generate(self, requests: Sequence[t.GenerateRequest]) -> list[t.GenerateResult]:
         """All of them, to the end.
@@ -55,7 +61,7 @@ class Generator(TextModel):
         Raises:
             InvalidItems: a prompt and its `max_new_tokens` exceed the context, or a parameter is out of range.
         """
-        generation: Generation[int] = Generation(self)
+        generation: Generation[int] = self.generation()
         generation.add(list(enumerate(requests)))
         told: list[list[t.Progress]] = [[] for _ in requests]
         while generation.n_rows:
@@ -101,9 +107,23 @@ _LIMITS: dict[str, Callable[[t.GenerateRequest], bool]] = {
 }
 
 
+N_READ_BESIDE, N_READ_ALONE = 128, 512
+"""The most tokens of prompts that are read before a step: beside running texts, which wait for it; where none run."""
+
+
+@dataclass(eq=False, slots=True)
+class _Reading(Generic[KeyT]):
+    """A prompt that is being read, for one search or several; the first `n_read` tokens are."""
+
+    key: KeyT
+    prompt: Tensor
+    searches: list[Search]
+    n_read: int = 0
+
+
 @dataclass(eq=False, slots=True)
 class _Running(Generic[KeyT]):
-    """A search and its rows; before its first step, one row for its prompt."""
+    """A search and its rows; before its first step, one row for its prompt, which others may share."""
 
     key: KeyT
     search: Search
@@ -111,55 +131,94 @@ class _Running(Generic[KeyT]):
 
 
 class Generation(Generic[KeyT]):
-    """A running batch. Each request has a key, by which its progress is told."""
+    """A running batch. Each request has a key, by which its progress is told.
 
-    def __init__(self, model: Generator) -> None:
+    Prompts are read in order of arrival, in rows of their own until they are whole, some tokens a step: those that run
+    already do not wait for a long one. Where a prompt begins as a remembered one does, that is not read again.
+    """
+
+    def __init__(self, model: Generator, n_remembered: int = 0) -> None:
         self._model = model
-        self._cache = model.new_cache()
+        self._cache, self._nursery = model.new_cache(), model.new_cache()
+        self._reading: list[_Reading[KeyT]] = []
         self._running: list[_Running[KeyT]] = []
         self._keys: dict[KeyT, None] = {}
         self._logits = torch.empty(0)
+        self._prefixes = Prefixes(n_remembered if model.reads_in_parts else 0)
+        self.n_read = 0
+        """Tokens of prompts that have been read."""
 
     @property
     def n_rows(self) -> int:
-        """Rows that run now."""
-        return len(self._cache)
+        """Rows that run now, and those of prompts that are still to be read."""
+        return len(self._cache) + sum(_rows_of(reading.searches) for reading in self._reading)
 
     def add(self, requests: Sequence[tuple[KeyT, t.GenerateRequest]]) -> None:
-        """Take in requests: their prompts are read now, their first tokens come with the next step.
+        """Take in requests: their prompts are read from the next step on.
 
         Raises:
             InvalidItems: one of them cannot be; none is taken in.
         """
         requests = [(key, self._model.settled(request)) for key, request in requests]
-        begun = [
-            (key, search)
-            for key, request in requests
-            for search in searches(request, self._model.rules, self._model.opening(request.tokens))
-        ]
-        first = self.n_rows
-        logits = self._model.prefill([search.request.tokens for _, search in begun], self._cache)
-        self._keys |= dict.fromkeys(key for key, _ in requests)
-        for row, (key, search) in enumerate(begun, start=first):
-            self._running.append(_Running(key, search, [row]))
-        self._logits = torch.cat([self._logits, logits]) if first else logits
+        for key, request in requests:
+            begun = searches(request, self._model.rules, self._model.opening(request.tokens))
+            self._reading.append(_Reading(key, request.tokens.ids, begun))
+            self._keys[key] = None
 
     def remove(self, is_gone: Callable[[KeyT, int | None], bool]) -> None:
         """Take out the searches that `is_gone` says, given a request's key and which of its texts, None for all."""
+        for reading in self._reading:
+            reading.searches = [one for one in reading.searches if not is_gone(reading.key, one.index)]
+        self._nursery.arrange([row for row in range(len(self._nursery)) if self._reading[row].searches])
+        self._reading = [reading for reading in self._reading if reading.searches]
         kept = [running for running in self._running if not is_gone(running.key, running.search.index)]
         if len(kept) < len(self._running):
             self._arrange([(running, running.rows) for running in kept])
 
     def ended(self) -> list[KeyT]:
-        """The requests of which nothing runs any more; each is named once."""
-        running = {running.key for running in self._running}
-        gone = [key for key in self._keys if key not in running]
+        """The requests of which nothing is left; each is named once."""
+        left = {running.key for running in self._running} | {reading.key for reading in self._reading}
+        gone = [key for key in self._keys if key not in left]
         for key in gone:
             del self._keys[key]
         return gone
 
+    def _read(self) -> None:
+        """Parts of the prompts that came first, or all of them; those that are whole begin to run."""
+        room = N_READ_BESIDE if self._running else N_READ_ALONE
+        parts: list[Tensor] = []
+        for row, reading in enumerate(self._reading):
+            if room <= 0:
+                break
+            if row == len(self._nursery) and self._model.reads_in_parts:
+                reading.n_read = self._prefixes.begin(reading.prompt, self._nursery)
+            rest = reading.prompt[reading.n_read :]
+            part = rest[:room] if self._model.reads_in_parts else rest
+            parts.append(part)
+            room -= len(part)
+            reading.n_read += len(part)
+        logits = self._model.prefill(parts, self._nursery)
+        self.n_read += sum(len(part) for part in parts)
+        whole = [row for row in range(len(parts)) if self._reading[row].n_read == len(self._reading[row].prompt)]
+        self._hatch(whole, logits[whole])
+
+    def _hatch(self, rows: Sequence[int], logits: Tensor) -> None:
+        """Let the prompts in these rows of the nursery run."""
+        self._logits = torch.cat([self._logits, logits]) if len(self._cache) else logits
+        for row, number in enumerate(rows, start=len(self._cache)):
+            reading = self._reading[number]
+            self._running += [_Running(reading.key, search, [row]) for search in reading.searches]
+            self._prefixes.keep(reading.prompt, self._nursery, number)
+        self._cache.adopt(self._nursery, rows)
+        self._nursery.arrange([row for row in range(len(self._nursery)) if row not in rows])
+        self._reading = [reading for number, reading in enumerate(self._reading) if number not in rows]
+
     def step(self) -> list[tuple[KeyT, t.Progress]]:
-        """The next token of every row; what is new of each request."""
+        """Read on, then the next token of every row; what is new of each request."""
+        if self._reading:
+            self._read()
+        if not self._running:
+            return []
         chosen = [(running, running.search.advance(self._logits[running.rows])) for running in self._running]
         told = [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
         going = [(running, continuations) for running, continuations in chosen if not running.search.done]
@@ -169,7 +228,7 @@ class Generation(Generic[KeyT]):
         return told
 
     def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
-        tokens = torch.empty(self.n_rows, dtype=torch.int64)
+        tokens = torch.empty(len(self._cache), dtype=torch.int64)
         for running, continuations in going:
             tokens[running.rows] = torch.tensor([continuation.token for continuation in continuations])
         return tokens.to(self._model.device)
@@ -195,6 +254,10 @@ class Generation(Generic[KeyT]):
         self._cache.arrange(arranged)
         self._logits = self._logits[arranged]
         self._running = [running for running, _ in wanted]
+
+
+def _rows_of(begun: Sequence[Search]) -> int:
+    return sum(search.request.num_beams for search in begun)
 
 
 def collected(told: Sequence[t.Progress]) -> t.GenerateResult:

@@ -27,8 +27,8 @@ class Int8Linear(nn.Module):
         rounded = (weight / scales[:, None]).round().to(torch.int8)
         self.n_steps = 127 if torch.cpu._is_vnni_supported() else 63
         self.bias = linear.bias
-        self.n_weights = rounded.numel()
-        self.packed_bytes = rounded.numel() + 4 * scales.numel()
+        self.n_weights: int = rounded.numel()
+        self.packed_bytes: int = rounded.numel() + 4 * scales.numel()
         self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.int32)
         self._packed = torch.ops.onednn.qlinear_prepack(rounded, None)
 

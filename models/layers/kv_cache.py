@@ -5,12 +5,13 @@ Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` widt
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.layers.attention import WithinTexts, by_head
+from models.layers.attention import WithinTexts
 from models.layers.packing import Segments
 
 FIRST_ROOM = 16
@@ -44,6 +45,10 @@ class KeyValueCache:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def alike(self) -> Self:
+        """An empty one of the same shape."""
+        return type(self)(self._shape)
+
     @property
     def memory_bytes(self) -> int:
         """Of all its room."""
@@ -54,16 +59,27 @@ class KeyValueCache:
         self.lengths += lengths
         self._make_room()
 
-    def write(self, layer: int, first_row: int, k: Tensor, v: Tensor) -> None:
-        """Keys and values `[n, H, L, d]` of the first `L` tokens of `n` rows from `first_row` on."""
-        rows, tokens = slice(first_row, first_row + k.shape[0]), slice(0, k.shape[2])
-        self._keys[layer][rows, :, tokens] = k
-        self._values[layer][rows, :, tokens] = v
-
-    def extend(self) -> None:
-        """One token more in every row, whose keys and values `append` brings."""
-        self.lengths = [length + 1 for length in self.lengths]
+    def extend(self, counts: Sequence[int]) -> None:
+        """So many tokens more in the first rows, whose keys and values `write` or `append` brings."""
+        self.lengths[: len(counts)] = [sum(pair) for pair in zip(self.lengths, counts, strict=False)]
         self._make_room()
+
+    def write(self, layer: int, row: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values `[L, H, d]` of a row's last tokens; all of that row's, two of `[H, T, d]`."""
+        whole, new = slice(0, self.lengths[row]), slice(self.lengths[row] - len(k), self.lengths[row])
+        self._keys[layer][row, :, new] = k.transpose(0, 1)
+        self._values[layer][row, :, new] = v.transpose(0, 1)
+        return self._keys[layer][row, :, whole], self._values[layer][row, :, whole]
+
+    def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
+        """Rows of another cache of this shape become new ones at the end; of each, the first `n_tokens` where given."""
+        first = len(self)
+        self.add([min(other.lengths[row], n_tokens or other.lengths[row]) for row in rows])
+        for target, source in enumerate(rows, start=first):
+            tokens = slice(0, self.lengths[target])
+            for mine, theirs in ((self._keys, other._keys), (self._values, other._values)):
+                for layer, tensor in enumerate(mine):
+                    tensor[target, :, tokens] = theirs[layer][source, :, tokens]
 
     def append(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
         """Keys and values `[B, H, d]` of each row's last token; `places` are those of `last`."""
@@ -124,24 +140,46 @@ def _grown(size: int, wanted: int) -> int:
 
 
 class Prefill:
-    """Prompts, each token of which sees itself and those before it; their keys and values go into new rows."""
+    """Parts of prompts, each token of which sees itself and all before it.
+
+    The first parts continue the cache's rows, in order; for the others there are new rows.
+    """
 
     def __init__(self, cache: KeyValueCache, segments: Segments) -> None:
-        self._cache, self._segments, self._first_row = cache, segments, len(cache)
+        self._cache, self._segments = cache, segments
+        starts = [*cache.lengths, *([0] * len(segments))][: len(segments)]
+        self._are_new = not any(starts)
         self._attend = WithinTexts(segments, causal=True)
-        cache.add(segments.lengths)
+        n_old = min(len(cache), len(segments))
+        cache.extend(segments.lengths[:n_old])
+        cache.add(segments.lengths[n_old:])
+        firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths)).to(segments.device)
+        self.positions = segments.positions + firsts
+        """Each token's place in its prompt: `[N]`."""
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""
-        remember(self._cache, layer, self._first_row, self._segments, k, v)
-        return self._attend(layer, q, k, v, scale)
+        split = self._segments.split
+        rows = [self._cache.write(layer, row, *part) for row, part in enumerate(zip(split(k), split(v), strict=True))]
+        if self._are_new:
+            return self._attend(layer, q, k, v, scale)
+        return torch.cat([_continued(*part, scale) for part in zip(split(q), rows, strict=True)])
+
+
+def _continued(q: Tensor, row: tuple[Tensor, Tensor], scale: float) -> Tensor:
+    """The last tokens of a row `[L, H, d]` see all of it that stands no later than themselves."""
+    keys, values = row
+    n_old = keys.shape[1] - len(q)
+    seen = torch.ones(len(q), keys.shape[1], dtype=torch.bool, device=q.device).tril(n_old)
+    attended = scaled_dot_product_attention(q.transpose(0, 1)[None], keys[None], values[None], seen, scale=scale)
+    return attended[0].transpose(0, 1)
 
 
 class Decode:
     """The next token of every row, which sees all of its row."""
 
     def __init__(self, cache: KeyValueCache) -> None:
-        cache.extend()
+        cache.extend([1] * len(cache))
         self._cache, self._places, self._mask = cache, cache.last(), cache.mask()
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -165,7 +203,5 @@ class Recall:
 
 def remember(cache: KeyValueCache, layer: int, first_row: int, segments: Segments, k: Tensor, v: Tensor) -> None:
     """Write keys and values `[N, H, d]` of whole texts into the rows from `first_row` on."""
-    row = first_row
-    for tokens, n_texts, _ in segments.runs:
-        cache.write(layer, row, by_head(k[tokens], n_texts), by_head(v[tokens], n_texts))
-        row += n_texts
+    for row, part in enumerate(zip(segments.split(k), segments.split(v), strict=True), start=first_row):
+        cache.write(layer, row, *part)

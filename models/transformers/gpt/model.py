@@ -29,6 +29,7 @@ class Gpt(Generator):
     """
 
     causal = True
+    reads_in_parts = True
     start_id: int | None = None
 
     def __init__(self, config: GptConfig) -> None:
@@ -118,11 +119,11 @@ class Gpt(Generator):
             )
         )
 
-    def prefill(self, prompts: Sequence[t.Tokens], cache: KeyValueCache) -> Tensor:
+    def prefill(self, parts: Sequence[Tensor], cache: KeyValueCache) -> Tensor:
         """See `Generator.prefill`."""
-        segments = Segments([len(prompt) for prompt in prompts], self.device)
-        token_ids = torch.cat([prompt.ids for prompt in prompts]).to(self.device)
-        hidden = self.run(token_ids, segments.positions, Prefill(cache, segments))
+        segments = Segments([len(part) for part in parts], self.device)
+        attend = Prefill(cache, segments)
+        hidden = self.run(torch.cat(list(parts)).to(self.device), attend.positions, attend)
         return self.logits(hidden[segments.last])
 
     def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Tensor:

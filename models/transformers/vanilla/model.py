@@ -6,6 +6,7 @@ Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` target vocabulary.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,11 @@ class TwoCaches:
         """See `KeyValueCache.arrange`."""
         self.own.arrange(sources)
         self.read.arrange(sources)
+
+    def adopt(self, other: Self, rows: Sequence[int]) -> None:
+        """See `KeyValueCache.adopt`."""
+        self.own.adopt(other.own, rows)
+        self.read.adopt(other.read, rows)
 
 
 class VanillaTransformer(Generator):
@@ -116,17 +122,17 @@ class VanillaTransformer(Generator):
         )
         return TwoCaches(KeyValueCache(shape), KeyValueCache(shape))
 
-    def prefill(self, prompts: Sequence[t.Tokens], cache: TwoCaches) -> Tensor:
+    def prefill(self, parts: Sequence[Tensor], cache: TwoCaches) -> Tensor:
         """See `Generator.prefill`: read the texts, and give the decoder its start."""
-        segments = Segments([len(prompt) for prompt in prompts], self.device)
-        token_ids = torch.cat([prompt.ids for prompt in prompts]).to(self.device)
+        segments = Segments([len(part) for part in parts], self.device)
+        token_ids = torch.cat(list(parts)).to(self.device)
         memory = self.encoder(token_ids, segments.positions, WithinTexts(segments))
         first_row = len(cache)
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
             remember(cache.read, layer, first_row, segments, k, v)
-        starts = Segments([1] * len(prompts), self.device)
-        start_ids = torch.full((len(prompts),), self.config.start_id, device=self.device)
+        starts = Segments([1] * len(parts), self.device)
+        start_ids = torch.full((len(parts),), self.config.start_id, device=self.device)
         attend, recall = Prefill(cache.own, starts), Recall(cache.read, first_row)
         return self.logits(self.decoder(start_ids, starts.positions, attend, recall))
 

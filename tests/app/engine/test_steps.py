@@ -32,11 +32,11 @@ class FaultyGpt(Gpt):
 
     fault: BaseException | None = None
 
-    def prefill(self, prompts: Sequence[t.Tokens], cache: Any) -> Tensor:
-        for prompt in prompts:
+    def prefill(self, parts: Sequence[Tensor], cache: Any) -> Tensor:
+        for part in parts:
             faults = {LETHAL: SystemExit(), POISONED: ValueError("poisoned")}
-            self.fault = faults.get(len(prompt), self.fault)
-        return super().prefill(prompts, cache)
+            self.fault = faults.get(len(part), self.fault)
+        return super().prefill(parts, cache)
 
     def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
         if self.fault:

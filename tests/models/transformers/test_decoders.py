@@ -128,7 +128,7 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
             assert_close(result.target_attention, torch.stack(theirs.decoder_attentions)[:, 0])
             assert_close(result.cross_attention, torch.stack(theirs.cross_attentions)[:, 0])
             cache = model.new_cache()
-            logits = [model.prefill([text], cache)]
+            logits = [model.prefill([text.ids], cache)]
             logits += [model.decode(token[None], cache) for token in translation.ids]
             assert_close(torch.cat(logits), theirs.logits[0])
 
@@ -150,7 +150,7 @@ def test_marian_without_a_head_or_with_matrices_of_its_own(
             if head == "MTModel":
                 start = torch.tensor([[reference.config.decoder_start_token_id]])
                 logits = reference(input_ids=text.ids[None], decoder_input_ids=start).logits[0]
-                assert_close(model.prefill([text], model.new_cache()), logits)
+                assert_close(model.prefill([text.ids], model.new_cache()), logits)
 
 
 GREEDY: dict[str, dict[str, Any]] = {
