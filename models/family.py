@@ -88,7 +88,7 @@ class Model(nn.Module):
         tensors = [*self.state_dict().values()]
         if self.calibration is not None:
             tensors += self.calibration.tensors().values()
-        by_place = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+        by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
         packed = [module.packed_bytes for module in self.modules() if isinstance(module, Int8Linear)]
         return sum(by_place.values()) + sum(packed)
 
