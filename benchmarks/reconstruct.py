@@ -1,24 +1,18 @@
 """`/reconstruct`, one 28x28 image a request: this server in JSON and npy beside the naive handler, in one run."""
 
 import json
-import socket
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
 import numpy as np
 import orjson
 
 from benchmarks.load import Load, http_request
 from benchmarks.naive import MODEL
+from benchmarks.servers import manifold, running
 from models.codecs.arrays import to_npy
-
-READY_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +39,13 @@ def run(*, n_connections: int, seconds: float, n_rounds: int) -> list[Row]:
     npy_headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
     as_npy = http_request("/reconstruct", to_npy(image[None]), npy_headers)
     with (
-        _server("-m", "uvicorn", "--factory", "benchmarks.naive:create_app", "--log-level", "warning") as naive,
-        _server("-c", "from app.cli import main; main()", "serve", "--models", MODEL, "--log-level", "warning") as ours,
+        running("-m", "uvicorn", "--factory", "benchmarks.naive:create_app", "--log-level", "warning") as naive,
+        manifold("--models", MODEL) as ours,
     ):
         cases = [
-            _Case(name="naive FastAPI handler, JSON", port=naive, request=as_json),
-            _Case(name="Manifold, JSON", port=ours, request=as_json),
-            _Case(name="Manifold, npy", port=ours, request=as_npy),
+            _Case(name="naive FastAPI handler, JSON", port=naive.port, request=as_json),
+            _Case(name="Manifold, JSON", port=ours.port, request=as_json),
+            _Case(name="Manifold, npy", port=ours.port, request=as_npy),
         ]
         for case in cases:
             _measure(case, n_connections, 1.0)
@@ -74,31 +68,3 @@ def _measure(case: _Case, n_connections: int, seconds: float) -> Load:
 def _median(loads: tuple[Load, ...]) -> Load:
     middle = statistics.median_low(load.requests_per_s for load in loads)
     return next(load for load in loads if load.requests_per_s == middle)
-
-
-@contextmanager
-def _server(*command: str) -> Iterator[int]:
-    """A server in its own process, given once it answers; ended afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, *command, "--port", str(port)])  # noqa: S603
-    try:
-        _wait(process, f"http://127.0.0.1:{port}")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
-    until = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            if httpx.get(url + "/health/ready").status_code in (200, 404):  # the naive one has no health
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-            continue
-        time.sleep(0.1)
-    raise RuntimeError(f"the server at {url} did not become ready")
