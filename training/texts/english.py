@@ -1,6 +1,8 @@
 """The English that language models are trained on and measured with."""
 
 import re
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 
 from training.data.files import DataFolder
 from training.data.novels import novels
@@ -13,7 +15,10 @@ TEXTS_LICENCE = (
     "domain)."
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+_WIKITEXT_WORD = re.compile(r"(?<=\w)'\w+|\w+|[^\w\s]")
 MIN_CHARACTERS, MAX_CHARACTERS = 40, 240
+MAX_HEADING_WORDS = 7
+"""A line of so few, its full stop counted, is a heading."""
 
 
 def english(data: DataFolder) -> list[str]:
@@ -35,3 +40,36 @@ def sentences(texts: list[str]) -> list[str]:
     lines = (line for text in texts for line in text.splitlines()[1:])
     found = (sentence for line in lines for sentence in _SENTENCE_END.split(line))
     return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
+
+
+def as_wikitext(articles: Sequence[str], n_words: int) -> list[str]:
+    """Articles as WikiText has them: words and marks between blanks, all but the `n_words` most frequent as `<unk>`.
+
+    A hyphen within a word is ` @-@ `, the marks within a number ` @,@ ` and ` @.@ `.
+
+    Source: Merity et al. 2016, section 4.3.
+    """
+    documents = [[list(_wikitext_words(line)) for line in article.splitlines()] for article in articles]
+    counts = Counter(word for document in documents for words in document for word in words)
+    known = {word for word, _ in counts.most_common(n_words)}
+    return ["".join(_wikitext_lines(document, known)) for document in documents]
+
+
+def _wikitext_words(line: str) -> Iterator[str]:
+    for match in _WIKITEXT_WORD.finditer(line):
+        word, end = match.group(), match.end()
+        before, after = line[match.start() - 1 : match.start()], line[end : end + 1]
+        is_within = word in ",." and before.isdigit() and after.isdigit()
+        is_within |= word == "-" and before.isalnum() and after.isalnum()
+        yield f"@{word}@" if is_within else word
+
+
+def _wikitext_lines(document: Sequence[Sequence[str]], known: Container[str]) -> Iterator[str]:
+    for number, words in enumerate(document):
+        line = [word if word in known else "<unk>" for word in words]
+        if number == 0:
+            yield f" \n = {' '.join(line)} = \n \n"
+        elif line[-1:] == ["."] and len(line) <= MAX_HEADING_WORDS:
+            yield f" \n = = {' '.join(line[:-1])} = = \n \n"
+        else:
+            yield f" {' '.join(line)} \n"

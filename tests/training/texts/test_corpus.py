@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.models.transformers.reference import random_text
 from tests.training.texts.tiny import SENTENCES, shelf, vocabulary
 from training.texts.corpus import AT_ONCE, Row, Rows, documents, encoded, filled, packed, pieces, stream
+from training.texts.english import as_wikitext
 
 LENGTHS = st.lists(st.integers(0, 23), max_size=7)
 
@@ -97,3 +98,20 @@ def test_texts_and_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None
     ]
     assert found[2].type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert [len(text) for text in found] == [4, 12, 7, 12]
+
+
+def test_articles_in_the_spelling_of_wikitext() -> None:
+    articles = [
+        "Ann Lee\nAnn Lee's well-known book, of 1,250.5 pages (in 2 parts), sold.\nEarly life.\nShe lived - for a long time - in Rome.",
+        "Rome\nIn Rome they sold the book of Ann Lee in 2 parts.",
+    ]
+    first, second = as_wikitext(articles, 1000)
+    assert first == (
+        " \n = Ann Lee = \n \n"
+        " Ann Lee 's well @-@ known book , of 1 @,@ 250 @.@ 5 pages ( in 2 parts ) , sold . \n"
+        " \n = = Early life = = \n \n"
+        " She lived - for a long time - in Rome . \n"
+    )
+    assert second.count("<unk>") == 0
+    rare, _ = as_wikitext(articles, 9)
+    assert rare.startswith(" \n = Ann Lee = \n \n Ann Lee <unk> <unk> <unk> <unk> book , of")
