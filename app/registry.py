@@ -16,6 +16,7 @@ from app.engine.supervisor import Health, Supervisor
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.hub import HubId, find
 from app.settings import Settings
+from models.allocator import give_memory_back
 from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.errors import ModelsError
@@ -129,6 +130,7 @@ class ServedModel:
                 await self.loaded.engine.stop()
                 self.loaded = None
                 _settle_garbage()
+                give_memory_back()
             self._state, self.reason = State.UNLOADED, None
 
     def _budget(self, checkpoint: Checkpoint) -> int:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from app.logs import configure_logs
 from app.main import create_app
 from app.settings import Settings
+from models.allocator import keep_freed_memory
 
 SWITCH_INTERVAL_S = 0.0005
 """The worker's thread gives the interpreter lock back around every operation of torch, and waits this long for it again
@@ -79,6 +80,7 @@ def serve(settings: Settings) -> None:
     """Serve until a signal ends it."""
     configure_logs(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_freed_memory()
     app = create_app(settings)
     config = uvicorn.Config(
         app,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.calibration import Calibration
 from models.errors import ConfigError
-from models.layers.int8 import Int8Linear
+from models.layers.products import Product
 from models.published import PublishedFormat
 from models.tasks import Request, Task
 
@@ -80,7 +80,7 @@ class Model(nn.Module):
     def n_parameters(self) -> int:
         """Trainable numbers, whatever they are computed in; shared ones once."""
         counts = [parameter.numel() for parameter in self.parameters()]
-        return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, Int8Linear))
+        return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, Product))
 
     @property
     def memory_bytes(self) -> int:
@@ -89,7 +89,7 @@ class Model(nn.Module):
         if self.calibration is not None:
             tensors += self.calibration.tensors().values()
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
-        packed = [module.packed_bytes for module in self.modules() if isinstance(module, Int8Linear)]
+        packed = [module.packed_bytes for module in self.modules() if isinstance(module, Product)]
         return sum(by_place.values()) + sum(packed)
 
     def tie(self) -> None:

@@ -1,20 +1,22 @@
 """The type a model computes in: what a device is good at, how a model is turned to it, and how far it then strays.
 
 Weights are read, and calibration was measured, in float32. `bfloat16` and `float16` are of weights and of all that is
-computed with them. `int8` is of the products of a Transformer's linear layers (`models/layers/int8.py`); the rest is in
-bfloat16 where the device is fast in it, and otherwise in float32.
+computed with them. `int8` is of the products of a Transformer's linear layers; the rest is in bfloat16 where the device
+is fast in it, and otherwise in float32. On a CPU, the weights of those layers are laid out for its kernels
+(`models/layers/products.py`).
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from models.errors import CheckpointError, ConfigError
 from models.family import Model
-from models.layers.int8 import Int8Linear
+from models.layers.generation import Generator
+from models.layers.products import FloatProduct, Int8Product, lay_out
+from models.layers.text_model import TextModel
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Wanted = Precision | Literal["auto"]
@@ -77,18 +79,20 @@ def lower(model: Model, choice: Choice) -> Lowered:
     Raises:
         CheckpointError: a weight is beyond what the type can hold.
     """
-    precision = choice.precision
-    if precision == "float32":
-        return Lowered(precision=precision, reason=choice.reason, cosine=1.0)
+    precision, device = choice.precision, next(model.parameters()).device
+    is_exact = precision == "float32"
     with torch.inference_mode():
-        before = model.random_codes(N_COMPARED)
+        before = None if is_exact else model.random_codes(N_COMPARED)
         if precision == "int8":
-            _replace_linear(model)
-        model.to(_dtype(precision, next(model.parameters()).device))
+            _lay_out(model, int8=True)
+        model.to(_dtype(precision, device))
         if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
             raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
-        after = model.random_codes(N_COMPARED)
-    cosine = float(functional.cosine_similarity(before, after, dim=1).min())
+        if precision in ("float32", "bfloat16") and _has_kernels(precision, device):
+            _lay_out(model, int8=False)
+        cosine = 1.0
+        if before is not None:
+            cosine = float(functional.cosine_similarity(before, model.random_codes(N_COMPARED), dim=1).min())
     return Lowered(precision=precision, reason=choice.reason, cosine=cosine)
 
 
@@ -96,12 +100,26 @@ def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Of all that is no product in whole numbers."""
     if precision == "int8":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    return torch.float16 if precision == "float16" else torch.bfloat16
+    return _DTYPES[precision]
 
 
-def _replace_linear(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear):
-            setattr(module, name, Int8Linear(child))
-        else:
-            _replace_linear(child)
+_DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def _has_kernels(precision: Precision, device: torch.device) -> bool:
+    """Whether products with weights that are laid out can be computed there."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return precision == "float32" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _lay_out(model: Model, *, int8: bool) -> None:
+    """Of Transformers: autoencoders read their weights where they code streams."""
+    if isinstance(model, TextModel):
+        if isinstance(model, Generator):
+            model.lay_out_words(Int8Product if int8 else FloatProduct)
+        lay_out(model, int8=int8)

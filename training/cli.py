@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from models.allocator import keep_freed_memory
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
@@ -40,6 +41,7 @@ def _folder(data: Path | None) -> DataFolder:
 @click.option("--threads", type=int, help="CPU threads. Default: all cores.")
 def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:
     """Train the checkpoint NAME, or go on where it was interrupted, and publish it in the weights folder."""
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     try:

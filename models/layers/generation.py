@@ -6,13 +6,15 @@ Shapes: `B` running rows, `V` vocabulary.
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.errors import InvalidItems, Problem
 from models.layers.prefixes import Prefixes
+from models.layers.products import Product
 from models.layers.search import Continuation, Rules, Search, searches
 from models.layers.text_model import TextModel, plain_tokens
 from models.tasks import text as t
@@ -26,6 +28,27 @@ class Generator(TextModel):
     rules: Rules = Rules()
     reads_in_parts = False
     """Whether a prompt may be read a part at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words_product: Product | None = None
+
+    @abstractmethod
+    def shared_words(self) -> Tensor | None:
+        """The embeddings `[V, D]` that words are scored by as well; None where that has a matrix of its own."""
+
+    def scored(self, hidden: Tensor, words: Tensor) -> Tensor:
+        """`[…, D]` by the shared embeddings, to `[…, V]`."""
+        if self.words_product is not None:
+            return cast("Tensor", self.words_product(hidden))
+        return functional.linear(hidden, words)
+
+    def lay_out_words(self, product: type[Product]) -> None:
+        """Keep the shared embeddings a second time, laid out for products."""
+        words = self.shared_words()
+        if words is not None:
+            self.words_product = product(words, None)
+            self.words_product.n_weights = 0
 
     @abstractmethod
     def new_cache(self) -> Any:

@@ -11,9 +11,10 @@ from torch import nn
 
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
-from models.layers.int8 import Int8Linear
+from models.layers.products import FloatProduct, Int8Product, Product
 from models.layers.text_model import TextModel
 from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
+from models.tasks import PROJECT_TEXTS
 from tests.models import tiny
 from tests.models.transformers import test_contract as texts
 from tests.models.transformers.reference import random_text
@@ -39,6 +40,7 @@ def test_every_family_answers_in_halves(
     model, cosine = lowered(build(spec, config), precision)
     assert 0.99 < cosine < 1.0
     assert {weight.dtype for weight in model.parameters()} == {getattr(torch, precision)}
+    assert model.n_parameters == build(spec, config).n_parameters
     with torch.inference_mode():
         for task in spec.tasks(config):
             assert len(task.run(model, [model.example(task)])) == 1
@@ -52,9 +54,36 @@ def test_every_transformer_answers_in_int8(build: Any, spec: FamilySpec[Any], co
     assert not any(isinstance(module, nn.Linear) for module in model.modules())
     assert model.n_parameters == exact.n_parameters
     assert model.memory_bytes < exact.memory_bytes
+    assert any(isinstance(module, Product) for module in model.modules())
     with torch.inference_mode():
         for task in spec.tasks(config):
             assert len(task.run(model, [model.example(task)])) == 1
+
+
+@pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)
+def test_float32_stays_what_it_is(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
+    exact = build(spec, config)
+    model, cosine = lowered(exact, "float32")
+    assert cosine == 1.0
+    assert model.n_parameters == exact.n_parameters
+    assert not any(isinstance(module, nn.Linear) for module in model.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(model.random_codes(9), exact.random_codes(9), rtol=1e-5, atol=1e-5)
+        for task in set(spec.tasks(config)) - {PROJECT_TEXTS}:  # whose two points are one, but for the last bit
+            (one,), (other,) = (task.run(its, [its.example(task)]) for its in (model, exact))
+            tiny.assert_same(one, other, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("gelu", [None, "none", "tanh"])
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 5), (0, 5)])
+def test_a_product_is_a_linear_layer(gelu: str | None, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    for linear in (nn.Linear(5, 7), nn.Linear(5, 7, bias=False)):
+        x = torch.randn(shape)
+        with torch.inference_mode():
+            expected = linear(x) if gelu is None else nn.GELU(gelu)(linear(x))
+            found = FloatProduct(linear.weight, linear.bias, gelu)(x)
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS[:1])
@@ -77,8 +106,8 @@ def test_a_linear_layer_strays_by_its_steps(n: int, n_in: int, n_out: int, *, bi
     x = torch.randn(2, n, n_in) * torch.rand(2, n, 1) * 100
     x[:, :1] = 0
     with torch.inference_mode():
-        exact, rounded = linear(x), Int8Linear(linear)(x)
-        steps = x.abs().amax(-1, keepdim=True) / Int8Linear(linear).n_steps
+        exact, rounded = linear(x), Int8Product(linear.weight, linear.bias)(x)
+        steps = x.abs().amax(-1, keepdim=True) / Int8Product(linear.weight, linear.bias).n_steps
         most = (
             0.5 * steps * linear.weight.abs().sum(1) + x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 254
         )

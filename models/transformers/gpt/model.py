@@ -74,8 +74,12 @@ class Gpt(Generator):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`[…, D]` to `[…, V]`, by the word embeddings unless the model has a matrix for it."""
-        weight = self.words.weight if self.decoder is None else self.decoder.weight
-        return nn.functional.linear(hidden, weight)
+        logits: Tensor = self.scored(hidden, self.words.weight) if self.decoder is None else self.decoder(hidden)
+        return logits
+
+    def shared_words(self) -> Tensor | None:
+        """See `Generator.shared_words`."""
+        return self.words.weight if self.decoder is None else None
 
     def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
         """See `TextModel.class_logits`; of each text's last token."""

@@ -98,9 +98,13 @@ class VanillaTransformer(Generator):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of the decoder's states: `[N, D]` to `[N, V]`."""
-        weight = self.decoder.words.weight if self.output is None else self.output.weight
-        logits = nn.functional.linear(hidden, weight)
+        words = self.decoder.words.weight
+        logits: Tensor = self.scored(hidden, words) if self.output is None else self.output(hidden)
         return logits if self.bias is None else logits + self.bias
+
+    def shared_words(self) -> Tensor | None:
+        """See `Generator.shared_words`."""
+        return self.decoder.words.weight if self.output is None else None
 
     def translate(self, requests: Sequence[t.GenerateRequest]) -> list[t.GenerateResult]:
         """The same as `generate`: what this model makes of a text is its translation."""

@@ -1,0 +1,70 @@
+"""One linear layer: torch's own, laid out for the kernel, and in int8. `python -m benchmarks.products` prints it.
+
+The shapes are those of MiniLM (384 wide) and GPT-2 (768 wide), with the rows of a batch of texts, and of one step of
+generation.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from models.allocator import keep_freed_memory
+from models.layers.products import FloatProduct, Int8Product
+
+SHAPES = ((512, 384, 1536), (40, 384, 1536), (32, 768, 3072), (8, 768, 3072), (1, 768, 3072), (1, 768, 50257))
+N_ROUNDS, ROUND_S = 7, 0.05
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """The median over rounds of the mean time of a call."""
+    run()
+    started_at, n = time.perf_counter(), 0
+    while time.perf_counter() - started_at < ROUND_S:
+        run()
+        n += 1
+    rounds = []
+    for _ in range(N_ROUNDS):
+        started_at = time.perf_counter()
+        for _ in range(n):
+            run()
+        rounds.append((time.perf_counter() - started_at) / n)
+    return statistics.median(rounds)
+
+
+def ways(linear: nn.Linear, x: Tensor) -> dict[str, Callable[[], object]]:
+    """A product by each of the ways there are."""
+    half, x_half = nn.Linear(linear.in_features, linear.out_features).bfloat16(), x.bfloat16()
+    laid, laid_half = FloatProduct(linear.weight, linear.bias), FloatProduct(half.weight, half.bias)
+    int8 = Int8Product(linear.weight, linear.bias)
+    return {
+        "float32": lambda: linear(x),
+        "float32, laid out": lambda: laid(x),
+        "bfloat16": lambda: half(x_half),
+        "bfloat16, laid out": lambda: laid_half(x_half),
+        "int8": lambda: int8(x),
+    }
+
+
+def main() -> None:
+    """Print microseconds a product."""
+    keep_freed_memory()
+    table = Table(title=f"microseconds a product, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    table.add_column("rows x inputs x outputs")
+    for number, (n_rows, n_in, n_out) in enumerate(SHAPES):
+        with torch.inference_mode():
+            linear, x = nn.Linear(n_in, n_out), torch.randn(n_rows, n_in)
+            found = {name: seconds(run) for name, run in ways(linear, x).items()}
+        if number == 0:
+            for name in found:
+                table.add_column(name, justify="right")
+        table.add_row(f"{n_rows} x {n_in} x {n_out}", *(f"{value * 1e6:,.0f}" for value in found.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
