@@ -32,14 +32,16 @@ class KeyValueCache:
     """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions, and begins as zeros:
     what is masked must be a number all the same.
 
-    `lengths[i]` is how many tokens of row i are remembered.
+    `lengths[i]` is how many tokens of row i are remembered. On a CPU they are kept in float32 whatever the model
+    computes in, for attention of single tokens in bfloat16 takes six times as long there.
     """
 
     def __init__(self, shape: CacheShape) -> None:
         self._shape = shape
         self.lengths: list[int] = []
         size = (0, shape.n_heads, FIRST_ROOM, shape.head_width)
-        self._keys = [torch.zeros(size, dtype=shape.dtype, device=shape.device) for _ in range(shape.n_layers)]
+        dtype = torch.float32 if shape.device.type == "cpu" else shape.dtype
+        self._keys = [torch.zeros(size, dtype=dtype, device=shape.device) for _ in range(shape.n_layers)]
         self._values = [torch.zeros_like(keys) for keys in self._keys]
 
     def __len__(self) -> int:
@@ -84,8 +86,8 @@ class KeyValueCache:
     def append(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
         """Keys and values `[B, H, d]` of each row's last token; `places` are those of `last`."""
         rows, last = places
-        self._keys[layer][rows, :, last] = k
-        self._values[layer][rows, :, last] = v
+        for tensor, new in ((self._keys[layer], k), (self._values[layer], v)):
+            tensor[rows, :, last] = new.to(tensor.dtype)
 
     def read(self, layer: int, first_row: int = 0) -> tuple[Tensor, Tensor]:
         """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
@@ -171,8 +173,9 @@ def _continued(q: Tensor, row: tuple[Tensor, Tensor], scale: float) -> Tensor:
     keys, values = row
     n_old = keys.shape[1] - len(q)
     seen = torch.ones(len(q), keys.shape[1], dtype=torch.bool, device=q.device).tril(n_old)
-    attended = scaled_dot_product_attention(q.transpose(0, 1)[None], keys[None], values[None], seen, scale=scale)
-    return attended[0].transpose(0, 1)
+    queries = q.transpose(0, 1)[None].to(keys.dtype)
+    attended = scaled_dot_product_attention(queries, keys[None], values[None], seen, scale=scale)
+    return attended[0].transpose(0, 1).to(q.dtype)
 
 
 class Decode:
@@ -185,8 +188,7 @@ class Decode:
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`; `N` = `B`."""
         self._cache.append(layer, k, v, self._places)
-        keys, values = self._cache.read(layer)
-        return scaled_dot_product_attention(q[:, :, None], keys, values, self._mask, scale=scale)[:, :, 0]
+        return _of_single(q, *self._cache.read(layer), self._mask, scale)
 
 
 class Recall:
@@ -197,8 +199,13 @@ class Recall:
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
-        keys, values = self._cache.read(layer, self._first_row)
-        return scaled_dot_product_attention(q[:, :, None], keys, values, self._mask, scale=scale)[:, :, 0]
+        return _of_single(q, *self._cache.read(layer, self._first_row), self._mask, scale)
+
+
+def _of_single(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """What one token of each row sees of its row: `[B, H, d]` of `[B, H, T, d]`, in the type of q."""
+    queries = q[:, :, None].to(keys.dtype)
+    return scaled_dot_product_attention(queries, keys, values, mask, scale=scale)[:, :, 0].to(q.dtype)
 
 
 def remember(cache: KeyValueCache, layer: int, first_row: int, segments: Segments, k: Tensor, v: Tensor) -> None:
