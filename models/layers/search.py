@@ -17,6 +17,9 @@ from torch import Tensor
 from models.layers.autoencoder import seeded
 from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
 
+N_LIKELIEST = 256
+"""Tokens among which a share of the probability is sought first: to sort all takes longer than a small model does."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
@@ -41,6 +44,9 @@ class Continuation:
 
 def allowed(log_probs: Tensor, seen: Sequence[int], n_done: int, request: GenerateRequest, rules: Rules) -> Tensor:
     """Scores `[V]` after what was `seen` and `n_done` new tokens: the demands of request and model, before any draw."""
+    is_free = request.repetition_penalty == 1.0 and n_done >= request.min_new_tokens
+    if is_free and not rules.suppressed and rules.forced_end is None:
+        return log_probs
     scores = log_probs.clone()
     if request.repetition_penalty != 1.0 and seen:
         places = torch.tensor(sorted(set(seen)), device=scores.device)
@@ -56,22 +62,27 @@ def allowed(log_probs: Tensor, seen: Sequence[int], n_done: int, request: Genera
     return scores
 
 
-def filtered(scores: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
-    """Scores `[…, V]` with -inf for what is not to be drawn.
+def candidates(
+    scores: Tensor, temperature: float, top_k: int | None, top_p: float | None
+) -> tuple[Tensor | None, Tensor]:
+    """The tokens that may be drawn, likeliest first, None for all in order; and their scores over the temperature.
 
-    That is all but the `top_k` best and, of what is left, all but the fewest best whose probabilities sum to at least
-    `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1).
+    Left out are all but the `top_k` best and, of what is left, all but the fewest best whose probabilities sum to at
+    least `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1). Of scores `[V]`.
     """
     scores = scores / temperature
-    if top_k is not None:
-        worst = scores.topk(min(top_k, scores.shape[-1])).values[..., -1:]
-        scores = scores.masked_fill(scores < worst, -torch.inf)
-    if top_p is not None and top_p < 1.0:
-        ascending, order = scores.sort(-1)
-        out = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
-        out[..., -1:] = False
-        scores = scores.masked_fill(out.scatter(-1, order, out), -torch.inf)
-    return scores
+    wants_mass = top_p is not None and top_p < 1.0
+    if top_k is None and not wants_mass:
+        return None, scores
+    best, ids = scores.topk(min(top_k or N_LIKELIEST, len(scores)))
+    if top_p is None or not wants_mass:
+        return ids, best
+    total = (scores if top_k is None else best).logsumexp(-1)
+    if top_k is None and (best - total).exp().sum() < top_p:
+        best, ids = scores.sort(descending=True)
+    probs = (best - total).exp()
+    n_kept = max(1, int((probs.cumsum(-1) - probs < top_p).sum()))
+    return ids[:n_kept], best[:n_kept]
 
 
 class Search(ABC):
@@ -121,10 +132,12 @@ class Single(Search):
     def _drawn(self, scores: Tensor) -> int:
         """By the inverse of the cumulative distribution, in double precision on the CPU."""
         request = self.request
-        probs = filtered(scores, request.temperature, request.top_k, request.top_p).cpu().double().softmax(-1)
+        ids, scores = candidates(scores, request.temperature, request.top_k, request.top_p)
+        probs = scores.cpu().double().softmax(-1)
         point = torch.rand((), generator=self._generator, dtype=torch.float64)
         place = int(torch.searchsorted(probs.cumsum(-1), point, right=True))
-        return min(place, int(probs.nonzero()[-1]))
+        place = min(place, int(probs.nonzero()[-1]))
+        return place if ids is None else int(ids[place])
 
 
 @dataclass(slots=True)
@@ -216,12 +229,12 @@ class Beams(Search):
 
 def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:
     """A token with its log-probability by logits, or log-probabilities, `[V]`."""
-    log_probs = scores.log_softmax(-1)
+    total = scores.logsumexp(-1)
     others: tuple[tuple[int, float], ...] = ()
     if n_alternatives:
-        values, ids = log_probs.topk(min(n_alternatives, len(log_probs)))
-        others = tuple(zip(ids.tolist(), values.tolist(), strict=True))
-    return GeneratedToken(token, float(log_probs[token]), others)
+        values, ids = scores.topk(min(n_alternatives, len(scores)))
+        others = tuple(zip(ids.tolist(), (values - total).tolist(), strict=True))
+    return GeneratedToken(token, float(scores[token] - total), others)
 
 
 def searches(request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> list[Search]:

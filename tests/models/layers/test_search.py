@@ -7,7 +7,7 @@ import torch
 
 from models.errors import InvalidItems
 from models.layers.generation import Generation, Generator
-from models.layers.search import Rules, Single, filtered
+from models.layers.search import Rules, Single, candidates
 from models.tasks import text as t
 from models.transformers.gpt import FAMILY
 from tests.models.transformers.reference import random_text
@@ -21,7 +21,9 @@ N_DRAWS = 4000
 )
 def test_draws_follow_the_filtered_distribution(temperature: float, top_k: int | None, top_p: float | None) -> None:
     logits = torch.randn(1, 20, generator=torch.Generator().manual_seed(3)) * 1.5
-    expected = filtered(logits[0], temperature, top_k, top_p).softmax(-1)
+    ids, kept_scores = candidates(logits[0], temperature, top_k, top_p)
+    expected = torch.zeros(20)
+    expected[slice(None) if ids is None else ids] = kept_scores.softmax(-1)
     counts = torch.zeros(20)
     for index in range(N_DRAWS):
         request = t.GenerateRequest(

@@ -10,7 +10,7 @@ import transformers
 from models.layers.attention import Witnessed
 from models.layers.generation import Generator
 from models.layers.packing import Packed
-from models.layers.search import filtered
+from models.layers.search import candidates
 from models.tasks import text as t
 from models.transformers.gpt.model import Gpt
 from models.transformers.vanilla.model import VanillaTransformer
@@ -230,15 +230,19 @@ def sharpened(model: Any, folder: Path) -> Any:
 
 @pytest.mark.parametrize("top_k", [None, 1, 7, 500])
 @pytest.mark.parametrize("top_p", [None, 0.1, 0.6, 0.95, 1.0])
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize(("temperature", "n_words"), [(0.3, 90), (1.0, 90), (2.5, 90), (1.0, 1000), (2.5, 1000)])
 def test_filtered_distributions_equal_the_references(
-    top_k: int | None, top_p: float | None, temperature: float
+    top_k: int | None, top_p: float | None, temperature: float, n_words: int
 ) -> None:
     torch.manual_seed(0)
-    scores = torch.randn(20, 90) * 3
+    scores = torch.randn(20, n_words) * 3
     expected = transformers.TemperatureLogitsWarper(temperature)(None, scores)
     if top_k:
         expected = transformers.TopKLogitsWarper(top_k)(None, expected)
     if top_p and top_p < 1:
         expected = transformers.TopPLogitsWarper(top_p)(None, expected)
-    torch.testing.assert_close(filtered(scores, temperature, top_k, top_p).softmax(-1), expected.softmax(-1))
+    found = torch.full_like(scores, -torch.inf)
+    for row, mine in zip(scores, found, strict=True):
+        ids, kept = candidates(row, temperature, top_k, top_p)
+        mine[slice(None) if ids is None else ids] = kept
+    torch.testing.assert_close(found.softmax(-1), expected.softmax(-1))

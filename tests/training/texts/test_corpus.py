@@ -102,7 +102,8 @@ def test_texts_and_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None
 
 def test_articles_in_the_spelling_of_wikitext() -> None:
     articles = [
-        "Ann Lee\nAnn Lee's well-known book, of 1,250.5 pages (in 2 parts), sold.\nEarly life.\nShe lived - for a long time - in Rome.",
+        "Ann Lee\nAnn Lee's well-known book, of 1,250.5 pages (in 2 parts), sold.\nEarly life.\n"
+        "She lived - for a long time - in Rome.",
         "Rome\nIn Rome they sold the book of Ann Lee in 2 parts.",
     ]
     first, second = as_wikitext(articles, 1000)
