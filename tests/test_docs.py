@@ -163,6 +163,13 @@ def test_every_checkpoint_keeps_its_size(folder: Path) -> None:
     assert all(file.stat().st_size <= 12e6 for file in folder.iterdir())
 
 
+def test_all_checkpoints_together_keep_their_size() -> None:
+    files = [file for file in SHIPPED.glob("**/*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 100e6
+    inside = {file for folder in find_checkpoints(SHIPPED) for file in folder.glob("**/*")}
+    assert set(files) <= inside, "of no checkpoint"
+
+
 def test_every_family_is_in_its_table() -> None:
     for family in families():
         table = autoencoders_table if family.startswith("autoencoders/") else transformers_table
