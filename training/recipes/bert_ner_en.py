@@ -27,7 +27,7 @@ from training.texts.samples import drawn, quoted
 from training.texts.scores import entity_f1
 
 MAX_TOKENS, AT_ONCE = 128, 64
-N_SENTENCES = 150_000
+N_SENTENCES = 250_000
 FROZEN_STEPS, FROZEN_RATE = 300, 0.05
 CHOSEN = (
     "Anna Schmidt lives in London and works for Siemens.",

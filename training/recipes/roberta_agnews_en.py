@@ -30,10 +30,11 @@ class RobertaAgnewsEn(ClassificationRecipe):
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
             rows_of=lambda data: agnews(data).train,
-            n_epochs=5,
+            n_epochs=8,
             batch_size=32,
             lr=5e-4,
             dropout=0.15,
+            hidden_share=0.2,
         ),
     )
     bars = {"accuracy": Bar(must=0.88, aim=0.91, more=True)}  # noqa: RUF012
@@ -60,8 +61,9 @@ RoBERTa of English, the first 4 of the 6 layers of `roberta-mini-en`, tuned to t
 world, sports, business, or science and technology. Family: `transformers/roberta`.
 """
     story = """
-AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, title and description. 5 epochs in
-batches of 32, AdamW at 0.0005 with a linear decay, dropout 0.15, labels smoothed by 0.1.
+AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, of which 4,999 have their title
+and the others the description alone. 8 epochs in batches of 32, AdamW at 0.0005 with a linear decay, dropout 0.15, a
+fifth of the tokens behind masks, labels smoothed by 0.1.
 """
     limits = """
 It knows news of 2004 and 2005 in American English. Anything else gets one of the four subjects all the same.

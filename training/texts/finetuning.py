@@ -36,7 +36,10 @@ EMBEDDING_RATE = 0.3
 
 
 class FineTuning(Stage[TextEncoder]):
-    """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero."""
+    """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero.
+
+    Of stages that hide, `hidden_share` of the tokens are behind masks, so that nothing is known by one word alone.
+    """
 
     unit = "texts"
     max_gradient_norm = 1.0
@@ -50,15 +53,24 @@ class FineTuning(Stage[TextEncoder]):
         batch_size: int = 32,
         lr: float = 5e-4,
         dropout: float = 0.1,
+        hidden_share: float = 0.0,
         name: str = "fine-tuning",
     ) -> None:
         self.name, self.n_epochs, self.batch_size = name, n_epochs, batch_size
         self._vocabulary, self._max_tokens = vocabulary, max_tokens
-        self._lr, self._dropout = lr, dropout
+        self._lr, self._dropout, self._hidden_share = lr, dropout, hidden_share
+        self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
 
     def codec(self, shelf: Shelf) -> FastCodec:
         """How the texts are read."""
-        return self._vocabulary.codec(shelf, self._max_tokens)
+        codec = self._vocabulary.codec(shelf, self._max_tokens)
+        self._mask_id = codec.special.mask or 0
+        return codec
+
+    def hide(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+        """Ids `[B, T]` with some of the words behind masks; special tokens, and what fills rows up, stay."""
+        lots = torch.rand(ids.shape, generator=generator).to(ids.device)
+        return ids.masked_fill((lots < self._hidden_share) & (ids >= self._n_special), self._mask_id)
 
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Set the probability of dropout."""
@@ -99,29 +111,22 @@ class TextClasses(FineTuning):
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
-        *texts, labels = batch
-        row = packed(tuple(texts))
+        ids, types, lengths, labels = batch
+        row = packed((self.hide(ids, generator), types, lengths))
         logits = _head(model, "sequence_head")(model.pooled(row, _hidden(model, row)))
         return functional.cross_entropy(logits.float(), labels, label_smoothing=self._smoothing)
 
 
 class WordClasses(FineTuning):
-    """Cross-entropy of the classes of words, each judged by its first token.
+    """Cross-entropy of the classes of words, each judged by its first token."""
 
-    `hidden_share` of the tokens are behind masks, so that a word is not known by itself alone, but by its neighbours.
-    """
-
-    def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], hidden_share: float = 0.0, **settings: Any
-    ) -> None:
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], **settings: Any) -> None:
         super().__init__(**settings)
-        self._rows_of, self._hidden_share = rows_of, hidden_share
-        self._n_special = len(set(self._vocabulary.roles.values()))
+        self._rows_of = rows_of
 
     def items(self, shelf: Shelf) -> Batch:
         """The texts, and each token's tag, -1 where it counts not."""
         codec, rows = self.codec(shelf), self._rows_of(shelf.data)
-        self._mask_id = self._vocabulary.id_of(self._vocabulary.tokenizer(shelf), "mask_token")
         texts = encoded(codec, [" ".join(row.words) for row in rows], "tagged texts")
         tags = [token_tags(*pair) for pair in zip(texts, rows, strict=True)]
         return *Rows.of(texts).batch, filled(tags)
@@ -129,9 +134,7 @@ class WordClasses(FineTuning):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         ids, types, lengths, tags = batch
-        lots = torch.rand(ids.shape, generator=generator).to(ids.device)
-        ids = ids.masked_fill((lots < self._hidden_share) & (ids >= self._n_special), self._mask_id)
-        row = packed((ids, types, lengths))
+        row = packed((self.hide(ids, generator), types, lengths))
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
         logits = _head(model, "token_head")(_hidden(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
