@@ -65,8 +65,11 @@ class Model(nn.Module):
 
     `scores` and `samplers` name what it can be asked for at anomaly detection and sampling, the default first; `labels`
     are those of its classes, if it has any. `calibration` and `digest`, which tells this very checkpoint from all
-    others, come with the checkpoint.
+    others, come with the checkpoint. `reads_weights` of models that look at the weights of their linear layers, which
+    therefore must stay as they are.
     """
+
+    reads_weights = False
 
     input_shape: tuple[int, ...] = ()
     latent_shape: tuple[int, ...] = ()

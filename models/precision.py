@@ -16,7 +16,6 @@ from models.errors import CheckpointError, ConfigError
 from models.family import Model
 from models.layers.generation import Generator
 from models.layers.products import FloatProduct, Int8Product, lay_out
-from models.layers.text_model import TextModel
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Wanted = Precision | Literal["auto"]
@@ -118,8 +117,8 @@ def _has_kernels(precision: Precision, device: torch.device) -> bool:
 
 
 def _lay_out(model: Model, *, int8: bool) -> None:
-    """Of Transformers: autoencoders read their weights where they code streams."""
-    if isinstance(model, TextModel):
-        if isinstance(model, Generator):
-            model.lay_out_words(Int8Product if int8 else FloatProduct)
-        lay_out(model, int8=int8)
+    if model.reads_weights:
+        return
+    if isinstance(model, Generator):
+        model.lay_out_words(Int8Product if int8 else FloatProduct)
+    lay_out(model, int8=int8)

@@ -34,6 +34,8 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
     Source: Kingma and Welling 2014, section 3 and appendix C; with labels: Kingma et al. 2014, model M2.
     """
 
+    reads_weights = True  # bits back compute with them in integers
+
     def __init__(self, config: VariationalConfig) -> None:
         super().__init__()
         self.labels = config.labels
