@@ -56,17 +56,17 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "generate": [
-        {"model": "gpt-tiny-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}}
+        {"model": "gpt-mini-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}}
     ],
     "translate": [{"model": "transformer-multi30k-en-de", "inputs": ["A man is riding a bike."]}],
-    "score_text": [{"model": "gpt-tiny-en", "inputs": ["the dog ran home"]}],
+    "score_text": [{"model": "gpt-mini-en", "inputs": ["the dog ran home"]}],
     "similarity": [
         {
             "model": "sentence-mini-en",
             "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}],
         }
     ],
-    "attend": [{"model": "gpt-tiny-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}}],
+    "attend": [{"model": "gpt-mini-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}}],
     "tokenize": [{"model": "bert-mini-en", "inputs": ["Tokenizers cut words."]}],
-    "detokenize": [{"model": "gpt-tiny-en", "inputs": [[40, 41, 42]]}],
+    "detokenize": [{"model": "gpt-mini-en", "inputs": [[40, 41, 42]]}],
 }

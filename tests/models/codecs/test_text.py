@@ -184,7 +184,7 @@ def test_the_longer_text_is_cut_first(n_first: int, n_second: int, room: int) ->
 
 @pytest.fixture(scope="module")
 def byte_codec() -> TextCodec:
-    folder = Path(__file__).parents[3] / "weights/transformers/gpt/gpt-tiny-en"
+    folder = Path(__file__).parents[3] / "weights/transformers/gpt/gpt-mini-en"
     return codec_of(folder, "gpt", 256)
 
 
