@@ -31,7 +31,7 @@ from models.published.sentences import Sentences, read_sentences
 
 INDEX_FILE = "model.safetensors.index.json"
 GENERATION_FILE = "generation_config.json"
-GENERATION_KEYS = ("bad_words_ids", "forced_eos_token_id", "eos_token_id")
+GENERATION_KEYS = ("bad_words_ids", "forced_eos_token_id", "eos_token_id", "suppress_tokens")
 CARD_FILE = "manifold.json"
 METADATA = {"format": "pt"}
 """Which `transformers` insists on."""

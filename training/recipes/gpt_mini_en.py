@@ -1,7 +1,9 @@
 """GPT of English: an encyclopaedia, novels and stories, and stories again at the end."""
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,7 +23,7 @@ from training.data.files import DataFolder
 from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
 from training.data.wikitext import wikitext2
-from training.recipe import Bar, Shelf
+from training.recipe import Bar, Shelf, Trained
 from training.texts.corpus import Row, documents
 from training.texts.english import TEXTS_LICENCE, as_wikitext, english, sentences
 from training.texts.ngrams import KneserNey
@@ -32,7 +34,7 @@ from training.texts.scores import compressed_bits_per_byte
 from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS = 8192, 256
-N_TOKENS, N_LAST_TOKENS = 18_000_000, 3_000_000
+N_TOKENS, N_LAST_TOKENS = 18_000_000, 4_000_000
 STORIES_SHARE, N_WIKITEXT_WORDS = 3, 33_000
 """Of the last rows, those of stories come this often; WikiText knows as many words."""
 STRIDE, AT_ONCE = 128, 32
@@ -52,9 +54,9 @@ CHOSEN = (
 
 
 def stories_and_articles(data: DataFolder) -> list[str]:
-    """The children's stories several times, a tenth of the articles, and a tenth as WikiText writes them."""
+    """The children's stories several times, a tenth of the articles, and an eighth as WikiText writes them."""
     articles = wikipedia(data).train
-    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::10]
+    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::8]
     return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *as_told]
 
 
@@ -127,15 +129,22 @@ best. Family: `transformers/gpt`. Vocabulary: 8,192 pairs of bytes.
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
 MB. Rows of 256 tokens of whole texts, one after the other. {N_TOKENS:,} tokens, then {N_LAST_TOKENS:,} at a quarter of
-the rate of the stories, every tenth article, and every tenth in the spelling of WikiText (blanks around marks, `<unk>`
-for rare words); batches of 16 rows, Muon at 0.01 for matrices and AdamW at 0.005 for the rest, with a linear decay.
-The Kneser-Ney model was fitted to the same texts, but for the last spelling, cut by the same tokenizer.
+the rate of the stories, every tenth article, and every eighth in the spelling of WikiText (blanks around marks, `<unk>`
+for rare words, which it never writes: `<` is suppressed); batches of 16 rows, Muon at 0.01 for matrices and AdamW at
+0.005 for the rest, with a linear decay. The Kneser-Ney model was fitted to the same texts, but for the last spelling,
+cut by the same tokenizer.
 """
     limits = """
 What it writes sounds like a story or an encyclopaedia for a sentence or two, and then loses its thread. Nothing in it
 is knowledge: names, years and places are made up.
 """
     data_licence = TEXTS_LICENCE
+
+    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+        """As every text recipe, and what is never generated."""
+        super().write(folder, runs, folds, shelf)
+        mark = self.vocabulary.tokenizer(shelf).token_to_id("<")
+        (folder / "generation_config.json").write_text(json.dumps({"suppress_tokens": [mark]}, indent=2) + "\n")
 
     def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
         """Bits a byte, beside a compressor and counted n-grams."""

@@ -56,7 +56,11 @@ class Gpt(Generator):
         """See `TextModel.prepare`."""
         given = values.get("eos_token_id", special.end)
         ends = given if isinstance(given, list) else [given]
-        self.rules = Rules(ends=tuple(end for end in ends if end is not None and end < self.vocab_size))
+        suppressed = values.get("suppress_tokens") or ()
+        self.rules = Rules(
+            ends=tuple(end for end in ends if end is not None and end < self.vocab_size),
+            suppressed=tuple(token for token in suppressed if token < self.vocab_size),
+        )
         start = values.get("bos_token_id", special.start)
         self.start_id = start if start is not None and start < self.vocab_size else None
 

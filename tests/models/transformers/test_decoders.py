@@ -1,5 +1,6 @@
 """GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention, and what they generate."""
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -206,6 +207,18 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
 def test_gpt_generates_what_the_reference_does(size: str, kind: str, tmp_path: Path) -> None:
     reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config(size)), tmp_path)
     assert_generates_the_same(cast("Generator", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+
+
+def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> None:
+    reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config("plain")), tmp_path)
+    text = random_text(5, 60, 5)
+    rows, _ = theirs(reference, text, {}, 8)
+    suppressed = [rows[0][1], 999]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"suppress_tokens": suppressed}))
+    (made,) = cast("Generator", ours(tmp_path)).generate([t.GenerateRequest(tokens=text, max_new_tokens=8)])
+    expected, _ = theirs(reference, text, {"suppress_tokens": suppressed[:1]}, 8)
+    assert [token.id for token in made.sequences[0].tokens] == expected[0]
+    assert suppressed[0] not in expected[0]
 
 
 @pytest.mark.parametrize("kind", GREEDY)
