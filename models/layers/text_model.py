@@ -3,9 +3,10 @@
 Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -104,8 +105,23 @@ class TextModel(Model):
         Raises:
             InvalidItems: more `dimensions` than there are.
         """
-        states = self.states([request.tokens for request in requests])
-        return [_embedding(*pair, self) for pair in zip(requests, states, strict=True)]
+        packed = self.pack([request.tokens for request in requests])
+        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        alike: defaultdict[_Manner, list[int]] = defaultdict(list)
+        for place, request in enumerate(requests):
+            alike[self._manner(request, hidden.shape[-1])].append(place)
+        embeddings: dict[int, Tensor] = {}
+        for manner, places in alike.items():
+            embeddings |= zip(places, _embeddings(packed, hidden, manner, places), strict=True)
+        return [t.EncodeTextResult(embedding=embeddings[place]) for place in range(len(requests))]
+
+    def _manner(self, request: t.EncodeTextRequest, width: int) -> "_Manner":
+        """How a text is embedded, by the request and the checkpoint."""
+        if request.dimensions is not None and not 1 <= request.dimensions <= width:
+            detail = f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"
+            raise InvalidItems(Problem(detail))
+        is_unit = self.normalize if request.normalize is None else request.normalize
+        return _Manner(request.pooling or self.pooling, request.dimensions, is_unit)
 
     def similarity(self, requests: Sequence[t.SimilarityRequest]) -> list[t.SimilarityResult]:
         """Cosines of embeddings."""
@@ -203,14 +219,19 @@ _POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
 _FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regression": "none"}
 
 
-def _embedding(request: t.EncodeTextRequest, states: Tensor, model: TextModel) -> t.EncodeTextResult:
-    pooling = request.pooling or model.pooling
-    states = on_cpu(states)
-    if pooling != "none":
-        states = _POOLINGS[pooling](states, Segments([len(states)]))[0]
-    width = states.shape[-1]
-    if request.dimensions is not None and not 1 <= request.dimensions <= width:
-        raise InvalidItems(Problem(f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"))
-    states = states[..., : request.dimensions]
-    wants_unit = model.normalize if request.normalize is None else request.normalize
-    return t.EncodeTextResult(embedding=functional.normalize(states, dim=-1) if wants_unit else states)
+class _Manner(NamedTuple):
+    pooling: str
+    n_kept: int | None
+    is_unit: bool
+
+
+def _embeddings(packed: Packed, hidden: Tensor, manner: _Manner, places: Sequence[int]) -> list[Tensor]:
+    """Of the texts at these places, all in the same manner: `[D]` each, or `[T, D]` without pooling."""
+    pooling, n_kept, is_unit = manner
+    if pooling == "none":
+        states = list(packed.by_text(hidden))
+        kept = [on_cpu(states[place])[:, :n_kept] for place in places]
+        return [functional.normalize(one, dim=-1) for one in kept] if is_unit else kept
+    pooled = packed.in_order(_POOLINGS[pooling](hidden, packed.segments))
+    vectors = on_cpu(pooled[places])[:, :n_kept]
+    return list(functional.normalize(vectors, dim=-1) if is_unit else vectors)
