@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.layers.encoder import TextEncoder
 from models.layers.losses import causal_loss
-from models.layers.packing import Packed
+from models.layers.packing import Packed, flat_rows
 from models.layers.padding import PaddedTexts
 from models.layers.transformer import Block
 from models.transformers.gpt.model import Gpt
@@ -22,7 +22,7 @@ from models.transformers.roberta.objective import loss as masked_text_loss
 from training.data.files import DataFolder
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, ModelT, Shelf, Stage
-from training.texts.corpus import documents, pieces, stream
+from training.texts.corpus import FILL, documents, pieces, stream
 from training.texts.masking import Kind, Masking, word_beginnings
 from training.texts.vocabulary import Vocabulary
 
@@ -90,10 +90,12 @@ class Riddle:
     labels: Tensor
 
     @classmethod
-    def of(cls, rows: Tensor, types: Tensor, targets: Tensor, labels: Tensor, device: torch.device) -> Self:
-        """Of rows, types and targets `[B, T]`."""
-        packed = Packed.of_rows(rows.to(device), None, types.to(device))
-        return cls(packed, targets.flatten().long().to(device), labels.to(device))
+    def of(
+        cls, rows: Tensor, types: Tensor, targets: Tensor, labels: Tensor, lengths: Sequence[int], device: torch.device
+    ) -> Self:
+        """Of rows, types and targets `[B, T]`, of which the first `lengths` count."""
+        packed = Packed.of_rows(rows.to(device), lengths, types.to(device))
+        return cls(packed, flat_rows(targets, lengths).long().to(device), labels.to(device))
 
 
 class MaskedTexts(Pretraining[TextEncoder]):
@@ -133,14 +135,17 @@ class MaskedTexts(Pretraining[TextEncoder]):
         rows, numbers = (tensor.cpu() for tensor in batch)
         labels = torch.zeros(len(rows), dtype=torch.int64)
         masked, targets = self._masking(_enclosed(rows, self._start, self._end), numbers, generator)
-        return Riddle.of(masked, torch.zeros_like(masked), targets, labels, batch[0].device)
+        lengths = [masked.shape[1]] * len(masked)
+        return Riddle.of(masked, torch.zeros_like(masked), targets, labels, lengths, batch[0].device)
 
 
 class MaskedPairs(MaskedTexts):
     """Two neighbouring parts of a document, words behind masks, and whether they are neighbours.
 
     `ordered`: the parts of the others are the other way round (Lan et al. 2020, section 3.1); otherwise their second
-    part is that of another document (Devlin et al. 2019, section 3.1). A row is cut in two behind a full stop.
+    part is that of another document (Devlin et al. 2019, section 3.1). A row is cut in two behind a full stop. Where
+    order is asked for, both parts are whole sentences, and what a row begins and ends with is left out: half a sentence
+    would tell which part was the first.
     """
 
     MARGIN = 16
@@ -167,29 +172,54 @@ class MaskedPairs(MaskedTexts):
         """See `MaskedTexts.riddle`; half of the pairs are no neighbours."""
         rows, numbers = (tensor.cpu() for tensor in batch)
         labels = torch.randint(2, (len(rows),), generator=generator)
-        pairs, types = self.pairs(rows, labels, generator)
+        pairs, types, lengths = self.pairs(rows, labels, generator)
         masked, targets = self._masking(pairs, numbers, generator)
-        return Riddle.of(masked, types, targets, labels, batch[0].device)
+        return Riddle.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
 
-    def pairs(self, rows: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """[CLS] first [SEP] second [SEP] of each row, `[B, T]`, and the types: neighbours where the label is 0."""
-        cuts = self._cuts(rows, generator)[:, None]
+    def pairs(self, rows: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """[CLS] first [SEP] second [SEP] of each row, neighbours where the label is 0; the types, and the lengths.
+
+        `[B, T]` twice, filled up with -1 and 0, and `[B]`.
+        """
         n = rows.shape[1]
-        changed = labels[:, None].bool()
+        places, changed = torch.arange(n), labels[:, None].bool()
         if self._ordered:
-            rows = torch.where(changed, rows.gather(1, (torch.arange(n) + cuts) % n), rows)
-            cuts = torch.where(changed, n - cuts, cuts)
+            starts, cuts, ends = self._sentences(rows, generator)
+            sizes, firsts = ends - starts, torch.where(changed, ends - cuts, cuts - starts)
+            turned = starts + (places + torch.where(changed, cuts - starts, 0)) % sizes
+            rows = rows.gather(1, turned)
         else:
-            rows = torch.where(changed & (torch.arange(n) >= cuts), self._others(rows, cuts), rows)
-        places = torch.arange(n + 1)
-        with_gap = torch.where(places == cuts, self._end, rows.gather(1, (places - (places > cuts).long()).clamp(0)))
-        return _enclosed(with_gap, self._start, self._end), (torch.arange(n + 3) > cuts + 1).int()
+            firsts = self._cuts(rows, generator)[:, None]
+            sizes = torch.full_like(firsts, n)
+            rows = torch.where(changed & (places >= firsts), self._others(rows, firsts), rows)
+        spread = torch.arange(n + 1)
+        with_gap = torch.where(
+            spread == firsts, self._end, rows.gather(1, (spread - (spread > firsts).long()).clamp(0))
+        )
+        pairs, spread = _enclosed(with_gap, self._start, self._end), torch.arange(n + 3)
+        pairs = torch.where(spread == sizes + 2, self._end, pairs).where(spread <= sizes + 2, FILL)
+        return pairs, ((spread > firsts + 1) & (spread <= sizes + 2)).int(), sizes[:, 0] + 3
 
     def _others(self, rows: Tensor, cuts: Tensor) -> Tensor:
         """`[B, n]`: from a row's cut on, the row before it in the batch, from where one of its sentences begins on."""
         before, places = rows.roll(1, 0), torch.arange(rows.shape[1])
         begins = torch.where(before.roll(1, 1) == self._stop, places, 0).cummax(1).values.gather(1, cuts)
         return before.gather(1, (places - cuts + begins).clamp(0))
+
+    def _sentences(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the first whole sentence of each row begins, one in the middle, and the last ends: three of `[B, 1]`.
+
+        Of rows with less than two whole sentences all is taken, and they are cut anywhere.
+        """
+        n = rows.shape[1]
+        places, is_stop = torch.arange(n), rows == self._stop
+        first, last = is_stop.int().argmax(1, keepdim=True), n - 1 - is_stop.flip(1).int().argmax(1, keepdim=True)
+        is_inner = is_stop & (places > first) & (places < last)
+        has_inner = is_inner.any(1, keepdim=True)
+        lots = torch.rand(rows.shape, generator=generator)
+        anywhere = lots.where((places >= 1) & (places < n - 1), -1.0)
+        cuts = torch.where(has_inner, lots.where(is_inner, -1.0), anywhere).argmax(1, keepdim=True) + 1
+        return torch.where(has_inner, first + 1, 0), cuts, torch.where(has_inner, last + 1, n)
 
     def _cuts(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """The length of each row's first part: where a sentence ends, if one ends between the margins."""

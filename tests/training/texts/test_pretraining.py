@@ -47,25 +47,60 @@ def distinct(n: int = 8) -> Tensor:
     return torch.arange(PLAIN, PLAIN + n * N, dtype=torch.int32).view(n, N)
 
 
-def parts(pairs: Tensor, types: Tensor) -> list[tuple[list[int], list[int]]]:
+def parts(pairs: Tensor, types: Tensor, lengths: Tensor) -> list[tuple[list[int], list[int]]]:
     """Of each row, both texts; everything around them is checked."""
     assert pairs.shape == types.shape == (len(pairs), N_TOKENS)
     found: list[tuple[list[int], list[int]]] = []
-    for row, its_types in zip(pairs.tolist(), types.tolist(), strict=True):
+    for all_of_row, its_types, length in zip(pairs.tolist(), types.tolist(), lengths.tolist(), strict=True):
+        row, filling = all_of_row[:length], all_of_row[length:]
         gap = row.index(SEP)
+        assert set(filling) <= {-1}
         assert (row[0], row[-1], row.count(CLS), row.count(SEP)) == (CLS, SEP, 1, 2)
-        assert its_types == [0] * (gap + 1) + [1] * (N_TOKENS - gap - 1)
+        assert its_types == [0] * (gap + 1) + [1] * (length - gap - 1) + [0] * len(filling)
         found.append((row[1:gap], row[gap + 1 : -1]))
     return found
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_neighbours_are_the_row_itself_cut_in_two(ordered: bool, tmp_path: Path) -> None:
-    stage, rows = pairing(tmp_path, ordered=ordered)
+def stop_of(folder: Path) -> int:
+    stop = vocabulary().tokenizer(shelf(folder)).token_to_id(".")
+    assert stop is not None
+    return stop
+
+
+def test_neighbours_are_the_row_itself_cut_in_two(tmp_path: Path) -> None:
+    stage, rows = pairing(tmp_path, ordered=False)
     for given in (rows, distinct()):
         for seed in range(5):
-            pairs, types = stage.pairs(given, torch.zeros(len(given), dtype=torch.int64), seeded(seed))
-            assert [first + second for first, second in parts(pairs, types)] == given.tolist()
+            cut = parts(*stage.pairs(given, torch.zeros(len(given), dtype=torch.int64), seeded(seed)))
+            assert [first + second for first, second in cut] == given.tolist()
+
+
+def test_where_order_is_asked_for_all_parts_are_whole_sentences(tmp_path: Path) -> None:
+    stage, rows = pairing(tmp_path, ordered=True)
+    stop = stop_of(tmp_path)
+    n_cut = 0
+    for seed in range(10):
+        labels = torch.randint(2, (len(rows),), generator=seeded(seed))
+        cut = parts(*stage.pairs(rows, labels, seeded(seed)))
+        for row, label, (first, second) in zip(rows.tolist(), labels.tolist(), cut, strict=True):
+            if row.count(stop) < 3:
+                continue
+            n_cut += 1
+            begin, end = row.index(stop) + 1, len(row) - row[::-1].index(stop)
+            assert first[-1] == second[-1] == stop
+            assert (second + first if label else first + second) == row[begin:end]
+    assert n_cut > 50
+
+
+def test_a_row_without_two_whole_sentences_is_cut_anywhere(tmp_path: Path) -> None:
+    stage, _ = pairing(tmp_path, ordered=True)
+    rows = distinct(300)
+    rows[:100, 5] = stop_of(tmp_path)
+    rows[100:200, [5, 20]] = stop_of(tmp_path)
+    cut = parts(*stage.pairs(rows, torch.zeros(300, dtype=torch.int64), seeded()))
+    assert [first + second for first, second in cut] == rows.tolist()
+    for some in (cut[:100], cut[100:200], cut[200:]):
+        assert len({len(first) for first, _ in some}) > 20
 
 
 def test_where_order_is_asked_for_the_others_are_swapped(tmp_path: Path) -> None:
@@ -110,9 +145,8 @@ def windows(row: list[int], n: int) -> list[list[int]]:
     return [row[start : start + n] for start in range(len(row) - n + 1)]
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_a_row_is_cut_behind_a_full_stop(ordered: bool, tmp_path: Path) -> None:
-    stage, rows = pairing(tmp_path, ordered=ordered)
+def test_a_row_is_cut_behind_a_full_stop(tmp_path: Path) -> None:
+    stage, rows = pairing(tmp_path, ordered=False)
     stop = vocabulary().tokenizer(shelf(tmp_path)).token_to_id(".")
     assert all(stop in row[MARGIN - 1 : N - MARGIN - 1] for row in rows)
     lengths: dict[int, set[int]] = {number: set() for number in range(len(rows))}
@@ -151,14 +185,15 @@ def test_a_riddle_is_pairs_behind_masks(ordered: bool, tmp_path: Path) -> None:
     riddle = stage.riddle((rows, torch.arange(len(rows))), seeded(3))
     draw = seeded(3)
     labels = torch.randint(2, (len(rows),), generator=draw)
-    pairs, types = stage.pairs(rows, labels, draw)
+    pairs, types, lengths = stage.pairs(rows, labels, draw)
     ids, targets = riddle.packed.token_ids, riddle.targets
+    is_token = torch.arange(N_TOKENS) < lengths[:, None]
     assert torch.equal(riddle.labels, labels)
     assert set(labels.tolist()) == {0, 1}
-    assert torch.equal(riddle.packed.type_ids, types.flatten().long())
-    assert torch.equal(torch.where(targets >= 0, targets, ids), pairs.flatten().long())
+    assert torch.equal(riddle.packed.type_ids, types[is_token].long())
+    assert torch.equal(torch.where(targets >= 0, targets, ids), pairs[is_token].long())
     assert 0 < ((ids == MASK) & (targets >= 0)).sum() < (targets >= 0).sum()
-    assert riddle.packed.segments.lengths == (N_TOKENS,) * len(rows)
+    assert riddle.packed.segments.lengths == tuple(lengths.tolist())
 
 
 def test_masked_texts_fill_rows_with_one_text_after_the_other(tmp_path: Path) -> None:
