@@ -150,5 +150,7 @@ async def test_streams_that_nobody_reads_keep_nobody_waiting(tmp_path: Path) -> 
             vector = await client.post("/encode", json={"model": "slow", "inputs": ["a cat"]})
             assert vector.status_code == 200
             await until_logged(server, 8, path="/generate")
-            card = (await client.get("/models/slow")).json()
-            assert (card["running_sequences"], card["queued_items"]) == (0, 0)
+            async with asyncio.timeout(10):  # the step that is being made ends first
+                while (await client.get("/models/slow")).json()["running_sequences"]:
+                    await asyncio.sleep(0.05)
+            assert (await client.get("/models/slow")).json()["queued_items"] == 0
