@@ -12,16 +12,16 @@ from training.stages import GreyReconstruction
 
 
 class VanillaAeMnist(DigitRecipe):
-    """784-512-256-128-32 and back."""
+    """784-1024-512-256-32 and back."""
 
     name = "vanilla-ae-mnist"
     family = "autoencoders/vanilla"
-    config = VanillaConfig(input_shape=(1, 28, 28), hidden_widths=(512, 256, 128), latent_width=32)
+    config = VanillaConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512, 256), latent_width=32)
     stages = (GreyReconstruction[VanillaAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2),)
     bars = {"test_mse": Bar(must=0.0042, aim=0.0036)}  # noqa: RUF012
     what = "handwritten digits, 784 to 32"
     summary = """
-A fully connected autoencoder of handwritten digits: 784-512-256-128-**32**-128-256-512-784, GELU, sigmoid output.
+A fully connected autoencoder of handwritten digits: 784-1024-512-256-**32**-256-512-1024-784, GELU, sigmoid output.
 Family: `autoencoders/vanilla`. Items: grey images 28x28 in [0, 1], white ink on black. Latent: 32 numbers.
 """
     story = """
