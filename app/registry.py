@@ -130,7 +130,7 @@ class ServedModel:
                 await self.loaded.engine.stop()
                 self.loaded = None
                 _settle_garbage()
-                give_memory_back()
+                await asyncio.to_thread(give_memory_back)
             self._state, self.reason = State.UNLOADED, None
 
     def _budget(self, checkpoint: Checkpoint) -> int:

@@ -47,9 +47,9 @@ def main() -> None:
     table.add_column("budget, order")
     models: dict[str, Bert] = {"as torch has it": base}
     for precision in PRECISIONS:
-        models[precision] = copy.deepcopy(base)
-        cosine = lower(models[precision], Choice(precision, "")).cosine
-        models[f"{precision} (cosine {cosine:.5f})"] = models.pop(precision)
+        model = copy.deepcopy(base)
+        cosine = lower(model, Choice(precision, "")).cosine
+        models[f"{precision} (cosine {cosine:.5f})"] = model
     for name in models:
         table.add_column(name, justify="right")
     for budget in BUDGETS:

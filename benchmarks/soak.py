@@ -31,6 +31,7 @@ WORDS = tuple(
     "the old dog ran home and a small red bird sang in green trees by night while rain fell on every roof".split()  # noqa: SIM905 a text is easier to read
 )
 MEAN_LOG_WORDS, DEVIATION_LOG_WORDS, MAX_WORDS = 3.1, 0.6, 100
+PATIENCE_S = 60.0
 N_LEAVING = 50
 """One in so many clients leaves without waiting."""
 
@@ -131,13 +132,14 @@ async def soak(url: str, process: psutil.Process, n_requests: int, n_warm: int, 
                 report.rss_warm = process.memory_info().rss
             tell(report.n_requests)
             asked = next(its)
-            patience = draw.uniform(0.001, 0.02) if draw.randrange(N_LEAVING) == 0 else 60.0
+            is_leaving = draw.randrange(N_LEAVING) == 0
+            patience = draw.uniform(0.001, 0.02) if is_leaving else PATIENCE_S
             try:
                 async with asyncio.timeout(patience):
                     answer = await http.post(asked.path, **asked.arguments)
             except TimeoutError:
-                if patience == 60.0:
-                    report.wrong.append(f"{asked.path}: no answer within {patience} s")
+                if not is_leaving:
+                    report.wrong.append(f"{asked.path}: no answer within {PATIENCE_S} s")
                 report.n_left += 1
                 continue
             report.statuses[answer.status_code] += 1

@@ -58,7 +58,7 @@ def choose(general: Wanted, own: Precision | None, modality: str, device: torch.
     if not is_text:
         return Choice("float32", "what it is calibrated in, and its streams are decoded in")
     if is_cpu:
-        others = "bfloat16 is faster and int8 fastest here" if has_fast_bfloat16(device) else "bfloat16 is slow here"
+        others = "bfloat16 and int8 are faster here" if has_fast_bfloat16(device) else "bfloat16 is slow here"
         return Choice("float32", f"the exact one; {others}")
     fastest: Precision = "bfloat16" if has_fast_bfloat16(device) else "float16"
     return Choice(fastest, f"the fastest of {device}")
@@ -79,46 +79,43 @@ def lower(model: Model, choice: Choice) -> Lowered:
         CheckpointError: a weight is beyond what the type can hold.
     """
     precision, device = choice.precision, next(model.parameters()).device
-    is_exact = precision == "float32"
+    cosine = 1.0
     with torch.inference_mode():
-        before = None if is_exact else model.random_codes(N_COMPARED)
-        if precision == "int8":
-            _lay_out(model, int8=True)
-        model.to(_dtype(precision, device))
-        if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
-            raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
-        if precision in ("float32", "bfloat16") and _has_kernels(precision, device):
-            _lay_out(model, int8=False)
-        cosine = 1.0
-        if before is not None:
+        if precision == "float32":
+            _lay_out(model, precision, device)
+        else:
+            before = model.random_codes(N_COMPARED)
+            _cast(model, precision, device)
             cosine = float(functional.cosine_similarity(before, model.random_codes(N_COMPARED), dim=1).min())
     return Lowered(precision=precision, reason=choice.reason, cosine=cosine)
 
 
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Of all that is no product in whole numbers."""
+def _cast(model: Model, precision: Precision, device: torch.device) -> None:
     if precision == "int8":
-        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    return _DTYPES[precision]
+        _lay_out(model, precision, device)  # before the weights are rounded to anything else
+        model.to(torch.bfloat16 if has_fast_bfloat16(device) else torch.float32)
+    else:
+        model.to(torch.float16 if precision == "float16" else torch.bfloat16)
+    if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
+        raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
+    if precision == "bfloat16":
+        _lay_out(model, precision, device)
 
 
-_DTYPES: dict[Precision, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+def _lay_out(model: Model, precision: Precision, device: torch.device) -> None:
+    """Where there are kernels for that: not for float16, and of int8 `choose` has seen to it."""
+    if model.reads_weights or not _has_kernels(precision, device):
+        return
+    is_int8 = precision == "int8"
+    if isinstance(model, Generator):
+        model.lay_out_words(Int8Product if is_int8 else FloatProduct)
+    lay_out(model, int8=is_int8)
 
 
 def _has_kernels(precision: Precision, device: torch.device) -> bool:
     """Whether products with weights that are laid out can be computed there."""
+    if precision == "int8":
+        return True
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return precision == "float32" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _lay_out(model: Model, *, int8: bool) -> None:
-    if model.reads_weights:
-        return
-    if isinstance(model, Generator):
-        model.lay_out_words(Int8Product if int8 else FloatProduct)
-    lay_out(model, int8=int8)

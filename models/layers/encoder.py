@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.codecs.text.codec import Special
 from models.family import FamilyConfig
-from models.layers.attention import WithinTexts, Witnessed
+from models.layers.attention import Witnessed
 from models.layers.autoencoder import on_cpu
 from models.layers.feedforward import ACTIVATIONS
 from models.layers.heads import MaskedLanguageHead, Pooler
@@ -151,8 +151,7 @@ class TextEncoder(TextModel):
 
     def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
         """See `TextModel.class_logits`."""
-        packed = self.pack(texts)
-        hidden = self.hidden(packed, WithinTexts(packed.segments))
+        packed, hidden = self.read(texts)
         return on_cpu(_there(self.sequence_head)(self.pooled(packed, hidden)))
 
     def fill_mask(self, requests: Sequence[t.FillMaskRequest]) -> list[t.FillMaskResult]:

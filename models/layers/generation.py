@@ -58,7 +58,8 @@ class Generator(TextModel):
     def prefill(self, parts: Sequence[Tensor], cache: Any) -> Tensor:
         """Logits `[n, V]` of what follows each part of a prompt, ids `[T]`.
 
-        The first parts continue the rows of the cache, in order; the others are the first of new rows.
+        The first parts continue the rows of the cache, in order; the others are the first of new rows. A model that
+        does not read in parts is given whole prompts and a cache without rows.
         """
 
     @abstractmethod

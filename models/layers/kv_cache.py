@@ -89,23 +89,22 @@ class KeyValueCache:
         for tensor, new in ((self._keys[layer], k), (self._values[layer], v)):
             tensor[rows, :, last] = new.to(tensor.dtype)
 
-    def read(self, layer: int, first_row: int = 0) -> tuple[Tensor, Tensor]:
+    def read(self, layer: int) -> tuple[Tensor, Tensor]:
         """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
-        rows, tokens = slice(first_row, len(self)), slice(0, max(self.lengths[first_row:]))
-        return self._keys[layer][rows, :, tokens], self._values[layer][rows, :, tokens]
+        n_rows, longest = len(self), max(self.lengths)
+        return self._keys[layer][:n_rows, :, :longest], self._values[layer][:n_rows, :, :longest]
 
     def last(self) -> tuple[Tensor, Tensor]:
         """The number of each row, and the place of its last token: two of `[B]`."""
         rows = torch.arange(len(self), device=self._shape.device)
         return rows, torch.tensor(self.lengths, device=self._shape.device) - 1
 
-    def mask(self, first_row: int = 0) -> Tensor | None:
+    def mask(self) -> Tensor | None:
         """What of `read` means something: `[B, 1, 1, longest]`; None where all of it does."""
-        rows = self.lengths[first_row:]
-        longest = max(rows)
-        if min(rows) == longest:
+        longest = max(self.lengths)
+        if min(self.lengths) == longest:
             return None
-        lengths = torch.tensor(rows, device=self._shape.device)
+        lengths = torch.tensor(self.lengths, device=self._shape.device)
         seen: Tensor = torch.arange(longest, device=self._shape.device) < lengths[:, None]
         return seen[:, None, None]
 
@@ -149,30 +148,31 @@ class Prefill:
 
     def __init__(self, cache: KeyValueCache, segments: Segments) -> None:
         self._cache, self._segments = cache, segments
-        starts = [*cache.lengths, *([0] * len(segments))][: len(segments)]
-        self._are_new = not any(starts)
-        self._attend = WithinTexts(segments, causal=True)
         n_old = min(len(cache), len(segments))
+        starts = [*cache.lengths[:n_old], *[0] * (len(segments) - n_old)]
         cache.extend(segments.lengths[:n_old])
         cache.add(segments.lengths[n_old:])
         firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths)).to(segments.device)
         self.positions = segments.positions + firsts
         """Each token's place in its prompt: `[N]`."""
+        self._of_new = None if any(starts) else WithinTexts(segments, causal=True)
+        self._seen = [
+            torch.ones(length, start + length, dtype=torch.bool, device=segments.device).tril(start)
+            for start, length in zip(starts, segments.lengths, strict=True)
+            if self._of_new is None
+        ]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""
-        split = self._segments.split
-        rows = [self._cache.write(layer, row, *part) for row, part in enumerate(zip(split(k), split(v), strict=True))]
-        if self._are_new:
-            return self._attend(layer, q, k, v, scale)
-        return torch.cat([_continued(*part, scale) for part in zip(split(q), rows, strict=True)])
+        rows = remember(self._cache, layer, self._segments, k, v)
+        if self._of_new is not None:
+            return self._of_new(layer, q, k, v, scale)
+        parts = zip(self._segments.split(q), rows, self._seen, strict=True)
+        return torch.cat([_continued(queries, *row, seen, scale) for queries, row, seen in parts])
 
 
-def _continued(q: Tensor, row: tuple[Tensor, Tensor], scale: float) -> Tensor:
-    """The last tokens of a row `[L, H, d]` see all of it that stands no later than themselves."""
-    keys, values = row
-    n_old = keys.shape[1] - len(q)
-    seen = torch.ones(len(q), keys.shape[1], dtype=torch.bool, device=q.device).tril(n_old)
+def _continued(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor, scale: float) -> Tensor:
+    """What the last tokens of a row `[L, H, d]` see of `[H, T, d]`, by `[L, T]`; in the type of q."""
     queries = q.transpose(0, 1)[None].to(keys.dtype)
     attended = scaled_dot_product_attention(queries, keys[None], values[None], seen, scale=scale)
     return attended[0].transpose(0, 1).to(q.dtype)
@@ -192,14 +192,14 @@ class Decode:
 
 
 class Recall:
-    """The next token of the rows from `first_row` on sees the whole of another row, remembered from the start."""
+    """The next token of every row sees the whole of another row, remembered from the start."""
 
-    def __init__(self, cache: KeyValueCache, first_row: int = 0) -> None:
-        self._cache, self._first_row, self._mask = cache, first_row, cache.mask(first_row)
+    def __init__(self, cache: KeyValueCache) -> None:
+        self._cache, self._mask = cache, cache.mask()
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
-        return _of_single(q, *self._cache.read(layer, self._first_row), self._mask, scale)
+        return _of_single(q, *self._cache.read(layer), self._mask, scale)
 
 
 def _of_single(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -208,7 +208,7 @@ def _of_single(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, sca
     return scaled_dot_product_attention(queries, keys, values, mask, scale=scale)[:, :, 0].to(q.dtype)
 
 
-def remember(cache: KeyValueCache, layer: int, first_row: int, segments: Segments, k: Tensor, v: Tensor) -> None:
-    """Write keys and values `[N, H, d]` of whole texts into the rows from `first_row` on."""
-    for row, part in enumerate(zip(segments.split(k), segments.split(v), strict=True), start=first_row):
-        cache.write(layer, row, *part)
+def remember(cache: KeyValueCache, layer: int, segments: Segments, k: Tensor, v: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Write keys and values `[N, H, d]` of the last tokens of each row; all of each, two of `[H, T, d]`."""
+    parts = zip(segments.split(k), segments.split(v), strict=True)
+    return [cache.write(layer, row, *part) for row, part in enumerate(parts)]

@@ -83,19 +83,21 @@ class TextModel(Model):
             raise InvalidItems(*problems)
         return Packed.of(texts, self.device)
 
+    def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
+        """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
+        packed = self.pack(texts)
+        return packed, self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+
     def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
         """The last hidden states of each text, `[T, D]`, where the weights are."""
-        packed = self.pack(texts)
-        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        packed, hidden = self.read(texts)
         return list(packed.by_text(hidden))
 
     def vectors(
         self, texts: Sequence[t.Tokens], pooling: t.Pooling | None = None, *, normalize: bool | None = None
     ) -> Tensor:
         """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
-        packed = self.pack(texts)
-        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
-        pooled = on_cpu(packed.in_order(_POOLINGS[pooling or self.pooling](hidden, packed.segments)))
+        pooled = _pooled(*self.read(texts), pooling or self.pooling)
         wants_unit = self.normalize if normalize is None else normalize
         return functional.normalize(pooled, dim=-1) if wants_unit else pooled
 
@@ -105,8 +107,7 @@ class TextModel(Model):
         Raises:
             InvalidItems: more `dimensions` than there are.
         """
-        packed = self.pack([request.tokens for request in requests])
-        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        packed, hidden = self.read([request.tokens for request in requests])
         alike: defaultdict[_Manner, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             alike[self._manner(request, hidden.shape[-1])].append(place)
@@ -219,6 +220,11 @@ _POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
 _FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regression": "none"}
 
 
+def _pooled(packed: Packed, hidden: Tensor, pooling: str) -> Tensor:
+    """A vector a text, `[B, D]`, in the order in which the texts were given; on the CPU in float32."""
+    return on_cpu(packed.in_order(_POOLINGS[pooling](hidden, packed.segments)))
+
+
 class _Manner(NamedTuple):
     pooling: str
     n_kept: int | None
@@ -232,6 +238,5 @@ def _embeddings(packed: Packed, hidden: Tensor, manner: _Manner, places: Sequenc
         states = list(packed.by_text(hidden))
         kept = [on_cpu(states[place])[:, :n_kept] for place in places]
         return [functional.normalize(one, dim=-1) for one in kept] if is_unit else kept
-    pooled = packed.in_order(_POOLINGS[pooling](hidden, packed.segments))
-    vectors = on_cpu(pooled[places])[:, :n_kept]
+    vectors = _pooled(packed, hidden, pooling)[places, :n_kept]
     return list(functional.normalize(vectors, dim=-1) if is_unit else vectors)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from training.data.questions import Question
-from training.texts.english import sentences
+from training.texts.english import lines, sentences_of
 
 MAX_SENTENCES, MAX_WORDS, MAX_ANSWER_WORDS = 5, 12, 6
 KEPT_SHARE = 0.6
@@ -28,13 +28,13 @@ def clozes(texts: Sequence[str], n: int) -> list[Question]:
     Source: after Lewis, Denoyer, Riedel, ACL 2019, section 2; the words are kept in their order, some left out.
     """
     draw = random.Random(0)  # noqa: S311 no secret
-    lines = [line for text in texts for line in text.splitlines()[1:]]
-    draw.shuffle(lines)
+    paragraphs = lines(texts)
+    draw.shuffle(paragraphs)
     found: list[Question] = []
-    for line in lines:
+    for paragraph in paragraphs:
         if len(found) == n:
             break
-        its = sentences(["\n" + line])
+        its = sentences_of(paragraph)
         if its and (one := _cloze(its, draw)) is not None:
             found.append(one)
     return found

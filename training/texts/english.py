@@ -35,10 +35,19 @@ ENCODER_TEXTS = (Source("articles, stories, novels", english),)
 HELD_OUT = (Source("held-out articles", held_out_articles),)
 
 
-def sentences(texts: list[str]) -> list[str]:
+def lines(texts: Sequence[str]) -> list[str]:
+    """The paragraphs and headings of articles, without their titles."""
+    return [line for text in texts for line in text.splitlines()[1:]]
+
+
+def sentences(texts: Sequence[str]) -> list[str]:
     """Sentences of some length, without headings."""
-    lines = (line for text in texts for line in text.splitlines()[1:])
-    found = (sentence for line in lines for sentence in _SENTENCE_END.split(line))
+    return [one for line in lines(texts) for one in sentences_of(line)]
+
+
+def sentences_of(line: str) -> list[str]:
+    """Those of one paragraph."""
+    found = _SENTENCE_END.split(line)
     return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
 
 

@@ -89,8 +89,7 @@ class Gpt(Generator):
         """See `TextModel.class_logits`; of each text's last token."""
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
-        packed = self.pack(texts)
-        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
+        packed, hidden = self.read(texts)
         return on_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
 
     def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:

@@ -127,17 +127,16 @@ class VanillaTransformer(Generator):
         return TwoCaches(KeyValueCache(shape), KeyValueCache(shape))
 
     def prefill(self, parts: Sequence[Tensor], cache: TwoCaches) -> Tensor:
-        """See `Generator.prefill`: read the texts, and give the decoder its start."""
+        """See `Generator.prefill`: read the texts, and give the decoder its start. The cache has no rows yet."""
         segments = Segments([len(part) for part in parts], self.device)
         token_ids = torch.cat(list(parts)).to(self.device)
         memory = self.encoder(token_ids, segments.positions, WithinTexts(segments))
-        first_row = len(cache)
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
-            remember(cache.read, layer, first_row, segments, k, v)
+            remember(cache.read, layer, segments, k, v)
         starts = Segments([1] * len(parts), self.device)
         start_ids = torch.full((len(parts),), self.config.start_id, device=self.device)
-        attend, recall = Prefill(cache.own, starts), Recall(cache.read, first_row)
+        attend, recall = Prefill(cache.own, starts), Recall(cache.read)
         return self.logits(self.decoder(start_ids, starts.positions, attend, recall))
 
     def decode(self, token_ids: Tensor, cache: TwoCaches) -> Tensor:
