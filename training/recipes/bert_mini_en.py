@@ -6,7 +6,8 @@ from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss
 from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
 from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
-from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
+from training.texts.pairs import NextSentences
+from training.texts.pretraining import MaskedTexts, ReadingOn
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
@@ -23,9 +24,9 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def pretraining(**settings: Any) -> MaskedPairs:
+def pretraining(**settings: Any) -> NextSentences:
     """Of this model; its sources and their number of tokens are given."""
-    return MaskedPairs(vocabulary=VOCABULARY, masking="dynamic", loss_of=loss, ordered=False, **settings)
+    return NextSentences(vocabulary=VOCABULARY, masking="dynamic", loss_of=loss, **settings)
 
 
 class BertMiniEn(MaskedLanguageRecipe):

@@ -8,8 +8,8 @@ from training.texts.language import MaskedLanguageRecipe
 from training.texts.pretraining import MaskedTexts, ReadingOn
 from training.texts.vocabulary import ROBERTA_ROLES, Vocabulary, byte_level
 
-VOCAB_SIZE, N_POSITIONS, PADDING_ID = 5000, 256, 1
-N_FIRST_TOKENS, N_TOKENS = 8_000_000, 12_000_000
+VOCAB_SIZE, N_POSITIONS, PADDING_ID = 8192, 256, 1
+N_FIRST_TOKENS, N_TOKENS = 8_000_000, 16_000_000
 VOCABULARY = Vocabulary(
     folder="transformers/roberta/roberta-mini-en",
     roles=ROBERTA_ROLES,
@@ -60,8 +60,8 @@ class RobertaMiniEn(MaskedLanguageRecipe):
     what = "masked words"
     headline = "pseudo-perplexity {pseudo_perplexity:.2f}"
     summary = """
-RoBERTa of English, with 6 layers of 128, 4 heads and 512 inner units: 1.9 million parameters. It guesses masked words,
-capitals and punctuation included. Family: `transformers/roberta`. Vocabulary: 5,000 pairs of bytes.
+RoBERTa of English, with 6 layers of 128, 4 heads and 512 inner units: 2.3 million parameters. It guesses masked words,
+capitals and punctuation included. Family: `transformers/roberta`. Vocabulary: 8,192 pairs of bytes.
 """
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86

@@ -21,7 +21,7 @@ from training.data.stsb import Scored, stsb
 from training.data.wikipedia import wikipedia
 from training.recipe import Bar, Shelf, Trained
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
-from training.texts.english import lines, sentences_of
+from training.texts.english import lines, plain_sentences
 from training.texts.finetuning import Neighbours, Similarities
 from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import drawn, quoted
@@ -47,7 +47,7 @@ CHOSEN = (
 
 def neighbours(data: DataFolder) -> list[tuple[str, str]]:
     """Sentences that follow each other in an article; a question and the sentence it is on; what people find alike."""
-    follow = [pair for line in lines(wikipedia(data).train) for pair in pairwise(sentences_of(line))]
+    follow = [pair for line in lines(wikipedia(data).train) for pair in pairwise(plain_sentences(line))]
     asked = [(row.question, row.context) for row in qamr(data)]
     alike = [(row.first, row.second) for row in stsb(data).train if row.score >= ALIKE]
     return [*drawn(follow, N_NEIGHBOURS), *asked, *(4 * alike)]

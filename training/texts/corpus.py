@@ -3,7 +3,8 @@
 A row that is shorter than the longest is filled up; its length is kept beside it.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -21,6 +22,7 @@ from training.recipe import Batch
 
 AT_ONCE = 1000
 FILL = -1
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 Row = np.ndarray[tuple[int], np.dtype[np.int32]]
 
@@ -69,6 +71,55 @@ def documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[Row
         encodings = tokenizer.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
         rows += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
     return rows
+
+
+def sentences_of(paragraph: str) -> list[str]:
+    """All of it: a sentence ends where a capital follows its mark."""
+    return _SENTENCE_END.split(paragraph)
+
+
+def whole_sentences(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+    """As many whole sentences of one text as `length` tokens hold, one row after the other; with a progress bar.
+
+    Each line of a text is a paragraph. A sentence of more than `length` tokens is cut; a row of one sentence is left
+    out.
+
+    Returns:
+        The rows `[n, length]`, int32, filled up with -1, and where in them a sentence begins, bool.
+
+    Raises:
+        DataError: no text has two sentences of together `length` tokens or fewer.
+    """
+    rows: list[Row] = []
+    begins: list[list[int]] = []
+    for text in track(texts, "sentences"):
+        its = [one for paragraph in text.splitlines() for one in sentences_of(paragraph)]
+        encodings = tokenizer.encode_batch_fast(its, add_special_tokens=False)
+        for group in _groups([encoding.ids[:length] for encoding in encodings], length):
+            if len(group) > 1:
+                rows.append(np.concatenate([np.asarray(one, dtype=np.int32) for one in group]))
+                begins.append([sum(map(len, group[:number])) for number in range(len(group))])
+    if not rows:
+        raise DataError(f"no text has two sentences of together {length} tokens; there is nothing to train on")
+    found = torch.full((len(rows), length), FILL, dtype=torch.int32)
+    is_begin = torch.zeros(found.shape, dtype=torch.bool)
+    for number, (row, places) in enumerate(zip(rows, begins, strict=True)):
+        found[number, : len(row)] = torch.from_numpy(row)
+        is_begin[number, places] = True
+    return found, is_begin
+
+
+def _groups(sentences: Iterable[Sequence[int]], length: int) -> Iterator[list[Sequence[int]]]:
+    """Neighbours that fit into `length` tokens together; empty ones are skipped."""
+    group: list[Sequence[int]] = []
+    n_tokens = 0
+    for sentence in filter(len, sentences):
+        if n_tokens + len(sentence) > length:
+            yield group
+            group, n_tokens = [], 0
+        group.append(sentence)
+        n_tokens += len(sentence)
+    yield group
 
 
 def pieces(rows: Iterable[Row], length: int) -> Tensor:

@@ -8,13 +8,13 @@ from training.data.files import DataFolder
 from training.data.novels import novels
 from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
+from training.texts.corpus import sentences_of
 from training.texts.pretraining import Source
 
 TEXTS_LICENCE = (
     "Trained on articles of Wikipedia (CC BY-SA 3.0), children's stories (CC BY, public domain) and novels (public "
     "domain)."
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _WIKITEXT_WORD = re.compile(r"(?<=\w)'\w+|\w+|[^\w\s]")
 MIN_CHARACTERS, MAX_CHARACTERS = 40, 240
 MAX_HEADING_WORDS = 7
@@ -31,8 +31,25 @@ def held_out_articles(data: DataFolder) -> list[str]:
     return wikipedia(data).valid
 
 
+def untitled(texts: Sequence[str]) -> list[str]:
+    """Without their first lines."""
+    return [text.partition("\n")[2] for text in texts]
+
+
+def untitled_english(data: DataFolder) -> list[str]:
+    """Articles and stories of the training splits, a paragraph a line, without their titles."""
+    return untitled([*wikipedia(data).train, *childrens_stories(data).train])
+
+
+def untitled_held_out_articles(data: DataFolder) -> list[str]:
+    """The same of articles that no model is trained on."""
+    return untitled(held_out_articles(data))
+
+
 ENCODER_TEXTS = (Source("articles, stories, novels", english),)
 HELD_OUT = (Source("held-out articles", held_out_articles),)
+ORDERED_TEXTS = (Source("articles, stories", untitled_english),)
+ORDERED_HELD_OUT = (Source("held-out articles", untitled_held_out_articles),)
 
 
 def lines(texts: Sequence[str]) -> list[str]:
@@ -42,12 +59,12 @@ def lines(texts: Sequence[str]) -> list[str]:
 
 def sentences(texts: Sequence[str]) -> list[str]:
     """Sentences of some length, without headings."""
-    return [one for line in lines(texts) for one in sentences_of(line)]
+    return [one for line in lines(texts) for one in plain_sentences(line)]
 
 
-def sentences_of(line: str) -> list[str]:
-    """Those of one paragraph."""
-    found = _SENTENCE_END.split(line)
+def plain_sentences(line: str) -> list[str]:
+    """Those of one paragraph that are of some length and end with a full stop."""
+    found = sentences_of(line)
     return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
 
 

@@ -26,6 +26,7 @@ from training.data.names import TAGS, Tagged
 from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
+from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Shelf, Stage
 from training.texts.corpus import Rows, encoded, filled, packed
 from training.texts.vocabulary import Vocabulary
@@ -38,7 +39,8 @@ EMBEDDING_RATE = 0.3
 class FineTuning(Stage[TextEncoder]):
     """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero.
 
-    Of stages that hide, `hidden_share` of the tokens are behind masks, so that nothing is known by one word alone.
+    With `muon_lr`, matrices but embeddings are Muon's: for what is learned rather than remembered. Of stages that hide,
+    `hidden_share` of the tokens are behind masks, so that nothing is known by one word alone.
     """
 
     unit = "texts"
@@ -54,11 +56,12 @@ class FineTuning(Stage[TextEncoder]):
         lr: float = 5e-4,
         dropout: float = 0.1,
         hidden_share: float = 0.0,
+        muon_lr: float | None = None,
         name: str = "fine-tuning",
     ) -> None:
         self.name, self.n_epochs, self.batch_size = name, n_epochs, batch_size
         self._vocabulary, self._max_tokens = vocabulary, max_tokens
-        self._lr, self._dropout, self._hidden_share = lr, dropout, hidden_share
+        self._lr, self._muon_lr, self._dropout, self._hidden_share = lr, muon_lr, dropout, hidden_share
         self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
 
     def codec(self, shelf: Shelf) -> FastCodec:
@@ -78,7 +81,9 @@ class FineTuning(Stage[TextEncoder]):
         return nn.Module()
 
     def optimisers(self, model: TextEncoder) -> list[torch.optim.Optimizer]:
-        """AdamW, slower for embeddings."""
+        """AdamW, slower for embeddings; or Muon and AdamW."""
+        if self._muon_lr is not None:
+            return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._lr, weight_decay=0.01)
         embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
         known = {id(weight) for weight in embeddings}
         others = [p for p in model.parameters() if id(p) not in known]

@@ -1,6 +1,7 @@
 """Texts become rows, and nothing of them is lost that is not said to be."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,21 @@ from hypothesis import strategies as st
 
 from tests.models.transformers.reference import random_text
 from tests.training.texts.tiny import SENTENCES, shelf, vocabulary
-from training.texts.corpus import AT_ONCE, Row, Rows, documents, encoded, filled, packed, pieces, stream
+from training.errors import DataError
+from training.texts.corpus import (
+    AT_ONCE,
+    FILL,
+    Row,
+    Rows,
+    documents,
+    encoded,
+    filled,
+    packed,
+    pieces,
+    sentences_of,
+    stream,
+    whole_sentences,
+)
 from training.texts.english import as_wikitext
 
 LENGTHS = st.lists(st.integers(0, 23), max_size=7)
@@ -53,6 +68,47 @@ def test_a_stream_is_all_documents_each_with_an_end(lengths: list[int], length: 
     assert flat.dtype == torch.int32
     assert flat.shape == (len(whole) // length, length)
     assert flat.flatten().tolist() == whole[: len(whole) // length * length]
+
+
+TEXTS = st.lists(st.lists(st.sampled_from(SENTENCES), max_size=5).map(" ".join), max_size=3).map("\n".join)
+
+
+@given(texts=st.lists(TEXTS, max_size=3), length=st.integers(16, 40))
+@settings(max_examples=50, deadline=None)
+def test_rows_of_whole_sentences_are_all_of_a_text_but_single_ones(texts: list[str], length: int) -> None:
+    with TemporaryDirectory() as folder:
+        tokenizer = vocabulary().tokenizer(shelf(Path(folder)))
+    two = " ".join(SENTENCES[:2])
+    rows, begins = whole_sentences(tokenizer, [*texts, two], length)
+    assert rows.dtype == torch.int32
+    assert begins.dtype == torch.bool
+    assert rows.shape == begins.shape == (len(rows), length)
+    per_row = length // 8  # a sentence has eight tokens
+    expected: list[list[str]] = []
+    for text in [*texts, two]:
+        its = [one for paragraph in text.splitlines() if paragraph for one in sentences_of(paragraph)]
+        expected += [its[start : start + per_row] for start in range(0, len(its), per_row)]
+    expected = [group for group in expected if len(group) > 1]
+    assert [tokenizer.decode(row[row != FILL].tolist()) for row in rows] == [
+        tokenizer.decode(tokenizer.encode(" ".join(group), add_special_tokens=False).ids) for group in expected
+    ]
+    assert [its.nonzero().flatten().tolist() for its in begins] == [
+        list(range(0, 8 * len(group), 8)) for group in expected
+    ]
+
+
+def test_a_sentence_without_room_for_another_is_left_out(tmp_path: Path) -> None:
+    tokenizer = vocabulary().tokenizer(shelf(tmp_path))
+    with pytest.raises(DataError, match="two sentences of together 15 tokens"):
+        whole_sentences(tokenizer, [" ".join(SENTENCES), SENTENCES[0], ""], 15)
+
+
+def test_sentences_end_where_a_capital_follows() -> None:
+    assert sentences_of("He paid 3.5 of it, e.g. in May. Why? No! yes.") == [
+        "He paid 3.5 of it, e.g. in May.",
+        "Why?",
+        "No! yes.",
+    ]
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6))

@@ -29,7 +29,8 @@ from training.texts import language
 from training.texts.classification import ClassificationRecipe
 from training.texts.finetuning import TextClasses
 from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
-from training.texts.pretraining import MaskedPairs, MaskedTexts, ReadingOn
+from training.texts.pairs import NextSentences
+from training.texts.pretraining import MaskedTexts, ReadingOn
 from training.texts.vocabulary import Vocabulary
 from training.trainer import Run, train
 
@@ -38,15 +39,14 @@ VOCABULARY = Vocabulary(
 )
 
 
-def pairs(n_tokens: int) -> MaskedPairs:
-    return MaskedPairs(
+def pairs(n_tokens: int) -> NextSentences:
+    return NextSentences(
         vocabulary=VOCABULARY,
         sources=SOURCES,
         n_tokens=n_tokens,
         length=N_TOKENS,
         batch_size=8,
         loss_of=bert_loss,
-        ordered=False,
     )
 
 

@@ -20,7 +20,8 @@ from training.data.multi30k import Pair
 from training.data.names import Tagged
 from training.recipe import Batch, Recipe, Shelf, Stage, Trained
 from training.texts.finetuning import TextClasses, set_dropout
-from training.texts.pretraining import MaskedPairs, Source, first_weights
+from training.texts.pairs import NextSentences
+from training.texts.pretraining import Source, first_weights
 from training.texts.translation import Translation
 from training.texts.vocabulary import (
     ALBERT_ROLES,
@@ -77,6 +78,17 @@ KINDS = {
 SOURCES = (Source("made up", lambda data: DOCUMENTS),)
 
 
+def pretraining_settings(**changes: Any) -> dict[str, Any]:
+    """Of a stage over them."""
+    common = {"vocabulary": vocabulary(), "sources": SOURCES, "n_tokens": 1000, "length": N_TOKENS, "batch_size": 8}
+    return common | changes
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    """A generator of its own."""
+    return torch.Generator().manual_seed(seed)
+
+
 def vocabulary(kind: str = "wordpiece") -> Vocabulary:
     """In a folder of its own on the shelf."""
     return Vocabulary(folder=kind, roles=KINDS[kind].roles, train=KINDS[kind].train)
@@ -125,7 +137,7 @@ class TinyPairs(Unpublished):
     family = "transformers/bert"
     config = BertConfig(vocab_size=120, **SHAPE, heads=("pooler", "pair", "masked", "sequence"), labels=ANIMALS)
     stages = (
-        MaskedPairs(
+        NextSentences(
             vocabulary=vocabulary(),
             sources=SOURCES,
             n_tokens=12 * 8 * N_TOKENS,
@@ -133,7 +145,6 @@ class TinyPairs(Unpublished):
             batch_size=8,
             masking="whole-word",
             loss_of=bert_loss,
-            ordered=False,
         ),
         TextClasses(
             vocabulary=vocabulary(), max_tokens=N_TOKENS, n_epochs=2, batch_size=16, rows_of=lambda data: labelled()

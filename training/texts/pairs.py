@@ -1,0 +1,126 @@
+"""Two parts of texts, words behind masks, and a question on the two: how BERT and ALBERT are trained.
+
+Shapes: `B` rows, `n` tokens of both parts together, without the three special ones.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.encoder import TextEncoder
+from models.layers.packing import Packed
+from training.recipe import Batch, Shelf
+from training.texts.corpus import FILL, pieces, whole_sentences
+from training.texts.pretraining import MaskedTexts, Riddle, enclosed
+
+PairLoss = Callable[[TextEncoder, Packed, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`rows` `[B, n]` are first parts, then second ones; `firsts` and `sizes` `[B, 1]` count the first, and both."""
+
+    rows: Tensor
+    firsts: Tensor
+    sizes: Tensor
+
+    def joined(self, start: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """[CLS] first [SEP] second [SEP] `[B, n + 3]`, filled up with -1; its types, and the lengths `[B]`."""
+        spread = torch.arange(self.rows.shape[1] + 1)
+        moved = self.rows.gather(1, (spread - (spread > self.firsts).long()).clamp(0))
+        spread, lasts = torch.arange(self.rows.shape[1] + 3), self.sizes + 2
+        pairs = enclosed(moved.where(torch.arange(moved.shape[1]) != self.firsts, end), start, end)
+        pairs = pairs.where(spread != lasts, end).where(spread <= lasts, FILL)
+        return pairs, ((spread > self.firsts + 1) & (spread <= lasts)).int(), lasts[:, 0] + 1
+
+
+class MaskedPairs(MaskedTexts):
+    """Rows of two parts; half of them, those with the label 1, are not as they stood in the document."""
+
+    def __init__(self, *, loss_of: PairLoss, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._loss_of = loss_of
+
+    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
+        """Of the words behind masks, and of the pairs."""
+        riddle = self.riddle(batch, generator)
+        return self._loss_of(model, riddle.packed, riddle.targets, riddle.labels)
+
+    def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
+        """See `MaskedTexts.riddle`."""
+        rows, numbers, *others = (tensor.cpu() for tensor in batch)
+        labels = torch.randint(2, (len(rows),), generator=generator)
+        pairs, types, lengths = self.parts((rows, *others), labels, generator).joined(self._start, self._end)
+        masked, targets = self._masking(pairs, numbers, generator)
+        return Riddle.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
+
+    @abstractmethod
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+        """Of some of what `rows` gave."""
+
+
+class NextSentences(MaskedPairs):
+    """Pieces of documents, cut in two behind a full stop; or the second part is that of another document.
+
+    Source: Devlin et al. 2019, section 3.1.
+    """
+
+    MARGIN = 16
+    """The fewest tokens of a part, as long as the row has them."""
+
+    def rows(self, shelf: Shelf) -> Batch:
+        """`[R, n]`."""
+        self._stop = self._vocabulary.tokenizer(shelf).token_to_id(".") or 0
+        return (pieces(self.documents(shelf), self.length - 3),)
+
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+        """See `MaskedPairs.parts`."""
+        (whole,) = rows
+        firsts, n = self._cuts(whole, generator)[:, None], whole.shape[1]
+        is_other = labels[:, None].bool() & (torch.arange(n) >= firsts)
+        return Parts(torch.where(is_other, self._others(whole, firsts), whole), firsts, torch.full_like(firsts, n))
+
+    def _others(self, rows: Tensor, cuts: Tensor) -> Tensor:
+        """`[B, n]`: from a row's cut on, the row before it in the batch, from where one of its sentences begins on."""
+        before, places = rows.roll(1, 0), torch.arange(rows.shape[1])
+        begins = torch.where(before.roll(1, 1) == self._stop, places, 0).cummax(1).values.gather(1, cuts)
+        return before.gather(1, (places - cuts + begins).clamp(0))
+
+    def _cuts(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The length of each row's first part: where a sentence ends, if one ends between the margins."""
+        n = rows.shape[1]
+        margin = min(self.MARGIN, n // 4)
+        lots = torch.rand(rows.shape, generator=generator)
+        lots[:, :margin] = -1.0
+        lots[:, n - margin :] = -1.0
+        follows_stop = rows.roll(1, 1) == self._stop
+        return torch.where(follows_stop & (lots >= 0), lots + 1.0, lots).argmax(1)
+
+
+class SentenceOrder(MaskedPairs):
+    """Whole sentences that follow one another, cut in two between two of them; or the two the other way round.
+
+    Half a sentence at the end of a row would tell which part came last; a title, which came first: sources have none.
+
+    Source: Lan et al. 2020, section 3.1.
+    """
+
+    def rows(self, shelf: Shelf) -> Batch:
+        """`[R, n]`, filled up with -1, and where in it a sentence begins; `n_tokens` counts the tokens there are."""
+        texts = [text for source in self._sources for text in source.texts(shelf.data)]
+        rows, begins = whole_sentences(self._vocabulary.tokenizer(shelf), texts, self.length - 3)
+        self.units_per_item = 3 + (rows != FILL).sum().item() / len(rows)
+        return rows, begins
+
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+        """See `MaskedPairs.parts`."""
+        whole, begins = rows
+        places, sizes = torch.arange(whole.shape[1]), (whole != FILL).sum(1, keepdim=True)
+        lots = torch.rand(whole.shape, generator=generator)
+        cuts = lots.where(begins & (places > 0), -1.0).argmax(1, keepdim=True)
+        shifts = torch.where(labels[:, None].bool(), cuts, 0)
+        return Parts(whole.gather(1, (places + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes)
