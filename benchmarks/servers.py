@@ -1,16 +1,18 @@
 """Servers in processes of their own, on free ports."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S, END_TIMEOUT_S = 60.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,22 @@ class Server:
 
 
 @contextmanager
-def running(*command: str) -> Iterator[Server]:
-    """`python *command --port …`, given once it answers; ended afterwards."""
+def running(*command: str, python: str = sys.executable, health: str = "/health/ready") -> Iterator[Server]:
+    """`python *command --port …`, given once `health` answers; ended afterwards, with all that it started."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, *command, "--port", str(port)])  # noqa: S603
+    command = (python, *command, "--port", str(port))
+    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
     try:
-        _wait(process, f"http://127.0.0.1:{port}")
+        _wait(process, f"http://127.0.0.1:{port}{health}")
         yield Server(port, process.pid)
     finally:
         process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=END_TIMEOUT_S)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -52,7 +59,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
     until = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            if httpx.get(url + "/health/ready").status_code in (200, 404):  # the naive one has no health
+            if httpx.get(url).status_code in (200, 404):  # the naive one has no health
                 return
         except httpx.TransportError:
             time.sleep(0.1)

@@ -1,17 +1,10 @@
-"""Texts as benchmarks read them: of log-normal lengths, mean about 42 tokens, the same each time."""
+"""Texts as benchmarks in this process read them."""
 
 import random
 
+from benchmarks.lengths import lengths
 from models.layers.text_model import plain_tokens
 from models.tasks.text import Tokens
-
-MEAN_LOG, DEVIATION_LOG, MOST = 3.5, 0.65, 221
-
-
-def lengths(n: int, seed: int = 0) -> list[int]:
-    """Of `n` texts, in tokens."""
-    draw = random.Random(seed)  # noqa: S311 no secret
-    return [min(MOST, max(3, round(draw.lognormvariate(MEAN_LOG, DEVIATION_LOG)))) for _ in range(n)]
 
 
 def texts(n: int, vocab_size: int, seed: int = 0) -> list[Tokens]:

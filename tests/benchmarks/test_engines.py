@@ -1,0 +1,142 @@
+"""Benchmarks of engines: the same texts for all, checkpoints that load, rates, reports."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModel, AutoModelForCausalLM
+
+from benchmarks import engines, shapes
+from benchmarks.engines import BENCHMARKS, ENCODE, GENERATE, Case, Measured, measure, report
+from benchmarks.lengths import MOST, lengths
+from benchmarks.peers.common import Job, generation_rates, padded, rates
+from benchmarks.shapes import SHAPES, Shape, words, write
+from models.checkpoint import load_model, read_checkpoint
+from models.transformers.bert.config import BertConfig
+from models.transformers.gpt.config import GptConfig
+
+TINY = {
+    "minilm": Shape(
+        "transformers/bert",
+        BertConfig(
+            vocab_size=40,
+            n_positions=256,
+            n_token_types=2,
+            width=16,
+            n_layers=1,
+            n_heads=2,
+            inner_width=16,
+            heads=("pooler",),
+        ),
+    ),
+    "gpt2": Shape(
+        "transformers/gpt",
+        GptConfig(vocab_size=40, n_positions=128, width=16, n_layers=1, n_heads=2, inner_width=16),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, shape in TINY.items():
+        monkeypatch.setitem(shapes.SHAPES, name, shape)
+
+
+def job(**changes: Any) -> Job:
+    common = {"folder": "", "precision": "", "texts": [[1, 2, 3], [4], [5, 6]], "sizes": [2], "n_new": 4}
+    return Job(**{**common, "n_rounds": 3, "n_threads": 1, **changes})
+
+
+def test_lengths_are_the_same_each_time_and_about_42() -> None:
+    its = lengths(5000)
+    assert its == lengths(5000)
+    assert its[:10] == lengths(10)
+    assert its != lengths(5000, seed=1)
+    assert 40 < sum(its) / len(its) < 44
+    assert (min(its), max(its)) == (3, MOST)
+
+
+def test_rates_are_of_all_texts_by_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", lambda: float(next(clock)))
+    seen: list[list[list[int]]] = []
+    assert rates(job(), lambda batch: seen.append(list(batch))) == {"2": 6.0}  # six tokens, a second a round
+    assert seen[:2] == [[[1, 2, 3], [5, 6]], [[4]]]
+    assert len(seen) == 2 * (1 + 3)
+    assert generation_rates(job(sizes=[1, 3]), lambda prompts: None) == {"1": 4.0, "3": 12.0}
+
+
+def test_padding_is_no_token() -> None:
+    assert padded([[1, 2, 3], [4]]) == ([[1, 2, 3], [4, 0, 0]], [[1, 1, 1], [1, 0, 0]])
+
+
+def test_an_encoder_is_read_alike_here_and_elsewhere(tmp_path: Path) -> None:
+    folder = write("minilm", tmp_path / "m")
+    checkpoint = read_checkpoint(folder)
+    model: Any = load_model(checkpoint)
+    text = words([7], vocab_size=40)[0]
+    tokens = checkpoint.codec.encode(text)  # type: ignore[attr-defined]
+    assert len(tokens.ids) == 7
+    reference = AutoModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        mine = model.vectors([tokens])[0]
+        states = reference(input_ids=tokens.ids[None].long()).last_hidden_state[0]
+    torch.testing.assert_close(mine, states.mean(0), atol=1e-5, rtol=1e-4)
+
+
+def test_a_decoder_is_read_elsewhere_too(tmp_path: Path) -> None:
+    folder = write("gpt2", tmp_path / "g")
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model: Any = load_model(read_checkpoint(folder))
+    ids = torch.tensor([5, 6, 7])
+    with torch.inference_mode():
+        theirs = reference(input_ids=ids[None]).logits[0, -1]
+        mine = model.prefill([ids], model.new_cache())[0]
+    torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+    assert Tokenizer.from_file(str(folder / "tokenizer.json")).encode("w7 w39 w40").ids == [7, 39, 0]
+
+
+@pytest.mark.parametrize(("benchmark", "what"), [(ENCODE, "encode"), (GENERATE, "generate")])
+def test_this_projects_own_cases_run(benchmark: engines.Benchmark, what: str) -> None:
+    one = replace(benchmark, sizes=(1, 2))
+    found = measure(one, "Manifold float32", n_passes=2, n_rounds=1, n_threads=1)
+    (measured,) = found.values()
+    assert measured.package.startswith("manifold, torch")
+    assert measured.cosine == 1.0
+    assert [set(one) for one in measured.passes] == [{"1", "2"}] * 2
+    assert all(rate > 0 and math.isfinite(rate) for one in measured.passes for rate in one.values())
+
+
+def test_a_case_that_fails_says_why() -> None:
+    broken = replace(ENCODE, cases=[Case("broken", "manifold", "benchmarks.nothing", "float32")])
+    with pytest.raises(click.ClickException, match=r"broken: .*benchmarks\.nothing"):
+        measure(broken, "", n_passes=1, n_rounds=1, n_threads=1)
+
+
+def test_all_cases_with_a_demand_are_measured() -> None:
+    for benchmark in BENCHMARKS.values():
+        names = {case.name for case in benchmark.cases}
+        assert {name for own, their, _, _ in benchmark.ratios for name in (own, their)} <= names
+        assert benchmark.shape in SHAPES
+
+
+def test_a_report_has_rates_ratios_and_what_falls_short(tmp_path: Path) -> None:
+    found = {
+        case.name: Measured("p 1.0", None, [{str(size): 100.0 * (number + 1) for size in ENCODE.sizes}])
+        for number, case in enumerate(ENCODE.cases)
+    }
+    found["Manifold float32"].passes = [{str(size): float(size) for size in ENCODE.sizes}] * 3
+    found["Manifold int8"].passes = [{str(size): 1e6 for size in ENCODE.sizes}]
+    report("encode", found, tmp_path)
+    text = (tmp_path / "encode.md").read_text()
+    assert "| Manifold float32 | p 1.0 | 4 | 8 | 16 | 32 | 64 |" in text
+    assert "| Manifold float32 / CTranslate2 float32 | 0.16 | 1.3 | falls short |" in text
+    assert "| Manifold int8 / ONNX Runtime int8 | 1428.57 | 1.1 | holds |" in text
+    assert (tmp_path / "encode.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(json.dumps(found["Manifold int8"].passes))
