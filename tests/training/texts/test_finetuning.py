@@ -31,6 +31,7 @@ from training.data.names import TAGS
 from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
+from training.muon import Muon
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
@@ -212,6 +213,15 @@ def test_vectors_are_those_that_encode_gives(tmp_path: Path) -> None:
     row = packed(Rows.of(texts).batch)
     with torch.inference_mode():
         torch.testing.assert_close(embedded(model, row), model.vectors(texts, "mean", normalize=True))
+
+
+def test_with_muon_matrices_but_embeddings_are_its_own() -> None:
+    model = bert(30, heads=("span",))
+    muon, adamw = Spans(**tuning(), rows_of=lambda data: [], muon_lr=0.02).optimisers(model)
+    theirs = {id(p): group["lr"] for o in (muon, adamw) for group in o.param_groups for p in group["params"]}
+    matrices = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    assert isinstance(muon, Muon)
+    assert theirs == {id(p): 0.02 if id(p) in matrices else 1e-2 for p in model.parameters()}
 
 
 def test_only_the_rate_of_embeddings_is_smaller() -> None:
