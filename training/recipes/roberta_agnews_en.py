@@ -12,7 +12,7 @@ from training.texts.classification import ClassificationRecipe
 from training.texts.finetuning import TextClasses
 from training.texts.pretraining import Source, TaskTexts
 
-MAX_TOKENS, N_TOKENS = 128, 5_000_000
+MAX_TOKENS, N_TOKENS = 128, 10_000_000
 
 
 def unlabelled(data: DataFolder) -> list[str]:
@@ -37,17 +37,18 @@ class RobertaAgnewsEn(ClassificationRecipe):
             vocabulary=VOCABULARY,
             sources=(Source("news", unlabelled),),
             n_tokens=N_TOKENS,
-            rate=0.2,
+            rate=0.3,
         ),
         TextClasses(
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
             rows_of=lambda data: agnews(data).train,
-            n_epochs=8,
+            n_epochs=6,
             batch_size=32,
             lr=5e-4,
             dropout=0.15,
             hidden_share=0.2,
+            consistency=1.0,
         ),
     )
     bars = {"accuracy": Bar(must=0.88, aim=0.91, more=True)}  # noqa: RUF012
@@ -76,8 +77,9 @@ world, sports, business, or science and technology. Family: `transformers/robert
     story = f"""
 AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, of which 4,999 have their title
 and the others the description alone. First their texts without labels (Gururangan et al. 2020): {N_TOKENS:,} tokens,
-some six times all of them, 15% of them masked, with Muon at 0.002 and AdamW at 0.001. Then 8 epochs in batches of 32,
-AdamW at 0.0005 with a linear decay, dropout 0.15, a fifth of the tokens behind masks, labels smoothed by 0.1.
+some twelve times all of them, 15% of them masked, with Muon at 0.003 and AdamW at 0.0015. Then 6 epochs in batches of
+32, AdamW at 0.0005 with a linear decay, dropout 0.15, a fifth of the tokens behind masks, labels smoothed by 0.1; each
+text is read twice, and the divergence of the two answers added (R-Drop, Wu et al. 2021).
 """
     limits = """
 It knows news of 2004 and 2005 in American English. Anything else gets one of the four subjects all the same.

@@ -100,13 +100,22 @@ class FineTuning(Stage[TextEncoder]):
 
 
 class TextClasses(FineTuning):
-    """Cross-entropy of texts' classes, with labels smoothed."""
+    """Cross-entropy of texts' classes, with labels smoothed.
+
+    With `consistency`, each text is read twice, with other dropout and other masks, and so many times the divergence of
+    the two answers, the mean of both directions, is added (Wu et al., NeurIPS 2021, equation 3).
+    """
 
     def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Labelled]], smoothing: float = 0.1, **settings: Any
+        self,
+        *,
+        rows_of: Callable[[DataFolder], Sequence[Labelled]],
+        smoothing: float = 0.1,
+        consistency: float = 0.0,
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self._rows_of, self._smoothing = rows_of, smoothing
+        self._rows_of, self._smoothing, self._consistency = rows_of, smoothing, consistency
 
     def items(self, shelf: Shelf) -> Batch:
         """The texts and their labels."""
@@ -116,10 +125,11 @@ class TextClasses(FineTuning):
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
-        ids, types, lengths, labels = batch
+        ids, types, lengths, labels = (torch.cat([one, one]) for one in batch) if self._consistency else batch
         row = packed((self.hide(ids, generator), types, lengths))
-        logits = _head(model, "sequence_head")(model.pooled(row, _hidden(model, row)))
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self._smoothing)
+        logits = _head(model, "sequence_head")(model.pooled(row, _hidden(model, row))).float()
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+        return loss + self._consistency * _divergence(*logits.log_softmax(1).chunk(2)) if self._consistency else loss
 
 
 class WordClasses(FineTuning):
@@ -313,6 +323,12 @@ def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] 
         if firsts and lasts:
             return window, (firsts[0], lasts[-1])
     return None
+
+
+def _divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Of log-probabilities `[B, C]`: the mean of both directions of Kullback and Leibler's, a text."""
+    both = (first.exp() - second.exp()) * (first - second)
+    return both.sum(1).mean() / 2
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

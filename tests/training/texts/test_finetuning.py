@@ -250,3 +250,20 @@ def test_a_model_without_the_head_is_told_so(name: str, head: str, tmp_path: Pat
     head = "sequence_head" if name == "texts" else head
     with pytest.raises(TrainingError, match=f"Bert was built without {head}"):
         stage.loss(model, stage.items(shelf(tmp_path)), torch.Generator(), nn.Module())
+
+
+def test_two_readings_of_a_text_are_drawn_together(tmp_path: Path) -> None:
+    def loss(consistency: float, dropout: float) -> float:
+        stage = TextClasses(**tuning(dropout=dropout), rows_of=lambda data: labelled(), consistency=consistency)
+        items = stage.items(shelf(tmp_path))
+        model = bert(size_of(shelf(tmp_path)), heads=("pooler", "sequence"), labels=ANIMALS)
+        nn.init.normal_(model.sequence_head.weight)  # type: ignore[union-attr]
+        set_dropout(model.train(), dropout)
+        batch = tuple(one[:16] for one in items)
+        torch.manual_seed(0)
+        return stage.loss(model, batch, torch.Generator().manual_seed(0), nn.Module()).item()
+
+    assert loss(5.0, 0.0) == pytest.approx(loss(0.0, 0.0), rel=1e-5)  # equal readings do not diverge
+    once, twice, thrice = (loss(share, 0.3) for share in (1e-9, 1.0, 2.0))
+    assert twice - once > 0.01
+    assert thrice - once == pytest.approx(2 * (twice - once), rel=1e-4)
