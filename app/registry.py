@@ -122,16 +122,20 @@ class ServedModel:
             self._state = State.READY
             log.info("model ready", extra={"model": self.name, "memory_bytes": model.memory_bytes, **asdict(lowered)})
 
-    async def unload(self) -> None:
-        """Serve what is waiting, then give the memory back."""
+    async def stop(self) -> None:
+        """Serve what is waiting, then let go of the model."""
         async with self._changing:
             if self.loaded:
                 self._state = State.UNLOADING
                 await self.loaded.engine.stop()
                 self.loaded = None
-                _settle_garbage()
-                await asyncio.to_thread(give_memory_back)
             self._state, self.reason = State.UNLOADED, None
+
+    async def unload(self) -> None:
+        """The same, and give the memory back."""
+        await self.stop()
+        _settle_garbage()
+        await asyncio.to_thread(give_memory_back)
 
     def _budget(self, checkpoint: Checkpoint) -> int:
         is_text = checkpoint.modality == "text"
@@ -176,8 +180,8 @@ class Registry:
         _settle_garbage()
 
     async def close(self) -> None:
-        """Unload everything."""
-        await asyncio.gather(*(model.unload() for model in self.models.values()))
+        """Stop everything; the memory goes with the process."""
+        await asyncio.gather(*(model.stop() for model in self.models.values()))
 
     @property
     def ready(self) -> bool:

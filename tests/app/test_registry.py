@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.errors import UnknownModel
-from app.registry import Registry
+from app.registry import Registry, ServedModel
 from app.settings import Settings
 from models.errors import CheckpointError
 from models.tasks import AUTOENCODER_TASKS
@@ -98,13 +98,21 @@ async def test_the_default_model_is_the_first_by_name_or_the_setting(weights: Pa
         assert info["default_models"] == others | {"decode": TINY}
 
 
-async def test_before_the_models_are_loaded_requests_are_told_to_come_back(weights: Path) -> None:
+async def test_before_the_models_are_loaded_requests_are_told_to_come_back(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, read = threading.Event(), ServedModel._read
+    monkeypatch.setattr(ServedModel, "_read", lambda model: gate.wait(30) and read(model))
     async with served(Settings(weights_dir=weights), wait=False) as client:
         early = await client.post("/encode", json=IMAGE)
         assert (early.status_code, early.headers["retry-after"]) == (503, "1")
         assert early.json()["detail"] == f"{TINY} is loading"
         assert (await client.get("/health/ready")).status_code == 503
         assert (await client.get("/health/live")).status_code == 200
+        gate.set()
+        while await status_of(client, TINY) == "loading":
+            await asyncio.sleep(0.01)
+        assert (await client.post("/encode", json=IMAGE)).status_code == 200
 
 
 async def test_settings_that_name_unknown_models_are_errors_at_once(weights: Path) -> None:
