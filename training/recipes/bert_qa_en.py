@@ -83,7 +83,9 @@ def _among(row: Question, others: list[str], draw: random.Random) -> Question:
 
 def tuning(**settings: Any) -> Spans:
     """Of this model; its rows are given."""
-    return Spans(vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, **settings)
+    return Spans(
+        vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, comparison=3.0, **settings
+    )
 
 
 class BertQaEn(TextRecipe):
@@ -123,7 +125,8 @@ a sentence's words, for a name, a number or a thing in it, among its neighbours;
 and AdamW at 0.001 for the rest. Then two epochs, Muon at 0.005, of QAMR (Michael et al. 2018; its development and test
 files, 36,748 questions on single sentences, half of them at a random place among up to six others), FairytaleQA (Xu et
 al. 2022; the 3,308 questions of the training split whose answer is a literal span, twice) and {N_KEPT_CLOZES:,} of the
-first. Batches of 32, with a linear decay in each part. SQuAD was never trained on.
+first. Batches of 32, with a linear decay in each part. Beside the answer, the model tells of each token of the context
+whether the question has it too, by a head that is dropped at the end. SQuAD was never trained on.
 """
     limits = """
 It points at something that looks like an answer of the kind asked for, near words of the question; it does not reason.

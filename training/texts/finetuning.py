@@ -36,6 +36,9 @@ EMBEDDING_RATE = 0.3
 """Of the peak: words that the data hardly has are to stay where pretraining put them."""
 
 
+COMPARISON_HEAD = "comparison_head"
+
+
 class FineTuning(Stage[TextEncoder]):
     """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero.
 
@@ -184,11 +187,18 @@ class Capitals(FineTuning):
 
 
 class Spans(FineTuning):
-    """Cross-entropy of the first and of the last token of an answer."""
+    """Cross-entropy of the first and of the last token of an answer.
 
-    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Question]], **settings: Any) -> None:
+    With `comparison`, the loss has so many times that of telling, of each token of the context, whether the question
+    has it too, by a head for the time being: a small model learns to compare the two in some hundred steps then, and
+    hardly at all from answers.
+    """
+
+    def __init__(
+        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], comparison: float = 0.0, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self._rows_of = rows_of
+        self._rows_of, self._comparison = rows_of, comparison
 
     def items(self, shelf: Shelf) -> Batch:
         """A window of each context that has the answer, with its question, and the places of the answer's ends."""
@@ -196,15 +206,38 @@ class Spans(FineTuning):
         found = [one for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
         return *Rows.of([window for window, _ in found]).batch, torch.tensor([ends for _, ends in found])
 
+    def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
+        """Give the model the head that compares."""
+        if self._comparison:
+            width = cast("nn.Linear", _head(model, "span_head")).in_features
+            model.add_module(COMPARISON_HEAD, nn.Linear(width, 1).to(items[0].device))
+        return super().begin(model, items)
+
+    def end(self, model: TextEncoder, companion: nn.Module) -> None:
+        """Take it away."""
+        if self._comparison:
+            delattr(model, COMPARISON_HEAD)
+
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         *texts, ends = batch
         row = packed(tuple(texts))
-        logits = _head(model, "span_head")(_hidden(model, row)).float()
+        hidden = _hidden(model, row)
+        logits = _head(model, "span_head")(hidden).float()
         padded = nn.utils.rnn.pad_sequence(
             list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
         )  # [B, T, 2]
-        return functional.cross_entropy(padded, ends)
+        loss = functional.cross_entropy(padded, ends)
+        if not self._comparison:
+            return loss
+        ids, types, lengths = texts
+        is_context, is_shared = shared_tokens(ids, types, self._n_special)
+        counts, targets = (packed((one.int(), types, lengths)).token_ids for one in (is_context, is_shared))
+        told = _head(model, COMPARISON_HEAD)(hidden)[:, 0].float()
+        places = counts.bool()
+        return loss + self._comparison * functional.binary_cross_entropy_with_logits(
+            told[places], targets[places].float()
+        )
 
 
 class Neighbours(FineTuning):
@@ -329,6 +362,15 @@ def _divergence(first: Tensor, second: Tensor) -> Tensor:
     """Of log-probabilities `[B, C]`: the mean of both directions of Kullback and Leibler's, a text."""
     both = (first.exp() - second.exp()) * (first - second)
     return both.sum(1).mean() / 2
+
+
+def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> tuple[Tensor, Tensor]:
+    """Of pairs `[B, T]`: which tokens are words of the second text, and which of these the first one has too."""
+    is_word = ids >= n_special
+    firsts = torch.where(is_word & (types == 0), ids, -1)
+    firsts = firsts[:, (firsts >= 0).any(0)]
+    is_second = is_word & (types == 1)
+    return is_second, is_second & (ids[:, :, None] == firsts[:, None, :]).any(2)
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

@@ -44,6 +44,7 @@ from training.texts.finetuning import (
     answered,
     embedded,
     set_dropout,
+    shared_tokens,
 )
 
 CONTEXT = " ".join(SENTENCES[::5])
@@ -267,3 +268,31 @@ def test_two_readings_of_a_text_are_drawn_together(tmp_path: Path) -> None:
     once, twice, thrice = (loss(share, 0.3) for share in (1e-9, 1.0, 2.0))
     assert twice - once > 0.01
     assert thrice - once == pytest.approx(2 * (twice - once), rel=1e-4)
+
+
+def test_shared_tokens_are_those_of_both_texts_of_a_pair() -> None:
+    ids = torch.tensor([[2, 7, 8, 3, 8, 9, 7, 3], [2, 9, 3, 7, 9, 3, -1, -1], [2, 3, 7, 7, 7, 3, -1, -1]])
+    types = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 0, 0]])
+    is_second, is_shared = shared_tokens(ids, types, n_special=5)
+    assert [row.nonzero().flatten().tolist() for row in is_second] == [[4, 5, 6], [3, 4], [2, 3, 4]]
+    assert [row.nonzero().flatten().tolist() for row in is_shared] == [[4, 6], [4], []]
+
+
+def test_comparing_is_learned_beside_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    rows = [
+        Question(f"{animal} {place}", sentence, (sentence[:3],), 0)
+        for animal in ANIMALS
+        for place in PLACES
+        for sentence in SENTENCES[:8]
+    ]
+    model = bert(size_of(shelf(tmp_path)), heads=("span",))
+    names = set(model.state_dict())
+
+    def loss(comparison: float) -> list[float]:
+        stage = Spans(**tuning(batch_size=16, dropout=0.0), rows_of=lambda data: rows, comparison=comparison)
+        return losses(stage, model, stage.items(shelf(tmp_path)), 60)
+
+    found = loss(3.0)
+    assert set(model.state_dict()) == names
+    assert found[0] > loss(0.0)[0] + 1.0  # three times some log 2
+    assert mean(found[-5:]) < 0.6 * found[0]
