@@ -12,7 +12,7 @@ from training.texts.pretraining import MaskedTexts, ReadingOn
 from training.texts.vocabulary import ALBERT_ROLES, Vocabulary, unigram
 
 VOCAB_SIZE, N_POSITIONS = 5000, 512
-N_FIRST_TOKENS, N_TOKENS = 8_000_000, 15_000_000
+N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 8_000_000, 10_000_000, 4_000_000
 VOCABULARY = Vocabulary(
     folder="transformers/albert/albert-mini-en", roles=ALBERT_ROLES, train=unigram(english, VOCAB_SIZE)
 )
@@ -30,9 +30,7 @@ SHAPE: dict[str, Any] = {
 
 def pretraining(**settings: Any) -> SentenceOrder:
     """Of this model; its sources and their number of tokens are given."""
-    return SentenceOrder(
-        vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, length=N_POSITIONS, batch_size=12, **settings
-    )
+    return SentenceOrder(vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, **settings)
 
 
 class AlbertMiniEn(MaskedLanguageRecipe):
@@ -46,6 +44,15 @@ class AlbertMiniEn(MaskedLanguageRecipe):
     stages = (
         ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
         pretraining(sources=ORDERED_TEXTS, n_tokens=N_TOKENS, rate=0.3),
+        pretraining(
+            name="longer-rows",
+            sources=ORDERED_TEXTS,
+            n_tokens=N_LONG_TOKENS,
+            length=N_POSITIONS,
+            batch_size=12,
+            rate=0.2,
+            n_known=128,
+        ),
     )
     bars = {"sentence_order_accuracy": Bar(must=0.75, aim=0.85, more=True)}  # noqa: RUF012
     pair_metric = "sentence_order_accuracy"
@@ -75,10 +82,11 @@ Family: `transformers/albert`. Vocabulary: 5,000 pieces of a unigram model.
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
 MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0013), with Muon at 0.01
-for matrices and AdamW at 0.005 for the rest, 32 rows of 128 tokens a batch. Then {N_TOKENS:,} tokens of the articles
-and stories without their titles: whole sentences of one text, up to 512 tokens, cut in two between two of them, the two
-parts the other way round half of the time; 15% of the words are masked as wholes, anew each time; 12 rows a batch, at
-three tenths of the rates. A linear decay in each part.
+for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens of the articles and stories without their titles:
+whole sentences of one text, as many as 128 tokens hold, cut in two between two of them, the two parts the other way
+round half of the time; 15% of the words are masked as wholes, anew each time; at three tenths of the rates. Batches of
+32 rows. At the end {N_LONG_TOKENS:,} tokens of the same in rows of 512, 12 a batch, at a fifth of the rates; the later
+positions begin as copies of the first 128 (Beltagy et al. 2020). A linear decay in each part.
 """
     limits = """
 Small, and trained on less than an hour of reading: it knows everyday words and the tone of an encyclopaedia, and few
@@ -87,7 +95,7 @@ facts. How an article begins it tells from the rest far better than what of its 
 
     def held_out(self) -> MaskedTexts:
         """See `MaskedLanguageRecipe.held_out`."""
-        return pretraining(sources=ORDERED_HELD_OUT, n_tokens=0)
+        return pretraining(sources=ORDERED_HELD_OUT, n_tokens=0, length=N_POSITIONS)
 
 
 RECIPE = AlbertMiniEn()

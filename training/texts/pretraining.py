@@ -6,7 +6,7 @@ Shapes: `B` rows, `T` tokens of each, `N` = B T.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,11 @@ class Source:
 
 
 class Pretraining(Stage[ModelT], Generic[ModelT]):
-    """`n_tokens` tokens of the sources, in rows of `length`, `batch_size` rows a step; `rate` scales both rates."""
+    """`n_tokens` tokens of the sources, in rows of `length`, `batch_size` rows a step; `rate` scales both rates.
+
+    With `n_known`, only so many positions were learned before; those behind begin as copies of them, the first one left
+    out (Beltagy, Peters, Cohan 2020, section 5).
+    """
 
     n_epochs = 0
     unit = "tokens"
@@ -57,12 +61,19 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
         muon_lr: float = 0.01,
         adamw_lr: float = 5e-3,
         rate: float = 1.0,
+        n_known: int | None = None,
         name: str = "pretraining",
     ) -> None:
-        self.name, self.batch_size, self.length = name, batch_size, length
+        self.name, self.batch_size, self.length, self._n_known = name, batch_size, length, n_known
         self.units_per_item = float(length)
         self._vocabulary, self._sources, self._n_tokens = vocabulary, sources, n_tokens
         self._muon_lr, self._adamw_lr = rate * muon_lr, rate * adamw_lr
+
+    def begin(self, model: ModelT, items: Batch) -> nn.Module:
+        """Copy positions, if that is asked for."""
+        if self._n_known is not None:
+            copy_positions(model.get_submodule("embeddings.positions"), self._n_known)
+        return super().begin(model, items)
 
     def total_steps(self, n_items: int) -> int:
         """As many as the tokens fill."""
@@ -207,6 +218,14 @@ def first_weights(model: nn.Module) -> None:
     for block in blocks:
         for last in (block.attention.out, block.feedforward[-1]):
             last.weight.data *= (2 * len(blocks)) ** -0.5
+
+
+@torch.no_grad()
+def copy_positions(positions: nn.Module, n_known: int) -> None:
+    """Make those from `n_known` on copies of the known ones but the first, again and again."""
+    weight = cast("nn.Embedding", positions).weight
+    places = torch.arange(len(weight), device=weight.device)
+    weight.copy_(weight[torch.where(places < n_known, places, (places - 1) % (n_known - 1) + 1)])
 
 
 def enclosed(rows: Tensor, start: int, end: int) -> Tensor:

@@ -129,3 +129,14 @@ def test_texts_of_a_task_are_learned_with_a_head_for_the_time_being(tmp_path: Pa
     found = losses(stage, model, items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]
     assert set(model.state_dict()) == names
+
+
+def test_positions_that_are_not_known_begin_as_copies(tmp_path: Path) -> None:
+    model = bert(size_of(shelf(tmp_path)), heads=("masked",))
+    weight = model.embeddings.positions.weight
+    before = weight.detach().clone()
+    stage = MaskedTexts(**pretraining_settings(masking="dynamic", n_known=4))
+    stage.begin(model, stage.items(shelf(tmp_path)))
+    assert torch.equal(weight[:4], before[:4])
+    assert torch.equal(weight[4:10], before[[1, 2, 3, 1, 2, 3]])
+    assert torch.equal(weight[N_TOKENS - 1], before[(N_TOKENS - 2) % 3 + 1])
