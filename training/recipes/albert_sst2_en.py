@@ -1,7 +1,12 @@
 """ALBERT of film reviews."""
 
+from collections.abc import Sequence
+
+from models.family import Model
 from models.transformers.albert.config import AlbertConfig
+from training.recipe import Bar, Shelf
 from training.recipes.albert_mini_en import SHAPE, VOCABULARY
+from training.recipes.bert_sst2_en import RECIPE as BERT
 from training.texts.opinions import OpinionRecipe, opinions
 
 
@@ -14,6 +19,15 @@ class AlbertSst2En(OpinionRecipe):
     config = AlbertConfig(**SHAPE, heads=("pooler", "sequence"), labels=OpinionRecipe.labels)
     vocabulary = VOCABULARY
     stages = (opinions(VOCABULARY, n_epochs=2, batch_size=32, lr=5e-4),)
+    bars = {  # noqa: RUF012
+        "behind_bert": Bar(must=0.02, aim=0.01),
+        "parameter_share": Bar(must=0.6),
+    }
+    metrics = {  # noqa: RUF012
+        **OpinionRecipe.metrics,
+        "behind_bert": f"how far that is behind `{BERT.name}`, the same",
+        "parameter_share": "its parameters over those of that model",
+    }
     summary = """
 ALBERT of English, `albert-mini-en` tuned to tell negative film reviews from positive ones. Family:
 `transformers/albert`.
@@ -22,6 +36,15 @@ ALBERT of English, `albert-mini-en` tuned to tell negative film reviews from pos
 SST-2 (Socher et al. 2013), the 67,349 phrases of the training split. 2 epochs in batches of 32, AdamW at 0.0005 with a
 linear decay, dropout 0.1, labels smoothed by 0.1.
 """
+
+    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+        """Beside BERT."""
+        (model,), other = models, shelf.model(BERT.name)
+        found = super().evaluate(models, shelf)
+        return found | {
+            "behind_bert": BERT.evaluate([other], shelf)["accuracy"] - found["accuracy"],
+            "parameter_share": model.n_parameters / other.n_parameters,
+        }
 
 
 RECIPE = AlbertSst2En()

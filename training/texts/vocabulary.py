@@ -39,7 +39,7 @@ class Vocabulary:
         file = shelf.weights / self.folder / TOKENIZER_FILE
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.train(shelf.data).save(str(file))
+            self.train(shelf.data).save(str(file), pretty=False)
         return Tokenizer.from_file(str(file))
 
     def codec(self, shelf: Shelf, max_tokens: int) -> FastCodec:
@@ -66,7 +66,7 @@ class Vocabulary:
 
     def write(self, folder: Path, shelf: Shelf, max_tokens: int) -> None:
         """The files of another checkpoint with this vocabulary."""
-        self.tokenizer(shelf).save(str(folder / TOKENIZER_FILE))
+        self.tokenizer(shelf).save(str(folder / TOKENIZER_FILE), pretty=False)
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_tokens, **self.roles}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
 
