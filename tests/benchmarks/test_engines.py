@@ -81,9 +81,11 @@ def test_an_encoder_is_read_alike_here_and_elsewhere(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(folder)
     model: Any = load_model(checkpoint)
     text = words([7], vocab_size=40)[0]
-    tokens = checkpoint.codec.encode(text)  # type: ignore[attr-defined]
+    codec: Any = checkpoint.codec
+    tokens = codec.encode(text)
     assert len(tokens.ids) == 7
-    reference = AutoModel.from_pretrained(folder).eval()
+    reference: Any = AutoModel.from_pretrained(folder)
+    reference.eval()
     with torch.inference_mode():
         mine = model.vectors([tokens])[0]
         states = reference(input_ids=tokens.ids[None].long()).last_hidden_state[0]
@@ -92,7 +94,8 @@ def test_an_encoder_is_read_alike_here_and_elsewhere(tmp_path: Path) -> None:
 
 def test_a_decoder_is_read_elsewhere_too(tmp_path: Path) -> None:
     folder = write("gpt2", tmp_path / "g")
-    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder)
+    reference.eval()
     model: Any = load_model(read_checkpoint(folder))
     ids = torch.tensor([5, 6, 7])
     with torch.inference_mode():
