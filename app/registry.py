@@ -132,10 +132,12 @@ class ServedModel:
             self._state, self.reason = State.UNLOADED, None
 
     async def unload(self) -> None:
-        """The same, and give the memory back."""
+        """The same, and give the memory back, if there is any."""
+        has_memory = self.loaded is not None
         await self.stop()
-        _settle_garbage()
-        await asyncio.to_thread(give_memory_back)
+        if has_memory:
+            _settle_garbage()
+            await asyncio.to_thread(give_memory_back)
 
     def _budget(self, checkpoint: Checkpoint) -> int:
         is_text = checkpoint.modality == "text"

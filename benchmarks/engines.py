@@ -51,9 +51,9 @@ class Measured:
         """The median of the passes."""
         return median(one[str(size)] for one in self.passes)
 
-    def best(self, sizes: Sequence[int]) -> tuple[int, float]:
-        """The size with the highest rate, and the rate."""
-        return max(((size, self.rate(size)) for size in sizes), key=lambda pair: pair[1])
+    def best(self, sizes: Sequence[int]) -> float:
+        """The highest rate of these sizes."""
+        return max(self.rate(size) for size in sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,11 +178,16 @@ def report(name: str, found: Mapping[str, Measured], folder: Path) -> None:
         for case, measured in found.items()
     ]
     ratios = [
-        Ratio(f"{own} / {their}" + (f", {size} at once" if size else ""), _ratio(found, own, their, size), least)
+        Ratio(
+            f"{own} / {their}" + (f", {size} at once" if size else ""),
+            found[own].best(sizes) / found[their].best(sizes),
+            least,
+        )
         for own, their, size, least in benchmark.ratios
+        for sizes in [[size] if size else benchmark.sizes]
         if own in found and their in found
     ]
-    best = {case: measured.best(benchmark.sizes)[1] for case, measured in found.items()}
+    best = {case: measured.best(benchmark.sizes) for case, measured in found.items()}
     (folder / f"{name}.png").write_bytes(bars(best, benchmark.unit.split(" by ")[0]))
     parts = [
         f"# {benchmark.title}",
@@ -194,12 +199,6 @@ def report(name: str, found: Mapping[str, Measured], folder: Path) -> None:
         *([ratio_table(ratios)] if ratios else []),
     ]
     (folder / f"{name}.md").write_text("\n\n".join(parts) + "\n")
-
-
-def _ratio(found: Mapping[str, Measured], own: str, their: str, size: int | None) -> float:
-    sizes = [size] if size else None
-    first, second = (found[name].best(sizes or [int(one) for one in found[name].passes[0]])[1] for name in (own, their))
-    return first / second
 
 
 @click.command()

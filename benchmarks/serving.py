@@ -31,7 +31,7 @@ LUA = Path(__file__).parent / "peers" / "requests.lua"
 
 @dataclass(frozen=True)
 class Case:
-    """A server: how it is started on a folder's model, the path and the body of a request, and its health."""
+    """A server: how it is started on a folder's model, and the path and the body of a request."""
 
     name: str
     path: str
@@ -39,7 +39,6 @@ class Case:
     precision: str | None = None
     command: Sequence[str] = ()
     environment: str = "manifold"
-    health: str = "/health"
 
     def bodies(self, texts: Sequence[str]) -> str:
         """One JSON body a line."""
@@ -55,7 +54,7 @@ class Case:
             return
         python = python_of(self.environment)
         command = [part.replace("FOLDER", folder).replace("BIN", str(Path(python).parent)) for part in self.command]
-        with running(*command, python=python, health=self.health) as server:
+        with running(*command, python=python, health="/health") as server:
             yield server
 
 

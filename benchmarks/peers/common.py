@@ -35,36 +35,30 @@ def told(package: str, rates: dict[str, float], cosine: float | None = None) -> 
 
 def rates(job: Job, run: Callable[[Sequence[list[int]]], object]) -> dict[str, float]:
     """Tokens a second of `run` on batches of each of the sizes, the texts by length; the median of the rounds."""
-    found: dict[str, float] = {}
     its = sorted(job.texts, key=len, reverse=True)
     n_tokens = sum(map(len, its))
-    for size in job.sizes:
-        batches = [its[start : start + size] for start in range(0, len(its), size)]
-        for batch in batches:  # warmed up with every shape
-            run(batch)
-        seconds: list[float] = []
-        for _ in range(job.n_rounds):
-            started_at = time.perf_counter()
-            for batch in batches:
-                run(batch)
-            seconds.append(time.perf_counter() - started_at)
-        found[str(size)] = n_tokens / median(seconds)
-    return found
+    return {
+        str(size): n_tokens / _seconds(job, run, [its[start : start + size] for start in range(0, len(its), size)])
+        for size in job.sizes
+    }
 
 
 def generation_rates(job: Job, run: Callable[[Sequence[list[int]]], object]) -> dict[str, float]:
     """New tokens a second with so many prompts at once; the median of the rounds."""
-    found: dict[str, float] = {}
-    for size in job.sizes:
-        prompts = job.texts[:size]
-        run(prompts)
-        seconds: list[float] = []
-        for _ in range(job.n_rounds):
-            started_at = time.perf_counter()
-            run(prompts)
-            seconds.append(time.perf_counter() - started_at)
-        found[str(size)] = size * job.n_new / median(seconds)
-    return found
+    return {str(size): size * job.n_new / _seconds(job, run, [job.texts[:size]]) for size in job.sizes}
+
+
+def _seconds(job: Job, run: Callable[[Sequence[list[int]]], object], batches: Sequence[list[list[int]]]) -> float:
+    """Of one round over the batches, once every shape is warm."""
+    for batch in batches:
+        run(batch)
+    seconds: list[float] = []
+    for _ in range(job.n_rounds):
+        started_at = time.perf_counter()
+        for batch in batches:
+            run(batch)
+        seconds.append(time.perf_counter() - started_at)
+    return median(seconds)
 
 
 def padded(batch: Sequence[list[int]]) -> tuple[list[list[int]], list[list[int]]]:

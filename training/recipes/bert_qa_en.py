@@ -55,7 +55,7 @@ CHOSEN = (
 def questions(data: DataFolder) -> list[Question]:
     """QAMR's, half of them among other sentences, the literal spans of FairytaleQA twice, and some that were made."""
     tales = [row for row in fairytale_qa(data).train if row.start is not None]
-    return [*among_others(qamr(data)), *tales, *tales, *of_articles(data)[:N_KEPT_CLOZES]]
+    return [*among_others(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_KEPT_CLOZES)]
 
 
 def of_articles(data: DataFolder) -> list[Question]:
