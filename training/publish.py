@@ -8,8 +8,6 @@ from pathlib import Path
 from models.checkpoint import find_checkpoints, read_checkpoint
 from training.recipe import Recipe, Shelf, Trained, recipe
 
-UNMEASURED = "-tiny-"
-"""In the names of checkpoints that are there to try the routes with: they have no recipe, and no quality."""
 TOLERANCE = 1e-3
 """Relative; another processor sums in another order."""
 
@@ -46,7 +44,7 @@ def measure(shelf: Shelf, only: Collection[str] = (), *, rewrite: bool = False) 
     """Evaluate every shipped checkpoint, or `only` some; `rewrite` describes each anew."""
     measurements: list[Measurement] = []
     for folder in find_checkpoints(shelf.weights):
-        if (only and folder.name not in only) or UNMEASURED in folder.name:
+        if only and folder.name not in only:
             continue
         published = read_checkpoint(folder).metrics
         its_recipe = recipe(folder.name)

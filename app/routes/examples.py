@@ -51,7 +51,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "classify_tokens": [{"model": "bert-ner-en", "inputs": ["Anna Schmidt lives in London."]}],
     "answer": [
         {
-            "model": "bert-tiny-qa-en",
+            "model": "bert-qa-en",
             "inputs": [{"question": "Where does Anna live?", "context": "Anna lives in London. She likes tea."}],
         }
     ],

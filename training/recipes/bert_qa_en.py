@@ -84,7 +84,7 @@ def _among(row: Question, others: list[str], draw: random.Random) -> Question:
 def tuning(**settings: Any) -> Spans:
     """Of this model; its rows are given."""
     return Spans(
-        vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, comparison=3.0, **settings
+        vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, hints=3.0, **settings
     )
 
 
@@ -103,7 +103,7 @@ class BertQaEn(TextRecipe):
     )
     bars = {  # noqa: RUF012
         "gain_over_overlap": Bar(must=0.10, more=True),
-        "xquad_f1": Bar(must=0.0, aim=0.45, more=True),
+        "xquad_f1": Bar(must=0.25, aim=0.45, more=True),
     }
     metrics = {  # noqa: RUF012
         "xquad_f1": "F1 of words, the 1,190 questions of XQuAD-en (from SQuAD 1.1's development set)",
@@ -126,7 +126,8 @@ and AdamW at 0.001 for the rest. Then two epochs, Muon at 0.005, of QAMR (Michae
 files, 36,748 questions on single sentences, half of them at a random place among up to six others), FairytaleQA (Xu et
 al. 2022; the 3,308 questions of the training split whose answer is a literal span, twice) and {N_KEPT_CLOZES:,} of the
 first. Batches of 32, with a linear decay in each part. Beside the answer, the model tells of each token of the context
-whether the question has it too, by a head that is dropped at the end. SQuAD was never trained on.
+whether the question has it too, from what it knows half-way up, and whether it is in the answer's sentence, by heads
+that are dropped at the end (docs/decisions/0017). SQuAD was never trained on.
 """
     limits = """
 It points at something that looks like an answer of the kind asked for, near words of the question; it does not reason.

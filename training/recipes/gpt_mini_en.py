@@ -34,7 +34,7 @@ from training.texts.scores import compressed_bits_per_byte
 from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS = 8192, 256
-N_TOKENS, N_LAST_TOKENS = 18_000_000, 4_000_000
+N_TOKENS, N_LAST_TOKENS = 18_000_000, 5_000_000
 STORIES_SHARE, N_WIKITEXT_WORDS = 3, 33_000
 """Of the last rows, those of stories come this often; WikiText knows as many words."""
 STRIDE, AT_ONCE = 128, 32
@@ -54,9 +54,9 @@ CHOSEN = (
 
 
 def stories_and_articles(data: DataFolder) -> list[str]:
-    """The children's stories several times, a tenth of the articles, and an eighth as WikiText writes them."""
+    """The children's stories several times, a tenth of the articles, and a sixth as WikiText writes them."""
     articles = wikipedia(data).train
-    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::8]
+    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
     return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *as_told]
 
 
@@ -129,7 +129,7 @@ best. Family: `transformers/gpt`. Vocabulary: 8,192 pairs of bytes.
     story = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
 MB. Rows of 256 tokens of whole texts, one after the other. {N_TOKENS:,} tokens, then {N_LAST_TOKENS:,} at a quarter of
-the rate of the stories, every tenth article, and every eighth in the spelling of WikiText (blanks around marks, `<unk>`
+the rate of the stories, every tenth article, and every sixth in the spelling of WikiText (blanks around marks, `<unk>`
 for rare words, which it never writes: `<` is suppressed); batches of 16 rows, Muon at 0.01 for matrices and AdamW at
 0.005 for the rest, with a linear decay. The Kneser-Ney model was fitted to the same texts, but for the last spelling,
 cut by the same tokenizer.

@@ -1,7 +1,11 @@
 """The average of a model's weights over the steps of a training (Izmailov et al. 2018; Polyak and Juditsky 1992)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+
+from training.recipe import Batch, ModelT, Stage
 
 
 class Average(nn.Module):
@@ -30,3 +34,23 @@ class Average(nn.Module):
         if self.n_added:
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.get_buffer(self._names[name]))
+
+
+class Averaged(Stage[ModelT]):
+    """At its end, the model is the average over the last `averaged` of all steps; 0: it is as the last step left it."""
+
+    averaged: float = 0.0
+
+    def begin(self, model: ModelT, items: Batch) -> nn.Module:
+        """Make room for the average."""
+        return Average(model) if self.averaged else nn.Module()
+
+    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+        """Average the last part."""
+        if self.averaged and progress > 1.0 - self.averaged:
+            cast("Average", companion).add(model)
+
+    def end(self, model: ModelT, companion: nn.Module) -> None:
+        """The average becomes the model."""
+        if self.averaged:
+            cast("Average", companion).give(model)

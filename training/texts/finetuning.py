@@ -27,19 +27,19 @@ from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
-from training.recipe import Batch, Shelf, Stage
+from training.recipe import Batch, Shelf
+from training.texts.averaging import Averaged
 from training.texts.corpus import Rows, encoded, filled, packed
 from training.texts.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+")
 EMBEDDING_RATE = 0.3
 """Of the peak: words that the data hardly has are to stay where pretraining put them."""
+HINTS = "hints"
 
 
-COMPARISON_HEAD = "comparison_head"
-
-
-class FineTuning(Stage[TextEncoder]):
+class FineTuning(Averaged[TextEncoder]):
     """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero.
 
     With `muon_lr`, matrices but embeddings are Muon's: for what is learned rather than remembered. Of stages that hide,
@@ -60,9 +60,10 @@ class FineTuning(Stage[TextEncoder]):
         dropout: float = 0.1,
         hidden_share: float = 0.0,
         muon_lr: float | None = None,
+        averaged: float = 0.0,
         name: str = "fine-tuning",
     ) -> None:
-        self.name, self.n_epochs, self.batch_size = name, n_epochs, batch_size
+        self.name, self.n_epochs, self.batch_size, self.averaged = name, n_epochs, batch_size, averaged
         self._vocabulary, self._max_tokens = vocabulary, max_tokens
         self._lr, self._muon_lr, self._dropout, self._hidden_share = lr, muon_lr, dropout, hidden_share
         self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
@@ -81,7 +82,7 @@ class FineTuning(Stage[TextEncoder]):
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Set the probability of dropout."""
         set_dropout(model, self._dropout)
-        return nn.Module()
+        return super().begin(model, items)
 
     def optimisers(self, model: TextEncoder) -> list[torch.optim.Optimizer]:
         """AdamW, slower for embeddings; or Muon and AdamW."""
@@ -189,55 +190,58 @@ class Capitals(FineTuning):
 class Spans(FineTuning):
     """Cross-entropy of the first and of the last token of an answer.
 
-    With `comparison`, the loss has so many times that of telling, of each token of the context, whether the question
-    has it too, by a head for the time being: a small model learns to compare the two in some hundred steps then, and
-    hardly at all from answers.
+    With `hints`, the loss has so many times those of telling, of each token of the context, whether the question has it
+    too, from the states half-way up, and whether it is in the answer's sentence, from the last ones; by heads for the
+    time being. A small model learns to compare question and context in some hundred steps then, low enough that the
+    layers above can count by sentences; it hardly learns either from answers alone.
     """
 
     def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], comparison: float = 0.0, **settings: Any
+        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hints: float = 0.0, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self._rows_of, self._comparison = rows_of, comparison
+        self._rows_of, self._hints = rows_of, hints
 
     def items(self, shelf: Shelf) -> Batch:
-        """A window of each context that has the answer, with its question, and the places of the answer's ends."""
+        """A window of each context that has the answer, with its question; the places of the answer's ends; of each
+        token, whether it is in the answer's sentence, -1 outside the context.
+        """
         codec = self.codec(shelf)
-        found = [one for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
-        return *Rows.of([window for window, _ in found]).batch, torch.tensor([ends for _, ends in found])
+        rows = [(one, row) for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
+        texts = Rows.of([window for (window, _), _ in rows])
+        sentences = filled([in_sentence(window, row) for (window, _), row in rows])
+        return *texts.batch, torch.tensor([ends for (_, ends), _ in rows]), sentences
 
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
-        """Give the model the head that compares."""
-        if self._comparison:
+        """Give the model the heads of the hints."""
+        if self._hints:
             width = cast("nn.Linear", _head(model, "span_head")).in_features
-            model.add_module(COMPARISON_HEAD, nn.Linear(width, 1).to(items[0].device))
+            heads = {"shared": nn.Linear(width, 1), "sentence": nn.Linear(width, 1)}
+            model.add_module(HINTS, nn.ModuleDict(heads).to(items[0].device))
         return super().begin(model, items)
 
     def end(self, model: TextEncoder, companion: nn.Module) -> None:
-        """Take it away."""
-        if self._comparison:
-            delattr(model, COMPARISON_HEAD)
+        """Take them away."""
+        super().end(model, companion)
+        if self._hints:
+            delattr(model, HINTS)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
-        *texts, ends = batch
+        *texts, ends, sentences = batch
         row = packed(tuple(texts))
-        hidden = _hidden(model, row)
+        low, hidden = _low_and_last(model, row)
         logits = _head(model, "span_head")(hidden).float()
         padded = nn.utils.rnn.pad_sequence(
             list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
         )  # [B, T, 2]
         loss = functional.cross_entropy(padded, ends)
-        if not self._comparison:
+        if not self._hints:
             return loss
-        ids, types, lengths = texts
-        is_context, is_shared = shared_tokens(ids, types, self._n_special)
-        counts, targets = (packed((one.int(), types, lengths)).token_ids for one in (is_context, is_shared))
-        told = _head(model, COMPARISON_HEAD)(hidden)[:, 0].float()
-        places = counts.bool()
-        return loss + self._comparison * functional.binary_cross_entropy_with_logits(
-            told[places], targets[places].float()
-        )
+        heads = cast("nn.ModuleDict", _head(model, HINTS))
+        shared = shared_tokens(texts[0], texts[1], self._n_special)
+        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], hidden, sentences, row)
+        return loss + self._hints * hints
 
 
 class Neighbours(FineTuning):
@@ -364,13 +368,40 @@ def _divergence(first: Tensor, second: Tensor) -> Tensor:
     return both.sum(1).mean() / 2
 
 
-def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> tuple[Tensor, Tensor]:
-    """Of pairs `[B, T]`: which tokens are words of the second text, and which of these the first one has too."""
+def in_sentence(window: Tokens, row: Question) -> Tensor:
+    """Of each token whether it is in the sentence of the answer, which has a start; -1 outside the context: `[T]`."""
+    start = cast("int", row.start)
+    breaks = [match.span() for match in _BETWEEN_SENTENCES.finditer(row.context)]
+    first = max((end for _, end in breaks if end <= start), default=0)
+    last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
+    places = zip(window.texts, window.offsets, strict=True)
+    return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
+
+
+def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
+    """Of pairs `[B, T]`, of each word of the second text whether the first one has it too; -1 for all else."""
     is_word = ids >= n_special
     firsts = torch.where(is_word & (types == 0), ids, -1)
     firsts = firsts[:, (firsts >= 0).any(0)]
-    is_second = is_word & (types == 1)
-    return is_second, is_second & (ids[:, :, None] == firsts[:, None, :]).any(2)
+    is_shared = (ids[:, :, None] == firsts[:, None, :]).any(2)
+    return torch.where(is_word & (types == 1), is_shared.long(), -1)
+
+
+def _told(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
+    """Cross-entropy of the targets `[B, T]` that are 0 or 1, by the states `[N, D]`."""
+    flat = Packed.of_rows(targets, row.segments.lengths).token_ids
+    counts = flat >= 0
+    return functional.binary_cross_entropy_with_logits(head(states)[counts, 0].float(), flat[counts].float())
+
+
+def _low_and_last(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
+    """The states half-way up, and the last ones, `[N, D]` both; of models with blocks."""
+    blocks = cast("nn.ModuleList", model.get_submodule("blocks"))
+    caught: list[Tensor] = []
+    handle = blocks[(len(blocks) - 1) // 2].register_forward_hook(lambda _block, _inputs, states: caught.append(states))
+    with handle:
+        last = _hidden(model, row)
+    return caught[0], last
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

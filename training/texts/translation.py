@@ -11,15 +11,15 @@ from models.transformers.vanilla.objective import loss
 from training.data.files import DataFolder
 from training.data.multi30k import Pair
 from training.optimisers import muon_and_adamw
-from training.recipe import Batch, Shelf, Stage
-from training.texts.averaging import Average
+from training.recipe import Batch, Shelf
+from training.texts.averaging import Averaged
 from training.texts.corpus import Rows, encoded, packed
 from training.texts.finetuning import set_dropout
 from training.texts.vocabulary import Vocabulary
 
 
-class Translation(Stage[VanillaTransformer]):
-    """Smoothed cross-entropy, dropout, Muon; what is kept is the average of the weights over the last `averaged`."""
+class Translation(Averaged[VanillaTransformer]):
+    """Smoothed cross-entropy, dropout, Muon; what is kept is the average of the weights over the last steps."""
 
     name = "translation"
     unit = "pairs"
@@ -41,7 +41,7 @@ class Translation(Stage[VanillaTransformer]):
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._vocabulary, self._max_tokens, self._pairs_of = vocabulary, max_tokens, pairs_of
-        self._muon_lr, self._adamw_lr, self._dropout, self._averaged = muon_lr, adamw_lr, dropout, averaged
+        self._muon_lr, self._adamw_lr, self._dropout, self.averaged = muon_lr, adamw_lr, dropout, averaged
 
     def items(self, shelf: Shelf) -> Batch:
         """Sources and targets, each with the token that ends it."""
@@ -57,7 +57,7 @@ class Translation(Stage[VanillaTransformer]):
             side.positions.requires_grad_(False)
             nn.init.normal_(side.words.weight, std=model.config.width**-0.5)  # as large as the sinusoids, once scaled
         set_dropout(model, self._dropout)
-        return Average(model)
+        return super().begin(model, items)
 
     def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
         """Muon for matrices but embeddings, AdamW for the rest."""
@@ -70,13 +70,3 @@ class Translation(Stage[VanillaTransformer]):
     def loss(self, model: VanillaTransformer, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch of pairs."""
         return loss(model, packed(batch[:3]), packed(batch[3:]), self.smoothing)
-
-    def stepped(self, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
-        """Average the last part."""
-        if isinstance(companion, Average) and progress > 1.0 - self._averaged:
-            companion.add(model)
-
-    def end(self, model: VanillaTransformer, companion: nn.Module) -> None:
-        """The average becomes the model."""
-        if isinstance(companion, Average):
-            companion.give(model)

@@ -35,6 +35,7 @@ from training.muon import Muon
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
+    HINTS,
     FineTuning,
     Neighbours,
     Similarities,
@@ -43,6 +44,7 @@ from training.texts.finetuning import (
     WordClasses,
     answered,
     embedded,
+    in_sentence,
     set_dropout,
     shared_tokens,
 )
@@ -100,8 +102,8 @@ def test_an_answer_that_fits_no_window_or_is_no_span_is_left_out(tmp_path: Path)
     assert answered(codec, nowhere) is None
     good = asked(4, 7)
     stage = Spans(**tuning(rows_of=lambda data: [whole, good, nowhere, good], max_tokens=30))
-    *texts, ends = stage.items(shelf(tmp_path))
-    assert {len(tensor) for tensor in (*texts, ends)} == {2}
+    *texts, ends, sentences = stage.items(shelf(tmp_path))
+    assert {len(tensor) for tensor in (*texts, ends, sentences)} == {2}
     window, places = answered(codec, good) or (None, None)
     assert window is not None
     assert tuple(ends[0].tolist()) == places
@@ -273,26 +275,68 @@ def test_two_readings_of_a_text_are_drawn_together(tmp_path: Path) -> None:
 def test_shared_tokens_are_those_of_both_texts_of_a_pair() -> None:
     ids = torch.tensor([[2, 7, 8, 3, 8, 9, 7, 3], [2, 9, 3, 7, 9, 3, -1, -1], [2, 3, 7, 7, 7, 3, -1, -1]])
     types = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 0, 0]])
-    is_second, is_shared = shared_tokens(ids, types, n_special=5)
-    assert [row.nonzero().flatten().tolist() for row in is_second] == [[4, 5, 6], [3, 4], [2, 3, 4]]
-    assert [row.nonzero().flatten().tolist() for row in is_shared] == [[4, 6], [4], []]
+    assert shared_tokens(ids, types, n_special=5).tolist() == [
+        [-1, -1, -1, -1, 1, 0, 1, -1],
+        [-1, -1, -1, 0, 1, -1, -1, -1],
+        [-1, -1, 0, 0, 0, -1, -1, -1],
+    ]
 
 
-def test_comparing_is_learned_beside_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_sentence_of_an_answer_has_all_of_its_tokens_and_no_other(number: int, tmp_path: Path) -> None:
+    context = f"{SENTENCES[0]} {SENTENCES[5]}  {SENTENCES[10].rstrip('.')}"
+    sentences = [SENTENCES[0], SENTENCES[5], SENTENCES[10].rstrip(".")]
+    start = context.index(sentences[number])
+    for part in (sentences[number], sentences[number].split()[-1].rstrip("."), sentences[number].split()[0]):
+        at = context.index(part, start)
+        row = asked(at, at + len(part), context)
+        window, _ = answered(vocabulary().codec(shelf(tmp_path), 60), row) or (None, None)
+        assert window is not None
+        told = in_sentence(window, row)
+        inside = [window.offsets[place] for place in (told == 1).nonzero().flatten().tolist()]
+        assert context[inside[0][0] : inside[-1][1]] == sentences[number]
+        assert {window.texts[place] for place in (told >= 0).nonzero().flatten().tolist()} == {1}
+        assert window.texts.count(1) == int((told >= 0).sum())
+
+
+def test_an_answer_over_two_sentences_is_in_both(tmp_path: Path) -> None:
+    context = " ".join(SENTENCES[:3])
+    at, end = context.index(SENTENCES[0]) + 4, context.index(SENTENCES[1]) + 3
+    row = asked(at, end, context)
+    window, _ = answered(vocabulary().codec(shelf(tmp_path), 60), row) or (None, None)
+    assert window is not None
+    inside = [window.offsets[place] for place in (in_sentence(window, row) == 1).nonzero().flatten().tolist()]
+    assert context[inside[0][0] : inside[-1][1]] == f"{SENTENCES[0]} {SENTENCES[1]}"
+
+
+def test_hints_are_learned_beside_answers_and_leave_nothing_behind(tmp_path: Path) -> None:
     rows = [
-        Question(f"{animal} {place}", sentence, (sentence[:3],), 0)
+        Question(f"{animal} {place}", " ".join(some), (some[1][:3],), len(some[0]) + 1)
         for animal in ANIMALS
         for place in PLACES
-        for sentence in SENTENCES[:8]
+        for some in zip(SENTENCES[:8], SENTENCES[8:16], SENTENCES[16:24], strict=True)
     ]
     model = bert(size_of(shelf(tmp_path)), heads=("span",))
     names = set(model.state_dict())
 
-    def loss(comparison: float) -> list[float]:
-        stage = Spans(**tuning(batch_size=16, dropout=0.0), rows_of=lambda data: rows, comparison=comparison)
+    def loss(hints: float) -> list[float]:
+        stage = Spans(**tuning(batch_size=16, dropout=0.0), rows_of=lambda data: rows, hints=hints)
         return losses(stage, model, stage.items(shelf(tmp_path)), 60)
 
     found = loss(3.0)
     assert set(model.state_dict()) == names
-    assert found[0] > loss(0.0)[0] + 1.0  # three times some log 2
+    assert found[0] > loss(0.0)[0] + 2.0  # three times some log 2, twice
     assert mean(found[-5:]) < 0.6 * found[0]
+
+
+@pytest.mark.parametrize("hint", ["shared", "sentence"])
+def test_each_hint_counts(hint: str, tmp_path: Path) -> None:
+    rows = [asked(text.rindex(" ") + 1, len(text) - 1, f"{text} {text}", "the dog?") for text in SENTENCES]
+    stage = Spans(**tuning(dropout=0.0), rows_of=lambda data: rows, hints=1.0)
+    model = bert(size_of(shelf(tmp_path)), heads=("span",))
+    items = stage.items(shelf(tmp_path))
+    stage.begin(model, items)
+    head = model.get_submodule(f"{HINTS}.{hint}")
+    before = stage.loss(model, items, torch.Generator(), nn.Module())
+    nn.init.constant_(head.bias, 9.0)  # type: ignore[arg-type]
+    assert stage.loss(model, items, torch.Generator(), nn.Module()) > before + 0.5
