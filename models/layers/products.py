@@ -61,7 +61,7 @@ class Int8Product(Product):
         """`[…, I]` to `[…, O]`, of the type of x."""
         rows = x.flatten(0, -2).float()
         scales = (rows.abs().amax(1, keepdim=True) / self.n_steps).clamp(min=_SMALLEST)
-        rounded = (rows / scales).round_().add_(_ZERO).to(torch.uint8)
+        rounded = (rows / scales).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(_ZERO)  # as adding it, faster
         product = torch.ops.onednn.qlinear_pointwise(
             rounded, 1.0, _ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
         )
