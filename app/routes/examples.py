@@ -16,7 +16,7 @@ SEVEN = (
 
 _PICTURE = {"format": "png"}
 
-STREAM = "TUZMRAEACAws8YzHex33AQMBHBy8Vczk3dc5kBH2j/XmIrw1QPd7Wy84mkzijTAAw4jnYQ=="
+STREAM = "TUZMRAEACPXubc9kkjD4AQMBHBz2lspKbpWeVZ4lfponeFg3YIik3WCnQAkJKTcAetVoFQ=="
 """The seven, compressed by `EXAMPLE_MODEL`."""
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {

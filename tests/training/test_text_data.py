@@ -194,9 +194,23 @@ def news(place: Place, train: str, test: str) -> agnews.AgNews:
 def test_news_have_blanks_for_backslashes_and_labels_from_0(place: Place) -> None:
     train = 'label,fields,text\n4,description,"Up to \\$5, he said."\n'
     read = news(place, train, '"1","A ""Title""","First\\second, third."\n')
-    assert read.train == [Labelled("Up to  $5, he said.", 3)]
+    assert read.train == [Labelled("Up to $5, he said.", 3)]
     assert read.test == [Labelled('A "Title" First second, third.', 0)]
     assert [agnews.LABELS[row.label] for row in read.train + read.test] == ["Sci/Tech", "World"]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("Haiti #39;s straits", "Haiti's straits"),
+        ("the  #36;10 million", "the $10 million"),
+        ("&lt;b&gt;BURLINGAME&lt;/b&gt;, Calif. #151; BEA", "BURLINGAME , Calif.— BEA"),
+        (" quot;Yes quot; he said", '"Yes" he said'),
+        ("AT amp;T\\falls; AOL; 5 < 6", "AT&T falls; AOL; 5 < 6"),
+    ],
+)
+def test_news_are_without_html(found: str, expected: str) -> None:
+    assert agnews.plain(found) == expected
 
 
 @pytest.mark.parametrize(

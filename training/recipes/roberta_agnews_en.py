@@ -77,14 +77,17 @@ world, sports, business, or science and technology. Family: `transformers/robert
 """
     story = f"""
 AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, of which 4,999 have their title
-and the others the description alone. First their texts without labels (Gururangan et al. 2020): {N_TOKENS:,} tokens,
-some twelve times all of them, 15% of them masked, with Muon at 0.003 and AdamW at 0.0015. Then 6 epochs in batches of
-32, AdamW at 0.0005 with a linear decay, dropout 0.15, a fifth of the tokens behind masks, labels smoothed by 0.1; each
-text is read twice, and the divergence of the two answers added (R-Drop, Wu et al. 2021). The weights are the average
-over the last 30% of these steps.
+and the others the description alone, without the entities and tags of HTML that three in ten have. First their texts
+without labels (Gururangan et al. 2020): {N_TOKENS:,} tokens, some twelve times all of them, 15% of them masked, with
+Muon at 0.003 and AdamW at 0.0015. Then 6 epochs in batches of 32, AdamW at 0.0005 with a linear decay, dropout 0.15, a
+fifth of the tokens behind masks, labels smoothed by 0.1; each text is read twice, and the divergence of the two answers
+added (R-Drop, Wu et al. 2021). The weights are the average over the last 30% of these steps.
 """
     limits = """
-It knows news of 2004 and 2005 in American English. Anything else gets one of the four subjects all the same.
+It knows news of 2004 and 2005 in American English. Anything else gets one of the four subjects all the same. It misses
+its bar by nine texts of the 7,600. Four ways to tune it came out between 0.8780 and 0.8796: the news' own texts behind
+masks first, three and twelve times over; R-Drop; averaged weights; texts without HTML's entities. Before them it had
+0.862. More pretraining of its parent is the next thing to try.
 """
     data_licence = "AG's corpus of news articles: for research in data mining and other non-commercial activity."
 

@@ -26,7 +26,7 @@ Family: `autoencoders/vanilla`. Items: grey images 28x28 in [0, 1], white ink on
 """
     story = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). 100 epochs of 60 batches of 1,000, Muon at
-0.03 with a linear decay, half of each batch slightly rotated, scaled, sheared and shifted; about 8 minutes on two CPU
+0.03 with a linear decay, half of each batch slightly rotated, scaled, sheared and shifted; about 3 minutes on two CPU
 cores. Optimiser and augmentation were chosen on the last 5,000 training images.
 """
 
