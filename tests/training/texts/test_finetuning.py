@@ -340,3 +340,20 @@ def test_each_hint_counts(hint: str, tmp_path: Path) -> None:
     before = stage.loss(model, items, torch.Generator(), nn.Module())
     nn.init.constant_(head.bias, 9.0)  # type: ignore[arg-type]
     assert stage.loss(model, items, torch.Generator(), nn.Module()) > before + 0.5
+
+
+@pytest.mark.parametrize("hints", [0.0, 1.0])
+def test_what_is_tuned_is_the_mean_of_its_last_steps(hints: float, tmp_path: Path) -> None:
+    seen: list[dict[str, Tensor]] = []
+
+    class Watched(Spans):
+        def stepped(self, model: TextEncoder, companion: nn.Module, progress: float) -> None:
+            super().stepped(model, companion, progress)
+            seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    model = bert(size_of(shelf(tmp_path)), heads=("span",))
+    stage = Watched(**tuning(), rows_of=lambda data: of_places(), hints=hints, averaged=0.3)
+    losses(stage, model, stage.items(shelf(tmp_path)), 10)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, torch.stack([state[name] for state in seen[7:]]).mean(0))
+    assert not torch.equal(model.state_dict()["span_head.weight"], seen[-1]["span_head.weight"])
