@@ -120,6 +120,13 @@ def attention_weights(q: Tensor, k: Tensor, scale: float, *, causal: bool = Fals
     return scores.softmax(-1)
 
 
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """softmax(scale q k' + bias) v by plain products, `[…, Q, d]` of `[…, K, d]`, in the type of the scores."""
+    scores = torch.matmul(q * scale, k.transpose(-1, -2))
+    scores = scores if bias is None else scores + bias.to(scores.dtype)
+    return torch.matmul(scores.softmax(-1, dtype=scores.dtype), v)
+
+
 class SelfAttention(nn.Module):
     """Queries, keys and values of one row, by one fused product; then what is seen, by another.
 

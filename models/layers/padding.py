@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.layers.attention import plain_attention
 from models.layers.packing import Segments
 
 
@@ -80,6 +81,4 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: floa
     if q.is_cuda:
         bias = None if bias is None else bias.to(q.dtype)
         return scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-    scores = torch.matmul(q * scale, k.transpose(-1, -2))
-    scores = scores if bias is None else scores + bias.to(scores.dtype)
-    return torch.matmul(scores.softmax(-1, dtype=scores.dtype), v)
+    return plain_attention(q, k, v, bias, scale)

@@ -229,12 +229,12 @@ class Beams(Search):
 
 def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:
     """A token with its log-probability by logits, or log-probabilities, `[V]`."""
-    total = scores.logsumexp(-1)
+    log_probs = scores.log_softmax(-1)
     others: tuple[tuple[int, float], ...] = ()
     if n_alternatives:
-        values, ids = scores.topk(min(n_alternatives, len(scores)))
-        others = tuple(zip(ids.tolist(), (values - total).tolist(), strict=True))
-    return GeneratedToken(token, float(scores[token] - total), others)
+        values, ids = log_probs.topk(min(n_alternatives, len(log_probs)))
+        others = tuple(zip(ids.tolist(), values.tolist(), strict=True))
+    return GeneratedToken(token, float(log_probs[token]), others)
 
 
 def searches(request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> list[Search]:
