@@ -36,7 +36,6 @@ class Case:
     environment: str
     module: str
     precision: str
-    arguments: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,12 +87,7 @@ class Benchmark:
         )
 
 
-def own(what: str) -> list[Case]:
-    """This project's, in each precision."""
-    return [
-        Case(f"Manifold {precision}", "manifold", "benchmarks.own", precision, (what,))
-        for precision in ("float32", "bfloat16", "int8")
-    ]
+OWN = [Case(f"Manifold {p}", "manifold", "benchmarks.own", p) for p in ("float32", "bfloat16", "int8")]
 
 
 def peers(name: str, module: str, *precisions: str) -> list[Case]:
@@ -106,7 +100,7 @@ ENCODE = Benchmark(
     unit="tokens/s by texts a batch",
     shape="minilm",
     cases=[
-        *own("encode"),
+        *OWN,
         *peers("CTranslate2", "encode_ctranslate2", "float32", "int8_float32"),
         *peers("ONNX Runtime", "encode_onnxruntime", "float32", "int8"),
         *peers("OpenVINO", "encode_openvino", "f32", "bf16"),
@@ -128,7 +122,7 @@ GENERATE = Benchmark(
     unit="new tokens/s by prompts at once",
     shape="gpt2",
     cases=[
-        *own("generate"),
+        *OWN,
         *peers("Transformers", "generate_transformers", "float32", "bfloat16"),
         *peers("CTranslate2", "generate_ctranslate2", "float32", "int8_float32"),
     ],
@@ -159,7 +153,7 @@ def measure(benchmark: Benchmark, only: str, n_passes: int, n_rounds: int, n_thr
 
 
 def _answer(case: Case, job: Job) -> dict[str, Any]:
-    command = [python_of(case.environment), "-W", "ignore", "-m", case.module, *case.arguments]
+    command = [python_of(case.environment), "-W", "ignore", "-m", case.module]
     environment = {**os.environ, "OMP_NUM_THREADS": str(job.n_threads), "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(  # noqa: S603
         command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False, env=environment

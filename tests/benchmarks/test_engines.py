@@ -9,37 +9,17 @@ from typing import Any
 import click
 import pytest
 import torch
+from click.testing import CliRunner
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoModelForCausalLM
 
-from benchmarks import engines, shapes
+from benchmarks import engines, profiles, shapes
 from benchmarks.engines import BENCHMARKS, ENCODE, GENERATE, Case, Measured, measure, report
 from benchmarks.lengths import MOST, lengths
 from benchmarks.peers.common import Job, generation_rates, padded, rates
-from benchmarks.shapes import SHAPES, Shape, words, write
+from benchmarks.shapes import SHAPES, words, write
 from models.checkpoint import load_model, read_checkpoint
-from models.transformers.bert.config import BertConfig
-from models.transformers.gpt.config import GptConfig
-
-TINY = {
-    "minilm": Shape(
-        "transformers/bert",
-        BertConfig(
-            vocab_size=40,
-            n_positions=256,
-            n_token_types=2,
-            width=16,
-            n_layers=1,
-            n_heads=2,
-            inner_width=16,
-            heads=("pooler",),
-        ),
-    ),
-    "gpt2": Shape(
-        "transformers/gpt",
-        GptConfig(vocab_size=40, n_positions=128, width=16, n_layers=1, n_heads=2, inner_width=16),
-    ),
-}
+from tests.benchmarks.tiny import TINY
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +85,8 @@ def test_a_decoder_is_read_elsewhere_too(tmp_path: Path) -> None:
     assert Tokenizer.from_file(str(folder / "tokenizer.json")).encode("w7 w39 w40").ids == [7, 39, 0]
 
 
-@pytest.mark.parametrize(("benchmark", "what"), [(ENCODE, "encode"), (GENERATE, "generate")])
-def test_this_projects_own_cases_run(benchmark: engines.Benchmark, what: str) -> None:
+@pytest.mark.parametrize("benchmark", [ENCODE, GENERATE])
+def test_this_projects_own_cases_run(benchmark: engines.Benchmark) -> None:
     one = replace(benchmark, sizes=(1, 2))
     found = measure(one, "Manifold float32", n_passes=2, n_rounds=1, n_threads=1)
     (measured,) = found.values()
@@ -114,6 +94,21 @@ def test_this_projects_own_cases_run(benchmark: engines.Benchmark, what: str) ->
     assert measured.cosine == 1.0
     assert [set(one) for one in measured.passes] == [{"1", "2"}] * 2
     assert all(rate > 0 and math.isfinite(rate) for one in measured.passes for rate in one.values())
+
+
+@pytest.mark.parametrize(("name", "precision"), [("encode", "int8"), ("generate", "float32")])
+def test_profiles_tell_which_operators_take_the_time(name: str, precision: str) -> None:
+    n_threads = torch.get_num_threads()
+    try:
+        result = CliRunner().invoke(profiles.main, [name, precision, "--size", "2", "--threads", "1", "--json"])
+    finally:
+        torch.set_num_threads(n_threads)
+    assert result.exit_code == 0, result.output
+    shares = json.loads(result.output)
+    product = "onednn::qlinear_pointwise" if precision == "int8" else "mkldnn::_linear_pointwise"
+    assert profiles.LEAST_SHARE <= shares[product] < 1
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert sum(shares.values()) <= 1
 
 
 def test_a_case_that_fails_says_why() -> None:

@@ -1,0 +1,57 @@
+"""Where the time of a model goes, by torch's operators: `python -m benchmarks.profiles encode int8`."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import click
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.engines import BENCHMARKS
+from benchmarks.own import loaded
+from benchmarks.report import table
+from benchmarks.shapes import write
+from models.precision import Precision
+
+LEAST_SHARE = 0.01
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
+@click.argument("precision", type=click.Choice(get_args(Precision)))
+@click.option("--size", default=16, show_default=True, help="Texts a batch, or prompts at once.")
+@click.option("--threads", default=2, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def main(name: str, precision: Precision, size: int, threads: int, as_json: bool) -> None:
+    """Print the share of each operator that takes a hundredth of the time or more, those it calls left out."""
+    benchmark = BENCHMARKS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        job = benchmark.job(str(write(benchmark.shape, Path(folder))), n_rounds=1, n_threads=threads)
+        run, _ = loaded(replace(job, precision=precision))
+    its = sorted(job.texts, key=len)
+    batches = [its[:size]] if job.n_new else [its[start : start + size] for start in range(0, len(its), size)]
+    shares = measured(lambda: [run(batch) for batch in batches])
+    if as_json:
+        click.echo(json.dumps(shares, indent=2))
+    else:
+        click.echo(table(["operator", "share"], [[key, f"{share:.1%}"] for key, share in shares.items()]))
+
+
+def measured(run: Callable[[], object]) -> dict[str, float]:
+    """Shares of the time of all operators of one run, which another warms up; the largest first."""
+    with torch.inference_mode():
+        run()
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            run()
+    times = {event.key: float(event.self_cpu_time_total) for event in found.key_averages()}
+    total = sum(times.values())
+    shares = {key: time / total for key, time in times.items() if time >= LEAST_SHARE * total}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
+if __name__ == "__main__":
+    main()
