@@ -181,7 +181,7 @@ def test_every_decision_is_in_the_index() -> None:
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("**/*.md")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    if ".venv" in document.parts:
+    if {".venv", "runs"} & set(document.relative_to(ROOT).parts):
         return
     for target in re.findall(r'(?:\]\(|src=")([^)"]+)[)"]', document.read_text()):
         if not target.startswith("http"):

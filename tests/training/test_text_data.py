@@ -1,18 +1,12 @@
 """Small files in the formats of the text data sets: what is read from them, and what is refused."""
 
-import gzip
-import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.training.conftest import Place
 from training.data import (
-    agnews,
     multi30k,
     names,
     novels,
@@ -23,40 +17,12 @@ from training.data import (
     wikipedia,
     wikitext,
 )
-from training.data.files import DataFile, DataFolder
 from training.data.labelled import Labelled
 from training.data.multi30k import Pair
 from training.data.names import Tagged
 from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import DataError
-
-Place = Callable[[ModuleType, str, dict[str, str]], DataFolder]
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Writes the given contents of a data set; its reader then takes them for the official ones."""
-
-    def write(module: ModuleType, dataset: str, contents: dict[str, str]) -> DataFolder:
-        (tmp_path / dataset).mkdir(exist_ok=True)
-        packed = {name: gzip.compress(text.encode()) for name, text in contents.items()}
-        for name, data in packed.items():
-            (tmp_path / dataset / name).write_bytes(data)
-
-        def official(known: Any) -> Any:
-            if isinstance(known, tuple):
-                return tuple(official(each) for each in known)
-            if isinstance(known, DataFile) and known.name in packed:
-                return replace(known, sha256=hashlib.sha256(packed[known.name]).hexdigest())
-            return known
-
-        for constant, known in list(vars(module).items()):
-            if isinstance(known, DataFile | tuple):
-                monkeypatch.setattr(module, constant, official(known))
-        return DataFolder(tmp_path, download=False)
-
-    return write
 
 
 def json_lines(*rows: dict[str, Any]) -> str:
@@ -185,45 +151,6 @@ def test_sentences_lose_the_blank_at_their_end(place: Place) -> None:
 def test_damaged_reviews_are_refused(place: Place, dev: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         reviews(place, dev)
-
-
-def news(place: Place, train: str, test: str) -> agnews.AgNews:
-    return agnews.agnews(place(agnews, "agnews", {"train_subset.csv.gz": train, "test.csv.gz": test}))
-
-
-def test_news_have_blanks_for_backslashes_and_labels_from_0(place: Place) -> None:
-    train = 'label,fields,text\n4,description,"Up to \\$5, he said."\n'
-    read = news(place, train, '"1","A ""Title""","First\\second, third."\n')
-    assert read.train == [Labelled("Up to $5, he said.", 3)]
-    assert read.test == [Labelled('A "Title" First second, third.', 0)]
-    assert [agnews.LABELS[row.label] for row in read.train + read.test] == ["Sci/Tech", "World"]
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        ("Haiti #39;s straits", "Haiti's straits"),
-        ("the  #36;10 million", "the $10 million"),
-        ("&lt;b&gt;BURLINGAME&lt;/b&gt;, Calif. #151; BEA", "BURLINGAME , Calif.— BEA"),
-        (" quot;Yes quot; he said", '"Yes" he said'),
-        ("AT amp;T\\falls; AOL; 5 < 6", "AT&T falls; AOL; 5 < 6"),
-    ],
-)
-def test_news_are_without_html(found: str, expected: str) -> None:
-    assert agnews.plain(found) == expected
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        ("1,description,Text\n", "", "train_subset.csv.gz, line 1: expected the header: label, fields, text"),
-        ("label,fields,text\n", "1,A,B\n5,A,B\n", "test.csv.gz, line 2: the label '5' is none of"),
-        ("label,fields,text\n", "1,A\n", "test.csv.gz, line 1: 2 columns; expected 3"),
-    ],
-)
-def test_damaged_news_are_refused(place: Place, train: str, test: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        news(place, train, test)
 
 
 def scored(place: Place, test: str) -> stsb.StsB:

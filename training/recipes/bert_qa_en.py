@@ -23,10 +23,10 @@ from training.data.wikipedia import wikipedia
 from training.recipe import Bar, Shelf
 from training.recipes.bert_mini_en import N_POSITIONS, SHAPE, VOCABULARY
 from training.texts.clozes import clozes
-from training.texts.finetuning import Spans
 from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import drawn, quoted
 from training.texts.scores import best_overlap_sentence, exact_match, token_f1
+from training.texts.spans import Spans
 
 AMONG_SHARE, MAX_OTHERS = 0.5, 6
 """How many of QAMR's questions get sentences around theirs, and how many sentences at most."""

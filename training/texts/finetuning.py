@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.codecs.text.codec import FastCodec
-from models.errors import InvalidItems
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
 from models.layers.padding import PaddedTexts
@@ -23,7 +22,6 @@ from models.tasks.text import Tokens
 from training.data.files import DataFolder
 from training.data.labelled import Labelled
 from training.data.names import TAGS, Tagged
-from training.data.questions import Question
 from training.data.stsb import Scored
 from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
@@ -33,10 +31,8 @@ from training.texts.corpus import Rows, encoded, filled, packed
 from training.texts.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+")
 EMBEDDING_RATE = 0.3
 """Of the peak: words that the data hardly has are to stay where pretraining put them."""
-HINTS = "hints"
 
 
 class FineTuning(Averaged[TextEncoder]):
@@ -131,7 +127,7 @@ class TextClasses(FineTuning):
         """Of a batch."""
         ids, types, lengths, labels = (torch.cat([one, one]) for one in batch) if self._consistency else batch
         row = packed((self.hide(ids, generator), types, lengths))
-        logits = _head(model, "sequence_head")(model.pooled(row, _hidden(model, row))).float()
+        logits = head_of(model, "sequence_head")(model.pooled(row, hidden_states(model, row))).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         return loss + self._consistency * _divergence(*logits.log_softmax(1).chunk(2)) if self._consistency else loss
 
@@ -155,7 +151,7 @@ class WordClasses(FineTuning):
         ids, types, lengths, tags = batch
         row = packed((self.hide(ids, generator), types, lengths))
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
-        logits = _head(model, "token_head")(_hidden(model, row))
+        logits = head_of(model, "token_head")(hidden_states(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
 
 
@@ -182,66 +178,9 @@ class Capitals(FineTuning):
         *texts, names = batch
         row = packed(tuple(texts))
         targets = Packed.of_rows(names, row.segments.lengths).token_ids
-        log_probs = _head(model, "token_head")(_hidden(model, row)).float().log_softmax(-1)
+        log_probs = head_of(model, "token_head")(hidden_states(model, row)).float().log_softmax(-1)
         either = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
         return functional.nll_loss(either, targets, ignore_index=-1)
-
-
-class Spans(FineTuning):
-    """Cross-entropy of the first and of the last token of an answer.
-
-    With `hints`, the loss has so many times those of telling, of each token of the context, whether the question has it
-    too, from the states half-way up, and whether it is in the answer's sentence, from the last ones; by heads for the
-    time being. A small model learns to compare question and context in some hundred steps then, low enough that the
-    layers above can count by sentences; it hardly learns either from answers alone.
-    """
-
-    def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hints: float = 0.0, **settings: Any
-    ) -> None:
-        super().__init__(**settings)
-        self._rows_of, self._hints = rows_of, hints
-
-    def items(self, shelf: Shelf) -> Batch:
-        """A window of each context that has the answer, with its question; the places of the answer's ends; of each
-        token, whether it is in the answer's sentence, -1 outside the context.
-        """
-        codec = self.codec(shelf)
-        rows = [(one, row) for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
-        texts = Rows.of([window for (window, _), _ in rows])
-        sentences = filled([in_sentence(window, row) for (window, _), row in rows])
-        return *texts.batch, torch.tensor([ends for (_, ends), _ in rows]), sentences
-
-    def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
-        """Give the model the heads of the hints."""
-        if self._hints:
-            width = cast("nn.Linear", _head(model, "span_head")).in_features
-            heads = {"shared": nn.Linear(width, 1), "sentence": nn.Linear(width, 1)}
-            model.add_module(HINTS, nn.ModuleDict(heads).to(items[0].device))
-        return super().begin(model, items)
-
-    def end(self, model: TextEncoder, companion: nn.Module) -> None:
-        """Take them away."""
-        super().end(model, companion)
-        if self._hints:
-            delattr(model, HINTS)
-
-    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Of a batch."""
-        *texts, ends, sentences = batch
-        row = packed(tuple(texts))
-        low, hidden = _low_and_last(model, row)
-        logits = _head(model, "span_head")(hidden).float()
-        padded = nn.utils.rnn.pad_sequence(
-            list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
-        )  # [B, T, 2]
-        loss = functional.cross_entropy(padded, ends)
-        if not self._hints:
-            return loss
-        heads = cast("nn.ModuleDict", _head(model, HINTS))
-        shared = shared_tokens(texts[0], texts[1], self._n_special)
-        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], hidden, sentences, row)
-        return loss + self._hints * hints
 
 
 class Neighbours(FineTuning):
@@ -296,7 +235,7 @@ class Similarities(FineTuning):
 
 def embedded(model: TextEncoder, row: Packed) -> Tensor:
     """One vector of unit length a text, `[B, D]`: the mean of its tokens'."""
-    hidden = _hidden(model, row).float()
+    hidden = hidden_states(model, row).float()
     sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
     return functional.normalize(sums, dim=1)
 
@@ -341,67 +280,10 @@ def token_tags(text: Tokens, row: Tagged) -> Tensor:
     return token_values(text, row.words, [TAGS.index(tag) for tag in row.tags])
 
 
-def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
-    """The first window of the context with the whole answer, and the places of the answer's first and last token.
-
-    None where there is no such window, or the question is too long to leave room for one.
-    """
-    if row.start is None:
-        return None
-    start, end = row.start, row.start + len(row.answers[0])
-    try:
-        windows = codec.windows(row.question, row.context, codec.max_tokens // 4)
-    except InvalidItems:
-        return None
-    for window in windows:
-        inside = [(place, window.offsets[place]) for place, text in enumerate(window.texts) if text == 1]
-        firsts = [place for place, (first, last) in inside if first <= start < last]
-        lasts = [place for place, (first, last) in inside if first < end <= last]
-        if firsts and lasts:
-            return window, (firsts[0], lasts[-1])
-    return None
-
-
 def _divergence(first: Tensor, second: Tensor) -> Tensor:
     """Of log-probabilities `[B, C]`: the mean of both directions of Kullback and Leibler's, a text."""
     both = (first.exp() - second.exp()) * (first - second)
     return both.sum(1).mean() / 2
-
-
-def in_sentence(window: Tokens, row: Question) -> Tensor:
-    """Of each token whether it is in the sentence of the answer, which has a start; -1 outside the context: `[T]`."""
-    start = cast("int", row.start)
-    breaks = [match.span() for match in _BETWEEN_SENTENCES.finditer(row.context)]
-    first = max((end for _, end in breaks if end <= start), default=0)
-    last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
-    places = zip(window.texts, window.offsets, strict=True)
-    return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
-
-
-def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
-    """Of pairs `[B, T]`, of each word of the second text whether the first one has it too; -1 for all else."""
-    is_word = ids >= n_special
-    firsts = torch.where(is_word & (types == 0), ids, -1)
-    firsts = firsts[:, (firsts >= 0).any(0)]
-    is_shared = (ids[:, :, None] == firsts[:, None, :]).any(2)
-    return torch.where(is_word & (types == 1), is_shared.long(), -1)
-
-
-def _told(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
-    """Cross-entropy of the targets `[B, T]` that are 0 or 1, by the states `[N, D]`."""
-    flat = Packed.of_rows(targets, row.segments.lengths).token_ids
-    counts = flat >= 0
-    return functional.binary_cross_entropy_with_logits(head(states)[counts, 0].float(), flat[counts].float())
-
-
-def _low_and_last(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
-    """The states half-way up, and the last ones, `[N, D]` both; of models with blocks."""
-    blocks = cast("nn.ModuleList", model.get_submodule("blocks"))
-    caught: list[Tensor] = []
-    handle = blocks[(len(blocks) - 1) // 2].register_forward_hook(lambda _block, _inputs, states: caught.append(states))
-    with handle:
-        last = _hidden(model, row)
-    return caught[0], last
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:
@@ -411,11 +293,17 @@ def set_dropout(model: nn.Module, probability: float) -> None:
             module.p = probability
 
 
-def _hidden(model: TextEncoder, row: Packed) -> Tensor:
+def hidden_states(model: TextEncoder, row: Packed) -> Tensor:
+    """The last ones, `[N, D]`."""
     return model.hidden(row, PaddedTexts(row.segments))
 
 
-def _head(model: TextEncoder, name: str) -> nn.Module:
+def head_of(model: TextEncoder, name: str) -> nn.Module:
+    """A head that the stage needs.
+
+    Raises:
+        TrainingError: the model was built without it.
+    """
     head = getattr(model, name)
     if head is None:
         raise TrainingError(f"{type(model).__name__} was built without {name}")

@@ -35,19 +35,15 @@ from training.muon import Muon
 from training.texts.corpus import Rows, packed
 from training.texts.finetuning import (
     EMBEDDING_RATE,
-    HINTS,
     FineTuning,
     Neighbours,
     Similarities,
-    Spans,
     TextClasses,
     WordClasses,
-    answered,
     embedded,
-    in_sentence,
     set_dropout,
-    shared_tokens,
 )
+from training.texts.spans import HINTS, Spans, answered, in_sentence, shared_tokens
 
 CONTEXT = " ".join(SENTENCES[::5])
 N_STEPS = 40
