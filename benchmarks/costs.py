@@ -1,13 +1,12 @@
 """What serving costs beside the model: `python -m benchmarks.costs`.
 
 How long a server with all shipped models takes from its start to being ready; and the processor's time for a short
-`/encode`, without what the model's forward pass takes of it. Both on one thread of torch, which does not spin.
+`/encode`, without what the model's forward pass takes of it: on one thread of torch, which does not spin.
 """
 
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import cast
 
@@ -17,6 +16,7 @@ import psutil
 import torch
 from rich.console import Console
 
+from app.settings import Settings
 from benchmarks.servers import manifold
 from models.allocator import keep_freed_memory
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
@@ -26,7 +26,6 @@ from models.tasks import ENCODE_TEXT
 from models.tasks import text as t
 
 MODEL, TEXT = "sentence-mini-en", "A dog runs through the grass."
-WEIGHTS = Path("weights")
 
 
 def start_to_ready_s() -> float:
@@ -52,7 +51,7 @@ def computed_ms(n_requests: int) -> float:
     """The processor time of the model for the same text, cut into tokens already."""
     keep_freed_memory()
     torch.set_num_threads(1)
-    (folder,) = [folder for folder in find_checkpoints(WEIGHTS) if folder.name == MODEL]
+    (folder,) = [folder for folder in find_checkpoints(Settings().weights_dir) if folder.name == MODEL]
     checkpoint = read_checkpoint(folder)
     model = load_model(checkpoint)
     lower(model, Choice("float32", "what the server chooses"))
@@ -81,7 +80,7 @@ def main(starts: int, n_requests: int) -> None:
         served, computed = served_ms(n_requests), computed_ms(n_requests)
     told = {
         "start to ready, s": round(ready, 2),
-        "models": len(find_checkpoints(WEIGHTS)),
+        "models": len(find_checkpoints(Settings().weights_dir)),
         "processor time of a short /encode, ms": round(served, 3),
         "of which the model, ms": round(computed, 3),
         "outside of the model, ms": round(served - computed, 3),

@@ -141,7 +141,8 @@ def main(seconds: float, connections: int, queue: int, dtype: str) -> None:
     with tempfile.TemporaryDirectory() as place, Console(stderr=True).status("overload"):
         folder = write("minilm", Path(place) / "minilm")
         options = ("--models", "minilm", "--model", f"minilm={folder}", "--dtype", dtype)
-        with manifold(*options, "--max-queue-items", str(queue), "--max-items", str(queue)) as server:
+        limits = ("--max-queue-items", str(queue), "--max-items", str(queue))
+        with manifold(*options, *limits) as server:
             for _ in range(2):  # the first one warms up
                 calm = uvloop.run(ask(server.port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))
             peak = _rate(calm, seconds)

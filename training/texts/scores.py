@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 _OUTSIDE = "O"
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -78,7 +78,7 @@ def best_overlap_sentence(question: str, context: str) -> str:
     The first of equals. A baseline, after the sliding window of Rajpurkar et al. 2016: its overlap of words alone.
     """
     asked = set(_words(question))
-    return max(_SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_words(sentence))))
+    return max(SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_words(sentence))))
 
 
 def spearman(one: Tensor, other: Tensor) -> float:

@@ -3,7 +3,6 @@
 Shapes: `B` texts, `T` tokens of one, `N` tokens of all of them, `D` width.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -21,8 +20,8 @@ from training.data.questions import Question
 from training.recipe import Batch, Shelf
 from training.texts.corpus import Rows, filled, packed
 from training.texts.finetuning import FineTuning, head_of, hidden_states
+from training.texts.scores import SENTENCE_END
 
-_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+")
 HINTS = "hints"
 
 
@@ -69,18 +68,13 @@ class Spans(FineTuning):
         """Of a batch."""
         *texts, ends, sentences = batch
         row = packed(tuple(texts))
-        low, hidden = _low_and_last(model, row)
-        logits = head_of(model, "span_head")(hidden).float()
-        padded = nn.utils.rnn.pad_sequence(
-            list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
-        )  # [B, T, 2]
-        loss = functional.cross_entropy(padded, ends)
         if not self._hints:
-            return loss
+            return _of_ends(model, hidden_states(model, row), ends, row)
+        low, last = _low_and_last(model, row)
         heads = cast("nn.ModuleDict", head_of(model, HINTS))
         shared = shared_tokens(texts[0], texts[1], self._n_special)
-        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], hidden, sentences, row)
-        return loss + self._hints * hints
+        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], last, sentences, row)
+        return _of_ends(model, last, ends, row) + self._hints * hints
 
 
 def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
@@ -107,7 +101,7 @@ def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] 
 def in_sentence(window: Tokens, row: Question) -> Tensor:
     """Of each token whether it is in the sentence of the answer, which has a start; -1 outside the context: `[T]`."""
     start = cast("int", row.start)
-    breaks = [match.span() for match in _BETWEEN_SENTENCES.finditer(row.context)]
+    breaks = [match.span() for match in SENTENCE_END.finditer(row.context)]
     first = max((end for _, end in breaks if end <= start), default=0)
     last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
     places = zip(window.texts, window.offsets, strict=True)
@@ -121,6 +115,15 @@ def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
     firsts = firsts[:, (firsts >= 0).any(0)]
     is_shared = (ids[:, :, None] == firsts[:, None, :]).any(2)
     return torch.where(is_word & (types == 1), is_shared.long(), -1)
+
+
+def _of_ends(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
+    """Cross-entropy of the places `[B, 2]`, by the states `[N, D]`."""
+    logits = head_of(model, "span_head")(states).float()
+    padded = nn.utils.rnn.pad_sequence(
+        list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
+    )  # [B, T, 2]
+    return functional.cross_entropy(padded, ends)
 
 
 def _told(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
