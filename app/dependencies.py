@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import Depends, HTTPException
@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
 from app.errors import (
-    ClientDisconnected,
     DeadlineExceeded,
     Fault,
     InvalidRequest,
@@ -31,8 +30,8 @@ from app.media import (
     MULTIPART,
     NPY,
     PNG,
+    UnlessHungUp,
     content_type,
-    hung_up,
     negotiate,
     parse_json,
     read_body,
@@ -54,7 +53,6 @@ MAX_INLINE_RESULTS = 16
 """Answers with more are rendered off the event loop."""
 MAX_INLINE_TEXT_BYTES = 4096
 """Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
-ResultT = TypeVar("ResultT")
 
 
 def get_registry(request: Request) -> Registry:
@@ -95,6 +93,8 @@ class Call:
         self.model = registry.serving(self._schemas[0].name, name if isinstance(name, str) else None)
         checkpoint, loaded = self.model.require()
         self._any_schema = self._chosen(checkpoint)
+        if isinstance(self._any_schema, Schema):
+            loaded.engine.require_room()
         self._media_type = self._negotiated()
         self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels)
         if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
@@ -146,7 +146,11 @@ class Call:
         """Through the engine. A client that hangs up frees its place."""
         self._requests = requests
         writer = self._writer(requests)
-        return await self._watched(self.model.run(self._schema.task, requests, writer.hear if writer else None))
+        try:
+            async with UnlessHungUp(self._request):
+                return await self.model.run(self._schema.task, requests, writer.hear if writer else None)
+        except InvalidItems as error:
+            raise _refusal(error) from error
 
     async def stream(self, requests: list[TaskRequest]) -> Response:
         """Through the engine, answered step by step as Server-Sent Events, from the first on.
@@ -162,29 +166,16 @@ class Call:
         deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
         stream.start(self.model.run(self._schema.task, requests, stream.hear), deadline)
         try:
-            await self._watched(stream.begun())
+            async with UnlessHungUp(self._request):
+                await stream.begun()
+        except InvalidItems as error:
+            raise _refusal(error) from error
         except BaseException:
             stream.end()
             raise
         return StreamingResponse(
             self._events(stream), media_type=EVENTS, headers={"x-model": self.model.name, **UNBUFFERED}
         )
-
-    async def _watched(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """What the engine does for this call; given up if the client hangs up meanwhile."""
-        work = asyncio.ensure_future(coroutine)
-        watch = asyncio.ensure_future(hung_up(self._request))
-        try:
-            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise ClientDisconnected("the client hung up while waiting")
-            return work.result()
-        except InvalidItems as error:
-            raise _refusal(error) from error
-        finally:
-            watch.cancel()
-            if work.cancel():
-                await asyncio.wait((work,))  # until its items have left the queue
 
     async def _events(self, stream: Stream) -> AsyncIterator[bytes]:
         try:
@@ -317,15 +308,15 @@ class TaskRoute(APIRoute):
         limit_ms = timeout_ms(request)
         (opener,) = self.dependant.dependencies
         open_call = cast("Callable[[Request], Awaitable[Call]]", opener.call)
+        response: Response | None = None
         try:
-            async with asyncio.timeout(limit_ms / 1000):
+            async with asyncio.timeout(limit_ms / 1000) as limit:
                 response = await self.endpoint(await open_call(request))
-        except TimeoutError:
-            raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None
-        try:
-            async with asyncio.timeout(limit_ms / 1000):
+                limit.reschedule(asyncio.get_running_loop().time() + limit_ms / 1000)
                 await response(scope, receive, send)
         except TimeoutError:
+            if response is None:
+                raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None
             log.warning("a client did not read its answer", extra={"request_id": request.state.request_id})
 
 

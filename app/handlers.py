@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
 PROBLEM_JSON = "application/problem+json"
 
 
+@cache
 def slug(name: str) -> str:
     """`QueueFull` to `queue-full`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
@@ -66,20 +68,25 @@ def details(
     }
 
 
+def refused(request_id: str, error: errors.ManifoldError) -> Response:
+    """The answer to an error of ours."""
+    retry = {"retry-after": str(error.retry_after_s)} if isinstance(error, errors.Retryable) else None
+    return problem(
+        request_id,
+        name=type(error).__name__,
+        status=STATUS[type(error)],
+        detail=error.detail,
+        faults=error.faults,
+        headers=retry,
+    )
+
+
 def add_handlers(app: FastAPI) -> None:
     """Render every error of ours, and those of the router."""
 
     @app.exception_handler(errors.ManifoldError)
     async def ours(request: Request, error: errors.ManifoldError) -> Response:
-        retry = {"retry-after": str(error.retry_after_s)} if isinstance(error, errors.Retryable) else None
-        return problem(
-            request.state.request_id,
-            name=type(error).__name__,
-            status=STATUS[type(error)],
-            detail=error.detail,
-            faults=error.faults,
-            headers=retry,
-        )
+        return refused(request.state.request_id, error)
 
     @app.exception_handler(HTTPException)
     async def routers(request: Request, error: HTTPException) -> Response:

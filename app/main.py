@@ -12,6 +12,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from app.dependencies import TaskRoute
 from app.handlers import add_handlers
 from app.middleware import RequestContext
 from app.registry import Registry
@@ -57,7 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.registry = registry
     app.state.draining = False
-    app.add_middleware(RequestContext)
+    tasks = {route.path: route.handle for router in ROUTERS for route in router.routes if isinstance(route, TaskRoute)}
+    app.add_middleware(RequestContext, tasks=tasks)
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -130,7 +130,40 @@ def _quality(part: str) -> tuple[str, float]:
     return media_type, 1.0
 
 
-async def hung_up(request: Request) -> None:
-    """Returns when the client closes the connection. Only to be awaited once the body is read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        await asyncio.sleep(0)
+class UnlessHungUp:
+    """Within it, the task is given up once the client closes the connection. Only to be entered once the body is read.
+
+    As `asyncio.timeout` does for a deadline, it cancels the task and raises an error of its own in place of the
+    cancellation: ClientDisconnected. It looks only after `QUIET_S`, for most work is done by then.
+    """
+
+    QUIET_S = 0.02
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._watch: asyncio.Task[None] | None = None
+        self._is_gone = False
+
+    async def __aenter__(self) -> None:
+        """Of the present task."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 only tasks await
+        self._task, self._n_cancelled = task, task.cancelling()
+        self._timer = asyncio.get_running_loop().call_later(self.QUIET_S, self._look)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """No longer."""
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._is_gone and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
+            raise ClientDisconnected("the client hung up while waiting") from None
+
+    def _look(self) -> None:
+        self._watch = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            await asyncio.sleep(0)
+        self._is_gone = True
+        self._task.cancel()

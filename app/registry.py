@@ -175,10 +175,12 @@ class Registry:
                 raise UnknownModel(name, names)
         self._wanted = set(settings.models or names)
         self.models = {name: ServedModel(name, folders[name], settings, wanted=name in self._wanted) for name in names}
+        self._choose_defaults()
 
     async def open(self) -> None:
         """Load the wanted models, all at once."""
         await asyncio.gather(*(model.load() for model in self.models.values() if model.name in self._wanted))
+        self._choose_defaults()
         _settle_garbage()
 
     async def close(self) -> None:
@@ -190,16 +192,14 @@ class Registry:
         """Whether every wanted model serves; false where none is wanted, for then there is nothing to serve."""
         return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
 
-    def default_models(self) -> dict[str, str]:
-        """The model each task goes to where a request names none: the setting, else the first by name.
-
-        Models that are wanted in memory come before those that are not.
-        """
+    def _choose_defaults(self) -> None:
+        """Again whenever a model comes or goes: those in memory come before those that are not."""
         first: dict[str, str] = {}
         for model in sorted(self.models.values(), key=lambda model: model.name not in self._wanted):
             for task in model.task_names:
                 first.setdefault(task, model.name)
-        return first | self._settings.default_models
+        self.default_models = first | self._settings.default_models
+        """The model each task goes to where a request names none: the setting, else the first by name."""
 
     def get(self, name: str) -> ServedModel:
         """The model of that name.
@@ -218,14 +218,13 @@ class Registry:
             UnknownModel: no model has that name; the error lists those that serve the task.
             TaskNotServed: the model does not serve the task, or none does.
         """
-        candidates = [model.name for model in self.models.values() if task_name in model.task_names]
         if name is None:
-            name = self.default_models().get(task_name)
+            name = self.default_models.get(task_name)
             if name is None:
                 raise TaskNotServed(f"no model serves {task_name}")
-        if name not in self.models:
-            raise UnknownModel(name, candidates)
-        model = self.models[name]
+        model = self.models.get(name)
+        if model is None:
+            raise UnknownModel(name, [other.name for other in self.models.values() if task_name in other.task_names])
         if model.checkpoint and task_name not in model.task_names:
             raise TaskNotServed(f"{name} does not serve {task_name}; it serves {', '.join(model.task_names)}")
         return model
@@ -240,6 +239,7 @@ class Registry:
         model = self.get(name)
         self._wanted.add(name)
         await model.load()
+        self._choose_defaults()
         if model.state is State.FAILED:
             raise InvalidRequest(f"{name} cannot be loaded: {model.reason}")
         return model
@@ -252,6 +252,7 @@ class Registry:
         """
         model = self.get(name)
         self._wanted.discard(name)
+        self._choose_defaults()
         await model.unload()
         return model
 

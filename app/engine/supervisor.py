@@ -81,6 +81,15 @@ class Supervisor:
         """
         await asyncio.shield(self._started)
 
+    def require_room(self) -> None:
+        """Refuse before a request is decoded what would be refused after it.
+
+        Raises:
+            QueueFull: not even one item more may wait.
+        """
+        if len(self._queue) >= self._settings.max_queue_items:
+            raise self._queue_full()
+
     async def submit(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
         """Run the requests, in company or alone; a caller that is cancelled frees their place.
 
@@ -97,11 +106,7 @@ class Supervisor:
         future: asyncio.Future[Outcome] = self._loop.create_future()
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
         if not self._queue.put(job):
-            raise QueueFull(
-                f"{len(self._queue)} items are waiting for {self._name} and this request has {len(requests)}; "
-                f"the limit is {self._settings.max_queue_items}",
-                retry_after_s=self._retry_after_s(),
-            )
+            raise self._queue_full(f" and this request has {len(requests)}")
         try:
             return await future
         finally:
@@ -288,6 +293,11 @@ class Supervisor:
     def _measure(self, n_items: int, seconds: float) -> None:
         rate = n_items / max(seconds, 1e-6)
         self._items_per_s += (rate - self._items_per_s) * (_SMOOTHING if self._items_per_s else 1.0)
+
+    def _queue_full(self, asked: str = "") -> QueueFull:
+        waiting = f"{len(self._queue)} items are waiting for {self._name}{asked}"
+        limit = f"the limit is {self._settings.max_queue_items}"
+        return QueueFull(f"{waiting}; {limit}", retry_after_s=self._retry_after_s())
 
     def _retry_after_s(self) -> int:
         """When about half of the backlog will be gone, in whole seconds."""

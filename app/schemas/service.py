@@ -142,6 +142,6 @@ def info(registry: Registry, settings: Settings, *, version: str, torch_version:
         version=version,
         torch=torch_version,
         device=settings.device,
-        default_models=registry.default_models(),
+        default_models=registry.default_models,
         limits={name: getattr(settings, name) for name in LIMITS},
     )

@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,12 @@ class Checkpoint(ABC):
     unused: list[str] = field(default_factory=list)
     """Parameters of heads that the model has no use for; known once it is loaded."""
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """What the model can be asked."""
         return self.spec.tasks(self.config)
 
-    @property
+    @cached_property
     def task_names(self) -> list[str]:
         """Those tasks, and what the codec of texts answers without the model."""
         return [task.name for task in self.tasks] + ["tokenize", "detokenize"] * (self.modality == "text")
