@@ -11,8 +11,10 @@ from pathlib import Path
 
 import torch
 
+from app.engine.engine import Engine
 from app.engine.policy import Listener, Outcome
-from app.engine.supervisor import Health, Supervisor
+from app.engine.supervisor import Health
+from app.engine.threads import Threads
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.hub import HubId, find
 from app.settings import Settings
@@ -46,7 +48,7 @@ class State(StrEnum):
 class Loaded:
     """What is only known once a model is in memory."""
 
-    engine: Supervisor
+    engine: Engine
     latents: VectorCodec
     scores: tuple[str, ...]
     samplers: tuple[str, ...]
@@ -60,12 +62,12 @@ class Loaded:
 class ServedModel:
     """One checkpoint folder and what has become of it."""
 
-    def __init__(self, name: str, folder: Path, settings: Settings, *, wanted: bool) -> None:
+    def __init__(self, name: str, folder: Path, settings: Settings, threads: Threads, *, wanted: bool) -> None:
         self.name = name
         self.checkpoint: Checkpoint | None = None
         self.loaded: Loaded | None = None
         self.reason: str | None = None
-        self._folder, self._settings = folder, settings
+        self._folder, self._settings, self._threads = folder, settings, threads
         self._state = State.LOADING if wanted else State.UNLOADED
         self._changing = asyncio.Lock()
         try:
@@ -97,7 +99,7 @@ class ServedModel:
         raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
 
     async def run(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
-        """See `Supervisor.submit`."""
+        """See `Engine.submit`."""
         _, loaded = self.require()
         return await loaded.engine.submit(task, requests, listen)
 
@@ -108,8 +110,15 @@ class ServedModel:
                 return
             self._state, self.reason = State.LOADING, None
             try:
-                checkpoint, model, lowered = await asyncio.to_thread(self._read)
-                engine = Supervisor(self.name, model, checkpoint.tasks, self._settings, budget=self._budget(checkpoint))
+                checkpoint, replicas, lowered = await asyncio.to_thread(self._read)
+                engine = Engine(
+                    self.name,
+                    replicas,
+                    checkpoint.tasks,
+                    self._settings,
+                    budget=self._budget(checkpoint),
+                    threads=self._threads,
+                )
                 await engine.started()
             except (ModelsError, InferenceFailed) as error:
                 self._state, self.reason = State.FAILED, str(error)
@@ -118,9 +127,10 @@ class ServedModel:
             except BaseException:
                 self._state, self.reason = State.FAILED, "an unexpected error; see the log"
                 raise
-            self.loaded = _describe(checkpoint, model, engine, lowered)
+            self.loaded = _describe(checkpoint, replicas, engine, lowered)
             self._state = State.READY
-            log.info("model ready", extra={"model": self.name, "memory_bytes": model.memory_bytes, **asdict(lowered)})
+            memory = {"memory_bytes": self.loaded.memory_bytes}
+            log.info("model ready", extra={"model": self.name, **memory, **asdict(lowered)})
 
     async def stop(self) -> None:
         """Serve what is waiting, then let go of the model."""
@@ -143,15 +153,20 @@ class ServedModel:
         is_text = checkpoint.modality == "text"
         return self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
 
-    def _read(self) -> tuple[Checkpoint, Model, Lowered]:
+    def _read(self) -> tuple[Checkpoint, list[Model], Lowered]:
+        """A replica for each worker; those on one device are the same model."""
         checkpoint = read_checkpoint(self._folder, self.name)
         self.checkpoint = checkpoint
         settings = self._settings
-        choice = choose(
-            settings.dtype, settings.dtypes.get(self.name), checkpoint.modality, torch.device(settings.device)
-        )
-        model = load_model(checkpoint, device=settings.device)
-        return checkpoint, model, lower(model, choice)
+        models: dict[str, Model] = {}
+        for device in settings.devices:
+            if device not in models:
+                choice = choose(
+                    settings.dtype, settings.dtypes.get(self.name), checkpoint.modality, torch.device(device)
+                )
+                models[device] = load_model(checkpoint, device=device)
+                lowered = lower(models[device], choice)
+        return checkpoint, [models[device] for device in settings.devices], lowered
 
 
 class Registry:
@@ -174,7 +189,10 @@ class Registry:
             if name not in names:
                 raise UnknownModel(name, names)
         self._wanted = set(settings.models or names)
-        self.models = {name: ServedModel(name, folders[name], settings, wanted=name in self._wanted) for name in names}
+        threads = Threads(settings.torch_threads)
+        self.models = {
+            name: ServedModel(name, folders[name], settings, threads, wanted=name in self._wanted) for name in names
+        }
         self._choose_defaults()
 
     async def open(self) -> None:
@@ -277,7 +295,8 @@ def _settle_garbage() -> None:
     gc.freeze()
 
 
-def _describe(checkpoint: Checkpoint, model: Model, engine: Supervisor, lowered: Lowered) -> Loaded:
+def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, lowered: Lowered) -> Loaded:
+    model = replicas[0]
     return Loaded(
         engine=engine,
         latents=VectorCodec(model.latent_shape),
@@ -285,7 +304,7 @@ def _describe(checkpoint: Checkpoint, model: Model, engine: Supervisor, lowered:
         samplers=model.samplers,
         labels=model.labels,
         n_parameters=model.n_parameters,
-        memory_bytes=model.memory_bytes,
+        memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),
         unused_weights=checkpoint.unused,
         lowered=lowered,
     )

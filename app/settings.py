@@ -31,7 +31,11 @@ class Settings(BaseSettings):
     default_models: dict[str, str] = Field(
         {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
     )
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where the models run: cpu, cuda or cuda:N.")
+    device: str = Field(
+        "cpu",
+        pattern=r"^(cpu|cuda(:\d+)?(,cuda:\d+)*)$",
+        description="Where the models run: cpu, cuda or cuda:N; with several, as cuda:0,cuda:1, each model on all.",
+    )
     dtype: Wanted = Field(
         "auto",
         description="What the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or auto: "
@@ -42,7 +46,14 @@ class Settings(BaseSettings):
         description='The same of a model by name, as JSON: {"mine": "int8"}; on the command line `--dtypes mine=int8`, '
         "as often as needed.",
     )
-    torch_threads: PositiveInt = Field(os.cpu_count() or 1, description="CPU threads of one forward pass.")
+    torch_threads: PositiveInt = Field(
+        os.cpu_count() or 1, description="CPU threads of all forward passes that run at one moment."
+    )
+    workers: PositiveInt = Field(
+        min(4, os.cpu_count() or 1),
+        description="On a CPU: threads of one model that run forward passes at once, each with its share of "
+        "torch_threads; they share the weights.",
+    )
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
@@ -77,6 +88,11 @@ class Settings(BaseSettings):
         "info", description="Least severity that is logged."
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @property
+    def devices(self) -> list[str]:
+        """One for each worker of a model."""
+        return ["cpu"] * self.workers if self.device == "cpu" else self.device.split(",")
 
     @field_validator("models", mode="before")
     @classmethod

@@ -1,8 +1,10 @@
-"""Queue, batching policy, worker and supervisor: one of each a loaded model.
+"""One engine a loaded model: a queue, and the workers that serve it.
 
 policy      which waiting requests form the next batch; pure
-queue       the bounded queue between the event loop and the worker's thread
+queue       the bounded queue between the event loop and the workers' threads
+threads     the CPU threads of the process, divided among the forward passes of the moment
 execution   one batch through the model; a failing one is bisected until the guilty request stands alone
-worker      the thread that owns the forward pass
-supervisor  starts the worker, restarts it when it dies, and resolves every future
+worker      a thread that runs forward passes
+supervisor  keeps one worker alive
+engine      the whole; resolves every future
 """

@@ -25,13 +25,18 @@ Listener = Callable[[int, Progress], bool]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """For tasks made by steps: rows that are free, and whether none runs."""
+    """For tasks made by steps: rows that are free, and rows that run."""
 
     n_rows: int
-    is_idle: bool
+    n_running: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none runs."""
+        return self.n_running == 0
 
 
-IDLE = Room(n_rows=0, is_idle=True)
+IDLE = Room(n_rows=0)
 """Of workers that make nothing by steps."""
 
 
@@ -39,18 +44,16 @@ IDLE = Room(n_rows=0, is_idle=True)
 class Job:
     """The requests of one caller. They may be spread over several batches, which others share.
 
-    `cursor` is the first request not yet dispatched; `suspect` marks a job whose batch killed a worker. The engine's
-    queue owns both. `abandoned` are the texts nobody waits for any more, each the number of its request and its own;
-    the event loop adds to them, and the worker takes them out before its next step. The event loop owns the rest:
-    `listen` hears of each step of a task made by steps, and says whether to end that text; `heard`, of the worker, is
-    whether there was anything to hear.
+    `suspect` marks a job whose batch killed a worker; the engine's queue owns it. `abandoned` are the texts nobody
+    waits for any more, each the number of its request and its own; the event loop adds to them, and the worker takes
+    them out before its next step. The event loop owns the rest: `listen` hears of each step of a task made by steps,
+    and says whether to end that text; `heard`, of the worker, is whether there was anything to hear.
     """
 
     task: Task
     requests: Sequence[Request]
     future: "asyncio.Future[Outcome]"
     enqueued_at: float
-    cursor: int = 0
     suspect: bool = False
     results: dict[int, Any] = field(default_factory=dict)
     queue_ms: float | None = None
@@ -76,8 +79,20 @@ class Slice:
         """The requests themselves."""
         return self.job.requests[self.start : self.stop]
 
+    def __len__(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
 
-def next_batch(jobs: Iterable[Job], budget: int, room: Room = IDLE) -> list[Slice]:
+    def until(self, stop: int) -> "Slice":
+        """Those before `stop`."""
+        return Slice(self.job, self.start, stop)
+
+    def since(self, start: int) -> "Slice":
+        """Those from `start` on."""
+        return Slice(self.job, start, self.stop)
+
+
+def next_batch(waiting: Iterable[Slice], budget: int, room: Room = IDLE) -> list[Slice]:
     """The oldest job sets the task; it and younger jobs of that task fill the batch until `budget` elements.
 
     A request that alone exceeds the budget runs alone. So does a suspect job, one request at a time: if it kills the
@@ -86,32 +101,33 @@ def next_batch(jobs: Iterable[Job], budget: int, room: Room = IDLE) -> list[Slic
     """
     batch: list[Slice] = []
     cost = n_rows = 0
-    for job in jobs:
-        if job.task.by_steps and not _has_room(job, n_rows, room):
+    for whole in waiting:
+        job = whole.job
+        if job.task.by_steps and not _has_room(whole, n_rows, room):
             continue
         if not batch and job.suspect:
-            return [Slice(job, job.cursor, job.cursor + 1)]
+            return [whole.until(whole.start + 1)]
         if job.suspect or (batch and job.task is not batch[0].job.task):
             continue
-        stop = job.cursor
-        while stop < len(job.requests):
+        stop = whole.start
+        while stop < whole.stop:
             request = job.requests[stop]
-            is_first = not batch and stop == job.cursor
+            is_first = not batch and stop == whole.start
             more_rows = cast("GenerateRequest", request).n_rows if job.task.by_steps else 0
             if not is_first and (cost + request.cost > budget or n_rows + more_rows > room.n_rows):
                 break
             cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
-        if stop > job.cursor:
-            batch.append(Slice(job, job.cursor, stop))
-        if stop < len(job.requests):
+        if stop > whole.start:
+            batch.append(whole.until(stop))
+        if stop < whole.stop:
             break
     return batch
 
 
-def _has_room(job: Job, n_rows: int, room: Room) -> bool:
-    """Whether the job's next request may begin to be made by steps."""
-    if job.suspect:
+def _has_room(whole: Slice, n_rows: int, room: Room) -> bool:
+    """Whether the first of these requests may begin to be made by steps."""
+    if whole.job.suspect:
         return room.is_idle
-    return n_rows + cast("GenerateRequest", job.requests[job.cursor]).n_rows <= room.n_rows or (
+    return n_rows + cast("GenerateRequest", whole.job.requests[whole.start]).n_rows <= room.n_rows or (
         room.is_idle and n_rows == 0
     )

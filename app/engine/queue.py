@@ -1,9 +1,25 @@
-"""The bounded queue between the event loop and a worker's thread. Dispatch is immediate: no timer, no polling."""
+"""The bounded queue between the event loop and a model's workers. Dispatch is immediate: no timer, no polling."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch
+
+
+@dataclass(eq=False, slots=True)
+class Hands:
+    """What a worker has taken and not yet delivered; the queue owns it.
+
+    `in_flight` is the batch of this moment, `running` is made by steps in `n_rows` rows. One that `is_retired` is given
+    nothing any more.
+    """
+
+    in_flight: list[Slice] = field(default_factory=list)
+    running: list[Slice] = field(default_factory=list)
+    n_rows: int = 0
+    is_retired: bool = False
 
 
 class JobQueue:
@@ -11,10 +27,9 @@ class JobQueue:
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
-        self._jobs: dict[Job, None] = {}  # a dict keeps the order and forgets in O(1)
+        self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
-        self._in_flight: list[Slice] = []
-        self._running: list[Slice] = []
+        self._hands: dict[Hands, None] = {}
         self._closed = False
         self._changed = threading.Condition()
 
@@ -27,7 +42,7 @@ class JobQueue:
         with self._changed:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
-            self._jobs[job] = None
+            self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
             self._changed.notify()
             return True
@@ -35,70 +50,72 @@ class JobQueue:
     def remove(self, job: Job) -> None:
         """Forget what of the job is not yet dispatched."""
         with self._changed:
-            if job in self._jobs:
-                del self._jobs[job]
-                self._n_items -= len(job.requests) - job.cursor
+            self._forget(job)
 
-    def take(self, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
-        """Take the next batch, in flight until `done`; None once closed and empty.
+    def hands(self) -> Hands:
+        """For one worker more."""
+        hands = Hands()
+        with self._changed:
+            self._hands[hands] = None
+        return hands
+
+    def take(self, hands: Hands, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
+        """Take the next batch, in flight until `done`; None once the queue is closed and empty, or the hands retired.
 
         Waits for work if the worker is idle, as long as its patience lasts; the batch is empty if there was none, or if
         the worker has steps to make and there is nothing it has room for.
         """
         with self._changed:
-            while room.is_idle and not self._jobs and not self._closed:
+            while room.is_idle and not (self._waiting or self._closed or hands.is_retired):
                 if not self._changed.wait(patience_s):
                     return []
-            batch = next_batch(self._jobs, budget, room)
-            self._in_flight = batch
+            if hands.is_retired:
+                return None
+            hands.n_rows = room.n_running
+            batch = next_batch(chain.from_iterable(self._waiting.values()), budget, self._fair(room))
             for part in batch:
-                self._n_items -= part.stop - part.job.cursor
-                part.job.cursor = part.stop
-                if part.stop == len(part.job.requests):
-                    del self._jobs[part.job]
+                self._cut(part)
+            if self._waiting:
+                self._changed.notify()
+            hands.in_flight = batch
             return batch if batch or not room.is_idle else None
 
-    def done(self) -> None:
+    def done(self, hands: Hands) -> None:
         """The batch in flight has been delivered."""
         with self._changed:
-            self._in_flight = []
+            hands.in_flight = []
 
-    def run(self) -> None:
-        """The batch in flight has begun to be made by steps; each of its jobs runs until `ended`."""
+    def run(self, hands: Hands) -> None:
+        """The batch in flight has begun to be made by steps, until nobody waits for it."""
         with self._changed:
-            self._running += self._in_flight
-            self._in_flight = []
+            hands.running = [part for part in hands.running if not part.job.is_abandoned] + hands.in_flight
+            hands.in_flight = []
 
-    def ended(self, jobs: Iterable[Job]) -> None:
-        """Nothing of these jobs runs any more."""
-        gone = set(jobs)
-        with self._changed:
-            self._running = [part for part in self._running if part.job not in gone]
-
-    def return_in_flight(self) -> list[Job]:
-        """After a worker's death: put what it had back, in front and as suspects.
+    def give_back(self, hands: Hands, *, for_good: bool = False) -> list[Job]:
+        """After a failure: put what a worker had back, in front and as suspects; `for_good`, it takes nothing again.
 
         Returns those jobs that were suspects already, and those of which somebody has heard, who cannot hear it twice;
         they are given up and no longer in the queue. Nor are those that nobody waits for.
         """
         with self._changed:
-            lost = [*self._in_flight, *self._running]
-            self._in_flight, self._running = [], []
+            if for_good:
+                hands.is_retired = True
+                self._hands.pop(hands, None)
+            lost = [part for part in (*hands.in_flight, *hands.running) if not part.job.is_abandoned]
+            hands.in_flight, hands.running, hands.n_rows = [], [], 0
             guilty = list(dict.fromkeys(part.job for part in lost if part.job.suspect or part.job.heard))
             for job in guilty:
-                if job in self._jobs:
-                    del self._jobs[job]
-                    self._n_items -= len(job.requests) - job.cursor
-            again: dict[Job, None] = {}
+                self._forget(job)
+            again: dict[Job, list[Slice]] = {}
             for part in lost:
-                if part.job not in guilty and not part.job.is_abandoned:
-                    first = min(part.start, part.job.cursor)  # several parts of one job may have been running
-                    self._n_items += part.job.cursor - first
-                    part.job.cursor = first
+                if part.job not in guilty:
                     part.job.suspect = True
-                    again[part.job] = None
-            self._jobs = again | self._jobs
-            self._changed.notify()
+                    again.setdefault(part.job, []).append(part)
+                    self._n_items += len(part)
+            for job, parts in again.items():
+                parts += self._waiting.pop(job, ())
+            self._waiting = again | self._waiting
+            self._changed.notify_all()
             return guilty
 
     def close(self) -> None:
@@ -107,17 +124,29 @@ class JobQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def heir(self) -> "JobQueue":
-        """An open queue with all that waits or runs; whoever still holds this one will find it closed and empty."""
-        heir = JobQueue(self._max_items)
-        with self._changed:
-            heir._jobs, heir._n_items = self._jobs, self._n_items
-            heir._in_flight, heir._running = self._in_flight, self._running
-            self._jobs, self._n_items, self._in_flight, self._running, self._closed = {}, 0, [], [], True
-        return heir
-
     def clear(self) -> Sequence[Job]:
         """Remove and return all that waits."""
         with self._changed:
-            jobs, self._jobs, self._n_items = list(self._jobs), {}, 0
+            jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
             return jobs
+
+    def _forget(self, job: Job) -> None:
+        self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+
+    def _cut(self, part: Slice) -> None:
+        """Off the job's first waiting slice, of which it is the beginning."""
+        slices = self._waiting[part.job]
+        if part.stop < slices[0].stop:
+            slices[0] = slices[0].since(part.stop)
+        else:
+            del slices[0]
+        if not slices:
+            del self._waiting[part.job]
+        self._n_items -= len(part)
+
+    def _fair(self, room: Room) -> Room:
+        """No more rows than its share: what is made by steps is spread over all workers that are free for it."""
+        free = [hands for hands in self._hands if not hands.in_flight]
+        n_rows = sum(hands.n_rows for hands in free) + self._n_items
+        share = -(-n_rows // max(1, len(free)))
+        return replace(room, n_rows=max(0, min(room.n_rows, share - room.n_running)))

@@ -1,4 +1,4 @@
-"""The thread that owns a model's forward pass."""
+"""A thread that runs a model's forward passes."""
 
 import threading
 import time
@@ -12,6 +12,7 @@ import torch
 from app.engine.execution import execute
 from app.engine.policy import Job, Room, Slice
 from app.engine.queue import JobQueue
+from app.engine.threads import Threads
 from models.errors import InvalidItems
 from models.family import Model
 from models.layers.generation import Generation, Generator
@@ -58,8 +59,26 @@ def _is_abandoned(key: Key, sequence: int | None) -> bool:
     return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a worker is made of.
+
+    `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
+    """
+
+    name: str
+    model: Model
+    tasks: Sequence[Task]
+    queue: JobQueue
+    threads: Threads
+    budget: int
+    max_rows: int
+    n_remembered: int
+    probe_every_s: float
+
+
 class Worker:
-    """Takes batches from `queue` until it is closed. The four callbacks are called on the worker's thread.
+    """Takes batches from the plan's queue until it is closed. The four callbacks are called on the worker's thread.
 
     First, and again after each restart, every task runs once on its example: `on_ready` means that real forward passes
     succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a whole batch has
@@ -69,31 +88,22 @@ class Worker:
 
     def __init__(
         self,
-        name: str,
-        model: Model,
-        tasks: Sequence[Task],
-        queue: JobQueue,
+        plan: Plan,
         *,
-        budget: int,
-        max_rows: int,
-        n_remembered: int,
-        torch_threads: int,
-        probe_every_s: float,
         on_ready: Callable[[], None],
         on_batch: Callable[[Delivery], None],
         on_step: Callable[[Step], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
-        self._model, self._tasks, self._queue = model, tasks, queue
-        self._budget, self._torch_threads = budget, torch_threads
-        self._max_rows, self._n_remembered, self._probe_every_s = max_rows, n_remembered, probe_every_s
+        self._model, self._tasks, self._queue, self._threads = plan.model, plan.tasks, plan.queue, plan.threads
+        self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
+        self._probe_every_s = plan.probe_every_s
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
+        self.hands = self._queue.hands()
         self.busy_since: float | None = None
         """When the forward pass of this moment began (`time.monotonic`)."""
-        self.is_given_up = False
-        """Whether to end as soon as the present forward pass does."""
-        self.thread = threading.Thread(target=self._run, name=f"worker-{name}", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"worker-{plan.name}", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -102,7 +112,6 @@ class Worker:
     def _run(self) -> None:
         reason: BaseException | None = None
         try:
-            torch.set_num_threads(self._torch_threads)
             with torch.inference_mode():
                 for task in self._tasks:
                     self._probe(task)
@@ -124,10 +133,8 @@ class Worker:
 
     def _turn(self) -> bool:
         """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""
-        if self.is_given_up:
-            return False
-        room = Room(n_rows=self._max_rows - self.n_rows, is_idle=self.n_rows == 0)
-        batch = self._queue.take(self._budget, room, self._probe_every_s)
+        room = Room(n_rows=self._max_rows - self.n_rows, n_running=self.n_rows)
+        batch = self._queue.take(self.hands, self._budget, room, self._probe_every_s)
         if batch is None:
             return False
         if batch and batch[0].job.task.by_steps:
@@ -152,7 +159,8 @@ class Worker:
         """While the model computes; since when."""
         self.busy_since = started_at = time.monotonic()
         try:
-            yield started_at
+            with self._threads.shared():
+                yield started_at
         finally:
             self.busy_since = None
 
@@ -169,7 +177,7 @@ class Worker:
                     accepted.append(((part.job, index), settled))
                 except InvalidItems as error:
                     refused.append(((part.job, index), error))
-        self._queue.run()
+        self._queue.run(self.hands)
         self._on_step(Step(refused=refused, began=batch, started_at=started_at))
         try:
             if accepted:
@@ -197,7 +205,7 @@ class Worker:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             self._max_rows = max(1, self.n_rows // 2)
         self._running = self._generation()
-        self._on_step(Step(broke=error, given_up=self._queue.return_in_flight()))
+        self._on_step(Step(broke=error, given_up=self._queue.give_back(self.hands)))
         self._probe(self._tasks[0])
 
     def _serve(self, batch: list[Slice]) -> None:
@@ -207,7 +215,7 @@ class Worker:
         if execution.out_of_memory:
             self._budget = max(1, sum(request.cost for request in requests) // 2)
         self._on_batch(Delivery(batch, execution.outcomes, started_at, time.monotonic()))
-        self._queue.done()
+        self._queue.done(self.hands)
         if all(
             isinstance(outcome, Exception) and not isinstance(outcome, InvalidItems) for outcome in execution.outcomes
         ):

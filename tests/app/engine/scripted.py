@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from app.engine.policy import Job, Outcome
-from app.engine.supervisor import Supervisor
+from app.engine.engine import Engine
+from app.engine.policy import Job, Outcome, Slice
+from app.engine.threads import Threads
 from app.settings import Settings
 from models.family import Model
 from models.tasks import DECODE, ENCODE, Request, Task
@@ -83,15 +84,23 @@ def job(*requests: Request, task: Task = ENCODE) -> Job:
         loop.close()
 
 
-async def supervise(model: ScriptedModel, **settings: int) -> Supervisor:
-    """A supervisor whose worker has made its first forward passes."""
+def slices(*jobs: Job) -> list[Slice]:
+    """All of each."""
+    return [Slice(job, 0, len(job.requests)) for job in jobs]
+
+
+async def start(model: ScriptedModel, *others: ScriptedModel, **settings: int) -> Engine:
+    """An engine whose workers have made their first forward passes."""
     its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
-    supervisor = Supervisor("scripted", model, [ENCODE, DECODE], its, budget=its.max_batch_elements)
-    await supervisor.started()
-    model.batches.clear()
-    while model.entered.acquire(blocking=False):
-        pass
-    return supervisor
+    replicas = [model, *others]
+    budget, threads = its.max_batch_elements, Threads(1)
+    engine = Engine("scripted", replicas, [ENCODE, DECODE], its, budget=budget, threads=threads)
+    await engine.started()
+    for replica in replicas:
+        replica.batches.clear()
+        while replica.entered.acquire(blocking=False):
+            pass
+    return engine
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.policy import Job, next_batch
+from app.engine.policy import Job, Slice, next_batch
 from models.tasks import DECODE, ENCODE
-from tests.app.engine.scripted import item, job, latent
+from tests.app.engine.scripted import item, job, latent, slices
 
 
 def test_nothing_waiting_makes_no_batch() -> None:
@@ -12,30 +12,29 @@ def test_nothing_waiting_makes_no_batch() -> None:
 
 def test_the_oldest_job_sets_the_task_and_younger_ones_of_it_join() -> None:
     first, other, third = job(item(1)), job(latent(2), task=DECODE), job(item(3))
-    assert [part.job for part in next_batch([first, other, third], 10)] == [first, third]
+    assert [part.job for part in next_batch(slices(first, other, third), 10)] == [first, third]
 
 
 def test_a_request_larger_than_the_budget_runs_alone() -> None:
     big, small = job(item(1), item(2)), job(item(3))
-    batch = next_batch([big, small], 0)
+    batch = next_batch(slices(big, small), 0)
     assert [(part.job, part.start, part.stop) for part in batch] == [(big, 0, 1)]
 
 
 def test_a_job_larger_than_the_budget_is_split() -> None:
     large = job(*(item(i) for i in range(5)))
-    (first,) = next_batch([large], 3)
+    (first,) = next_batch(slices(large), 3)
     assert (first.start, first.stop) == (0, 3)
-    large.cursor = 3
-    (second,) = next_batch([large], 3)
+    (second,) = next_batch([Slice(large, 3, 5)], 3)
     assert (second.start, second.stop) == (3, 5)
 
 
 def test_a_suspect_runs_alone_one_request_at_a_time() -> None:
     suspect, innocent = job(item(1), item(2)), job(item(3))
     suspect.suspect = True
-    (part,) = next_batch([suspect, innocent], 10)
+    (part,) = next_batch(slices(suspect, innocent), 10)
     assert (part.job, part.start, part.stop) == (suspect, 0, 1)
-    assert [part.job for part in next_batch([innocent, suspect], 10)] == [innocent]
+    assert [part.job for part in next_batch(slices(innocent, suspect), 10)] == [innocent]
 
 
 @given(
@@ -46,22 +45,23 @@ def test_a_suspect_runs_alone_one_request_at_a_time() -> None:
 def test_every_request_is_dispatched_once_in_order_and_within_the_budget(
     sizes: list[int], decodes: set[int], budget: int
 ) -> None:
-    jobs = {
-        job(*(latent(0) for _ in range(n)), task=DECODE) if i in decodes else job(*(item(0) for _ in range(n))): None
+    jobs = [
+        job(*(latent(0) for _ in range(n)), task=DECODE) if i in decodes else job(*(item(0) for _ in range(n)))
         for i, n in enumerate(sizes)
-    }
+    ]
     dispatched: dict[Job, list[int]] = {one: [] for one in jobs}
-    while jobs:
-        oldest = next(iter(jobs))
-        batch = next_batch(jobs, budget)
+    waiting = {whole.job: whole for whole in slices(*jobs)}
+    while waiting:
+        oldest = next(iter(waiting))
+        batch = next_batch(waiting.values(), budget)
         assert batch[0].job is oldest
         assert sum(request.cost for part in batch for request in part.requests) <= max(budget, 1)
         assert len({part.job.task for part in batch}) == 1
         for part in batch:
             dispatched[part.job] += range(part.start, part.stop)
-            part.job.cursor = part.stop
-            if part.stop == len(part.job.requests):
-                del jobs[part.job]
+            waiting[part.job] = waiting[part.job].since(part.stop)
+            if not waiting[part.job]:
+                del waiting[part.job]
     for one, places in dispatched.items():
         assert places == list(range(len(one.requests)))
         assert one.task in (ENCODE, DECODE)

@@ -14,16 +14,18 @@ def test_the_limit_counts_requests_and_a_refused_job_changes_nothing() -> None:
 
 def test_dispatched_requests_no_longer_count() -> None:
     queue = JobQueue(max_items=3)
+    hands = queue.hands()
     queue.put(job(item(1), item(2), item(3)))
-    assert queue.take(budget=2) is not None
+    assert queue.take(hands, budget=2) is not None
     assert len(queue) == 1
 
 
 def test_removing_frees_what_is_not_yet_dispatched() -> None:
     queue = JobQueue(max_items=3)
+    hands = queue.hands()
     leaving = job(item(1), item(2), item(3))
     queue.put(leaving)
-    queue.take(budget=1)
+    queue.take(hands, budget=1)
     queue.remove(leaving)
     queue.remove(leaving)
     assert len(queue) == 0
@@ -31,16 +33,18 @@ def test_removing_frees_what_is_not_yet_dispatched() -> None:
 
 def test_a_closed_queue_gives_what_waits_and_then_nothing() -> None:
     queue = JobQueue(max_items=3)
+    hands = queue.hands()
     queue.put(job(item(1)))
     queue.close()
-    assert queue.take(budget=9) is not None
-    assert queue.take(budget=9) is None
+    assert queue.take(hands, budget=9) is not None
+    assert queue.take(hands, budget=9) is None
 
 
 def test_closing_wakes_a_waiting_worker() -> None:
     queue = JobQueue(max_items=3)
+    hands = queue.hands()
     taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(queue.take(budget=9)))
+    thread = threading.Thread(target=lambda: taken.append(queue.take(hands, budget=9)))
     thread.start()
     queue.close()
     thread.join(10)
@@ -49,68 +53,91 @@ def test_closing_wakes_a_waiting_worker() -> None:
 
 def test_a_lost_batch_returns_in_front_as_suspects() -> None:
     queue = JobQueue(max_items=9)
+    hands = queue.hands()
     first, second = job(item(1), item(2)), job(item(3))
     queue.put(first)
-    queue.take(budget=1)
+    queue.take(hands, budget=1)
     queue.put(second)
-    assert queue.return_in_flight() == []
+    assert queue.give_back(hands) == []
     assert first.suspect
     assert len(queue) == 3
-    batch = queue.take(budget=9)
+    batch = queue.take(hands, budget=9)
     assert batch is not None
     assert (batch[0].job, batch[0].start, batch[0].stop) == (first, 0, 1)
 
 
 def test_a_suspect_lost_again_is_given_up() -> None:
     queue = JobQueue(max_items=9)
+    hands = queue.hands()
     lethal = job(item(1), item(2))
     queue.put(lethal)
     for expected in ([], [lethal]):
-        queue.take(budget=1)
-        assert queue.return_in_flight() == expected
+        queue.take(hands, budget=1)
+        assert queue.give_back(hands) == expected
     assert len(queue) == 0
 
 
 def test_a_delivered_batch_is_not_returned() -> None:
     queue = JobQueue(max_items=9)
+    hands = queue.hands()
     queue.put(job(item(1)))
-    queue.take(budget=9)
-    queue.done()
-    assert queue.return_in_flight() == []
+    queue.take(hands, budget=9)
+    queue.done(hands)
+    assert queue.give_back(hands) == []
     assert len(queue) == 0
 
 
 def test_a_job_that_nobody_waits_for_is_not_returned() -> None:
     queue = JobQueue(max_items=9)
+    hands = queue.hands()
     left, other = job(item(1)), job(item(2))
     queue.put(left)
     queue.put(other)
-    queue.take(budget=9)
+    queue.take(hands, budget=9)
     left.is_abandoned = True
-    assert queue.return_in_flight() == []
+    assert queue.give_back(hands) == []
     assert len(queue) == 1
-    batch = queue.take(budget=9)
+    batch = queue.take(hands, budget=9)
     assert batch is not None
     assert [part.job for part in batch] == [other]
 
 
 def test_an_idle_worker_waits_as_long_as_its_patience_lasts() -> None:
-    assert JobQueue(max_items=9).take(budget=9, patience_s=0.01) == []
+    queue = JobQueue(max_items=9)
+    assert queue.take(queue.hands(), budget=9, patience_s=0.01) == []
 
 
-def test_an_heir_has_all_that_was_there_and_leaves_nothing_behind() -> None:
+def test_retired_hands_are_empty_and_are_given_nothing_more() -> None:
     queue = JobQueue(max_items=3)
-    running, waiting = job(item(1)), job(item(2), item(3))
+    hands, others = queue.hands(), queue.hands()
+    running, waiting = job(item(1)), job(item(2))
     queue.put(running)
-    queue.take(budget=1)
+    queue.take(hands, budget=1)
     queue.put(waiting)
-    heir = queue.heir()
-    assert queue.take(budget=9) is None
-    assert not queue.return_in_flight()
-    assert len(heir) == 2
-    assert not heir.put(job(item(4), item(5)))
-    assert heir.return_in_flight() == []
-    assert len(heir) == 3
-    batch = heir.take(budget=9)
+    assert queue.give_back(hands, for_good=True) == []
+    assert queue.take(hands, budget=9) is None
+    queue.done(hands)
+    assert queue.give_back(hands) == []
+    assert len(queue) == 2
+    batch = queue.take(others, budget=9)
     assert batch is not None
     assert [part.job for part in batch] == [running]
+
+
+def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
+    queue = JobQueue(max_items=9)
+    hands, others = queue.hands(), queue.hands()
+    large = job(*(item(i) for i in range(6)))
+    queue.put(large)
+    for taker in (hands, others, hands):
+        queue.take(taker, budget=2)
+    queue.done(hands)  # the last two
+    queue.put(large_too := job(item(7)))
+    assert queue.give_back(others) == []
+    assert len(queue) == 3
+    found = []
+    while len(queue):
+        batch = queue.take(hands, budget=9)
+        assert batch is not None
+        found += [(part.job, part.start, part.stop) for part in batch]
+    assert found == [(large, 2, 3), (large, 3, 4), (large_too, 0, 1)]

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from app.engine.engine import Engine
 from app.engine.policy import Job, Room, next_batch
-from app.engine.supervisor import Supervisor
+from app.engine.threads import Threads
 from app.errors import InferenceFailed, ModelUnavailable
 from app.settings import Settings
 from models.errors import InvalidItems
@@ -18,7 +19,7 @@ from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks import text as t
 from models.transformers.gpt import FAMILY
 from models.transformers.gpt.model import Gpt
-from tests.app.engine.scripted import job, until
+from tests.app.engine.scripted import job, slices, until
 from tests.models.transformers.reference import random_text
 
 pytestmark = pytest.mark.anyio
@@ -45,111 +46,137 @@ class FaultyGpt(Gpt):
         return super().decode(token_ids, cache)
 
 
-async def supervise(**settings: int) -> Supervisor:
-    torch.manual_seed(0)
-    config = FAMILY.tiny[0]
-    model = FaultyGpt(config).eval().requires_grad_(False)
-    its = Settings(weights_dir=Path(), torch_threads=1, **settings)  # type: ignore[arg-type]
-    supervisor = Supervisor("gpt", model, [ENCODE_TEXT, GENERATE], its, budget=its.max_batch_tokens)
-    await supervisor.started()
-    return supervisor
+async def start(n_workers: int = 1, **settings: int) -> Engine:
+    replicas = []
+    for _ in range(n_workers):
+        torch.manual_seed(0)
+        replicas.append(FaultyGpt(FAMILY.tiny[0]).eval().requires_grad_(False))
+    its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
+    engine = Engine("gpt", replicas, [ENCODE_TEXT, GENERATE], its, budget=its.max_batch_tokens, threads=Threads(1))
+    await engine.started()
+    return engine
 
 
 def request(length: int, n_new: int = 6, n: int = 1) -> t.GenerateRequest:
     return t.GenerateRequest(tokens=random_text(length, 60, length), max_new_tokens=n_new, n=n)
 
 
-async def ids(supervisor: Supervisor, *requests: t.GenerateRequest) -> list[list[int]]:
-    outcome = await supervisor.submit(GENERATE, requests)
+async def ids(engine: Engine, *requests: t.GenerateRequest) -> list[list[int]]:
+    outcome = await engine.submit(GENERATE, requests)
     return [[token.id for token in result.sequences[0].tokens] for result in outcome.results]
 
 
 async def test_a_failing_step_fails_the_guilty_alone() -> None:
-    supervisor = await supervise()
-    expected = [await ids(supervisor, request(length)) for length in (3, 4, 5)]
+    engine = await start()
+    expected = [await ids(engine, request(length)) for length in (3, 4, 5)]
     together = await asyncio.gather(
-        *(ids(supervisor, request(length)) for length in (3, 4, POISONED, 5)), return_exceptions=True
+        *(ids(engine, request(length)) for length in (3, 4, POISONED, 5)), return_exceptions=True
     )
     assert isinstance(together.pop(2), InferenceFailed)
     assert together == expected
-    assert supervisor.n_running == 0
-    await supervisor.stop()
+    assert engine.n_running == 0
+    await engine.stop()
 
 
 async def test_a_lethal_step_takes_nobody_with_it() -> None:
-    supervisor = await supervise()
-    expected = [await ids(supervisor, request(length)) for length in (3, 4)]
+    engine = await start()
+    expected = [await ids(engine, request(length)) for length in (3, 4)]
     together = await asyncio.gather(
-        *(ids(supervisor, request(length)) for length in (3, LETHAL, 4)), return_exceptions=True
+        *(ids(engine, request(length)) for length in (3, LETHAL, 4)), return_exceptions=True
     )
     assert isinstance(together.pop(1), InferenceFailed)
     assert together == expected
-    await supervisor.stop()
+    await engine.stop()
 
 
 async def test_what_the_model_refuses_is_told_by_place() -> None:
-    supervisor = await supervise()
+    engine = await start()
     with pytest.raises(InvalidItems, match="max_new_tokens is 20") as refused:
-        await ids(supervisor, request(3), request(9, 20))
+        await ids(engine, request(3), request(9, 20))
     assert [problem.index for problem in refused.value.problems] == [1]
-    assert await ids(supervisor, request(3))
-    await supervisor.stop()
+    assert await ids(engine, request(3))
+    await engine.stop()
 
 
 async def test_a_listener_hears_each_token_and_may_end_a_text() -> None:
-    supervisor = await supervise()
-    (whole,) = await ids(supervisor, request(3, 9))
+    engine = await start()
+    (whole,) = await ids(engine, request(3, 9))
     heard: list[t.Progress] = []
 
     def listen(index: int, progress: t.Progress) -> bool:
         heard.append(progress)
         return len(heard) == 4
 
-    outcome = await supervisor.submit(GENERATE, [request(3, 9)], listen)
+    outcome = await engine.submit(GENERATE, [request(3, 9)], listen)
     assert [p.token.id for p in heard if p.token] == whole[:4]
     (sequence,) = outcome.results[0].sequences
     assert [token.id for token in sequence.tokens] == whole[:4]
     assert sequence.finish_reason == "stop"
-    await until(lambda: supervisor.n_running == 0)
-    await supervisor.stop()
+    await until(lambda: engine.n_running == 0)
+    await engine.stop()
 
 
 async def test_a_listener_that_fails_fails_alone() -> None:
-    supervisor = await supervise()
-    (expected,) = await ids(supervisor, request(4))
+    engine = await start()
+    (expected,) = await ids(engine, request(4))
 
     def fail(index: int, progress: t.Progress) -> bool:
         raise ValueError("the listener's own fault")
 
     deaf, other = await asyncio.gather(
-        supervisor.submit(GENERATE, [request(3)], fail), ids(supervisor, request(4)), return_exceptions=True
+        engine.submit(GENERATE, [request(3)], fail), ids(engine, request(4)), return_exceptions=True
     )
     assert isinstance(deaf, InferenceFailed)
     assert other == [expected]
-    await until(lambda: supervisor.n_running == 0)
-    await supervisor.stop()
+    await until(lambda: engine.n_running == 0)
+    await engine.stop()
 
 
 async def test_a_caller_that_leaves_frees_its_rows() -> None:
-    supervisor = await supervise(max_running_sequences=2)
-    gone = [asyncio.ensure_future(ids(supervisor, request(2, 20, 2))) for _ in range(30)]
-    await until(lambda: supervisor.n_running == 2)
+    engine = await start(max_running_sequences=2)
+    gone = [asyncio.ensure_future(ids(engine, request(2, 20, 2))) for _ in range(30)]
+    await until(lambda: engine.n_running == 2)
     for work in gone:
         work.cancel()
     await asyncio.gather(*gone, return_exceptions=True)
-    assert len((await ids(supervisor, request(3)))[0]) == 6
-    assert supervisor.n_queued == 0
-    await supervisor.stop()
+    assert len((await ids(engine, request(3)))[0]) == 6
+    assert engine.n_queued == 0
+    await engine.stop()
 
 
 async def test_stopping_finishes_what_runs_and_refuses_what_comes() -> None:
-    supervisor = await supervise()
-    work = [asyncio.ensure_future(ids(supervisor, request(3, 15))) for _ in range(5)]
+    engine = await start()
+    work = [asyncio.ensure_future(ids(engine, request(3, 15))) for _ in range(5)]
     await asyncio.sleep(0)
-    await supervisor.stop()
+    await engine.stop()
     assert [len(one) for (one,) in await asyncio.gather(*work)] == [15] * 5
     with pytest.raises(ModelUnavailable):
-        await ids(supervisor, request(3))
+        await ids(engine, request(3))
+
+
+async def test_sequences_are_spread_over_the_workers_and_are_what_they_are_alone() -> None:
+    engine = await start(n_workers=2)
+    expected = [await ids(engine, request(length, 14)) for length in range(2, 10)]
+    together = asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))
+    most = [0, 0]
+    while not together.done():
+        most = [max(old, one.n_running) for old, one in zip(most, engine.workers, strict=True)]
+        await asyncio.sleep(0)
+    assert await together == expected
+    assert min(most) >= 3, most
+    assert engine.n_running == 0
+    await engine.stop()
+
+
+async def test_a_lethal_step_in_one_worker_does_not_disturb_the_other() -> None:
+    engine = await start(n_workers=2)
+    expected = [await ids(engine, request(length)) for length in (3, 4, 5, 6)]
+    together = await asyncio.gather(
+        *(ids(engine, request(length)) for length in (3, 4, LETHAL, 5, 6)), return_exceptions=True
+    )
+    assert isinstance(together.pop(2), InferenceFailed)
+    assert together == expected
+    await engine.stop()
 
 
 def generating(*rows: int) -> Job:
@@ -161,7 +188,8 @@ def encoding() -> Job:
 
 
 def taken(jobs: Sequence[Job], n_rows: int, *, is_idle: bool = False) -> list[tuple[Job, int, int]]:
-    return [(part.job, part.start, part.stop) for part in next_batch(jobs, 100, Room(n_rows=n_rows, is_idle=is_idle))]
+    batch = next_batch(slices(*jobs), 100, Room(n_rows=n_rows, n_running=0 if is_idle else 1))
+    return [(part.job, part.start, part.stop) for part in batch]
 
 
 def test_rows_are_a_budget_too() -> None:
