@@ -1,20 +1,28 @@
-"""What peers are asked, asked of this project's models: `python -m benchmarks.own < job.json`."""
+"""What peers are asked, asked of this project's engine: `python -m benchmarks.own < job.json`."""
 
+import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import cast
 
 import click
 import torch
 
-from benchmarks.peers.common import Job, asked, generation_rates, rates
+from app.engine.engine import Engine
+from app.engine.threads import Threads
+from app.server import SWITCH_INTERVAL_S
+from app.settings import Settings
+from benchmarks.peers.common import Job, asked
 from models.allocator import keep_freed_memory
 from models.checkpoint import load_model, read_checkpoint
-from models.layers.text_model import TextModel, plain_tokens
+from models.family import Model
+from models.layers.text_model import plain_tokens
 from models.precision import Choice, Precision, lower
-from models.tasks import GENERATE
+from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
 from models.tasks import text as t
 
 
@@ -22,31 +30,57 @@ from models.tasks import text as t
 def main() -> None:
     """Print tokens a second by size as JSON, and the least cosine of random codes to those in float32."""
     job = asked()
-    with torch.inference_mode():
-        run, cosine = loaded(job)
-        found = (generation_rates if job.n_new else rates)(job, run)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    model, cosine = loaded(job)
+    found = asyncio.run(rates(job, model))
     answer = {"package": f"manifold, torch {torch.__version__}", "rates": found, "cosine": cosine}
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
-def loaded(job: Job) -> tuple[Callable[[Sequence[list[int]]], object], float]:
-    """What is timed, the vectors of a batch or the continuations of prompts; and the least cosine, see `lower`."""
+def loaded(job: Job) -> tuple[Model, float]:
+    """The model, and the least cosine, see `lower`."""
     keep_freed_memory()
-    torch.set_num_threads(job.n_threads)
     model = load_model(read_checkpoint(Path(job.folder)))
-    cosine = lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
+    return model, lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
 
-    def encode(batch: Sequence[list[int]]) -> object:
-        return cast("TextModel", model).vectors([plain_tokens(ids) for ids in batch])
 
-    def generate(prompts: Sequence[list[int]]) -> object:
-        requests = [
-            t.GenerateRequest(tokens=plain_tokens(ids), max_new_tokens=job.n_new, min_new_tokens=job.n_new)
-            for ids in prompts
-        ]
-        return GENERATE.run(model, requests)
+async def rates(job: Job, model: Model) -> dict[str, float]:
+    """Tokens a second in batches of about as many texts as each of the sizes, or new ones of so many prompts at once.
 
-    return generate if job.n_new else encode, cosine
+    All of them are handed over together; the median of the rounds.
+    """
+    found: dict[str, float] = {}
+    for size in job.sizes:
+        task, requests = asked_of(job, size)
+        n_tokens = size * job.n_new or sum(map(len, job.texts))
+        budget = Settings().max_batch_tokens if job.n_new else round(size * n_tokens / len(job.texts))
+        found[str(size)] = n_tokens / await _seconds(job, model, task, requests, budget)
+    return found
+
+
+def asked_of(job: Job, size: int) -> tuple[Task, list[Request]]:
+    """All texts, the longest first; or the continuations of so many prompts."""
+    if not job.n_new:
+        texts = sorted(job.texts, key=len, reverse=True)
+        return ENCODE_TEXT, [t.EncodeTextRequest(tokens=plain_tokens(ids)) for ids in texts]
+    return GENERATE, [
+        t.GenerateRequest(tokens=plain_tokens(ids), max_new_tokens=job.n_new, min_new_tokens=job.n_new)
+        for ids in job.texts[:size]
+    ]
+
+
+async def _seconds(job: Job, model: Model, task: Task, requests: Sequence[Request], budget: int) -> float:
+    settings, threads = Settings(), Threads(job.n_threads)
+    engine = Engine("own", [model] * job.n_threads, [task], settings, budget=budget, threads=threads)
+    await engine.started()
+    await engine.submit(task, requests)
+    spent: list[float] = []
+    for _ in range(job.n_rounds):
+        started_at = time.perf_counter()
+        await engine.submit(task, requests)
+        spent.append(time.perf_counter() - started_at)
+    await engine.stop()
+    return median(spent)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.engines import BENCHMARKS
-from benchmarks.own import loaded
+from benchmarks.own import asked_of, loaded
 from benchmarks.report import table
 from benchmarks.shapes import write
 from models.precision import Precision
@@ -24,17 +24,18 @@ LEAST_SHARE = 0.01
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.argument("precision", type=click.Choice(get_args(Precision)))
 @click.option("--size", default=16, show_default=True, help="Texts a batch, or prompts at once.")
-@click.option("--threads", default=2, show_default=True)
+@click.option("--threads", default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def main(name: str, precision: Precision, size: int, threads: int, as_json: bool) -> None:
     """Print the share of each operator that takes a hundredth of the time or more, those it calls left out."""
     benchmark = BENCHMARKS[name]
     with tempfile.TemporaryDirectory() as folder:
         job = benchmark.job(str(write(benchmark.shape, Path(folder))), n_rounds=1, n_threads=threads)
-        run, _ = loaded(replace(job, precision=precision))
-    its = sorted(job.texts, key=len)
-    batches = [its[:size]] if job.n_new else [its[start : start + size] for start in range(0, len(its), size)]
-    shares = measured(lambda: [run(batch) for batch in batches])
+        model, _ = loaded(replace(job, precision=precision))
+    torch.set_num_threads(threads)
+    task, requests = asked_of(job, size)
+    batches = [requests[start : start + size] for start in range(0, len(requests), size)]
+    shares = measured(lambda: [task.run(model, batch) for batch in batches])
     if as_json:
         click.echo(json.dumps(shares, indent=2))
     else:

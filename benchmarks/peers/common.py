@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from statistics import median
@@ -33,32 +34,55 @@ def told(package: str, rates: dict[str, float], cosine: float | None = None) -> 
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
-def rates(job: Job, run: Callable[[Sequence[list[int]]], object]) -> dict[str, float]:
-    """Tokens a second of `run` on batches of each of the sizes, the texts by length; the median of the rounds."""
+Batch = Sequence[list[int]]
+Run = Callable[[Batch], object]
+Make = Callable[[int, int], Run]
+"""Given a number of workers and of threads each: what so many threads of Python may call at once."""
+
+
+def rates(job: Job, make: Make) -> dict[str, float]:
+    """Tokens a second on batches of each of the sizes, the texts by length; the median of the rounds.
+
+    One worker with all threads, or a worker for each thread: whichever is better.
+    """
     its = sorted(job.texts, key=len, reverse=True)
+    batches = {size: [its[start : start + size] for start in range(0, len(its), size)] for size in job.sizes}
     n_tokens = sum(map(len, its))
-    return {
-        str(size): n_tokens / _seconds(job, run, [its[start : start + size] for start in range(0, len(its), size)])
-        for size in job.sizes
-    }
+    return _best(job, make, lambda size, _: batches[size], lambda size: n_tokens)
 
 
-def generation_rates(job: Job, run: Callable[[Sequence[list[int]]], object]) -> dict[str, float]:
-    """New tokens a second with so many prompts at once; the median of the rounds."""
-    return {str(size): size * job.n_new / _seconds(job, run, [job.texts[:size]]) for size in job.sizes}
+def generation_rates(job: Job, make: Make) -> dict[str, float]:
+    """New tokens a second with so many prompts at once, divided among the workers; otherwise as `rates`."""
+    return _best(
+        job,
+        make,
+        lambda size, n_workers: [job.texts[n:size:n_workers] for n in range(min(n_workers, size))],
+        lambda size: size * job.n_new,
+    )
 
 
-def _seconds(job: Job, run: Callable[[Sequence[list[int]]], object], batches: Sequence[list[list[int]]]) -> float:
-    """Of one round over the batches, once every shape is warm."""
-    for batch in batches:
-        run(batch)
-    seconds: list[float] = []
-    for _ in range(job.n_rounds):
-        started_at = time.perf_counter()
-        for batch in batches:
-            run(batch)
-        seconds.append(time.perf_counter() - started_at)
-    return median(seconds)
+def _best(
+    job: Job, make: Make, batches: Callable[[int, int], Sequence[Batch]], n_tokens: Callable[[int], int]
+) -> dict[str, float]:
+    found = {str(size): 0.0 for size in job.sizes}
+    for n_workers, n_threads in {(1, job.n_threads), (job.n_threads, 1)}:
+        run = make(n_workers, n_threads)
+        for size in job.sizes:
+            rate = n_tokens(size) / _seconds(job, run, batches(size, n_workers), n_workers)
+            found[str(size)] = max(found[str(size)], rate)
+    return found
+
+
+def _seconds(job: Job, run: Run, batches: Sequence[Batch], n_workers: int) -> float:
+    """Of one round over the batches, once every shape is warm; the median of the rounds."""
+    spent: list[float] = []
+    with ThreadPoolExecutor(n_workers) as workers:
+        list(workers.map(run, batches))
+        for _ in range(job.n_rounds):
+            started_at = time.perf_counter()
+            list(workers.map(run, batches))
+            spent.append(time.perf_counter() - started_at)
+    return median(spent)
 
 
 def padded(batch: Sequence[list[int]]) -> tuple[list[list[int]], list[list[int]]]:

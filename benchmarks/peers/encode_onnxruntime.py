@@ -1,7 +1,6 @@
 """Vectors of texts with ONNX Runtime, exported, fused and, for int8, quantised by its own tools."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import optimizer
 from transformers import AutoModel
 
-from benchmarks.peers.common import asked, padded, rates, told
+from benchmarks.peers.common import Batch, Run, asked, padded, rates, told
 
 
 class _Named(torch.nn.Module):
@@ -67,16 +66,20 @@ def main() -> None:
                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )
             graph = small
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = job.n_threads
-        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
-        def run(batch: Sequence[list[int]]) -> list[np.ndarray]:
-            ids, mask = (np.asarray(rows, dtype=np.int64) for rows in padded(batch))
-            (states,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
-            return [state[: len(row)].mean(0) for state, row in zip(states, batch, strict=True)]
+        def make(_: int, n_threads: int) -> Run:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = n_threads
+            session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
-        told("onnxruntime", rates(job, run))
+            def run(batch: Batch) -> list[np.ndarray]:
+                ids, mask = (np.asarray(rows, dtype=np.int64) for rows in padded(batch))
+                (states,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
+                return [state[: len(row)].mean(0) for state, row in zip(states, batch, strict=True)]
+
+            return run
+
+        told("onnxruntime", rates(job, make))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Vectors of texts with OpenVINO, from its own conversion."""
 
-from collections.abc import Sequence
+import threading
 
 import numpy as np
 import openvino as ov
 import torch
 from transformers import AutoModel
 
-from benchmarks.peers.common import asked, padded, rates, told
+from benchmarks.peers.common import Batch, Run, asked, padded, rates, told
 
 
 def main() -> None:
@@ -16,19 +16,26 @@ def main() -> None:
     model = AutoModel.from_pretrained(job.folder, attn_implementation="sdpa").eval()
     ids = torch.ones(2, 7, dtype=torch.int64)
     converted = ov.convert_model(model, example_input={"input_ids": ids, "attention_mask": ids})
-    hints = {
-        "INFERENCE_PRECISION_HINT": job.precision,
-        "INFERENCE_NUM_THREADS": job.n_threads,
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = ov.Core().compile_model(converted, "CPU", hints).create_infer_request()
 
-    def run(batch: Sequence[list[int]]) -> list[np.ndarray]:
-        ids, mask = (np.asarray(rows, dtype=np.int64) for rows in padded(batch))
-        states = request.infer({"input_ids": ids, "attention_mask": mask})[0]
-        return [state[: len(row)].mean(0) for state, row in zip(states, batch, strict=True)]
+    def make(n_workers: int, n_threads: int) -> Run:
+        hints = {
+            "INFERENCE_PRECISION_HINT": job.precision,
+            "INFERENCE_NUM_THREADS": n_workers * n_threads,
+            "NUM_STREAMS": n_workers,
+        }
+        compiled = ov.Core().compile_model(converted, "CPU", hints)
+        own = threading.local()
 
-    told("openvino", rates(job, run))
+        def run(batch: Batch) -> list[np.ndarray]:
+            if not hasattr(own, "request"):
+                own.request = compiled.create_infer_request()
+            ids, mask = (np.asarray(rows, dtype=np.int64) for rows in padded(batch))
+            states = own.request.infer({"input_ids": ids, "attention_mask": mask})[0]
+            return [state[: len(row)].mean(0) for state, row in zip(states, batch, strict=True)]
+
+        return run
+
+    told("openvino", rates(job, make))
 
 
 if __name__ == "__main__":

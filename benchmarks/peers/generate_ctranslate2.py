@@ -1,13 +1,12 @@
 """New tokens with CTranslate2, greedily, from its own conversion."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import ctranslate2
 from transformers import AutoTokenizer
 
-from benchmarks.peers.common import asked, generation_rates, told
+from benchmarks.peers.common import Batch, Run, asked, generation_rates, told
 
 
 def main() -> None:
@@ -16,23 +15,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = str(Path(folder) / "converted")
         ctranslate2.converters.TransformersConverter(job.folder).convert(place)
-        generator = ctranslate2.Generator(
-            place, compute_type=job.precision, inter_threads=1, intra_threads=job.n_threads
-        )
         tokenizer = AutoTokenizer.from_pretrained(job.folder)
 
-        def run(prompts: Sequence[list[int]]) -> object:
-            return generator.generate_batch(
-                [tokenizer.convert_ids_to_tokens(prompt) for prompt in prompts],
-                beam_size=1,
-                sampling_topk=1,
-                min_length=job.n_new,
-                max_length=job.n_new,
-                include_prompt_in_result=False,
-                max_batch_size=0,
+        def make(n_workers: int, n_threads: int) -> Run:
+            generator = ctranslate2.Generator(
+                place, compute_type=job.precision, inter_threads=n_workers, intra_threads=n_threads
             )
 
-        told("ctranslate2", generation_rates(job, run))
+            def run(prompts: Batch) -> object:
+                return generator.generate_batch(
+                    [tokenizer.convert_ids_to_tokens(prompt) for prompt in prompts],
+                    beam_size=1,
+                    sampling_topk=1,
+                    min_length=job.n_new,
+                    max_length=job.n_new,
+                    include_prompt_in_result=False,
+                    max_batch_size=0,
+                )
+
+            return run
+
+        told("ctranslate2", generation_rates(job, make))
 
 
 if __name__ == "__main__":
