@@ -95,6 +95,7 @@ class Call:
         self._any_schema = self._chosen(checkpoint)
         if isinstance(self._any_schema, Schema):
             loaded.engine.require_room()
+        self._engine = loaded.engine
         self._media_type = self._negotiated()
         self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels)
         if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
@@ -148,7 +149,7 @@ class Call:
         writer = self._writer(requests)
         try:
             async with UnlessHungUp(self._request):
-                return await self.model.run(self._schema.task, requests, writer.hear if writer else None)
+                return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
         except InvalidItems as error:
             raise _refusal(error) from error
 
@@ -164,7 +165,7 @@ class Call:
         self._requests = requests
         stream = Stream(writer(requests, self.body, self.codecs))
         deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
-        stream.start(self.model.run(self._schema.task, requests, stream.hear), deadline)
+        stream.start(self._engine.submit(self._schema.task, requests, stream.hear), deadline)
         try:
             async with UnlessHungUp(self._request):
                 await stream.begun()

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from app.engine.engine import Engine
-from app.engine.policy import Listener, Outcome
 from app.engine.supervisor import Health
 from app.engine.threads import Threads
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
@@ -24,7 +23,6 @@ from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
 from models.precision import Lowered, choose, lower
-from models.tasks import Request, Task
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +91,10 @@ class ServedModel:
         Raises:
             ModelUnavailable: it is not; the error says why. A recovering model still takes requests into its queue.
         """
-        if self.checkpoint and self.loaded and self.state in (State.READY, State.RECOVERING):
+        if self.checkpoint and self.loaded and self._state is State.READY:
             return self.checkpoint, self.loaded
         wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
         raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
-
-    async def run(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
-        """See `Engine.submit`."""
-        _, loaded = self.require()
-        return await loaded.engine.submit(task, requests, listen)
 
     async def load(self) -> None:
         """Bring the model into memory, if it is not, and wait for its first forward passes; failure is a state."""

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from app.logs import configure_logs
 from app.main import create_app
+from app.protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 
@@ -86,6 +87,7 @@ def serve(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -54,7 +54,7 @@ class Engine:
                 Plan(
                     name=name,
                     model=model,
-                    tasks=tasks,
+                    tasks=tasks if model not in replicas[:place] else tasks[:1],
                     queue=self._queue,
                     threads=threads,
                     budget=budget,
@@ -67,7 +67,7 @@ class Engine:
                 on_step=self._on_step,
                 on_guilty=self._on_guilty,
             )
-            for model in replicas
+            for place, model in enumerate(replicas)
         ]
 
     @property
@@ -134,8 +134,10 @@ class Engine:
     async def stop(self) -> None:
         """Serve what is waiting, then end the threads. Whatever cannot be served is refused, never left waiting."""
         self._is_stopped = True
+        for worker in self.workers:
+            worker.retire()
         self._queue.close()
-        given_up = await asyncio.gather(*(worker.stop() for worker in self.workers))
+        given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
         self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
 

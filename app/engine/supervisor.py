@@ -74,14 +74,17 @@ class Supervisor:
         """
         await asyncio.shield(self._started)
 
-    async def stop(self) -> list[Job]:
-        """Once the queue is closed: wait until the worker has served what waits.
-
-        What it leaves unserved is in the queue again, but for the jobs that are returned: they are given up.
-        """
+    def retire(self) -> None:
+        """From now on the worker may end, and no other takes its place."""
         self._health = Health.STOPPED
         if self._restart:
             self._restart.cancel()
+
+    async def ended(self) -> list[Job]:
+        """Wait until the worker has served what waits in the closed queue.
+
+        What it leaves unserved is in the queue again, but for the jobs that are returned: they are given up.
+        """
         if self._worker.thread.is_alive() and not self._worker.hands.is_retired:
             await asyncio.shield(self._stopped)
         self._watching.cancel()

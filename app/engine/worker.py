@@ -1,5 +1,6 @@
 """A thread that runs a model's forward passes."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,12 @@ class Step:
     seconds: float = 0.0
 
 
+def _stand_back() -> None:
+    """Let the scheduler treat this thread as one that computes for long: the event loop's goes first when it wakes."""
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
+
+
 def _is_abandoned(key: Key, sequence: int | None) -> bool:
     job, index = key
     return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned)
@@ -63,7 +70,8 @@ def _is_abandoned(key: Key, sequence: int | None) -> bool:
 class Plan:
     """What a worker is made of.
 
-    `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
+    `tasks` are those that it proves itself by; another worker of the same model may have proved the rest. `budget` of a
+    batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
     """
 
     name: str
@@ -80,8 +88,8 @@ class Plan:
 class Worker:
     """Takes batches from the plan's queue until it is closed. The four callbacks are called on the worker's thread.
 
-    First, and again after each restart, every task runs once on its example: `on_ready` means that real forward passes
-    succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a whole batch has
+    First, and again after each restart, each of the plan's tasks runs once on its example: `on_ready` means that real
+    forward passes succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a whole batch has
     failed: a model that can do nothing any more ends the thread. `on_exit` is always the last call, with the exception
     that ended the thread or None.
     """
@@ -111,6 +119,7 @@ class Worker:
 
     def _run(self) -> None:
         reason: BaseException | None = None
+        _stand_back()
         try:
             with torch.inference_mode():
                 for task in self._tasks:
