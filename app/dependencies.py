@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import cached_property
 from typing import Annotated, Any, cast
 
 import orjson
@@ -283,13 +284,15 @@ class Call:
         return data
 
 
-def call_of(*schemas: Schema | CodecSchema) -> Callable[[Request], Coroutine[Any, Any, Call]]:
+class call_of:  # noqa: N801 written as a function where it is used
     """The dependency that opens a `Call` of a task, which has one schema for each kind of model."""
 
-    async def open_call(request: Request) -> Call:
-        return await Call(request, schemas, get_settings(request)).open(get_registry(request))
+    def __init__(self, *schemas: Schema | CodecSchema) -> None:
+        self.schemas = schemas
 
-    return open_call
+    async def __call__(self, request: Request) -> Call:
+        """Of this request."""
+        return await Call(request, self.schemas, get_settings(request)).open(get_registry(request))
 
 
 class TaskRoute(APIRoute):
@@ -300,6 +303,12 @@ class TaskRoute(APIRoute):
     directly: solving dependencies in general costs more than all the rest of a small request.
     """
 
+    @cached_property
+    def opener(self) -> call_of:
+        """The one dependency."""
+        (dependency,) = self.dependant.dependencies
+        return cast("call_of", dependency.call)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise for `handlers.py`."""
         request = Request(scope, receive)
@@ -307,12 +316,10 @@ class TaskRoute(APIRoute):
         if scope["method"] not in methods:
             raise HTTPException(405, headers={"allow": ", ".join(methods)})
         limit_ms = timeout_ms(request)
-        (opener,) = self.dependant.dependencies
-        open_call = cast("Callable[[Request], Awaitable[Call]]", opener.call)
         response: Response | None = None
         try:
             async with asyncio.timeout(limit_ms / 1000) as limit:
-                response = await self.endpoint(await open_call(request))
+                response = await self.endpoint(await self.opener(request))
                 limit.reschedule(asyncio.get_running_loop().time() + limit_ms / 1000)
                 await response(scope, receive, send)
         except TimeoutError:

@@ -13,11 +13,13 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from app.dependencies import TaskRoute
+from app.door import Door
 from app.handlers import add_handlers
 from app.middleware import RequestContext
 from app.registry import Registry
 from app.routes import ROUTERS
 from app.routes.documentation import add_bodies
+from app.schemas.envelope import Schema
 from app.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -58,8 +60,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.registry = registry
     app.state.draining = False
-    tasks = {route.path: route.handle for router in ROUTERS for route in router.routes if isinstance(route, TaskRoute)}
-    app.add_middleware(RequestContext, tasks=tasks)
+    tasks = {route.path: route for router in ROUTERS for route in router.routes if isinstance(route, TaskRoute)}
+    app.add_middleware(RequestContext, tasks={path: route.handle for path, route in tasks.items()})
+    of_engines = {
+        path: schema.name
+        for path, route in tasks.items()
+        for schema in route.opener.schemas[:1]
+        if isinstance(schema, Schema)
+    }
+    app.state.door = Door(app.state, of_engines, settings.inline_bytes)
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -33,8 +33,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _ACCEPTABLE_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        request_id = request_id_of(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -59,13 +58,23 @@ class RequestContext:
             if status == 0:
                 await unexpected(request_id)(scope, receive, send_with_id)
         finally:
-            log.info(
-                "request",
-                extra={
-                    "request_id": request_id,
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "ms": round((time.perf_counter() - started_at) * 1000, 3),
-                },
-            )
+            log_request(request_id, scope["method"], scope["path"], status, started_at)
+
+
+def request_id_of(given: str) -> str:
+    """The client's own, or a new one."""
+    return given if _ACCEPTABLE_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def log_request(request_id: str, method: str, path: str, status: int, started_at: float) -> None:
+    """The one line; `started_at` is of `time.perf_counter`."""
+    log.info(
+        "request",
+        extra={
+            "request_id": request_id,
+            "method": method,
+            "path": path,
+            "status": status,
+            "ms": round((time.perf_counter() - started_at) * 1000, 3),
+        },
+    )

@@ -17,8 +17,8 @@ from app.protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 
-SWITCH_INTERVAL_S = 0.00002
-"""The worker's thread gives the interpreter lock back around every operation of torch, and waits this long for it again
+SWITCH_INTERVAL_S = 0.0002
+"""A worker's thread gives the interpreter lock back around every operation of torch, and waits this long for it again
 while the event loop is busy. Python's default of 5 ms is longer than a whole small forward pass."""
 
 

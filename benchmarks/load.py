@@ -1,4 +1,4 @@
-"""A closed-loop load generator: N connections, each sending its next request when its last answer is in.
+"""Connections that cost little, and a closed-loop load of them: each sends its next request when its last answer is in.
 
 Requests are bytes prepared once and answers are only framed, not parsed, so that one core drives many thousand
 requests a second. Runs in a process of its own: `python -m benchmarks.load < request.bin`.
@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -35,65 +36,99 @@ def http_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-class _Connection(asyncio.Protocol):
-    """Sends `request` again and again until `until` (`time.perf_counter`)."""
+class Connection(asyncio.Protocol):
+    """One request at a time. `on_answer` is called with this connection, the status and the seconds of each answer."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self._request, self._until = request, until
+    def __init__(self, on_answer: Callable[["Connection", int, float], None]) -> None:
+        self._on_answer = on_answer
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
-        self._sent_at = 0.0
-        self.latencies: list[float] = []
-        self.n_failed = 0
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sent_at: float | None = None
+        self._parts: list[bytes] = []
+        self.lost: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Once the connection is closed: whether an answer was still to come."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._sent_at is not None
+
+    @property
+    def body(self) -> bytes:
+        """Of the last answer."""
+        return b"".join(self._parts)
+
+    def send(self, request: bytes) -> None:
+        """Only when the last answer is there."""
+        self._parts.clear()
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+    def close(self) -> None:
+        """Whether or not an answer is still to come."""
+        self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
-        self._send()
 
     def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.closed.done():
-            self.closed.set_result(None)
+        """Called by the loop."""
+        if not self.lost.done():
+            self.lost.set_result(self.is_waiting)
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self._parts.append(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser at the end of an answer."""
-        now = time.perf_counter()
-        if self._parser.get_status_code() == 200:
-            self.latencies.append(now - self._sent_at)
-        else:
-            self.n_failed += 1
-        self._parser = httptools.HttpResponseParser(self)
-        if now < self._until:
-            self._send()
-        else:
-            self._transport.close()
+        assert self._sent_at is not None  # noqa: S101 only what is asked is answered
+        seconds, self._sent_at = time.perf_counter() - self._sent_at, None
+        self._on_answer(self, self._parser.get_status_code(), seconds)
 
-    def _send(self) -> None:
-        self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+
+async def connect(port: int, on_answer: Callable[[Connection, int, float], None]) -> Connection:
+    """To a server on this machine."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(on_answer), "127.0.0.1", port)
+    return connection
 
 
 async def generate(port: int, request: bytes, *, n_connections: int, seconds: float) -> Load:
     """Send `request` to a server on this machine over `n_connections` for `seconds`."""
-    loop = asyncio.get_running_loop()
+    latencies: list[float] = []
+    n_failed = 0
     started_at = time.perf_counter()
-    connections = [
-        (await loop.create_connection(lambda: _Connection(request, started_at + seconds), "127.0.0.1", port))[1]
-        for _ in range(n_connections)
-    ]
-    await asyncio.gather(*(connection.closed for connection in connections))
+
+    def again(connection: Connection, status: int, spent: float) -> None:
+        nonlocal n_failed
+        if status == 200:
+            latencies.append(spent)
+        else:
+            n_failed += 1
+        if time.perf_counter() < started_at + seconds:
+            connection.send(request)
+        else:
+            connection.close()
+
+    connections = [await connect(port, again) for _ in range(n_connections)]
+    for connection in connections:
+        connection.send(request)
+    await asyncio.gather(*(connection.lost for connection in connections))
     elapsed = time.perf_counter() - started_at
-    latencies = sorted(latency for connection in connections for latency in connection.latencies)
+    latencies.sort()
     return Load(
         requests_per_s=len(latencies) / elapsed,
         p50_ms=_quantile(latencies, 0.50) * 1000,
         p95_ms=_quantile(latencies, 0.95) * 1000,
         p99_ms=_quantile(latencies, 0.99) * 1000,
         n_ok=len(latencies),
-        n_failed=sum(connection.n_failed for connection in connections),
+        n_failed=n_failed,
     )
 
 

@@ -9,19 +9,17 @@ import json
 import random
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import click
-import httptools
 import uvloop
 from rich.console import Console
 
 from benchmarks.lengths import lengths
-from benchmarks.load import http_request
+from benchmarks.load import Connection, connect, http_request
 from benchmarks.servers import manifold
 from benchmarks.shapes import words, write
 
@@ -29,6 +27,8 @@ N_TEXTS, N_AT_PEAK, FACTOR = 2000, 64, 10.0
 PROMPT_S = 0.1
 """A refusal within this is a prompt one."""
 PATIENCE_S = 60.0
+TICK_S = 0.001
+"""Requests are sent in so long steps: a timer for each of them would cost more than sending it."""
 
 
 @dataclass
@@ -42,53 +42,6 @@ class Answers:
     n_broken: int = 0
 
 
-class _Connection(asyncio.Protocol):
-    """One request at a time; `free` is where it goes when its answer is in."""
-
-    def __init__(self, answers: Answers, free: "asyncio.Queue[_Connection]") -> None:
-        self._answers, self._free = answers, free
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport
-        self._sent_at: float | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._free.put_nowait(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._answers.n_broken += self._sent_at is not None
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_message_complete(self) -> None:
-        """Called by the parser at the end of an answer."""
-        now, status = time.perf_counter(), self._parser.get_status_code()
-        assert self._sent_at is not None  # noqa: S101 only what is asked is answered
-        self._answers.statuses[status] += 1
-        if status == 200:
-            self._answers.good_at.append(now - self._answers.started_at)
-        else:
-            self._answers.refused_in.append(now - self._sent_at)
-        self._parser, self._sent_at = httptools.HttpResponseParser(self), None
-        self._free.put_nowait(self)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether its answer is still to come."""
-        return self._sent_at is not None
-
-    def send(self, request: bytes) -> None:
-        """Only when it is free."""
-        self._sent_at = time.perf_counter()
-        self._transport.write(request)
-
-    def close(self) -> None:
-        """Whether or not its answer is there."""
-        self._sent_at = None
-        self._transport.close()
-
-
 async def ask(
     port: int, requests: Sequence[bytes], *, n_connections: int, rate: float | None, seconds: float
 ) -> Answers:
@@ -96,27 +49,34 @@ async def ask(
 
     A request whose moment has come while all connections wait for an answer is sent when the next is free.
     """
-    loop, draw = asyncio.get_running_loop(), random.Random(0)  # noqa: S311 no secret
-    free: asyncio.Queue[_Connection] = asyncio.Queue()
-    answers = Answers()
-    connections = [
-        (await loop.create_connection(lambda: _Connection(answers, free), "127.0.0.1", port))[1]
-        for _ in range(n_connections)
-    ]
-    answers.started_at = due = time.perf_counter()
-    while due < answers.started_at + seconds:
-        connection = await free.get()
-        if rate is not None:
-            due += draw.expovariate(rate)
-            wait = due - time.perf_counter()
-            if wait > 0:
-                await asyncio.sleep(wait)
+    draw = random.Random(0)  # noqa: S311 no secret
+    answers, free = Answers(), deque[Connection]()
+
+    def take(connection: Connection, status: int, spent: float) -> None:
+        now = time.perf_counter() - answers.started_at
+        answers.statuses[status] += 1
+        if status == 200:
+            answers.good_at.append(now)
         else:
-            due = time.perf_counter()
-        connection.send(draw.choice(requests))
+            answers.refused_in.append(spent)
+        if rate is None and now < seconds:
+            connection.send(draw.choice(requests))
+        else:
+            free.append(connection)
+
+    connections = [await connect(port, take) for _ in range(n_connections)]
+    answers.started_at = time.perf_counter()
+    free.extend(connections)
+    due = 0.0
+    while (now := time.perf_counter() - answers.started_at) < seconds:
+        while free and due <= now:
+            due += draw.expovariate(rate) if rate else 0.0
+            free.popleft().send(draw.choice(requests))
+        await asyncio.sleep(TICK_S)
     until = time.perf_counter() + PATIENCE_S
     while any(connection.is_waiting for connection in connections) and time.perf_counter() < until:
         await asyncio.sleep(0.05)
+    answers.n_broken = sum(connection.lost.done() for connection in connections)
     for connection in connections:
         connection.close()
     return answers

@@ -89,9 +89,9 @@ class Worker:
     """Takes batches from the plan's queue until it is closed. The four callbacks are called on the worker's thread.
 
     First, and again after each restart, each of the plan's tasks runs once on its example: `on_ready` means that real
-    forward passes succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a whole batch has
-    failed: a model that can do nothing any more ends the thread. `on_exit` is always the last call, with the exception
-    that ended the thread or None.
+    forward passes succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a
+    whole batch has failed: a model that can do nothing any more ends the thread. `on_exit` is the last call, with the
+    exception that ended the thread or None.
     """
 
     def __init__(

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 from benchmarks import engines, profiles, shapes
 from benchmarks.engines import BENCHMARKS, ENCODE, GENERATE, Case, Measured, measure, report
 from benchmarks.lengths import MOST, lengths
-from benchmarks.peers.common import Job, generation_rates, padded, rates
+from benchmarks.peers.common import Batch, Job, Run, generation_rates, padded, rates
 from benchmarks.shapes import SHAPES, words, write
 from models.checkpoint import load_model, read_checkpoint
 from tests.benchmarks.tiny import TINY
@@ -46,10 +48,34 @@ def test_rates_are_of_all_texts_by_length(monkeypatch: pytest.MonkeyPatch) -> No
     clock = iter(range(100))
     monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", lambda: float(next(clock)))
     seen: list[list[list[int]]] = []
-    assert rates(job(), lambda batch: seen.append(list(batch))) == {"2": 6.0}  # six tokens, a second a round
+    make = lambda n_workers, n_threads: lambda batch: seen.append(list(batch))  # noqa: E731
+    assert rates(job(), make) == {"2": 6.0}  # six tokens, a second a round
     assert seen[:2] == [[[1, 2, 3], [5, 6]], [[4]]]
     assert len(seen) == 2 * (1 + 3)
-    assert generation_rates(job(sizes=[1, 3]), lambda prompts: None) == {"1": 4.0, "3": 12.0}
+    assert generation_rates(job(sizes=[1, 3]), make) == {"1": 4.0, "3": 12.0}
+
+
+def test_the_better_of_one_worker_and_of_a_worker_a_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int, list[list[int]]]] = []
+    seconds = {1: 2.0, 2: 1.0}
+
+    def make(n_workers: int, n_threads: int) -> Run:
+        def run(batch: Batch) -> None:
+            seen.append((n_workers, n_threads, list(batch)))
+
+        monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", _steps(seconds[n_workers]))
+        return run
+
+    texts = [[1], [2], [3]]
+    assert generation_rates(job(texts=texts, sizes=[1, 3], n_threads=2), make) == {"1": 4.0, "3": 12.0}
+    divided = {tuple(map(tuple, batch)) for n_workers, n_threads, batch in seen if (n_workers, n_threads) == (2, 1)}
+    assert divided == {((1,),), ((1,), (3,)), ((2,),)}
+
+
+def _steps(seconds: float) -> Callable[[], float]:
+    """A clock that goes so far on each time it is asked."""
+    clock = count()
+    return lambda: next(clock) * seconds
 
 
 def test_padding_is_no_token() -> None:

@@ -1,0 +1,117 @@
+"""What is refused at the door, where one model has no room left: only what would be refused inside, and alike."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.media import JSON
+from tests.app.server import Served, serve
+from tests.app.test_faults import SLOW, address, logged, post
+from tests.app.texts import write_text
+
+pytestmark = pytest.mark.anyio
+
+LONG: dict[str, Any] = {"model": "slow", "inputs": ["the dog"], "parameters": {"max_new_tokens": 4000}}
+SHORT: dict[str, Any] = {"model": "slow", "inputs": ["the dog"]}
+INLINE_BYTES = 1000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    weights = tmp_path_factory.mktemp("weights")
+    write_text(weights, "transformers/gpt", name="slow", **SLOW)
+    write_text(weights, "transformers/bert", name="other")
+    narrow = ("--workers", "1", "--max-running-sequences", "1", "--max-queue-items", "1", "--max-items", "1")
+    options = (*narrow, "--inline-bytes", str(INLINE_BYTES))
+    with serve(tmp_path_factory.mktemp("server"), *options, weights=weights) as served:
+        yield served
+
+
+@pytest.fixture
+async def client(server: Served) -> AsyncIterator[httpx.AsyncClient]:
+    """While one text is made and another waits, which is all that may."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        work = []
+        for key in ("running_sequences", "queued_items"):
+            work.append(asyncio.create_task(client.post("/generate", json=LONG)))
+            while (await client.get("/models/slow")).json()[key] == 0:
+                await asyncio.sleep(0.01)
+        yield client
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        while (card := (await client.get("/models/slow")).json())["queued_items"] or card["running_sequences"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_it_is_refused_as_it_is_inside(client: httpx.AsyncClient, server: Served) -> None:
+    at_the_door = await client.post("/generate", json=SHORT, headers={"x-request-id": "mine"})
+    too_long_to_be_looked_at = json.dumps(SHORT) + " " * INLINE_BYTES
+    inside = await client.post("/generate", content=too_long_to_be_looked_at, headers={"content-type": JSON})
+    for answer in (at_the_door, inside):
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert at_the_door.json() == inside.json() | {"request_id": "mine"}
+    assert at_the_door.headers.keys() == inside.headers.keys()
+    (line,) = [line for line in logged(server) if line.get("request_id") == "mine"]
+    assert (line["path"], line["method"], line["status"]) == ("/generate", "POST", 429)
+
+
+async def test_what_would_not_be_refused_inside_goes_in(client: httpx.AsyncClient) -> None:
+    tokens = await client.post("/tokenize", json={"model": "slow", "inputs": ["the dog"]})
+    other = await client.post("/encode", json={"model": "other", "inputs": ["the dog"]})
+    by_default = await client.post("/fill-mask", json={"inputs": ["the [MASK]"]})
+    assert [answer.status_code for answer in (tokens, other, by_default)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ({"content": b"{", "headers": {"content-type": JSON}}, 400),
+        ({"json": {"model": "nobody", "inputs": ["x"]}}, 404),
+        ({"json": {"model": "other", "inputs": ["x"]}}, 422),
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415),
+        ({"json": SHORT, "params": {"a": "b"}}, 422),
+        ({"content": None, "headers": {"content-type": JSON}}, 429),
+    ],
+)
+async def test_what_is_wrong_otherwise_is_told_inside(
+    client: httpx.AsyncClient, arguments: dict[str, Any], status: int
+) -> None:
+    if arguments.get("content", b"") is None:
+        content = json.dumps(SHORT).encode()
+
+        async def in_pieces() -> AsyncIterator[bytes]:
+            yield content[:10]
+            yield content[10:]
+
+        arguments = arguments | {"content": in_pieces()}  # of a length that is not announced
+    assert (await client.post("/generate", **arguments)).status_code == status
+
+
+async def test_a_connection_goes_on_after_a_refusal(client: httpx.AsyncClient, server: Served) -> None:
+    request, alive = post("/generate", SHORT), b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    def talk() -> list[bytes]:
+        with socket.create_connection(address(server), timeout=30) as connection:
+            heads = []
+            for sent in ((request[:70],), (request[70:-5], request[-5:], alive), (request + request,)):
+                for piece in sent:
+                    connection.sendall(piece)
+            stream = connection.makefile("rb")
+            for _ in range(4):
+                head = b"".join(iter(stream.readline, b"\r\n"))
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+                stream.read(int(length.split(b":")[1]))
+                heads.append(head.split(b"\r\n")[0])
+            return heads
+
+    refused, fine = b"HTTP/1.1 429 Too Many Requests", b"HTTP/1.1 200 OK"
+    assert await asyncio.to_thread(talk) == [refused, fine, refused, refused]
