@@ -13,7 +13,6 @@ import torch
 
 from app.engine.engine import Engine
 from app.engine.supervisor import Health
-from app.engine.threads import Threads
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.hub import HubId, find
 from app.settings import Settings
@@ -60,12 +59,12 @@ class Loaded:
 class ServedModel:
     """One checkpoint folder and what has become of it."""
 
-    def __init__(self, name: str, folder: Path, settings: Settings, threads: Threads, *, wanted: bool) -> None:
+    def __init__(self, name: str, folder: Path, settings: Settings, *, wanted: bool) -> None:
         self.name = name
         self.checkpoint: Checkpoint | None = None
         self.loaded: Loaded | None = None
         self.reason: str | None = None
-        self._folder, self._settings, self._threads = folder, settings, threads
+        self._folder, self._settings = folder, settings
         self._state = State.LOADING if wanted else State.UNLOADED
         self._changing = asyncio.Lock()
         try:
@@ -104,14 +103,7 @@ class ServedModel:
             self._state, self.reason = State.LOADING, None
             try:
                 checkpoint, replicas, lowered = await asyncio.to_thread(self._read)
-                engine = Engine(
-                    self.name,
-                    replicas,
-                    checkpoint.tasks,
-                    self._settings,
-                    budget=self._budget(checkpoint),
-                    threads=self._threads,
-                )
+                engine = Engine(self.name, replicas, checkpoint.tasks, self._settings, budget=self._budget(checkpoint))
                 await engine.started()
             except (ModelsError, InferenceFailed) as error:
                 self._state, self.reason = State.FAILED, str(error)
@@ -182,10 +174,7 @@ class Registry:
             if name not in names:
                 raise UnknownModel(name, names)
         self._wanted = set(settings.models or names)
-        threads = Threads(settings.torch_threads)
-        self.models = {
-            name: ServedModel(name, folders[name], settings, threads, wanted=name in self._wanted) for name in names
-        }
+        self.models = {name: ServedModel(name, folders[name], settings, wanted=name in self._wanted) for name in names}
         self._choose_defaults()
 
     async def open(self) -> None:

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.precision import Precision, Wanted
 
+N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
+"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0018)."""
+
 
 class Settings(BaseSettings):
     """Where the models lie, and every limit of the server."""
@@ -46,13 +49,11 @@ class Settings(BaseSettings):
         description='The same of a model by name, as JSON: {"mine": "int8"}; on the command line `--dtypes mine=int8`, '
         "as often as needed.",
     )
-    torch_threads: PositiveInt = Field(
-        os.cpu_count() or 1, description="CPU threads of all forward passes that run at one moment."
-    )
     workers: PositiveInt = Field(
-        min(4, os.cpu_count() or 1),
-        description="On a CPU: threads of one model that run forward passes at once, each with its share of "
-        "torch_threads; they share the weights.",
+        min(MAX_WORKERS, N_CORES), description="On a CPU: forward passes of one model at once, with the same weights."
+    )
+    torch_threads: PositiveInt = Field(
+        max(1, N_CORES // MAX_WORKERS), description="On a CPU: threads of one forward pass."
     )
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")

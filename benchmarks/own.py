@@ -13,7 +13,6 @@ import click
 import torch
 
 from app.engine.engine import Engine
-from app.engine.threads import Threads
 from app.server import SWITCH_INTERVAL_S
 from app.settings import Settings
 from benchmarks.peers.common import Job, asked
@@ -70,8 +69,7 @@ def asked_of(job: Job, size: int) -> tuple[Task, list[Request]]:
 
 
 async def _seconds(job: Job, model: Model, task: Task, requests: Sequence[Request], budget: int) -> float:
-    settings, threads = Settings(), Threads(job.n_threads)
-    engine = Engine("own", [model] * job.n_threads, [task], settings, budget=budget, threads=threads)
+    engine = Engine("own", [model] * job.n_threads, [task], Settings(torch_threads=1), budget=budget)
     await engine.started()
     await engine.submit(task, requests)
     spent: list[float] = []

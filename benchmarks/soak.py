@@ -15,11 +15,14 @@ from typing import Any
 import click
 import httpx
 import numpy as np
+import orjson
 import psutil
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.routes.examples import EXAMPLES
+from benchmarks.load import Connection, connect, http_request
 from benchmarks.servers import manifold
 from models.codecs.arrays import to_npy
 
@@ -41,8 +44,20 @@ class Asked:
     """A request, and the statuses that it may be answered with; those of overload are always allowed."""
 
     path: str
-    arguments: dict[str, Any]
+    request: bytes
     statuses: frozenset[int] = frozenset({200})
+
+    @classmethod
+    def of_json(cls, path: str, body: Any, *statuses: int) -> "Asked":
+        """With JSON of this value."""
+        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        return cls.of(path, content, "application/json", *statuses)
+
+    @classmethod
+    def of(cls, path: str, content: bytes, content_type: str, *statuses: int) -> "Asked":
+        """With any body."""
+        request = http_request(path, content, {"content-type": content_type})
+        return cls(path, request, frozenset(statuses or {200}))
 
 
 @dataclass
@@ -74,7 +89,7 @@ def requests(seed: int) -> Iterator[Asked]:
     """Without end, by the seed."""
     draw = random.Random(seed)  # noqa: S311 no secret
     examples = [
-        Asked(f"/{task.replace('_', '-')}", {"json": body}) for task, bodies in EXAMPLES.items() for body in bodies
+        Asked.of_json(f"/{task.replace('_', '-')}", body) for task, bodies in EXAMPLES.items() for body in bodies
     ]
     kinds: list[Callable[[random.Random], Asked]] = [lambda draw: draw.choice(examples), _texts, _images, _bad]
     while True:
@@ -91,7 +106,7 @@ def _texts(draw: random.Random) -> Asked:
     task, model = draw.choice(
         (("encode", "sentence-mini-en"), ("classify", "bert-sst2-en"), ("encode", "bert-mini-en"))
     )
-    return Asked(f"/{task}", {"json": {"model": model, "inputs": [text(draw) for _ in range(draw.randint(1, 4))]}})
+    return Asked.of_json(f"/{task}", {"model": model, "inputs": [text(draw) for _ in range(draw.randint(1, 4))]})
 
 
 def _images(draw: random.Random) -> Asked:
@@ -100,32 +115,70 @@ def _images(draw: random.Random) -> Asked:
         (("reconstruct", "vanilla-ae-mnist"), ("encode", "vae-mnist"), ("denoise", "denoising-ae-mnist"))
     )
     if draw.random() < 0.5:
-        return Asked(f"/{task}", {"json": {"model": model, "inputs": pixels.round(3).tolist()}})
-    return Asked(
-        f"/{task}?model={model}", {"content": to_npy(pixels), "headers": {"content-type": "application/x-npy"}}
-    )
+        return Asked.of_json(f"/{task}", {"model": model, "inputs": pixels.round(3)})
+    return Asked.of(f"/{task}?model={model}", to_npy(pixels), "application/x-npy")
 
 
 def _bad(draw: random.Random) -> Asked:
     bad = [
-        Asked("/encode", {"content": b"{", "headers": {"content-type": "application/json"}}, frozenset({400})),
-        Asked("/encode", {"json": {"model": "nobody", "inputs": ["x"]}}, frozenset({404})),
-        Asked("/reconstruct", {"json": {"model": "vanilla-ae-mnist", "inputs": [[1, 2, 3]]}}, frozenset({422})),
-        Asked("/classify", {"json": {"model": "bert-sst2-en", "inputs": ["word " * 3000]}}, frozenset({422})),
-        Asked("/encode", {"content": b"hello", "headers": {"content-type": "text/plain"}}, frozenset({415})),
-        Asked("/nothing", {}, frozenset({404})),
+        Asked.of("/encode", b"{", "application/json", 400),
+        Asked.of_json("/encode", {"model": "nobody", "inputs": ["x"]}, 404),
+        Asked.of_json("/reconstruct", {"model": "vanilla-ae-mnist", "inputs": [[1, 2, 3]]}, 422),
+        Asked.of_json("/classify", {"model": "bert-sst2-en", "inputs": ["word " * 3000]}, 422),
+        Asked.of("/encode", b"hello", "text/plain", 415),
+        Asked.of("/nothing", b"", "application/json", 404),
     ]
     return draw.choice(bad)
 
 
-async def soak(url: str, process: psutil.Process, n_requests: int, n_warm: int, tell: Callable[[int], None]) -> Report:
+class _Client:
+    """One request at a time over a connection, which is another one after it has left."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connection: Connection | None = None
+
+    async def ask(self, request: bytes, patience_s: float) -> tuple[int, bytes]:
+        """The status and the body of the answer.
+
+        Raises:
+            TimeoutError: it did not come in time; the client has left.
+            ConnectionError: the connection broke.
+        """
+        if self._connection is None or self._connection.lost.done():
+            self._connection = await connect(self._port, self._hear)
+        connection = self._connection
+        self._answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        connection.send(request)
+        try:
+            async with asyncio.timeout(patience_s):
+                await asyncio.wait((self._answer, connection.lost), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.close()
+            raise
+        if not self._answer.done():
+            raise ConnectionError("the connection broke")
+        return self._answer.result(), connection.body
+
+    def close(self) -> None:
+        """Whether or not an answer is still to come."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _hear(self, connection: Connection, status: int, seconds: float) -> None:
+        if connection is self._connection:
+            self._answer.set_result(status)
+
+
+async def soak(port: int, process: psutil.Process, n_requests: int, n_warm: int, tell: Callable[[int], None]) -> Report:
     """Send them all from `N_CLIENTS` clients, then look at what is left in the server."""
     report, its, draw = Report(), requests(0), random.Random(1)  # noqa: S311 no secret
     loop = asyncio.get_running_loop()
     started_at = loop.time()
-    limits = httpx.Limits(max_connections=N_CLIENTS)
 
-    async def client(http: httpx.AsyncClient) -> None:
+    async def visit() -> None:
+        client = _Client(port)
         while report.n_requests < n_requests:
             report.n_requests += 1
             if report.n_requests == n_warm:
@@ -135,20 +188,23 @@ async def soak(url: str, process: psutil.Process, n_requests: int, n_warm: int, 
             is_leaving = draw.randrange(N_LEAVING) == 0
             patience = draw.uniform(0.001, 0.02) if is_leaving else PATIENCE_S
             try:
-                async with asyncio.timeout(patience):
-                    answer = await http.post(asked.path, **asked.arguments)
+                status, body = await client.ask(asked.request, patience)
             except TimeoutError:
                 if not is_leaving:
                     report.wrong.append(f"{asked.path}: no answer within {PATIENCE_S} s")
                 report.n_left += 1
                 continue
-            report.statuses[answer.status_code] += 1
-            if answer.status_code not in asked.statuses | {429}:
-                report.wrong.append(f"{asked.path}: {answer.status_code} {answer.text[:200]}")
+            except ConnectionError as error:
+                report.wrong.append(f"{asked.path}: {error}")
+                continue
+            report.statuses[status] += 1
+            if status not in asked.statuses | {429}:
+                report.wrong.append(f"{asked.path}: {status} {body[:200].decode(errors='replace')}")
+        client.close()
 
-    async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as http:  # noqa: S113 ours is above
-        await asyncio.gather(*(client(http) for _ in range(N_CLIENTS)))
-        await asyncio.sleep(2)
+    await asyncio.gather(*(visit() for _ in range(N_CLIENTS)))
+    await asyncio.sleep(2)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         models = (await http.get("/models")).json()["models"]
         report.is_idle = not any(model["queued_items"] or model["running_sequences"] for model in models)
         report.is_ready = (await http.get("/health/ready")).status_code == 200
@@ -165,8 +221,8 @@ def main(n_requests: int, n_warm: int) -> None:
     with manifold() as server, Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=n_requests)
         process = psutil.Process(server.process_id)
-        report = asyncio.run(
-            soak(server.url, process, n_requests, n_warm, lambda n: progress.update(task, completed=n))
+        report = uvloop.run(
+            soak(server.port, process, n_requests, n_warm, lambda n: progress.update(task, completed=n))
         )
     told = {
         "requests": report.n_requests,

@@ -2,7 +2,6 @@
 
 policy      which waiting requests form the next batch; pure
 queue       the bounded queue between the event loop and the workers' threads
-threads     the CPU threads of the process, divided among the forward passes of the moment
 execution   one batch through the model; a failing one is bisected until the guilty request stands alone
 worker      a thread that runs forward passes
 supervisor  keeps one worker alive

@@ -11,7 +11,6 @@ from app.engine.execution import NotANumber
 from app.engine.policy import Job, Listener, Outcome
 from app.engine.queue import JobQueue
 from app.engine.supervisor import Health, Supervisor
-from app.engine.threads import Threads
 from app.engine.worker import Delivery, Plan, Step
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
@@ -41,7 +40,6 @@ class Engine:
         settings: Settings,
         *,
         budget: int,
-        threads: Threads,
     ) -> None:
         self._name, self._settings = name, settings
         self._loop = asyncio.get_running_loop()
@@ -56,7 +54,7 @@ class Engine:
                     model=model,
                     tasks=tasks if model not in replicas[:place] else tasks[:1],
                     queue=self._queue,
-                    threads=threads,
+                    torch_threads=settings.torch_threads,
                     budget=budget,
                     max_rows=math.ceil(settings.max_running_sequences / len(replicas)),
                     n_remembered=settings.max_prefix_tokens,

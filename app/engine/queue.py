@@ -12,10 +12,11 @@ from app.engine.policy import IDLE, Job, Room, Slice, next_batch
 class Hands:
     """What a worker has taken and not yet delivered; the queue owns it.
 
-    `in_flight` is the batch of this moment, `running` is made by steps in `n_rows` rows. One that `is_retired` is given
-    nothing any more.
+    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `running` is
+    made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
     """
 
+    woken: threading.Condition
     in_flight: list[Slice] = field(default_factory=list)
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
@@ -30,8 +31,9 @@ class JobQueue:
         self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
+        self._idle: list[Hands] = []
         self._closed = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Requests waiting, those in flight not counted."""
@@ -39,23 +41,23 @@ class JobQueue:
 
     def put(self, job: Job) -> bool:
         """Append a job; False, and nothing changes, if that would exceed the limit."""
-        with self._changed:
+        with self._lock:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
-            self._changed.notify()
+            self._wake()
             return True
 
     def remove(self, job: Job) -> None:
         """Forget what of the job is not yet dispatched."""
-        with self._changed:
+        with self._lock:
             self._forget(job)
 
     def hands(self) -> Hands:
         """For one worker more."""
-        hands = Hands()
-        with self._changed:
+        hands = Hands(threading.Condition(self._lock))
+        with self._lock:
             self._hands[hands] = None
         return hands
 
@@ -65,9 +67,11 @@ class JobQueue:
         Waits for work if the worker is idle, as long as its patience lasts; the batch is empty if there was none, or if
         the worker has steps to make and there is nothing it has room for.
         """
-        with self._changed:
+        with self._lock:
             while room.is_idle and not (self._waiting or self._closed or hands.is_retired):
-                if not self._changed.wait(patience_s):
+                self._idle.append(hands)
+                if not hands.woken.wait(patience_s):
+                    self._idle = [one for one in self._idle if one is not hands]
                     return []
             if hands.is_retired:
                 return None
@@ -76,18 +80,18 @@ class JobQueue:
             for part in batch:
                 self._cut(part)
             if self._waiting:
-                self._changed.notify()
+                self._wake()
             hands.in_flight = batch
             return batch if batch or not room.is_idle else None
 
     def done(self, hands: Hands) -> None:
         """The batch in flight has been delivered."""
-        with self._changed:
+        with self._lock:
             hands.in_flight = []
 
     def run(self, hands: Hands) -> None:
         """The batch in flight has begun to be made by steps, until nobody waits for it."""
-        with self._changed:
+        with self._lock:
             hands.running = [part for part in hands.running if not part.job.is_abandoned] + hands.in_flight
             hands.in_flight = []
 
@@ -97,7 +101,7 @@ class JobQueue:
         Returns those jobs that were suspects already, and those of which somebody has heard, who cannot hear it twice;
         they are given up and no longer in the queue. Nor are those that nobody waits for.
         """
-        with self._changed:
+        with self._lock:
             if for_good:
                 hands.is_retired = True
                 self._hands.pop(hands, None)
@@ -115,20 +119,29 @@ class JobQueue:
             for job, parts in again.items():
                 parts += self._waiting.pop(job, ())
             self._waiting = again | self._waiting
-            self._changed.notify_all()
+            self._wake_all()
             return guilty
 
     def close(self) -> None:
         """Let `take` return None once everything waiting has been taken."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._wake_all()
 
     def clear(self) -> Sequence[Job]:
         """Remove and return all that waits."""
-        with self._changed:
+        with self._lock:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
             return jobs
+
+    def _wake(self) -> None:
+        """The one that was the last to fall idle: the model's weights are still in the caches of its core."""
+        if self._idle:
+            self._idle.pop().woken.notify()
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._wake()
 
     def _forget(self, job: Job) -> None:
         self._n_items -= sum(map(len, self._waiting.pop(job, ())))

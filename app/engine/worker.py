@@ -13,7 +13,6 @@ import torch
 from app.engine.execution import execute
 from app.engine.policy import Job, Room, Slice
 from app.engine.queue import JobQueue
-from app.engine.threads import Threads
 from models.errors import InvalidItems
 from models.family import Model
 from models.layers.generation import Generation, Generator
@@ -78,7 +77,7 @@ class Plan:
     model: Model
     tasks: Sequence[Task]
     queue: JobQueue
-    threads: Threads
+    torch_threads: int
     budget: int
     max_rows: int
     n_remembered: int
@@ -103,9 +102,9 @@ class Worker:
         on_step: Callable[[Step], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
-        self._model, self._tasks, self._queue, self._threads = plan.model, plan.tasks, plan.queue, plan.threads
+        self._model, self._tasks, self._queue = plan.model, plan.tasks, plan.queue
         self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
-        self._probe_every_s = plan.probe_every_s
+        self._probe_every_s, self._torch_threads = plan.probe_every_s, plan.torch_threads
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
         self.hands = self._queue.hands()
@@ -120,6 +119,7 @@ class Worker:
     def _run(self) -> None:
         reason: BaseException | None = None
         _stand_back()
+        torch.set_num_threads(self._torch_threads)
         try:
             with torch.inference_mode():
                 for task in self._tasks:
@@ -168,8 +168,7 @@ class Worker:
         """While the model computes; since when."""
         self.busy_since = started_at = time.monotonic()
         try:
-            with self._threads.shared():
-                yield started_at
+            yield started_at
         finally:
             self.busy_since = None
 

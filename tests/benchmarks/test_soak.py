@@ -17,9 +17,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+def port_of(server: Served) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
 def test_a_short_one_loses_nothing(server: Served) -> None:
     process, told = psutil.Process(server.process.pid), [0]
-    report = asyncio.run(soak(server.url, process, 400, 200, told.append))
+    report = asyncio.run(soak(port_of(server), process, 400, 200, told.append))
     assert report.wrong == []
     assert (report.n_requests, report.is_idle, report.is_ready) == (400, True, True)
     assert sum(report.statuses.values()) + report.n_left == 400
@@ -51,6 +55,6 @@ def test_what_is_wrong_fails_it(report: Report) -> None:
 
 def test_a_server_that_answers_otherwise_is_found_out(tmp_path: Path) -> None:
     with serve(tmp_path, "--models", "vanilla-ae-mnist") as lacking:
-        report = asyncio.run(soak(lacking.url, psutil.Process(lacking.process.pid), 60, 20, lambda n: None))
+        report = asyncio.run(soak(port_of(lacking), psutil.Process(lacking.process.pid), 60, 20, lambda n: None))
     assert any(": 503 " in wrong for wrong in report.wrong)
     assert not report.holds

@@ -10,7 +10,6 @@ import torch
 
 from app.engine.engine import Engine
 from app.engine.policy import Job, Outcome, Slice
-from app.engine.threads import Threads
 from app.settings import Settings
 from models.family import Model
 from models.tasks import DECODE, ENCODE, Request, Task
@@ -93,8 +92,7 @@ async def start(model: ScriptedModel, *others: ScriptedModel, **settings: int) -
     """An engine whose workers have made their first forward passes."""
     its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
     replicas = [model, *others]
-    budget, threads = its.max_batch_elements, Threads(1)
-    engine = Engine("scripted", replicas, [ENCODE, DECODE], its, budget=budget, threads=threads)
+    engine = Engine("scripted", replicas, [ENCODE, DECODE], its, budget=its.max_batch_elements)
     await engine.started()
     for replica in replicas:
         replica.batches.clear()

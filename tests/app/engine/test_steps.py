@@ -11,7 +11,6 @@ from torch import Tensor
 
 from app.engine.engine import Engine
 from app.engine.policy import Job, Room, next_batch
-from app.engine.threads import Threads
 from app.errors import InferenceFailed, ModelUnavailable
 from app.settings import Settings
 from models.errors import InvalidItems
@@ -52,7 +51,7 @@ async def start(n_workers: int = 1, **settings: int) -> Engine:
         torch.manual_seed(0)
         replicas.append(FaultyGpt(FAMILY.tiny[0]).eval().requires_grad_(False))
     its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
-    engine = Engine("gpt", replicas, [ENCODE_TEXT, GENERATE], its, budget=its.max_batch_tokens, threads=Threads(1))
+    engine = Engine("gpt", replicas, [ENCODE_TEXT, GENERATE], its, budget=its.max_batch_tokens)
     await engine.started()
     return engine
 
