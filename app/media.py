@@ -137,7 +137,7 @@ class UnlessHungUp:
     cancellation: ClientDisconnected. It looks only after `QUIET_S`, for most work is done by then.
     """
 
-    QUIET_S = 0.2
+    QUIET_S = 0.1
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -43,7 +43,7 @@ class Engine:
     ) -> None:
         self._name, self._settings = name, settings
         self._loop = asyncio.get_running_loop()
-        self._queue = JobQueue(settings.max_queue_items)
+        self._queue = JobQueue(settings.max_queue_items, settings.max_running_sequences)
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
@@ -56,7 +56,7 @@ class Engine:
                     queue=self._queue,
                     torch_threads=settings.torch_threads,
                     budget=budget,
-                    max_rows=math.ceil(settings.max_running_sequences / len(replicas)),
+                    max_rows=settings.max_running_sequences,
                     n_remembered=settings.max_prefix_tokens,
                     probe_every_s=settings.probe_every_ms / 1000,
                 ),

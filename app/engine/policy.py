@@ -25,14 +25,15 @@ Listener = Callable[[int, Progress], bool]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """For tasks made by steps: rows that are free, and rows that run."""
+    """For tasks made by steps: rows that are free, and rows that run, the worker's own and those of the others."""
 
     n_rows: int
     n_running: int = 0
+    n_elsewhere: int = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether none runs."""
+        """Whether none of the worker's own runs."""
         return self.n_running == 0
 
 
@@ -124,10 +125,16 @@ def next_batch(waiting: Iterable[Slice], budget: int, room: Room = IDLE) -> list
     return batch
 
 
+def rows_of(batch: Iterable[Slice]) -> int:
+    """How many rows its requests have, where they are made by steps."""
+    return sum(
+        cast("GenerateRequest", request).n_rows for part in batch if part.job.task.by_steps for request in part.requests
+    )
+
+
 def _has_room(whole: Slice, n_rows: int, room: Room) -> bool:
     """Whether the first of these requests may begin to be made by steps."""
     if whole.job.suspect:
         return room.is_idle
-    return n_rows + cast("GenerateRequest", whole.job.requests[whole.start]).n_rows <= room.n_rows or (
-        room.is_idle and n_rows == 0
-    )
+    is_alone = room.is_idle and room.n_elsewhere == 0 and n_rows == 0
+    return is_alone or n_rows + cast("GenerateRequest", whole.job.requests[whole.start]).n_rows <= room.n_rows

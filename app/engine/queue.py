@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from app.engine.policy import IDLE, Job, Room, Slice, next_batch
+from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
 
 @dataclass(eq=False, slots=True)
@@ -26,8 +26,9 @@ class Hands:
 class JobQueue:
     """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does."""
 
-    def __init__(self, max_items: int) -> None:
-        self._max_items = max_items
+    def __init__(self, max_items: int, max_rows: int = 1) -> None:
+        """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows."""
+        self._max_items, self._max_rows = max_items, max_rows
         self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
@@ -62,27 +63,30 @@ class JobQueue:
         return hands
 
     def take(self, hands: Hands, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
-        """Take the next batch, in flight until `done`; None once the queue is closed and empty, or the hands retired.
+        """Take the next batch, in flight until `done`; None if there will be none: queue closed, or hands retired.
 
         Waits for work if the worker is idle, as long as its patience lasts; the batch is empty if there was none, or if
         the worker has steps to make and there is nothing it has room for.
         """
         with self._lock:
-            while room.is_idle and not (self._waiting or self._closed or hands.is_retired):
+            hands.n_rows = room.n_running
+            while not hands.is_retired:
+                batch = next_batch(chain.from_iterable(self._waiting.values()), budget, self._fair(hands, room))
+                if batch or not room.is_idle:
+                    hands.in_flight = batch
+                    hands.n_rows += rows_of(batch)
+                    for part in batch:
+                        self._cut(part)
+                    if self._waiting:
+                        self._wake()
+                    return batch
+                if self._closed:
+                    return None
                 self._idle.append(hands)
                 if not hands.woken.wait(patience_s):
                     self._idle = [one for one in self._idle if one is not hands]
                     return []
-            if hands.is_retired:
-                return None
-            hands.n_rows = room.n_running
-            batch = next_batch(chain.from_iterable(self._waiting.values()), budget, self._fair(room))
-            for part in batch:
-                self._cut(part)
-            if self._waiting:
-                self._wake()
-            hands.in_flight = batch
-            return batch if batch or not room.is_idle else None
+            return None
 
     def done(self, hands: Hands) -> None:
         """The batch in flight has been delivered."""
@@ -157,9 +161,10 @@ class JobQueue:
             del self._waiting[part.job]
         self._n_items -= len(part)
 
-    def _fair(self, room: Room) -> Room:
+    def _fair(self, hands: Hands, room: Room) -> Room:
         """No more rows than its share: what is made by steps is spread over all workers that are free for it."""
-        free = [hands for hands in self._hands if not hands.in_flight]
-        n_rows = sum(hands.n_rows for hands in free) + self._n_items
-        share = -(-n_rows // max(1, len(free)))
-        return replace(room, n_rows=max(0, min(room.n_rows, share - room.n_running)))
+        n_elsewhere = sum(other.n_rows for other in self._hands if other is not hands)
+        free = [other for other in self._hands if not other.in_flight or other is hands]
+        share = -(-(sum(other.n_rows for other in free) + self._n_items) // max(1, len(free)))
+        n_rows = min(room.n_rows, self._max_rows - n_elsewhere - room.n_running, share - room.n_running)
+        return replace(room, n_rows=max(0, n_rows), n_elsewhere=n_elsewhere)

@@ -74,7 +74,7 @@ async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_bac
 
 async def test_unloading_gives_the_memory_back(client: httpx.AsyncClient) -> None:
     served_model = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
-    model = weakref.ref(served_model.loaded.engine._model)
+    model = weakref.ref(served_model.loaded.engine.workers[0]._plan.model)
     assert model() is not None
     await client.post(f"/models/{TINY}/unload")
     assert model() is None
@@ -142,21 +142,23 @@ async def test_a_server_without_models_is_alive_and_not_ready(tmp_path: Path) ->
 
 async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itself(client: httpx.AsyncClient) -> None:
     engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
-    thread = engine._worker.thread
-    run, gate = engine._model.encode, threading.Event()
+    model = engine.workers[0]._plan.model
+    before = [worker._worker.thread for worker in engine.workers]
+    run, gate = model.encode, threading.Event()
 
     def lethal(requests: object) -> object:
-        engine._model.encode = lambda requests: (gate.wait(30), run(requests))[1]
+        model.encode = lambda requests: (gate.wait(30), run(requests))[1]
         raise SystemExit
 
-    engine._model.encode = lethal
+    model.encode = lethal
     waiting = asyncio.create_task(client.post("/encode", json=IMAGE))
-    await until(lambda: not thread.is_alive())
+    await until(lambda: not all(thread.is_alive() for thread in before))
     assert (await client.get("/health/ready")).status_code == 503
     gate.set()
     while (await client.get("/health/ready")).status_code != 200:
         await asyncio.sleep(0)
-    assert engine._worker.thread is not thread
+    after = [worker._worker.thread for worker in engine.workers]
+    assert sum(new is not old for new, old in zip(after, before, strict=True)) == 1
     assert (await waiting).status_code == 200  # the request that was in flight is served after all
 
 

@@ -102,7 +102,7 @@ async def test_a_client_that_hangs_up_is_noticed(server: Served, batch: Floats) 
     body = npy(np.repeat(batch, 64, axis=0))  # a batch of 1,024 takes long enough
     head = f"POST /reconstruct HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-npy\r\ncontent-length: {len(body)}"
     host, port = server.url.removeprefix("http://").split(":")
-    for _ in range(4):
+    for _ in range(24):
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode() + b"\r\n\r\n" + body)
         await writer.drain()

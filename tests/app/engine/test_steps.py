@@ -167,6 +167,20 @@ async def test_sequences_are_spread_over_the_workers_and_are_what_they_are_alone
     await engine.stop()
 
 
+async def test_all_workers_together_make_no_more_at_once_than_is_allowed() -> None:
+    engine = await start(n_workers=2, max_running_sequences=4)
+    together = asyncio.gather(
+        *(ids(engine, request(length, 14)) for length in range(2, 10)), ids(engine, request(3, n=6))
+    )
+    most = 0
+    while not together.done():
+        most = max(most, engine.n_running)
+        await asyncio.sleep(0)
+    assert len(await together) == 9
+    assert most == 6  # of the one that alone has more than are allowed
+    await engine.stop()
+
+
 async def test_a_lethal_step_in_one_worker_does_not_disturb_the_other() -> None:
     engine = await start(n_workers=2)
     expected = [await ids(engine, request(length)) for length in (3, 4, 5, 6)]
