@@ -69,7 +69,8 @@ class Segments:
 class Packed:
     """Texts as one flat row.
 
-    `token_ids` and `type_ids` are `[N]`, int64; `order[i]` is the place, among the texts given, of the i-th in the row.
+    `token_ids` and `type_ids` are `[N]`, int64; `order[i]` is the place, among the texts given, of the i-th in the row,
+    which may have more at its end, that are nobody's.
     """
 
     def __init__(self, token_ids: Tensor, type_ids: Tensor, segments: Segments, order: Sequence[int]) -> None:
@@ -77,12 +78,18 @@ class Packed:
         self.segments, self.order = segments, order
 
     @classmethod
-    def of(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu") -> Self:
-        """Texts of any length, the shortest first, so that those of equal length lie side by side."""
+    def of(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu", *, step: int = 1) -> Self:
+        """Texts of any length, the shortest first, so that those of equal length lie side by side.
+
+        Texts of one token that are nobody's fill the row up to a multiple of `step`.
+        """
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        token_ids = torch.cat([texts[place].ids for place in order]).to(device)
-        type_ids = torch.cat([texts[place].type_ids for place in order]).to(device)
-        return cls(token_ids, type_ids, Segments([len(texts[place]) for place in order], device), order)
+        lengths = [len(texts[place]) for place in order]
+        n_more = -sum(lengths) % step
+        nobodys = [torch.zeros(n_more, dtype=torch.int64)]
+        token_ids = torch.cat([texts[place].ids for place in order] + nobodys).to(device)
+        type_ids = torch.cat([texts[place].type_ids for place in order] + nobodys).to(device)
+        return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
 
     @classmethod
     def of_rows(cls, rows: Tensor, lengths: Sequence[int] | None = None, type_rows: Tensor | None = None) -> Self:

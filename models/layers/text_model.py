@@ -25,6 +25,9 @@ from models.tasks import text as t
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
 
 EXAMPLE_LENGTH, MAX_RANDOM_LENGTH = 6, 64
+ROW_STEP = 16
+"""Rows of tokens are multiples of this: for each length, a product has a kernel of its own, made when first needed, and
+kept."""
 MAX_SHOWN_WEIGHTS = 2**22
 """Of attention, for one text: some 50 MB of JSON."""
 
@@ -81,7 +84,7 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        return Packed.of(texts, self.device)
+        return Packed.of(texts, self.device, step=ROW_STEP)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""

@@ -165,7 +165,7 @@ class VanillaTransformer(Generator):
     def _attention(self, request: t.AttendRequest) -> t.AttendResult:
         packed = self.pack([request.tokens])
         of_text = Witnessed(packed.segments)
-        memory = self.hidden(packed, of_text)
+        (memory,) = packed.by_text(self.hidden(packed, of_text))
         target_ids = self._target(request)
         segments = Segments([len(target_ids)], self.device)
         of_target = Witnessed(segments, causal=True)
