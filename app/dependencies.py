@@ -284,15 +284,20 @@ class Call:
         return data
 
 
-class call_of:  # noqa: N801 written as a function where it is used
+class Opener:
     """The dependency that opens a `Call` of a task, which has one schema for each kind of model."""
 
-    def __init__(self, *schemas: Schema | CodecSchema) -> None:
+    def __init__(self, schemas: Sequence[Schema | CodecSchema]) -> None:
         self.schemas = schemas
 
     async def __call__(self, request: Request) -> Call:
         """Of this request."""
         return await Call(request, self.schemas, get_settings(request)).open(get_registry(request))
+
+
+def call_of(*schemas: Schema | CodecSchema) -> Opener:
+    """See `Opener`."""
+    return Opener(schemas)
 
 
 class TaskRoute(APIRoute):
@@ -304,10 +309,10 @@ class TaskRoute(APIRoute):
     """
 
     @cached_property
-    def opener(self) -> call_of:
+    def opener(self) -> Opener:
         """The one dependency."""
         (dependency,) = self.dependant.dependencies
-        return cast("call_of", dependency.call)
+        return cast("Opener", dependency.call)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise for `handlers.py`."""

@@ -33,13 +33,7 @@ class Engine:
     """
 
     def __init__(
-        self,
-        name: str,
-        replicas: Sequence[Model],
-        tasks: Sequence[Task],
-        settings: Settings,
-        *,
-        budget: int,
+        self, name: str, replicas: Sequence[Model], tasks: Sequence[Task], settings: Settings, *, budget: int
     ) -> None:
         self._name, self._settings = name, settings
         self._loop = asyncio.get_running_loop()
@@ -245,5 +239,6 @@ class Engine:
 
     def _retry_after_s(self) -> int:
         """When about half of the backlog will be gone, in whole seconds."""
-        seconds = len(self._queue) / 2 / self._items_per_s if self._items_per_s else 1.0
+        rate = self._items_per_s * len(self.workers)
+        seconds = len(self._queue) / 2 / rate if rate else 1.0
         return min(max(1, math.ceil(seconds)), MAX_RETRY_AFTER_S)
