@@ -90,8 +90,7 @@ class Call:
     async def open(self, registry: Registry) -> "Call":
         """Read the body, find the model, check the body."""
         values, is_json = await self._read()
-        name = values.get("model") if isinstance(values, dict) else None
-        self.model = registry.serving(self._schemas[0].name, name if isinstance(name, str) else None)
+        self.model = registry.asked(self._schemas[0].name, values)
         checkpoint, loaded = self.model.require()
         self._any_schema = self._chosen(checkpoint)
         if isinstance(self._any_schema, Schema):
@@ -139,20 +138,14 @@ class Call:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
         is_quick = self._is_small and (self._schema.modality == "item" or self._n_bytes <= MAX_INLINE_TEXT_BYTES)
-        try:
-            return decode() if is_quick else await run_in_threadpool(decode)
-        except InvalidItems as error:
-            raise _refusal(error) from error
+        return decode() if is_quick else await run_in_threadpool(decode)
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
         self._requests = requests
         writer = self._writer(requests)
-        try:
-            async with UnlessHungUp(self._request):
-                return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
-        except InvalidItems as error:
-            raise _refusal(error) from error
+        async with UnlessHungUp(self._request):
+            return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
 
     async def stream(self, requests: list[TaskRequest]) -> Response:
         """Through the engine, answered step by step as Server-Sent Events, from the first on.
@@ -170,8 +163,6 @@ class Call:
         try:
             async with UnlessHungUp(self._request):
                 await stream.begun()
-        except InvalidItems as error:
-            raise _refusal(error) from error
         except BaseException:
             stream.end()
             raise
@@ -207,10 +198,7 @@ class Call:
             content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
             return orjson.dumps(content)
 
-        try:
-            content = render() if self._is_small else await run_in_threadpool(render)
-        except InvalidItems as error:
-            raise _refusal(error) from error
+        content = render() if self._is_small else await run_in_threadpool(render)
         return PacedResponse(content, media_type=JSON, headers={"x-model": self.model.name})
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
@@ -327,6 +315,8 @@ class TaskRoute(APIRoute):
                 response = await self.endpoint(await self.opener(request))
                 limit.reschedule(asyncio.get_running_loop().time() + limit_ms / 1000)
                 await response(scope, receive, send)
+        except InvalidItems as error:
+            raise _refusal(error) from error
         except TimeoutError:
             if response is None:
                 raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None

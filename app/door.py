@@ -21,13 +21,15 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Door:
-    """Looks at requests before they are taken in, as long as a queue is full. `tasks` are the engines', by path."""
+    """Looks at requests before they are taken in, as long as a queue is full.
+
+    `tasks` are the engines', by path; longer bodies than `max_bytes` are not looked at.
+    """
 
     def __init__(self, state: State, tasks: Mapping[str, str], max_bytes: int) -> None:
         self._state, self._tasks = state, tasks
         self._registry: Registry = state.registry
-        self.max_bytes = max_bytes
-        """Longest body that is looked at."""
+        self._max_bytes = max_bytes
 
     @property
     def is_watched(self) -> bool:
@@ -39,7 +41,7 @@ class Door:
         """Whether what is posted there is looked at: JSON of some length, for a task."""
         given = dict(headers)
         n_bytes = given.get(b"content-length", b"")
-        is_short = n_bytes.isdigit() and int(n_bytes) <= self.max_bytes
+        is_short = n_bytes.isdigit() and int(n_bytes) <= self._max_bytes
         is_json = given.get(b"content-type", b"application/json") == b"application/json"
         return path in self._tasks and is_short and is_json and b"expect" not in given
 
@@ -57,10 +59,8 @@ class Door:
 
     def _full(self, path: str, body: bytes) -> QueueFull | None:
         try:
-            values = orjson.loads(body)
-            name = values.get("model") if isinstance(values, dict) else None
-            model = self._registry.serving(self._tasks[path], name if isinstance(name, str) else None)
-            model.require()[1].engine.require_room()
+            _, loaded = self._registry.asked(self._tasks[path], orjson.loads(body)).require()
+            loaded.engine.require_room()
         except QueueFull as error:
             return error
         except (orjson.JSONDecodeError, ManifoldError):

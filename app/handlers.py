@@ -82,11 +82,7 @@ def refused(request_id: str, error: errors.ManifoldError) -> Response:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Render every error of ours, and those of the router."""
-
-    @app.exception_handler(errors.ManifoldError)
-    async def ours(request: Request, error: errors.ManifoldError) -> Response:
-        return refused(request.state.request_id, error)
+    """Render the errors of the router; ours are `RequestContext`'s, whichever way a request took."""
 
     @app.exception_handler(HTTPException)
     async def routers(request: Request, error: HTTPException) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -228,6 +229,11 @@ class Registry:
         if model.checkpoint and task_name not in model.task_names:
             raise TaskNotServed(f"{name} does not serve {task_name}; it serves {', '.join(model.task_names)}")
         return model
+
+    def asked(self, task_name: str, values: Any) -> ServedModel:
+        """The model that a body names, whatever else is in it; errors as `serving`."""
+        name = values.get("model") if isinstance(values, dict) else None
+        return self.serving(task_name, name if isinstance(name, str) else None)
 
     async def load(self, name: str) -> ServedModel:
         """Load a model and want it from now on.

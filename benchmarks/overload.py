@@ -76,7 +76,7 @@ async def ask(
     until = time.perf_counter() + PATIENCE_S
     while any(connection.is_waiting for connection in connections) and time.perf_counter() < until:
         await asyncio.sleep(0.05)
-    answers.n_broken = sum(connection.lost.done() for connection in connections)
+    answers.n_broken = sum(one.lost.done() and one.lost.result() for one in connections)
     for connection in connections:
         connection.close()
     return answers

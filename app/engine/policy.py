@@ -114,7 +114,7 @@ def next_batch(waiting: Iterable[Slice], budget: int, room: Room = IDLE) -> list
         while stop < whole.stop:
             request = job.requests[stop]
             is_first = not batch and stop == whole.start
-            more_rows = cast("GenerateRequest", request).n_rows if job.task.by_steps else 0
+            more_rows = _n_rows(job.task, request)
             if not is_first and (cost + request.cost > budget or n_rows + more_rows > room.n_rows):
                 break
             cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
@@ -127,9 +127,11 @@ def next_batch(waiting: Iterable[Slice], budget: int, room: Room = IDLE) -> list
 
 def rows_of(batch: Iterable[Slice]) -> int:
     """How many rows its requests have, where they are made by steps."""
-    return sum(
-        cast("GenerateRequest", request).n_rows for part in batch if part.job.task.by_steps for request in part.requests
-    )
+    return sum(_n_rows(part.job.task, request) for part in batch for request in part.requests)
+
+
+def _n_rows(task: Task, request: Request) -> int:
+    return cast("GenerateRequest", request).n_rows if task.by_steps else 0
 
 
 def _has_room(whole: Slice, n_rows: int, room: Room) -> bool:
@@ -137,4 +139,4 @@ def _has_room(whole: Slice, n_rows: int, room: Room) -> bool:
     if whole.job.suspect:
         return room.is_idle
     is_alone = room.is_idle and room.n_elsewhere == 0 and n_rows == 0
-    return is_alone or n_rows + cast("GenerateRequest", whole.job.requests[whole.start]).n_rows <= room.n_rows
+    return is_alone or n_rows + _n_rows(whole.job.task, whole.job.requests[whole.start]) <= room.n_rows

@@ -5,6 +5,7 @@ import pytest
 
 from app.engine.engine import Engine
 from app.engine.execution import Execution
+from app.engine.policy import Outcome
 from app.engine.supervisor import MAX_STUCK, Health
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.family import Model
@@ -196,6 +197,14 @@ async def test_a_forward_pass_that_hangs_is_left_behind_and_tried_once_more_alon
     await engine.stop()
 
 
+async def goes_on(engine: Engine, model: ScriptedModel, hanging: "asyncio.Task[Outcome]") -> None:
+    """Once the gate is open, a worker is ready and the request that hung is answered."""
+    model.gate.set()
+    await until(lambda: engine.health is Health.READY)
+    assert values(await hanging) == [0]
+    await engine.stop()
+
+
 async def test_health_is_red_while_a_stuck_worker_is_replaced(model: ScriptedModel) -> None:
     engine = await start(model, stuck_after_ms=200)
     model.gate.clear()  # whoever replaces it is stuck as well
@@ -203,10 +212,7 @@ async def test_health_is_red_while_a_stuck_worker_is_replaced(model: ScriptedMod
     await until(lambda: engine.health is Health.RECOVERING)
     await asyncio.sleep(0.5)
     assert engine.health is Health.RECOVERING
-    model.gate.set()
-    await until(lambda: engine.health is Health.READY)
-    assert values(await hanging) == [0]
-    await engine.stop()
+    await goes_on(engine, model, hanging)
 
 
 async def test_only_so_many_threads_are_stuck_at_once(model: ScriptedModel) -> None:
@@ -217,10 +223,7 @@ async def test_only_so_many_threads_are_stuck_at_once(model: ScriptedModel) -> N
     await asyncio.sleep(0.3)
     assert len(model.batches) == MAX_STUCK + 1
     assert engine.health is Health.RECOVERING
-    model.gate.set()
-    await until(lambda: engine.health is Health.READY)
-    assert values(await hanging) == [0]
-    await engine.stop()
+    await goes_on(engine, model, hanging)
 
 
 async def test_stopping_does_not_wait_for_a_stuck_worker(model: ScriptedModel) -> None:
