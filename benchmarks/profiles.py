@@ -1,23 +1,27 @@
-"""Where the time of a model goes, by torch's operators: `python -m benchmarks.profiles encode int8`."""
+"""Where a model's time goes, by kernels and torch's operators: `python -m benchmarks.profiles encode int8`."""
 
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+from unittest.mock import patch
 
 import click
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.engines import BENCHMARKS
 from benchmarks.own import asked_of, loaded
 from benchmarks.report import table
 from benchmarks.shapes import write
+from models import kernels
 from models.precision import Precision
 
 LEAST_SHARE = 0.01
+KERNELS = ("linear", "attend_texts", "attend_cache")
 
 
 @click.command()
@@ -44,7 +48,9 @@ def main(name: str, precision: Precision, size: int, threads: int, as_json: bool
 
 def measured(run: Callable[[], object]) -> dict[str, float]:
     """Shares of the time of all operators of one run, which another warms up; the largest first."""
-    with torch.inference_mode():
+    with torch.inference_mode(), ExitStack() as patched:
+        for name in KERNELS:
+            patched.enter_context(patch.object(kernels, name, _recorded(name, getattr(kernels, name))))
         run()
         with profile(activities=[ProfilerActivity.CPU]) as found:
             run()
@@ -52,6 +58,16 @@ def measured(run: Callable[[], object]) -> dict[str, float]:
     total = sum(times.values())
     shares = {key: time / total for key, time in times.items() if time >= LEAST_SHARE * total}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
+def _recorded(name: str, kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Known to the profiler."""
+
+    def run(*args: Any, **kwargs: Any) -> torch.Tensor:
+        with record_function(f"kernels.{name}"):
+            return kernel(*args, **kwargs)
+
+    return run
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch.nn import functional
 from models.errors import CheckpointError, ConfigError
 from models.family import Model
 from models.layers.generation import Generator
-from models.layers.products import FloatProduct, Int8Product, lay_out
+from models.layers.products import lay_out
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Wanted = Precision | Literal["auto"]
@@ -82,7 +82,7 @@ def lower(model: Model, choice: Choice) -> Lowered:
     cosine = 1.0
     with torch.inference_mode():
         if precision == "float32":
-            _lay_out(model, precision, device)
+            _lay_out(model, precision, device, torch.float32)
         else:
             before = model.random_codes(N_COMPARED)
             _cast(model, precision, device)
@@ -92,24 +92,25 @@ def lower(model: Model, choice: Choice) -> Lowered:
 
 def _cast(model: Model, precision: Precision, device: torch.device) -> None:
     if precision == "int8":
-        _lay_out(model, precision, device)  # before the weights are rounded to anything else
-        model.to(torch.bfloat16 if has_fast_bfloat16(device) else torch.float32)
+        rest = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+        _lay_out(model, precision, device, rest)  # before the weights are rounded to anything else
+        model.to(rest)
     else:
         model.to(torch.float16 if precision == "float16" else torch.bfloat16)
     if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
         raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
     if precision == "bfloat16":
-        _lay_out(model, precision, device)
+        _lay_out(model, precision, device, torch.bfloat16)
 
 
-def _lay_out(model: Model, precision: Precision, device: torch.device) -> None:
-    """Where there are kernels for that: not for float16, and of int8 `choose` has seen to it."""
+def _lay_out(model: Model, precision: Precision, device: torch.device, dtype: torch.dtype) -> None:
+    """For values of this type, where there are kernels for that; of int8 `choose` has seen to it."""
     if model.reads_weights or not _has_kernels(precision, device):
         return
     is_int8 = precision == "int8"
     if isinstance(model, Generator):
-        model.lay_out_words(Int8Product if is_int8 else FloatProduct)
-    lay_out(model, int8=is_int8)
+        model.lay_out_words(dtype, int8=is_int8)
+    lay_out(model, dtype, int8=is_int8)
 
 
 def _has_kernels(precision: Precision, device: torch.device) -> bool:

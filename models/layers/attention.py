@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from models import kernels
 from models.layers.packing import Segments
 
 try:
@@ -50,6 +51,8 @@ class WithinTexts:
         """See `Attending`."""
         if _flash_takes(q):
             return _flash(q, k, v, self.segments, scale, causal=self.causal)
+        if kernels.take(q.dtype, q.device) and not _is_learning(q):
+            return kernels.attend_texts(q, k, v, self.segments, scale, causal=self.causal)
         parts: list[Tensor] = []
         for rows, n_texts, length in self.segments.runs:
             q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))
@@ -168,6 +171,10 @@ class CrossAttention(nn.Module):
         q = self.q(x).unflatten(-1, (self.n_heads, -1))
         seen: Tensor = self.out(remember(layer, q, self.scale).flatten(1))
         return seen
+
+
+def _is_learning(q: Tensor) -> bool:
+    return torch.is_grad_enabled() and q.requires_grad
 
 
 def _flash_takes(q: Tensor) -> bool:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from models.errors import InvalidItems, Problem
 from models.layers.prefixes import Prefixes
-from models.layers.products import Product
+from models.layers.products import Product, product
 from models.layers.search import Continuation, Rules, Search, searches
 from models.layers.text_model import TextModel, plain_tokens
 from models.tasks import text as t
@@ -43,11 +43,11 @@ class Generator(TextModel):
             return cast("Tensor", self.words_product(hidden))
         return functional.linear(hidden, words)
 
-    def lay_out_words(self, product: type[Product]) -> None:
-        """Keep the shared embeddings a second time, laid out for products."""
+    def lay_out_words(self, dtype: torch.dtype, *, int8: bool) -> None:
+        """Keep the shared embeddings a second time, laid out for products with values of this type."""
         words = self.shared_words()
         if words is not None:
-            self.words_product = product(words, None)
+            self.words_product = product(words, None, int8=int8, dtype=dtype)
             self.words_product.n_weights = 0
 
     @abstractmethod

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from models import kernels
 from models.layers.attention import WithinTexts, plain_attention
 from models.layers.packing import Segments
 
@@ -34,15 +35,16 @@ class KeyValueCache:
     """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions, and begins as zeros:
     what is masked must be a number all the same.
 
-    `lengths[i]` is how many tokens of row i are remembered. On a CPU they are kept in float32 whatever the model
-    computes in, for attention of single tokens in bfloat16 takes six times as long there.
+    `lengths[i]` is how many tokens of row i are remembered. On a CPU for whose types there is no kernel they are kept in
+    float32 whatever the model computes in, for torch's attention of single tokens in bfloat16 takes six times as long.
     """
 
     def __init__(self, shape: CacheShape) -> None:
         self._shape = shape
         self.lengths: list[int] = []
         size = (0, shape.n_heads, FIRST_ROOM, shape.head_width)
-        dtype = torch.float32 if shape.device.type == "cpu" else shape.dtype
+        self.has_kernel = kernels.take(shape.dtype, shape.device)
+        dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
         self._keys = [torch.zeros(size, dtype=dtype, device=shape.device) for _ in range(shape.n_layers)]
         self._values = [torch.zeros_like(keys) for keys in self._keys]
 
@@ -90,6 +92,10 @@ class KeyValueCache:
         rows, last = places
         for tensor, new in ((self._keys[layer], k), (self._values[layer], v)):
             tensor[rows, :, last] = new.to(tensor.dtype)
+
+    def whole(self, layer: int) -> tuple[Tensor, Tensor]:
+        """All there is room for, rows and tokens: of keys and of values."""
+        return self._keys[layer], self._values[layer]
 
     def read(self, layer: int) -> tuple[Tensor, Tensor]:
         """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
@@ -181,32 +187,36 @@ def _continued(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor, scale: flo
     return attended[0].transpose(0, 1).to(q.dtype)
 
 
+class Recall:
+    """The next token of every row sees the whole of another row, whose tokens are remembered."""
+
+    def __init__(self, cache: KeyValueCache) -> None:
+        self._cache = cache
+        self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
+        self._bias = cache.bias() if self._lengths is None else None
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """See `Remembering`; `N` = `B`."""
+        if self._lengths is not None:
+            return kernels.attend_cache(q, *self._cache.whole(layer), self._lengths, scale)
+        return _of_single(q, *self._cache.read(layer), self._bias, scale)
+
+
 class Decode:
-    """The next token of every row, which sees all of its row."""
+    """The next token of every row, which sees all of its own row."""
 
     def __init__(self, cache: KeyValueCache) -> None:
         cache.extend([1] * len(cache))
-        self._cache, self._places, self._bias = cache, cache.last(), cache.bias()
+        self._cache, self._places, self._recall = cache, cache.last(), Recall(cache)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`; `N` = `B`."""
         self._cache.append(layer, k, v, self._places)
-        return _of_single(q, *self._cache.read(layer), self._bias, scale)
-
-
-class Recall:
-    """The next token of every row sees the whole of another row, remembered from the start."""
-
-    def __init__(self, cache: KeyValueCache) -> None:
-        self._cache, self._bias = cache, cache.bias()
-
-    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
-        """See `Remembering`; `N` = `B`."""
-        return _of_single(q, *self._cache.read(layer), self._bias, scale)
+        return self._recall(layer, q, scale)
 
 
 def _of_single(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """What one token of each row sees of its row: `[B, H, d]` of `[B, H, T, d]`, in the type of q."""
+    """As `kernels.attend_cache`, by `[B, H, T, d]` and a bias for what is beyond a row's length."""
     queries = q[:, :, None].to(keys.dtype)
     if q.is_cpu and len(q) >= MIN_PLAIN_ROWS:
         seen = plain_attention(queries, keys, values, bias, scale)

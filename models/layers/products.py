@@ -1,54 +1,69 @@
-"""Linear layers of a model that learns no more, on CPUs: their weights laid out once as the kernel wants them.
+"""Linear layers of a model that learns no more, on CPUs: their weights laid out once as a kernel wants them.
 
-torch's own product of float32 is that of Intel's library, which is slow on other makers' processors. oneDNN's is fast
-on both, and faster still with weights that need not be laid out anew at each product (docs/decisions/0016).
+torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (docs/decisions/0016).
+The project's kernels do it all in one pass (docs/decisions/0019); where there are none, those of oneDNN are used.
 
 Shapes: `N` rows, `I` inputs, `O` outputs.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from models import kernels
+from models.kernels import Gelu, Weights
 
 _ZERO = 128
-"""What a zero of the input is stored as: kernels take it without a sign, and weights with one."""
+"""What a zero of the input is stored as: oneDNN takes it without a sign, and weights with one."""
 _SMALLEST = 1e-30
 
 
 class Product(nn.Module):
-    """x W' + b, W `[O, I]` laid out for good."""
+    """x W' + b, W `[O, I]` laid out for good; then GELU, where asked for. `[…, I]` to `[…, O]`, of the type of x."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None) -> None:
         super().__init__()
         self.n_weights: int = weight.numel()
         self.packed_bytes: int = weight.numel() * weight.element_size()
         self.bias = bias
+        self.gelu = gelu
+
+
+class OwnProduct(Product):
+    """By the project's kernel; in the type of W, or with W in int8."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False) -> None:
+        super().__init__(weight, bias, gelu)
+        self._weights = (Weights.rounded if int8 else Weights.of)(weight, bias)
+        self.packed_bytes = self._weights.n_bytes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `Product`."""
+        return kernels.linear(x.flatten(0, -2), self._weights, self.gelu).view(*x.shape[:-1], self._weights.n_out)
 
 
 class FloatProduct(Product):
-    """In the type of W, which x has as well; then GELU, exact or by its tanh, where asked for."""
+    """By oneDNN, in the type of W, which x has as well."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: str | None = None) -> None:
-        super().__init__(weight, bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> None:
+        super().__init__(weight, bias, gelu)
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach())
         self._after: tuple[str, list[float], str] = ("none", [], "") if gelu is None else ("gelu", [], gelu)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[…, I]` to `[…, O]`."""
+        """See `Product`."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self.bias, *self._after)
         return product
 
 
 class Int8Product(Product):
-    """Each row of x and of W rounded to 255 steps between minus and plus its largest value.
+    """By oneDNN, as `kernels.linear` does it in int8.
 
-    Every row of x has a scale of its own, measured when it comes: what a text gives does not depend on its neighbours.
     Without VNNI a processor adds products of pairs in 16 bits; there, x has 127 steps, so that they hold.
-
-    Source: Dettmers et al. 2022, section 2.1, "vector-wise quantisation".
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(weight, bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> None:
+        super().__init__(weight, bias, gelu)
         weight = weight.detach().float()
         scales = (weight.abs().amax(1) / 127).clamp(min=_SMALLEST)
         rounded = (weight / scales[:, None]).round().to(torch.int8)
@@ -58,7 +73,7 @@ class Int8Product(Product):
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[…, I]` to `[…, O]`, of the type of x."""
+        """See `Product`."""
         rows = x.flatten(0, -2).float()
         scales = (rows.abs().amax(1, keepdim=True) / self.n_steps).clamp(min=_SMALLEST)
         rounded = (rows / scales).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(_ZERO)  # as adding it, faster
@@ -67,19 +82,28 @@ class Int8Product(Product):
         )
         scales = scales.to(x.dtype)
         scaled = product * scales if self.bias is None else torch.addcmul(self.bias, product, scales)
-        return scaled.view(*x.shape[:-1], len(self._scales))
+        scaled = scaled.view(*x.shape[:-1], len(self._scales))
+        return scaled if self.gelu is None else functional.gelu(scaled, approximate=self.gelu)
 
 
-def lay_out(module: nn.Module, *, int8: bool = False) -> None:
-    """Replace all linear layers below, for good; a GELU that follows one becomes part of it."""
+def product(
+    weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False, dtype: torch.dtype
+) -> Product:
+    """The fastest here for values of this type."""
+    if kernels.multiply(torch.int8 if int8 else weight.dtype, dtype):
+        return OwnProduct(weight, bias, gelu, int8=int8)
+    return Int8Product(weight, bias, gelu) if int8 else FloatProduct(weight, bias, gelu)
+
+
+def lay_out(module: nn.Module, dtype: torch.dtype, *, int8: bool = False) -> None:
+    """Replace all linear layers below, for good, by products for values of a type; a GELU that follows is part of one."""
     children = list(module.named_children())
     for (name, child), (next_name, following) in zip(children, [*children[1:], ("", None)], strict=False):
         if not isinstance(child, nn.Linear):
-            lay_out(child, int8=int8)
-        elif int8:
-            setattr(module, name, Int8Product(child.weight, child.bias))
+            lay_out(child, dtype, int8=int8)
         elif isinstance(module, nn.Sequential) and isinstance(following, nn.GELU):
-            setattr(module, name, FloatProduct(child.weight, child.bias, following.approximate))
+            gelu: Gelu = "tanh" if following.approximate == "tanh" else "none"
+            setattr(module, name, product(child.weight, child.bias, gelu, int8=int8, dtype=dtype))
             setattr(module, next_name, nn.Identity())
         else:
-            setattr(module, name, FloatProduct(child.weight, child.bias))
+            setattr(module, name, product(child.weight, child.bias, int8=int8, dtype=dtype))

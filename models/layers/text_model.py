@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models import kernels
 from models.codecs.text.codec import Special
 from models.errors import InvalidItems, Problem
 from models.family import Model
@@ -25,9 +26,8 @@ from models.tasks import text as t
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
 
 EXAMPLE_LENGTH, MAX_RANDOM_LENGTH = 6, 64
-ROW_STEP = 16
-"""Rows of tokens are multiples of this: for each length, a product has a kernel of its own, made when first needed, and
-kept."""
+ONEDNN_STEP = 16
+"""Where products are oneDNN's, rows of tokens are multiples of this: it makes and keeps a kernel for each length."""
 MAX_SHOWN_WEIGHTS = 2**22
 """Of attention, for one text: some 50 MB of JSON."""
 
@@ -84,7 +84,7 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        return Packed.of(texts, self.device, step=ROW_STEP)
+        return Packed.of(texts, self.device, step=1 if self.device.type != "cpu" or kernels.missing() is None else ONEDNN_STEP)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""

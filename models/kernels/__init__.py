@@ -1,0 +1,200 @@
+"""Linear layers and attention on CPUs with AVX-512: each call does at once what takes torch several operations.
+
+`kernels.cpp` is compiled where the package is installed (`hatch_build.py`). Without it, or on another processor, models
+use torch's operations instead. A call lets the interpreter lock go and runs on torch's number of threads.
+
+Shapes: `N` rows or tokens, `I` inputs, `O` outputs, `B` texts, `H` heads, `d` width of a head, `T` tokens there is room
+for.
+"""
+
+import ctypes
+import os
+from ctypes import c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.layers.packing import Segments
+
+LIBRARY = Path(__file__).with_name("kernels.so")
+Gelu = Literal["none", "tanh"]
+"""Exact, or by its tanh; as torch names them."""
+_GELUS: dict[Gelu | None, int] = {None: 0, "none": 1, "tanh": 2}
+_PANEL, _LINE_BYTES = 64, 4
+_STEPS = 127
+_SMALLEST = 1e-30
+
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p),
+    "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p),
+    "attend_cache": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p, *[c_int64] * 3, c_float, c_void_p),
+}
+
+
+@cache
+def missing() -> str | None:
+    """Why there are no kernels here; None where there are."""
+    if not torch.cpu._is_avx512_supported():
+        return "the processor has no AVX-512"
+    if not LIBRARY.exists():
+        return "they were not compiled when this was installed; that takes Linux and g++"
+    try:
+        _library()
+    except OSError as error:
+        return str(error)
+    return None
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(str(LIBRARY), mode=os.RTLD_NOW)  # OpenMP is torch's: without it, this is no use, and says so
+
+
+@cache
+def _function(name: str, dtype: torch.dtype, weights: str = "") -> Any:
+    """For values of this type."""
+    function = getattr(_library(), f"{name}{weights}_{str(dtype).removeprefix('torch.')}")
+    function.argtypes, function.restype = _FUNCTIONS[name], None
+    return function
+
+
+def take(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether there are kernels for values of this type."""
+    if device.type != "cpu" or missing() is not None:
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.cpu._is_avx512_bf16_supported())
+
+
+def multiply(weights: torch.dtype, values: torch.dtype) -> bool:
+    """Whether `Weights` of one type are the best there is for values of another: tiles of AMX are faster than these."""
+    has_tiles = torch.cpu._is_amx_tile_supported()
+    if not take(values, torch.device("cpu")) or (has_tiles and weights != torch.float32):
+        return False
+    return weights == values or (weights == torch.int8 and torch.cpu._is_vnni_supported())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Of a linear layer, in panels of 64 outputs as the kernel reads them; `scales` and `zeros` are of int8."""
+
+    panels: Tensor
+    bias: Tensor | None
+    n_in: int
+    n_out: int
+    scales: Tensor | None = None
+    zeros: Tensor | None = None
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
+        """`[O, I]` in float32 or bfloat16, and `[O]`."""
+        n_out, n_in = weight.shape
+        return cls(_panels(weight.detach()), _floats(bias), n_in, n_out)
+
+    @classmethod
+    def rounded(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
+        """In int8: each output's weights to 255 steps between minus and plus the largest of them."""
+        n_out, n_in = weight.shape
+        weight = weight.detach().float()
+        scales = (weight.abs().amax(1) / _STEPS).clamp(min=_SMALLEST)
+        steps = (weight / scales[:, None]).round().to(torch.int8)
+        zeros = (128 * steps.sum(1, dtype=torch.int64)).to(torch.int32)
+        return cls(_panels(steps), _floats(bias), n_in, n_out, scales, zeros)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all of it but the bias."""
+        return sum(one.nbytes for one in (self.panels, self.scales, self.zeros) if one is not None)
+
+
+def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
+    """x W' + b, then GELU where asked for: `[N, I]` to `[N, O]` of the same type.
+
+    Rows come one by one to the same result as together. With weights in int8, each row is rounded to 255 steps between
+    minus and plus its largest value (Dettmers et al. 2022, section 2.1, "vector-wise quantisation").
+    """
+    x = x.contiguous()
+    out = x.new_empty(len(x), weights.n_out)
+    function = _function("linear", x.dtype, "_int8" if weights.scales is not None else "")
+    function(
+        x.data_ptr(),
+        len(x),
+        weights.panels.data_ptr(),
+        _address(weights.bias),
+        _address(weights.scales),
+        _address(weights.zeros),
+        weights.n_in,
+        weights.n_out,
+        _GELUS[gelu],
+        out.data_ptr(),
+    )
+    return out
+
+
+def attend_texts(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
+    """softmax(scale q k') v within each text, over all of it or what stands no later: all `[N, H, d]`."""
+    q, k, v = _alike(q, k, v)
+    out = q.new_empty(q.shape)
+    _function("attend_texts", q.dtype)(
+        q.data_ptr(),
+        k.data_ptr(),
+        v.data_ptr(),
+        q.stride(0),
+        segments.bounds.data_ptr(),
+        len(segments),
+        q.shape[1],
+        q.shape[2],
+        scale,
+        causal,
+        out.data_ptr(),
+    )
+    return out
+
+
+def attend_cache(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float) -> Tensor:
+    """One token of each text `[B, H, d]` sees the first of those remembered, `[≥ B, H, T, d]`; `lengths[i]` of text i.
+
+    Keys and values are whole tensors, of the type of q; `lengths` is int64.
+    """
+    q = q if q.stride()[1:] == (q.shape[2], 1) else q.contiguous()
+    out = q.new_empty(q.shape)
+    _function("attend_cache", q.dtype)(
+        q.data_ptr(),
+        q.stride(0),
+        keys.data_ptr(),
+        values.data_ptr(),
+        keys.shape[2],
+        lengths.data_ptr(),
+        len(q),
+        q.shape[1],
+        q.shape[2],
+        scale,
+        out.data_ptr(),
+    )
+    return out
+
+
+def _panels(weight: Tensor) -> Tensor:
+    """`[O / 64, I / n, 64, n]`, where n weights take four bytes; zeros fill it up."""
+    n = _LINE_BYTES // weight.element_size()
+    padded = functional.pad(weight, (0, -weight.shape[1] % n, 0, -weight.shape[0] % _PANEL))
+    return padded.view(-1, _PANEL, padded.shape[1] // n, n).transpose(1, 2).contiguous()
+
+
+def _floats(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach().float().clone()
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _alike(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """With heads side by side, and with one stride from token to token."""
+    one = tensors[0]
+    is_alike = all(tensor.stride() == (one.stride(0), one.shape[2], 1) for tensor in tensors)
+    return tensors if is_alike else tuple(tensor.contiguous() for tensor in tensors)
