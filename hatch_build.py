@@ -30,7 +30,9 @@ class CustomBuildHook(BuildHookInterface[Any]):
         try:
             compile_library(compiler, root / SOURCE, root / LIBRARY)
         except subprocess.CalledProcessError as error:
-            self.app.display_warning(f"{SOURCE} does not compile with this g++; one of version 10 or newer does: {error}")
+            self.app.display_warning(
+                f"{SOURCE} does not compile with this g++; one of version 10 or newer does: {error}"
+            )
             return
         build_data["artifacts"].append(LIBRARY)
         build_data["pure_python"] = False

@@ -32,7 +32,18 @@ _SMALLEST = 1e-30
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p),
     "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p),
-    "attend_cache": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p, *[c_int64] * 3, c_float, c_void_p),
+    "attend_cache": (
+        *[c_void_p] * 3,
+        c_int64,
+        c_void_p,
+        c_void_p,
+        c_int64,
+        c_void_p,
+        *[c_int64] * 3,
+        c_float,
+        c_void_p,
+    ),
+    "likeliest": (c_void_p, c_int64, c_void_p),
 }
 
 
@@ -59,7 +70,7 @@ def _library() -> ctypes.CDLL:
 def _function(name: str, dtype: torch.dtype, weights: str = "") -> Any:
     """For values of this type."""
     function = getattr(_library(), f"{name}{weights}_{str(dtype).removeprefix('torch.')}")
-    function.argtypes, function.restype = _FUNCTIONS[name], None
+    function.argtypes, function.restype = _FUNCTIONS[name], c_int64 if name == "likeliest" else None
     return function
 
 
@@ -155,15 +166,20 @@ def attend_texts(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: flo
     return out
 
 
-def attend_cache(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float) -> Tensor:
+def attend_cache(
+    q: Tensor, new: tuple[Tensor, Tensor] | None, keys: Tensor, values: Tensor, lengths: Tensor, scale: float
+) -> Tensor:
     """One token of each text `[B, H, d]` sees the first of those remembered, `[≥ B, H, T, d]`; `lengths[i]` of text i.
 
-    Keys and values are whole tensors, of the type of q; `lengths` is int64.
+    Where there are `new` keys and values, two of `[B, H, d]`, they become the last of those first. Keys and values are
+    whole tensors, of the type of q; `lengths` is int64.
     """
-    q = q if q.stride()[1:] == (q.shape[2], 1) else q.contiguous()
+    q, k, v = _alike(q, *new) if new is not None else (*_alike(q), None, None)
     out = q.new_empty(q.shape)
     _function("attend_cache", q.dtype)(
         q.data_ptr(),
+        _address(k),
+        _address(v),
         q.stride(0),
         keys.data_ptr(),
         values.data_ptr(),
@@ -176,6 +192,14 @@ def attend_cache(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale
         out.data_ptr(),
     )
     return out
+
+
+def likeliest(scores: Tensor) -> tuple[int, float]:
+    """The first of the largest of `[V]`, and its log-probability; NaN where one of them is."""
+    share = c_float()
+    scores = scores.contiguous()
+    place = _function("likeliest", scores.dtype)(scores.data_ptr(), len(scores), ctypes.addressof(share))
+    return int(place), share.value
 
 
 def _panels(weight: Tensor) -> Tensor:

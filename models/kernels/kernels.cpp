@@ -365,13 +365,20 @@ inline Floats sums_of(Floats (&x)[LANES]) {
     return fold(fold(x[0], x[1]), fold(x[2], x[3]));
 }
 
-// One query of a head sees n keys and values, which lie one after the other.
 template <class T>
-void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t width, float scale, T* out) {
+inline void fetch(const T* x, int64_t n) {
+    for (int64_t i = 0; i < n; i += 64 / sizeof(T)) _mm_prefetch(reinterpret_cast<const char*>(x + i), _MM_HINT_T0);
+}
+
+// One query of a head sees n keys and values, which lie one after the other; those of the next head `room` tokens on.
+template <class T>
+void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t room, int64_t width, float scale,
+                T* out) {
     float* const scores = scratch<float, 4>(up(n, LANES));
     for (int64_t start = 0; start < n; start += LANES) {
         Floats products[LANES];
         each<LANES>([&](auto j) { products[j] = all(0); });
+        fetch(keys + (start + room) * width, LANES * width);
         for (int64_t i = 0; i < width; i += LANES) {
             const Lanes lanes = first(width - i);
             const Floats query = load(q + i, lanes);
@@ -387,6 +394,7 @@ void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t w
         Floats sums[TILE_VECTORS];
         each<TILE_VECTORS>([&](auto c) { sums[c] = all(0); });
         for (int64_t j = 0; j < n; j++) {
+            if (i == 0) fetch(values + (j + room) * width, width);
             const Floats weight = all(scores[j]);
             each<TILE_VECTORS>([&](auto c) {
                 const int64_t column = i + c * LANES;
@@ -400,15 +408,42 @@ void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t w
     }
 }
 
+// Where there are k and v, they are those of the last token of each row, and written to the cache first.
 template <class T>
-void attend_cache(const T* q, int64_t q_stride, const T* keys, const T* values, int64_t room, const int64_t* lengths,
-                  int64_t n_rows, int64_t n_heads, int64_t width, float scale, T* out) {
+void attend_cache(const T* q, const T* k, const T* v, int64_t stride, T* keys, T* values, int64_t room,
+                  const int64_t* lengths, int64_t n_rows, int64_t n_heads, int64_t width, float scale, T* out) {
 #pragma omp parallel for schedule(dynamic)
     for (int64_t task = 0; task < n_rows * n_heads; task++) {
-        const int64_t row = task / n_heads, head = task % n_heads, place = task * room * width;
-        attend_one(q + row * q_stride + head * width, keys + place, values + place, lengths[row], width, scale,
-                   out + task * width);
+        const int64_t row = task / n_heads, place = task * room * width, last = place + (lengths[row] - 1) * width;
+        const int64_t of_token = row * stride + task % n_heads * width;
+        if (k) std::memcpy(keys + last, k + of_token, width * sizeof(T));
+        if (v) std::memcpy(values + last, v + of_token, width * sizeof(T));
+        attend_one(q + of_token, keys + place, values + place, lengths[row], room, width, scale, out + task * width);
     }
+}
+
+// ---- the next token ----
+
+// The first of the largest of n scores; `share` becomes the logarithm of its part in the sum of e^score.
+template <class T>
+int64_t likeliest(const T* scores, int64_t n, float* share) {
+    const __m512i step = _mm512_set1_epi32(LANES);
+    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), best_places = places;
+    Floats best = all(-__builtin_inff()), sum = all(0);
+    Lanes is_nan = 0;
+    for (int64_t i = 0; i < n; i += LANES, places = _mm512_add_epi32(places, step)) {
+        const Floats some = load(scores + i, first(n - i));
+        const Lanes is_better = _mm512_mask_cmp_ps_mask(first(n - i), some, best, _CMP_GT_OQ);
+        is_nan |= _mm512_cmp_ps_mask(some, some, _CMP_UNORD_Q);
+        best = _mm512_mask_mov_ps(best, is_better, some);
+        best_places = _mm512_mask_mov_epi32(best_places, is_better, places);
+    }
+    const float most = _mm512_reduce_max_ps(best);
+    for (int64_t i = 0; i < n; i += LANES)
+        sum = _mm512_mask_add_ps(sum, first(n - i), sum,
+                                 exponential(_mm512_sub_ps(load(scores + i, first(n - i)), all(most))));
+    *share = is_nan ? std::nanf("") : -std::log(_mm512_reduce_add_ps(sum));
+    return _mm512_mask_reduce_min_epi32(_mm512_cmp_ps_mask(best, all(most), _CMP_EQ_OQ), best_places);
 }
 
 }  // namespace
@@ -422,21 +457,24 @@ void attend_cache(const T* q, int64_t q_stride, const T* keys, const T* values, 
         linear<W>(x, n_rows, {panels, bias, scales, zeros, n_in, n_out, n_lines, Activation(activation)}, out);        \
     }
 
-#define ATTENTION(NAME, T)                                                                                             \
+#define OTHERS(NAME, T)                                                                                                \
     extern "C" void attend_texts_##NAME(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds,     \
                                         int64_t n_texts, int64_t n_heads, int64_t width, float scale, int causal,      \
                                         T* out) {                                                                      \
         attend_texts(q, k, v, stride, bounds, n_texts, n_heads, width, scale, causal != 0, out);                       \
     }                                                                                                                  \
-    extern "C" void attend_cache_##NAME(const T* q, int64_t q_stride, const T* keys, const T* values, int64_t room,    \
-                                        const int64_t* lengths, int64_t n_rows, int64_t n_heads, int64_t width,        \
-                                        float scale, T* out) {                                                         \
-        attend_cache(q, q_stride, keys, values, room, lengths, n_rows, n_heads, width, scale, out);                    \
+    extern "C" void attend_cache_##NAME(const T* q, const T* k, const T* v, int64_t stride, T* keys, T* values,        \
+                                        int64_t room, const int64_t* lengths, int64_t n_rows, int64_t n_heads,         \
+                                        int64_t width, float scale, T* out) {                                          \
+        attend_cache(q, k, v, stride, keys, values, room, lengths, n_rows, n_heads, width, scale, out);                \
+    }                                                                                                                  \
+    extern "C" int64_t likeliest_##NAME(const T* scores, int64_t n, float* share) {                                    \
+        return likeliest(scores, n, share);                                                                            \
     }
 
 LINEAR(linear_float32, float, float)
 LINEAR(linear_bfloat16, BFloat16, BFloat16)
 LINEAR(linear_int8_float32, int8_t, float)
 LINEAR(linear_int8_bfloat16, int8_t, BFloat16)
-ATTENTION(float32, float)
-ATTENTION(bfloat16, BFloat16)
+OTHERS(float32, float)
+OTHERS(bfloat16, BFloat16)

@@ -243,13 +243,17 @@ class Generation(Generic[KeyT]):
             self._read()
         if not self._running:
             return []
-        chosen = [(running, running.search.advance(self._logits[running.rows])) for running in self._running]
+        chosen = [(running, running.search.advance(self._logits_of(running.rows))) for running in self._running]
         told = [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
         going = [(running, continuations) for running, continuations in chosen if not running.search.done]
         self._arrange([(running, [running.rows[c.parent] for c in chosen]) for running, chosen in going])
         if going:
             self._logits = self._model.decode(self._next_tokens(going), self._cache)
         return told
+
+    def _logits_of(self, rows: Sequence[int]) -> Tensor:
+        """Without a copy where it is one."""
+        return self._logits[rows[0], None] if len(rows) == 1 else self._logits[rows]
 
     def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
         tokens = torch.empty(len(self._cache), dtype=torch.int64)
@@ -276,7 +280,8 @@ class Generation(Generic[KeyT]):
             running.rows[place] = row
         arranged = [source for source in sources_of if source is not None]
         self._cache.arrange(arranged)
-        self._logits = self._logits[arranged]
+        if arranged != list(range(len(self._logits))):
+            self._logits = self._logits[arranged]
         self._running = [running for running, _ in wanted]
 
 

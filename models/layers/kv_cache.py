@@ -192,13 +192,19 @@ class Recall:
 
     def __init__(self, cache: KeyValueCache) -> None:
         self._cache = cache
-        self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
-        self._bias = cache.bias() if self._lengths is None else None
+        self._places, self._bias = cache.last(), cache.bias()
+        self._lengths = self._places[1] + 1 if cache.has_kernel else None
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
+        return self.after(layer, q, None, scale)
+
+    def after(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
+        """The same once `new` keys and values `[B, H, d]`, if there are any, are written as those of the last token."""
         if self._lengths is not None:
-            return kernels.attend_cache(q, *self._cache.whole(layer), self._lengths, scale)
+            return kernels.attend_cache(q, new, *self._cache.whole(layer), self._lengths, scale)
+        if new is not None:
+            self._cache.append(layer, *new, self._places)
         return _of_single(q, *self._cache.read(layer), self._bias, scale)
 
 
@@ -207,12 +213,11 @@ class Decode:
 
     def __init__(self, cache: KeyValueCache) -> None:
         cache.extend([1] * len(cache))
-        self._cache, self._places, self._recall = cache, cache.last(), Recall(cache)
+        self._recall = Recall(cache)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`; `N` = `B`."""
-        self._cache.append(layer, k, v, self._places)
-        return self._recall(layer, q, scale)
+        return self._recall.after(layer, q, (k, v), scale)
 
 
 def _of_single(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models import kernels
 from models.layers.autoencoder import seeded
 from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
 
@@ -111,13 +112,13 @@ class Single(Search):
         self.index, self._n_done = index, 0
         self._seen = self.prompt
         self._generator = seeded(request.seed, index)
+        is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
+        self._is_plain = is_likeliest and rules.forced_end is None
 
     def advance(self, logits: Tensor) -> list[Continuation]:
         """See `Search.advance`."""
         request, index = self.request, self.index or 0
-        row = logits[0].float()
-        scores = allowed(row, self._seen, self._n_done, request, self.rules)
-        token = self._drawn(scores) if request.do_sample else int(scores.argmax())
+        token, told = self._chosen(logits[0])
         self._n_done += 1
         self._seen.append(token)
         if token in self.rules.ends:
@@ -125,9 +126,24 @@ class Single(Search):
             self.outbox.append(Progress(index, None, "stop"))
             return []
         self.done = self._n_done == request.max_new_tokens
-        told = described(row, token, request.n_alternatives)
         self.outbox.append(Progress(index, told, "length" if self.done else None))
         return [] if self.done else [Continuation(token, 0)]
+
+    def _chosen(self, logits: Tensor) -> tuple[int, GeneratedToken]:
+        request = self.request
+        if self._is_plain and kernels.take(logits.dtype, logits.device):
+            token, log_prob = kernels.likeliest(logits)
+            if not self._is_forbidden(token):
+                return token, GeneratedToken(token, log_prob)
+        row = logits.float()
+        scores = allowed(row, self._seen, self._n_done, request, self.rules)
+        token = self._drawn(scores) if request.do_sample else int(scores.argmax())
+        return token, described(row, token, request.n_alternatives)
+
+    def _is_forbidden(self, token: int) -> bool:
+        """As `allowed` does it."""
+        is_early = token in self.rules.ends and self._n_done < self.request.min_new_tokens
+        return is_early or token in self.rules.suppressed
 
     def _drawn(self, scores: Tensor) -> int:
         """By the inverse of the cumulative distribution, in double precision on the CPU."""

@@ -84,7 +84,9 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        return Packed.of(texts, self.device, step=1 if self.device.type != "cpu" or kernels.missing() is None else ONEDNN_STEP)
+        return Packed.of(
+            texts, self.device, step=1 if self.device.type != "cpu" or kernels.missing() is None else ONEDNN_STEP
+        )
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
