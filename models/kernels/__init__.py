@@ -174,7 +174,8 @@ def attend_cache(
     Where there are `new` keys and values, two of `[B, H, d]`, they become the last of those first. Keys and values are
     whole tensors, of the type of q; `lengths` is int64.
     """
-    q, k, v = _alike(q, *new) if new is not None else (*_alike(q), None, None)
+    q, *written = _alike(q, *(new or ()))
+    k, v = written or (None, None)
     out = q.new_empty(q.shape)
     _function("attend_cache", q.dtype)(
         q.data_ptr(),

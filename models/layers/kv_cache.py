@@ -35,7 +35,7 @@ class KeyValueCache:
     """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions, and begins as zeros:
     what is masked must be a number all the same.
 
-    `lengths[i]` is how many tokens of row i are remembered. On a CPU for whose types there is no kernel they are kept in
+    `lengths[i]` is how many tokens of row i are remembered. On a CPU without kernels for its type they are kept in
     float32 whatever the model computes in, for torch's attention of single tokens in bfloat16 takes six times as long.
     """
 

@@ -1,7 +1,7 @@
 """Linear layers of a model that learns no more, on CPUs: their weights laid out once as a kernel wants them.
 
-torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (docs/decisions/0016).
-The project's kernels do it all in one pass (docs/decisions/0019); where there are none, those of oneDNN are used.
+torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (decision 0016).
+The project's kernels do all of a layer in one pass (decision 0019); where there are none, those of oneDNN are used.
 
 Shapes: `N` rows, `I` inputs, `O` outputs.
 """
@@ -96,7 +96,7 @@ def product(
 
 
 def lay_out(module: nn.Module, dtype: torch.dtype, *, int8: bool = False) -> None:
-    """Replace all linear layers below, for good, by products for values of a type; a GELU that follows is part of one."""
+    """Replace all linear layers below, for good, by products for values of a type; a GELU that follows becomes part."""
     children = list(module.named_children())
     for (name, child), (next_name, following) in zip(children, [*children[1:], ("", None)], strict=False):
         if not isinstance(child, nn.Linear):

@@ -84,9 +84,8 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        return Packed.of(
-            texts, self.device, step=1 if self.device.type != "cpu" or kernels.missing() is None else ONEDNN_STEP
-        )
+        uses_onednn = self.device.type == "cpu" and kernels.missing() is not None
+        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""

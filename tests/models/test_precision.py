@@ -11,6 +11,7 @@ from torch import nn
 
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
+from models.kernels import Gelu
 from models.layers.products import FloatProduct, Int8Product, Product
 from models.layers.text_model import TextModel
 from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
@@ -75,7 +76,7 @@ def test_float32_stays_what_it_is(build: Any, spec: FamilySpec[Any], config: Fam
 
 @pytest.mark.parametrize("gelu", [None, "none", "tanh"])
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 5), (0, 5)])
-def test_a_product_is_a_linear_layer(gelu: str | None, shape: tuple[int, ...]) -> None:
+def test_a_product_is_a_linear_layer(gelu: Gelu | None, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     for linear in (nn.Linear(5, 7), nn.Linear(5, 7, bias=False)):
         x = torch.randn(shape)
