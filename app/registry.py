@@ -17,6 +17,7 @@ from app.engine.supervisor import Health
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.hub import HubId, find
 from app.settings import Settings
+from models import kernels
 from models.allocator import give_memory_back
 from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_checkpoint
 from models.codecs import VectorCodec
@@ -180,6 +181,8 @@ class Registry:
 
     async def open(self) -> None:
         """Load the wanted models, all at once."""
+        if (reason := kernels.missing()) is not None:
+            log.info("models run on torch's operations alone", extra={"reason": reason})
         await asyncio.gather(*(model.load() for model in self.models.values() if model.name in self._wanted))
         self._choose_defaults()
         _settle_garbage()

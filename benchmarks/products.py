@@ -7,14 +7,16 @@ generation.
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from models import kernels
 from models.allocator import keep_freed_memory
-from models.layers.products import FloatProduct, Int8Product
+from models.layers.products import FloatProduct, Int8Product, OwnProduct
 
 SHAPES = ((512, 384, 1536), (40, 384, 1536), (32, 768, 3072), (8, 768, 3072), (1, 768, 3072), (1, 768, 50257))
 N_ROUNDS, ROUND_S = 7, 0.05
@@ -39,15 +41,20 @@ def seconds(run: Callable[[], object]) -> float:
 def ways(linear: nn.Linear, x: Tensor) -> dict[str, Callable[[], object]]:
     """A product by each of the ways there are."""
     half, x_half = nn.Linear(linear.in_features, linear.out_features).bfloat16(), x.bfloat16()
-    laid, laid_half = FloatProduct(linear.weight, linear.bias), FloatProduct(half.weight, half.bias)
-    int8 = Int8Product(linear.weight, linear.bias)
-    return {
-        "float32": lambda: linear(x),
-        "float32, laid out": lambda: laid(x),
-        "bfloat16": lambda: half(x_half),
-        "bfloat16, laid out": lambda: laid_half(x_half),
-        "int8": lambda: int8(x),
+    found: dict[str, Callable[[], object]] = {
+        "float32, torch": partial(linear, x),
+        "float32, oneDNN": partial(FloatProduct(linear.weight, linear.bias), x),
+        "bfloat16, torch": partial(half, x_half),
+        "bfloat16, oneDNN": partial(FloatProduct(half.weight, half.bias), x_half),
+        "int8, oneDNN": partial(Int8Product(linear.weight, linear.bias), x_half),
     }
+    if kernels.multiply(torch.int8, torch.bfloat16):
+        found |= {
+            "float32, own": partial(OwnProduct(linear.weight, linear.bias), x),
+            "bfloat16, own": partial(OwnProduct(half.weight, half.bias), x_half),
+            "int8, own": partial(OwnProduct(linear.weight, linear.bias, int8=True), x_half),
+        }
+    return dict(sorted(found.items()))
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""The twelve families of representation models, in pure PyTorch: no HTTP, no downloads, no environment variables."""
+"""The twelve families of representation models, in PyTorch: no HTTP, no downloads, no environment variables."""

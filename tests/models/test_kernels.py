@@ -1,0 +1,237 @@
+"""The project's kernels beside torch's operations, which are what runs where there are none."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.testing import assert_close
+
+from models import kernels
+from models.family import FamilyConfig, FamilySpec
+from models.kernels import Weights
+from models.layers.attention import WithinTexts
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache
+from models.layers.packing import Segments
+from models.layers.products import FloatProduct, Int8Product, OwnProduct, product
+from models.tasks import PROJECT_TEXTS
+from tests.models import tiny
+from tests.models.transformers import test_contract as texts
+
+CPU = torch.device("cpu")
+TYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if kernels.take(dtype, CPU)]
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+TRANSFORMERS = [pytest.param(texts.build, *case, id=name) for name, case in texts.CASES.items()]
+needs_kernels = pytest.mark.skipif(kernels.missing() is not None, reason=str(kernels.missing()))
+sizes = st.integers(1, 150)
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "take", lambda *_: False)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_they_are_there_where_they_can_be() -> None:
+    can_be = shutil.which("g++") is not None and torch.cpu._is_avx512_supported()
+    assert (kernels.missing() is None) == can_be
+
+
+def test_where_they_are_not_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing = cast("Callable[[], str]", kernels.missing.__wrapped__)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: True)
+    monkeypatch.setattr(kernels, "LIBRARY", tmp_path / "kernels.so")
+    assert "g++" in missing()
+    (tmp_path / "kernels.so").write_bytes(b"no library")
+    monkeypatch.setattr(kernels, "_library", kernels._library.__wrapped__)
+    assert "kernels.so" in missing()
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: False)
+    assert "AVX-512" in missing()
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(n=st.integers(0, 60), n_in=sizes, n_out=sizes, bias=st.booleans(), gelu=st.sampled_from([None, "none", "tanh"]))
+@settings(max_examples=60, deadline=None)
+def test_a_linear_layer(dtype: torch.dtype, n: int, n_in: int, n_out: int, gelu: Any, *, bias: bool) -> None:
+    torch.manual_seed(n)
+    layer, x = nn.Linear(n_in, n_out, bias=bias).to(dtype), torch.randn(n, n_in).to(dtype)
+    with torch.inference_mode():
+        expected = functional.linear(x.float(), layer.weight.float(), layer.bias.float() if bias else None)
+        expected = expected if gelu is None else functional.gelu(expected, approximate=gelu)
+        found = kernels.linear(x, Weights.of(layer.weight, layer.bias), gelu)
+    assert found.dtype == dtype
+    assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+
+
+@needs_kernels
+@pytest.mark.parametrize("n_in", [700, 2100])  # lines in several blocks
+def test_long_rows(n_in: int) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(n_in, 70), torch.randn(50, n_in)
+    with torch.inference_mode():
+        assert_close(kernels.linear(x, Weights.of(layer.weight, layer.bias)), layer(x), rtol=1e-5, atol=1e-5)
+
+
+@needs_kernels
+@pytest.mark.skipif(not kernels.multiply(torch.int8, torch.float32), reason="no VNNI, or AMX")
+@given(n=st.integers(1, 60), n_in=sizes, n_out=sizes, bias=st.booleans(), gelu=st.sampled_from([None, "none", "tanh"]))
+@settings(max_examples=60, deadline=None)
+def test_int8_is_what_onednn_makes_of_it(n: int, n_in: int, n_out: int, gelu: Any, *, bias: bool) -> None:
+    torch.manual_seed(n)
+    layer, x = nn.Linear(n_in, n_out, bias=bias), torch.randn(n, n_in) * 10
+    with torch.inference_mode():
+        own, other = OwnProduct(layer.weight, layer.bias, gelu, int8=True), Int8Product(layer.weight, layer.bias, gelu)
+        assert_close(own(x), other(x), rtol=1e-5, atol=1e-4)
+    assert own.packed_bytes >= n_in * n_out
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_row_alone_gives_what_it_gives_among_others(dtype: torch.dtype, *, int8: bool, two_threads: None) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(90, 200), torch.randn(101, 90).to(dtype)
+    made = product(layer.weight.to(dtype), layer.bias.to(dtype), "none", int8=int8, dtype=dtype)
+    together = made(x)
+    assert torch.equal(torch.cat([made(row[None]) for row in x]), together)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_what_is_no_number_stays_none_and_in_its_row(dtype: torch.dtype, broken: float, *, int8: bool) -> None:
+    layer, x = nn.Linear(40, 30), torch.randn(9, 40).to(dtype)
+    x[4, 7] = broken
+    found = product(layer.weight.to(dtype), layer.bias.to(dtype), int8=int8, dtype=dtype)(x)
+    assert found.isfinite().all(1).tolist() == [row != 4 for row in range(9)]
+    assert not found[4].isfinite().any()
+
+
+def random_qkv(n: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    q, k, v = torch.randn(n, 3, 2, width).to(dtype).unbind(1)
+    return q, k, v
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=5), width=st.integers(1, 70), causal=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_attention_within_texts(dtype: torch.dtype, lengths: list[int], width: int, *, causal: bool) -> None:
+    torch.manual_seed(0)
+    segments = Segments(lengths)
+    q, k, v = random_qkv(sum(lengths), width, dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "take", lambda *_: False)
+        expected = WithinTexts(segments, causal=causal)(0, q.float(), k.float(), v.float(), width**-0.5)
+    found = kernels.attend_texts(q, k, v, segments, width**-0.5, causal=causal)
+    assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+    alone = [
+        kernels.attend_texts(*one, Segments([len(one[0])]), width**-0.5, causal=causal)
+        for one in zip(segments.split(q), segments.split(k), segments.split(v), strict=True)
+    ]
+    assert torch.equal(torch.cat(alone), found)
+
+
+@needs_kernels
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_attention_keeps_what_is_no_number_in_its_text(place: int) -> None:
+    segments = Segments([5, 20, 3])
+    qkv = random_qkv(28, 8, torch.float32)
+    qkv[place][9] = math.nan
+    found = kernels.attend_texts(*qkv, segments, 1.0, causal=False).isfinite().all(-1).all(-1)
+    assert found[:5].all()
+    assert found[25:].all()
+    assert not found[9]
+
+
+def test_training_does_not_go_through_kernels() -> None:
+    q, k, v = (x.requires_grad_() for x in random_qkv(9, 8, torch.float32))
+    WithinTexts(Segments([4, 5]))(0, q, k, v, 1.0).sum().backward()  # type: ignore[no-untyped-call]
+    assert q.grad is not None
+
+
+def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor, list[Tensor]]:
+    """What the next tokens see of rows of these lengths, and all keys after it."""
+    torch.manual_seed(0)
+    shape = CacheShape(n_layers=1, n_heads=2, head_width=width, dtype=dtype, device=CPU)
+    cache = KeyValueCache(shape)
+    cache.add(lengths)
+    for row, length in enumerate(lengths):
+        _, k, v = random_qkv(length, width, dtype)
+        cache.write(0, row, k, v)
+    q, k, v = random_qkv(len(lengths), width, dtype)
+    seen = Decode(cache)(0, q, k, v, width**-0.5)
+    keys, _ = cache.read(0)
+    return seen, [keys[row, :, : length + 1].float() for row, length in enumerate(lengths)]
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=12), width=st.integers(1, 140))
+@settings(max_examples=40, deadline=None)
+def test_attention_over_a_cache(dtype: torch.dtype, lengths: list[int], width: int) -> None:
+    found, keys = decoded(dtype, lengths, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "take", lambda *_: False)
+        expected, expected_keys = decoded(dtype, lengths, width)
+    assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+    assert all(torch.equal(*pair) for pair in zip(keys, expected_keys, strict=True))
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(scores=st.lists(st.integers(-40, 40), min_size=1, max_size=90))
+@settings(max_examples=60, deadline=None)
+def test_the_likeliest(dtype: torch.dtype, scores: list[int]) -> None:
+    row = torch.tensor(scores).to(dtype)
+    place, log_prob = kernels.likeliest(row)
+    assert place == scores.index(max(scores))
+    assert log_prob == pytest.approx(float(row.float().log_softmax(-1)[place]), abs=1e-5)
+
+
+@needs_kernels
+def test_nothing_is_likeliest_among_what_is_no_number() -> None:
+    assert math.isnan(kernels.likeliest(torch.tensor([1.0, math.nan, 2.0]))[1])
+
+
+@pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)
+def test_without_them_every_transformer_answers_the_same(
+    build: Any, spec: FamilySpec[Any], config: FamilyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(spec, config)
+    with torch.inference_mode():
+        tasks = set(spec.tasks(config)) - {PROJECT_TEXTS}  # whose two points are one, but for the last bit
+        before = {task: task.run(model, [model.example(task)]) for task in tasks}
+        monkeypatch.setattr(kernels, "take", lambda *_: False)
+        for task, (expected,) in before.items():
+            (found,) = task.run(model, [model.example(task)])
+            tiny.assert_same(found, expected, tolerance=1e-4)
+
+
+def test_without_them_products_are_onednns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "take", lambda *_: False)
+    layer = nn.Linear(4, 3)
+    assert isinstance(product(layer.weight, layer.bias, dtype=torch.float32), FloatProduct)
+    assert isinstance(product(layer.weight, layer.bias, int8=True, dtype=torch.float32), Int8Product)
+
+
+def test_int8_takes_a_quarter_of_the_memory() -> None:
+    layer = nn.Linear(256, 256)
+    kinds = [product(layer.weight, None, int8=int8, dtype=torch.float32) for int8 in (True, False)]
+    assert kinds[0].packed_bytes < 0.3 * kinds[1].packed_bytes
