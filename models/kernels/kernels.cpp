@@ -159,8 +159,9 @@ float lines_of(const T* x, const Layer& layer, char* lines) {
         is_nan |= _mm512_cmp_ps_mask(some, some, _CMP_UNORD_Q);
     }
     const float step = is_nan ? std::nanf("") : std::max(_mm512_reduce_max_ps(most) / 127, 1e-30f);
+    const Floats per_step = all(1 / step);
     for (int64_t i = 0; i < layer.n_lines * LINE_BYTES; i += LANES) {
-        const __m512i steps = _mm512_cvtps_epi32(_mm512_div_ps(load(x + i, first(layer.n_in - i)), all(step)));
+        const __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(load(x + i, first(layer.n_in - i)), per_step));
         const __m128i shifted = _mm512_cvtepi32_epi8(_mm512_add_epi32(steps, _mm512_set1_epi32(ZERO)));
         _mm_mask_storeu_epi8(lines + i, first(layer.n_lines * LINE_BYTES - i), shifted);
     }

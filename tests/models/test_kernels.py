@@ -96,7 +96,10 @@ def test_int8_is_what_onednn_makes_of_it(n: int, n_in: int, n_out: int, gelu: An
     layer, x = nn.Linear(n_in, n_out, bias=bias), torch.randn(n, n_in) * 10
     with torch.inference_mode():
         own, other = OwnProduct(layer.weight, layer.bias, gelu, int8=True), Int8Product(layer.weight, layer.bias, gelu)
-        assert_close(own(x), other(x), rtol=1e-5, atol=1e-4)
+        found, expected = own(x), other(x)
+    tie = x.abs().amax(1, keepdim=True) / 127 * layer.weight.abs().amax(1)  # one of them is a step apart, at most
+    assert ((found - expected).abs() <= 1.2 * tie + 1e-4).all()
+    assert (found - expected).abs().median() < 1e-4
     assert own.packed_bytes >= n_in * n_out
 
 
