@@ -21,7 +21,7 @@ from models import kernels
 from models.precision import Precision
 
 LEAST_SHARE = 0.01
-KERNELS = ("linear", "attend_texts", "attend_cache")
+KERNELS = ("linear", "add_norm", "attend_texts", "attend_cache")
 
 
 @click.command()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.packing import Segments
@@ -31,6 +31,7 @@ _SMALLEST = 1e-30
 
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p),
+    "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_float, c_void_p),
     "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p),
     "attend_cache": (
         *[c_void_p] * 3,
@@ -79,6 +80,11 @@ def take(dtype: torch.dtype, device: torch.device) -> bool:
     if device.type != "cpu" or missing() is not None:
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.cpu._is_avx512_bf16_supported())
+
+
+def takes(x: Tensor) -> bool:
+    """Whether there are kernels for such values, and none is to be learnt through them."""
+    return take(x.dtype, x.device) and not (torch.is_grad_enabled() and x.requires_grad)
 
 
 def multiply(weights: torch.dtype, values: torch.dtype) -> bool:
@@ -141,6 +147,23 @@ def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
         weights.n_in,
         weights.n_out,
         _GELUS[gelu],
+        out.data_ptr(),
+    )
+    return out
+
+
+def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """LayerNorm(x + added): all `[N, I]`, of the type of the norm's weights."""
+    x, added = x.contiguous(), added.contiguous()
+    out = torch.empty_like(x)
+    _function("add_norm", x.dtype)(
+        x.data_ptr(),
+        added.data_ptr(),
+        norm.weight.data_ptr(),
+        norm.bias.data_ptr(),
+        len(x),
+        x.shape[1],
+        norm.eps,
         out.data_ptr(),
     )
     return out

@@ -239,6 +239,35 @@ void linear(const T* x, int64_t n_rows, const Layer& layer, T* out) {
     }
 }
 
+// ---- norms ----
+
+// Rows of x + added, with mean 0 and variance 1, times weight, plus bias (Ba et al. 2016, equation 3).
+template <class T>
+void add_norm(const T* x, const T* added, const T* weight, const T* bias, int64_t n_rows, int64_t n, float eps, T* out) {
+#pragma omp parallel for
+    for (int64_t row = 0; row < n_rows; row++) {
+        float* const sums = scratch<float, 1>(up(n, LANES));
+        Floats total = all(0), square = all(0);
+        for (int64_t i = 0; i < n; i += LANES) {
+            const Lanes lanes = first(n - i);
+            const Floats sum = _mm512_add_ps(load(x + row * n + i, lanes), load(added + row * n + i, lanes));
+            store(sums + i, sum);
+            total = _mm512_add_ps(total, sum);
+        }
+        const Floats mean = all(_mm512_reduce_add_ps(total) / n);
+        for (int64_t i = 0; i < n; i += LANES) {
+            const Floats distance = _mm512_maskz_sub_ps(first(n - i), load(sums + i), mean);
+            square = _mm512_fmadd_ps(distance, distance, square);
+        }
+        const Floats scale = all(1 / std::sqrt(_mm512_reduce_add_ps(square) / n + eps));
+        for (int64_t i = 0; i < n; i += LANES) {
+            const Lanes lanes = first(n - i);
+            const Floats one = _mm512_mul_ps(_mm512_sub_ps(load(sums + i), mean), scale);
+            store(out + row * n + i, _mm512_fmadd_ps(one, load(weight + i, lanes), load(bias + i, lanes)), lanes);
+        }
+    }
+}
+
 // ---- attention ----
 
 // out = scale a b: a of ROWS rows and n columns, b of n rows and VECTORS times 16 columns.
@@ -459,6 +488,10 @@ int64_t likeliest(const T* scores, int64_t n, float* share) {
     }
 
 #define OTHERS(NAME, T)                                                                                                \
+    extern "C" void add_norm_##NAME(const T* x, const T* added, const T* weight, const T* bias, int64_t n_rows,        \
+                                    int64_t n, float eps, T* out) {                                                    \
+        add_norm(x, added, weight, bias, n_rows, n, eps, out);                                                         \
+    }                                                                                                                  \
     extern "C" void attend_texts_##NAME(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds,     \
                                         int64_t n_texts, int64_t n_heads, int64_t width, float scale, int causal,      \
                                         T* out) {                                                                      \

@@ -51,7 +51,7 @@ class WithinTexts:
         """See `Attending`."""
         if _flash_takes(q):
             return _flash(q, k, v, self.segments, scale, causal=self.causal)
-        if kernels.take(q.dtype, q.device) and not _is_learning(q):
+        if kernels.takes(q):
             return kernels.attend_texts(q, k, v, self.segments, scale, causal=self.causal)
         parts: list[Tensor] = []
         for rows, n_texts, length in self.segments.runs:
@@ -171,10 +171,6 @@ class CrossAttention(nn.Module):
         q = self.q(x).unflatten(-1, (self.n_heads, -1))
         seen: Tensor = self.out(remember(layer, q, self.scale).flatten(1))
         return seen
-
-
-def _is_learning(q: Tensor) -> bool:
-    return torch.is_grad_enabled() and q.requires_grad
 
 
 def _flash_takes(q: Tensor) -> bool:

@@ -131,7 +131,7 @@ class Single(Search):
 
     def _chosen(self, logits: Tensor) -> tuple[int, GeneratedToken]:
         request = self.request
-        if self._is_plain and kernels.take(logits.dtype, logits.device):
+        if self._is_plain and kernels.takes(logits):
             token, log_prob = kernels.likeliest(logits)
             if not self._is_forbidden(token):
                 return token, GeneratedToken(token, log_prob)

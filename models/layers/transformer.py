@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models import kernels
 from models.layers.attention import Attending, CrossAttention, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
 
@@ -53,10 +54,12 @@ class Block(nn.Module):
             x = self._add(x, lambda y: crossing(y, remember, layer), self.crossing_norm)
         return self._add(x, self.feedforward, self.feedforward_norm)
 
-    def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
+    def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
         added: Tensor = self.dropout(part(norm(x) if self.norm_first else x))
         if self.norm_first:
             return x + added
+        if kernels.takes(x) and x.dtype == norm.weight.dtype:
+            return kernels.add_norm(x, added, norm)
         normalised: Tensor = norm(x + added)
         return normalised
 

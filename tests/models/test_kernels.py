@@ -1,5 +1,6 @@
 """The project's kernels beside torch's operations, which are what runs where there are none."""
 
+import copy
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -124,6 +125,24 @@ def test_what_is_no_number_stays_none_and_in_its_row(dtype: torch.dtype, broken:
     found = product(layer.weight.to(dtype), layer.bias.to(dtype), int8=int8, dtype=dtype)(x)
     assert found.isfinite().all(1).tolist() == [row != 4 for row in range(9)]
     assert not found[4].isfinite().any()
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(n=st.integers(0, 9), width=sizes, seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_norm_of_a_sum(dtype: torch.dtype, n: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    norm = nn.LayerNorm(width, 1e-5)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x, added = torch.randn(2, n, width).to(dtype).mul(3).add(1).unbind()
+    norm = norm.to(dtype)
+    with torch.inference_mode():
+        expected = copy.deepcopy(norm).float()(x.float() + added.float())
+        found = kernels.add_norm(x, added, norm)
+    assert found.dtype == dtype
+    assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
 def random_qkv(n: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
