@@ -14,6 +14,8 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 FIRST_RESTART_WAIT_S = 0.05
+END_S = 1.0
+"""How long a thread may take to end once it has said that it does."""
 MAX_STUCK = 3
 """Threads of one worker that may be stuck in a forward pass; beyond it, no other starts until one of them ends."""
 
@@ -85,8 +87,11 @@ class Supervisor:
 
         What it leaves unserved is in the queue again, but for the jobs that are returned: they are given up.
         """
-        if self._worker.thread.is_alive() and not self._worker.hands.is_retired:
+        worker = self._worker
+        if worker.thread.is_alive() and not worker.hands.is_retired:
             await asyncio.shield(self._stopped)
+            if not worker.hands.is_retired:  # it has told of its end; until that comes, its frames hold the model
+                await asyncio.to_thread(worker.thread.join, END_S)
         self._watching.cancel()
         return self._plan.queue.give_back(self._worker.hands, for_good=True)
 
