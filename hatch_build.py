@@ -31,7 +31,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
             compile_library(compiler, root / SOURCE, root / LIBRARY)
         except subprocess.CalledProcessError as error:
             self.app.display_warning(
-                f"{SOURCE} does not compile with this g++; one of version 10 or newer does: {error}"
+                f"{SOURCE} does not compile with this g++; one of version 11 or newer does: {error}"
             )
             return
         build_data["artifacts"].append(LIBRARY)

@@ -39,7 +39,8 @@ class OwnProduct(Product):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `Product`."""
-        return kernels.linear(x.flatten(0, -2), self._weights, self.gelu).view(*x.shape[:-1], self._weights.n_out)
+        weights = self._weights
+        return kernels.linear(x.reshape(-1, weights.n_in), weights, self.gelu).view(*x.shape[:-1], weights.n_out)
 
 
 class FloatProduct(Product):

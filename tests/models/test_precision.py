@@ -12,7 +12,7 @@ from torch import nn
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
 from models.kernels import Gelu
-from models.layers.products import FloatProduct, Int8Product, Product
+from models.layers.products import FloatProduct, Int8Product, Product, product
 from models.layers.text_model import TextModel
 from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
 from models.tasks import PROJECT_TEXTS
@@ -83,7 +83,9 @@ def test_a_product_is_a_linear_layer(gelu: Gelu | None, shape: tuple[int, ...]) 
         with torch.inference_mode():
             expected = linear(x) if gelu is None else nn.GELU(gelu)(linear(x))
             found = FloatProduct(linear.weight, linear.bias, gelu)(x)
+            best = product(linear.weight, linear.bias, gelu, dtype=torch.float32)(x)
         torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(best, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS[:1])
