@@ -90,9 +90,9 @@ class Supervisor:
         worker = self._worker
         if worker.thread.is_alive() and not worker.hands.is_retired:
             await asyncio.shield(self._stopped)
-            if not worker.hands.is_retired:  # it has told of its end; until that comes, its frames hold the model
-                await asyncio.to_thread(worker.thread.join, END_S)
         self._watching.cancel()
+        if not worker.hands.is_retired:  # it has told of its end; until that comes, its frames hold the model
+            await asyncio.to_thread(worker.thread.join, END_S)
         return self._plan.queue.give_back(self._worker.hands, for_good=True)
 
     def _spawn(self) -> Worker:
