@@ -82,7 +82,7 @@ def lower(model: Model, choice: Choice) -> Lowered:
     cosine = 1.0
     with torch.inference_mode():
         if precision == "float32":
-            _lay_out(model, precision, device, torch.float32)
+            _lay_out(model, precision, device)
         else:
             before = model.random_codes(N_COMPARED)
             _cast(model, precision, device)
@@ -92,22 +92,27 @@ def lower(model: Model, choice: Choice) -> Lowered:
 
 def _cast(model: Model, precision: Precision, device: torch.device) -> None:
     if precision == "int8":
-        rest = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-        _lay_out(model, precision, device, rest)  # before the weights are rounded to anything else
-        model.to(rest)
-    else:
-        model.to(torch.float16 if precision == "float16" else torch.bfloat16)
+        _lay_out(model, precision, device)  # before the weights are rounded to anything else
+    model.to(_dtype_of(precision, device))
     if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
         raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
     if precision == "bfloat16":
-        _lay_out(model, precision, device, torch.bfloat16)
+        _lay_out(model, precision, device)
 
 
-def _lay_out(model: Model, precision: Precision, device: torch.device, dtype: torch.dtype) -> None:
-    """For values of this type, where there are kernels for that; of int8 `choose` has seen to it."""
+def _dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
+    """Of all values; where products are of int8, of the rest."""
+    if precision == "int8":
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    dtype: torch.dtype = getattr(torch, precision)
+    return dtype
+
+
+def _lay_out(model: Model, precision: Precision, device: torch.device) -> None:
+    """Where there are kernels for that: not for float16, and of int8 `choose` has seen to it."""
     if model.reads_weights or not _has_kernels(precision, device):
         return
-    is_int8 = precision == "int8"
+    is_int8, dtype = precision == "int8", _dtype_of(precision, device)
     if isinstance(model, Generator):
         model.lay_out_words(dtype, int8=is_int8)
     lay_out(model, dtype, int8=is_int8)

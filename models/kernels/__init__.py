@@ -114,11 +114,9 @@ class Weights:
 
     @classmethod
     def rounded(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
-        """In int8: each output's weights to 255 steps between minus and plus the largest of them."""
+        """In int8, see `rounded_rows`."""
         n_out, n_in = weight.shape
-        weight = weight.detach().float()
-        scales = (weight.abs().amax(1) / _STEPS).clamp(min=_SMALLEST)
-        steps = (weight / scales[:, None]).round().to(torch.int8)
+        steps, scales = rounded_rows(weight)
         zeros = (128 * steps.sum(1, dtype=torch.int64)).to(torch.int32)
         return cls(_panels(steps), _floats(bias), n_in, n_out, scales, zeros)
 
@@ -126,6 +124,13 @@ class Weights:
     def n_bytes(self) -> int:
         """Of all of it but the bias."""
         return sum(one.nbytes for one in (self.panels, self.scales, self.zeros) if one is not None)
+
+
+def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of `[O, I]` in 255 steps between minus and plus the largest of each: in int8, and the width of a step `[O]`."""
+    weight = weight.detach().float()
+    scales = (weight.abs().amax(1) / _STEPS).clamp(min=_SMALLEST)
+    return (weight / scales[:, None]).round().to(torch.int8), scales
 
 
 def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:

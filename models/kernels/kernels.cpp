@@ -1,4 +1,4 @@
-// Linear layers in int8, and attention, for processors with AVX-512: what torch has no single operation for.
+// Linear layers, norms of sums, attention and the likeliest token, for processors with AVX-512, each in one pass.
 //
 // Sums are kept in registers, a tile at a time, and what a tile reads is kept in the first-level cache. What the
 // functions compute, `__init__.py` says. OpenMP is the one that torch has loaded, with the number of threads it has.

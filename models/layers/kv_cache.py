@@ -192,8 +192,9 @@ class Recall:
 
     def __init__(self, cache: KeyValueCache) -> None:
         self._cache = cache
-        self._places, self._bias = cache.last(), cache.bias()
-        self._lengths = self._places[1] + 1 if cache.has_kernel else None
+        self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
+        if self._lengths is None:
+            self._places, self._bias = cache.last(), cache.bias()
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
-from models.kernels import Gelu, Weights
+from models.kernels import Gelu, Weights, rounded_rows
 
 _ZERO = 128
 """What a zero of the input is stored as: oneDNN takes it without a sign, and weights with one."""
@@ -65,9 +65,7 @@ class Int8Product(Product):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> None:
         super().__init__(weight, bias, gelu)
-        weight = weight.detach().float()
-        scales = (weight.abs().amax(1) / 127).clamp(min=_SMALLEST)
-        rounded = (weight / scales[:, None]).round().to(torch.int8)
+        rounded, scales = rounded_rows(weight)
         self.n_steps = 127 if torch.cpu._is_vnni_supported() else 63
         self.packed_bytes = rounded.numel() + 4 * scales.numel()
         self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.int32)

@@ -84,8 +84,9 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        uses_onednn = self.device.type == "cpu" and kernels.missing() is not None
-        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
+        weight = next(self.parameters())
+        uses_onednn = weight.is_cpu and not kernels.multiply(weight.dtype, weight.dtype)
+        return Packed.of(texts, weight.device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
