@@ -127,7 +127,7 @@ class Weights:
 
 
 def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of `[O, I]` in 255 steps between minus and plus the largest of each: in int8, and the width of a step `[O]`."""
+    """Rows of `[O, I]` in 255 steps between minus and plus the largest of each: int8, and the width of a step `[O]`."""
     weight = weight.detach().float()
     scales = (weight.abs().amax(1) / _STEPS).clamp(min=_SMALLEST)
     return (weight / scales[:, None]).round().to(torch.int8), scales
