@@ -73,8 +73,25 @@ inline Floats gelu_tanh(Floats x) {
     return _mm512_div_ps(x, _mm512_add_ps(all(1), e));
 }
 
-inline Floats activated(Floats x, Activation activation) {
+// x (1/2 + x P(x^2)) with |x| limited to 4.25, within 1.2e-4 of either: a step of BFloat16 at 1/50.
+template <int N>
+inline Floats near_gelu(Floats x, const float (&coefficients)[N]) {
+    const Floats limited = _mm512_min_ps(all(4.25f), _mm512_max_ps(all(-4.25f), x));
+    const Floats half_erf = _mm512_mul_ps(limited, polynomial(_mm512_mul_ps(limited, limited), coefficients));
+    return _mm512_mul_ps(x, _mm512_add_ps(half_erf, all(0.5f)));
+}
+
+inline Floats activated(float, Floats x, Activation activation) {
     return activation == GELU ? gelu(x) : activation == GELU_TANH ? gelu_tanh(x) : x;
+}
+inline Floats activated(BFloat16, Floats x, Activation activation) {
+    if (activation == GELU)
+        return near_gelu(x, {-8.46034964e-10f, 7.57079093e-08f, -2.93879043e-06f, 6.55269178e-05f, -0.00094044616f,
+                             0.00925781764f, -0.0654534921f, 0.398420036f});
+    if (activation == GELU_TANH)
+        return near_gelu(x, {-9.38245925e-10f, 8.26517237e-08f, -3.15146917e-06f, 6.88955988e-05f, -0.000969136483f,
+                             0.0093777217f, -0.0656159744f, 0.398337334f});
+    return x;
 }
 
 // Memory of this thread, one piece a PURPOSE, kept from call to call.
@@ -151,14 +168,13 @@ float lines_of(const T* x, const Layer& layer, char* lines) {
         std::memset(lines + layer.n_in * sizeof(T), 0, layer.n_lines * LINE_BYTES - layer.n_in * sizeof(T));
         return 1;
     }
-    Floats most = all(0);
-    Lanes is_nan = 0;
-    for (int64_t i = 0; i < layer.n_in; i += LANES) {
-        const Floats some = load(x + i, first(layer.n_in - i));
-        most = _mm512_max_ps(most, _mm512_abs_ps(some));
-        is_nan |= _mm512_cmp_ps_mask(some, some, _CMP_UNORD_Q);
-    }
-    const float step = is_nan ? std::nanf("") : std::max(_mm512_reduce_max_ps(most) / 127, 1e-30f);
+    __m512i most{};  // as an integer, a NaN without its sign is more than any number
+    for (int64_t i = 0; i < layer.n_in; i += LANES)
+        most = _mm512_max_epu32(most, _mm512_castps_si512(_mm512_abs_ps(load(x + i, first(layer.n_in - i)))));
+    const uint32_t bits = _mm512_reduce_max_epu32(most);
+    float step;
+    std::memcpy(&step, &bits, sizeof step);
+    step = std::max(step / 127, 1e-30f);  // of NaN, NaN
     const Floats per_step = all(1 / step);
     for (int64_t i = 0; i < layer.n_lines * LINE_BYTES; i += LANES) {
         const __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(load(x + i, first(layer.n_in - i)), per_step));
@@ -208,7 +224,7 @@ void write_panel(const int32_t* sums, int64_t n, const float* steps, const Layer
                                     _mm512_mul_ps(scale, all(steps[r])), bias);
             else
                 y = _mm512_add_ps(_mm512_castsi512_ps(sum), bias);
-            store(out + r * layer.n_out + o, activated(y, layer.activation), lanes);
+            store(out + r * layer.n_out + o, activated(T{}, y, layer.activation), lanes);
         }
     }
 }
@@ -269,49 +285,90 @@ void add_norm(const T* x, const T* added, const T* weight, const T* bias, int64_
 }
 
 // ---- attention ----
+//
+// Its products are of lines of 4 bytes as well, of one float or two of BFloat16: each query and key is a row of them, and
+// so are the weights of a query, whose factors are lines across the values of one or two tokens.
 
-// out = scale a b: a of ROWS rows and n columns, b of n rows and VECTORS times 16 columns.
-template <int ROWS, int VECTORS>
-[[gnu::noinline]] void float_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t n,
-                                  float scale, float* out, int64_t out_stride) {
-    Floats sums[ROWS][VECTORS], columns[VECTORS];
-    each<ROWS>([&](auto r) { each<VECTORS>([&](auto c) { sums[r][c] = all(0); }); });
+template <class T>
+constexpr int PER_LINE = LINE_BYTES / sizeof(T);
+template <class T>
+inline int64_t lines_for(int64_t n) {
+    return up(n, PER_LINE<T>) / PER_LINE<T>;
+}
+
+// Sixteen lines of a row of which n elements are left; zeros fill them up.
+inline __m512i load_lines(const float* x, int64_t n) { return _mm512_maskz_loadu_epi32(first(n), x); }
+inline __m512i load_lines(const BFloat16* x, int64_t n) {
+    return _mm512_maskz_loadu_epi16(first(n) | static_cast<__mmask32>(first(n - LANES)) << LANES, x);
+}
+
+// Sixteen lines across rows, `stride` elements apart, of which n are left, and so many columns.
+inline __m512i load_across(const float* x, int64_t, int64_t, Lanes columns) { return _mm512_maskz_loadu_epi32(columns, x); }
+inline __m512i load_across(const BFloat16* x, int64_t stride, int64_t n, Lanes columns) {
+    const __m512i one = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, x));
+    if (n == 1) return one;
+    const __m512i other = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, x + stride));
+    return _mm512_or_si512(one, _mm512_slli_epi32(other, 16));
+}
+
+// Rows become columns: four times, each row of the first half is shuffled into one of the second, as cards are.
+inline void transpose(__m512i (&x)[LANES]) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(LANES / 2));
+    for (int round = 0; round < 4; round++) {
+        __m512i y[LANES];
+        each<LANES / 2>([&](auto i) {
+            y[2 * i] = _mm512_permutex2var_epi32(x[i], low, x[i + LANES / 2]);
+            y[2 * i + 1] = _mm512_permutex2var_epi32(x[i], high, x[i + LANES / 2]);
+        });
+        each<LANES>([&](auto i) { x[i] = y[i]; });
+    }
+}
+
+// out = a b: a of ROWS rows of n lines, b of n rows and VECTORS times 16 columns of lines.
+template <class T, int ROWS, int VECTORS>
+[[gnu::noinline]] void line_tile(const int32_t* a, int64_t a_stride, const int32_t* b, int64_t b_stride, int64_t n,
+                                 int32_t* out, int64_t out_stride) {
+    __m512i sums[ROWS][VECTORS], columns[VECTORS];
+    each<ROWS>([&](auto r) { each<VECTORS>([&](auto c) { sums[r][c] = __m512i{}; }); });
     for (int64_t i = 0; i < n; i++, b += b_stride) {
-        each<VECTORS>([&](auto c) { columns[c] = load(b + LANES * c); });
+        each<VECTORS>([&](auto c) { columns[c] = _mm512_loadu_si512(b + LANES * c); });
         each<ROWS>([&](auto r) {
-            const Floats row = all(a[r * a_stride + i]);
-            each<VECTORS>([&](auto c) { sums[r][c] = _mm512_fmadd_ps(row, columns[c], sums[r][c]); });
+            const __m512i row = _mm512_set1_epi32(a[r * a_stride + i]);
+            each<VECTORS>([&](auto c) { sums[r][c] = added(T{}, sums[r][c], row, columns[c]); });
         });
     }
     each<ROWS>([&](auto r) {
-        each<VECTORS>([&](auto c) { store(out + r * out_stride + LANES * c, _mm512_mul_ps(sums[r][c], all(scale))); });
+        each<VECTORS>([&](auto c) { _mm512_storeu_si512(out + r * out_stride + LANES * c, sums[r][c]); });
     });
 }
 
 // The same with any multiple of 16 as the number of columns.
-template <int ROWS>
-void float_rows(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t n, float scale, float* out,
-                int64_t out_stride, int64_t n_columns) {
-    const auto tiles = [&](auto vectors) {
-        constexpr int64_t width = LANES * vectors;
-        for (; n_columns >= width; n_columns -= width, b += width, out += width)
-            float_tile<ROWS, vectors>(a, a_stride, b, b_stride, n, scale, out, out_stride);
-    };
-    tiles(Constant<TILE_VECTORS>{});
-    tiles(Constant<2>{});
-    tiles(Constant<1>{});
+template <class T, int ROWS>
+void line_rows(const int32_t* a, int64_t a_stride, const int32_t* b, int64_t b_stride, int64_t n, float* numbers,
+               int64_t out_stride, int64_t n_columns) {
+    int32_t* out = reinterpret_cast<int32_t*>(numbers);
+    for (; n_columns >= PANEL; n_columns -= PANEL, b += PANEL, out += PANEL)
+        line_tile<T, ROWS, TILE_VECTORS>(a, a_stride, b, b_stride, n, out, out_stride);
+    each<TILE_VECTORS>([&](auto vectors) {
+        if constexpr (vectors > 0)
+            if (n_columns == vectors * LANES)
+                line_tile<T, ROWS, vectors>(a, a_stride, b, b_stride, n, out, out_stride);
+    });
 }
 
-// The first n scores become e^(score - the largest), those up to the next multiple of 16 zero; returns their sum.
-float soften(float* scores, int64_t n) {
+// Of n scores, e^(scale (score - the largest)), and zeros up to the next multiple of 16; returns their sum.
+template <class T>
+float soften(const float* scores, float scale, int64_t n, T* weights) {
     Floats most = all(-__builtin_inff());
     for (int64_t j = 0; j < n; j += LANES) most = _mm512_mask_max_ps(most, first(n - j), most, load(scores + j));
     const Floats top = all(_mm512_reduce_max_ps(most));
     Floats sum = all(0);
     for (int64_t j = 0; j < n; j += LANES) {
-        const Floats weight = exponential(_mm512_sub_ps(load(scores + j), top));
-        store(scores + j, _mm512_maskz_mov_ps(first(n - j), weight));
-        sum = _mm512_mask_add_ps(sum, first(n - j), sum, weight);
+        const Floats distance = _mm512_mul_ps(_mm512_sub_ps(load(scores + j), top), all(scale));
+        const Floats weight = _mm512_maskz_mov_ps(first(n - j), exponential(distance));
+        store(weights + j, weight);
+        sum = _mm512_add_ps(sum, weight);
     }
     return _mm512_reduce_add_ps(sum);
 }
@@ -328,38 +385,43 @@ struct Head {
 
 template <class T>
 void attend_text(const Head<T>& head) {
-    const int64_t n = head.n, width = up(head.width, LANES), n_columns = up(n, LANES);
-    float* const keys = scratch<float, 1>(width * n_columns);  // [width, n_columns]
-    float* const values = scratch<float, 2>(n * width);
-    float* const queries = scratch<float, 3>(TILE_ROWS * width);
+    const int64_t n = head.n, width = up(head.width, LANES), n_columns = up(n, LANES), n_lines = lines_for<T>(head.width);
+    int32_t* const keys = scratch<int32_t, 1>(up(n_lines, LANES) * n_columns);  // [n_lines, n_columns]
+    int32_t* const values = scratch<int32_t, 2>(lines_for<T>(n) * width);       // [lines of tokens, width]
+    int32_t* const queries = scratch<int32_t, 3>(TILE_ROWS * up(n_lines, LANES));
     float* const scores = scratch<float, 4>(TILE_ROWS * n_columns);
-    float* const seen = scratch<float, 5>(TILE_ROWS * width);
-    std::fill(keys, keys + width * n_columns, 0.0f);
-    for (int64_t i = 0; i < width; i += LANES) {
-        const Lanes lanes = first(head.width - i);
-        const __m512i rows = _mm512_mullo_epi32(
-            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(n_columns));
-        for (int64_t j = 0; j < n; j++) {
-            _mm512_i32scatter_ps(keys + i * n_columns + j, rows, load(head.k + j * head.stride + i, lanes), 4);
-            store(values + j * width + i, load(head.v + j * head.stride + i, lanes));
+    int32_t* const weights = scratch<int32_t, 5>(TILE_ROWS * n_columns);
+    float* const seen = scratch<float, 6>(TILE_ROWS * width);
+    const auto lines_of_row = [&](const T* x, int64_t row, int64_t line) {
+        const int64_t place = line * PER_LINE<T>;
+        return load_lines(x + row * head.stride + place, head.width - place);
+    };
+    for (int64_t i = 0; i < n_lines; i += LANES)
+        for (int64_t j = 0; j < n; j += LANES) {
+            __m512i block[LANES];
+            each<LANES>([&](auto t) { block[t] = j + t < n ? lines_of_row(head.k, j + t, i) : __m512i{}; });
+            transpose(block);
+            each<LANES>([&](auto t) { _mm512_storeu_si512(keys + (i + t) * n_columns + j, block[t]); });
         }
-    }
+    for (int64_t line = 0, j = 0; j < n; line++, j += PER_LINE<T>)
+        for (int64_t i = 0; i < width; i += LANES)
+            _mm512_storeu_si512(values + line * width + i, load_across(head.v + j * head.stride + i, head.stride, n - j,
+                                                                       first(head.width - i)));
     for (int64_t start = 0; start < n; start += TILE_ROWS)
         with_rows(n - start, [&](auto rows) {
-            const int64_t n_seen = head.causal ? start + rows : n;
+            const int64_t n_seen = head.causal ? start + rows : n, stride = up(n_lines, LANES);
             for (int64_t r = 0; r < rows; r++)
-                for (int64_t i = 0; i < width; i += LANES)
-                    store(queries + r * width + i,
-                          load(head.q + (start + r) * head.stride + i, first(head.width - i)));
-            float_rows<rows>(queries, width, keys, n_columns, width, head.scale, scores, n_columns,
-                             up(n_seen, LANES));
+                for (int64_t i = 0; i < n_lines; i += LANES)
+                    _mm512_storeu_si512(queries + r * stride + i, lines_of_row(head.q, start + r, i));
+            line_rows<T, rows>(queries, stride, keys, n_columns, n_lines, scores, n_columns, up(n_seen, LANES));
             float totals[rows];
             for (int64_t r = 0; r < rows; r++) {
                 const int64_t n_own = head.causal ? start + r + 1 : n;
-                totals[r] = soften(scores + r * n_columns, n_own);
-                std::fill(scores + r * n_columns + up(n_own, LANES), scores + r * n_columns + up(n_seen, LANES), 0.0f);
+                T* const own = reinterpret_cast<T*>(weights) + r * n_columns;
+                totals[r] = soften(scores + r * n_columns, head.scale, n_own, own);
+                std::fill(own + up(n_own, LANES), own + up(n_seen, LANES), T{});
             }
-            float_rows<rows>(scores, n_columns, values, width, n_seen, 1.0f, seen, width, width);
+            line_rows<T, rows>(weights, n_columns / PER_LINE<T>, values, width, lines_for<T>(n_seen), seen, width, width);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t i = 0; i < width; i += LANES)
                     store(head.out + (start + r) * head.out_stride + i,
@@ -380,7 +442,9 @@ void attend_texts(const T* q, const T* k, const T* v, int64_t stride, const int3
 }
 
 // The sum of each of sixteen vectors.
-inline Floats sums_of(Floats (&x)[LANES]) {
+inline Floats sums_of(const __m512i (&vectors)[LANES]) {
+    Floats x[LANES];
+    each<LANES>([&](auto i) { x[i] = _mm512_castsi512_ps(vectors[i]); });
     each<8>([&](auto i) {
         const Floats a = x[2 * i], b = x[2 * i + 1];
         x[i] = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
@@ -406,20 +470,18 @@ void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t r
                 T* out) {
     float* const scores = scratch<float, 4>(up(n, LANES));
     for (int64_t start = 0; start < n; start += LANES) {
-        Floats products[LANES];
-        each<LANES>([&](auto j) { products[j] = all(0); });
+        __m512i products[LANES]{};
         fetch(keys + (start + room) * width, LANES * width);
-        for (int64_t i = 0; i < width; i += LANES) {
-            const Lanes lanes = first(width - i);
-            const Floats query = load(q + i, lanes);
+        for (int64_t i = 0; i < width; i += LANES * PER_LINE<T>) {
+            const __m512i query = load_lines(q + i, width - i);
             each<LANES>([&](auto j) {
                 const T* key = keys + std::min<int64_t>(start + j, n - 1) * width;
-                products[j] = _mm512_fmadd_ps(query, load(key + i, lanes), products[j]);
+                products[j] = added(T{}, products[j], query, load_lines(key + i, width - i));
             });
         }
-        store(scores + start, _mm512_mul_ps(sums_of(products), all(scale)));
+        store(scores + start, sums_of(products));
     }
-    const Floats total = all(soften(scores, n));
+    const Floats total = all(soften(scores, scale, n, scores));
     for (int64_t i = 0; i < width; i += PANEL) {
         Floats sums[TILE_VECTORS];
         each<TILE_VECTORS>([&](auto c) { sums[c] = all(0); });
@@ -454,26 +516,22 @@ void attend_cache(const T* q, const T* k, const T* v, int64_t stride, T* keys, T
 
 // ---- the next token ----
 
-// The first of the largest of n scores; `share` becomes the logarithm of its part in the sum of e^score.
+// The first of the largest of n scores; `share` becomes the logarithm of its part in the sum of e^score, NaN if one is.
 template <class T>
 int64_t likeliest(const T* scores, int64_t n, float* share) {
-    const __m512i step = _mm512_set1_epi32(LANES);
-    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), best_places = places;
-    Floats best = all(-__builtin_inff()), sum = all(0);
-    Lanes is_nan = 0;
-    for (int64_t i = 0; i < n; i += LANES, places = _mm512_add_epi32(places, step)) {
-        const Floats some = load(scores + i, first(n - i));
-        const Lanes is_better = _mm512_mask_cmp_ps_mask(first(n - i), some, best, _CMP_GT_OQ);
-        is_nan |= _mm512_cmp_ps_mask(some, some, _CMP_UNORD_Q);
-        best = _mm512_mask_mov_ps(best, is_better, some);
-        best_places = _mm512_mask_mov_epi32(best_places, is_better, places);
-    }
-    const float most = _mm512_reduce_max_ps(best);
+    Floats tops = all(-__builtin_inff()), sum = all(0);
     for (int64_t i = 0; i < n; i += LANES)
-        sum = _mm512_mask_add_ps(sum, first(n - i), sum,
-                                 exponential(_mm512_sub_ps(load(scores + i, first(n - i)), all(most))));
-    *share = is_nan ? std::nanf("") : -std::log(_mm512_reduce_add_ps(sum));
-    return _mm512_mask_reduce_min_epi32(_mm512_cmp_ps_mask(best, all(most), _CMP_EQ_OQ), best_places);
+        tops = _mm512_mask_max_ps(tops, first(n - i), load(scores + i, first(n - i)), tops);
+    const Floats top = all(_mm512_reduce_max_ps(tops));
+    int64_t place = n;
+    for (int64_t i = 0; i < n; i += LANES) {
+        const Floats some = load(scores + i, first(n - i));
+        const Lanes is_top = _mm512_mask_cmp_ps_mask(first(n - i), some, top, _CMP_EQ_OQ);
+        if (is_top && place == n) place = i + __builtin_ctz(is_top);
+        sum = _mm512_mask_add_ps(sum, first(n - i), sum, exponential(_mm512_sub_ps(some, top)));
+    }
+    *share = -std::log(_mm512_reduce_add_ps(sum));
+    return place < n ? place : 0;
 }
 
 }  // namespace

@@ -256,10 +256,11 @@ class Generation(Generic[KeyT]):
         return self._logits[rows[0], None] if len(rows) == 1 else self._logits[rows]
 
     def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
-        tokens = torch.empty(len(self._cache), dtype=torch.int64)
+        tokens = [0] * len(self._cache)
         for running, continuations in going:
-            tokens[running.rows] = torch.tensor([continuation.token for continuation in continuations])
-        return tokens.to(self._model.device)
+            for row, continuation in zip(running.rows, continuations, strict=True):
+                tokens[row] = continuation.token
+        return torch.tensor(tokens, device=self._model.device)
 
     def _arrange(self, wanted: Sequence[tuple[_Running[KeyT], list[int]]]) -> None:
         """Give each search rows that continue the ones it wants; as many as can stay where they are."""
