@@ -16,7 +16,7 @@ from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.layers.generation import collected
+from models.layers.generation import Generator, collected
 from models.tasks import Request, Task
 from models.tasks.text import Progress
 
@@ -37,7 +37,10 @@ class Engine:
     ) -> None:
         self._name, self._settings = name, settings
         self._loop = asyncio.get_running_loop()
-        self._queue = JobQueue(settings.max_queue_items, settings.max_running_sequences)
+        one_makes_steps = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
+        self._queue = JobQueue(
+            settings.max_queue_items, settings.max_running_sequences, one_makes_steps=one_makes_steps
+        )
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
@@ -49,6 +52,7 @@ class Engine:
                     tasks=tasks if model not in replicas[:place] else tasks[:1],
                     queue=self._queue,
                     torch_threads=settings.torch_threads,
+                    step_threads=settings.torch_threads * (len(replicas) if one_makes_steps else 1),
                     budget=budget,
                     max_rows=settings.max_running_sequences,
                     n_remembered=settings.max_prefix_tokens,

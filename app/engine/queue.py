@@ -26,9 +26,12 @@ class Hands:
 class JobQueue:
     """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does."""
 
-    def __init__(self, max_items: int, max_rows: int = 1) -> None:
-        """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows."""
-        self._max_items, self._max_rows = max_items, max_rows
+    def __init__(self, max_items: int, max_rows: int = 1, *, one_makes_steps: bool = False) -> None:
+        """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows.
+
+        Either one worker makes all steps, or they are spread over all that are free for it.
+        """
+        self._max_items, self._max_rows, self._one_makes_steps = max_items, max_rows, one_makes_steps
         self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
@@ -162,9 +165,12 @@ class JobQueue:
         self._n_items -= len(part)
 
     def _fair(self, hands: Hands, room: Room) -> Room:
-        """No more rows than its share: what is made by steps is spread over all workers that are free for it."""
+        """No more rows than its share of what is made by steps: all of it, or none, where one makes all steps."""
         n_elsewhere = sum(other.n_rows for other in self._hands if other is not hands)
-        free = [other for other in self._hands if not other.in_flight or other is hands]
-        share = -(-(sum(other.n_rows for other in free) + self._n_items) // max(1, len(free)))
+        if self._one_makes_steps:
+            share = 0 if n_elsewhere else self._max_rows
+        else:
+            free = [other for other in self._hands if not other.in_flight or other is hands]
+            share = -(-(sum(other.n_rows for other in free) + self._n_items) // max(1, len(free)))
         n_rows = min(room.n_rows, self._max_rows - n_elsewhere - room.n_running, share - room.n_running)
         return replace(room, n_rows=max(0, n_rows), n_elsewhere=n_elsewhere)

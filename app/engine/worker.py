@@ -13,6 +13,7 @@ import torch
 from app.engine.execution import execute
 from app.engine.policy import Job, Room, Slice
 from app.engine.queue import JobQueue
+from models import kernels
 from models.errors import InvalidItems
 from models.family import Model
 from models.layers.generation import Generation, Generator
@@ -69,7 +70,8 @@ def _is_abandoned(key: Key, sequence: int | None) -> bool:
 class Plan:
     """What a worker is made of.
 
-    `tasks` are those that it proves itself by; another worker of the same model may have proved the rest. `budget` of a
+    `tasks` are those that it proves itself by; another worker of the same model may have proved the rest. Batches run on
+    `torch_threads`, the kernels of steps on `step_threads`: those of all workers, where one makes all steps. `budget` of a
     batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
     """
 
@@ -78,6 +80,7 @@ class Plan:
     tasks: Sequence[Task]
     queue: JobQueue
     torch_threads: int
+    step_threads: int
     budget: int
     max_rows: int
     n_remembered: int
@@ -104,7 +107,8 @@ class Worker:
     ) -> None:
         self._model, self._tasks, self._queue = plan.model, plan.tasks, plan.queue
         self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
-        self._probe_every_s, self._torch_threads = plan.probe_every_s, plan.torch_threads
+        self._probe_every_s = plan.probe_every_s
+        self._torch_threads, self._step_threads = plan.torch_threads, plan.step_threads
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
         self.hands = self._queue.hands()
@@ -196,7 +200,7 @@ class Worker:
 
     def _step(self, running: Generation[Key]) -> None:
         try:
-            with self._busy() as started_at:
+            with self._busy() as started_at, kernels.threads(self._step_threads):
                 running.remove(_is_abandoned)
                 n_rows = running.n_rows
                 told = running.step() if running.n_rows else []

@@ -1,7 +1,8 @@
 """Linear layers and attention on CPUs with AVX-512: each call does at once what takes torch several operations.
 
 `kernels.cpp` is compiled where the package is installed (`hatch_build.py`). Without it, or on another processor, models
-use torch's operations instead. A call lets the interpreter lock go and runs on torch's number of threads.
+use torch's operations instead. A call lets the interpreter lock go and runs on torch's number of threads, or on as many
+as `threads` says.
 
 Shapes: `N` rows or tokens, `I` inputs, `O` outputs, `B` texts, `H` heads, `d` width of a head, `T` tokens there is room
 for.
@@ -9,6 +10,9 @@ for.
 
 import ctypes
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
@@ -30,9 +34,9 @@ _STEPS = 127
 _SMALLEST = 1e-30
 
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p),
-    "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_float, c_void_p),
-    "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p),
+    "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p, c_int64),
+    "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_float, c_void_p, c_int64),
+    "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p, c_int64),
     "attend_cache": (
         *[c_void_p] * 3,
         c_int64,
@@ -43,6 +47,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
         *[c_int64] * 3,
         c_float,
         c_void_p,
+        c_int64,
     ),
     "likeliest": (c_void_p, c_int64, c_void_p),
 }
@@ -64,7 +69,7 @@ def missing() -> str | None:
 
 @cache
 def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(str(LIBRARY), mode=os.RTLD_NOW)  # OpenMP is torch's: without it, this is no use, and says so
+    return ctypes.CDLL(str(LIBRARY), mode=os.RTLD_NOW)
 
 
 @cache
@@ -93,6 +98,27 @@ def multiply(weights: torch.dtype, values: torch.dtype) -> bool:
     if not take(values, torch.device("cpu")) or (has_tiles and weights != torch.float32):
         return False
     return weights == values or (weights == torch.int8 and torch.cpu._is_vnni_supported())
+
+
+_here = threading.local()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Within it, the calls of this thread run on so many.
+
+    Those that help are the same for all who call, one caller at a time; others work alone meanwhile.
+    """
+    before = getattr(_here, "n", None)
+    _here.n = n
+    try:
+        yield
+    finally:
+        _here.n = before
+
+
+def _n_threads() -> int:
+    return getattr(_here, "n", None) or torch.get_num_threads()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +179,7 @@ def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
         weights.n_out,
         _GELUS[gelu],
         out.data_ptr(),
+        _n_threads(),
     )
     return out
 
@@ -170,6 +197,7 @@ def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
         x.shape[1],
         norm.eps,
         out.data_ptr(),
+        _n_threads(),
     )
     return out
 
@@ -190,6 +218,7 @@ def attend_texts(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: flo
         scale,
         causal,
         out.data_ptr(),
+        _n_threads(),
     )
     return out
 
@@ -219,6 +248,7 @@ def attend_cache(
         q.shape[2],
         scale,
         out.data_ptr(),
+        _n_threads(),
     )
     return out
 

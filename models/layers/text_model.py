@@ -67,6 +67,12 @@ class TextModel(Model):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    @property
+    def runs_on_kernels(self) -> bool:
+        """Whether its products are the project's own."""
+        weight = next(self.parameters())
+        return weight.is_cpu and kernels.multiply(weight.dtype, weight.dtype)
+
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """The last hidden states `[N, D]` of the row's tokens, which see one another as `attend` says."""
         raise NotImplementedError
@@ -84,9 +90,8 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        weight = next(self.parameters())
-        uses_onednn = weight.is_cpu and not kernels.multiply(weight.dtype, weight.dtype)
-        return Packed.of(texts, weight.device, step=ONEDNN_STEP if uses_onednn else 1)
+        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
+        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""

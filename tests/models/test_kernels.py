@@ -3,7 +3,9 @@
 import copy
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,11 +42,9 @@ def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def three_threads() -> Iterator[None]:
+    with kernels.threads(3):
+        yield
 
 
 def test_they_are_there_where_they_can_be() -> None:
@@ -107,7 +107,7 @@ def test_int8_is_what_onednn_makes_of_it(n: int, n_in: int, n_out: int, gelu: An
 @needs_kernels
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("int8", [False, True])
-def test_a_row_alone_gives_what_it_gives_among_others(dtype: torch.dtype, *, int8: bool, two_threads: None) -> None:
+def test_a_row_alone_gives_what_it_gives_among_others(dtype: torch.dtype, *, int8: bool, three_threads: None) -> None:
     torch.manual_seed(0)
     layer, x = nn.Linear(90, 200), torch.randn(101, 90).to(dtype)
     made = product(layer.weight.to(dtype), layer.bias.to(dtype), "none", int8=int8, dtype=dtype)
@@ -125,6 +125,36 @@ def test_what_is_no_number_stays_none_and_in_its_row(dtype: torch.dtype, broken:
     found = product(layer.weight.to(dtype), layer.bias.to(dtype), int8=int8, dtype=dtype)(x)
     assert found.isfinite().all(1).tolist() == [row != 4 for row in range(9)]
     assert not found[4].isfinite().any()
+
+
+@needs_kernels
+def test_many_threads_that_share_helpers_get_what_each_gets_alone() -> None:
+    layers = [nn.Linear(64 * n, 64 * n) for n in range(1, 9)]
+    weights = [Weights.of(layer.weight, layer.bias) for layer in layers]
+    inputs = [torch.randn(20, layer.in_features) for layer in layers]
+    expected = [kernels.linear(x, one) for x, one in zip(inputs, weights, strict=True)]
+
+    def repeated(place: int) -> bool:
+        with kernels.threads(1 + place % 5):
+            found = [kernels.linear(inputs[place], weights[place]) for _ in range(300)]
+        return all(torch.equal(one, expected[place]) for one in found)
+
+    with ThreadPoolExecutor(len(layers)) as pool:
+        assert all(pool.map(repeated, range(len(layers))))
+
+
+@needs_kernels
+def test_helpers_work_beside_their_caller() -> None:
+    x, layer = torch.randn(400, 2048), nn.Linear(2048, 2048)
+    weights = Weights.of(layer.weight, layer.bias)
+    shares = []
+    for n in (1, 2):
+        with kernels.threads(n):
+            own, whole = time.thread_time(), time.process_time()
+            for _ in range(20):
+                kernels.linear(x, weights)
+            shares.append((time.thread_time() - own) / (time.process_time() - whole))
+    assert shares[1] < 0.8 < shares[0]
 
 
 @needs_kernels

@@ -1,6 +1,7 @@
 """Tasks made by steps: who shares a batch with a fault, who is starved, who is told what."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,12 @@ async def test_stopping_finishes_what_runs_and_refuses_what_comes() -> None:
         await ids(engine, request(3))
 
 
-async def test_sequences_are_spread_over_the_workers_and_are_what_they_are_alone() -> None:
+@pytest.mark.parametrize("on_kernels", [False, True])
+async def test_sequences_are_spread_unless_kernels_share_the_cores(
+    on_kernels: bool,  # noqa: FBT001 a case
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FaultyGpt, "runs_on_kernels", on_kernels)
     engine = await start(n_workers=2)
     expected = [await ids(engine, request(length, 14)) for length in range(2, 10)]
     together = asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))
@@ -162,11 +168,34 @@ async def test_sequences_are_spread_over_the_workers_and_are_what_they_are_alone
         most = [max(old, one.n_running) for old, one in zip(most, engine.workers, strict=True)]
         await asyncio.sleep(0)
     assert await together == expected
-    assert min(most) >= 3, most
+    assert min(most) == 0 and max(most) >= 8 if on_kernels else min(most) >= 3, most
     assert engine.n_running == 0
     await engine.stop()
 
 
+async def test_while_one_worker_makes_steps_another_serves_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FaultyGpt, "runs_on_kernels", True)
+    waits = threading.Event()
+    waits.set()
+    read = FaultyGpt.prefill
+    monkeypatch.setattr(FaultyGpt, "prefill", lambda *given: waits.wait(20) and read(*given))
+    engine = await start(n_workers=2)
+    waits.clear()
+    text = asyncio.create_task(ids(engine, request(3)))
+    await until(lambda: engine.n_running == 1)
+    await engine.submit(ENCODE_TEXT, [t.EncodeTextRequest(tokens=random_text(5, 60, 0))])
+    assert not text.done()
+    waits.set()
+    assert len(await text) == 1
+    await engine.stop()
+
+
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FaultyGpt, "runs_on_kernels", False)
+
+
+@pytest.mark.usefixtures("spread")
 async def test_all_workers_together_make_no_more_at_once_than_is_allowed() -> None:
     engine = await start(n_workers=2, max_running_sequences=4)
     together = asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))
@@ -180,6 +209,7 @@ async def test_all_workers_together_make_no_more_at_once_than_is_allowed() -> No
     await engine.stop()
 
 
+@pytest.mark.usefixtures("spread")
 async def test_a_lethal_step_in_one_worker_does_not_disturb_the_other() -> None:
     engine = await start(n_workers=2)
     expected = [await ids(engine, request(length)) for length in (3, 4, 5, 6)]
