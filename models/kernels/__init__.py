@@ -30,7 +30,8 @@ Gelu = Literal["none", "tanh"]
 """Exact, or by its tanh; as torch names them."""
 _GELUS: dict[Gelu | None, int] = {None: 0, "none": 1, "tanh": 2}
 _PANEL, _LINE_BYTES = 64, 4
-_STEPS = 127
+_STEPS, _ZERO = 127, 128
+"""Of a row in int8: steps from zero to its largest value; what a zero of the input is stored as."""
 _SMALLEST = 1e-30
 
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
@@ -123,33 +124,38 @@ def _n_threads() -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Of a linear layer, in panels of 64 outputs as the kernel reads them; `scales` and `zeros` are of int8."""
+    """Of a linear layer, in panels of 64 outputs as the kernel reads them.
+
+    `firsts` are what the sums of a row begin with: the bias or, with weights in int8, minus what zeros of the input give,
+    which have a value there; `scales` and `bias` are of int8 alone.
+    """
 
     panels: Tensor
-    bias: Tensor | None
+    firsts: Tensor
     n_in: int
     n_out: int
     scales: Tensor | None = None
-    zeros: Tensor | None = None
+    bias: Tensor | None = None
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
         """`[O, I]` in float32 or bfloat16, and `[O]`."""
         n_out, n_in = weight.shape
-        return cls(_panels(weight.detach()), _floats(bias), n_in, n_out)
+        return cls(_panels(weight.detach()), _whole(_bias(bias, n_out)), n_in, n_out)
 
     @classmethod
     def rounded(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
         """In int8, see `rounded_rows`."""
         n_out, n_in = weight.shape
         steps, scales = rounded_rows(weight)
-        zeros = (128 * steps.sum(1, dtype=torch.int64)).to(torch.int32)
-        return cls(_panels(steps), _floats(bias), n_in, n_out, scales, zeros)
+        firsts = -_ZERO * steps.sum(1, dtype=torch.int32)
+        return cls(_panels(steps), _whole(firsts), n_in, n_out, scales, _bias(bias, n_out))
 
     @property
     def n_bytes(self) -> int:
-        """Of all of it but the bias."""
-        return sum(one.nbytes for one in (self.panels, self.scales, self.zeros) if one is not None)
+        """Of all of it."""
+        parts = (self.panels, self.firsts, self.scales, self.bias)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,9 +178,9 @@ def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
         x.data_ptr(),
         len(x),
         weights.panels.data_ptr(),
-        _address(weights.bias),
+        weights.firsts.data_ptr(),
         _address(weights.scales),
-        _address(weights.zeros),
+        _address(weights.bias),
         weights.n_in,
         weights.n_out,
         _GELUS[gelu],
@@ -268,8 +274,13 @@ def _panels(weight: Tensor) -> Tensor:
     return padded.view(-1, _PANEL, padded.shape[1] // n, n).transpose(1, 2).contiguous()
 
 
-def _floats(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach().float().clone()
+def _bias(bias: Tensor | None, n_out: int) -> Tensor:
+    return torch.zeros(n_out) if bias is None else bias.detach().float().clone()
+
+
+def _whole(values: Tensor) -> Tensor:
+    """For whole panels."""
+    return functional.pad(values, (0, -len(values) % _PANEL))
 
 
 def _address(tensor: Tensor | None) -> int | None:

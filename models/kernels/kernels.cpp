@@ -72,10 +72,9 @@ int64_t likeliest(const T* scores, int64_t n, float* share) {
 // ---- what Python calls ----
 
 #define LINEAR(NAME, W, T)                                                                                             \
-    extern "C" void NAME(const T* x, int64_t n_rows, const char* panels, const float* bias, const float* scales,       \
-                         const int32_t* zeros, int64_t n_in, int64_t n_out, int activation, T* out,                    \
-                         int64_t n_threads) {                                                                          \
-        const Layer layer{panels, bias, scales, zeros, n_in, n_out, lines_for<W>(n_in), Activation(activation)};       \
+    extern "C" void NAME(const T* x, int64_t n_rows, const char* panels, const int32_t* firsts, const float* scales,   \
+                         const float* bias, int64_t n_in, int64_t n_out, int activation, T* out, int64_t n_threads) {  \
+        const Layer layer{panels, firsts, scales, bias, n_in, n_out, lines_for<W>(n_in), Activation(activation)};      \
         linear<W>(x, n_rows, layer, out, n_threads);                                                                   \
     }
 

@@ -25,6 +25,12 @@ struct BFloat16 {
 inline Lanes first(int64_t n) { return n >= LANES ? ALL : n <= 0 ? 0 : static_cast<Lanes>((1u << n) - 1); }
 inline int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+inline float of_bits(uint32_t bits) {
+    float x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 inline Floats all(float x) { return _mm512_set1_ps(x); }
 inline Floats load(const float* x, Lanes lanes = ALL) { return _mm512_maskz_loadu_ps(lanes, x); }
 inline Floats load(const BFloat16* x, Lanes lanes = ALL) {
