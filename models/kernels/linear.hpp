@@ -10,6 +10,7 @@ namespace {
 constexpr int BLOCK_ROWS = 8 * TILE_ROWS;
 constexpr int BLOCK_LINES = 512;  // of a panel: half of a second-level cache of 256 KiB
 constexpr int ZERO = 128;         // what multiplies lines of int8_t takes the inputs without a sign
+constexpr int CACHE_LINE = 64, LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
 
 struct Layer {
     const char* panels;
@@ -53,10 +54,11 @@ float lines_of(const T* x, const Layer& layer, char* lines) {
 }
 
 // `sums`, [ROWS, 64], are what n lines give and what they were before, or the `firsts` of all rows if there are any.
-// `stride` bytes lie between the lines of one row and those of the next.
-template <class W, int ROWS>
+// `stride` bytes lie between the lines of one row and those of the next. With each line FETCHED times 64 bytes of what
+// is `next` are fetched.
+template <class W, int ROWS, int FETCHED>
 [[gnu::noinline]] void add_tile(const char* lines, int64_t stride, const char* panel, int64_t n, const int32_t* firsts,
-                                int32_t* sums) {
+                                const char* next, int32_t* sums) {
     __m512i tile[ROWS][TILE_VECTORS], weights[TILE_VECTORS];
     const int32_t* const before = firsts ? firsts : sums;
     const int64_t before_stride = firsts ? 0 : PANEL;
@@ -64,11 +66,10 @@ template <class W, int ROWS>
         each<TILE_VECTORS>(
             [&](auto c) { tile[r][c] = _mm512_loadu_si512(before + r * before_stride + c * LANES); });
     });
-    for (int64_t i = 0; i < n; i++, lines += LINE_BYTES, panel += PANEL * LINE_BYTES) {
-        each<TILE_VECTORS>([&](auto c) {
-            weights[c] = _mm512_loadu_si512(panel + c * LANES * LINE_BYTES);
-            _mm_prefetch(panel + (n * PANEL + c * LANES) * LINE_BYTES, _MM_HINT_T1);  // what is next after these lines
-        });
+    for (int64_t i = 0; i < n; i++, lines += LINE_BYTES, panel += PANEL * LINE_BYTES, next += FETCHED * CACHE_LINE) {
+#pragma GCC unroll 4
+        for (int c = 0; c < FETCHED; c++) _mm_prefetch(next + c * CACHE_LINE, _MM_HINT_T1);
+        each<TILE_VECTORS>([&](auto c) { weights[c] = _mm512_loadu_si512(panel + c * LANES * LINE_BYTES); });
         each<ROWS>([&](auto r) {
             int32_t line;
             std::memcpy(&line, lines + r * stride, LINE_BYTES);
@@ -99,13 +100,20 @@ void write_panel(const int32_t* sums, int64_t n, const float* steps, const Layer
     }
 }
 
+// work(FETCHED), of a constant, of the number of fetches with each line.
+template <class Work>
+inline void with_fetches(int n, const Work& work) {
+    n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : n == 2 ? work(Constant<2>{}) : work(Constant<4>{});
+}
+
 template <class W, class T>
 void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
     const int64_t n_panels = up(layer.n_out, PANEL) / PANEL, stride = layer.n_lines * LINE_BYTES;
     char* const lines = scratch<char, 0>(BLOCK_ROWS * stride + LANES);
     float steps[BLOCK_ROWS];
     for (; n_rows > 0; n_rows -= BLOCK_ROWS, x += BLOCK_ROWS * layer.n_in, out += BLOCK_ROWS * layer.n_out) {
-        const int64_t n = std::min<int64_t>(n_rows, BLOCK_ROWS);
+        const int64_t n = std::min<int64_t>(n_rows, BLOCK_ROWS), n_tiles = up(n, TILE_ROWS) / TILE_ROWS;
+        const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights, others do not
         for (int64_t r = 0; r < n; r++) steps[r] = lines_of<W>(x + r * layer.n_in, layer, lines + r * stride);
         Team::instance().share(n_panels, n_threads, [&](int64_t panel) {
             int32_t sums[BLOCK_ROWS * PANEL];
@@ -113,10 +121,13 @@ void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_th
                 const int64_t n_lines = std::min<int64_t>(layer.n_lines - line, BLOCK_LINES);
                 const char* weights = layer.panels + (panel * layer.n_lines + line) * PANEL * LINE_BYTES;
                 const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
-                for (int64_t r = 0; r < n; r += TILE_ROWS)
+                const char *next = weights + n_lines * PANEL * LINE_BYTES, *const end = next + (next - weights);
+                for (int64_t r = 0; r < n; r += TILE_ROWS, next += n_lines * n_fetches * CACHE_LINE)
                     with_rows(n - r, [&](auto rows) {
-                        add_tile<W, rows>(lines + r * stride + line * LINE_BYTES, stride, weights, n_lines, firsts,
-                                          sums + r * PANEL);
+                        with_fetches(next < end ? n_fetches : 0, [&](auto fetched) {
+                            add_tile<W, rows, fetched>(lines + r * stride + line * LINE_BYTES, stride, weights, n_lines,
+                                                       firsts, next, sums + r * PANEL);
+                        });
                     });
             }
             write_panel<W>(sums, n, steps, layer, panel, out);
