@@ -1,5 +1,6 @@
 """One batch through the model, with every failure pinned to the requests that cause it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -32,6 +33,8 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
         results = task.run(model, requests)
         if len(results) != len(requests):
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
+        if not has_nan(results):  # looked at together, which is faster; almost always it is all that is looked at
+            return Execution(list(results))
         return Execution([NotANumber("NaN") if has_nan(result) else result for result in results])
     except Exception as error:
         if len(requests) == 1:
@@ -43,11 +46,28 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
 
 
 def has_nan(value: object) -> bool:
-    """Whether NaN is in a tensor or a float anywhere in a result."""
+    """Whether NaN is in a tensor or a float anywhere in a result, or in several."""
+    floats: list[float] = []
+    tensors: list[Tensor] = []
+    _gather(value, floats, tensors)
+    if any(map(math.isnan, floats)):
+        return True
+    if not tensors:
+        return False
+    together = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    return math.isnan(together.sum()) and bool(together.isnan().any())  # infinities may sum up to NaN
+
+
+def _gather(value: object, floats: list[float], tensors: list[Tensor]) -> None:
+    """All there are, but for tensors of integers."""
     if isinstance(value, Tensor):
-        return value.is_floating_point() and bool(value.isnan().any())
-    if isinstance(value, float):
-        return value != value
-    if isinstance(value, tuple | list):
-        return any(map(has_nan, value))
-    return is_dataclass(value) and any(has_nan(getattr(value, field.name)) for field in fields(value))
+        if value.is_floating_point():
+            tensors.append(value.flatten())
+    elif isinstance(value, float):
+        floats.append(value)
+    elif isinstance(value, tuple | list):
+        for one in value:
+            _gather(one, floats, tensors)
+    elif is_dataclass(value):
+        for field in fields(value):
+            _gather(getattr(value, field.name), floats, tensors)

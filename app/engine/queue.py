@@ -1,23 +1,32 @@
 """The bounded queue between the event loop and a model's workers. Dispatch is immediate: no timer, no polling."""
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
+SHORT_S, LATE_S = 0.002, 0.02
+"""Where batches take less of a thread's time, the worker of one is back before another has woken, which would only be in
+its way; unless it is late."""
+_SMOOTHING = 0.1
+
 
 @dataclass(eq=False, slots=True)
 class Hands:
     """What a worker has taken and not yet delivered; the queue owns it.
 
-    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `running` is
-    made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
+    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `taken_at` when
+    it was taken (`time.monotonic`), and `spent_before` what its thread had spent by then (`time.thread_time`); `running`
+    is made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
     """
 
     woken: threading.Condition
     in_flight: list[Slice] = field(default_factory=list)
+    taken_at: float = 0.0
+    spent_before: float = 0.0
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
     is_retired: bool = False
@@ -36,6 +45,7 @@ class JobQueue:
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
         self._idle: list[Hands] = []
+        self._batch_s = SHORT_S
         self._closed = False
         self._lock = threading.Lock()
 
@@ -50,7 +60,7 @@ class JobQueue:
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
-            self._wake()
+            self._wake_unless_soon_free()
             return True
 
     def remove(self, job: Job) -> None:
@@ -77,11 +87,12 @@ class JobQueue:
                 batch = next_batch(chain.from_iterable(self._waiting.values()), budget, self._fair(hands, room))
                 if batch or not room.is_idle:
                     hands.in_flight = batch
+                    hands.taken_at, hands.spent_before = time.monotonic(), time.thread_time()
                     hands.n_rows += rows_of(batch)
                     for part in batch:
                         self._cut(part)
                     if self._waiting:
-                        self._wake()
+                        self._wake_unless_soon_free()
                     return batch
                 if self._closed:
                     return None
@@ -92,8 +103,10 @@ class JobQueue:
             return None
 
     def done(self, hands: Hands) -> None:
-        """The batch in flight has been delivered."""
+        """The batch in flight has been delivered, by the thread that took it."""
+        spent = time.thread_time() - hands.spent_before
         with self._lock:
+            self._batch_s += (spent - self._batch_s) * _SMOOTHING
             hands.in_flight = []
 
     def run(self, hands: Hands) -> None:
@@ -140,6 +153,13 @@ class JobQueue:
         with self._lock:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
             return jobs
+
+    def _wake_unless_soon_free(self) -> None:
+        if not self._idle:
+            return
+        latest = time.monotonic() - LATE_S
+        if self._batch_s >= SHORT_S or not any(one.in_flight and one.taken_at > latest for one in self._hands):
+            self._wake()
 
     def _wake(self) -> None:
         """The one that was the last to fall idle: the model's weights are still in the caches of its core."""
