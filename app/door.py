@@ -16,12 +16,15 @@ from app.handlers import refused
 from app.middleware import log_request, request_id_of
 from app.registry import Registry
 
+WATCHED_S = 1.0
+"""After a refusal."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """By name in lower case, as they came."""
 
 
 class Door:
-    """Looks at requests before they are taken in, as long as a queue is full.
+    """Looks at requests before they are taken in, for a while after each that was refused because a queue was full.
 
     `tasks` are the engines', by path; longer bodies than `max_bytes` are not looked at.
     """
@@ -30,12 +33,16 @@ class Door:
         self._state, self._tasks = state, tasks
         self._registry: Registry = state.registry
         self._max_bytes = max_bytes
+        self._watched_until = 0.0
+
+    def watch(self) -> None:
+        """From now on."""
+        self._watched_until = time.monotonic() + WATCHED_S
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody would be refused, and not because the server ends."""
-        loaded = (model.loaded for model in self._registry.models.values())
-        return not self._state.draining and any(one is not None and one.engine.is_full for one in loaded)
+        """Whether requests are to be looked at; not while the server ends."""
+        return time.monotonic() < self._watched_until and not self._state.draining
 
     def looks_at(self, path: str, headers: Headers) -> bool:
         """Whether what is posted there is looked at: JSON of some length, for a task."""
@@ -51,6 +58,7 @@ class Door:
         error = self._full(path, body)
         if error is None:
             return None
+        self.watch()
         request_id = request_id_of(dict(headers).get(b"x-request-id", b"").decode("latin-1"))
         response = refused(request_id, error)
         response.raw_headers.append((b"x-request-id", request_id.encode()))

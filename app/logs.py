@@ -40,7 +40,11 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send everything, uvicorn's own messages included, through one handler."""
+    """Send everything, uvicorn's own messages included, through one handler.
+
+    Who logs, a thread or a process, is not asked: no line tells it, and to ask takes longer than the rest.
+    """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = JsonFormatter if settings.log_format == "json" else TextFormatter
     level = settings.log_level.upper()
     dictConfig(

@@ -104,8 +104,10 @@ def negotiate(accept: str, offered: Sequence[str]) -> str:
     Raises:
         NotAcceptable: none is accepted.
     """
-    if accept in ("", "*/*", offered[0]):
+    if accept in ("", "*/*"):
         return offered[0]
+    if accept in offered:
+        return accept
     ranges = dict(_quality(part) for part in accept.lower().split(",") if part.strip())
     best, best_quality = "", 0.0
     for media_type in offered:

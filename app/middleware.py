@@ -6,10 +6,9 @@ import re
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import ManifoldError
+from app.errors import ManifoldError, QueueFull
 from app.handlers import refused, unexpected
 
 log = logging.getLogger("manifold.access")
@@ -33,7 +32,8 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        request_id = request_id_of(Headers(scope=scope).get("x-request-id", ""))
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = request_id_of(given.decode("latin-1"))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -52,6 +52,8 @@ class RequestContext:
             try:
                 await answer(scope, receive, send_with_id)
             except ManifoldError as error:
+                if isinstance(error, QueueFull):
+                    scope["app"].state.door.watch()
                 await refused(request_id, error)(scope, receive, send_with_id)
         except Exception:
             log.exception("unexpected error", extra={"request_id": request_id})

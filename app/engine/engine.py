@@ -95,18 +95,13 @@ class Engine:
             await self.stop()
             raise
 
-    @property
-    def is_full(self) -> bool:
-        """Whether not even one item more may wait."""
-        return len(self._queue) >= self._settings.max_queue_items
-
     def require_room(self) -> None:
         """Refuse before a request is decoded what would be refused after it.
 
         Raises:
             QueueFull: not even one item more may wait.
         """
-        if self.is_full:
+        if len(self._queue) >= self._settings.max_queue_items:
             raise self._queue_full()
 
     async def submit(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import State
 
+from app.door import WATCHED_S, Door
 from app.media import JSON
 from tests.app.server import Served, serve
 from tests.app.test_faults import SLOW, address, logged, post
@@ -41,12 +43,25 @@ async def client(server: Served) -> AsyncIterator[httpx.AsyncClient]:
             work.append(asyncio.create_task(client.post("/generate", json=LONG)))
             while (await client.get("/models/slow")).json()[key] == 0:
                 await asyncio.sleep(0.01)
+        assert (await client.post("/generate", json=SHORT)).status_code == 429  # the first one is not looked at
         yield client
         for one in work:
             one.cancel()
         await asyncio.gather(*work, return_exceptions=True)
         while (card := (await client.get("/models/slow")).json())["queued_items"] or card["running_sequences"]:
             await asyncio.sleep(0.01)
+
+
+def test_it_is_watched_for_a_while_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.door.time.monotonic", lambda: now)
+    door = Door(State({"registry": None, "draining": False}), {}, INLINE_BYTES)
+    told = [door.is_watched]
+    door.watch()
+    told.append(door.is_watched)
+    now += WATCHED_S
+    told.append(door.is_watched)
+    assert told == [False, True, False]
 
 
 async def test_it_is_refused_as_it_is_inside(client: httpx.AsyncClient, server: Served) -> None:
