@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer, processors
 
@@ -264,8 +265,8 @@ class FastCodec(TextCodec):
 
 def _view(encoding: Encoding, text: str, pair: str | None) -> Tokens:
     return Tokens(
-        ids=torch.tensor(encoding.ids, dtype=torch.int64),
-        type_ids=torch.tensor(encoding.type_ids, dtype=torch.int64),
+        ids=torch.from_numpy(np.array(encoding.ids, dtype=np.int64)),  # faster than `torch.tensor`
+        type_ids=torch.from_numpy(np.array(encoding.type_ids, dtype=np.int64)),
         offsets=encoding.offsets,
         texts=encoding.sequence_ids,
         words=encoding.word_ids,
