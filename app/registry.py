@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 1
 DOWN_RETRY_AFTER_S = 30
+GARBAGE_THRESHOLD = 20_000
+"""New objects before those that are left are walked; Python's default is 700."""
 _NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -279,11 +281,13 @@ def _settle_garbage() -> None:
     """Collect what is garbage, and exempt all that is left from further collections.
 
     Torch and FastAPI bring some 200,000 objects that live as long as the process. Walking them takes about 150 ms, and
-    would stop the server every few hundred requests.
+    would stop the server every few hundred requests. What is left to walk are connections: with a thousand of them, it is
+    walked once in many requests.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, lowered: Lowered) -> Loaded:

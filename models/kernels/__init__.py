@@ -171,7 +171,7 @@ def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
     Rows come one by one to the same result as together. With weights in int8, each row is rounded to 255 steps between
     minus and plus its largest value (Dettmers et al. 2022, section 2.1, "vector-wise quantisation").
     """
-    x = x.contiguous()
+    x = _contiguous(x)
     out = x.new_empty(len(x), weights.n_out)
     function = _function("linear", x.dtype, "_int8" if weights.scales is not None else "")
     function(
@@ -192,7 +192,7 @@ def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
 
 def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added): all `[N, I]`, of the type of the norm's weights."""
-    x, added = x.contiguous(), added.contiguous()
+    x, added = _contiguous(x), _contiguous(added)
     out = torch.empty_like(x)
     _function("add_norm", x.dtype)(
         x.data_ptr(),
@@ -262,7 +262,7 @@ def attend_cache(
 def likeliest(scores: Tensor) -> tuple[int, float]:
     """The first of the largest of `[V]`, and its log-probability; NaN where one of them is."""
     share = c_float()
-    scores = scores.contiguous()
+    scores = _contiguous(scores)
     place = _function("likeliest", scores.dtype)(scores.data_ptr(), len(scores), ctypes.addressof(share))
     return int(place), share.value
 
@@ -285,6 +285,11 @@ def _whole(values: Tensor) -> Tensor:
 
 def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
+
+
+def _contiguous(x: Tensor) -> Tensor:
+    """Each operation of torch lets the interpreter lock go, even one that does nothing, and waits for it again."""
+    return x if x.is_contiguous() else x.contiguous()
 
 
 def _alike(*tensors: Tensor) -> tuple[Tensor, ...]:

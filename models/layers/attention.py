@@ -145,7 +145,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, attend: Attending, layer: int) -> Tensor:
         """`[N, D]` to `[N, D]`."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).unbind(1)
+        q, k, v = self.qkv(x).view(-1, 3, self.n_heads, x.shape[1] // self.n_heads).unbind(1)
         seen: Tensor = self.out(attend(layer, q, k, v, self.scale_of(layer)).flatten(1))
         return seen
 

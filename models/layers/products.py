@@ -40,6 +40,8 @@ class OwnProduct(Product):
     def forward(self, x: Tensor) -> Tensor:
         """See `Product`."""
         weights = self._weights
+        if x.dim() == 2:
+            return kernels.linear(x, weights, self.gelu)
         return kernels.linear(x.reshape(-1, weights.n_in), weights, self.gelu).view(*x.shape[:-1], weights.n_out)
 
 

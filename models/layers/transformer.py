@@ -55,7 +55,9 @@ class Block(nn.Module):
         return self._add(x, self.feedforward, self.feedforward_norm)
 
     def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
-        added: Tensor = self.dropout(part(norm(x) if self.norm_first else x))
+        added = part(norm(x) if self.norm_first else x)
+        if self.training:
+            added = self.dropout(added)
         if self.norm_first:
             return x + added
         if kernels.takes(x) and x.dtype == norm.weight.dtype:
