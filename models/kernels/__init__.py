@@ -11,10 +11,9 @@ for.
 import ctypes
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import c_float, c_int, c_int64, c_void_p
-from dataclasses import dataclass
+from ctypes import Structure, addressof, c_double, c_float, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -35,8 +34,8 @@ _STEPS, _ZERO = 127, 128
 _SMALLEST = 1e-30
 
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "linear": (c_void_p, c_int64, *[c_void_p] * 4, c_int64, c_int64, c_int, c_void_p, c_int64),
-    "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_float, c_void_p, c_int64),
+    "linear": (c_void_p, c_int64, c_void_p, c_void_p, c_int64),
+    "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_double, c_void_p, c_int64),
     "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p, c_int64),
     "attend_cache": (
         *[c_void_p] * 3,
@@ -50,6 +49,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
         c_void_p,
         c_int64,
     ),
+    "block": (c_void_p, c_void_p, c_float, c_void_p, c_int64, c_void_p, c_void_p, c_int64),
     "likeliest": (c_void_p, c_int64, c_void_p),
 }
 
@@ -74,9 +74,9 @@ def _library() -> ctypes.CDLL:
 
 
 @cache
-def _function(name: str, dtype: torch.dtype, weights: str = "") -> Any:
+def _function(name: str, dtype: torch.dtype) -> Any:
     """For values of this type."""
-    function = getattr(_library(), f"{name}{weights}_{str(dtype).removeprefix('torch.')}")
+    function = getattr(_library(), f"{name}_{str(dtype).removeprefix('torch.')}")
     function.argtypes, function.restype = _FUNCTIONS[name], c_int64 if name == "likeliest" else None
     return function
 
@@ -122,40 +122,51 @@ def _n_threads() -> int:
     return getattr(_here, "n", None) or torch.get_num_threads()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class _Layer(Structure):
+    """`Layer` of `linear.hpp`."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("panels", "firsts", "scales", "bias")),
+        *((name, c_int64) for name in ("n_in", "n_out", "activation")),
+    )
+
+
 class Weights:
-    """Of a linear layer, in panels of 64 outputs as the kernel reads them.
+    """Of a linear layer, in panels of 64 outputs as the kernel reads them, and of the GELU after it, if there is one.
 
     `firsts` are what the sums of a row begin with: the bias or, with weights in int8, minus what zeros of the input give,
     which have a value there; `scales` and `bias` are of int8 alone.
     """
 
-    panels: Tensor
-    firsts: Tensor
-    n_in: int
-    n_out: int
-    scales: Tensor | None = None
-    bias: Tensor | None = None
+    def __init__(
+        self,
+        panels: Tensor,
+        firsts: Tensor,
+        sizes: torch.Size,
+        gelu: Gelu | None,
+        scales: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> None:
+        self.n_out, self.n_in = sizes
+        self._parts = (panels, firsts, scales, bias)
+        self.layer = _Layer(*map(_address, self._parts), self.n_in, self.n_out, _GELUS[gelu])
 
     @classmethod
-    def of(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
+    def of(cls, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> "Weights":
         """`[O, I]` in float32 or bfloat16, and `[O]`."""
-        n_out, n_in = weight.shape
-        return cls(_panels(weight.detach()), _whole(_bias(bias, n_out)), n_in, n_out)
+        return cls(_panels(weight.detach()), _whole(_bias(bias, len(weight))), weight.shape, gelu)
 
     @classmethod
-    def rounded(cls, weight: Tensor, bias: Tensor | None) -> "Weights":
+    def rounded(cls, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> "Weights":
         """In int8, see `rounded_rows`."""
-        n_out, n_in = weight.shape
         steps, scales = rounded_rows(weight)
         firsts = -_ZERO * steps.sum(1, dtype=torch.int32)
-        return cls(_panels(steps), _whole(firsts), n_in, n_out, scales, _bias(bias, n_out))
+        return cls(_panels(steps), _whole(firsts), weight.shape, gelu, scales, _bias(bias, len(weight)))
 
     @property
     def n_bytes(self) -> int:
         """Of all of it."""
-        parts = (self.panels, self.firsts, self.scales, self.bias)
-        return sum(part.nbytes for part in parts if part is not None)
+        return sum(part.nbytes for part in self._parts if part is not None)
 
 
 def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,28 +176,15 @@ def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 
-def linear(x: Tensor, weights: Weights, gelu: Gelu | None = None) -> Tensor:
-    """x W' + b, then GELU where asked for: `[N, I]` to `[N, O]` of the same type.
+def linear(x: Tensor, weights: Weights) -> Tensor:
+    """x W' + b, then GELU where it belongs to the weights: `[N, I]` to `[N, O]` of the same type.
 
     Rows come one by one to the same result as together. With weights in int8, each row is rounded to 255 steps between
     minus and plus its largest value (Dettmers et al. 2022, section 2.1, "vector-wise quantisation").
     """
     x = _contiguous(x)
     out = x.new_empty(len(x), weights.n_out)
-    function = _function("linear", x.dtype, "_int8" if weights.scales is not None else "")
-    function(
-        x.data_ptr(),
-        len(x),
-        weights.panels.data_ptr(),
-        weights.firsts.data_ptr(),
-        _address(weights.scales),
-        _address(weights.bias),
-        weights.n_in,
-        weights.n_out,
-        _GELUS[gelu],
-        out.data_ptr(),
-        _n_threads(),
-    )
+    _function("linear", x.dtype)(x.data_ptr(), len(x), addressof(weights.layer), out.data_ptr(), _n_threads())
     return out
 
 
@@ -259,11 +257,91 @@ def attend_cache(
     return out
 
 
+class _Norm(Structure):
+    """`Norm` of `block.hpp`."""
+
+    _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_double))
+
+
+class _Block(Structure):
+    """`Block` of `block.hpp`."""
+
+    _fields_ = (
+        *((name, _Layer) for name in ("qkv", "out", "up", "down")),
+        ("attention_norm", _Norm),
+        ("feedforward_norm", _Norm),
+        ("n_heads", c_int64),
+        ("norm_first", c_int64),
+    )
+
+
+class Block:
+    """The weights of a block: those of queries, keys and values in one, of what is seen, and of the network after it.
+
+    The norms are those of attention and of the network; `norm_first` says whether they stand before or after.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Weights],
+        norms: tuple[nn.LayerNorm, nn.LayerNorm],
+        n_heads: int,
+        *,
+        norm_first: bool,
+    ) -> None:
+        self._kept = layers, norms
+        its = (_Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms)
+        self.block = _Block(*(one.layer for one in layers), *its, n_heads, norm_first)
+        qkv, _, up, _ = layers
+        self.n_space: int = 6 * qkv.n_in + up.n_out
+
+
+class Seen(Structure):
+    """What tokens see, of one layer: `Seen` of `block.hpp`."""
+
+    _fields_ = (
+        ("bounds", c_void_p),
+        ("n_texts", c_int64),
+        ("causal", c_int64),
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("room", c_int64),
+        ("lengths", c_void_p),
+    )
+
+    @classmethod
+    def texts(cls, segments: Segments, *, causal: bool) -> "Seen":
+        """As `attend_texts`."""
+        return cls(bounds=segments.bounds.data_ptr(), n_texts=len(segments), causal=causal)
+
+    @classmethod
+    def cache(cls, keys: Tensor, values: Tensor, lengths: Tensor) -> "Seen":
+        """As `attend_cache`, the keys and values of the tokens among what is seen."""
+        return cls(keys=keys.data_ptr(), values=values.data_ptr(), room=keys.shape[2], lengths=lengths.data_ptr())
+
+
+def block(x: Tensor, weights: Block, seen: Seen, scale: float) -> Tensor:
+    """A block of a Transformer: `[N, I]` to the same. What `seen` was made of is to live until then."""
+    x = _contiguous(x)
+    space, out = x.new_empty(len(x) * weights.n_space), x.new_empty(x.shape)
+    _function("block", x.dtype)(
+        addressof(weights.block),
+        addressof(seen),
+        scale,
+        x.data_ptr(),
+        len(x),
+        space.data_ptr(),
+        out.data_ptr(),
+        _n_threads(),
+    )
+    return out
+
+
 def likeliest(scores: Tensor) -> tuple[int, float]:
     """The first of the largest of `[V]`, and its log-probability; NaN where one of them is."""
     share = c_float()
     scores = _contiguous(scores)
-    place = _function("likeliest", scores.dtype)(scores.data_ptr(), len(scores), ctypes.addressof(share))
+    place = _function("likeliest", scores.dtype)(scores.data_ptr(), len(scores), addressof(share))
     return int(place), share.value
 
 

@@ -12,12 +12,13 @@ constexpr int BLOCK_LINES = 512;  // of a panel: half of a second-level cache of
 constexpr int ZERO = 128;         // what multiplies lines of int8_t takes the inputs without a sign
 constexpr int CACHE_LINE = 64, LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
 
+// As `Weights` of `__init__.py` has it.
 struct Layer {
     const char* panels;
     const int32_t* firsts;  // what the sums of each panel begin with: for int8_t minus what a row of ZERO gives, else biases
-    const float* scales;    // [n_out], of int8_t
+    const float* scales;    // [n_out], of int8_t; else null
     const float* bias;      // [n_out], of int8_t
-    int64_t n_in, n_out, n_lines;
+    int64_t n_in, n_out;
     Activation activation;
 };
 
@@ -40,13 +41,14 @@ inline float largest(const BFloat16* x, int64_t n) {
 // largest value, and the width of a step is returned; up to 15 bytes more than there are lines are written.
 template <class W, class T>
 float lines_of(const T* x, const Layer& layer, char* lines) {
+    const int64_t n_bytes = lines_for<W>(layer.n_in) * LINE_BYTES;
     if constexpr (std::is_same_v<W, T>) {
         std::memcpy(lines, x, layer.n_in * sizeof(T));
-        std::memset(lines + layer.n_in * sizeof(T), 0, layer.n_lines * LINE_BYTES - layer.n_in * sizeof(T));
+        std::memset(lines + layer.n_in * sizeof(T), 0, n_bytes - layer.n_in * sizeof(T));
         return 1;
     }
     const float step = std::max(largest(x, layer.n_in) / 127, 1e-30f);  // of NaN, NaN
-    for (int64_t i = 0; i < layer.n_lines * LINE_BYTES; i += LANES) {
+    for (int64_t i = 0; i < n_bytes; i += LANES) {
         const Floats steps = _mm512_fmadd_ps(load(x + i, first(layer.n_in - i)), all(1 / step), all(ZERO));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(lines + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(steps)));
     }
@@ -107,8 +109,9 @@ inline void with_fetches(int n, const Work& work) {
 }
 
 template <class W, class T>
-void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
-    const int64_t n_panels = up(layer.n_out, PANEL) / PANEL, stride = layer.n_lines * LINE_BYTES;
+void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
+    const int64_t n_panels = up(layer.n_out, PANEL) / PANEL, n_all_lines = lines_for<W>(layer.n_in);
+    const int64_t stride = n_all_lines * LINE_BYTES;
     char* const lines = scratch<char, 0>(BLOCK_ROWS * stride + LANES);
     float steps[BLOCK_ROWS];
     for (; n_rows > 0; n_rows -= BLOCK_ROWS, x += BLOCK_ROWS * layer.n_in, out += BLOCK_ROWS * layer.n_out) {
@@ -117,9 +120,9 @@ void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_th
         for (int64_t r = 0; r < n; r++) steps[r] = lines_of<W>(x + r * layer.n_in, layer, lines + r * stride);
         Team::instance().share(n_panels, n_threads, [&](int64_t panel) {
             int32_t sums[BLOCK_ROWS * PANEL];
-            for (int64_t line = 0; line < layer.n_lines; line += BLOCK_LINES) {
-                const int64_t n_lines = std::min<int64_t>(layer.n_lines - line, BLOCK_LINES);
-                const char* weights = layer.panels + (panel * layer.n_lines + line) * PANEL * LINE_BYTES;
+            for (int64_t line = 0; line < n_all_lines; line += BLOCK_LINES) {
+                const int64_t n_lines = std::min<int64_t>(n_all_lines - line, BLOCK_LINES);
+                const char* weights = layer.panels + (panel * n_all_lines + line) * PANEL * LINE_BYTES;
                 const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
                 const char *next = weights + n_lines * PANEL * LINE_BYTES, *const end = next + (next - weights);
                 for (int64_t r = 0; r < n; r += TILE_ROWS, next += n_lines * n_fetches * CACHE_LINE)
@@ -133,6 +136,12 @@ void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_th
             write_panel<W>(sums, n, steps, layer, panel, out);
         });
     }
+}
+
+// [n_rows, n_in] to [n_rows, n_out].
+template <class T>
+void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
+    layer.scales ? linear_of<int8_t>(x, n_rows, layer, out, n_threads) : linear_of<T>(x, n_rows, layer, out, n_threads);
 }
 
 }  // namespace

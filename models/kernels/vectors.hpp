@@ -57,7 +57,7 @@ inline Floats exponential(Floats x) {
     return _mm512_scalef_ps(polynomial(r, {1 / 720.0f, 1 / 120.0f, 1 / 24.0f, 1 / 6.0f, 0.5f, 1.0f, 1.0f}), n);
 }
 
-enum Activation : int { NONE, GELU, GELU_TANH };
+enum Activation : int64_t { NONE, GELU, GELU_TANH };
 
 // x Phi(x), with erf within 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26).
 inline Floats gelu(Floats x) {

@@ -7,6 +7,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `H` he
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
+from models.kernels import Seen
 from models.layers.packing import Segments
 
 try:
@@ -41,11 +43,23 @@ class Remembering(Protocol):
         """softmax(scale q k') v over the other row's tokens: `[N, H, d]` to the same."""
 
 
-class WithinTexts:
+class Readable(ABC):
+    """An `Attending` that kernels can follow by themselves."""
+
+    @abstractmethod
+    def seen(self, layer: int) -> Seen:
+        """What tokens of the `layer`-th layer see."""
+
+
+class WithinTexts(Readable):
     """Each token sees its own text: all of it or, if `causal`, what stands no later than itself."""
 
     def __init__(self, segments: Segments, *, causal: bool = False) -> None:
         self.segments, self.causal = segments, causal
+
+    def seen(self, layer: int) -> Seen:
+        """See `Readable.seen`."""
+        return Seen.texts(self.segments, causal=self.causal)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""

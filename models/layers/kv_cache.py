@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
-from models.layers.attention import WithinTexts, plain_attention
+from models.kernels import Seen
+from models.layers.attention import Readable, WithinTexts, plain_attention
 from models.layers.packing import Segments
 
 FIRST_ROOM = 16
@@ -196,6 +197,11 @@ class Recall:
         if self._lengths is None:
             self._places, self._bias = cache.last(), cache.bias()
 
+    def seen(self, layer: int) -> Seen:
+        """For a cache with kernels."""
+        assert self._lengths is not None  # noqa: S101
+        return Seen.cache(*self._cache.whole(layer), self._lengths)
+
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
         return self.after(layer, q, None, scale)
@@ -209,12 +215,16 @@ class Recall:
         return _of_single(q, *self._cache.read(layer), self._bias, scale)
 
 
-class Decode:
+class Decode(Readable):
     """The next token of every row, which sees all of its own row."""
 
     def __init__(self, cache: KeyValueCache) -> None:
         cache.extend([1] * len(cache))
         self._recall = Recall(cache)
+
+    def seen(self, layer: int) -> Seen:
+        """See `Readable.seen`."""
+        return self._recall.seen(layer)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`; `N` = `B`."""

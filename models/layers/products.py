@@ -34,15 +34,14 @@ class OwnProduct(Product):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False) -> None:
         super().__init__(weight, bias, gelu)
-        self._weights = (Weights.rounded if int8 else Weights.of)(weight, bias)
-        self.packed_bytes = self._weights.n_bytes
+        self.weights = (Weights.rounded if int8 else Weights.of)(weight, bias, gelu)
+        self.packed_bytes = self.weights.n_bytes
 
     def forward(self, x: Tensor) -> Tensor:
         """See `Product`."""
-        weights = self._weights
         if x.dim() == 2:
-            return kernels.linear(x, weights, self.gelu)
-        return kernels.linear(x.reshape(-1, weights.n_in), weights, self.gelu).view(*x.shape[:-1], weights.n_out)
+            return kernels.linear(x, self.weights)
+        return kernels.linear(x.reshape(-1, x.shape[-1]), self.weights).view(*x.shape[:-1], self.weights.n_out)
 
 
 class FloatProduct(Product):

@@ -5,13 +5,15 @@ Shapes: `N` tokens of all texts, `D` width.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from models import kernels
-from models.layers.attention import Attending, CrossAttention, Remembering, SelfAttention
+from models.layers.attention import Attending, CrossAttention, Readable, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
+from models.layers.products import OwnProduct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,37 @@ class Block(nn.Module):
         self.crossing_norm = nn.LayerNorm(shape.width, shape.norm_eps) if crossing else None
         self.feedforward = feedforward((shape.width, shape.inner_width, shape.width), shape.activation)
         self.feedforward_norm = nn.LayerNorm(shape.width, shape.norm_eps)
+        self._kernel: kernels.Block | None = None
 
     def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
         """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
+        kernel = self.kernel if isinstance(attend, Readable) and kernels.takes(x) else None
+        if kernel is not None and isinstance(attend, Readable):
+            return kernels.block(x, kernel, attend.seen(layer), self.attention.scale_of(layer))
         x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
         if self.crossing is not None and self.crossing_norm is not None and remember is not None:
             crossing = self.crossing
             x = self._add(x, lambda y: crossing(y, remember, layer), self.crossing_norm)
         return self._add(x, self.feedforward, self.feedforward_norm)
+
+    @property
+    def kernel(self) -> kernels.Block | None:
+        """All of it in one, where its weights are laid out for kernels, and it has no part that those lack."""
+        if self._kernel is None:
+            up, *between, down = self.feedforward.children()
+            layers = [self.attention.qkv, self.attention.out, up, down]
+            is_laid_out = all(isinstance(one, OwnProduct) for one in layers) and isinstance(between[0], nn.Identity)
+            if is_laid_out and self.crossing is None:
+                weights = [cast("OwnProduct", one).weights for one in layers]
+                norms = self.attention_norm, self.feedforward_norm
+                self._kernel = kernels.Block(weights, norms, self.attention.n_heads, norm_first=self.norm_first)
+        return self._kernel
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002 torch's own
+        """Whatever moves the weights or changes their type."""
+        self._kernel = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
         added = part(norm(x) if self.norm_first else x)

@@ -23,7 +23,8 @@ from models.kernels import Weights
 from models.layers.attention import WithinTexts
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache
 from models.layers.packing import Segments
-from models.layers.products import FloatProduct, Int8Product, OwnProduct, product
+from models.layers.products import FloatProduct, Int8Product, OwnProduct, lay_out, product
+from models.layers.transformer import Block, BlockShape
 from models.tasks import PROJECT_TEXTS
 from tests.models import tiny
 from tests.models.transformers import test_contract as texts
@@ -74,7 +75,7 @@ def test_a_linear_layer(dtype: torch.dtype, n: int, n_in: int, n_out: int, gelu:
     with torch.inference_mode():
         expected = functional.linear(x.float(), layer.weight.float(), layer.bias.float() if bias else None)
         expected = expected if gelu is None else functional.gelu(expected, approximate=gelu)
-        found = kernels.linear(x, Weights.of(layer.weight, layer.bias), gelu)
+        found = kernels.linear(x, Weights.of(layer.weight, layer.bias, gelu))
     assert found.dtype == dtype
     assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
@@ -244,6 +245,60 @@ def test_attention_over_a_cache(dtype: torch.dtype, lengths: list[int], width: i
         expected, expected_keys = decoded(dtype, lengths, width)
     assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
     assert all(torch.equal(*pair) for pair in zip(keys, expected_keys, strict=True))
+
+
+def laid_out_block(dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool = False) -> Block:
+    torch.manual_seed(0)
+    shape = BlockShape(
+        width=48, n_heads=3, inner_width=100, activation=activation, norm_eps=1e-5, norm_first=norm_first
+    )
+    block = Block(shape).eval().requires_grad_(requires_grad=False)
+    for norm in (block.attention_norm, block.feedforward_norm):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    lay_out(block.to(dtype), dtype, int8=int8)
+    return block
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_block_in_one_call_is_what_it_is_in_many(
+    dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = laid_out_block(dtype, activation, norm_first=norm_first, int8=int8)
+    x = torch.randn(99, 48).to(dtype)
+    shape = CacheShape(n_layers=1, n_heads=3, head_width=16, dtype=dtype, device=CPU)
+    remembered = [torch.randn(4, 3, 16).to(dtype) for _ in range(2)]
+
+    def results() -> list[Tensor]:
+        cache = KeyValueCache(shape)
+        cache.add([4] * 99)
+        for row in range(99):
+            cache.write(0, row, remembered[0] * row / 99, remembered[1])
+        texts = [block(x, WithinTexts(Segments([50, 1, 48]), causal=causal), 0) for causal in (False, True)]
+        return [*texts, block(x, Decode(cache), 0), *cache.read(0)]
+
+    with torch.inference_mode():
+        assert block.kernel is not None
+        found = results()
+        monkeypatch.setattr(Block, "kernel", None)
+        expected = results()
+    for one, other in zip(found, expected, strict=True):
+        difference = (one.float() - other.float()).abs()
+        assert difference.mean() < (1e-5 if dtype == torch.float32 and not int8 else 2e-2)
+
+
+@needs_kernels
+def test_a_block_that_changes_its_type_is_made_anew() -> None:
+    block = laid_out_block(torch.float32, "gelu", norm_first=False)
+    before = block.kernel
+    assert block.kernel is before
+    block.to(torch.bfloat16)
+    assert block.kernel is not before
+    assert laid_out_block(torch.float32, "relu", norm_first=False).kernel is None  # a part that kernels lack
 
 
 @needs_kernels

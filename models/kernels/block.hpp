@@ -1,0 +1,118 @@
+// A block of a Transformer in one call. Each call of Python lets the interpreter lock go and waits for it again, which,
+// where a busy event loop holds it, takes longer than many a product.
+
+#pragma once
+
+#include "attention.hpp"
+#include "linear.hpp"
+
+namespace {
+
+constexpr int64_t NORMED_ROWS = 32;  // by one thread, at least
+
+template <class T>
+struct Norm {
+    const T *weight, *bias;
+    double eps;
+};
+
+// x + added, or x where that is null, goes to `sum`, if there is one; with mean 0 and variance 1, times weight, plus bias,
+// to `out` (Ba et al. 2016, equation 3).
+template <class T>
+void add_norm_row(const T* x, const T* added, const Norm<T>& norm, int64_t n, T* sum, T* out) {
+    float* const sums = scratch<float, 1>(up(n, LANES));
+    Floats total = all(0), square = all(0);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const Lanes lanes = first(n - i);
+        const Floats one = load(x + i, lanes), both = added ? _mm512_add_ps(one, load(added + i, lanes)) : one;
+        store(sums + i, both);
+        if (sum) store(sum + i, both, lanes);
+        total = _mm512_add_ps(total, both);
+    }
+    const Floats mean = all(_mm512_reduce_add_ps(total) / n);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const Floats distance = _mm512_maskz_sub_ps(first(n - i), load(sums + i), mean);
+        square = _mm512_fmadd_ps(distance, distance, square);
+    }
+    const Floats scale = all(1 / std::sqrt(_mm512_reduce_add_ps(square) / n + static_cast<float>(norm.eps)));
+    for (int64_t i = 0; i < n; i += LANES) {
+        const Lanes lanes = first(n - i);
+        const Floats one = _mm512_mul_ps(_mm512_sub_ps(load(sums + i), mean), scale);
+        store(out + i, _mm512_fmadd_ps(one, load(norm.weight + i, lanes), load(norm.bias + i, lanes)), lanes);
+    }
+}
+
+// The same of [n_rows, n].
+template <class T>
+void add_norm(const T* x, const T* added, const Norm<T>& norm, int64_t n_rows, int64_t n, T* sum, T* out,
+              int64_t n_threads) {
+    Team::instance().share(up(n_rows, NORMED_ROWS) / NORMED_ROWS, n_threads, [&](int64_t group) {
+        const int64_t start = group * NORMED_ROWS, stop = std::min(start + NORMED_ROWS, n_rows);
+        for (int64_t i = start * n; i < stop * n; i += n)
+            add_norm_row(x + i, added ? added + i : nullptr, norm, n, sum ? sum + i : nullptr, out + i);
+    });
+}
+
+template <class T>
+void add(const T* x, const T* added, int64_t n, T* out) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const Lanes lanes = first(n - i);
+        store(out + i, _mm512_add_ps(load(x + i, lanes), load(added + i, lanes)), lanes);
+    }
+}
+
+// As `Block` of `__init__.py` has it.
+template <class T>
+struct Block {
+    Layer qkv, out, up, down;
+    Norm<T> attention_norm, feedforward_norm;
+    int64_t n_heads, norm_first;
+};
+
+// What tokens see, as `Seen` of `__init__.py` has it: their text, or what is remembered of it.
+struct Seen {
+    const int32_t* bounds;  // or null
+    int64_t n_texts, causal;
+    void *keys, *values;
+    int64_t room;
+    const int64_t* lengths;
+};
+
+template <class T>
+void attend(const T* qkv, int64_t n, int64_t width, int64_t n_heads, const Seen& seen, float scale, T* out,
+            int64_t n_threads) {
+    const T *const k = qkv + width, *const v = k + width;
+    if (seen.bounds)
+        attend_texts(qkv, k, v, 3 * width, seen.bounds, seen.n_texts, n_heads, width / n_heads, scale, seen.causal != 0,
+                     out, n_threads);
+    else
+        attend_cache(qkv, k, v, 3 * width, static_cast<T*>(seen.keys), static_cast<T*>(seen.values), seen.room,
+                     seen.lengths, n, n_heads, width / n_heads, scale, out, n_threads);
+}
+
+// [n, width] to the same. In `space` there is room for [n, 6 width + the width between the last two layers].
+template <class T>
+void run_block(const Block<T>& block, const Seen& seen, float scale, const T* x, int64_t n, T* space, T* out,
+               int64_t n_threads) {
+    const int64_t width = block.qkv.n_in;
+    T *const qkv = space, *const seen_or_normed = qkv + 3 * n * width, *const added = seen_or_normed + n * width;
+    T *const sum = added + n * width, *const inner = sum + n * width;
+    if (block.norm_first)
+        add_norm<T>(x, nullptr, block.attention_norm, n, width, nullptr, seen_or_normed, n_threads);
+    linear(block.norm_first ? seen_or_normed : x, n, block.qkv, qkv, n_threads);
+    attend(qkv, n, width, block.n_heads, seen, scale, seen_or_normed, n_threads);
+    linear(seen_or_normed, n, block.out, added, n_threads);
+    if (block.norm_first) {
+        add_norm(x, added, block.feedforward_norm, n, width, sum, seen_or_normed, n_threads);
+        linear(seen_or_normed, n, block.up, inner, n_threads);
+        linear(inner, n, block.down, added, n_threads);
+        add(sum, added, n * width, out);
+    } else {
+        add_norm<T>(x, added, block.attention_norm, n, width, nullptr, sum, n_threads);
+        linear(sum, n, block.up, inner, n_threads);
+        linear(inner, n, block.down, added, n_threads);
+        add_norm<T>(sum, added, block.feedforward_norm, n, width, nullptr, out, n_threads);
+    }
+}
+
+}  // namespace
