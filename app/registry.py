@@ -281,8 +281,8 @@ def _settle_garbage() -> None:
     """Collect what is garbage, and exempt all that is left from further collections.
 
     Torch and FastAPI bring some 200,000 objects that live as long as the process. Walking them takes about 150 ms, and
-    would stop the server every few hundred requests. What is left to walk are connections: with a thousand of them, it is
-    walked once in many requests.
+    would stop the server every few hundred requests. What is left to walk are connections, of which there may be a
+    thousand.
     """
     gc.unfreeze()
     gc.collect()

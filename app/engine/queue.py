@@ -9,8 +9,8 @@ from itertools import chain
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
 SHORT_S, LATE_S = 0.002, 0.02
-"""Where batches take less of a thread's time, the worker of one is back before another has woken, which would only be in
-its way; unless it is late."""
+"""Where batches take less of a thread's time, the worker of one is back before another has woken, which would only be
+in its way; unless it is late."""
 _SMOOTHING = 0.1
 
 
@@ -18,9 +18,9 @@ _SMOOTHING = 0.1
 class Hands:
     """What a worker has taken and not yet delivered; the queue owns it.
 
-    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `taken_at` when
-    it was taken (`time.monotonic`), and `spent_before` what its thread had spent by then (`time.thread_time`); `running`
-    is made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
+    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `taken_at`
+    when it was taken (`time.monotonic`), and `spent_before` what its thread had spent by then (`time.thread_time`);
+    `running` is made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
     """
 
     woken: threading.Condition

@@ -50,7 +50,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
         c_int64,
     ),
     "block": (c_void_p, c_void_p, c_float, c_void_p, c_int64, c_void_p, c_void_p, c_int64),
-    "likeliest": (c_void_p, c_int64, c_void_p),
+    "likeliest": (c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64),
 }
 
 
@@ -77,7 +77,7 @@ def _library() -> ctypes.CDLL:
 def _function(name: str, dtype: torch.dtype) -> Any:
     """For values of this type."""
     function = getattr(_library(), f"{name}_{str(dtype).removeprefix('torch.')}")
-    function.argtypes, function.restype = _FUNCTIONS[name], c_int64 if name == "likeliest" else None
+    function.argtypes, function.restype = _FUNCTIONS[name], None
     return function
 
 
@@ -134,8 +134,8 @@ class _Layer(Structure):
 class Weights:
     """Of a linear layer, in panels of 64 outputs as the kernel reads them, and of the GELU after it, if there is one.
 
-    `firsts` are what the sums of a row begin with: the bias or, with weights in int8, minus what zeros of the input give,
-    which have a value there; `scales` and `bias` are of int8 alone.
+    `firsts` are what the sums of a row begin with: the bias or, with weights in int8, minus what zeros of the input
+    give, which have a value there; `scales` and `bias` are of int8 alone.
     """
 
     def __init__(
@@ -337,12 +337,15 @@ def block(x: Tensor, weights: Block, seen: Seen, scale: float) -> Tensor:
     return out
 
 
-def likeliest(scores: Tensor) -> tuple[int, float]:
-    """The first of the largest of `[V]`, and its log-probability; NaN where one of them is."""
-    share = c_float()
+def likeliest(scores: Tensor) -> list[tuple[int, float]]:
+    """Of each row of `[N, V]` the first of the largest, and its log-probability; NaN where one of them is."""
     scores = _contiguous(scores)
-    place = _function("likeliest", scores.dtype)(scores.data_ptr(), len(scores), addressof(share))
-    return int(place), share.value
+    n_rows, n = scores.shape
+    places, shares = (c_int64 * n_rows)(), (c_float * n_rows)()
+    _function("likeliest", scores.dtype)(
+        scores.data_ptr(), n_rows, n, addressof(places), addressof(shares), _n_threads()
+    )
+    return list(zip(places, shares, strict=True))
 
 
 def _panels(weight: Tensor) -> Tensor:

@@ -54,8 +54,10 @@ int64_t likeliest(const T* scores, int64_t n, float* share) {
                                  T* space, T* out, int64_t n_threads) {                                                \
         run_block(*block, *seen, scale, x, n, space, out, n_threads);                                                  \
     }                                                                                                                  \
-    extern "C" int64_t likeliest_##NAME(const T* scores, int64_t n, float* share) {                                    \
-        return likeliest(scores, n, share);                                                                            \
+    extern "C" void likeliest_##NAME(const T* scores, int64_t n_rows, int64_t n, int64_t* places, float* shares,       \
+                                     int64_t n_threads) {                                                              \
+        Team::instance().share(n_rows, n_threads,                                                                      \
+                               [&](int64_t r) { places[r] = likeliest(scores + r * n, n, shares + r); });              \
     }
 
 FUNCTIONS(float32, float)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from models.errors import InvalidItems, Problem
 from models.layers.prefixes import Prefixes
 from models.layers.products import Product, product
-from models.layers.search import Continuation, Rules, Search, searches
+from models.layers.search import Continuation, Rules, Scores, Search, searches
 from models.layers.text_model import TextModel, plain_tokens
 from models.tasks import text as t
 
@@ -243,17 +243,14 @@ class Generation(Generic[KeyT]):
             self._read()
         if not self._running:
             return []
-        chosen = [(running, running.search.advance(self._logits_of(running.rows))) for running in self._running]
+        scores = Scores(self._logits)
+        chosen = [(running, running.search.advance(scores, running.rows)) for running in self._running]
         told = [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
         going = [(running, continuations) for running, continuations in chosen if not running.search.done]
         self._arrange([(running, [running.rows[c.parent] for c in chosen]) for running, chosen in going])
         if going:
             self._logits = self._model.decode(self._next_tokens(going), self._cache)
         return told
-
-    def _logits_of(self, rows: Sequence[int]) -> Tensor:
-        """Without a copy where it is one."""
-        return self._logits[rows[0], None] if len(rows) == 1 else self._logits[rows]
 
     def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
         tokens = [0] * len(self._cache)

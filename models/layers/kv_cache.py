@@ -33,8 +33,8 @@ class CacheShape:
 
 
 class KeyValueCache:
-    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions, and begins as zeros:
-    what is masked must be a number all the same.
+    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions. Without kernels it
+    begins as zeros: what is masked must be a number all the same.
 
     `lengths[i]` is how many tokens of row i are remembered. On a CPU without kernels for its type they are kept in
     float32 whatever the model computes in, for torch's attention of single tokens in bfloat16 takes six times as long.
@@ -139,7 +139,8 @@ class KeyValueCache:
             return
         for tensors in (self._keys, self._values):
             for layer, tensor in enumerate(tensors):
-                larger = tensor.new_zeros(rows, tensor.shape[1], tokens, tensor.shape[3])
+                size = (rows, tensor.shape[1], tokens, tensor.shape[3])
+                larger = tensor.new_empty(size) if self.has_kernel else tensor.new_zeros(size)
                 larger[:n_rows, :, :room] = tensor
                 tensors[layer] = larger
 

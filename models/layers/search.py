@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -86,6 +87,22 @@ def candidates(
     return ids[:n_kept], best[:n_kept]
 
 
+class Scores:
+    """Logits `[B, V]` of the rows of all searches."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of some rows, without a copy where it is one."""
+        return self.logits[rows[0], None] if len(rows) == 1 else self.logits[rows]
+
+    @cached_property
+    def likeliest(self) -> list[tuple[int, float]] | None:
+        """Of each row the likeliest token and its log-probability; None where there are no kernels."""
+        return kernels.likeliest(self.logits) if kernels.takes(self.logits) else None
+
+
 class Search(ABC):
     """One text in the making, after a `prompt`. `done` ends it; `outbox` collects what a caller is to be told.
 
@@ -100,8 +117,8 @@ class Search(ABC):
         self.outbox: list[Progress] = []
 
     @abstractmethod
-    def advance(self, logits: Tensor) -> list[Continuation]:
-        """Given `[R, V]`, the next token of each row it wants from now on; none once it is done."""
+    def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
+        """Given its `R` rows, the next token of each row it wants from now on; none once it is done."""
 
 
 class Single(Search):
@@ -115,10 +132,10 @@ class Single(Search):
         is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
         self._is_plain = is_likeliest and rules.forced_end is None
 
-    def advance(self, logits: Tensor) -> list[Continuation]:
+    def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
         """See `Search.advance`."""
         request, index = self.request, self.index or 0
-        token, told = self._chosen(logits[0])
+        token, told = self._chosen(scores, rows[0])
         self._n_done += 1
         self._seen.append(token)
         if token in self.rules.ends:
@@ -129,16 +146,16 @@ class Single(Search):
         self.outbox.append(Progress(index, told, "length" if self.done else None))
         return [] if self.done else [Continuation(token, 0)]
 
-    def _chosen(self, logits: Tensor) -> tuple[int, GeneratedToken]:
+    def _chosen(self, scores: Scores, row: int) -> tuple[int, GeneratedToken]:
         request = self.request
-        if self._is_plain and kernels.takes(logits):
-            token, log_prob = kernels.likeliest(logits)
+        if self._is_plain and scores.likeliest is not None:
+            token, log_prob = scores.likeliest[row]
             if not self._is_forbidden(token):
                 return token, GeneratedToken(token, log_prob)
-        row = logits.float()
-        scores = allowed(row, self._seen, self._n_done, request, self.rules)
-        token = self._drawn(scores) if request.do_sample else int(scores.argmax())
-        return token, described(row, token, request.n_alternatives)
+        logits = scores.logits[row].float()
+        free = allowed(logits, self._seen, self._n_done, request, self.rules)
+        token = self._drawn(free) if request.do_sample else int(free.argmax())
+        return token, described(logits, token, request.n_alternatives)
 
     def _is_forbidden(self, token: int) -> bool:
         """As `allowed` does it."""
@@ -183,24 +200,24 @@ class Beams(Search):
         self._finished: list[_Finished] = []
         self._n_done = 0
 
-    def advance(self, logits: Tensor) -> list[Continuation]:
+    def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
         """See `Search.advance`."""
         request, rules = self.request, self.rules
         n_beams = request.num_beams
-        log_probs = logits.float().log_softmax(-1)
-        scores = torch.stack(
+        log_probs = scores.of(rows).float().log_softmax(-1)
+        totals = torch.stack(
             [
                 allowed(row, [*self.prompt, *beam.tokens], self._n_done, request, rules) + beam.score
                 for row, beam in zip(log_probs, self._beams, strict=True)
             ]
         )
         n_kept = max(2, 1 + len(rules.ends)) * n_beams
-        best, places = scores.flatten().topk(min(n_kept, scores.numel()))
+        best, places = totals.flatten().topk(min(n_kept, totals.numel()))
         self._n_done += 1
         is_last = self._n_done == request.max_new_tokens
         running: list[tuple[_Beam, Continuation]] = []
         for rank, (score, place) in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
-            parent, token = divmod(place, scores.shape[1])
+            parent, token = divmod(place, totals.shape[1])
             beam = self._grown(self._beams[parent], log_probs[parent], token, score)
             if token in rules.ends or is_last:
                 if rank < n_beams:

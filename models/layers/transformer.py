@@ -73,7 +73,7 @@ class Block(nn.Module):
                 self._kernel = kernels.Block(weights, norms, self.attention.n_heads, norm_first=self.norm_first)
         return self._kernel
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002 torch's own
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Whatever moves the weights or changes their type."""
         self._kernel = None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -306,15 +306,16 @@ def test_a_block_that_changes_its_type_is_made_anew() -> None:
 @given(scores=st.lists(st.integers(-40, 40), min_size=1, max_size=90))
 @settings(max_examples=60, deadline=None)
 def test_the_likeliest(dtype: torch.dtype, scores: list[int]) -> None:
-    row = torch.tensor(scores).to(dtype)
-    place, log_prob = kernels.likeliest(row)
-    assert place == scores.index(max(scores))
-    assert log_prob == pytest.approx(float(row.float().log_softmax(-1)[place]), abs=1e-5)
+    rows = torch.tensor([scores, scores[::-1]]).to(dtype)
+    for row, (place, log_prob) in zip(rows, kernels.likeliest(rows), strict=True):
+        assert place == row.tolist().index(max(scores))
+        assert log_prob == pytest.approx(float(row.float().log_softmax(-1)[place]), abs=1e-5)
 
 
 @needs_kernels
 def test_nothing_is_likeliest_among_what_is_no_number() -> None:
-    assert math.isnan(kernels.likeliest(torch.tensor([1.0, math.nan, 2.0]))[1])
+    found = kernels.likeliest(torch.tensor([[1.0, math.nan, 2.0], [1.0, 2.0, 0.0], [math.nan] * 3]))
+    assert [place for place, log_prob in found if not math.isnan(log_prob)] == [1]
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)

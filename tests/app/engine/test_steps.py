@@ -156,7 +156,7 @@ async def test_stopping_finishes_what_runs_and_refuses_what_comes() -> None:
 
 @pytest.mark.parametrize("on_kernels", [False, True])
 async def test_sequences_are_spread_unless_kernels_share_the_cores(
-    on_kernels: bool,  # noqa: FBT001 a case
+    on_kernels: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(FaultyGpt, "runs_on_kernels", on_kernels)

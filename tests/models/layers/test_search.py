@@ -7,7 +7,7 @@ import torch
 
 from models.errors import InvalidItems
 from models.layers.generation import Generation, Generator
-from models.layers.search import Rules, Single, candidates
+from models.layers.search import Rules, Scores, Single, candidates
 from models.tasks import text as t
 from models.transformers.gpt import FAMILY
 from tests.models.transformers.reference import random_text
@@ -35,7 +35,7 @@ def test_draws_follow_the_filtered_distribution(temperature: float, top_k: int |
             top_p=top_p,
             seed=1,
         )
-        (continuation,) = Single(request, Rules(), [0], index).advance(logits)
+        (continuation,) = Single(request, Rules(), [0], index).advance(Scores(logits), [0])
         counts[continuation.token] += 1
     assert (counts[expected == 0] == 0).all()
     kept = expected > 0
