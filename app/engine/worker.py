@@ -71,8 +71,8 @@ class Plan:
     """What a worker is made of.
 
     `tasks` are those that it proves itself by; another worker of the same model may have proved the rest. Batches run
-    on `torch_threads`, the kernels of steps on `step_threads`: those of all workers, where one makes all steps. `budget`
-    of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
+    on `torch_threads`, the kernels of steps on `step_threads`: those of all workers, where one makes all steps.
+    `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
     """
 
     name: str
