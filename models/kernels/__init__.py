@@ -290,10 +290,15 @@ class Block:
         norm_first: bool,
     ) -> None:
         self._kept = layers, norms
+        self._dtype = norms[0].weight.dtype
         its = (_Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms)
         self.block = _Block(*(one.layer for one in layers), *its, n_heads, norm_first)
         qkv, _, up, _ = layers
         self.n_space: int = 6 * qkv.n_in + up.n_out
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether it is for such values."""
+        return x.dtype == self._dtype and takes(x)
 
 
 class Seen(Structure):

@@ -51,8 +51,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
         """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
-        kernel = self.kernel if isinstance(attend, Readable) and kernels.takes(x) else None
-        if kernel is not None and isinstance(attend, Readable):
+        kernel = self.kernel
+        if kernel is not None and kernel.takes(x) and isinstance(attend, Readable):
             return kernels.block(x, kernel, attend.seen(layer), self.attention.scale_of(layer))
         x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
         if self.crossing is not None and self.crossing_norm is not None and remember is not None:
