@@ -12,8 +12,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE, LIBRARY = "models/kernels/kernels.cpp", "models/kernels/kernels.so"
-COMPILE = "-std=c++17 -O3 -shared -fPIC -pthread -fno-math-errno -mprefer-vector-width=512".split()  # noqa: SIM905
-PROCESSOR = "-march=x86-64-v4 -mavx512vnni -mavx512bf16".split()  # noqa: SIM905
+COMPILE = "-std=c++17 -O3 -shared -fPIC -pthread -fno-math-errno -fno-strict-aliasing".split()  # noqa: SIM905
+PROCESSOR = "-mprefer-vector-width=512 -march=x86-64-v4 -mavx512vnni -mavx512bf16".split()  # noqa: SIM905
 
 
 class CustomBuildHook(BuildHookInterface[Any]):

@@ -278,7 +278,7 @@ class _Block(Structure):
 class Block:
     """The weights of a block: those of queries, keys and values in one, of what is seen, and of the network after it.
 
-    The norms are those of attention and of the network; `norm_first` says whether they stand before or after.
+    `dtype` is of the values. The norms are those of attention and of the network; `norm_first` says whether they stand before or after.
     """
 
     def __init__(
@@ -290,15 +290,11 @@ class Block:
         norm_first: bool,
     ) -> None:
         self._kept = layers, norms
-        self._dtype = norms[0].weight.dtype
+        self.dtype = norms[0].weight.dtype
         its = (_Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms)
         self.block = _Block(*(one.layer for one in layers), *its, n_heads, norm_first)
         qkv, _, up, _ = layers
         self.n_space: int = 6 * qkv.n_in + up.n_out
-
-    def takes(self, x: Tensor) -> bool:
-        """Whether it is for such values."""
-        return x.dtype == self._dtype and takes(x)
 
 
 class Seen(Structure):

@@ -9,7 +9,9 @@
 namespace {
 
 // Sixteen lines across rows, `stride` elements apart, of which n are left, and so many columns.
-inline __m512i load_across(const float* x, int64_t, int64_t, Lanes columns) { return _mm512_maskz_loadu_epi32(columns, x); }
+inline __m512i load_across(const float* x, int64_t, int64_t, Lanes columns) {
+    return _mm512_maskz_loadu_epi32(columns, x);
+}
 inline __m512i load_across(const BFloat16* x, int64_t stride, int64_t n, Lanes columns) {
     const __m512i one = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, x));
     if (n == 1) return one;
@@ -45,7 +47,8 @@ struct Head {
 
 template <class T>
 void attend_text(const Head<T>& head) {
-    const int64_t n = head.n, width = up(head.width, LANES), n_columns = up(n, LANES), n_lines = lines_for<T>(head.width);
+    const int64_t n = head.n, n_columns = up(n, LANES);
+    const int64_t width = up(head.width, LANES), n_lines = lines_for<T>(head.width);
     int32_t* const keys = scratch<int32_t, 1>(up(n_lines, LANES) * n_columns);  // [n_lines, n_columns]
     int32_t* const values = scratch<int32_t, 2>(lines_for<T>(n) * width);       // [lines of tokens, width]
     int32_t* const queries = scratch<int32_t, 3>(TILE_ROWS * up(n_lines, LANES));
@@ -65,8 +68,9 @@ void attend_text(const Head<T>& head) {
         }
     for (int64_t line = 0, j = 0; j < n; line++, j += PER_LINE<T>)
         for (int64_t i = 0; i < width; i += LANES)
-            _mm512_storeu_si512(values + line * width + i, load_across(head.v + j * head.stride + i, head.stride, n - j,
-                                                                       first(head.width - i)));
+            _mm512_storeu_si512(
+                values + line * width + i,
+                load_across(head.v + j * head.stride + i, head.stride, n - j, first(head.width - i)));
     for (int64_t start = 0; start < n; start += TILE_ROWS)
         with_rows(n - start, [&](auto rows) {
             const int64_t n_seen = head.causal ? start + rows : n, stride = up(n_lines, LANES);
@@ -81,7 +85,8 @@ void attend_text(const Head<T>& head) {
                 totals[r] = soften(scores + r * n_columns, head.scale, n_own, own);
                 std::fill(own + up(n_own, LANES), own + up(n_seen, LANES), T{});
             }
-            line_rows<T, rows>(weights, n_columns / PER_LINE<T>, values, width, lines_for<T>(n_seen), seen, width, width);
+            line_rows<T, rows>(weights, n_columns / PER_LINE<T>, values, width, lines_for<T>(n_seen), seen, width,
+                               width);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t i = 0; i < width; i += LANES)
                     store(head.out + (start + r) * head.out_stride + i,

@@ -16,8 +16,8 @@ struct Norm {
     double eps;
 };
 
-// x + added, or x where that is null, goes to `sum`, if there is one; with mean 0 and variance 1, times weight, plus bias,
-// to `out` (Ba et al. 2016, equation 3).
+// x + added, or x where that is null, goes to `sum`, if there is one; with mean 0 and variance 1, times weight, plus
+// bias, to `out` (Ba et al. 2016, equation 3).
 template <class T>
 void add_norm_row(const T* x, const T* added, const Norm<T>& norm, int64_t n, T* sum, T* out) {
     float* const sums = scratch<float, 1>(up(n, LANES));

@@ -1,4 +1,4 @@
-// Linear layers. Weights lie as they are read: in panels of 64 outputs, of the lines of the next inputs one by one.
+// Linear layers. Weights lie as they are read: in panels of 64 outputs, each of the lines of one input after the other.
 
 #pragma once
 
@@ -15,7 +15,7 @@ constexpr int CACHE_LINE = 64, LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
 // As `Weights` of `__init__.py` has it.
 struct Layer {
     const char* panels;
-    const int32_t* firsts;  // what the sums of each panel begin with: for int8_t minus what a row of ZERO gives, else biases
+    const int32_t* firsts;  // what sums begin with, whole panels: of int8_t minus what a row of ZERO gives, else biases
     const float* scales;    // [n_out], of int8_t; else null
     const float* bias;      // [n_out], of int8_t
     int64_t n_in, n_out;
@@ -116,7 +116,7 @@ void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n
     float steps[BLOCK_ROWS];
     for (; n_rows > 0; n_rows -= BLOCK_ROWS, x += BLOCK_ROWS * layer.n_in, out += BLOCK_ROWS * layer.n_out) {
         const int64_t n = std::min<int64_t>(n_rows, BLOCK_ROWS), n_tiles = up(n, TILE_ROWS) / TILE_ROWS;
-        const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights, others do not
+        const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights
         for (int64_t r = 0; r < n; r++) steps[r] = lines_of<W>(x + r * layer.n_in, layer, lines + r * stride);
         Team::instance().share(n_panels, n_threads, [&](int64_t panel) {
             int32_t sums[BLOCK_ROWS * PANEL];

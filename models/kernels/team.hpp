@@ -1,8 +1,8 @@
 // Threads that help whoever computes. One caller has them at a time; another works alone meanwhile.
 //
-// A task is a number of items. All who work on it claim some, the caller as well, until none is left: nobody waits for a
-// thread that has not come yet. A helper watches for the next task for a moment before it sleeps: those of a decoder are
-// microseconds apart, and to wake a thread takes longer than many of them.
+// A task is a number of items. All who work on it claim some, the caller as well, until none is left: nobody waits for
+// a thread that has not come yet. A helper watches for the next task for a moment before it sleeps: those of a decoder
+// are microseconds apart, and to wake a thread takes longer than many of them.
 
 #pragma once
 
@@ -52,10 +52,10 @@ class Team {
   private:
     static constexpr int BITS = 28;
     static constexpr int64_t NUMBER = (1 << BITS) - 1, MOST_THREADS = 255, CALLER = -1;
-    static constexpr int PATIENCE = 10'000;  // turns, of some ten nanoseconds
+    static constexpr int PATIENCE = 10'000;  // turns, of some twenty nanoseconds
 
-    // Of the task: how many helpers it wants, how many items it has, and how many of them are claimed. All else about it
-    // is read by whoever has claimed an item, and stays as it is until that is done.
+    // Of the task: how many helpers it wants, how many items it has, and how many of them are claimed. All else about
+    // it is read by whoever has claimed an item, and stays as it is until that is done.
     alignas(64) std::atomic<uint64_t> task_{0};
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<bool> is_taken_{false};

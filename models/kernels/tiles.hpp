@@ -1,7 +1,7 @@
 // Products of matrices, a tile at a time: its rows by 64 columns at most, whose sums take 24 of the 32 registers.
 //
-// Factors lie in lines of 4 bytes: one float, two of BFloat16 or four of int8_t. For each of them there is an instruction
-// that multiplies sixteen lines with as many others, and adds the products of each up.
+// Factors lie in lines of 4 bytes: one float, two of BFloat16 or four of int8_t. For each of these there is an
+// instruction that multiplies sixteen lines with as many others, and adds up the products of each.
 
 #pragma once
 

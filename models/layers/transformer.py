@@ -51,8 +51,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
         """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
-        kernel = self.kernel
-        if kernel is not None and kernel.takes(x) and isinstance(attend, Readable):
+        if isinstance(attend, Readable) and (kernel := self.kernel_for(x)) is not None:
             return kernels.block(x, kernel, attend.seen(layer), self.attention.scale_of(layer))
         x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
         if self.crossing is not None and self.crossing_norm is not None and remember is not None:
@@ -60,9 +59,10 @@ class Block(nn.Module):
             x = self._add(x, lambda y: crossing(y, remember, layer), self.crossing_norm)
         return self._add(x, self.feedforward, self.feedforward_norm)
 
-    @property
-    def kernel(self) -> kernels.Block | None:
-        """All of it in one, where its weights are laid out for kernels, and it has no part that those lack."""
+    def kernel_for(self, x: Tensor) -> kernels.Block | None:
+        """All of it in one, for such values, where its weights are laid out, and it has no part that kernels lack."""
+        if not kernels.takes(x):
+            return None
         if self._kernel is None:
             up, *between, down = self.feedforward.children()
             layers = [self.attention.qkv, self.attention.out, up, down]
@@ -71,7 +71,7 @@ class Block(nn.Module):
                 weights = [cast("OwnProduct", one).weights for one in layers]
                 norms = self.attention_norm, self.feedforward_norm
                 self._kernel = kernels.Block(weights, norms, self.attention.n_heads, norm_first=self.norm_first)
-        return self._kernel
+        return self._kernel if self._kernel is not None and self._kernel.dtype == x.dtype else None
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Whatever moves the weights or changes their type."""

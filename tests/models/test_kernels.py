@@ -282,9 +282,9 @@ def test_a_block_in_one_call_is_what_it_is_in_many(
         return [*texts, block(x, Decode(cache), 0), *cache.read(0)]
 
     with torch.inference_mode():
-        assert block.kernel is not None
+        assert block.kernel_for(x) is not None
         found = results()
-        monkeypatch.setattr(Block, "kernel", None)
+        monkeypatch.setattr(Block, "kernel_for", lambda *_: None)
         expected = results()
     for one, other in zip(found, expected, strict=True):
         difference = (one.float() - other.float()).abs()
@@ -294,11 +294,14 @@ def test_a_block_in_one_call_is_what_it_is_in_many(
 @needs_kernels
 def test_a_block_that_changes_its_type_is_made_anew() -> None:
     block = laid_out_block(torch.float32, "gelu", norm_first=False)
-    before = block.kernel
-    assert block.kernel is before
+    x = torch.randn(2, 48)
+    before = block.kernel_for(x)
+    assert block.kernel_for(x) is before
     block.to(torch.bfloat16)
-    assert block.kernel is not before
-    assert laid_out_block(torch.float32, "relu", norm_first=False).kernel is None  # a part that kernels lack
+    assert block.kernel_for(x) is None
+    block.to(torch.float32)
+    assert block.kernel_for(x) is not before
+    assert laid_out_block(torch.float32, "relu", norm_first=False).kernel_for(x) is None  # a part that kernels lack
 
 
 @needs_kernels

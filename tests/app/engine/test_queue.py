@@ -1,6 +1,7 @@
 import threading
+import time
 
-from app.engine.queue import JobQueue
+from app.engine.queue import LATE_S, JobQueue
 from tests.app.engine.scripted import item, job
 
 
@@ -141,3 +142,41 @@ def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
         assert batch is not None
         found += [(part.job, part.start, part.stop) for part in batch]
     assert found == [(large, 2, 3), (large, 3, 4), (large_too, 0, 1)]
+
+
+def test_who_is_soon_free_is_waited_for_unless_late() -> None:
+    queue = JobQueue(max_items=9)
+    busy, idle = queue.hands(), queue.hands()
+    for number in range(2):
+        queue.put(job(item(number)))
+        assert queue.take(busy, budget=9)
+        if number == 0:
+            queue.done(busy)  # after no time at all: batches are short
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
+    thread.start()
+    while not queue._idle:
+        time.sleep(0.001)
+    queue.put(job(item(2)))
+    assert queue._idle  # nobody was woken
+    queue.done(busy)
+    assert queue.take(busy, budget=9)
+    time.sleep(LATE_S)
+    queue.put(job(item(3)))
+    thread.join(10)
+    assert len(taken) == 1
+
+
+def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:
+    queue = JobQueue(max_items=9)
+    busy, idle = queue.hands(), queue.hands()
+    queue.put(job(item(0)))
+    assert queue.take(busy, budget=9)
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
+    thread.start()
+    while not queue._idle:
+        time.sleep(0.001)
+    queue.put(job(item(1)))  # of batches nothing is known yet
+    thread.join(10)
+    assert len(taken) == 1
