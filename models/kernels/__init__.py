@@ -278,7 +278,8 @@ class _Block(Structure):
 class Block:
     """The weights of a block: those of queries, keys and values in one, of what is seen, and of the network after it.
 
-    `dtype` is of the values. The norms are those of attention and of the network; `norm_first` says whether they stand before or after.
+    `dtype` is of the values. The norms are those of attention and of the network; `norm_first` says whether they stand
+    before or after.
     """
 
     def __init__(
