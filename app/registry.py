@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 1
 DOWN_RETRY_AFTER_S = 30
-GARBAGE_THRESHOLD = 20_000
+GARBAGE_THRESHOLD = 5_000
 """New objects before those that are left are walked; Python's default is 700."""
 _NAME = re.compile(r"[\w.-]{1,100}")
 

@@ -295,7 +295,7 @@ class Block:
         its = (_Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms)
         self.block = _Block(*(one.layer for one in layers), *its, n_heads, norm_first)
         qkv, _, up, _ = layers
-        self.n_space: int = 6 * qkv.n_in + up.n_out
+        self.n_space: int = qkv.n_in + max(4 * qkv.n_in, up.n_out)
 
 
 class Seen(Structure):

@@ -90,28 +90,27 @@ void attend(const T* qkv, int64_t n, int64_t width, int64_t n_heads, const Seen&
                      seen.lengths, n, n_heads, width / n_heads, scale, out, n_threads);
 }
 
-// [n, width] to the same. In `space` there is room for [n, 6 width + the width between the last two layers].
+// [n, width] to the same. In `space` there is room for [n, width], and for [n, 4 width] or what is between the last two
+// layers, whichever is more. Rows are written where they were read, once nothing more is read of them.
 template <class T>
 void run_block(const Block<T>& block, const Seen& seen, float scale, const T* x, int64_t n, T* space, T* out,
                int64_t n_threads) {
     const int64_t width = block.qkv.n_in;
-    T *const qkv = space, *const seen_or_normed = qkv + 3 * n * width, *const added = seen_or_normed + n * width;
-    T *const sum = added + n * width, *const inner = sum + n * width;
-    if (block.norm_first)
-        add_norm<T>(x, nullptr, block.attention_norm, n, width, nullptr, seen_or_normed, n_threads);
-    linear(block.norm_first ? seen_or_normed : x, n, block.qkv, qkv, n_threads);
-    attend(qkv, n, width, block.n_heads, seen, scale, seen_or_normed, n_threads);
-    linear(seen_or_normed, n, block.out, added, n_threads);
+    T *const added = space, *const qkv = added + n * width, *const attended = qkv + 3 * n * width, *const inner = qkv;
+    if (block.norm_first) add_norm<T>(x, nullptr, block.attention_norm, n, width, nullptr, added, n_threads);
+    linear(block.norm_first ? added : x, n, block.qkv, qkv, n_threads);
+    attend(qkv, n, width, block.n_heads, seen, scale, attended, n_threads);
+    linear(attended, n, block.out, added, n_threads);
     if (block.norm_first) {
-        add_norm(x, added, block.feedforward_norm, n, width, sum, seen_or_normed, n_threads);
-        linear(seen_or_normed, n, block.up, inner, n_threads);
+        add_norm(x, added, block.feedforward_norm, n, width, out, added, n_threads);
+        linear(added, n, block.up, inner, n_threads);
         linear(inner, n, block.down, added, n_threads);
-        add(sum, added, n * width, out);
+        add(out, added, n * width, out);
     } else {
-        add_norm<T>(x, added, block.attention_norm, n, width, nullptr, sum, n_threads);
-        linear(sum, n, block.up, inner, n_threads);
+        add_norm<T>(x, added, block.attention_norm, n, width, nullptr, out, n_threads);
+        linear(out, n, block.up, inner, n_threads);
         linear(inner, n, block.down, added, n_threads);
-        add_norm<T>(sum, added, block.feedforward_norm, n, width, nullptr, out, n_threads);
+        add_norm<T>(out, added, block.feedforward_norm, n, width, nullptr, out, n_threads);
     }
 }
 
