@@ -86,8 +86,10 @@ async def test_a_fault_of_ours_tells_nothing_but_the_request_id(
 
 async def test_a_passed_deadline_is_a_504_that_names_it(client: httpx.AsyncClient) -> None:
     engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
-    engine._queue.take = lambda budget: None  # nothing is dispatched any more
+    engine._queue.take = lambda *_: None  # nothing is dispatched any more
     engine._queue.close()
+    for worker in engine.workers:  # that wait already, and would take what comes before they have woken
+        worker._worker.thread.join(10)
     answer = await client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
     assert (answer.status_code, answer.json()["detail"]) == (504, "the answer was not ready within 1 ms")
     assert engine.n_queued == 0
