@@ -59,7 +59,7 @@ class Door:
         if error is None:
             return None
         self.watch()
-        request_id = request_id_of(dict(headers).get(b"x-request-id", b"").decode("latin-1"))
+        request_id = request_id_of(headers)
         response = refused(request_id, error)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         log_request(request_id, "POST", path, response.status_code, started_at)

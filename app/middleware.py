@@ -4,7 +4,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,8 +32,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = request_id_of(given.decode("latin-1"))
+        request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -63,8 +62,9 @@ class RequestContext:
             log_request(request_id, scope["method"], scope["path"], status, started_at)
 
 
-def request_id_of(given: str) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The client's own, or a new one."""
+    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
     return given if _ACCEPTABLE_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 

@@ -29,9 +29,12 @@ Gelu = Literal["none", "tanh"]
 """Exact, or by its tanh; as torch names them."""
 _GELUS: dict[Gelu | None, int] = {None: 0, "none": 1, "tanh": 2}
 _PANEL, _LINE_BYTES = 64, 4
-_STEPS, _ZERO = 127, 128
-"""Of a row in int8: steps from zero to its largest value; what a zero of the input is stored as."""
-_SMALLEST = 1e-30
+_STEPS = 127
+"""Of a row in int8, from zero to its largest value."""
+ZERO = 128
+"""What a zero of the input is stored as: products of int8 take it without a sign, and weights with one."""
+SMALLEST = 1e-30
+"""Width of a step, for a row of zeros has none."""
 
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "linear": (c_void_p, c_int64, c_void_p, c_void_p, c_int64),
@@ -160,7 +163,7 @@ class Weights:
     def rounded(cls, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> "Weights":
         """In int8, see `rounded_rows`."""
         steps, scales = rounded_rows(weight)
-        firsts = -_ZERO * steps.sum(1, dtype=torch.int32)
+        firsts = -ZERO * steps.sum(1, dtype=torch.int32)
         return cls(_panels(steps), _whole(firsts), weight.shape, gelu, scales, _bias(bias, len(weight)))
 
     @property
@@ -172,7 +175,7 @@ class Weights:
 def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of `[O, I]` in 255 steps between minus and plus the largest of each: int8, and the width of a step `[O]`."""
     weight = weight.detach().float()
-    scales = (weight.abs().amax(1) / _STEPS).clamp(min=_SMALLEST)
+    scales = (weight.abs().amax(1) / _STEPS).clamp(min=SMALLEST)
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 

@@ -107,7 +107,8 @@ void attend_texts(const T* q, const T* k, const T* v, int64_t stride, const int3
 
 template <class T>
 inline void fetch(const T* x, int64_t n) {
-    for (int64_t i = 0; i < n; i += 64 / sizeof(T)) _mm_prefetch(reinterpret_cast<const char*>(x + i), _MM_HINT_T0);
+    for (int64_t i = 0; i < n; i += CACHE_LINE / sizeof(T))
+        _mm_prefetch(reinterpret_cast<const char*>(x + i), _MM_HINT_T0);
 }
 
 // One query of a head sees n keys and values, which lie one after the other; those of the next head `room` tokens on.

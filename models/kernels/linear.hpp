@@ -10,7 +10,7 @@ namespace {
 constexpr int BLOCK_ROWS = 8 * TILE_ROWS;
 constexpr int BLOCK_LINES = 512;  // of a panel: half of a second-level cache of 256 KiB
 constexpr int ZERO = 128;         // what multiplies lines of int8_t takes the inputs without a sign
-constexpr int CACHE_LINE = 64, LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
+constexpr int LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
 
 // As `Weights` of `__init__.py` has it.
 struct Layer {

@@ -38,7 +38,7 @@ class Team {
         run_ = [](const void* work, int64_t i) { (*static_cast<const Work*>(work))(i); };
         work_ = &work;
         left_.store(n, std::memory_order_relaxed);
-        task_.store(static_cast<uint64_t>(n_helpers) << 2 * BITS | static_cast<uint64_t>(n) << BITS);
+        task_.store(n_helpers << 2 * BITS | n << BITS);
         if (n_asleep_.load() > 0) {
             const std::lock_guard<std::mutex> lock(mutex_);
             awake_.notify_all();
@@ -50,13 +50,13 @@ class Team {
     }
 
   private:
-    static constexpr int BITS = 28;
+    static constexpr int BITS = 27;
     static constexpr int64_t NUMBER = (1 << BITS) - 1, MOST_THREADS = 255, CALLER = -1;
     static constexpr int PATIENCE = 10'000;  // turns, of some twenty nanoseconds
 
     // Of the task: how many helpers it wants, how many items it has, and how many of them are claimed. All else about
     // it is read by whoever has claimed an item, and stays as it is until that is done.
-    alignas(64) std::atomic<uint64_t> task_{0};
+    alignas(64) std::atomic<int64_t> task_{0};
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<bool> is_taken_{false};
     std::atomic<int> n_asleep_{0};
@@ -84,23 +84,21 @@ class Team {
         }
     }
 
-    static bool is_for(int64_t helper, uint64_t task) {
-        const auto n_claimed = static_cast<int64_t>(task) & NUMBER, n = static_cast<int64_t>(task >> BITS) & NUMBER;
-        return n_claimed < n && helper < static_cast<int64_t>(task >> 2 * BITS);
-    }
+    static int64_t claimed(int64_t task) { return task & NUMBER; }
+    static int64_t left(int64_t task) { return (task >> BITS & NUMBER) - claimed(task); }
+    static int64_t helpers(int64_t task) { return task >> 2 * BITS; }
+    static bool is_for(int64_t helper, int64_t task) { return left(task) > 0 && helper < helpers(task); }
 
     bool has_work(int64_t helper) const { return is_for(helper, task_.load()); }
 
     // Claims half of a fair share of what is left, and does it, until nothing is.
     void labour(int64_t helper) {
-        uint64_t task = task_.load(std::memory_order_acquire);
+        int64_t task = task_.load(std::memory_order_acquire);
         while (is_for(helper, task)) {
-            const auto n_claimed = static_cast<int64_t>(task) & NUMBER, n = static_cast<int64_t>(task >> BITS) & NUMBER;
-            const auto n_workers = static_cast<int64_t>(task >> 2 * BITS) + 1;
-            const int64_t claim = std::max<int64_t>(1, (n - n_claimed) / (2 * n_workers));
+            const int64_t start = claimed(task), claim = std::max<int64_t>(1, left(task) / (2 * (helpers(task) + 1)));
             if (!task_.compare_exchange_weak(task, task + claim, std::memory_order_acq_rel, std::memory_order_acquire))
                 continue;
-            for (int64_t i = n_claimed; i < n_claimed + claim; i++) run_(work_, i);
+            for (int64_t i = start; i < start + claim; i++) run_(work_, i);
             left_.fetch_sub(claim, std::memory_order_acq_rel);
             task = task_.load(std::memory_order_acquire);
         }

@@ -13,6 +13,7 @@ constexpr int TILE_ROWS = 6;
 constexpr int TILE_VECTORS = 4;
 constexpr int PANEL = LANES * TILE_VECTORS;
 constexpr int LINE_BYTES = 4;
+constexpr int CACHE_LINE = 64;
 
 inline __m512i added(float, __m512i sums, __m512i x, __m512i weights) {
     return _mm512_castps_si512(

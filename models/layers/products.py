@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
-from models.kernels import Gelu, Weights, rounded_rows
-
-_ZERO = 128
-"""What a zero of the input is stored as: oneDNN takes it without a sign, and weights with one."""
-_SMALLEST = 1e-30
+from models.kernels import SMALLEST, ZERO, Gelu, Weights, rounded_rows
 
 
 class Product(nn.Module):
@@ -75,10 +71,10 @@ class Int8Product(Product):
     def forward(self, x: Tensor) -> Tensor:
         """See `Product`."""
         rows = x.flatten(0, -2).float()
-        scales = (rows.abs().amax(1, keepdim=True) / self.n_steps).clamp(min=_SMALLEST)
-        rounded = (rows / scales).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(_ZERO)  # as adding it, faster
+        scales = (rows.abs().amax(1, keepdim=True) / self.n_steps).clamp(min=SMALLEST)
+        rounded = (rows / scales).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(ZERO)  # as adding it, faster
         product = torch.ops.onednn.qlinear_pointwise(
-            rounded, 1.0, _ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
+            rounded, 1.0, ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
         )
         scales = scales.to(x.dtype)
         scaled = product * scales if self.bias is None else torch.addcmul(self.bias, product, scales)
