@@ -8,6 +8,7 @@
 namespace {
 
 constexpr int BLOCK_ROWS = 8 * TILE_ROWS;
+constexpr int GROUP_ROWS = 12 * BLOCK_ROWS;  // which are multiplied with a panel before the next is
 constexpr int BLOCK_LINES = 512;  // of a panel: half of a second-level cache of 256 KiB
 constexpr int ZERO = 128;         // what multiplies lines of int8_t takes the inputs without a sign
 constexpr int LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
@@ -108,32 +109,57 @@ inline void with_fetches(int n, const Work& work) {
     n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : n == 2 ? work(Constant<2>{}) : work(Constant<4>{});
 }
 
+// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile.
+template <class W, class T>
+void block_of(const char* lines, int64_t n, const float* steps, const Layer& layer, int64_t panel, bool fetches_next,
+              T* out) {
+    const int64_t n_all_lines = lines_for<W>(layer.n_in), stride = n_all_lines * LINE_BYTES;
+    const int64_t n_tiles = parts_of(n, TILE_ROWS);
+    const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights
+    int32_t sums[BLOCK_ROWS * PANEL];
+    for (int64_t line = 0; line < n_all_lines; line += BLOCK_LINES) {
+        const int64_t n_lines = std::min<int64_t>(n_all_lines - line, BLOCK_LINES);
+        const char* weights = layer.panels + (panel * n_all_lines + line) * PANEL * LINE_BYTES;
+        const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
+        const bool fetches = fetches_next || line + n_lines < n_all_lines;
+        const char *next = weights + n_lines * PANEL * LINE_BYTES, *const end = next + (next - weights);
+        for (int64_t tile = 0; tile < n_tiles; tile++, next += n_lines * n_fetches * CACHE_LINE) {
+            const int64_t start = part(n, tile, n_tiles), stop = part(n, tile + 1, n_tiles);
+            with_rows(stop - start, [&](auto rows) {
+                with_fetches(fetches && next < end ? n_fetches : 0, [&](auto fetched) {
+                    add_tile<W, rows, fetched>(lines + start * stride + line * LINE_BYTES, stride, weights, n_lines,
+                                               firsts, next, sums + start * PANEL);
+                });
+            });
+        }
+    }
+    write_panel<W>(sums, n, steps, layer, panel, out);
+}
+
 template <class W, class T>
 void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
-    const int64_t n_panels = up(layer.n_out, PANEL) / PANEL, n_all_lines = lines_for<W>(layer.n_in);
-    const int64_t stride = n_all_lines * LINE_BYTES;
-    char* const lines = scratch<char, 0>(BLOCK_ROWS * stride + LANES);
-    float steps[BLOCK_ROWS];
-    for (; n_rows > 0; n_rows -= BLOCK_ROWS, x += BLOCK_ROWS * layer.n_in, out += BLOCK_ROWS * layer.n_out) {
-        const int64_t n = std::min<int64_t>(n_rows, BLOCK_ROWS), n_tiles = up(n, TILE_ROWS) / TILE_ROWS;
-        const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights
-        for (int64_t r = 0; r < n; r++) steps[r] = lines_of<W>(x + r * layer.n_in, layer, lines + r * stride);
-        Team::instance().share(n_panels, n_threads, [&](int64_t panel) {
-            int32_t sums[BLOCK_ROWS * PANEL];
-            for (int64_t line = 0; line < n_all_lines; line += BLOCK_LINES) {
-                const int64_t n_lines = std::min<int64_t>(n_all_lines - line, BLOCK_LINES);
-                const char* weights = layer.panels + (panel * n_all_lines + line) * PANEL * LINE_BYTES;
-                const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
-                const char *next = weights + n_lines * PANEL * LINE_BYTES, *const end = next + (next - weights);
-                for (int64_t r = 0; r < n; r += TILE_ROWS, next += n_lines * n_fetches * CACHE_LINE)
-                    with_rows(n - r, [&](auto rows) {
-                        with_fetches(next < end ? n_fetches : 0, [&](auto fetched) {
-                            add_tile<W, rows, fetched>(lines + r * stride + line * LINE_BYTES, stride, weights, n_lines,
-                                                       firsts, next, sums + r * PANEL);
-                        });
-                    });
-            }
-            write_panel<W>(sums, n, steps, layer, panel, out);
+    const int64_t n_panels = parts_of(layer.n_out, PANEL), stride = lines_for<W>(layer.n_in) * LINE_BYTES;
+    const bool are_lines = std::is_same_v<W, T> && layer.n_in % PER_LINE<W> == 0;
+    const int64_t n_groups = parts_of(n_rows, GROUP_ROWS);
+    for (int64_t group = 0; group < n_groups; group++) {
+        const int64_t from = part(n_rows, group, n_groups), n = part(n_rows, group + 1, n_groups) - from;
+        const T* const rows = x + from * layer.n_in;
+        const char* lines = reinterpret_cast<const char*>(rows);
+        float steps[GROUP_ROWS];
+        if (!are_lines) {
+            char* const made = scratch<char, 0>(n * stride + LANES);
+            const int64_t n_parts = parts_of(n, BLOCK_ROWS);
+            Team::instance().share(n_parts, n_threads, [&](int64_t i) {
+                for (int64_t r = part(n, i, n_parts); r < part(n, i + 1, n_parts); r++)
+                    steps[r] = lines_of<W>(rows + r * layer.n_in, layer, made + r * stride);
+            });
+            lines = made;
+        }
+        const int64_t n_blocks = parts_of(n, BLOCK_ROWS);
+        Team::instance().share(n_panels * n_blocks, n_threads, [&](int64_t item) {
+            const int64_t block = item % n_blocks, start = part(n, block, n_blocks);
+            block_of<W>(lines + start * stride, part(n, block + 1, n_blocks) - start, steps + start, layer,
+                        item / n_blocks, block == n_blocks - 1, out + (from + start) * layer.n_out);
         });
     }
 }

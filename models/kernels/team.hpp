@@ -1,14 +1,16 @@
 // Threads that help whoever computes. One caller has them at a time; another works alone meanwhile.
 //
-// A task is a number of items. All who work on it claim some, the caller as well, until none is left: nobody waits for
-// a thread that has not come yet. A helper watches for the next task for a moment before it sleeps: those of a decoder
-// are microseconds apart, and to wake a thread takes longer than many of them.
+// A task is a number of items. Each thread has a range of them, one item after the other, so that it can fetch what the
+// next one needs; whoever has done its own takes the last items of others' ranges. So nobody waits for a thread that has
+// not come yet. A helper watches for the next task for a moment before it sleeps: those of a decoder are microseconds
+// apart, and to wake a thread takes longer than many of them.
 
 #pragma once
 
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -29,16 +31,17 @@ class Team {
     // work(i) for i of 0 to n - 1, on so many threads at most, this one among them.
     template <class Work>
     void share(int64_t n, int64_t n_threads, const Work& work) {
-        const int64_t n_helpers = std::min({n, n_threads, MOST_THREADS}) - 1;
-        if (n_helpers < 1 || n > NUMBER || is_taken_.exchange(true, std::memory_order_acquire)) {
+        const int64_t n_ranges = std::min({n, n_threads, MOST_THREADS});
+        if (n_ranges < 2 || n > MOST_ITEMS || is_taken_.exchange(true, std::memory_order_acquire)) {
             for (int64_t i = 0; i < n; i++) work(i);
             return;
         }
-        hire(n_helpers);
+        hire(n_ranges - 1);
         run_ = [](const void* work, int64_t i) { (*static_cast<const Work*>(work))(i); };
         work_ = &work;
         left_.store(n, std::memory_order_relaxed);
-        task_.store(n_helpers << 2 * BITS | n << BITS);
+        n_ranges_.store(n_ranges, std::memory_order_relaxed);
+        for (int64_t i = 0; i < n_ranges; i++) ranges_[i].open(n * i / n_ranges, n * (i + 1) / n_ranges);
         if (n_asleep_.load() > 0) {
             const std::lock_guard<std::mutex> lock(mutex_);
             awake_.notify_all();
@@ -50,16 +53,46 @@ class Team {
     }
 
   private:
-    static constexpr int BITS = 27;
-    static constexpr int64_t NUMBER = (1 << BITS) - 1, MOST_THREADS = 255, CALLER = -1;
+    static constexpr int64_t MOST_ITEMS = INT32_MAX, MOST_THREADS = 256, CALLER = 0, NONE = -1;
     static constexpr int PATIENCE = 10'000;  // turns, of some twenty nanoseconds
 
-    // Of the task: how many helpers it wants, how many items it has, and how many of them are claimed. All else about
-    // it is read by whoever has claimed an item, and stays as it is until that is done.
-    alignas(64) std::atomic<int64_t> task_{0};
+    // Items that nobody has claimed, from a first one up to an end. Whoever claims one may read all else about the task,
+    // which stays as it is until that item is done.
+    class alignas(128) Range {
+      public:
+        void open(int64_t first, int64_t end) { items_.store(end << 32 | first); }
+        bool has_some() const { return n_items(items_.load()) > 0; }
+        int64_t claim_first() {
+            return claim([](uint64_t items) { return items + 1; }, [](uint64_t items) { return first(items); });
+        }
+        int64_t claim_last() {
+            return claim([](uint64_t items) { return items - (1ull << 32); },
+                         [](uint64_t items) { return end(items) - 1; });
+        }
+
+      private:
+        std::atomic<uint64_t> items_{0};
+
+        static int64_t first(uint64_t items) { return items & UINT32_MAX; }
+        static int64_t end(uint64_t items) { return items >> 32; }
+        static int64_t n_items(uint64_t items) { return end(items) - first(items); }
+
+        template <class Rest, class Item>
+        int64_t claim(const Rest& rest, const Item& item) {
+            uint64_t items = items_.load(std::memory_order_acquire);
+            while (n_items(items) > 0)
+                if (items_.compare_exchange_weak(items, rest(items), std::memory_order_acq_rel,
+                                                 std::memory_order_acquire))
+                    return item(items);
+            return NONE;
+        }
+    };
+
+    std::array<Range, MOST_THREADS> ranges_;
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<bool> is_taken_{false};
     std::atomic<int> n_asleep_{0};
+    std::atomic<int64_t> n_ranges_{0};
     void (*run_)(const void*, int64_t) = nullptr;
     const void* work_ = nullptr;
     int64_t n_hired_ = 0;
@@ -68,40 +101,34 @@ class Team {
 
     // As many as the system gives: a task gets done with fewer as well.
     void hire(int64_t n) try {
-        for (; n_hired_ < n; n_hired_++) std::thread(&Team::help, this, n_hired_).detach();
+        for (; n_hired_ < n; n_hired_++) std::thread(&Team::help, this, CALLER + 1 + n_hired_).detach();
     } catch (const std::system_error&) {
     }
 
-    void help(int64_t helper) {
+    void help(int64_t me) {
+        const Range& mine = ranges_[me];
         for (;;) {
-            labour(helper);
-            for (int turn = 0; turn < PATIENCE && !has_work(helper); turn++) _mm_pause();
-            if (has_work(helper)) continue;
+            labour(me);
+            for (int turn = 0; turn < PATIENCE && !mine.has_some(); turn++) _mm_pause();
+            if (mine.has_some()) continue;
             std::unique_lock<std::mutex> lock(mutex_);
             n_asleep_++;
-            awake_.wait(lock, [&] { return has_work(helper); });
+            awake_.wait(lock, [&] { return mine.has_some(); });
             n_asleep_--;
         }
     }
 
-    static int64_t claimed(int64_t task) { return task & NUMBER; }
-    static int64_t left(int64_t task) { return (task >> BITS & NUMBER) - claimed(task); }
-    static int64_t helpers(int64_t task) { return task >> 2 * BITS; }
-    static bool is_for(int64_t helper, int64_t task) { return left(task) > 0 && helper < helpers(task); }
-
-    bool has_work(int64_t helper) const { return is_for(helper, task_.load()); }
-
-    // Claims half of a fair share of what is left, and does it, until nothing is.
-    void labour(int64_t helper) {
-        int64_t task = task_.load(std::memory_order_acquire);
-        while (is_for(helper, task)) {
-            const int64_t start = claimed(task), claim = std::max<int64_t>(1, left(task) / (2 * (helpers(task) + 1)));
-            if (!task_.compare_exchange_weak(task, task + claim, std::memory_order_acq_rel, std::memory_order_acquire))
-                continue;
-            for (int64_t i = start; i < start + claim; i++) run_(work_, i);
-            left_.fetch_sub(claim, std::memory_order_acq_rel);
-            task = task_.load(std::memory_order_acquire);
-        }
+    // Its own items, then what is left of those of others, from the next thread's on.
+    void labour(int64_t me) {
+        int64_t n_done = 0, item;
+        for (; (item = ranges_[me].claim_first()) != NONE; n_done++) run_(work_, item);
+        left_.fetch_sub(n_done, std::memory_order_acq_rel);
+        const int64_t n_ranges = n_ranges_.load(std::memory_order_relaxed);
+        for (int64_t i = 1; i < n_ranges; i++)
+            while ((item = ranges_[(me + i) % n_ranges].claim_last()) != NONE) {
+                run_(work_, item);
+                left_.fetch_sub(1, std::memory_order_acq_rel);
+            }
     }
 };
 

@@ -23,7 +23,10 @@ struct BFloat16 {
 };
 
 inline Lanes first(int64_t n) { return n >= LANES ? ALL : n <= 0 ? 0 : static_cast<Lanes>((1u << n) - 1); }
-inline int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+inline int64_t parts_of(int64_t n, int64_t most) { return (n + most - 1) / most; }
+inline int64_t up(int64_t n, int64_t step) { return parts_of(n, step) * step; }
+// Where part i of n things begins, of `n_parts` that are alike within one.
+inline int64_t part(int64_t n, int64_t i, int64_t n_parts) { return n * i / n_parts; }
 
 inline float of_bits(uint32_t bits) {
     float x;
