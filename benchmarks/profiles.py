@@ -22,7 +22,7 @@ from models.layers.transformer import Block
 from models.precision import Precision
 
 LEAST_SHARE = 0.01
-KERNELS = ("linear", "add_norm", "attend_texts", "attend_cache", "likeliest")
+KERNELS = ("linear", "add_norm", "attend", "likeliest")
 
 
 @click.command()

@@ -39,20 +39,8 @@ SMALLEST = 1e-30
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "linear": (c_void_p, c_int64, c_void_p, c_void_p, c_int64),
     "add_norm": (*[c_void_p] * 4, c_int64, c_int64, c_double, c_void_p, c_int64),
-    "attend_texts": (*[c_void_p] * 3, c_int64, c_void_p, *[c_int64] * 3, c_float, c_int, c_void_p, c_int64),
-    "attend_cache": (
-        *[c_void_p] * 3,
-        c_int64,
-        c_void_p,
-        c_void_p,
-        c_int64,
-        c_void_p,
-        *[c_int64] * 3,
-        c_float,
-        c_void_p,
-        c_int64,
-    ),
-    "block": (c_void_p, c_void_p, c_float, c_void_p, c_int64, c_void_p, c_void_p, c_int64),
+    "attend": (*[c_void_p] * 3, *[c_int64] * 4, c_void_p, c_float, c_void_p, c_int64),
+    "blocks": (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_int64),
     "likeliest": (c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64),
 }
 
@@ -209,50 +197,54 @@ def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     return out
 
 
-def attend_texts(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
-    """softmax(scale q k') v within each text, over all of it or what stands no later: all `[N, H, d]`."""
-    q, k, v = _alike(q, k, v)
-    out = q.new_empty(q.shape)
-    _function("attend_texts", q.dtype)(
-        q.data_ptr(),
-        k.data_ptr(),
-        v.data_ptr(),
-        q.stride(0),
-        segments.bounds.data_ptr(),
-        len(segments),
-        q.shape[1],
-        q.shape[2],
-        scale,
-        causal,
-        out.data_ptr(),
-        _n_threads(),
+class Seen(Structure):
+    """What tokens see, of one layer: `Seen` of `attention.hpp`. What it was made of is to live as long as it is used."""
+
+    _fields_ = (
+        ("bounds", c_void_p),
+        ("n_texts", c_int64),
+        ("causal", c_int64),
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("room", c_int64),
+        ("lengths", c_void_p),
     )
-    return out
+
+    @classmethod
+    def texts(cls, segments: Segments, *, causal: bool) -> "Seen":
+        """All of their text or, if causal, what stands no later."""
+        return cls(bounds=segments.bounds.data_ptr(), n_texts=len(segments), causal=causal)
+
+    @classmethod
+    def cache(cls, memory: Tensor, lengths: Tensor) -> "Seen":
+        """One token of each text sees the first of those remembered: `lengths[i]`, int64, of text i.
+
+        `memory`, keys and values `[2, ≥ B, H, T, d]`, is a whole tensor of the type of the queries. What the token
+        brings becomes the last of those first.
+        """
+        keys, room = memory.data_ptr(), memory.shape[3]
+        return cls(keys=keys, values=keys + memory.nbytes // 2, room=room, lengths=lengths.data_ptr())
+
+    @classmethod
+    def parts(cls, segments: Segments, memory: Tensor, lengths: Tensor) -> "Seen":
+        """The tokens of each text become the last of those remembered, and see these up to themselves."""
+        seen = cls.cache(memory, lengths)
+        seen.bounds, seen.n_texts, seen.causal = segments.bounds.data_ptr(), len(segments), True
+        return seen
 
 
-def attend_cache(
-    q: Tensor, new: tuple[Tensor, Tensor] | None, keys: Tensor, values: Tensor, lengths: Tensor, scale: float
-) -> Tensor:
-    """One token of each text `[B, H, d]` sees the first of those remembered, `[≥ B, H, T, d]`; `lengths[i]` of text i.
-
-    Where there are `new` keys and values, two of `[B, H, d]`, they become the last of those first. Keys and values are
-    whole tensors, of the type of q; `lengths` is int64.
-    """
+def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, seen: Seen, scale: float) -> Tensor:
+    """softmax(scale q k') v over what each token sees, `[N, H, d]`; `new` are their own keys and values, if any."""
     q, *written = _alike(q, *(new or ()))
     k, v = written or (None, None)
     out = q.new_empty(q.shape)
-    _function("attend_cache", q.dtype)(
+    _function("attend", q.dtype)(
         q.data_ptr(),
         _address(k),
         _address(v),
         q.stride(0),
-        keys.data_ptr(),
-        values.data_ptr(),
-        keys.shape[2],
-        lengths.data_ptr(),
-        len(q),
-        q.shape[1],
-        q.shape[2],
+        *q.shape,
+        addressof(seen),
         scale,
         out.data_ptr(),
         _n_threads(),
@@ -301,43 +293,19 @@ class Block:
         self.n_space: int = qkv.n_in + max(4 * qkv.n_in, up.n_out)
 
 
-class Seen(Structure):
-    """What tokens see, of one layer: `Seen` of `block.hpp`."""
+class _Turn(Structure):
+    """`Turn` of `block.hpp`."""
 
-    _fields_ = (
-        ("bounds", c_void_p),
-        ("n_texts", c_int64),
-        ("causal", c_int64),
-        ("keys", c_void_p),
-        ("values", c_void_p),
-        ("room", c_int64),
-        ("lengths", c_void_p),
-    )
-
-    @classmethod
-    def texts(cls, segments: Segments, *, causal: bool) -> "Seen":
-        """As `attend_texts`."""
-        return cls(bounds=segments.bounds.data_ptr(), n_texts=len(segments), causal=causal)
-
-    @classmethod
-    def cache(cls, keys: Tensor, values: Tensor, lengths: Tensor) -> "Seen":
-        """As `attend_cache`, the keys and values of the tokens among what is seen."""
-        return cls(keys=keys.data_ptr(), values=values.data_ptr(), room=keys.shape[2], lengths=lengths.data_ptr())
+    _fields_ = (("block", c_void_p), ("seen", Seen), ("scale", c_double))
 
 
-def block(x: Tensor, weights: Block, seen: Seen, scale: float) -> Tensor:
-    """A block of a Transformer: `[N, I]` to the same. What `seen` was made of is to live until then."""
+def blocks(x: Tensor, turns: Sequence[tuple[Block, Seen, float]]) -> Tensor:
+    """`[N, I]` through blocks, to the same; of each, what tokens see, and the factor on their scores."""
     x = _contiguous(x)
-    space, out = x.new_empty(len(x) * weights.n_space), x.new_empty(x.shape)
-    _function("block", x.dtype)(
-        addressof(weights.block),
-        addressof(seen),
-        scale,
-        x.data_ptr(),
-        len(x),
-        space.data_ptr(),
-        out.data_ptr(),
-        _n_threads(),
+    space, out = x.new_empty(len(x) * turns[0][0].n_space), x.new_empty(x.shape)
+    given = (_Turn * len(turns))(*((addressof(weights.block), seen, scale) for weights, seen, scale in turns))
+    _function("blocks", x.dtype)(
+        addressof(given), len(turns), x.data_ptr(), len(x), space.data_ptr(), out.data_ptr(), _n_threads()
     )
     return out
 

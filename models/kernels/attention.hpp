@@ -35,19 +35,23 @@ float soften(const float* scores, float scale, int64_t n, T* weights) {
     return _mm512_reduce_add_ps(sum);
 }
 
-// One head of a text of n tokens, `stride` elements from token to token; in `out`, `out_stride`.
+// One head of a text: its last n tokens look at all of it, `n_keys` tokens, or at those before them and at themselves.
+// Strides are of tokens, in elements.
 template <class T>
 struct Head {
-    const T *q, *k, *v;
+    const T* q;
+    int64_t n, stride;
+    const T *k, *v;
+    int64_t n_keys, key_stride;
     T* out;
-    int64_t n, stride, out_stride, width;
+    int64_t out_stride, width;
     float scale;
     bool causal;
 };
 
 template <class T>
 void attend_text(const Head<T>& head) {
-    const int64_t n = head.n, n_columns = up(n, LANES);
+    const int64_t n = head.n_keys, n_columns = up(n, LANES), n_before = n - head.n;
     const int64_t width = up(head.width, LANES), n_lines = lines_for<T>(head.width);
     int32_t* const keys = scratch<int32_t, 1>(up(n_lines, LANES) * n_columns);  // [n_lines, n_columns]
     int32_t* const values = scratch<int32_t, 2>(lines_for<T>(n) * width);       // [lines of tokens, width]
@@ -55,14 +59,16 @@ void attend_text(const Head<T>& head) {
     float* const scores = scratch<float, 4>(TILE_ROWS * n_columns);
     int32_t* const weights = scratch<int32_t, 5>(TILE_ROWS * n_columns);
     float* const seen = scratch<float, 6>(TILE_ROWS * width);
-    const auto lines_of_row = [&](const T* x, int64_t row, int64_t line) {
+    const auto lines_of_row = [&](const T* row, int64_t line) {
         const int64_t place = line * PER_LINE<T>;
-        return load_lines(x + row * head.stride + place, head.width - place);
+        return load_lines(row + place, head.width - place);
     };
     for (int64_t i = 0; i < n_lines; i += LANES)
         for (int64_t j = 0; j < n; j += LANES) {
             __m512i block[LANES];
-            each<LANES>([&](auto t) { block[t] = j + t < n ? lines_of_row(head.k, j + t, i) : __m512i{}; });
+            each<LANES>([&](auto t) {
+                block[t] = j + t < n ? lines_of_row(head.k + (j + t) * head.key_stride, i) : __m512i{};
+            });
             transpose(block);
             each<LANES>([&](auto t) { _mm512_storeu_si512(keys + (i + t) * n_columns + j, block[t]); });
         }
@@ -70,17 +76,18 @@ void attend_text(const Head<T>& head) {
         for (int64_t i = 0; i < width; i += LANES)
             _mm512_storeu_si512(
                 values + line * width + i,
-                load_across(head.v + j * head.stride + i, head.stride, n - j, first(head.width - i)));
-    for (int64_t start = 0; start < n; start += TILE_ROWS)
-        with_rows(n - start, [&](auto rows) {
-            const int64_t n_seen = head.causal ? start + rows : n, stride = up(n_lines, LANES);
+                load_across(head.v + j * head.key_stride + i, head.key_stride, n - j, first(head.width - i)));
+    for (int64_t start = 0; start < head.n; start += TILE_ROWS)
+        with_rows(head.n - start, [&](auto rows) {
+            const int64_t n_seen = head.causal ? n_before + start + rows : n, stride = up(n_lines, LANES);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t i = 0; i < n_lines; i += LANES)
-                    _mm512_storeu_si512(queries + r * stride + i, lines_of_row(head.q, start + r, i));
+                    _mm512_storeu_si512(queries + r * stride + i,
+                                        lines_of_row(head.q + (start + r) * head.stride, i));
             line_rows<T, rows>(queries, stride, keys, n_columns, n_lines, scores, n_columns, up(n_seen, LANES));
             float totals[rows];
             for (int64_t r = 0; r < rows; r++) {
-                const int64_t n_own = head.causal ? start + r + 1 : n;
+                const int64_t n_own = head.causal ? n_before + start + r + 1 : n;
                 T* const own = reinterpret_cast<T*>(weights) + r * n_columns;
                 totals[r] = soften(scores + r * n_columns, head.scale, n_own, own);
                 std::fill(own + up(n_own, LANES), own + up(n_seen, LANES), T{});
@@ -100,8 +107,36 @@ void attend_texts(const T* q, const T* k, const T* v, int64_t stride, const int3
     Team::instance().share(n_texts * n_heads, n_threads, [&](int64_t task) {
         const int64_t text = task / n_heads, column = task % n_heads * width, from = bounds[text];
         const int64_t place = from * stride + column, out_stride = n_heads * width;
-        attend_text(Head<T>{q + place, k + place, v + place, out + from * out_stride + column,
-                            bounds[text + 1] - from, stride, out_stride, width, scale, causal});
+        const int64_t n = bounds[text + 1] - from;
+        attend_text(Head<T>{q + place, n, stride, k + place, v + place, n, stride, out + from * out_stride + column,
+                            out_stride, width, scale, causal});
+    });
+}
+
+// Keys and values of each head of a row, for `room` tokens, of which the first `lengths[row]` count.
+template <class T>
+struct Cache {
+    T *keys, *values;
+    int64_t room;
+    const int64_t* lengths;
+};
+
+// The tokens of text i are the last of row i: their keys and values are written there first, and they see all of the row
+// up to themselves.
+template <class T>
+void attend_parts(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds, int64_t n_texts,
+                  const Cache<T>& cache, int64_t n_heads, int64_t width, float scale, T* out, int64_t n_threads) {
+    Team::instance().share(n_texts * n_heads, n_threads, [&](int64_t task) {
+        const int64_t text = task / n_heads, column = task % n_heads * width, from = bounds[text];
+        const int64_t n = bounds[text + 1] - from, n_keys = cache.lengths[text], out_stride = n_heads * width;
+        const int64_t place = from * stride + column, row = task * cache.room * width;
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t token = row + (n_keys - n + i) * width;
+            std::memcpy(cache.keys + token, k + place + i * stride, width * sizeof(T));
+            std::memcpy(cache.values + token, v + place + i * stride, width * sizeof(T));
+        }
+        attend_text(Head<T>{q + place, n, stride, cache.keys + row, cache.values + row, n_keys, width,
+                            out + from * out_stride + column, out_stride, width, scale, true});
     });
 }
 
@@ -149,16 +184,35 @@ void attend_one(const T* q, const T* keys, const T* values, int64_t n, int64_t r
 
 // Where there are k and v, they are those of the last token of each row, and written to the cache first.
 template <class T>
-void attend_cache(const T* q, const T* k, const T* v, int64_t stride, T* keys, T* values, int64_t room,
-                  const int64_t* lengths, int64_t n_rows, int64_t n_heads, int64_t width, float scale, T* out,
-                  int64_t n_threads) {
+void attend_cache(const T* q, const T* k, const T* v, int64_t stride, const Cache<T>& cache, int64_t n_rows,
+                  int64_t n_heads, int64_t width, float scale, T* out, int64_t n_threads) {
     Team::instance().share(n_rows * n_heads, n_threads, [&](int64_t task) {
-        const int64_t row = task / n_heads, place = task * room * width, last = place + (lengths[row] - 1) * width;
-        const int64_t of_token = row * stride + task % n_heads * width;
-        if (k) std::memcpy(keys + last, k + of_token, width * sizeof(T));
-        if (v) std::memcpy(values + last, v + of_token, width * sizeof(T));
-        attend_one(q + of_token, keys + place, values + place, lengths[row], room, width, scale, out + task * width);
+        const int64_t row = task / n_heads, n = cache.lengths[row], of_token = row * stride + task % n_heads * width;
+        T *const keys = cache.keys + task * cache.room * width, *const values = cache.values + (keys - cache.keys);
+        if (k) std::memcpy(keys + (n - 1) * width, k + of_token, width * sizeof(T));
+        if (v) std::memcpy(values + (n - 1) * width, v + of_token, width * sizeof(T));
+        attend_one(q + of_token, keys, values, n, cache.room, width, scale, out + task * width);
     });
+}
+
+// What tokens see, as `Seen` of `__init__.py` has it: their text, what is remembered of it, or both.
+template <class T>
+struct Seen {
+    const int32_t* bounds;  // or null
+    int64_t n_texts, causal;
+    Cache<T> cache;  // or nulls
+};
+
+template <class T>
+void attend(const T* q, const T* k, const T* v, int64_t stride, int64_t n, int64_t n_heads, int64_t width,
+            const Seen<T>& seen, float scale, T* out, int64_t n_threads) {
+    if (!seen.bounds)
+        attend_cache(q, k, v, stride, seen.cache, n, n_heads, width, scale, out, n_threads);
+    else if (seen.cache.keys)
+        attend_parts(q, k, v, stride, seen.bounds, seen.n_texts, seen.cache, n_heads, width, scale, out, n_threads);
+    else
+        attend_texts(q, k, v, stride, seen.bounds, seen.n_texts, n_heads, width, scale, seen.causal != 0, out,
+                     n_threads);
 }
 
 }  // namespace

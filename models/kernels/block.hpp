@@ -1,5 +1,5 @@
-// A block of a Transformer in one call. Each call of Python lets the interpreter lock go and waits for it again, which,
-// where a busy event loop holds it, takes longer than many a product.
+// All blocks of a Transformer in one call. Each call of Python lets the interpreter lock go and waits for it again,
+// which, where a busy event loop holds it, takes longer than many a product.
 
 #pragma once
 
@@ -69,37 +69,26 @@ struct Block {
     int64_t n_heads, norm_first;
 };
 
-// What tokens see, as `Seen` of `__init__.py` has it: their text, or what is remembered of it.
-struct Seen {
-    const int32_t* bounds;  // or null
-    int64_t n_texts, causal;
-    void *keys, *values;
-    int64_t room;
-    const int64_t* lengths;
+// A block, what its tokens see and the factor on their scores, as `Turn` of `__init__.py` has it.
+template <class T>
+struct Turn {
+    const Block<T>* block;
+    Seen<T> seen;
+    double scale;
 };
 
+// [n, width] to the same, which may be where it was. In `space` there is room for [n, width], and for [n, 4 width] or
+// what is between the last two layers, whichever is more. Rows are written where they were read, once nothing more is
+// read of them.
 template <class T>
-void attend(const T* qkv, int64_t n, int64_t width, int64_t n_heads, const Seen& seen, float scale, T* out,
-            int64_t n_threads) {
-    const T *const k = qkv + width, *const v = k + width;
-    if (seen.bounds)
-        attend_texts(qkv, k, v, 3 * width, seen.bounds, seen.n_texts, n_heads, width / n_heads, scale, seen.causal != 0,
-                     out, n_threads);
-    else
-        attend_cache(qkv, k, v, 3 * width, static_cast<T*>(seen.keys), static_cast<T*>(seen.values), seen.room,
-                     seen.lengths, n, n_heads, width / n_heads, scale, out, n_threads);
-}
-
-// [n, width] to the same. In `space` there is room for [n, width], and for [n, 4 width] or what is between the last two
-// layers, whichever is more. Rows are written where they were read, once nothing more is read of them.
-template <class T>
-void run_block(const Block<T>& block, const Seen& seen, float scale, const T* x, int64_t n, T* space, T* out,
-               int64_t n_threads) {
+void run_block(const Turn<T>& turn, const T* x, int64_t n, T* space, T* out, int64_t n_threads) {
+    const Block<T>& block = *turn.block;
     const int64_t width = block.qkv.n_in;
     T *const added = space, *const qkv = added + n * width, *const attended = qkv + 3 * n * width, *const inner = qkv;
     if (block.norm_first) add_norm<T>(x, nullptr, block.attention_norm, n, width, nullptr, added, n_threads);
     linear(block.norm_first ? added : x, n, block.qkv, qkv, n_threads);
-    attend(qkv, n, width, block.n_heads, seen, scale, attended, n_threads);
+    attend(qkv, qkv + width, qkv + 2 * width, 3 * width, n, block.n_heads, width / block.n_heads, turn.seen,
+           static_cast<float>(turn.scale), attended, n_threads);
     linear(attended, n, block.out, added, n_threads);
     if (block.norm_first) {
         add_norm(x, added, block.feedforward_norm, n, width, out, added, n_threads);

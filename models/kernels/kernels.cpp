@@ -40,19 +40,13 @@ int64_t likeliest(const T* scores, int64_t n, float* share) {
                                     int64_t n, double eps, T* out, int64_t n_threads) {                                \
         add_norm<T>(x, added, {weight, bias, eps}, n_rows, n, nullptr, out, n_threads);                                \
     }                                                                                                                  \
-    extern "C" void attend_texts_##NAME(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds,     \
-                                        int64_t n_texts, int64_t n_heads, int64_t width, float scale, int causal,      \
-                                        T* out, int64_t n_threads) {                                                   \
-        attend_texts(q, k, v, stride, bounds, n_texts, n_heads, width, scale, causal != 0, out, n_threads);            \
+    extern "C" void attend_##NAME(const T* q, const T* k, const T* v, int64_t stride, int64_t n, int64_t n_heads,      \
+                                  int64_t width, const Seen<T>* seen, float scale, T* out, int64_t n_threads) {        \
+        attend(q, k, v, stride, n, n_heads, width, *seen, scale, out, n_threads);                                      \
     }                                                                                                                  \
-    extern "C" void attend_cache_##NAME(const T* q, const T* k, const T* v, int64_t stride, T* keys, T* values,        \
-                                        int64_t room, const int64_t* lengths, int64_t n_rows, int64_t n_heads,         \
-                                        int64_t width, float scale, T* out, int64_t n_threads) {                       \
-        attend_cache(q, k, v, stride, keys, values, room, lengths, n_rows, n_heads, width, scale, out, n_threads);     \
-    }                                                                                                                  \
-    extern "C" void block_##NAME(const Block<T>* block, const Seen* seen, float scale, const T* x, int64_t n,          \
-                                 T* space, T* out, int64_t n_threads) {                                                \
-        run_block(*block, *seen, scale, x, n, space, out, n_threads);                                                  \
+    extern "C" void blocks_##NAME(const Turn<T>* turns, int64_t n_turns, const T* x, int64_t n, T* space, T* out,      \
+                                  int64_t n_threads) {                                                                 \
+        for (int64_t i = 0; i < n_turns; i++) run_block(turns[i], i == 0 ? x : out, n, space, out, n_threads);         \
     }                                                                                                                  \
     extern "C" void likeliest_##NAME(const T* scores, int64_t n_rows, int64_t n, int64_t* places, float* shares,       \
                                      int64_t n_threads) {                                                              \

@@ -39,7 +39,7 @@ inline float largest(const BFloat16* x, int64_t n) {
 }
 
 // A row of the input as lines of the weights' type. For int8_t it is rounded to 255 steps between minus and plus its
-// largest value, and the width of a step is returned; up to 15 bytes more than there are lines are written.
+// largest value, and the width of a step is returned; whole vectors of LANES bytes are written.
 template <class W, class T>
 float lines_of(const T* x, const Layer& layer, char* lines) {
     const int64_t n_bytes = lines_for<W>(layer.n_in) * LINE_BYTES;
@@ -111,9 +111,9 @@ inline void with_fetches(int n, const Work& work) {
 
 // Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile.
 template <class W, class T>
-void block_of(const char* lines, int64_t n, const float* steps, const Layer& layer, int64_t panel, bool fetches_next,
-              T* out) {
-    const int64_t n_all_lines = lines_for<W>(layer.n_in), stride = n_all_lines * LINE_BYTES;
+void block_of(const char* lines, int64_t stride, int64_t n, const float* steps, const Layer& layer, int64_t panel,
+              bool fetches_next, T* out) {
+    const int64_t n_all_lines = lines_for<W>(layer.n_in);
     const int64_t n_tiles = parts_of(n, TILE_ROWS);
     const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights
     int32_t sums[BLOCK_ROWS * PANEL];
@@ -138,16 +138,16 @@ void block_of(const char* lines, int64_t n, const float* steps, const Layer& lay
 
 template <class W, class T>
 void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
-    const int64_t n_panels = parts_of(layer.n_out, PANEL), stride = lines_for<W>(layer.n_in) * LINE_BYTES;
     const bool are_lines = std::is_same_v<W, T> && layer.n_in % PER_LINE<W> == 0;
-    const int64_t n_groups = parts_of(n_rows, GROUP_ROWS);
+    const int64_t n_bytes = lines_for<W>(layer.n_in) * LINE_BYTES, stride = are_lines ? n_bytes : up(n_bytes, LANES);
+    const int64_t n_panels = parts_of(layer.n_out, PANEL), n_groups = parts_of(n_rows, GROUP_ROWS);
     for (int64_t group = 0; group < n_groups; group++) {
         const int64_t from = part(n_rows, group, n_groups), n = part(n_rows, group + 1, n_groups) - from;
         const T* const rows = x + from * layer.n_in;
         const char* lines = reinterpret_cast<const char*>(rows);
         float steps[GROUP_ROWS];
         if (!are_lines) {
-            char* const made = scratch<char, 0>(n * stride + LANES);
+            char* const made = scratch<char, 0>(n * stride);
             const int64_t n_parts = parts_of(n, BLOCK_ROWS);
             Team::instance().share(n_parts, n_threads, [&](int64_t i) {
                 for (int64_t r = part(n, i, n_parts); r < part(n, i + 1, n_parts); r++)
@@ -158,7 +158,7 @@ void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n
         const int64_t n_blocks = parts_of(n, BLOCK_ROWS);
         Team::instance().share(n_panels * n_blocks, n_threads, [&](int64_t item) {
             const int64_t block = item % n_blocks, start = part(n, block, n_blocks);
-            block_of<W>(lines + start * stride, part(n, block + 1, n_blocks) - start, steps + start, layer,
+            block_of<W>(lines + start * stride, stride, part(n, block + 1, n_blocks) - start, steps + start, layer,
                         item / n_blocks, block == n_blocks - 1, out + (from + start) * layer.n_out);
         });
     }

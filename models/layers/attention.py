@@ -66,7 +66,7 @@ class WithinTexts(Readable):
         if _flash_takes(q):
             return _flash(q, k, v, self.segments, scale, causal=self.causal)
         if kernels.takes(q):
-            return kernels.attend_texts(q, k, v, self.segments, scale, causal=self.causal)
+            return kernels.attend(q, (k, v), self.seen(layer), scale)
         parts: list[Tensor] = []
         for rows, n_texts, length in self.segments.runs:
             q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))

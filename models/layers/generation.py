@@ -131,7 +131,7 @@ _LIMITS: dict[str, Callable[[t.GenerateRequest], bool]] = {
 }
 
 
-N_READ_BESIDE, N_READ_ALONE = 128, 512
+N_READ_BESIDE, N_READ_ALONE = 128, 1024
 """The most tokens of prompts that are read before a step: beside running texts, which wait for it; where none run."""
 
 

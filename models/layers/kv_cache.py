@@ -43,11 +43,10 @@ class KeyValueCache:
     def __init__(self, shape: CacheShape) -> None:
         self._shape = shape
         self.lengths: list[int] = []
-        size = (0, shape.n_heads, FIRST_ROOM, shape.head_width)
         self.has_kernel = kernels.take(shape.dtype, shape.device)
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
-        self._keys = [torch.zeros(size, dtype=dtype, device=shape.device) for _ in range(shape.n_layers)]
-        self._values = [torch.zeros_like(keys) for keys in self._keys]
+        size = (2, 0, shape.n_heads, FIRST_ROOM, shape.head_width)
+        self._layers = [torch.zeros(size, dtype=dtype, device=shape.device) for _ in range(shape.n_layers)]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -59,7 +58,7 @@ class KeyValueCache:
     @property
     def memory_bytes(self) -> int:
         """Of all its room."""
-        return 2 * sum(keys.numel() * keys.element_size() for keys in self._keys)
+        return sum(layer.nbytes for layer in self._layers)
 
     def add(self, lengths: Sequence[int]) -> None:
         """New rows at the end, whose keys and values `write` brings."""
@@ -74,9 +73,10 @@ class KeyValueCache:
     def write(self, layer: int, row: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values `[L, H, d]` of a row's last tokens; all of that row's, two of `[H, T, d]`."""
         whole, new = slice(0, self.lengths[row]), slice(self.lengths[row] - len(k), self.lengths[row])
-        self._keys[layer][row, :, new] = k.transpose(0, 1)
-        self._values[layer][row, :, new] = v.transpose(0, 1)
-        return self._keys[layer][row, :, whole], self._values[layer][row, :, whole]
+        keys, values = self._layers[layer][:, row]
+        keys[:, new] = k.transpose(0, 1)
+        values[:, new] = v.transpose(0, 1)
+        return keys[:, whole], values[:, whole]
 
     def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
         """Rows of another cache of this shape become new ones at the end; of each, the first `n_tokens` where given."""
@@ -84,24 +84,23 @@ class KeyValueCache:
         self.add([min(other.lengths[row], n_tokens or other.lengths[row]) for row in rows])
         for target, source in enumerate(rows, start=first):
             tokens = slice(0, self.lengths[target])
-            for mine, theirs in ((self._keys, other._keys), (self._values, other._values)):
-                for layer, tensor in enumerate(mine):
-                    tensor[target, :, tokens] = theirs[layer][source, :, tokens]
+            for mine, theirs in zip(self._layers, other._layers, strict=True):
+                mine[:, target, :, tokens] = theirs[:, source, :, tokens]
 
     def append(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
         """Keys and values `[B, H, d]` of each row's last token; `places` are those of `last`."""
         rows, last = places
-        for tensor, new in ((self._keys[layer], k), (self._values[layer], v)):
-            tensor[rows, :, last] = new.to(tensor.dtype)
+        for memory, new in zip(self._layers[layer], (k, v), strict=True):
+            memory[rows, :, last] = new.to(memory.dtype)
 
-    def whole(self, layer: int) -> tuple[Tensor, Tensor]:
-        """All there is room for, rows and tokens: of keys and of values."""
-        return self._keys[layer], self._values[layer]
+    def whole(self, layer: int) -> Tensor:
+        """All there is room for, rows and tokens, of keys and of values: `[2, ≥ B, H, T, d]`."""
+        return self._layers[layer]
 
     def read(self, layer: int) -> tuple[Tensor, Tensor]:
         """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
-        n_rows, longest = len(self), max(self.lengths)
-        return self._keys[layer][:n_rows, :, :longest], self._values[layer][:n_rows, :, :longest]
+        keys, values = self._layers[layer][:, : len(self), :, : max(self.lengths)]
+        return keys, values
 
     def last(self) -> tuple[Tensor, Tensor]:
         """The number of each row, and the place of its last token: two of `[B]`."""
@@ -115,34 +114,29 @@ class KeyValueCache:
             return None
         lengths = torch.tensor(self.lengths, device=self._shape.device)
         is_beyond = torch.arange(longest, device=self._shape.device) >= lengths[:, None]
-        zeros = self._keys[0].new_zeros(is_beyond.shape)
+        zeros = self._layers[0].new_zeros(is_beyond.shape)
         return zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]
 
     def arrange(self, sources: Sequence[int]) -> None:
         """Row i becomes what row `sources[i]` was; rows beyond are forgotten. Rows that stay are not touched."""
-        moves = [(target, source) for target, source in enumerate(sources) if target != source]
-        lengths = [self.lengths[source] for source in sources]
-        used = max((self.lengths[source] for _, source in moves), default=0)
-        self.lengths = lengths
+        self.lengths = [self.lengths[source] for source in sources]
         self._make_room()
-        if moves:
-            to, of = (torch.tensor(places, device=self._shape.device) for places in zip(*moves, strict=True))
-            for tensors in (self._keys, self._values):
-                for tensor in tensors:
-                    tensor[to, :, :used] = tensor[of, :, :used]  # the right side is a copy: targets may be sources
+        moves = {target: source for target, source in enumerate(sources) if target != source}
+        for layer in self._layers:
+            rows = {source: layer[:, source, :, : self.lengths[target]] for target, source in moves.items()}
+            rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
+            for target, source in moves.items():
+                layer[:, target, :, : self.lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
-        n_rows, _, room, _ = self._keys[0].shape
-        rows = _grown(n_rows, len(self))
-        tokens = _grown(room, max(self.lengths, default=0))
-        if (rows, tokens) == (n_rows, room):
+        _, n_rows, n_heads, room, width = self._layers[0].shape
+        size = (2, _grown(n_rows, len(self)), n_heads, _grown(room, max(self.lengths, default=0)), width)
+        if size == self._layers[0].shape:
             return
-        for tensors in (self._keys, self._values):
-            for layer, tensor in enumerate(tensors):
-                size = (rows, tensor.shape[1], tokens, tensor.shape[3])
-                larger = tensor.new_empty(size) if self.has_kernel else tensor.new_zeros(size)
-                larger[:n_rows, :, :room] = tensor
-                tensors[layer] = larger
+        for number, layer in enumerate(self._layers):
+            larger = layer.new_empty(size) if self.has_kernel else layer.new_zeros(size)
+            larger[:, :n_rows, :, :room] = layer
+            self._layers[number] = larger
 
 
 def _grown(size: int, wanted: int) -> int:
@@ -151,7 +145,7 @@ def _grown(size: int, wanted: int) -> int:
     return max(wanted, 2 * size)
 
 
-class Prefill:
+class Prefill(Readable):
     """Parts of prompts, each token of which sees itself and all before it.
 
     The first parts continue the cache's rows, in order; for the others there are new rows.
@@ -166,20 +160,28 @@ class Prefill:
         firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths)).to(segments.device)
         self.positions = segments.positions + firsts
         """Each token's place in its prompt: `[N]`."""
+        self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
         self._of_new = None if any(starts) else WithinTexts(segments, causal=True)
-        self._seen = [
+        self._visible = [
             torch.ones(length, start + length, dtype=torch.bool, device=segments.device).tril(start)
             for start, length in zip(starts, segments.lengths, strict=True)
-            if self._of_new is None
+            if self._of_new is None and not cache.has_kernel
         ]
+
+    def seen(self, layer: int) -> Seen:
+        """See `Readable.seen`; for a cache with kernels."""
+        assert self._lengths is not None  # noqa: S101
+        return Seen.parts(self._segments, self._cache.whole(layer), self._lengths)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""
+        if self._lengths is not None:
+            return kernels.attend(q, (k, v), self.seen(layer), scale)
         rows = remember(self._cache, layer, self._segments, k, v)
         if self._of_new is not None:
             return self._of_new(layer, q, k, v, scale)
-        parts = zip(self._segments.split(q), rows, self._seen, strict=True)
-        return torch.cat([_continued(queries, *row, seen, scale) for queries, row, seen in parts])
+        parts = zip(self._segments.split(q), rows, self._visible, strict=True)
+        return torch.cat([_continued(queries, *row, visible, scale) for queries, row, visible in parts])
 
 
 def _continued(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor, scale: float) -> Tensor:
@@ -201,7 +203,7 @@ class Recall:
     def seen(self, layer: int) -> Seen:
         """For a cache with kernels."""
         assert self._lengths is not None  # noqa: S101
-        return Seen.cache(*self._cache.whole(layer), self._lengths)
+        return Seen.cache(self._cache.whole(layer), self._lengths)
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `Remembering`; `N` = `B`."""
@@ -210,7 +212,7 @@ class Recall:
     def after(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
         """The same once `new` keys and values `[B, H, d]`, if there are any, are written as those of the last token."""
         if self._lengths is not None:
-            return kernels.attend_cache(q, new, *self._cache.whole(layer), self._lengths, scale)
+            return kernels.attend(q, new, self.seen(layer), scale)
         if new is not None:
             self._cache.append(layer, *new, self._places)
         return _of_single(q, *self._cache.read(layer), self._bias, scale)
@@ -233,7 +235,7 @@ class Decode(Readable):
 
 
 def _of_single(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """As `kernels.attend_cache`, by `[B, H, T, d]` and a bias for what is beyond a row's length."""
+    """One token of each row sees it, `[B, H, d]` of `[B, H, T, d]`, by a bias for what is beyond a row's length."""
     queries = q[:, :, None].to(keys.dtype)
     if q.is_cpu and len(q) >= MIN_PLAIN_ROWS:
         seen = plain_attention(queries, keys, values, bias, scale)

@@ -3,7 +3,7 @@
 Shapes: `N` tokens of all texts, `D` width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import kernels
+from models.kernels import Seen
 from models.layers.attention import Attending, CrossAttention, Readable, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
 from models.layers.products import OwnProduct
@@ -51,8 +52,6 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
         """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
-        if isinstance(attend, Readable) and (kernel := self.kernel_for(x)) is not None:
-            return kernels.block(x, kernel, attend.seen(layer), self.attention.scale_of(layer))
         x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
         if self.crossing is not None and self.crossing_norm is not None and remember is not None:
             crossing = self.crossing
@@ -89,6 +88,29 @@ class Block(nn.Module):
             return kernels.add_norm(x, added, norm)
         normalised: Tensor = norm(x + added)
         return normalised
+
+
+def through(
+    blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember: Remembering | None = None
+) -> Tensor:
+    """`[N, D]` through one `Block` after the other, to the same."""
+    its = [cast("Block", block) for block in blocks]
+    if isinstance(attend, Readable) and (turns := _turns(its, x, attend)) is not None:
+        return kernels.blocks(x, turns)
+    for layer, block in enumerate(its):
+        x = block(x, attend, layer, remember)
+    return x
+
+
+def _turns(blocks: Sequence[Block], x: Tensor, attend: Readable) -> list[tuple[kernels.Block, Seen, float]] | None:
+    """For `kernels.blocks`; None where a block cannot be run by kernels."""
+    turns: list[tuple[kernels.Block, Seen, float]] = []
+    for layer, block in enumerate(blocks):
+        kernel = block.kernel_for(x)
+        if kernel is None:
+            return None
+        turns.append((kernel, attend.seen(layer), block.attention.scale_of(layer)))
+    return turns
 
 
 class TextEmbeddings(nn.Module):

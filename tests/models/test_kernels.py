@@ -4,7 +4,7 @@ import copy
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -21,10 +21,10 @@ from models import kernels
 from models.family import FamilyConfig, FamilySpec
 from models.kernels import Weights
 from models.layers.attention import WithinTexts
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill
 from models.layers.packing import Segments
 from models.layers.products import FloatProduct, Int8Product, OwnProduct, lay_out, product
-from models.layers.transformer import Block, BlockShape
+from models.layers.transformer import Block, BlockShape, through
 from models.tasks import PROJECT_TEXTS
 from tests.models import tiny
 from tests.models.transformers import test_contract as texts
@@ -192,10 +192,10 @@ def test_attention_within_texts(dtype: torch.dtype, lengths: list[int], width: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "take", lambda *_: False)
         expected = WithinTexts(segments, causal=causal)(0, q.float(), k.float(), v.float(), width**-0.5)
-    found = kernels.attend_texts(q, k, v, segments, width**-0.5, causal=causal)
+    found = WithinTexts(segments, causal=causal)(0, q, k, v, width**-0.5)
     assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
     alone = [
-        kernels.attend_texts(*one, Segments([len(one[0])]), width**-0.5, causal=causal)
+        WithinTexts(Segments([len(one[0])]), causal=causal)(0, *one, width**-0.5)
         for one in zip(segments.split(q), segments.split(k), segments.split(v), strict=True)
     ]
     assert torch.equal(torch.cat(alone), found)
@@ -207,7 +207,7 @@ def test_attention_keeps_what_is_no_number_in_its_text(place: int) -> None:
     segments = Segments([5, 20, 3])
     qkv = random_qkv(28, 8, torch.float32)
     qkv[place][9] = math.nan
-    found = kernels.attend_texts(*qkv, segments, 1.0, causal=False).isfinite().all(-1).all(-1)
+    found = WithinTexts(segments)(0, *qkv, 1.0).isfinite().all(-1).all(-1)
     assert found[:5].all()
     assert found[25:].all()
     assert not found[9]
@@ -219,15 +219,18 @@ def test_training_does_not_go_through_kernels() -> None:
     assert q.grad is not None
 
 
-def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor, list[Tensor]]:
-    """What the next tokens see of rows of these lengths, and all keys after it."""
+def filled_cache(dtype: torch.dtype, lengths: Sequence[int], width: int, n_heads: int = 2) -> KeyValueCache:
     torch.manual_seed(0)
-    shape = CacheShape(n_layers=1, n_heads=2, head_width=width, dtype=dtype, device=CPU)
-    cache = KeyValueCache(shape)
+    cache = KeyValueCache(CacheShape(n_layers=1, n_heads=n_heads, head_width=width, dtype=dtype, device=CPU))
     cache.add(lengths)
     for row, length in enumerate(lengths):
-        _, k, v = random_qkv(length, width, dtype)
-        cache.write(0, row, k, v)
+        cache.write(0, row, *torch.randn(2, length, n_heads, width).to(dtype))
+    return cache
+
+
+def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor, list[Tensor]]:
+    """What the next tokens see of rows of these lengths, and all keys after it."""
+    cache = filled_cache(dtype, lengths, width)
     q, k, v = random_qkv(len(lengths), width, dtype)
     seen = Decode(cache)(0, q, k, v, width**-0.5)
     keys, _ = cache.read(0)
@@ -245,6 +248,33 @@ def test_attention_over_a_cache(dtype: torch.dtype, lengths: list[int], width: i
         expected, expected_keys = decoded(dtype, lengths, width)
     assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
     assert all(torch.equal(*pair) for pair in zip(keys, expected_keys, strict=True))
+
+
+def read_on(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> tuple[Tensor, list[Tensor]]:
+    """What so many tokens see that follow so many remembered ones, by rows, and all values after it."""
+    starts, lengths = zip(*parts, strict=True)
+    cache = filled_cache(dtype, [start for start in starts if start], width)
+    q, k, v = random_qkv(sum(lengths), width, dtype)
+    seen = Prefill(cache, Segments(lengths))(0, q, k, v, width**-0.5)
+    _, values = cache.read(0)
+    return seen, [values[row, :, : sum(part)].float() for row, part in enumerate(parts)]
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES)
+@given(
+    parts=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), min_size=1, max_size=5),
+    width=st.integers(1, 140),
+)
+@settings(max_examples=40, deadline=None)
+def test_attention_of_parts_of_texts(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> None:
+    parts = sorted(parts, key=lambda part: part[0] == 0)  # new rows come last
+    found, values = read_on(dtype, parts, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "take", lambda *_: False)
+        expected, expected_values = read_on(dtype, parts, width)
+    assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+    assert all(torch.equal(*pair) for pair in zip(values, expected_values, strict=True))
 
 
 def laid_out_block(dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool = False) -> Block:
@@ -265,21 +295,18 @@ def laid_out_block(dtype: torch.dtype, activation: str, *, norm_first: bool, int
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("int8", [False, True])
-def test_a_block_in_one_call_is_what_it_is_in_many(
+def test_blocks_in_one_call_are_what_they_are_in_many(
     dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = laid_out_block(dtype, activation, norm_first=norm_first, int8=int8)
     x = torch.randn(99, 48).to(dtype)
-    shape = CacheShape(n_layers=1, n_heads=3, head_width=16, dtype=dtype, device=CPU)
-    remembered = [torch.randn(4, 3, 16).to(dtype) for _ in range(2)]
 
     def results() -> list[Tensor]:
-        cache = KeyValueCache(shape)
-        cache.add([4] * 99)
-        for row in range(99):
-            cache.write(0, row, remembered[0] * row / 99, remembered[1])
-        texts = [block(x, WithinTexts(Segments([50, 1, 48]), causal=causal), 0) for causal in (False, True)]
-        return [*texts, block(x, Decode(cache), 0), *cache.read(0)]
+        segments = Segments([50, 1, 48])
+        texts = [through([block, block], x, WithinTexts(segments, causal=causal)) for causal in (False, True)]
+        cache, read = filled_cache(dtype, [4] * 99, 16, n_heads=3), filled_cache(dtype, [4, 2], 16, n_heads=3)
+        decoded, parts = (through([block], x, attend) for attend in (Decode(cache), Prefill(read, segments)))
+        return [*texts, decoded, *cache.read(0), parts, *(row[:, :2] for rows in read.read(0) for row in rows)]
 
     with torch.inference_mode():
         assert block.kernel_for(x) is not None

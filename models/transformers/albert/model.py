@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.layers.attention import Attending
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
-from models.layers.transformer import Block, TextEmbeddings
+from models.layers.transformer import Block, TextEmbeddings, through
 from models.transformers.albert.config import AlbertConfig
 
 
@@ -34,6 +34,4 @@ class Albert(TextEncoder):
         """See `TextModel.hidden`."""
         x: Tensor = self.widening(self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids))
         blocks = [block for group in self.group_of_step for block in self.groups[group]]  # type: ignore[attr-defined]
-        for layer, block in enumerate(blocks):
-            x = block(x, attend, layer)
-        return x
+        return through(blocks, x, attend)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.layers.attention import Attending
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
-from models.layers.transformer import Block, TextEmbeddings
+from models.layers.transformer import Block, TextEmbeddings, through
 from models.transformers.bert.config import BertConfig
 
 
@@ -29,6 +29,4 @@ class Bert(TextEncoder):
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
         x: Tensor = self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, attend, layer)
-        return x
+        return through(self.blocks, x, attend)

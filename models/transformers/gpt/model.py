@@ -17,7 +17,7 @@ from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill
 from models.layers.packing import Packed, Segments
 from models.layers.search import Rules
 from models.layers.text_model import chosen
-from models.layers.transformer import Block
+from models.layers.transformer import Block, through
 from models.tasks import text as t
 from models.transformers.gpt.config import GptConfig
 
@@ -67,9 +67,7 @@ class Gpt(Generator):
     def run(self, token_ids: Tensor, positions: Tensor, attend: Attending) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
         x = self.dropout(self.words(token_ids) + self.positions(positions))
-        for layer, block in enumerate(self.blocks):
-            x = block(x, attend, layer)
-        normalised: Tensor = self.norm(x)
+        normalised: Tensor = self.norm(through(self.blocks, x, attend))
         return normalised
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:

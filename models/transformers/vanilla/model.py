@@ -17,7 +17,7 @@ from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, R
 from models.layers.packing import Packed, Segments
 from models.layers.search import Rules
 from models.layers.text_model import chosen, plain_tokens
-from models.layers.transformer import Block, BlockShape
+from models.layers.transformer import Block, BlockShape, through
 from models.tasks import text as t
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
@@ -41,9 +41,7 @@ class Side(nn.Module):
     ) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
         x = self.dropout(self.words(token_ids) * self.scale + self.positions(positions))
-        for layer, block in enumerate(self.blocks):
-            x = block(x, attend, layer, remember)
-        normalised: Tensor = self.norm(x)
+        normalised: Tensor = self.norm(through(self.blocks, x, attend, remember))
         return normalised
 
 
