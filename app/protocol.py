@@ -4,10 +4,9 @@ import asyncio
 from typing import Any, cast
 
 from fastapi import FastAPI
-from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.door import Door
+from app.door import Door, Verdict
 
 
 class Joined:
@@ -29,6 +28,11 @@ class Joined:
         elif data:
             self._held = data
             self._flush = self._loop.call_soon(self._let_go)
+
+    def write_at_once(self, data: bytes) -> None:
+        """After what is held back."""
+        self._let_go()
+        self._transport.write(data)
 
     def close(self) -> None:
         """See `asyncio.Transport`; what is held back is written before."""
@@ -54,47 +58,52 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
-        self._held: list[bytes] | None = None
+        self._is_between_requests = True
+        self._held = b""
+        self._refused_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
 
-    def on_headers_complete(self) -> None:
-        """Called by the parser. Where the door is watched, the application is told only once the body is there."""
-        if self._door.is_watched and self._may_be_refused():
-            self._held = []
-        else:
-            super().on_headers_complete()
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if self._held or (self._door.is_watched and self._is_between_requests and is_answered):
+            data, self._held = self._held + data, b""
+            verdict = self._door.verdict(data, self.server_state.default_headers)
+            if verdict is Verdict.INCOMPLETE:
+                self._unset_keepalive_if_required()
+                self._held = data
+                return
+            if isinstance(verdict, bytes):
+                self._refuse(verdict)
+                return
+        super().data_received(data)
 
-    def on_body(self, body: bytes) -> None:
+    def on_message_begin(self) -> None:
         """Called by the parser."""
-        if self._held is None:
-            super().on_body(body)
-        else:
-            self._held.append(body)
+        self._is_between_requests = False
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        held, self._held = self._held, None
-        if held is not None:
-            body = b"".join(held)
-            refusal = self._door.refusal(self.url.decode("latin-1"), self.headers, body)
-            if refusal is not None:
-                self._write(refusal)
-                self.on_response_complete()
-                return
-            super().on_headers_complete()
-            super().on_body(body)
+        self._is_between_requests = True
         super().on_message_complete()
 
-    def _write(self, answer: Response) -> None:
-        """Without the application, but with all that uvicorn adds."""
-        headers = (b": ".join(header) for header in (*self.server_state.default_headers, *answer.raw_headers))
-        head = STATUS_LINE[answer.status_code] + b"\r\n".join((*headers, b"", b""))
-        self.transport.write(head + bytes(answer.body))
+    def timeout_keep_alive_handler(self) -> None:
+        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do."""
+        left_s = self._refused_at + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
-    def _may_be_refused(self) -> bool:
-        is_next = self.cycle is None or self.cycle.response_complete
-        is_plain = self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
-        return is_next and is_plain and self._door.looks_at(self.url.decode("latin-1"), self.headers)
+    def _refuse(self, answer: bytes) -> None:
+        cast("Joined", self.transport).write_at_once(answer)
+        self.server_state.total_requests += 1
+        self._refused_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )

@@ -95,13 +95,13 @@ class Engine:
             await self.stop()
             raise
 
-    def require_room(self) -> None:
-        """Refuse before a request is decoded what would be refused after it.
+    def require_room(self, n_before: int = 0) -> None:
+        """Refuse before a request is decoded what would be refused after it, once `n_before` others are queued.
 
         Raises:
             QueueFull: not even one item more may wait.
         """
-        if len(self._queue) >= self._settings.max_queue_items:
+        if len(self._queue) + n_before >= self._settings.max_queue_items:
             raise self._queue_full()
 
     async def submit(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:

@@ -62,7 +62,7 @@ def _gather(value: object, floats: list[float], tensors: list[Tensor]) -> None:
     """All there are, but for tensors of integers."""
     if isinstance(value, Tensor):
         if value.is_floating_point():
-            tensors.append(value.flatten())
+            tensors.append(value if value.dim() == 1 else value.flatten())
     elif isinstance(value, float):
         floats.append(value)
     elif isinstance(value, tuple | list):

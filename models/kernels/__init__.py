@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import Structure, addressof, c_double, c_float, c_int, c_int64, c_void_p
+from ctypes import Structure, addressof, c_double, c_float, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -198,7 +198,7 @@ def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 class Seen(Structure):
-    """What tokens see, of one layer: `Seen` of `attention.hpp`. What it was made of is to live as long as it is used."""
+    """What tokens see, of one layer: `Seen` of `attention.hpp`. What it was made of is to outlive it."""
 
     _fields_ = (
         ("bounds", c_void_p),
@@ -303,7 +303,8 @@ def blocks(x: Tensor, turns: Sequence[tuple[Block, Seen, float]]) -> Tensor:
     """`[N, I]` through blocks, to the same; of each, what tokens see, and the factor on their scores."""
     x = _contiguous(x)
     space, out = x.new_empty(len(x) * turns[0][0].n_space), x.new_empty(x.shape)
-    given = (_Turn * len(turns))(*((addressof(weights.block), seen, scale) for weights, seen, scale in turns))
+    its = (_Turn(addressof(weights.block), seen, scale) for weights, seen, scale in turns)
+    given = (_Turn * len(turns))(*its)
     _function("blocks", x.dtype)(
         addressof(given), len(turns), x.data_ptr(), len(x), space.data_ptr(), out.data_ptr(), _n_threads()
     )

@@ -192,10 +192,9 @@ class TextEncoder(TextModel):
         packed = self.pack([request.tokens for request in requests])
         witness = Witnessed(packed.segments)
         self.hidden(packed, witness)
-        places = packed.places.tolist()
         return [
             t.AttendResult(attention=chosen((layer[place] for layer in witness.weights), request))
-            for request, place in zip(requests, places, strict=True)
+            for request, place in zip(requests, packed.places, strict=True)
         ]
 
     def _masked_one_by_one(self, tokens: t.Tokens, places: list[int]) -> Tensor:

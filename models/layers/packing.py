@@ -5,7 +5,7 @@ Shapes: `B` texts, `N` tokens of all of them.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import groupby
+from itertools import accumulate, chain, groupby
 from typing import Self
 
 import torch
@@ -27,8 +27,7 @@ class Segments:
     @cached_property
     def bounds(self) -> Tensor:
         """Each text's first token, and `N`: `[B + 1]`, int32, as kernels for rows of variable length take it."""
-        ends = torch.tensor((0, *self.lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        return ends.to(self.device)
+        return torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32, device=self.device)
 
     @cached_property
     def first(self) -> Tensor:
@@ -43,7 +42,7 @@ class Segments:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its text, from 0: `[N]`."""
-        return torch.cat([torch.arange(length) for length in self.lengths]).to(self.device)
+        return torch.tensor([*chain.from_iterable(map(range, self.lengths))], device=self.device)
 
     @cached_property
     def owners(self) -> Tensor:
@@ -86,7 +85,7 @@ class Packed:
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         lengths = [len(texts[place]) for place in order]
         n_more = -sum(lengths) % step
-        nobodys = [torch.zeros(n_more, dtype=torch.int64)]
+        nobodys = [torch.zeros(n_more, dtype=torch.int64)] if n_more else []
         token_ids = torch.cat([texts[place].ids for place in order] + nobodys).to(device)
         type_ids = torch.cat([texts[place].type_ids for place in order] + nobodys).to(device)
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
@@ -100,11 +99,9 @@ class Packed:
         return cls(token_ids, type_ids, Segments(lengths, rows.device), range(len(rows)))
 
     @cached_property
-    def places(self) -> Tensor:
-        """Where in the row each of the texts given is: `[B]`, the inverse of `order`."""
-        places = torch.empty(len(self.order), dtype=torch.int64)
-        places[torch.tensor(self.order)] = torch.arange(len(self.order))
-        return places.to(self.token_ids.device)
+    def places(self) -> list[int]:
+        """Where in the row each of the texts given is: the inverse of `order`."""
+        return sorted(range(len(self.order)), key=self.order.__getitem__)
 
     def in_order(self, values: Tensor) -> Tensor:
         """`[B, …]`, a value for each text of the row, in the order in which the texts were given."""
@@ -113,7 +110,7 @@ class Packed:
     def by_text(self, values: Tensor) -> Iterator[Tensor]:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
-        return (parts[place] for place in self.places.tolist())
+        return (parts[place] for place in self.places)
 
 
 def flat_rows(rows: Tensor, lengths: Sequence[int]) -> Tensor:

@@ -211,9 +211,8 @@ def _places(name: str, places: Sequence[int] | None, n: int) -> list[int]:
 
 
 def _mean(hidden: Tensor, segments: Segments) -> Tensor:
-    sums = hidden.new_zeros(len(segments), hidden.shape[1], dtype=torch.float32)
-    sums.index_add_(0, segments.owners, hidden.float())
-    return sums / torch.tensor(segments.lengths, device=hidden.device)[:, None]
+    tokens = torch.arange(len(hidden), dtype=torch.int32, device=hidden.device)
+    return functional.embedding_bag(tokens, hidden.float(), segments.bounds[:-1], mode="mean")
 
 
 def _max(hidden: Tensor, segments: Segments) -> Tensor:
@@ -232,7 +231,7 @@ _FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regre
 
 def _pooled(packed: Packed, hidden: Tensor, pooling: str) -> Tensor:
     """A vector a text, `[B, D]`, in the order in which the texts were given; on the CPU in float32."""
-    return on_cpu(packed.in_order(_POOLINGS[pooling](hidden, packed.segments)))
+    return packed.in_order(on_cpu(_POOLINGS[pooling](hidden, packed.segments)))
 
 
 class _Manner(NamedTuple):
@@ -248,5 +247,7 @@ def _embeddings(packed: Packed, hidden: Tensor, manner: _Manner, places: Sequenc
         states = list(packed.by_text(hidden))
         kept = [on_cpu(states[place])[:, :n_kept] for place in places]
         return [functional.normalize(one, dim=-1) for one in kept] if is_unit else kept
-    vectors = _pooled(packed, hidden, pooling)[places, :n_kept]
+    vectors = _pooled(packed, hidden, pooling)[:, :n_kept]
+    if len(places) < len(vectors):
+        vectors = vectors[places]
     return list(functional.normalize(vectors, dim=-1) if is_unit else vectors)

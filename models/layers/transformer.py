@@ -82,17 +82,18 @@ class Block(nn.Module):
         added = part(norm(x) if self.norm_first else x)
         if self.training:
             added = self.dropout(added)
-        if self.norm_first:
-            return x + added
-        if kernels.takes(x) and x.dtype == norm.weight.dtype:
-            return kernels.add_norm(x, added, norm)
-        normalised: Tensor = norm(x + added)
-        return normalised
+        return x + added if self.norm_first else _normalised(x, added, norm)
 
 
-def through(
-    blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember: Remembering | None = None
-) -> Tensor:
+def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """LayerNorm(x + added), all `[N, D]`."""
+    if kernels.takes(x) and x.dtype == norm.weight.dtype:
+        return kernels.add_norm(x, added, norm)
+    normalised: Tensor = norm(x + added)
+    return normalised
+
+
+def through(blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember: Remembering | None = None) -> Tensor:
     """`[N, D]` through one `Block` after the other, to the same."""
     its = [cast("Block", block) for block in blocks]
     if isinstance(attend, Readable) and (turns := _turns(its, x, attend)) is not None:
@@ -126,9 +127,11 @@ class TextEmbeddings(nn.Module):
 
     def forward(self, token_ids: Tensor, positions: Tensor, type_ids: Tensor) -> Tensor:
         """Three of `[N]`, int64, to `[N, D]`."""
-        types = self.types(type_ids) if self.types.num_embeddings > 1 else self.types.weight  # one type is for all
-        embedded: Tensor = self.dropout(self.norm(self.words(token_ids) + self.positions(positions) + types))
-        return embedded
+        placed = self.words(token_ids) + self.positions(positions)
+        is_alike = self.types.num_embeddings == 1
+        types = self.types.weight.expand_as(placed) if is_alike else self.types(type_ids)
+        embedded = _normalised(placed, types, self.norm)
+        return self.dropout(embedded) if self.training else embedded
 
 
 def sinusoids(n_positions: int, width: int) -> Tensor:

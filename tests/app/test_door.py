@@ -3,15 +3,22 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from starlette.datastructures import State
 
-from app.door import WATCHED_S, Door
+from app.door import WATCHED_S, Door, Verdict
+from app.engine.engine import Engine
 from app.media import JSON
+from models.tasks import ENCODE
+from tests.app.engine.scripted import ScriptedModel, item, start, until
 from tests.app.server import Served, serve
 from tests.app.test_faults import SLOW, address, logged, post
 from tests.app.texts import write_text
@@ -21,6 +28,7 @@ pytestmark = pytest.mark.anyio
 LONG: dict[str, Any] = {"model": "slow", "inputs": ["the dog"], "parameters": {"max_new_tokens": 4000}}
 SHORT: dict[str, Any] = {"model": "slow", "inputs": ["the dog"]}
 INLINE_BYTES = 1000
+NARROW = ("--workers", "1", "--max-running-sequences", "1", "--max-queue-items", "1", "--max-items", "1")
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     weights = tmp_path_factory.mktemp("weights")
     write_text(weights, "transformers/gpt", name="slow", **SLOW)
     write_text(weights, "transformers/bert", name="other")
-    narrow = ("--workers", "1", "--max-running-sequences", "1", "--max-queue-items", "1", "--max-items", "1")
-    options = (*narrow, "--inline-bytes", str(INLINE_BYTES))
+    options = (*NARROW, "--inline-bytes", str(INLINE_BYTES))
     with serve(tmp_path_factory.mktemp("server"), *options, weights=weights) as served:
         yield served
 
@@ -62,6 +69,66 @@ def test_it_is_watched_for_a_while_after_a_refusal(monkeypatch: pytest.MonkeyPat
     now += WATCHED_S
     told.append(door.is_watched)
     assert told == [False, True, False]
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """Whose model computes until the end; 4 items may wait."""
+    model = ScriptedModel()
+    engine = await start(model, max_queue_items=4, max_items=4)
+    model.gate.clear()
+    work = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    yield engine
+    model.gate.set()
+    await work
+    await engine.stop()
+
+
+@pytest.fixture
+def door(engine: Engine) -> Door:
+    """Of a server with one model."""
+    served = SimpleNamespace(require=lambda: (None, SimpleNamespace(engine=engine)))
+    registry = SimpleNamespace(asked=lambda *_: served)
+    return Door(State({"registry": registry, "draining": False}), {"/encode": "encode"}, INLINE_BYTES)
+
+
+async def test_no_more_are_let_in_at_a_time_than_there_is_room_for(door: Door) -> None:
+    request = post("/encode", {"inputs": [[0.0]]})
+    for _ in range(2):  # turns of the loop; nothing is queued in between
+        verdicts = [door.verdict(request, ()) for _ in range(6)]
+        assert verdicts[:4] == [Verdict.LET_IN] * 4
+        assert all(isinstance(verdict, bytes) for verdict in verdicts[4:])
+        await asyncio.sleep(0)
+
+
+async def test_only_what_can_be_read_in_one_way_is_looked_at(door: Door, engine: Engine) -> None:
+    waiting = [asyncio.create_task(engine.submit(ENCODE, [item(1)])) for _ in range(4)]
+    await until(lambda: engine.n_queued == 4)
+    content = {"inputs": [[0.0]]}
+    request = post("/encode", content)
+    let_in = [
+        request + b"G",
+        request.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request.replace(b"POST", b"PUT"),
+        request.replace(b"/encode", b"/encode?a=b"),
+        request.replace(b"/encode", b"/%65ncode"),
+        request.replace(b"\r\n", b"\n"),
+        request.replace(b"host: x", b"host: x\r\n folded"),
+        request.replace(b"host: x", b"content-length: 3"),
+        post("/encode", content, **{"transfer-encoding": "chunked"}),
+        post("/encode", content, expect="100-continue"),
+        post("/encode", content, connection="close"),
+        post("/encode", content, **{"content-length": "-1"}),
+        post("/encode", {"inputs": [[0.0] * INLINE_BYTES]}),
+        request[:20],
+    ]
+    assert [door.verdict(data, ()) for data in let_in] == [Verdict.LET_IN] * len(let_in)
+    assert door.verdict(request[:-1], ()) is Verdict.INCOMPLETE
+    for like in (request, post("/encode", content, Connection="Keep-Alive"), request.replace(b"-type: ", b"-type:\t ")):
+        assert isinstance(door.verdict(like, ()), bytes)
+    for one in waiting:
+        one.cancel()
 
 
 async def test_it_is_refused_as_it_is_inside(client: httpx.AsyncClient, server: Served) -> None:
@@ -130,3 +197,28 @@ async def test_a_connection_goes_on_after_a_refusal(client: httpx.AsyncClient, s
 
     refused, fine = b"HTTP/1.1 429 Too Many Requests", b"HTTP/1.1 200 OK"
     assert await asyncio.to_thread(talk) == [refused, fine, refused, refused]
+
+
+async def test_a_connection_of_refusals_stays_open_until_nothing_has_come_for_long(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write_text(tmp_path / "weights", "transformers/gpt", name="slow", **SLOW)
+    with serve(tmp_path_factory.mktemp("server"), *NARROW, "--keep-alive-s", "1", weights=tmp_path / "weights") as own:
+
+        def talk() -> list[int]:
+            with ExitStack() as stack:
+                busy = [stack.enter_context(socket.create_connection(address(own), timeout=30)) for _ in range(2)]
+                for one in busy:
+                    one.sendall(post("/generate", LONG))
+                    time.sleep(0.2)
+                connection = stack.enter_context(socket.create_connection(address(own), timeout=30))
+                told = []
+                for _ in range(8):
+                    connection.sendall(post("/generate", SHORT))
+                    told.append(len(connection.recv(4096)))
+                    time.sleep(0.3)
+                return [*told, len(connection.recv(4096))]
+
+        *refusals, end = await asyncio.to_thread(talk)
+        assert all(refusals)
+        assert end == 0

@@ -107,7 +107,7 @@ class Gpt(Generator):
         self.hidden(packed, witness)
         return [
             t.AttendResult(attention=chosen((layer[place] for layer in witness.weights), request))
-            for request, place in zip(requests, packed.places.tolist(), strict=True)
+            for request, place in zip(requests, packed.places, strict=True)
         ]
 
     def new_cache(self) -> KeyValueCache:

@@ -92,7 +92,7 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
                 assert_close(state, theirs.hidden_states[-1][i, : len(batch[i])])
                 assert_close(same, state)
             for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
-                for i, place in enumerate(packed.places.tolist()):
+                for i, place in enumerate(packed.places):
                     n = len(batch[i])
                     assert_close(of_texts[place], layer[i, :, :n, :n])
             if head == "LMHeadModel":

@@ -77,7 +77,7 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
             for i, state in enumerate(model.states(batch)):
                 assert_close(state, last[i, : len(batch[i])])
             for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
-                for i, place in enumerate(packed.places.tolist()):
+                for i, place in enumerate(packed.places):
                     n = len(batch[i])
                     assert_close(of_texts[place], layer[i, :, :n, :n])
             compare_heads(model, packed, hidden, theirs, batch)
