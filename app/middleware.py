@@ -4,7 +4,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,7 +13,7 @@ from app.handlers import refused, unexpected
 
 log = logging.getLogger("manifold.access")
 
-_ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class RequestContext:
@@ -32,7 +32,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        request_id = request_id_of(scope["headers"])
+        request_id = request_id_of(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -62,14 +62,17 @@ class RequestContext:
             log_request(request_id, scope["method"], scope["path"], status, started_at)
 
 
-def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def request_id_of(given: bytes) -> str:
     """The client's own, or a new one."""
-    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
-    return given if _ACCEPTABLE_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    if given and _ACCEPTABLE_ID.fullmatch(given):
+        return given.decode("ascii")
+    return f"{random.getrandbits(128):032x}"
 
 
 def log_request(request_id: str, method: str, path: str, status: int, started_at: float) -> None:
     """The one line; `started_at` is of `time.perf_counter`."""
+    if not log.isEnabledFor(logging.INFO):
+        return
     log.info(
         "request",
         extra={

@@ -8,6 +8,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.door import Door, Verdict
 
+HELD_S = 1.0
+"""How long the rest of a request is waited for before what has come of it is read."""
+
 
 class Joined:
     """A transport that holds a first write back until the next one, or the end of the loop's turn.
@@ -60,6 +63,7 @@ class Protocol(HttpToolsProtocol):
         self._door: Door = cast("FastAPI", self.config.app).state.door
         self._is_between_requests = True
         self._held = b""
+        self._held_until: asyncio.TimerHandle | None = None
         self._refused_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,18 +72,26 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""
-        is_answered = self.cycle is None or self.cycle.response_complete
-        if self._held or (self._door.is_watched and self._is_between_requests and is_answered):
-            data, self._held = self._held + data, b""
-            verdict = self._door.verdict(data, self.server_state.default_headers)
-            if verdict is Verdict.INCOMPLETE:
-                self._unset_keepalive_if_required()
-                self._held = data
-                return
-            if isinstance(verdict, bytes):
-                self._refuse(verdict)
-                return
-        super().data_received(data)
+        data = self._no_longer_held() + data
+        is_next = self._is_between_requests and (self.cycle is None or self.cycle.response_complete)
+        is_looked_at = is_next and self._door.is_watched and not self.flow.write_paused
+        verdict = self._door.verdict(data, self.server_state.default_headers) if is_looked_at else Verdict.LET_IN
+        if verdict is Verdict.INCOMPLETE:
+            self._hold(data)
+        elif isinstance(verdict, bytes):
+            self._refuse(verdict)
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self._no_longer_held()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Called when the server ends: a request that has begun to come is waited for."""
+        self._let_in()
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -98,6 +110,24 @@ class Protocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
+
+    def _hold(self, data: bytes) -> None:
+        """Until the rest has come; for a moment, after which the application has it, and its deadline."""
+        self._unset_keepalive_if_required()
+        self._held = data
+        self._held_until = self.loop.call_later(HELD_S, self._let_in)
+
+    def _no_longer_held(self) -> bytes:
+        held, self._held = self._held, b""
+        if self._held_until is not None:
+            self._held_until.cancel()
+            self._held_until = None
+        return held
+
+    def _let_in(self) -> None:
+        held = self._no_longer_held()
+        if held:
+            super().data_received(held)
 
     def _refuse(self, answer: bytes) -> None:
         cast("Joined", self.transport).write_at_once(answer)

@@ -1,7 +1,8 @@
 """`/encode` at ten times what the server can do: `python -m benchmarks.overload`.
 
 First the peak, with as many connections as suffice for it; then requests at ten times that rate, whatever becomes of
-them: how many good answers come a second, and how fast the others are refused.
+them: how many good answers come a second, and how fast the others are refused. The load comes from the same cores: the
+smaller the model, the more of them it takes to send and to refuse ten times as much.
 """
 
 import asyncio
@@ -86,21 +87,22 @@ async def ask(
 @click.option("--seconds", default=15.0, show_default=True, help="Of the peak, and of the overload.")
 @click.option("--connections", default=1500, show_default=True, help="Of the overload.")
 @click.option("--queue", default=64, show_default=True, help="Items that the server lets wait.")
+@click.option("--shape", type=click.Choice(("minilm", "bert-base")), default="minilm", show_default=True)
 @click.option("--dtype", default="bfloat16", show_default=True)
-def main(seconds: float, connections: int, queue: int, dtype: str) -> None:
+def main(seconds: float, connections: int, queue: int, shape: str, dtype: str) -> None:
     """Print the peak, and what became of ten times as many requests, as JSON."""
     texts = words(lengths(N_TEXTS))
     requests = [
         http_request(
             "/encode",
-            json.dumps({"model": "minilm", "inputs": [text]}).encode(),
+            json.dumps({"model": shape, "inputs": [text]}).encode(),
             {"content-type": "application/json"},
         )
         for text in texts
     ]
     with tempfile.TemporaryDirectory() as place, Console(stderr=True).status("overload"):
-        folder = write("minilm", Path(place) / "minilm")
-        options = ("--models", "minilm", "--model", f"minilm={folder}", "--dtype", dtype)
+        folder = write(shape, Path(place) / shape)
+        options = ("--models", shape, "--model", f"{shape}={folder}", "--dtype", dtype)
         limits = ("--max-queue-items", str(queue), "--max-items", str(queue))
         with manifold(*options, *limits) as server:
             for _ in range(2):  # the first one warms up
@@ -111,6 +113,8 @@ def main(seconds: float, connections: int, queue: int, dtype: str) -> None:
             )
     refused = answers.refused_in
     told = {
+        "shape": shape,
+        "dtype": dtype,
         "peak, good answers a second": round(peak, 1),
         "asked a second": round(FACTOR * peak, 1),
         "good answers a second": round(_rate(answers, seconds), 1),

@@ -3,7 +3,7 @@
 Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` width of a head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -122,11 +122,23 @@ class KeyValueCache:
         self.lengths = [self.lengths[source] for source in sources]
         self._make_room()
         moves = {target: source for target, source in enumerate(sources) if target != source}
+        if not moves:
+            return
+        if self._shape.device.type == "cpu":
+            for layer in self._layers:
+                self._move_one_by_one(layer, moves)
+            return
+        to, of = (torch.tensor([*places], device=self._shape.device) for places in (moves, moves.values()))
+        used = max(self.lengths[target] for target in moves)
         for layer in self._layers:
-            rows = {source: layer[:, source, :, : self.lengths[target]] for target, source in moves.items()}
-            rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
-            for target, source in moves.items():
-                layer[:, target, :, : self.lengths[target]] = rows[source]
+            layer[:, to, :, :used] = layer[:, of, :, :used]
+
+    def _move_one_by_one(self, layer: Tensor, moves: Mapping[int, int]) -> None:
+        """On CPUs four times as fast as all together; on GPUs each move is an operation to be launched."""
+        rows = {source: layer[:, source, :, : self.lengths[target]] for target, source in moves.items()}
+        rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
+        for target, source in moves.items():
+            layer[:, target, :, : self.lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
         _, n_rows, n_heads, room, width = self._layers[0].shape

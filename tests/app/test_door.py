@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -120,6 +121,9 @@ async def test_only_what_can_be_read_in_one_way_is_looked_at(door: Door, engine:
         post("/encode", content, expect="100-continue"),
         post("/encode", content, connection="close"),
         post("/encode", content, **{"content-length": "-1"}),
+        post("/encode", content, **{"content-length": "1" * 5000}),
+        post("/encode", content, host="a\0b"),
+        request.replace(b"length: ", b"length: \x0b"),
         post("/encode", {"inputs": [[0.0] * INLINE_BYTES]}),
         request[:20],
     ]
@@ -199,26 +203,53 @@ async def test_a_connection_goes_on_after_a_refusal(client: httpx.AsyncClient, s
     assert await asyncio.to_thread(talk) == [refused, fine, refused, refused]
 
 
-async def test_a_connection_of_refusals_stays_open_until_nothing_has_come_for_long(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    write_text(tmp_path / "weights", "transformers/gpt", name="slow", **SLOW)
-    with serve(tmp_path_factory.mktemp("server"), *NARROW, "--keep-alive-s", "1", weights=tmp_path / "weights") as own:
+def refusing(server: Served, stack: ExitStack) -> socket.socket:
+    """A connection to a server that makes a text, lets another wait, and has refused a third."""
+    for _ in range(2):
+        busy = stack.enter_context(socket.create_connection(address(server), timeout=30))
+        busy.sendall(post("/generate", LONG))
+        time.sleep(0.2)
+    connection = stack.enter_context(socket.create_connection(address(server), timeout=30))
+    assert refused(connection, post("/generate", SHORT))
+    return connection
 
-        def talk() -> list[int]:
-            with ExitStack() as stack:
-                busy = [stack.enter_context(socket.create_connection(address(own), timeout=30)) for _ in range(2)]
-                for one in busy:
-                    one.sendall(post("/generate", LONG))
-                    time.sleep(0.2)
-                connection = stack.enter_context(socket.create_connection(address(own), timeout=30))
-                told = []
-                for _ in range(8):
-                    connection.sendall(post("/generate", SHORT))
-                    told.append(len(connection.recv(4096)))
-                    time.sleep(0.3)
-                return [*told, len(connection.recv(4096))]
 
-        *refusals, end = await asyncio.to_thread(talk)
-        assert all(refusals)
-        assert end == 0
+def refused(connection: socket.socket, *pieces: bytes) -> bool:
+    for piece in pieces:
+        connection.sendall(piece)
+    return connection.recv(4096).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.fixture
+def own(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    write_text(tmp_path, "transformers/gpt", name="slow", **SLOW)
+    place = tmp_path_factory.mktemp("server")
+    with serve(place, *NARROW, "--keep-alive-s", "1", "--drain-ms", "300", weights=tmp_path) as served:
+        yield served
+
+
+def test_a_connection_of_refusals_stays_open_until_nothing_has_come_for_long(own: Served) -> None:
+    with ExitStack() as stack:
+        connection = refusing(own, stack)
+        for _ in range(8):
+            time.sleep(0.3)
+            assert refused(connection, post("/generate", SHORT))
+        assert connection.recv(4096) == b""
+
+
+def test_a_request_whose_rest_never_comes_has_a_deadline(own: Served) -> None:
+    with ExitStack() as stack:
+        connection = refusing(own, stack)
+        connection.sendall(post("/generate", SHORT, **{"x-timeout-ms": "300"})[:-5])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 504 ")
+
+
+def test_a_request_that_has_begun_to_come_is_answered_although_the_server_ends(own: Served) -> None:
+    request = post("/generate", SHORT)
+    with ExitStack() as stack:
+        connection = refusing(own, stack)
+        connection.sendall(request[:-5])
+        time.sleep(0.1)
+        own.process.send_signal(signal.SIGTERM)
+        time.sleep(1.5)
+        assert refused(connection, request[-5:])
