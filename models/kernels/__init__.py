@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from ctypes import Structure, addressof, c_double, c_float, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -258,13 +258,15 @@ class _Norm(Structure):
     _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_double))
 
 
+_NORMS = ("attention_norm", "feedforward_norm", "crossing_norm")
+
+
 class _Block(Structure):
     """`Block` of `block.hpp`."""
 
     _fields_ = (
-        *((name, _Layer) for name in ("qkv", "out", "up", "down")),
-        ("attention_norm", _Norm),
-        ("feedforward_norm", _Norm),
+        *((name, _Layer) for name in ("qkv", "out", "up", "down", "crossing_q", "crossing_out")),
+        *((name, _Norm) for name in _NORMS),
         ("n_heads", c_int64),
         ("norm_first", c_int64),
     )
@@ -273,37 +275,51 @@ class _Block(Structure):
 class Block:
     """The weights of a block: those of queries, keys and values in one, of what is seen, and of the network after it.
 
-    `dtype` is of the values. The norms are those of attention and of the network; `norm_first` says whether they stand
-    before or after.
+    Of cross-attention, where there is some, those of queries, and of what is seen. The norms are those of attention, of
+    the network and of cross-attention; `norm_first` says whether they stand before or after. `dtype` is of the values.
     """
 
     def __init__(
-        self,
-        layers: Sequence[Weights],
-        norms: tuple[nn.LayerNorm, nn.LayerNorm],
-        n_heads: int,
-        *,
-        norm_first: bool,
+        self, layers: Sequence[Weights], norms: Sequence[nn.LayerNorm], n_heads: int, *, norm_first: bool
     ) -> None:
         self._kept = layers, norms
         self.dtype = norms[0].weight.dtype
-        its = (_Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms)
-        self.block = _Block(*(one.layer for one in layers), *its, n_heads, norm_first)
-        qkv, _, up, _ = layers
+        its = {
+            name: _Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps)
+            for name, norm in zip(_NORMS, norms, strict=False)
+        }
+        self.block = _Block(*(one.layer for one in layers), n_heads=n_heads, norm_first=norm_first, **its)
+        qkv, _, up, *_ = layers
         self.n_space: int = qkv.n_in + max(4 * qkv.n_in, up.n_out)
+
+
+class Turn(NamedTuple):
+    """A block; what its tokens see of their own row, and of another where it crosses; the factors on the scores."""
+
+    block: Block
+    seen: Seen
+    scale: float
+    across: Seen = Seen()
+    crossing_scale: float = 1.0
 
 
 class _Turn(Structure):
     """`Turn` of `block.hpp`."""
 
-    _fields_ = (("block", c_void_p), ("seen", Seen), ("scale", c_double))
+    _fields_ = (
+        ("block", c_void_p),
+        ("seen", Seen),
+        ("across", Seen),
+        ("scale", c_double),
+        ("crossing_scale", c_double),
+    )
 
 
-def blocks(x: Tensor, turns: Sequence[tuple[Block, Seen, float]]) -> Tensor:
-    """`[N, I]` through blocks, to the same; of each, what tokens see, and the factor on their scores."""
+def blocks(x: Tensor, turns: Sequence[Turn]) -> Tensor:
+    """`[N, I]` through blocks, to the same."""
     x = _contiguous(x)
-    space, out = x.new_empty(len(x) * turns[0][0].n_space), x.new_empty(x.shape)
-    its = (_Turn(addressof(weights.block), seen, scale) for weights, seen, scale in turns)
+    space, out = x.new_empty(len(x) * turns[0].block.n_space), x.new_empty(x.shape)
+    its = (_Turn(addressof(t.block.block), t.seen, t.across, t.scale, t.crossing_scale) for t in turns)
     given = (_Turn * len(turns))(*its)
     _function("blocks", x.dtype)(
         addressof(given), len(turns), x.data_ptr(), len(x), space.data_ptr(), out.data_ptr(), _n_threads()

@@ -44,7 +44,7 @@ class Remembering(Protocol):
 
 
 class Readable(ABC):
-    """An `Attending` that kernels can follow by themselves."""
+    """An `Attending` or a `Remembering` that kernels can follow by themselves."""
 
     @abstractmethod
     def seen(self, layer: int) -> Seen:

@@ -203,7 +203,7 @@ def _continued(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor, scale: flo
     return attended[0].transpose(0, 1).to(q.dtype)
 
 
-class Recall:
+class Recall(Readable):
     """The next token of every row sees the whole of another row, whose tokens are remembered."""
 
     def __init__(self, cache: KeyValueCache) -> None:

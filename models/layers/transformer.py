@@ -3,7 +3,7 @@
 Shapes: `N` tokens of all texts, `D` width.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from models import kernels
-from models.kernels import Seen
 from models.layers.attention import Attending, CrossAttention, Readable, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
 from models.layers.products import OwnProduct
@@ -65,12 +64,24 @@ class Block(nn.Module):
         if self._kernel is None:
             up, *between, down = self.feedforward.children()
             layers = [self.attention.qkv, self.attention.out, up, down]
-            is_laid_out = all(isinstance(one, OwnProduct) for one in layers) and isinstance(between[0], nn.Identity)
-            if is_laid_out and self.crossing is None:
+            norms = [self.attention_norm, self.feedforward_norm]
+            if self.crossing is not None and self.crossing_norm is not None:
+                layers += [self.crossing.q, self.crossing.out]
+                norms += [self.crossing_norm]
+            if isinstance(between[0], nn.Identity) and all(isinstance(one, OwnProduct) for one in layers):
                 weights = [cast("OwnProduct", one).weights for one in layers]
-                norms = self.attention_norm, self.feedforward_norm
                 self._kernel = kernels.Block(weights, norms, self.attention.n_heads, norm_first=self.norm_first)
         return self._kernel if self._kernel is not None and self._kernel.dtype == x.dtype else None
+
+    def turn(self, x: Tensor, attend: Readable, layer: int, remember: Readable | None) -> kernels.Turn | None:
+        """For kernels, where they can run it."""
+        kernel = self.kernel_for(x)
+        if kernel is None or (remember is None and self.crossing is not None):
+            return None
+        turn = kernels.Turn(kernel, attend.seen(layer), self.attention.scale_of(layer))
+        if self.crossing is None or remember is None:
+            return turn
+        return turn._replace(across=remember.seen(layer), crossing_scale=self.crossing.scale)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Whatever moves the weights or changes their type."""
@@ -96,22 +107,13 @@ def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
 def through(blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember: Remembering | None = None) -> Tensor:
     """`[N, D]` through one `Block` after the other, to the same."""
     its = [cast("Block", block) for block in blocks]
-    if isinstance(attend, Readable) and (turns := _turns(its, x, attend)) is not None:
-        return kernels.blocks(x, turns)
+    if isinstance(attend, Readable) and (remember is None or isinstance(remember, Readable)):
+        turns = [turn for layer, block in enumerate(its) if (turn := block.turn(x, attend, layer, remember))]
+        if len(turns) == len(its):
+            return kernels.blocks(x, turns)
     for layer, block in enumerate(its):
         x = block(x, attend, layer, remember)
     return x
-
-
-def _turns(blocks: Sequence[Block], x: Tensor, attend: Readable) -> list[tuple[kernels.Block, Seen, float]] | None:
-    """For `kernels.blocks`; None where a block cannot be run by kernels."""
-    turns: list[tuple[kernels.Block, Seen, float]] = []
-    for layer, block in enumerate(blocks):
-        kernel = block.kernel_for(x)
-        if kernel is None:
-            return None
-        turns.append((kernel, attend.seen(layer), block.attention.scale_of(layer)))
-    return turns
 
 
 class TextEmbeddings(nn.Module):

@@ -21,7 +21,7 @@ from models import kernels
 from models.family import FamilyConfig, FamilySpec
 from models.kernels import Weights
 from models.layers.attention import WithinTexts
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
 from models.layers.packing import Segments
 from models.layers.products import FloatProduct, Int8Product, OwnProduct, lay_out, product
 from models.layers.transformer import Block, BlockShape, through
@@ -277,15 +277,18 @@ def test_attention_of_parts_of_texts(dtype: torch.dtype, parts: list[tuple[int, 
     assert all(torch.equal(*pair) for pair in zip(values, expected_values, strict=True))
 
 
-def laid_out_block(dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool = False) -> Block:
+def laid_out_block(
+    dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool = False, crossing: bool = False
+) -> Block:
     torch.manual_seed(0)
     shape = BlockShape(
         width=48, n_heads=3, inner_width=100, activation=activation, norm_eps=1e-5, norm_first=norm_first
     )
-    block = Block(shape).eval().requires_grad_(requires_grad=False)
-    for norm in (block.attention_norm, block.feedforward_norm):
-        nn.init.normal_(norm.weight)
-        nn.init.normal_(norm.bias)
+    block = Block(shape, crossing=crossing).eval().requires_grad_(requires_grad=False)
+    for norm in block.modules():
+        if isinstance(norm, nn.LayerNorm):
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
     lay_out(block.to(dtype), dtype, int8=int8)
     return block
 
@@ -298,7 +301,10 @@ def laid_out_block(dtype: torch.dtype, activation: str, *, norm_first: bool, int
 def test_blocks_in_one_call_are_what_they_are_in_many(
     dtype: torch.dtype, activation: str, *, norm_first: bool, int8: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block = laid_out_block(dtype, activation, norm_first=norm_first, int8=int8)
+    block, crossing = (
+        laid_out_block(dtype, activation, norm_first=norm_first, int8=int8, crossing=crosses)
+        for crosses in (False, True)
+    )
     x = torch.randn(99, 48).to(dtype)
 
     def results() -> list[Tensor]:
@@ -306,10 +312,14 @@ def test_blocks_in_one_call_are_what_they_are_in_many(
         texts = [through([block, block], x, WithinTexts(segments, causal=causal)) for causal in (False, True)]
         cache, read = filled_cache(dtype, [4] * 99, 16, n_heads=3), filled_cache(dtype, [4, 2], 16, n_heads=3)
         decoded, parts = (through([block], x, attend) for attend in (Decode(cache), Prefill(read, segments)))
-        return [*texts, decoded, *cache.read(0), parts, *(row[:, :2] for rows in read.read(0) for row in rows)]
+        other = Recall(filled_cache(dtype, [1 + row % 20 for row in range(99)], 16, n_heads=3))
+        across = through([crossing], x, Decode(filled_cache(dtype, [4] * 99, 16, n_heads=3)), other)
+        its_own = [*cache.read(0), *(row[:, :2] for rows in read.read(0) for row in rows)]
+        return [*texts, decoded, parts, across, *its_own]
 
     with torch.inference_mode():
         assert block.kernel_for(x) is not None
+        assert crossing.kernel_for(x) is not None
         found = results()
         monkeypatch.setattr(Block, "kernel_for", lambda *_: None)
         expected = results()
