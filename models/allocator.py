@@ -2,22 +2,33 @@
 
 glibc gives every tensor of some size back to the system at once, and asks for new pages for the next one: at each layer
 of each batch, a page fault for every 4 KiB. That doubles the time of a layer on small models (docs/decisions/0016).
+
+What is kept lies in arenas, eight for each processor unless told otherwise, and each comes to keep as much as its
+threads ever needed at once. There are two threads and more for each model, but no more of them run than processors.
 """
 
 import ctypes
+import os
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8  # of malloc.h
 _MOST_KEPT_BYTES, _MOST_FROM_HEAP_BYTES = 2**29, 2**25
 """The second is the most that glibc allows."""
 
 
 def keep_freed_memory() -> bool:
-    """From now on, keep up to 512 MiB that is freed for what is allocated next; False where this is not glibc."""
+    """From now on, keep up to 512 MiB that is freed for what is allocated next, an arena a processor.
+
+    False where this is not glibc.
+    """
     adjust = getattr(_libc(), "mallopt", None)
     if adjust is None:
         return False
-    settings = ((_MMAP_THRESHOLD, _MOST_FROM_HEAP_BYTES), (_TRIM_THRESHOLD, _MOST_KEPT_BYTES))
-    return all(adjust(*setting) for setting in settings)
+    settings = {
+        _MMAP_THRESHOLD: _MOST_FROM_HEAP_BYTES,
+        _TRIM_THRESHOLD: _MOST_KEPT_BYTES,
+        _MOST_ARENAS: os.cpu_count() or 1,
+    }
+    return all(adjust(*setting) for setting in settings.items())
 
 
 def give_memory_back() -> None:

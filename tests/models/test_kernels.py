@@ -176,6 +176,14 @@ def test_a_norm_of_a_sum(dtype: torch.dtype, n: int, width: int, seed: int) -> N
     assert_close(found.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
+@needs_kernels
+@pytest.mark.parametrize("gelu", ["none", "tanh"])
+def test_gelu_in_float32(gelu: kernels.Gelu) -> None:
+    x = torch.linspace(-12, 12, 20_001)[:, None]
+    found = kernels.linear(x, Weights.of(torch.ones(1, 1), None, gelu))
+    assert (found - functional.gelu(x.double(), approximate=gelu)).abs().max() < 2e-6
+
+
 def random_qkv(n: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     q, k, v = torch.randn(n, 3, 2, width).to(dtype).unbind(1)
     return q, k, v
