@@ -90,8 +90,9 @@ class TextModel(Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
-        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
+        device = self.device
+        uses_onednn = device.type == "cpu" and not self.runs_on_kernels
+        return Packed.of(texts, device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""

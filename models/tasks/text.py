@@ -30,7 +30,7 @@ class Tokens:
     sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self.ids.shape[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
