@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,17 @@ async def test_stopping_finishes_what_runs_and_refuses_what_comes() -> None:
         await ids(engine, request(3))
 
 
+def watch_steps(monkeypatch: pytest.MonkeyPatch, look: Callable[[int], None]) -> None:
+    """At each step, on the worker's thread, with the number of its rows."""
+    decode = FaultyGpt.decode
+
+    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> Tensor:
+        look(len(token_ids))
+        return decode(model, token_ids, cache)
+
+    monkeypatch.setattr(FaultyGpt, "decode", watched)
+
+
 @pytest.mark.parametrize("on_kernels", [False, True])
 async def test_sequences_are_spread_unless_kernels_share_the_cores(
     on_kernels: bool,
@@ -162,13 +174,14 @@ async def test_sequences_are_spread_unless_kernels_share_the_cores(
     monkeypatch.setattr(FaultyGpt, "runs_on_kernels", on_kernels)
     engine = await start(n_workers=2)
     expected = [await ids(engine, request(length, 14)) for length in range(2, 10)]
-    together = asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))
-    most = [0, 0]
-    while not together.done():
-        most = [max(old, one.n_running) for old, one in zip(most, engine.workers, strict=True)]
-        await asyncio.sleep(0)
-    assert await together == expected
-    assert min(most) == 0 and max(most) >= 8 if on_kernels else min(most) >= 3, most
+    most: Counter[int] = Counter()  # rows, by thread
+
+    def look(n: int) -> None:
+        most[threading.get_ident()] = max(n, most[threading.get_ident()])
+
+    watch_steps(monkeypatch, look)
+    assert await asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10))) == expected
+    assert [*most.values()] == [8] if on_kernels else len(most) == 2 and max(most.values()) <= 5, most
     assert engine.n_running == 0
     await engine.stop()
 
@@ -196,15 +209,12 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("spread")
-async def test_all_workers_together_make_no_more_at_once_than_is_allowed() -> None:
+async def test_all_workers_together_make_no_more_at_once_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = await start(n_workers=2, max_running_sequences=4)
-    together = asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))
-    most = 0
-    while not together.done():
-        most = max(most, sum(worker._worker.hands.n_rows for worker in engine.workers))
-        await asyncio.sleep(0)
-    assert len(await together) == 8
-    assert most == 4
+    seen: list[int] = []
+    watch_steps(monkeypatch, lambda _: seen.append(sum(worker._worker.hands.n_rows for worker in engine.workers)))
+    assert len(await asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))) == 8
+    assert max(seen) == 4
     assert len(await ids(engine, request(3, n=6))) == 1  # alone, it may have more
     await engine.stop()
 
