@@ -1,10 +1,9 @@
-"""Around every request: an id, one line in the log, no exception left unanswered; and the short way to the tasks."""
+"""Around every request: an id, one line in the log, no exception left unanswered."""
 
 import logging
 import random
 import re
 import time
-from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,14 +16,10 @@ _ACCEPTABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class RequestContext:
-    """Pure ASGI: unlike a `BaseHTTPMiddleware` it neither copies bodies nor hides a client that hangs up.
+    """Pure ASGI: unlike a `BaseHTTPMiddleware` it neither copies bodies nor hides a client that hangs up."""
 
-    What is posted to the path of a task goes straight to its route: the way through the router takes longer than all
-    the rest that is done for a small request. Everything else takes that way.
-    """
-
-    def __init__(self, app: ASGIApp, tasks: Mapping[str, ASGIApp]) -> None:
-        self._app, self._tasks = app, tasks
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,10 +41,9 @@ class RequestContext:
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 
-        answer = self._tasks.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
         try:
             try:
-                await answer(scope, receive, send_with_id)
+                await self._app(scope, receive, send_with_id)
             except ManifoldError as error:
                 if isinstance(error, QueueFull):
                     scope["app"].state.door.watch()
