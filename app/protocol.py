@@ -134,6 +134,4 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self._refused_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self.timeout_keep_alive_handler()  # sets it

@@ -101,18 +101,6 @@ void attend_text(const Head<T>& head) {
         });
 }
 
-template <class T>
-void attend_texts(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds, int64_t n_texts,
-                  int64_t n_heads, int64_t width, float scale, bool causal, T* out, int64_t n_threads) {
-    Team::instance().share(n_texts * n_heads, n_threads, [&](int64_t task) {
-        const int64_t text = task / n_heads, column = task % n_heads * width, from = bounds[text];
-        const int64_t place = from * stride + column, out_stride = n_heads * width;
-        const int64_t n = bounds[text + 1] - from;
-        attend_text(Head<T>{q + place, n, stride, k + place, v + place, n, stride, out + from * out_stride + column,
-                            out_stride, width, scale, causal});
-    });
-}
-
 // Keys and values of each head of a row, for `room` tokens, of which the first `lengths[row]` count.
 template <class T>
 struct Cache {
@@ -121,22 +109,33 @@ struct Cache {
     const int64_t* lengths;
 };
 
-// The tokens of text i are the last of row i: their keys and values are written there first, and they see all of the row
-// up to themselves.
+// What tokens see, as `Seen` of `__init__.py` has it: their text, what is remembered of it, or both.
 template <class T>
-void attend_parts(const T* q, const T* k, const T* v, int64_t stride, const int32_t* bounds, int64_t n_texts,
-                  const Cache<T>& cache, int64_t n_heads, int64_t width, float scale, T* out, int64_t n_threads) {
-    Team::instance().share(n_texts * n_heads, n_threads, [&](int64_t task) {
-        const int64_t text = task / n_heads, column = task % n_heads * width, from = bounds[text];
-        const int64_t n = bounds[text + 1] - from, n_keys = cache.lengths[text], out_stride = n_heads * width;
-        const int64_t place = from * stride + column, row = task * cache.room * width;
-        for (int64_t i = 0; i < n; i++) {
-            const int64_t token = row + (n_keys - n + i) * width;
-            std::memcpy(cache.keys + token, k + place + i * stride, width * sizeof(T));
-            std::memcpy(cache.values + token, v + place + i * stride, width * sizeof(T));
+struct Seen {
+    const int32_t* bounds;  // or null
+    int64_t n_texts, causal;
+    Cache<T> cache;  // or nulls
+};
+
+// Where there is a cache, the tokens of text i become the last of its row i, and see these.
+template <class T>
+void attend_texts(const T* q, const T* k, const T* v, int64_t stride, int64_t n_heads, int64_t width,
+                  const Seen<T>& seen, float scale, T* out, int64_t n_threads) {
+    Team::instance().share(seen.n_texts * n_heads, n_threads, [&](int64_t task) {
+        const int64_t text = task / n_heads, column = task % n_heads * width, from = seen.bounds[text];
+        const int64_t n = seen.bounds[text + 1] - from, place = from * stride + column, out_stride = n_heads * width;
+        Head<T> head{q + place, n, stride, k + place, v + place, n, stride, out + from * out_stride + column,
+                     out_stride, width, scale, seen.causal != 0};
+        if (seen.cache.keys) {
+            const int64_t row = task * seen.cache.room * width, n_keys = seen.cache.lengths[text];
+            T *const keys = seen.cache.keys + row, *const values = seen.cache.values + row;
+            for (int64_t i = 0, j = n_keys - n; i < n; i++, j++) {
+                std::memcpy(keys + j * width, head.k + i * stride, width * sizeof(T));
+                std::memcpy(values + j * width, head.v + i * stride, width * sizeof(T));
+            }
+            head.k = keys, head.v = values, head.n_keys = n_keys, head.key_stride = width;
         }
-        attend_text(Head<T>{q + place, n, stride, cache.keys + row, cache.values + row, n_keys, width,
-                            out + from * out_stride + column, out_stride, width, scale, true});
+        attend_text(head);
     });
 }
 
@@ -195,24 +194,13 @@ void attend_cache(const T* q, const T* k, const T* v, int64_t stride, const Cach
     });
 }
 
-// What tokens see, as `Seen` of `__init__.py` has it: their text, what is remembered of it, or both.
-template <class T>
-struct Seen {
-    const int32_t* bounds;  // or null
-    int64_t n_texts, causal;
-    Cache<T> cache;  // or nulls
-};
-
 template <class T>
 void attend(const T* q, const T* k, const T* v, int64_t stride, int64_t n, int64_t n_heads, int64_t width,
             const Seen<T>& seen, float scale, T* out, int64_t n_threads) {
-    if (!seen.bounds)
-        attend_cache(q, k, v, stride, seen.cache, n, n_heads, width, scale, out, n_threads);
-    else if (seen.cache.keys)
-        attend_parts(q, k, v, stride, seen.bounds, seen.n_texts, seen.cache, n_heads, width, scale, out, n_threads);
+    if (seen.bounds)
+        attend_texts(q, k, v, stride, n_heads, width, seen, scale, out, n_threads);
     else
-        attend_texts(q, k, v, stride, seen.bounds, seen.n_texts, n_heads, width, scale, seen.causal != 0, out,
-                     n_threads);
+        attend_cache(q, k, v, stride, seen.cache, n, n_heads, width, scale, out, n_threads);
 }
 
 }  // namespace

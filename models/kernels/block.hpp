@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr int64_t NORMED_ROWS = 32;  // by one thread, at least
-
 template <class T>
 struct Norm {
     const T *weight, *bias;
@@ -46,10 +44,9 @@ void add_norm_row(const T* x, const T* added, const Norm<T>& norm, int64_t n, T*
 template <class T>
 void add_norm(const T* x, const T* added, const Norm<T>& norm, int64_t n_rows, int64_t n, T* sum, T* out,
               int64_t n_threads) {
-    Team::instance().share(up(n_rows, NORMED_ROWS) / NORMED_ROWS, n_threads, [&](int64_t group) {
-        const int64_t start = group * NORMED_ROWS, stop = std::min(start + NORMED_ROWS, n_rows);
-        for (int64_t i = start * n; i < stop * n; i += n)
-            add_norm_row(x + i, added ? added + i : nullptr, norm, n, sum ? sum + i : nullptr, out + i);
+    Team::instance().share_rows(n_rows, n_threads, [&](int64_t r) {
+        const int64_t i = r * n;
+        add_norm_row(x + i, added ? added + i : nullptr, norm, n, sum ? sum + i : nullptr, out + i);
     });
 }
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int BLOCK_ROWS = 8 * TILE_ROWS;
 constexpr int GROUP_ROWS = 12 * BLOCK_ROWS;  // which are multiplied with a panel before the next is
-constexpr int BLOCK_LINES = 512;  // of a panel: half of a second-level cache of 256 KiB
-constexpr int ZERO = 128;         // what multiplies lines of int8_t takes the inputs without a sign
+constexpr int BLOCK_LINES = 512;             // of a panel: half of a second-level cache of 256 KiB
+constexpr int ZERO = 128;                    // what multiplies lines of int8_t takes the inputs without a sign
 constexpr int LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
 
 // As `Weights` of `__init__.py` has it.
@@ -148,10 +148,8 @@ void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n
         float steps[GROUP_ROWS];
         if (!are_lines) {
             char* const made = scratch<char, 0>(n * stride);
-            const int64_t n_parts = parts_of(n, BLOCK_ROWS);
-            Team::instance().share(n_parts, n_threads, [&](int64_t i) {
-                for (int64_t r = part(n, i, n_parts); r < part(n, i + 1, n_parts); r++)
-                    steps[r] = lines_of<W>(rows + r * layer.n_in, layer, made + r * stride);
+            Team::instance().share_rows(n, n_threads, [&](int64_t r) {
+                steps[r] = lines_of<W>(rows + r * layer.n_in, layer, made + r * stride);
             });
             lines = made;
         }

@@ -18,6 +18,8 @@
 #include <system_error>
 #include <thread>
 
+#include "vectors.hpp"
+
 namespace {
 
 class Team {
@@ -41,7 +43,7 @@ class Team {
         work_ = &work;
         left_.store(n, std::memory_order_relaxed);
         n_ranges_.store(n_ranges, std::memory_order_relaxed);
-        for (int64_t i = 0; i < n_ranges; i++) ranges_[i].open(n * i / n_ranges, n * (i + 1) / n_ranges);
+        for (int64_t i = 0; i < n_ranges; i++) ranges_[i].open(part(n, i, n_ranges), part(n, i + 1, n_ranges));
         if (n_asleep_.load() > 0) {
             const std::lock_guard<std::mutex> lock(mutex_);
             awake_.notify_all();
@@ -52,7 +54,17 @@ class Team {
         is_taken_.store(false, std::memory_order_release);
     }
 
+    // The same for n rows, of which each takes so little that a thread does some at a time.
+    template <class Work>
+    void share_rows(int64_t n, int64_t n_threads, const Work& work) {
+        const int64_t n_parts = parts_of(n, ROWS_AT_A_TIME);
+        share(n_parts, n_threads, [&](int64_t i) {
+            for (int64_t r = part(n, i, n_parts); r < part(n, i + 1, n_parts); r++) work(r);
+        });
+    }
+
   private:
+    static constexpr int64_t ROWS_AT_A_TIME = 32;
     static constexpr int64_t MOST_ITEMS = INT32_MAX, MOST_THREADS = 256, CALLER = 0, NONE = -1;
     static constexpr int PATIENCE = 10'000;  // turns, of some twenty nanoseconds
 

@@ -78,10 +78,10 @@ class Block(nn.Module):
         kernel = self.kernel_for(x)
         if kernel is None or (remember is None and self.crossing is not None):
             return None
-        turn = kernels.Turn(kernel, attend.seen(layer), self.attention.scale_of(layer))
+        own = attend.seen(layer), self.attention.scale_of(layer)
         if self.crossing is None or remember is None:
-            return turn
-        return turn._replace(across=remember.seen(layer), crossing_scale=self.crossing.scale)
+            return kernels.Turn(kernel, *own)
+        return kernels.Turn(kernel, *own, remember.seen(layer), self.crossing.scale)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Whatever moves the weights or changes their type."""

@@ -236,6 +236,16 @@ def filled_cache(dtype: torch.dtype, lengths: Sequence[int], width: int, n_heads
     return cache
 
 
+def require_as_without_kernels(dtype: torch.dtype, run: Callable[[], tuple[Tensor, list[Tensor]]]) -> None:
+    """Of what is seen and what is remembered: alike, and the same."""
+    found, remembered = run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "take", lambda *_: False)
+        expected, expected_remembered = run()
+    assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+    assert all(torch.equal(*pair) for pair in zip(remembered, expected_remembered, strict=True))
+
+
 def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor, list[Tensor]]:
     """What the next tokens see of rows of these lengths, and all keys after it."""
     cache = filled_cache(dtype, lengths, width)
@@ -250,12 +260,7 @@ def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor,
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=12), width=st.integers(1, 140))
 @settings(max_examples=40, deadline=None)
 def test_attention_over_a_cache(dtype: torch.dtype, lengths: list[int], width: int) -> None:
-    found, keys = decoded(dtype, lengths, width)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "take", lambda *_: False)
-        expected, expected_keys = decoded(dtype, lengths, width)
-    assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-    assert all(torch.equal(*pair) for pair in zip(keys, expected_keys, strict=True))
+    require_as_without_kernels(dtype, lambda: decoded(dtype, lengths, width))
 
 
 def read_on(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> tuple[Tensor, list[Tensor]]:
@@ -277,12 +282,7 @@ def read_on(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> tup
 @settings(max_examples=40, deadline=None)
 def test_attention_of_parts_of_texts(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> None:
     parts = sorted(parts, key=lambda part: part[0] == 0)  # new rows come last
-    found, values = read_on(dtype, parts, width)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "take", lambda *_: False)
-        expected, expected_values = read_on(dtype, parts, width)
-    assert_close(found.float(), expected.float(), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-    assert all(torch.equal(*pair) for pair in zip(values, expected_values, strict=True))
+    require_as_without_kernels(dtype, lambda: read_on(dtype, parts, width))
 
 
 def laid_out_block(
