@@ -42,7 +42,11 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "attend": (*[c_void_p] * 3, *[c_int64] * 4, c_void_p, c_float, c_void_p, c_int64),
     "blocks": (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_int64),
     "likeliest": (c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64),
+    "embed": (*[c_void_p] * 4, c_int64, c_void_p, c_int64),
+    "pool": (c_void_p, c_int64, c_void_p, c_void_p, *[c_int64] * 4, c_void_p, c_int64),
 }
+
+_RESULTS = {"embed": c_int64}
 
 
 @cache
@@ -65,10 +69,10 @@ def _library() -> ctypes.CDLL:
 
 
 @cache
-def _function(name: str, dtype: torch.dtype) -> Any:
+def function(name: str, dtype: torch.dtype) -> Any:
     """For values of this type."""
     function = getattr(_library(), f"{name}_{str(dtype).removeprefix('torch.')}")
-    function.argtypes, function.restype = _FUNCTIONS[name], None
+    function.argtypes, function.restype = _FUNCTIONS[name], _RESULTS.get(name)
     return function
 
 
@@ -109,7 +113,8 @@ def threads(n: int) -> Iterator[None]:
         _here.n = before
 
 
-def _n_threads() -> int:
+def n_threads() -> int:
+    """Of the calls of this thread."""
     return getattr(_here, "n", None) or torch.get_num_threads()
 
 
@@ -140,7 +145,7 @@ class Weights:
     ) -> None:
         self.n_out, self.n_in = sizes
         self._parts = (panels, firsts, scales, bias)
-        self.layer = _Layer(*map(_address, self._parts), self.n_in, self.n_out, _GELUS[gelu])
+        self.layer = _Layer(*map(address, self._parts), self.n_in, self.n_out, _GELUS[gelu])
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> "Weights":
@@ -173,17 +178,17 @@ def linear(x: Tensor, weights: Weights) -> Tensor:
     Rows come one by one to the same result as together. With weights in int8, each row is rounded to 255 steps between
     minus and plus its largest value (Dettmers et al. 2022, section 2.1, "vector-wise quantisation").
     """
-    x = _contiguous(x)
+    x = contiguous(x)
     out = x.new_empty(len(x), weights.n_out)
-    _function("linear", x.dtype)(x.data_ptr(), len(x), addressof(weights.layer), out.data_ptr(), _n_threads())
+    function("linear", x.dtype)(x.data_ptr(), len(x), addressof(weights.layer), out.data_ptr(), n_threads())
     return out
 
 
 def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added): all `[N, I]`, of the type of the norm's weights."""
-    x, added = _contiguous(x), _contiguous(added)
+    x, added = contiguous(x), contiguous(added)
     out = torch.empty_like(x)
-    _function("add_norm", x.dtype)(
+    function("add_norm", x.dtype)(
         x.data_ptr(),
         added.data_ptr(),
         norm.weight.data_ptr(),
@@ -192,7 +197,7 @@ def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
         x.shape[1],
         norm.eps,
         out.data_ptr(),
-        _n_threads(),
+        n_threads(),
     )
     return out
 
@@ -238,24 +243,29 @@ def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, seen: Seen, scale: floa
     q, *written = _alike(q, *(new or ()))
     k, v = written or (None, None)
     out = q.new_empty(q.shape)
-    _function("attend", q.dtype)(
+    function("attend", q.dtype)(
         q.data_ptr(),
-        _address(k),
-        _address(v),
+        address(k),
+        address(v),
         q.stride(0),
         *q.shape,
         addressof(seen),
         scale,
         out.data_ptr(),
-        _n_threads(),
+        n_threads(),
     )
     return out
 
 
-class _Norm(Structure):
-    """`Norm` of `block.hpp`."""
+class Norm(Structure):
+    """`Norm` of `norm.hpp`: a layer that is to outlive it."""
 
     _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_double))
+
+    @classmethod
+    def of(cls, norm: nn.LayerNorm) -> "Norm":
+        """Of torch's."""
+        return cls(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps)
 
 
 _NORMS = ("attention_norm", "feedforward_norm", "crossing_norm")
@@ -266,7 +276,7 @@ class _Block(Structure):
 
     _fields_ = (
         *((name, _Layer) for name in ("qkv", "out", "up", "down", "crossing_q", "crossing_out")),
-        *((name, _Norm) for name in _NORMS),
+        *((name, Norm) for name in _NORMS),
         ("n_heads", c_int64),
         ("norm_first", c_int64),
     )
@@ -284,10 +294,7 @@ class Block:
     ) -> None:
         self._kept = layers, norms
         self.dtype = norms[0].weight.dtype
-        its = {
-            name: _Norm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps)
-            for name, norm in zip(_NORMS, norms, strict=False)
-        }
+        its = {name: Norm.of(norm) for name, norm in zip(_NORMS, norms, strict=False)}
         self.block = _Block(*(one.layer for one in layers), n_heads=n_heads, norm_first=norm_first, **its)
         qkv, _, up, *_ = layers
         self.n_space: int = qkv.n_in + max(4 * qkv.n_in, up.n_out)
@@ -317,24 +324,22 @@ class _Turn(Structure):
 
 def blocks(x: Tensor, turns: Sequence[Turn]) -> Tensor:
     """`[N, I]` through blocks, to the same."""
-    x = _contiguous(x)
+    x = contiguous(x)
     space, out = x.new_empty(len(x) * turns[0].block.n_space), x.new_empty(x.shape)
     its = (_Turn(addressof(t.block.block), t.seen, t.across, t.scale, t.crossing_scale) for t in turns)
     given = (_Turn * len(turns))(*its)
-    _function("blocks", x.dtype)(
-        addressof(given), len(turns), x.data_ptr(), len(x), space.data_ptr(), out.data_ptr(), _n_threads()
+    function("blocks", x.dtype)(
+        addressof(given), len(turns), x.data_ptr(), len(x), space.data_ptr(), out.data_ptr(), n_threads()
     )
     return out
 
 
 def likeliest(scores: Tensor) -> list[tuple[int, float]]:
     """Of each row of `[N, V]` the first of the largest, and its log-probability; NaN where one of them is."""
-    scores = _contiguous(scores)
+    scores = contiguous(scores)
     n_rows, n = scores.shape
     places, shares = (c_int64 * n_rows)(), (c_float * n_rows)()
-    _function("likeliest", scores.dtype)(
-        scores.data_ptr(), n_rows, n, addressof(places), addressof(shares), _n_threads()
-    )
+    function("likeliest", scores.dtype)(scores.data_ptr(), n_rows, n, addressof(places), addressof(shares), n_threads())
     return list(zip(places, shares, strict=True))
 
 
@@ -354,11 +359,12 @@ def _whole(values: Tensor) -> Tensor:
     return functional.pad(values, (0, -len(values) % _PANEL))
 
 
-def _address(tensor: Tensor | None) -> int | None:
+def address(tensor: Tensor | None) -> int | None:
+    """Of its values; null where there is none."""
     return None if tensor is None else tensor.data_ptr()
 
 
-def _contiguous(x: Tensor) -> Tensor:
+def contiguous(x: Tensor) -> Tensor:
     """Each operation of torch lets the interpreter lock go, even one that does nothing, and waits for it again."""
     return x if x.is_contiguous() else x.contiguous()
 

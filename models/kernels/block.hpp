@@ -5,50 +5,9 @@
 
 #include "attention.hpp"
 #include "linear.hpp"
+#include "norm.hpp"
 
 namespace {
-
-template <class T>
-struct Norm {
-    const T *weight, *bias;
-    double eps;
-};
-
-// x + added, or x where that is null, goes to `sum`, if there is one; with mean 0 and variance 1, times weight, plus
-// bias, to `out` (Ba et al. 2016, equation 3).
-template <class T>
-void add_norm_row(const T* x, const T* added, const Norm<T>& norm, int64_t n, T* sum, T* out) {
-    float* const sums = scratch<float, 1>(up(n, LANES));
-    Floats total = all(0), square = all(0);
-    for (int64_t i = 0; i < n; i += LANES) {
-        const Lanes lanes = first(n - i);
-        const Floats one = load(x + i, lanes), both = added ? _mm512_add_ps(one, load(added + i, lanes)) : one;
-        store(sums + i, both);
-        if (sum) store(sum + i, both, lanes);
-        total = _mm512_add_ps(total, both);
-    }
-    const Floats mean = all(_mm512_reduce_add_ps(total) / n);
-    for (int64_t i = 0; i < n; i += LANES) {
-        const Floats distance = _mm512_maskz_sub_ps(first(n - i), load(sums + i), mean);
-        square = _mm512_fmadd_ps(distance, distance, square);
-    }
-    const Floats scale = all(1 / std::sqrt(_mm512_reduce_add_ps(square) / n + static_cast<float>(norm.eps)));
-    for (int64_t i = 0; i < n; i += LANES) {
-        const Lanes lanes = first(n - i);
-        const Floats one = _mm512_mul_ps(_mm512_sub_ps(load(sums + i), mean), scale);
-        store(out + i, _mm512_fmadd_ps(one, load(norm.weight + i, lanes), load(norm.bias + i, lanes)), lanes);
-    }
-}
-
-// The same of [n_rows, n].
-template <class T>
-void add_norm(const T* x, const T* added, const Norm<T>& norm, int64_t n_rows, int64_t n, T* sum, T* out,
-              int64_t n_threads) {
-    Team::instance().share_rows(n_rows, n_threads, [&](int64_t r) {
-        const int64_t i = r * n;
-        add_norm_row(x + i, added ? added + i : nullptr, norm, n, sum ? sum + i : nullptr, out + i);
-    });
-}
 
 template <class T>
 void add(const T* x, const T* added, int64_t n, T* out) {

@@ -1,5 +1,5 @@
-// What Python calls: linear layers, norms of sums, attention, whole blocks and the likeliest token, for processors with
-// AVX-512, each in one pass.
+// What Python calls: linear layers, norms of sums, attention, whole blocks, what comes before and after them, and the
+// likeliest token, for processors with AVX-512, each in one pass.
 //
 // Sums are kept in registers, a tile at a time, and what a tile reads is kept in the first-level cache. What the
 // functions compute, `__init__.py` says.
@@ -8,6 +8,7 @@
 #include "block.hpp"
 #include "linear.hpp"
 #include "team.hpp"
+#include "texts.hpp"
 #include "vectors.hpp"
 
 namespace {
@@ -52,6 +53,15 @@ int64_t likeliest(const T* scores, int64_t n, float* share) {
                                      int64_t n_threads) {                                                              \
         Team::instance().share(n_rows, n_threads,                                                                      \
                                [&](int64_t r) { places[r] = likeliest(scores + r * n, n, shares + r); });              \
+    }                                                                                                                  \
+    extern "C" int64_t embed_##NAME(const Embeddings<T>* tables, const int64_t* ids, const int64_t* type_ids,          \
+                                    const int32_t* bounds, int64_t n_texts, T* out, int64_t n_threads) {               \
+        return embed(*tables, ids, type_ids, bounds, n_texts, out, n_threads);                                         \
+    }                                                                                                                  \
+    extern "C" void pool_##NAME(const T* x, int64_t width, const int32_t* bounds, const int64_t* places,               \
+                                int64_t n_texts, int64_t pooling, int64_t n_kept, int64_t is_unit, float* out,         \
+                                int64_t n_threads) {                                                                   \
+        pool(x, width, bounds, places, n_texts, static_cast<Pooling>(pooling), n_kept, is_unit != 0, out, n_threads);  \
     }
 
 FUNCTIONS(float32, float)

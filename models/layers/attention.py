@@ -9,6 +9,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `H` he
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -57,9 +58,13 @@ class WithinTexts(Readable):
     def __init__(self, segments: Segments, *, causal: bool = False) -> None:
         self.segments, self.causal = segments, causal
 
-    def seen(self, layer: int) -> Seen:
-        """See `Readable.seen`."""
+    @cached_property
+    def _seen(self) -> Seen:
         return Seen.texts(self.segments, causal=self.causal)
+
+    def seen(self, layer: int) -> Seen:
+        """See `Readable.seen`; it is the same for all."""
+        return self._seen
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""

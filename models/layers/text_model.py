@@ -5,6 +5,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -16,11 +17,13 @@ from models import kernels
 from models.codecs.text.codec import Special
 from models.errors import InvalidItems, Problem
 from models.family import Model
+from models.kernels.texts import pool
 from models.layers.attention import Attending, WithinTexts
 from models.layers.autoencoder import on_cpu, seeded
 from models.layers.classification import rank
 from models.layers.packing import Packed, Segments
 from models.layers.projection import project
+from models.layers.weights import MadeOfWeights
 from models.tasks import Task
 from models.tasks import text as t
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
@@ -44,7 +47,7 @@ def plain_tokens(ids: Sequence[int]) -> t.Tokens:
     )
 
 
-class TextModel(Model):
+class TextModel(MadeOfWeights, Model):
     """A family gives `hidden`; the rest follows.
 
     `n_positions` is the longest text, in tokens. `pooling` and `normalize` say how `/encode` makes one vector of a
@@ -62,16 +65,21 @@ class TextModel(Model):
         """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration."""
         return
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
-    @property
+    @cached_property
     def runs_on_kernels(self) -> bool:
         """Whether its products are the project's own."""
         weight = next(self.parameters())
         return weight.is_cpu and kernels.multiply(weight.dtype, weight.dtype)
+
+    def forget(self) -> None:
+        """See `MadeOfWeights`."""
+        for name in ("device", "runs_on_kernels"):
+            self.__dict__.pop(name, None)
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """The last hidden states `[N, D]` of the row's tokens, which see one another as `attend` says."""
@@ -108,9 +116,8 @@ class TextModel(Model):
         self, texts: Sequence[t.Tokens], pooling: t.Pooling | None = None, *, normalize: bool | None = None
     ) -> Tensor:
         """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
-        pooled = _pooled(*self.read(texts), pooling or self.pooling)
-        wants_unit = self.normalize if normalize is None else normalize
-        return functional.normalize(pooled, dim=-1) if wants_unit else pooled
+        is_unit = self.normalize if normalize is None else normalize
+        return _pooled(*self.read(texts), _Manner(pooling or self.pooling, None, is_unit))
 
     def encode(self, requests: Sequence[t.EncodeTextRequest]) -> list[t.EncodeTextResult]:
         """One vector a text, or one a token.
@@ -230,25 +237,26 @@ _POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
 _FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regression": "none"}
 
 
-def _pooled(packed: Packed, hidden: Tensor, pooling: str) -> Tensor:
-    """A vector a text, `[B, D]`, in the order in which the texts were given; on the CPU in float32."""
-    return packed.in_order(on_cpu(_POOLINGS[pooling](hidden, packed.segments)))
-
-
 class _Manner(NamedTuple):
-    pooling: str
+    pooling: t.Pooling
     n_kept: int | None
     is_unit: bool
 
 
+def _pooled(packed: Packed, hidden: Tensor, manner: _Manner) -> Tensor:
+    """A vector a text, `[B, n_kept]`, in the order in which the texts were given; on the CPU in float32."""
+    pooling, n_kept, is_unit = manner
+    if pooling != "none" and kernels.takes(hidden):
+        return pool(hidden, packed.segments, packed.order, pooling, n_kept or hidden.shape[1], is_unit=is_unit)
+    vectors = packed.in_order(on_cpu(_POOLINGS[pooling](hidden, packed.segments)))[:, :n_kept]
+    return functional.normalize(vectors, dim=-1) if is_unit else vectors
+
+
 def _embeddings(packed: Packed, hidden: Tensor, manner: _Manner, places: Sequence[int]) -> list[Tensor]:
     """Of the texts at these places, all in the same manner: `[D]` each, or `[T, D]` without pooling."""
-    pooling, n_kept, is_unit = manner
-    if pooling == "none":
+    if manner.pooling == "none":
         states = list(packed.by_text(hidden))
-        kept = [on_cpu(states[place])[:, :n_kept] for place in places]
-        return [functional.normalize(one, dim=-1) for one in kept] if is_unit else kept
-    vectors = _pooled(packed, hidden, pooling)[:, :n_kept]
-    if len(places) < len(vectors):
-        vectors = vectors[places]
-    return list(functional.normalize(vectors, dim=-1) if is_unit else vectors)
+        kept = [on_cpu(states[place])[:, : manner.n_kept] for place in places]
+        return [functional.normalize(one, dim=-1) for one in kept] if manner.is_unit else kept
+    vectors = _pooled(packed, hidden, manner)
+    return list(vectors[places] if len(places) < len(vectors) else vectors)

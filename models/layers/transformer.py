@@ -5,15 +5,18 @@ Shapes: `N` tokens of all texts, `D` width.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from models import kernels
+from models.kernels.texts import Embeddings, embed
 from models.layers.attention import Attending, CrossAttention, Readable, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
+from models.layers.packing import Packed
 from models.layers.products import OwnProduct
+from models.layers.weights import MadeOfWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class BlockShape:
     norm_first: bool = False
 
 
-class Block(nn.Module):
+class Block(MadeOfWeights):
     """Self-attention, cross-attention where there is another row, then a network of each token alone.
 
     Each is added to what it was given. The sum is normalised (Vaswani et al. 2017, section 3.1) or, with `norm_first`,
@@ -58,9 +61,7 @@ class Block(nn.Module):
         return self._add(x, self.feedforward, self.feedforward_norm)
 
     def kernel_for(self, x: Tensor) -> kernels.Block | None:
-        """All of it in one, for such values, where its weights are laid out, and it has no part that kernels lack."""
-        if not kernels.takes(x):
-            return None
+        """All of it in one, for values of this type, where its weights are laid out and kernels have each part."""
         if self._kernel is None:
             up, *between, down = self.feedforward.children()
             layers = [self.attention.qkv, self.attention.out, up, down]
@@ -83,11 +84,9 @@ class Block(nn.Module):
             return kernels.Turn(kernel, *own)
         return kernels.Turn(kernel, *own, remember.seen(layer), self.crossing.scale)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """Whatever moves the weights or changes their type."""
+    def forget(self) -> None:
+        """See `MadeOfWeights`."""
         self._kernel = None
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
 
     def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
         added = part(norm(x) if self.norm_first else x)
@@ -107,7 +106,7 @@ def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
 def through(blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember: Remembering | None = None) -> Tensor:
     """`[N, D]` through one `Block` after the other, to the same."""
     its = [cast("Block", block) for block in blocks]
-    if isinstance(attend, Readable) and (remember is None or isinstance(remember, Readable)):
+    if kernels.takes(x) and isinstance(attend, Readable) and (remember is None or isinstance(remember, Readable)):
         turns = [turn for layer, block in enumerate(its) if (turn := block.turn(x, attend, layer, remember))]
         if len(turns) == len(its):
             return kernels.blocks(x, turns)
@@ -116,24 +115,38 @@ def through(blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember:
     return x
 
 
-class TextEmbeddings(nn.Module):
-    """LayerNorm(word + position + type) (Devlin et al. 2019, section 3)."""
+class TextEmbeddings(MadeOfWeights):
+    """LayerNorm(word + position + type) (Devlin et al. 2019, section 3).
 
-    def __init__(self, vocab_size: int, n_positions: int, n_types: int, width: int, norm_eps: float) -> None:
+    The first token of a text has the position `first_position`.
+    """
+
+    def __init__(
+        self, vocab_size: int, n_positions: int, n_types: int, width: int, norm_eps: float, first_position: int = 0
+    ) -> None:
         super().__init__()
+        self.first_position = first_position
         self.words = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(n_positions, width)
         self.types = nn.Embedding(n_types, width)
         self.norm = nn.LayerNorm(width, norm_eps)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
+        self._kernel: Embeddings | None = None
 
-    def forward(self, token_ids: Tensor, positions: Tensor, type_ids: Tensor) -> Tensor:
-        """Three of `[N]`, int64, to `[N, D]`."""
-        placed = self.words(token_ids) + self.positions(positions)
-        is_alike = self.types.num_embeddings == 1
-        types = self.types.weight.expand_as(placed) if is_alike else self.types(type_ids)
-        embedded = _normalised(placed, types, self.norm)
+    def forward(self, packed: Packed) -> Tensor:
+        """The row's `N` tokens to `[N, D]`."""
+        if kernels.takes(self.words.weight):
+            if self._kernel is None:
+                self._kernel = Embeddings([self.words, self.positions, self.types], self.norm, self.first_position)
+            return embed(packed.token_ids, packed.type_ids, packed.segments, self._kernel)
+        placed = self.words(packed.token_ids) + self.positions(packed.segments.positions + self.first_position)
+        is_alike = self.types.num_embeddings == 1  # whatever a tokenizer says
+        embedded: Tensor = self.norm(placed + (self.types.weight if is_alike else self.types(packed.type_ids)))
         return self.dropout(embedded) if self.training else embedded
+
+    def forget(self) -> None:
+        """See `MadeOfWeights`."""
+        self._kernel = None
 
 
 def sinusoids(n_positions: int, width: int) -> Tensor:

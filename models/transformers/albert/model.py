@@ -32,6 +32,6 @@ class Albert(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x: Tensor = self.widening(self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids))
+        x: Tensor = self.widening(self.embeddings(packed))
         blocks = [block for group in self.group_of_step for block in self.groups[group]]  # type: ignore[attr-defined]
         return through(blocks, x, attend)

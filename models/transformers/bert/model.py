@@ -28,5 +28,5 @@ class Bert(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x: Tensor = self.embeddings(packed.token_ids, packed.segments.positions, packed.type_ids)
+        x: Tensor = self.embeddings(packed)
         return through(self.blocks, x, attend)

@@ -17,11 +17,16 @@ class Roberta(TextEncoder):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config, embedding_width=config.width, masked_activation="gelu")
-        self.first_position = config.padding_id + 1
-        self.n_positions = config.n_positions - self.first_position
+        first_position = config.padding_id + 1
+        self.n_positions = config.n_positions - first_position
         self.n_token_types = config.n_token_types
         self.embeddings = TextEmbeddings(
-            config.vocab_size, config.n_positions, config.n_token_types, config.width, config.norm_eps
+            config.vocab_size,
+            config.n_positions,
+            config.n_token_types,
+            config.width,
+            config.norm_eps,
+            first_position,
         )
         self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
 
@@ -31,5 +36,5 @@ class Roberta(TextEncoder):
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
         """See `TextModel.hidden`."""
-        x: Tensor = self.embeddings(packed.token_ids, packed.segments.positions + self.first_position, packed.type_ids)
+        x: Tensor = self.embeddings(packed)
         return through(self.blocks, x, attend)
