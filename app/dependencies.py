@@ -31,11 +31,12 @@ from app.media import (
     MULTIPART,
     NPY,
     PNG,
-    UnlessHungUp,
+    Patience,
+    Received,
     content_type,
+    header,
     negotiate,
     parse_json,
-    read_body,
     read_files,
 )
 from app.registry import Registry, ServedModel
@@ -127,7 +128,7 @@ class Call:
         array = isinstance(schema, Schema) and schema.array
         images = isinstance(schema, Schema) and schema.answers_images
         offered = (JSON, *([NPY] if array else []), *([PNG] if images else []))
-        accept = self._request.headers.get("accept", "")
+        accept = header(self._request, b"accept") or ""
         wants_stream = isinstance(schema, Schema) and schema.writer is not None and EVENTS in accept
         return JSON if wants_stream else negotiate(accept, offered)
 
@@ -144,8 +145,7 @@ class Call:
         """Through the engine. A client that hangs up frees its place."""
         self._requests = requests
         writer = self._writer(requests)
-        async with UnlessHungUp(self._request):
-            return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
+        return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
 
     async def stream(self, requests: list[TaskRequest]) -> Response:
         """Through the engine, answered step by step as Server-Sent Events, from the first on.
@@ -161,8 +161,7 @@ class Call:
         deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
         stream.start(self._engine.submit(self._schema.task, requests, stream.hear), deadline)
         try:
-            async with UnlessHungUp(self._request):
-                await stream.begun()
+            await stream.begun()
         except BaseException:
             stream.end()
             raise
@@ -199,13 +198,14 @@ class Call:
             return orjson.dumps(content)
 
         content = render() if self._is_small else await run_in_threadpool(render)
-        return PacedResponse(content, media_type=JSON, headers={"x-model": self.model.name})
+        return PacedResponse(content, JSON, {"x-model": self.model.name})
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
         """Only stop strings need one, where the answer is no stream."""
         make = self._schema.writer
-        wants = getattr(getattr(self.body, "parameters", None), "stop", None) is not None
-        return make(requests, self.body, self.codecs) if make and wants else None
+        if make is None or getattr(getattr(self.body, "parameters", None), "stop", None) is None:
+            return None
+        return make(requests, self.body, self.codecs)
 
     def _limits(self) -> Limits:
         settings = self._settings
@@ -223,7 +223,7 @@ class Call:
             "x-inference-time-ms": f"{outcome.inference_ms:.3f}",
             "x-batch-size": str(outcome.batch_size),
         }
-        return PacedResponse(content, media_type=self._media_type, headers=headers)
+        return PacedResponse(content, self._media_type, headers)
 
     def _render(self, outcome: Outcome) -> bytes:
         if self._schema.array and self._media_type == NPY:
@@ -254,7 +254,7 @@ class Call:
         if kind == MULTIPART:
             inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
         elif kind in IMAGES:
-            inputs = [await read_body(request, settings.max_body_bytes)]
+            inputs = [await Received(request, settings.max_body_bytes).whole()]
         elif kind == NPY:
             try:
                 inputs = parse_npy(await self._read_whole())
@@ -266,7 +266,7 @@ class Call:
         return _from_query(request, inputs), False
 
     async def _read_whole(self) -> bytes:
-        data = await read_body(self._request, self._settings.max_body_bytes)
+        data = await Received(self._request, self._settings.max_body_bytes).whole()
         self._n_bytes = len(data)
         self._is_small = self._n_bytes <= self._settings.inline_bytes
         return data
@@ -311,9 +311,12 @@ class TaskRoute(APIRoute):
         limit_ms = timeout_ms(request)
         response: Response | None = None
         try:
-            async with asyncio.timeout(limit_ms / 1000) as limit:
-                response = await self.endpoint(await self.opener(request))
-                limit.reschedule(asyncio.get_running_loop().time() + limit_ms / 1000)
+            async with Patience(request, limit_ms / 1000) as patience:
+                call = await self.opener(request)
+                patience.watch()
+                response = await self.endpoint(call)
+                patience.unwatch()
+                patience.renew()
                 await response(scope, receive, send)
         except InvalidItems as error:
             raise _refusal(error) from error
@@ -326,7 +329,7 @@ class TaskRoute(APIRoute):
 def timeout_ms(request: Request) -> int:
     """The request's deadline."""
     settings = get_settings(request)
-    given = request.headers.get("x-timeout-ms")
+    given = header(request, b"x-timeout-ms")
     if given is None:
         return settings.default_timeout_ms
     if not (given.isdecimal() and given.isascii() and 1 <= int(given) <= settings.max_timeout_ms):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -19,38 +19,55 @@ MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """The first of that name, which is in small letters; `request.headers` takes ten times as long to build."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
+
+
 def content_type(request: Request) -> str:
     """The body's media type without its parameters; JSON where the client names none."""
-    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    return (header(request, b"content-type") or JSON).partition(";")[0].strip().lower()
 
 
-async def limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body in chunks; stops reading at the first byte too many.
+class Received:
+    """What a client sends, as it comes.
 
-    Raises:
+    `next_chunk` and all that calls it raise:
         PayloadTooLarge: more than `max_bytes` are announced or arrive.
         ClientDisconnected: the client hung up before the end.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise PayloadTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")
-    n_bytes = 0
-    while True:
-        message = await request.receive()
+
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        announced = header(request, b"content-length") or ""
+        if announced.isdecimal() and int(announced) > max_bytes:
+            raise PayloadTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")
+        self._request, self._max_bytes = request, max_bytes
+        self._n_bytes = 0
+        self._is_read = False
+
+    async def next_chunk(self) -> bytes:
+        """Never one byte too many."""
+        message = await self._request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected("the client hung up while sending")
         chunk = cast("bytes", message.get("body", b""))
-        n_bytes += len(chunk)
-        if n_bytes > max_bytes:
-            raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, the limit")
-        yield chunk
-        if not message.get("more_body", False):
-            return
+        self._n_bytes += len(chunk)
+        if self._n_bytes > self._max_bytes:
+            raise PayloadTooLarge(f"the body has more than {self._max_bytes} bytes, the limit")
+        self._is_read = not message.get("more_body", False)
+        return chunk
 
+    async def whole(self) -> bytes:
+        """All of it."""
+        chunks = [await self.next_chunk()]
+        while not self._is_read:
+            chunks.append(await self.next_chunk())
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body; see `limited_stream`."""
-    return b"".join([chunk async for chunk in limited_stream(request, max_bytes)])
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The chunks."""
+        while not self._is_read:
+            yield await self.next_chunk()
 
 
 async def read_files(request: Request, max_bytes: int, max_files: int) -> list[bytes]:
@@ -61,7 +78,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[b
         InvalidRequest: a part of another name, or no file at all.
     """
     parser = MultiPartParser(
-        request.headers, limited_stream(request, max_bytes), max_files=max_files, max_fields=max_files
+        request.headers, Received(request, max_bytes).stream(), max_files=max_files, max_fields=max_files
     )
     try:
         form = await parser.parse()
@@ -132,40 +149,69 @@ def _quality(part: str) -> tuple[str, float]:
     return media_type, 1.0
 
 
-class UnlessHungUp:
-    """Within it, the task is given up once the client closes the connection. Only to be entered once the body is read.
+class Patience:
+    """Within it, the task is given up at a deadline or, while it is `watched`, once the client hangs up.
 
-    As `asyncio.timeout` does for a deadline, it cancels the task and raises an error of its own in place of the
-    cancellation: ClientDisconnected. It looks only after `QUIET_S`, for most work is done by then.
+    As `asyncio.timeout`, it cancels the task and raises an error of its own in place of the cancellation: TimeoutError
+    or ClientDisconnected. One timer serves both, which looks for the first time after `QUIET_S`: most work is done by
+    then.
     """
 
     QUIET_S = 0.1
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, request: Request, limit_s: float) -> None:
+        self._request, self._limit_s = request, limit_s
+        self._is_watched = False
         self._watch: asyncio.Task[None] | None = None
-        self._is_gone = False
+        self._error: Exception | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         """Of the present task."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 only tasks await
         self._task, self._n_cancelled = task, task.cancelling()
-        self._timer = asyncio.get_running_loop().call_later(self.QUIET_S, self._look)
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = self._loop.time() + self._limit_s
+        self._timer = self._loop.call_later(min(self._limit_s, self.QUIET_S), self._look)
+        return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """No longer."""
         self._timer.cancel()
+        self.unwatch()
+        if self._error and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
+            raise self._error from None
+
+    def watch(self) -> None:
+        """From now on; only once the body is read."""
+        self._is_watched = True
+
+    def unwatch(self) -> None:
+        """No longer."""
+        self._is_watched = False
         if self._watch is not None:
             self._watch.cancel()
-        if self._is_gone and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
-            raise ClientDisconnected("the client hung up while waiting") from None
+            self._watch = None
+
+    def renew(self) -> None:
+        """As long again."""
+        self._ends_at = self._loop.time() + self._limit_s
 
     def _look(self) -> None:
-        self._watch = asyncio.ensure_future(self._until_gone())
+        left_s = self._ends_at - self._loop.time()
+        if left_s <= 0:
+            self._give_up(TimeoutError())
+            return
+        if self._is_watched and self._watch is None:
+            self._watch = asyncio.ensure_future(self._until_gone())
+        self._timer = self._loop.call_later(left_s if self._watch else min(left_s, self.QUIET_S), self._look)
 
     async def _until_gone(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             await asyncio.sleep(0)
-        self._is_gone = True
-        self._task.cancel()
+        self._give_up(ClientDisconnected("the client hung up while waiting"))
+
+    def _give_up(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+            self._task.cancel()

@@ -14,16 +14,23 @@ in its way; unless it is late."""
 _SMOOTHING = 0.1
 
 
+def _silent() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(eq=False, slots=True)
 class Hands:
     """What a worker has taken and not yet delivered; the queue owns it.
 
-    `woken` is what it waits for where there is nothing to take. `in_flight` is the batch of this moment, `taken_at`
-    when it was taken (`time.monotonic`), and `spent_before` what its thread had spent by then (`time.thread_time`);
-    `running` is made by steps in `n_rows` rows. One that `is_retired` is given nothing any more.
+    `bell` is a lock that is free while it rings for a worker that sleeps; a condition would take longer. `in_flight` is
+    the batch of this moment, `taken_at` when it was taken (`time.monotonic`), and `spent_before` what its thread had
+    spent by then (`time.thread_time`); `running` is made by steps in `n_rows` rows. One that `is_retired` is given
+    nothing any more.
     """
 
-    woken: threading.Condition
+    bell: threading.Lock = field(default_factory=_silent)
     in_flight: list[Slice] = field(default_factory=list)
     taken_at: float = 0.0
     spent_before: float = 0.0
@@ -70,7 +77,7 @@ class JobQueue:
 
     def hands(self) -> Hands:
         """For one worker more."""
-        hands = Hands(threading.Condition(self._lock))
+        hands = Hands()
         with self._lock:
             self._hands[hands] = None
         return hands
@@ -96,9 +103,7 @@ class JobQueue:
                     return batch
                 if self._closed:
                     return None
-                self._idle.append(hands)
-                if not hands.woken.wait(patience_s):
-                    self._idle = [one for one in self._idle if one is not hands]
+                if not self._sleep(hands, patience_s):
                     return []
             return None
 
@@ -154,6 +159,21 @@ class JobQueue:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
             return jobs
 
+    def _sleep(self, hands: Hands, patience_s: float | None) -> bool:
+        """Let the queue's lock go until woken; false if nobody did in time."""
+        self._idle.append(hands)
+        self._lock.release()
+        try:
+            is_woken = hands.bell.acquire(timeout=-1 if patience_s is None else patience_s)
+        finally:
+            self._lock.acquire()
+        if is_woken:
+            return True
+        if hands in self._idle:
+            self._idle.remove(hands)
+            return False
+        return hands.bell.acquire()  # rung just after
+
     def _wake_unless_soon_free(self) -> None:
         if not self._idle:
             return
@@ -164,7 +184,7 @@ class JobQueue:
     def _wake(self) -> None:
         """The one that was the last to fall idle: the model's weights are still in the caches of its core."""
         if self._idle:
-            self._idle.pop().woken.notify()
+            self._idle.pop().bell.release()
 
     def _wake_all(self) -> None:
         while self._idle:

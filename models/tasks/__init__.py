@@ -21,7 +21,7 @@ class Request(Protocol):
         """Elements or tokens this request adds to a batch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """One verb of the server. `name` is the route's, with underscores for hyphens.
 
