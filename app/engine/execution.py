@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,6 +69,11 @@ def _gather(value: object, floats: list[float], tensors: list[Tensor]) -> None:
     elif isinstance(value, tuple | list):
         for one in value:
             _gather(one, floats, tensors)
-    elif is_dataclass(value):
-        for field in fields(value):
-            _gather(getattr(value, field.name), floats, tensors)
+    else:
+        for name in _fields_of(type(value)):
+            _gather(getattr(value, name), floats, tensors)
+
+
+@cache
+def _fields_of(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()

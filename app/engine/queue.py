@@ -206,6 +206,8 @@ class JobQueue:
 
     def _fair(self, hands: Hands, room: Room) -> Room:
         """No more rows than its share of what is made by steps: all of it, or none, where one makes all steps."""
+        if room is IDLE:
+            return room
         n_elsewhere = sum(other.n_rows for other in self._hands if other is not hands)
         if self._one_makes_steps:
             share = 0 if n_elsewhere else self._max_rows

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from app.engine.execution import execute
-from app.engine.policy import Job, Room, Slice
+from app.engine.policy import IDLE, Job, Room, Slice
 from app.engine.queue import JobQueue
 from models import kernels
 from models.errors import InvalidItems
@@ -146,7 +146,7 @@ class Worker:
 
     def _turn(self) -> bool:
         """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""
-        room = Room(n_rows=self._max_rows - self.n_rows, n_running=self.n_rows)
+        room = Room(n_rows=self._max_rows - self.n_rows, n_running=self.n_rows) if self._running else IDLE
         batch = self._queue.take(self.hands, self._budget, room, self._probe_every_s)
         if batch is None:
             return False
