@@ -60,6 +60,10 @@ def _holds(ratio: Ratio) -> str:
 
 
 def _processor() -> str:
+    """Its name, and its family and model: one name may stand for several, of which one is twice as fast as another."""
     info = Path("/proc/cpuinfo")
-    names = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in names if line.startswith("model name")), platform.machine())
+    pairs = (line.partition(":") for line in info.read_text().splitlines()) if info.exists() else ()
+    known = {key.strip(): value.strip() for key, _, value in pairs}
+    if "model name" not in known:
+        return platform.machine()
+    return f"{known['model name']} (family {known.get('cpu family')}, model {known.get('model')})"
