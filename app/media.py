@@ -26,15 +26,16 @@ def header(request: Request, name: bytes) -> str | None:
 
 def content_type(request: Request) -> str:
     """The body's media type without its parameters; JSON where the client names none."""
-    return (header(request, b"content-type") or JSON).partition(";")[0].strip().lower()
+    given = header(request, b"content-type")
+    return JSON if given is None else given.partition(";")[0].strip().lower()
 
 
 class Received:
     """What a client sends, as it comes.
 
-    `next_chunk` and all that calls it raise:
-        PayloadTooLarge: more than `max_bytes` are announced or arrive.
-        ClientDisconnected: the client hung up before the end.
+    Raises:
+        PayloadTooLarge: more than `max_bytes` are announced or, later, arrive.
+        ClientDisconnected: later, that the client hung up before the end.
     """
 
     def __init__(self, request: Request, max_bytes: int) -> None:

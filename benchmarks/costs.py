@@ -65,7 +65,7 @@ def rounds_of(n_rounds: int, n_requests: int) -> list[Costs]:
         def one() -> Costs:
             forward.clear()
             served = _each_ms(ask, lambda: sum(process.cpu_times()[:2]), n_requests)
-            return Costs(served, mean(forward), _each_ms(compute, time.process_time, n_requests))
+            return Costs(served, mean(forward[-n_requests:]), _each_ms(compute, time.process_time, n_requests))
 
         return [one() for _ in range(n_rounds)]
 

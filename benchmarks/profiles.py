@@ -18,11 +18,16 @@ from benchmarks.own import asked_of, loaded
 from benchmarks.report import table
 from benchmarks.shapes import write
 from models import kernels
-from models.layers.transformer import Block
+from models.layers import text_model, transformer
 from models.precision import Precision
 
 LEAST_SHARE = 0.01
-KERNELS = ("linear", "add_norm", "attend", "likeliest")
+KERNELS = {
+    kernels: ("linear", "add_norm", "attend", "likeliest"),
+    transformer: ("embed",),
+    text_model: ("pool",),
+}
+"""By the module that calls them."""
 
 
 @click.command()
@@ -53,9 +58,10 @@ def measured(run: Callable[[], object]) -> dict[str, float]:
     Blocks are run part by part, not in one call as they are otherwise.
     """
     with torch.inference_mode(), ExitStack() as patched:
-        patched.enter_context(patch.object(Block, "kernel_for", lambda *_: None))
-        for name in KERNELS:
-            patched.enter_context(patch.object(kernels, name, _recorded(name, getattr(kernels, name))))
+        patched.enter_context(patch.object(transformer.Block, "kernel_for", lambda *_: None))
+        for module, names in KERNELS.items():
+            for name in names:
+                patched.enter_context(patch.object(module, name, _recorded(name, getattr(module, name))))
         run()
         with profile(activities=[ProfilerActivity.CPU]) as found:
             run()

@@ -59,7 +59,7 @@ def has_nan(value: object) -> bool:
     return math.isnan(together.sum()) and bool(together.isnan().any())  # infinities may sum up to NaN
 
 
-def _gather(value: object, floats: list[float], tensors: list[Tensor]) -> None:
+def _gather(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
     """All there are, but for tensors of integers."""
     if isinstance(value, Tensor):
         if value.is_floating_point():
@@ -70,7 +70,7 @@ def _gather(value: object, floats: list[float], tensors: list[Tensor]) -> None:
         for one in value:
             _gather(one, floats, tensors)
     else:
-        for name in _fields_of(type(value)):
+        for name in _fields_of(type(value)):  # type: ignore[arg-type] # types can be hashed
             _gather(getattr(value, name), floats, tensors)
 
 

@@ -41,7 +41,7 @@ class Embeddings:
 
     def __init__(self, tables: Sequence[nn.Embedding], norm: nn.LayerNorm, first_position: int) -> None:
         weights = [table.weight.detach().contiguous() for table in tables]
-        self._kept = weights, norm
+        self._kept = weights, norm.weight, norm.bias
         self.width = weights[0].shape[1]
         self.dtype = weights[0].dtype
         its = [_Table(weight.data_ptr(), len(weight)) for weight in weights]
@@ -76,10 +76,11 @@ def pool(
 ) -> Tensor:
     """Tokens `[N, I]` to one vector a text, `[B, n_kept]` in float32: the i-th text's is at `places[i]`.
 
-    Of the first `n_kept` elements; with `is_unit`, what is left has length 1 (or 0).
+    Of the first `n_kept` elements; with `is_unit`, what is left has length 1 (or 0). Texts that have no place, at the
+    end of the row, are nobody's.
     """
     x = contiguous(x)
-    n_texts = len(segments)
+    n_texts = len(places)
     its = (c_int64 * n_texts)(*places)
     out = torch.empty((n_texts, n_kept))
     function("pool", x.dtype)(

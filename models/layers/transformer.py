@@ -135,7 +135,7 @@ class TextEmbeddings(MadeOfWeights):
 
     def forward(self, packed: Packed) -> Tensor:
         """The row's `N` tokens to `[N, D]`."""
-        if kernels.takes(self.words.weight):
+        if not self.training and kernels.takes(self.words.weight):
             if self._kernel is None:
                 self._kernel = Embeddings([self.words, self.positions, self.types], self.norm, self.first_position)
             return embed(packed.token_ids, packed.type_ids, packed.segments, self._kernel)

@@ -67,6 +67,14 @@ async def test_a_client_that_is_gone_is_noticed_only_while_it_is_watched() -> No
 
     await within(60, work)
 
+    async def stop_watching(patience: Patience) -> None:
+        patience.watch()
+        await asyncio.sleep(LATER_S)
+        patience.unwatch()
+        await asyncio.sleep(LATER_S)
+
+    await within(60, stop_watching, THERE)
+
     async def read_and_wait(patience: Patience) -> None:
         await asyncio.sleep(LATER_S)
         await wait_watched(patience)
@@ -89,9 +97,14 @@ async def test_who_cancels_from_outside_is_obeyed() -> None:
 
 
 async def test_an_error_of_what_waits_is_its_own() -> None:
-    async def fail_late(patience: Patience) -> None:
-        time.sleep(0.05)
-        raise ValueError("its own")
+    async def fail_once_cancelled(patience: Patience) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("its own") from None
 
     with pytest.raises(ValueError, match="its own"):
-        await within(0.02, fail_late)
+        await within(0.02, fail_once_cancelled)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

@@ -14,6 +14,7 @@ from torch.testing import assert_close
 from models import kernels
 from models.kernels.texts import Pooling, pool
 from models.layers.packing import Packed, Segments
+from models.layers.text_model import plain_tokens
 from models.layers.transformer import TextEmbeddings
 from tests.models.test_kernels import TOLERANCES, TYPES, needs_kernels
 
@@ -113,6 +114,18 @@ def test_pooling(
     expected = functional.normalize(expected, dim=-1) if is_unit else expected
     assert found.dtype == torch.float32
     assert_close(found[places], expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_texts_that_are_nobodys_are_not_pooled(pooling: Pooling) -> None:
+    texts = [plain_tokens([1] * length) for length in (5, 2, 4)]
+    packed = Packed.of(texts, step=16)
+    assert len(packed.segments) > len(texts)
+    x = torch.randn(len(packed.token_ids), 20)
+    found = pool(x, packed.segments, packed.order, pooling, 20, is_unit=False)
+    expected = packed.in_order(reference(x, list(packed.segments.lengths), pooling))
+    assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @needs_kernels
