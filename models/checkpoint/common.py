@@ -2,14 +2,16 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from models.codecs import Codec
 from models.errors import CheckpointError
@@ -69,6 +71,25 @@ def load_model(checkpoint: Checkpoint, *, device: str = "cpu") -> Model:
     return checkpoint.load(device=device)
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves weights as they are where a module would draw its first ones."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def hollow() -> Iterator[None]:
+    """Modules made within it know the shapes of their weights, which take no memory and have no values.
+
+    Torch imports its compiler, which takes a second, if it is to draw values that there are not.
+    """
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
 def build_model(
     checkpoint: Checkpoint,
     weights: Mapping[str, Tensor],
@@ -83,7 +104,7 @@ def build_model(
         CheckpointError: they do not fit, or are not finite; `place` is the file that is blamed, `names` are those of
             its keys if not ours.
     """
-    with torch.device("meta"):
+    with hollow():
         model: Model = checkpoint.spec.build(checkpoint.config)
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
     cast = {key: w.to(device, torch.float32 if w.is_floating_point() else w.dtype) for key, w in weights.items()}

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.catalogue import families
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
+from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest, hollow
 from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, FamilySpec, Model
@@ -146,7 +146,7 @@ def from_values(folder: Path, name: str, values: Values) -> PublishedCheckpoint:
     sentences = read_sentences(folder, name)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
     digests = dict(card.get("sha256", {}))
-    with torch.device("meta"):
+    with hollow():
         n_positions = cast("TextModel", spec.build(config)).n_positions
     return PublishedCheckpoint(
         name=name,

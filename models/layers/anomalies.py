@@ -1,6 +1,6 @@
 """From an item's score to a verdict."""
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from models.calibration import Calibration
@@ -17,7 +17,7 @@ def judge(
         percentile = calibration.percentile if request.percentile is None else request.percentile
         threshold = calibration.threshold(score_name, percentile)
     values, places = contributions.flatten().topk(min(request.n_top, contributions.numel()))
-    indices = torch.stack(torch.unravel_index(places, contributions.shape), 1).tolist()
+    indices = np.stack(np.unravel_index(places.numpy(), contributions.shape), 1).tolist()
     return DetectAnomaliesResult(
         score=score,
         threshold=threshold,

@@ -9,7 +9,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `H` he
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import torch
@@ -20,14 +20,7 @@ from models import kernels
 from models.kernels import Seen
 from models.layers.packing import Segments
 
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # torch before 2.10
-    varlen_attn = None  # type: ignore[assignment]
-
 MAX_FLASH_HEAD_WIDTH = 256
-_TAKES_WINDOW = varlen_attn is not None and "window_size" in inspect.signature(varlen_attn).parameters
-_FLASH_CAUSAL: dict[str, Any] = {"window_size": (-1, 0)} if _TAKES_WINDOW else {"is_causal": True}
 
 
 class Attending(Protocol):
@@ -192,14 +185,29 @@ class CrossAttention(nn.Module):
         return seen
 
 
+@cache
+def _varlen() -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    """Torch's attention for rows of variable length, and what makes it causal; imported late, for it takes a second."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:  # torch before 2.10
+        return None
+    takes_window = "window_size" in inspect.signature(varlen_attn).parameters
+    return varlen_attn, {"window_size": (-1, 0)} if takes_window else {"is_causal": True}
+
+
 def _flash_takes(q: Tensor) -> bool:
-    """Whether torch's kernel for rows of variable length takes such queries."""
+    """Whether that takes such queries."""
     is_half = q.dtype in (torch.float16, torch.bfloat16)
-    return varlen_attn is not None and q.is_cuda and is_half and q.shape[-1] <= MAX_FLASH_HEAD_WIDTH
+    return q.is_cuda and is_half and q.shape[-1] <= MAX_FLASH_HEAD_WIDTH and _varlen() is not None
 
 
 def _flash(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
+    varlen = _varlen()
+    assert varlen is not None  # noqa: S101 it takes these queries
+    varlen_attn, causally = varlen
     longest = max(segments.lengths)
-    given: dict[str, Any] = _FLASH_CAUSAL if causal else {}
+    given = causally if causal else {}
     seen = varlen_attn(q, k, v, segments.bounds, segments.bounds, longest, longest, scale=scale, **given)
-    return seen if isinstance(seen, Tensor) else seen[0]
+    whole: Tensor = seen if isinstance(seen, Tensor) else seen[0]
+    return whole

@@ -31,7 +31,7 @@ class Rbm(nn.Module):
 
     def __init__(self, n_visible: int, n_hidden: int, *, gaussian_hidden: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(0.01 * torch.randn(n_visible, n_hidden))
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(n_visible, n_hidden), std=0.01))
         self.visible_bias = nn.Parameter(torch.zeros(n_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(n_hidden))
         self.gaussian_hidden = gaussian_hidden
