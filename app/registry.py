@@ -28,7 +28,7 @@ from models.precision import Lowered, choose, lower
 log = logging.getLogger(__name__)
 
 LOADING_AT_ONCE = 2
-"""More wait for one another, at the interpreter's lock: all of the shipped ones at once take more than twice as long."""
+"""More wait for one another, at the interpreter's lock: all the shipped ones at once take more than twice as long."""
 LOADING_RETRY_AFTER_S = 1
 DOWN_RETRY_AFTER_S = 30
 GARBAGE_THRESHOLD = 5_000
