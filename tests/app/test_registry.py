@@ -1,6 +1,8 @@
 """Loading, failing, unloading and finding models, through the service."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -184,3 +186,17 @@ async def test_a_dtype_that_a_model_has_not_is_a_reason(weights: Path) -> None:
         card = (await client.get(f"/models/{TINY}")).json()
         assert (card["state"], card["dtype"]) == ("failed", None)
         assert card["reason"].startswith("dtype is int8, which is for Transformers")
+
+
+def test_no_start_waits_for_a_compiler_that_is_not_used() -> None:
+    code = """
+import asyncio, sys
+from app.main import create_app
+from app.settings import Settings
+registry = create_app(Settings(log_level="error", device="cpu")).state.registry
+asyncio.run(registry.open())
+assert registry.ready
+print({"torch._dynamo", "sympy"} & sys.modules.keys() or "neither")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "neither"
