@@ -60,10 +60,10 @@ class Received:
 
     async def whole(self) -> bytes:
         """All of it."""
-        chunks = [await self.next_chunk()]
+        chunks: list[bytes] = []
         while not self._is_read:
             chunks.append(await self.next_chunk())
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return b"".join(chunks)
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The chunks."""

@@ -47,6 +47,11 @@ class Costs:
     forward: float
     computed: float
 
+    @property
+    def outside(self) -> float:
+        """Of the model."""
+        return self.served - self.computed
+
 
 def rounds_of(n_rounds: int, n_requests: int) -> list[Costs]:
     """A client that waits for each answer, and the model alone, in turns."""
@@ -107,10 +112,8 @@ def main(starts: int, n_rounds: int, n_requests: int) -> None:
         "processor time of a short /encode, ms": round(median(one.served for one in rounds), 3),
         "the model's forward pass alone, ms": round(median(one.computed for one in rounds), 3),
         "the same where it is served, ms": round(median(one.forward for one in rounds), 3),
-        "outside of the model, ms": round(median(one.served - one.computed for one in rounds), 3),
-        "the least and the most of a round": [
-            round(end(one.served - one.computed for one in rounds), 3) for end in (min, max)
-        ],
+        "outside of the model, ms": round(median(one.outside for one in rounds), 3),
+        "the least and the most of a round": [round(end(one.outside for one in rounds), 3) for end in (min, max)],
     }
     click.echo(json.dumps(told, indent=2))
 

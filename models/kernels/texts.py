@@ -5,16 +5,15 @@ Shapes: `N` tokens of all texts, `B` texts, `I` width.
 
 from collections.abc import Sequence
 from ctypes import Structure, addressof, c_int64, c_void_p
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.kernels import Norm, contiguous, function, n_threads
 from models.layers.packing import Segments
+from models.tasks.text import Pooling
 
-Pooling = Literal["mean", "cls", "last", "max"]
-_POOLINGS: dict[Pooling, int] = {"mean": 0, "cls": 1, "last": 2, "max": 3}
+POOLINGS: dict[Pooling, int] = {"mean": 0, "cls": 1, "last": 2, "max": 3}
 
 
 class _Table(Structure):
@@ -89,7 +88,7 @@ def pool(
         segments.bounds.data_ptr(),
         addressof(its),
         n_texts,
-        _POOLINGS[pooling],
+        POOLINGS[pooling],
         n_kept,
         is_unit,
         out.data_ptr(),

@@ -18,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
 from models.kernels import Seen
-from models.layers.packing import Segments
+from models.layers.packing import Segments, joined
 
 MAX_FLASH_HEAD_WIDTH = 256
 
@@ -70,7 +70,7 @@ class WithinTexts(Readable):
             q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))
             part = scaled_dot_product_attention(q_, k_, v_, is_causal=self.causal and length > 1, scale=scale)
             parts.append(part.transpose(1, 2).flatten(0, 1))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return joined(parts)
 
 
 def by_head(x: Tensor, n_texts: int) -> Tensor:

@@ -86,8 +86,8 @@ class Packed:
         lengths = [len(texts[place]) for place in order]
         n_more = -sum(lengths) % step
         nobodys = [torch.zeros(n_more, dtype=torch.int64)] if n_more else []
-        token_ids = _joined([texts[place].ids for place in order] + nobodys).to(device)
-        type_ids = _joined([texts[place].type_ids for place in order] + nobodys).to(device)
+        token_ids = joined([texts[place].ids for place in order] + nobodys).to(device)
+        type_ids = joined([texts[place].type_ids for place in order] + nobodys).to(device)
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
 
     @classmethod
@@ -113,7 +113,8 @@ class Packed:
         return (parts[place] for place in self.places)
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
+def joined(parts: list[Tensor]) -> Tensor:
+    """One after the other; a part that is alone is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -98,9 +98,8 @@ class TextModel(MadeOfWeights, Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        device = self.device
-        uses_onednn = device.type == "cpu" and not self.runs_on_kernels
-        return Packed.of(texts, device, step=ONEDNN_STEP if uses_onednn else 1)
+        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
+        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
@@ -246,7 +245,7 @@ class _Manner(NamedTuple):
 def _pooled(packed: Packed, hidden: Tensor, manner: _Manner) -> Tensor:
     """A vector a text, `[B, n_kept]`, in the order in which the texts were given; on the CPU in float32."""
     pooling, n_kept, is_unit = manner
-    if pooling != "none" and kernels.takes(hidden):
+    if kernels.takes(hidden):
         return pool(hidden, packed.segments, packed.order, pooling, n_kept or hidden.shape[1], is_unit=is_unit)
     vectors = packed.in_order(on_cpu(_POOLINGS[pooling](hidden, packed.segments)))[:, :n_kept]
     return functional.normalize(vectors, dim=-1) if is_unit else vectors

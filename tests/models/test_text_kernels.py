@@ -1,7 +1,6 @@
 """What comes before an encoder's blocks and after them, by kernels and by torch's operations."""
 
 import math
-from typing import get_args
 
 import pytest
 import torch
@@ -12,13 +11,13 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from models import kernels
-from models.kernels.texts import Pooling, pool
+from models.kernels.texts import POOLINGS, pool
 from models.layers.packing import Packed, Segments
 from models.layers.text_model import plain_tokens
 from models.layers.transformer import TextEmbeddings
+from models.tasks.text import Pooling
 from tests.models.test_kernels import TOLERANCES, TYPES, needs_kernels
 
-POOLINGS = get_args(Pooling)
 lengths_of_texts = st.lists(st.integers(1, 9), min_size=1, max_size=40)
 
 
