@@ -69,6 +69,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
+        self._door.visit()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""

@@ -83,6 +83,12 @@ class Engine:
         """Sequences that are being made by steps."""
         return sum(worker.n_running for worker in self.workers)
 
+    @property
+    def backlog_s(self) -> float:
+        """About how long it will take to serve what is waiting: two seconds where nothing has been served yet."""
+        rate = self._items_per_s * len(self.workers)
+        return len(self._queue) / rate if rate else 2.0
+
     async def started(self) -> None:
         """Wait for the first real forward passes.
 
@@ -238,6 +244,4 @@ class Engine:
 
     def _retry_after_s(self) -> int:
         """When about half of the backlog will be gone, in whole seconds."""
-        rate = self._items_per_s * len(self.workers)
-        seconds = len(self._queue) / 2 / rate if rate else 1.0
-        return min(max(1, math.ceil(seconds)), MAX_RETRY_AFTER_S)
+        return min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.datastructures import State
 
-from app.door import WATCHED_S, Door, Verdict
+from app.door import MAX_HEAD_BYTES, MAX_REST_S, WATCHED_S, Door, Verdict
 from app.engine.engine import Engine
 from app.media import JSON
 from models.tasks import ENCODE
@@ -103,6 +103,39 @@ async def test_no_more_are_let_in_at_a_time_than_there_is_room_for(door: Door) -
         await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize(
+    ("n_requests", "has_visitor", "rests"),
+    [(4, False, []), (6, False, [MAX_REST_S]), (6, True, [])],
+    ids=["none refused", "some refused", "some refused beside a new connection"],
+)
+async def test_the_loop_rests_after_a_turn_that_refused_some(
+    door: Door, monkeypatch: pytest.MonkeyPatch, n_requests: int, has_visitor: bool, rests: list[float]
+) -> None:
+    rested: list[float] = []
+    monkeypatch.setattr("app.door.time.sleep", rested.append)
+    monkeypatch.setattr(Engine, "backlog_s", 10.0)
+    for turn in range(2):
+        if has_visitor:
+            door.visit()
+        for _ in range(n_requests):
+            door.verdict(post("/encode", {"inputs": [[0.0]]}), ())
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert rested == rests * (turn + 1)
+
+
+async def test_no_rest_is_longer_than_workers_have_work_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+    monkeypatch.setattr("app.door.time.sleep", rested.append)
+    monkeypatch.setattr(Engine, "backlog_s", MAX_REST_S)
+    for _ in range(6):
+        door.verdict(post("/encode", {"inputs": [[0.0]]}), ())
+    for _ in range(2):
+        await asyncio.sleep(0)
+    (rest,) = rested
+    assert 0 < rest < MAX_REST_S / 4
+
+
 async def test_only_what_can_be_read_in_one_way_is_looked_at(door: Door, engine: Engine) -> None:
     waiting = [asyncio.create_task(engine.submit(ENCODE, [item(1)])) for _ in range(4)]
     await until(lambda: engine.n_queued == 4)
@@ -125,6 +158,7 @@ async def test_only_what_can_be_read_in_one_way_is_looked_at(door: Door, engine:
         post("/encode", content, host="a\0b"),
         request.replace(b"length: ", b"length: \x0b"),
         post("/encode", {"inputs": [[0.0] * INLINE_BYTES]}),
+        post("/encode", content, cookie="x" * MAX_HEAD_BYTES),
         request[:20],
     ]
     assert [door.verdict(data, ()) for data in let_in] == [Verdict.LET_IN] * len(let_in)
