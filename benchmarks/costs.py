@@ -3,22 +3,25 @@
 How long a server with all shipped models takes from its start to being ready; and the processor's time for a short
 `/encode`, without what the model's forward pass takes of it: on one thread of torch, which does not spin. The pass is
 taken for as long as it takes with nothing else between; in a server, where others have had the caches, it takes longer.
+So does all else the more the client computes: it is one that does little.
 """
 
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import median
 from typing import cast
 
 import click
-import httpx
 import psutil
 import torch
+import uvloop
 from rich.console import Console
 
+from app.media import JSON
 from app.settings import Settings
+from benchmarks.load import generate, http_request
 from benchmarks.servers import manifold
 from models.allocator import keep_freed_memory
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
@@ -39,12 +42,9 @@ def start_to_ready_s() -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one short `/encode`, in milliseconds: the server's processor time; how long its forward pass took, by the
-    clock; and the processor time of the same pass again and again, with nothing else between.
-    """
+    """Of one short `/encode`, in milliseconds of processor time: the server's, and that of the forward pass alone."""
 
     served: float
-    forward: float
     computed: float
 
     @property
@@ -53,25 +53,30 @@ class Costs:
         return self.served - self.computed
 
 
-def rounds_of(n_rounds: int, n_requests: int) -> list[Costs]:
-    """A client that waits for each answer, and the model alone, in turns."""
-    with (
-        manifold("--models", MODEL, "--torch-threads", "1") as server,
-        httpx.Client(base_url=server.url) as client,
-        torch.inference_mode(),
-    ):
+def rounds_of(n_rounds: int, seconds: float) -> list[Costs]:
+    """A client that waits for each answer, and the model alone, in turns of so many seconds each."""
+    body = json.dumps({"model": MODEL, "inputs": [TEXT]}).encode()
+    request = http_request("/encode", body, {"content-type": JSON})
+    with manifold("--models", MODEL, "--torch-threads", "1") as server, torch.inference_mode():
         process, compute = psutil.Process(server.process_id), forward_pass()
-        forward: list[float] = []
 
-        def ask() -> None:
-            answer = client.post("/encode", json={"model": MODEL, "inputs": [TEXT]}).raise_for_status()
-            forward.append(float(answer.headers["x-inference-time-ms"]))
+        def ask() -> int:
+            load = uvloop.run(generate(server.port, request, n_connections=1, seconds=seconds))
+            if load.n_failed:
+                raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
+            return load.n_ok
+
+        def run() -> int:
+            until, n = time.perf_counter() + seconds, 0
+            while time.perf_counter() < until:
+                compute()
+                n += 1
+            return n
 
         def one() -> Costs:
-            forward.clear()
-            served = _each_ms(ask, lambda: sum(process.cpu_times()[:2]), n_requests)
-            return Costs(served, mean(forward[-n_requests:]), _each_ms(compute, time.process_time, n_requests))
+            return Costs(_each_ms(ask, lambda: sum(process.cpu_times()[:2])), _each_ms(run, time.process_time))
 
+        one()  # warms up
         return [one() for _ in range(n_rounds)]
 
 
@@ -87,31 +92,27 @@ def forward_pass() -> Callable[[], object]:
     return lambda: ENCODE_TEXT.run(model, [request])
 
 
-def _each_ms(run: Callable[[], object], spent_s: Callable[[], float], n: int) -> float:
-    """What one of `n` runs spends, once some are done."""
-    for _ in range(n // 10):
-        run()
+def _each_ms(run: Callable[[], int], spent_s: Callable[[], float]) -> float:
+    """What one of those that it ran has spent."""
     before = spent_s()
-    for _ in range(n):
-        run()
+    n = run()
     return 1000 * (spent_s() - before) / n
 
 
 @click.command()
 @click.option("--starts", default=3, show_default=True, help="Of which the median is told.")
 @click.option("--rounds", "n_rounds", default=9, show_default=True, help="The same, of costs.")
-@click.option("--requests", "n_requests", default=500, show_default=True, help="In a round.")
-def main(starts: int, n_rounds: int, n_requests: int) -> None:
+@click.option("--seconds", default=1.0, show_default=True, help="Of server and of model, in each round.")
+def main(starts: int, n_rounds: int, seconds: float) -> None:
     """Print both as JSON."""
     with Console(stderr=True).status("servers"):
         ready = median(start_to_ready_s() for _ in range(starts))
-        rounds = rounds_of(n_rounds, n_requests)
+        rounds = rounds_of(n_rounds, seconds)
     told = {
         "start to ready, s": round(ready, 2),
         "models": len(find_checkpoints(Settings().weights_dir)),
         "processor time of a short /encode, ms": round(median(one.served for one in rounds), 3),
         "the model's forward pass alone, ms": round(median(one.computed for one in rounds), 3),
-        "the same where it is served, ms": round(median(one.forward for one in rounds), 3),
         "outside of the model, ms": round(median(one.outside for one in rounds), 3),
         "the least and the most of a round": [round(end(one.outside for one in rounds), 3) for end in (min, max)],
     }

@@ -1,8 +1,8 @@
 """`/encode` at ten times what the server can do: `python -m benchmarks.overload`.
 
-First the peak, with as many connections as suffice for it; then requests at ten times that rate, whatever becomes of
-them: how many good answers come a second, and how fast the others are refused. The load comes from the same cores: the
-smaller the model, the more of them it takes to send and to refuse ten times as much.
+In turns: the peak, with as many connections as suffice for it; then requests at ten times that rate, whatever becomes
+of them: how many good answers come a second, and how fast the others are refused. The load comes from the same cores:
+the smaller the model, the more of them it takes to send and to refuse ten times as much.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import click
 import uvloop
 from rich.console import Console
+from rich.progress import track
 
 from benchmarks.lengths import lengths
 from benchmarks.load import Connection, connect, http_request
@@ -28,8 +30,8 @@ N_TEXTS, N_AT_PEAK, FACTOR = 2000, 64, 10.0
 PROMPT_S = 0.1
 """A refusal within this is a prompt one."""
 PATIENCE_S = 60.0
-TICK_S = 0.001
-"""Requests are sent in so long steps: a timer for each of them would cost more than sending it."""
+TICK_S = 0.002
+"""Requests are sent, and answers read, in so long steps: to wake for each of them would cost more than that."""
 
 
 @dataclass
@@ -73,7 +75,9 @@ async def ask(
         while free and due <= now:
             due += draw.expovariate(rate) if rate else 0.0
             free.popleft().send(draw.choice(requests))
-        await asyncio.sleep(TICK_S)
+        time.sleep(TICK_S)  # not the loop's, which would wake for each answer
+        for _ in range(2):  # turns: one reads what has come
+            await asyncio.sleep(0)
     until = time.perf_counter() + PATIENCE_S
     while any(connection.is_waiting for connection in connections) and time.perf_counter() < until:
         await asyncio.sleep(0.05)
@@ -83,13 +87,37 @@ async def ask(
     return answers
 
 
+@dataclass(frozen=True)
+class Round:
+    """The peak, in good answers a second, and what became of so many times as many requests a second, for `seconds`."""
+
+    peak: float
+    answers: Answers
+    seconds: float
+
+    @classmethod
+    def of(cls, port: int, requests: Sequence[bytes], n_connections: int, seconds: float) -> "Round":
+        """One after the other."""
+        calm = uvloop.run(ask(port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))
+        peak = _rate(calm, seconds)
+        rate = FACTOR * peak
+        answers = uvloop.run(ask(port, requests, n_connections=n_connections, rate=rate, seconds=seconds))
+        return cls(peak, answers, seconds)
+
+    @property
+    def good(self) -> float:
+        """Good answers a second."""
+        return _rate(self.answers, self.seconds)
+
+
 @click.command()
-@click.option("--seconds", default=15.0, show_default=True, help="Of the peak, and of the overload.")
+@click.option("--seconds", default=8.0, show_default=True, help="Of the peak, and of the overload, in each round.")
+@click.option("--rounds", "n_rounds", default=5, show_default=True, help="Of which the median is told.")
 @click.option("--connections", default=1500, show_default=True, help="Of the overload.")
 @click.option("--queue", default=64, show_default=True, help="Items that the server lets wait.")
 @click.option("--shape", type=click.Choice(("minilm", "bert-base")), default="minilm", show_default=True)
 @click.option("--dtype", default="bfloat16", show_default=True)
-def main(seconds: float, connections: int, queue: int, shape: str, dtype: str) -> None:
+def main(seconds: float, n_rounds: int, connections: int, queue: int, shape: str, dtype: str) -> None:
     """Print the peak, and what became of ten times as many requests, as JSON."""
     texts = words(lengths(N_TEXTS))
     requests = [
@@ -100,29 +128,27 @@ def main(seconds: float, connections: int, queue: int, shape: str, dtype: str) -
         )
         for text in texts
     ]
-    with tempfile.TemporaryDirectory() as place, Console(stderr=True).status("overload"):
+    with tempfile.TemporaryDirectory() as place:
         folder = write(shape, Path(place) / shape)
         options = ("--models", shape, "--model", f"{shape}={folder}", "--dtype", dtype)
         limits = ("--max-queue-items", str(queue), "--max-items", str(queue))
         with manifold(*options, *limits) as server:
-            for _ in range(2):  # the first one warms up
-                calm = uvloop.run(ask(server.port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))
-            peak = _rate(calm, seconds)
-            answers = uvloop.run(
-                ask(server.port, requests, n_connections=connections, rate=FACTOR * peak, seconds=seconds)
-            )
-    refused = answers.refused_in
+            uvloop.run(ask(server.port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))  # warms up
+            turns = track(range(n_rounds), "overload", console=Console(stderr=True))
+            rounds = [Round.of(server.port, requests, connections, seconds) for _ in turns]
+    refused = [spent for one in rounds for spent in one.answers.refused_in]
     told = {
         "shape": shape,
         "dtype": dtype,
-        "peak, good answers a second": round(peak, 1),
-        "asked a second": round(FACTOR * peak, 1),
-        "good answers a second": round(_rate(answers, seconds), 1),
-        "good answers over the peak": round(_rate(answers, seconds) / peak, 3),
+        "peak, good answers a second": round(median(one.peak for one in rounds), 1),
+        "asked a second": round(FACTOR * median(one.peak for one in rounds), 1),
+        "good answers a second": round(median(one.good for one in rounds), 1),
+        "good answers over the peak": round(median(one.good / one.peak for one in rounds), 3),
+        "the same of each round": [round(one.good / one.peak, 3) for one in rounds],
         "refusals": len(refused),
         "share of refusals within 100 ms": round(sum(one < PROMPT_S for one in refused) / max(1, len(refused)), 4),
-        "statuses": dict(answers.statuses),
-        "broken connections": answers.n_broken,
+        "statuses": dict(sum((one.answers.statuses for one in rounds), Counter[int]())),
+        "broken connections": sum(one.answers.n_broken for one in rounds),
     }
     click.echo(json.dumps(told, indent=2))
 

@@ -11,7 +11,7 @@ from benchmarks import costs
 def test_costs_are_those_of_a_server_and_of_its_model() -> None:
     n_threads = torch.get_num_threads()
     try:
-        result = CliRunner().invoke(costs.main, ["--starts", "1", "--rounds", "1", "--requests", "50"])
+        result = CliRunner().invoke(costs.main, ["--starts", "1", "--rounds", "1", "--seconds", "0.2"])
     finally:
         torch.set_num_threads(n_threads)
     assert result.exit_code == 0, result.output
@@ -19,6 +19,5 @@ def test_costs_are_those_of_a_server_and_of_its_model() -> None:
     assert told["models"] == 21
     assert told["start to ready, s"] > 0
     assert told["the model's forward pass alone, ms"] > 0
-    assert told["the same where it is served, ms"] > 0
     total = told["the model's forward pass alone, ms"] + told["outside of the model, ms"]
     assert abs(total - told["processor time of a short /encode, ms"]) < 0.002

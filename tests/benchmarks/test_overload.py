@@ -11,7 +11,7 @@ from tests.benchmarks.tiny import TINY
 
 def test_overload_is_answered_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(shapes.SHAPES, "minilm", TINY["minilm"])
-    options = {"seconds": "1", "connections": "200", "queue": "4", "dtype": "float32"}
+    options = {"seconds": "1", "rounds": "2", "connections": "200", "queue": "4", "dtype": "float32"}
     result = CliRunner().invoke(overload.main, [word for key, value in options.items() for word in (f"--{key}", value)])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -19,4 +19,5 @@ def test_overload_is_answered_or_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told["peak, good answers a second"] > 0
     assert told["good answers a second"] > 0
     assert told["refusals"] == told["statuses"]["429"]
+    assert len(told["the same of each round"]) == 2
     assert told["broken connections"] == 0
