@@ -21,7 +21,7 @@ from rich.progress import track
 
 from benchmarks.environments import python_of
 from benchmarks.lengths import lengths
-from benchmarks.peers.common import Job
+from benchmarks.peers.common import Job, Rates
 from benchmarks.report import Ratio, bars, machine, ratio_table, table
 from benchmarks.shapes import SHAPES, write
 
@@ -44,22 +44,24 @@ class Measured:
 
     package: str = ""
     cosine: float | None = None
-    passes: list[dict[str, float]] = field(default_factory=list)
+    passes: list[Rates] = field(default_factory=list)
 
-    def rate(self, size: int) -> float:
-        """The median of the passes."""
-        return median(one[str(size)] for one in self.passes)
+    def rate(self, size: int, n_workers: int | None = None) -> float:
+        """The median of the passes, with so many workers or as many as are best."""
+        ways = self.passes[0] if n_workers is None else [str(n_workers)]
+        return max(median(one[way][str(size)] for one in self.passes) for way in ways)
 
-    def best(self, sizes: Sequence[int]) -> float:
+    def best(self, sizes: Sequence[int], n_workers: int | None = None) -> float:
         """The highest rate of these sizes."""
-        return max(self.rate(size) for size in sizes)
+        return max(self.rate(size, n_workers) for size in sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """Cases on one shape, and what is measured by size.
 
-    `ratios` are of two cases, at a size or each at its best, and the least they are to be.
+    `ratios` are of two cases, at a size or each at its best, and the least they are to be: over the other engine as one
+    worker with all threads, which is what it does without options, and over the better of that and a worker a thread.
     """
 
     title: str
@@ -173,13 +175,14 @@ def report(name: str, found: Mapping[str, Measured], folder: Path) -> None:
     ]
     ratios = [
         Ratio(
-            f"{own} / {their}" + (f", {size} at once" if size else ""),
-            found[own].best(sizes) / found[their].best(sizes),
+            f"{own} / {their}" + (f", {size} at once" if size else "") + (" (one worker)" if n_workers else ""),
+            found[own].best(sizes) / found[their].best(sizes, n_workers),
             least,
         )
         for own, their, size, least in benchmark.ratios
         for sizes in [[size] if size else benchmark.sizes]
         if own in found and their in found
+        for n_workers in (1, None)
     ]
     best = {case: measured.best(benchmark.sizes) for case, measured in found.items()}
     (folder / f"{name}.png").write_bytes(bars(best, benchmark.unit.split(" by ")[0]))

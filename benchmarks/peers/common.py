@@ -28,8 +28,12 @@ def asked() -> Job:
     return Job(**json.load(sys.stdin))
 
 
-def told(package: str, rates: dict[str, float], cosine: float | None = None) -> None:
-    """To the standard output: the package and its version, and tokens a second by size."""
+Rates = dict[str, dict[str, float]]
+"""Tokens a second, by the number of workers and by size."""
+
+
+def told(package: str, rates: Rates, cosine: float | None = None) -> None:
+    """To the standard output: the package and its version, and what it does."""
     answer = {"package": f"{package} {version(package)}", "rates": rates, "cosine": cosine}
     sys.stdout.write(json.dumps(answer) + "\n")
 
@@ -40,20 +44,20 @@ Make = Callable[[int, int], Run]
 """Given a number of workers and of threads each: what so many threads of Python may call at once."""
 
 
-def rates(job: Job, make: Make) -> dict[str, float]:
+def rates(job: Job, make: Make) -> Rates:
     """Tokens a second on batches of each of the sizes, the texts by length; the median of the rounds.
 
-    One worker with all threads, or a worker for each thread: whichever is better.
+    Of one worker with all threads, and of a worker for each thread.
     """
     its = sorted(job.texts, key=len, reverse=True)
     batches = {size: [its[start : start + size] for start in range(0, len(its), size)] for size in job.sizes}
     n_tokens = sum(map(len, its))
-    return _best(job, make, lambda size, _: batches[size], lambda size: n_tokens)
+    return _measured(job, make, lambda size, _: batches[size], lambda size: n_tokens)
 
 
-def generation_rates(job: Job, make: Make) -> dict[str, float]:
+def generation_rates(job: Job, make: Make) -> Rates:
     """New tokens a second with so many prompts at once, divided among the workers; otherwise as `rates`."""
-    return _best(
+    return _measured(
         job,
         make,
         lambda size, n_workers: [job.texts[n:size:n_workers] for n in range(min(n_workers, size))],
@@ -61,15 +65,15 @@ def generation_rates(job: Job, make: Make) -> dict[str, float]:
     )
 
 
-def _best(
+def _measured(
     job: Job, make: Make, batches: Callable[[int, int], Sequence[Batch]], n_tokens: Callable[[int], int]
-) -> dict[str, float]:
-    found = {str(size): 0.0 for size in job.sizes}
+) -> Rates:
+    found: Rates = {}
     for n_workers, n_threads in {(1, job.n_threads), (job.n_threads, 1)}:
         run = make(n_workers, n_threads)
-        for size in job.sizes:
-            rate = n_tokens(size) / _seconds(job, run, batches(size, n_workers), n_workers)
-            found[str(size)] = max(found[str(size)], rate)
+        found[str(n_workers)] = {
+            str(size): n_tokens(size) / _seconds(job, run, batches(size, n_workers), n_workers) for size in job.sizes
+        }
     return found
 
 

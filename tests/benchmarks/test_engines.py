@@ -50,13 +50,13 @@ def test_rates_are_of_all_texts_by_length(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", lambda: float(next(clock)))
     seen: list[list[list[int]]] = []
     make = lambda n_workers, n_threads: lambda batch: seen.append(list(batch))  # noqa: E731
-    assert rates(job(), make) == {"2": 6.0}  # six tokens, a second a round
+    assert rates(job(), make) == {"1": {"2": 6.0}}  # six tokens, a second a round
     assert seen[:2] == [[[1, 2, 3], [5, 6]], [[4]]]
     assert len(seen) == 2 * (1 + 3)
-    assert generation_rates(job(sizes=[1, 3]), make) == {"1": 4.0, "3": 12.0}
+    assert generation_rates(job(sizes=[1, 3]), make) == {"1": {"1": 4.0, "3": 12.0}}
 
 
-def test_the_better_of_one_worker_and_of_a_worker_a_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_worker_and_a_worker_a_thread_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int, list[list[int]]]] = []
     seconds = {1: 2.0, 2: 1.0}
 
@@ -68,7 +68,8 @@ def test_the_better_of_one_worker_and_of_a_worker_a_thread_counts(monkeypatch: p
         return run
 
     texts = [[1], [2], [3]]
-    assert generation_rates(job(texts=texts, sizes=[1, 3], n_threads=2), make) == {"1": 4.0, "3": 12.0}
+    found = generation_rates(job(texts=texts, sizes=[1, 3], n_threads=2), make)
+    assert found == {"1": {"1": 2.0, "3": 6.0}, "2": {"1": 4.0, "3": 12.0}}
     divided = {tuple(map(tuple, batch)) for n_workers, n_threads, batch in seen if (n_workers, n_threads) == (2, 1)}
     assert divided == {((1,),), ((1,), (3,)), ((2,),)}
 
@@ -119,8 +120,8 @@ def test_this_projects_own_cases_run(benchmark: engines.Benchmark) -> None:
     (measured,) = found.values()
     assert measured.package.startswith("manifold, torch")
     assert measured.cosine == 1.0
-    assert [set(one) for one in measured.passes] == [{"1", "2"}] * 2
-    assert all(rate > 0 and math.isfinite(rate) for one in measured.passes for rate in one.values())
+    assert [set(one["1"]) for one in measured.passes] == [{"1", "2"}] * 2
+    assert all(rate > 0 and math.isfinite(rate) for one in measured.passes for rate in one["1"].values())
 
 
 @pytest.mark.parametrize(("name", "precision"), [("encode", "int8"), ("generate", "float32")])
@@ -154,16 +155,18 @@ def test_all_cases_with_a_demand_are_measured() -> None:
 
 
 def test_a_report_has_rates_ratios_and_what_falls_short(tmp_path: Path) -> None:
-    found = {
-        case.name: Measured("p 1.0", None, [{str(size): 100.0 * (number + 1) for size in ENCODE.sizes}])
-        for number, case in enumerate(ENCODE.cases)
-    }
-    found["Manifold float32"].passes = [{str(size): float(size) for size in ENCODE.sizes}] * 3
-    found["Manifold int8"].passes = [{str(size): 1e6 for size in ENCODE.sizes}]
+    def found_in(one: dict[str, float]) -> Measured:
+        return Measured("p 1.0", None, [{n: {str(size): rate for size in ENCODE.sizes} for n, rate in one.items()}])
+
+    found = {case.name: found_in({"1": 100.0, "2": 200.0}) for case in ENCODE.cases}
+    found["Manifold float32"].passes = [{"2": {str(size): 3.0 * size for size in ENCODE.sizes}}] * 3
+    found["Manifold int8"] = found_in({"2": 1e6})
     report("encode", found, tmp_path)
     text = (tmp_path / "encode.md").read_text()
-    assert "| Manifold float32 | p 1.0 | 4 | 8 | 16 | 32 | 64 |" in text
-    assert "| Manifold float32 / CTranslate2 float32 | 0.16 | 1.3 | falls short |" in text
-    assert "| Manifold int8 / ONNX Runtime int8 | 1428.57 | 1.1 | holds |" in text
+    assert "| Manifold float32 | p 1.0 | 12 | 24 | 48 | 96 | 192 |" in text
+    assert "| CTranslate2 float32 | p 1.0 | 200 | 200 | 200 | 200 | 200 |" in text
+    assert "| Manifold float32 / CTranslate2 float32 (one worker) | 1.92 | 1.3 | holds |" in text
+    assert "| Manifold float32 / CTranslate2 float32 | 0.96 | 1.3 | falls short |" in text
+    assert "| Manifold int8 / ONNX Runtime int8 | 5000.00 | 1.1 | holds |" in text
     assert (tmp_path / "encode.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(json.dumps(found["Manifold int8"].passes))
