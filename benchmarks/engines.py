@@ -175,7 +175,7 @@ def report(name: str, found: Mapping[str, Measured], folder: Path) -> None:
     ]
     ratios = [
         Ratio(
-            f"{own} / {their}" + (f", {size} at once" if size else "") + (" (one worker)" if n_workers else ""),
+            f"{own} / {their}" + (" as one worker" if n_workers else "") + (f", {size} at once" if size else ""),
             found[own].best(sizes) / found[their].best(sizes, n_workers),
             least,
         )

@@ -165,7 +165,7 @@ def test_a_report_has_rates_ratios_and_what_falls_short(tmp_path: Path) -> None:
     text = (tmp_path / "encode.md").read_text()
     assert "| Manifold float32 | p 1.0 | 12 | 24 | 48 | 96 | 192 |" in text
     assert "| CTranslate2 float32 | p 1.0 | 200 | 200 | 200 | 200 | 200 |" in text
-    assert "| Manifold float32 / CTranslate2 float32 (one worker) | 1.92 | 1.3 | holds |" in text
+    assert "| Manifold float32 / CTranslate2 float32 as one worker | 1.92 | 1.3 | holds |" in text
     assert "| Manifold float32 / CTranslate2 float32 | 0.96 | 1.3 | falls short |" in text
     assert "| Manifold int8 / ONNX Runtime int8 | 5000.00 | 1.1 | holds |" in text
     assert (tmp_path / "encode.png").read_bytes().startswith(b"\x89PNG")
