@@ -87,27 +87,26 @@ async def ask(
     return answers
 
 
+def peak_of(port: int, requests: Sequence[bytes], seconds: float) -> float:
+    """Good answers a second, with as many connections as suffice."""
+    return _rate(uvloop.run(ask(port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds)), seconds)
+
+
 @dataclass(frozen=True)
 class Round:
-    """The peak, in good answers a second, and what became of so many times as many requests a second, for `seconds`."""
+    """Good answers a second at the peak, and of ten times as many requests; what became of these."""
 
     peak: float
+    good: float
     answers: Answers
-    seconds: float
 
     @classmethod
     def of(cls, port: int, requests: Sequence[bytes], n_connections: int, seconds: float) -> "Round":
-        """One after the other."""
-        calm = uvloop.run(ask(port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))
-        peak = _rate(calm, seconds)
-        rate = FACTOR * peak
-        answers = uvloop.run(ask(port, requests, n_connections=n_connections, rate=rate, seconds=seconds))
-        return cls(peak, answers, seconds)
-
-    @property
-    def good(self) -> float:
-        """Good answers a second."""
-        return _rate(self.answers, self.seconds)
+        """For `seconds` each."""
+        peak = peak_of(port, requests, seconds)
+        overload = ask(port, requests, n_connections=n_connections, rate=FACTOR * peak, seconds=seconds)
+        answers = uvloop.run(overload)
+        return cls(peak, _rate(answers, seconds), answers)
 
 
 @click.command()
@@ -133,7 +132,7 @@ def main(seconds: float, n_rounds: int, connections: int, queue: int, shape: str
         options = ("--models", shape, "--model", f"{shape}={folder}", "--dtype", dtype)
         limits = ("--max-queue-items", str(queue), "--max-items", str(queue))
         with manifold(*options, *limits) as server:
-            uvloop.run(ask(server.port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds))  # warms up
+            peak_of(server.port, requests, seconds)  # warms up
             turns = track(range(n_rounds), "overload", console=Console(stderr=True))
             rounds = [Round.of(server.port, requests, connections, seconds) for _ in turns]
     refused = [spent for one in rounds for spent in one.answers.refused_in]
