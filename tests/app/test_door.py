@@ -103,35 +103,48 @@ async def test_no_more_are_let_in_at_a_time_than_there_is_room_for(door: Door) -
         await asyncio.sleep(0)
 
 
+@pytest.fixture
+def rested(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each time; nobody really does."""
+    rested: list[float] = []
+    monkeypatch.setattr("app.door.time.sleep", rested.append)
+    return rested
+
+
+async def turn(door: Door, n_requests: int) -> None:
+    """Of the loop, in which so many requests come, and the next, in which it may rest."""
+    for _ in range(n_requests):
+        door.verdict(post("/encode", {"inputs": [[0.0]]}), ())
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     ("n_requests", "has_visitor", "rests"),
     [(4, False, []), (6, False, [MAX_REST_S]), (6, True, [])],
     ids=["none refused", "some refused", "some refused beside a new connection"],
 )
 async def test_the_loop_rests_after_a_turn_that_refused_some(
-    door: Door, monkeypatch: pytest.MonkeyPatch, n_requests: int, has_visitor: bool, rests: list[float]
+    door: Door,
+    rested: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    n_requests: int,
+    has_visitor: bool,
+    rests: list[float],
 ) -> None:
-    rested: list[float] = []
-    monkeypatch.setattr("app.door.time.sleep", rested.append)
     monkeypatch.setattr(Engine, "backlog_s", 10.0)
-    for turn in range(2):
+    for n_turns in (1, 2):
         if has_visitor:
             door.visit()
-        for _ in range(n_requests):
-            door.verdict(post("/encode", {"inputs": [[0.0]]}), ())
-        for _ in range(2):
-            await asyncio.sleep(0)
-        assert rested == rests * (turn + 1)
+        await turn(door, n_requests)
+        assert rested == rests * n_turns
 
 
-async def test_no_rest_is_longer_than_workers_have_work_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    rested: list[float] = []
-    monkeypatch.setattr("app.door.time.sleep", rested.append)
+async def test_no_rest_is_longer_than_workers_have_work_for(
+    door: Door, rested: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Engine, "backlog_s", MAX_REST_S)
-    for _ in range(6):
-        door.verdict(post("/encode", {"inputs": [[0.0]]}), ())
-    for _ in range(2):
-        await asyncio.sleep(0)
+    await turn(door, 6)
     (rest,) = rested
     assert 0 < rest < MAX_REST_S / 4
 
