@@ -33,7 +33,7 @@ class RequestContext:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if "status" in message:
                 status = message["status"]
                 own = [(b"x-request-id", request_id.encode())]
                 if scope["app"].state.draining:

@@ -4,59 +4,51 @@ import asyncio
 from typing import Any, cast
 
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.door import Door, Verdict
+from app.streaming import WHOLE
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""
 
 
-class Joined:
-    """A transport that holds a first write back until the next one, or the end of the loop's turn.
+class Cycle(RequestResponseCycle):
+    """uvicorn's, of a request and its answer, which may be `WHOLE`.
 
-    uvicorn writes the head of an answer and its body one after the other, and each write is a system call that wakes
-    the client: for a small answer these cost more than all else that is done to send it.
+    uvicorn writes head and body one after the other, each with a system call that wakes the client, and looks through
+    each header twice: for a small answer, this costs more than all else that is done to send it.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._held: bytes | None = None
-        self._flush: asyncio.Handle | None = None
+    async def send(self, message: Any) -> None:
+        """See ASGI."""
+        if message["type"] != WHOLE:
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if not self.disconnected:
+            self._answer(message["status"], [*self.default_headers, *message["headers"]], message["body"])
 
-    def write(self, data: bytes) -> None:
-        """See `asyncio.Transport`."""
-        if self._held is not None:
-            self._let_go(data)
-        elif data:
-            self._held = data
-            self._flush = self._loop.call_soon(self._let_go)
-
-    def write_at_once(self, data: bytes) -> None:
-        """After what is held back."""
-        self._let_go()
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """See `asyncio.Transport`; what is held back is written before."""
-        self._let_go()
-        self._transport.close()
-
-    def _let_go(self, more: bytes = b"") -> None:
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-        held, self._held = self._held, None
-        if held is not None and not self._transport.is_closing():
-            self._transport.writelines((held, more) if more else (held,))
-
-    def __getattr__(self, name: str) -> Any:
-        """All the rest is the transport's."""
-        return getattr(self._transport, name)
+    def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        if (b"connection", b"close") in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append((b"connection", b"close"))
+        head = b"".join([STATUS_LINE[status], *[b"%s: %s\r\n" % header for header in headers]])
+        if head.count(b"\n") != len(headers) + 1:
+            raise RuntimeError("a header has more than one line")
+        self.transport.write(b"%s\r\n%s" % (head, b"" if self.scope["method"] == "HEAD" else body))
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, on a `Joined` transport, behind a `Door`."""
+    """uvicorn's, with a `Cycle`, behind a `Door`."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -68,7 +60,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
-        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
+        super().connection_made(transport)
         self._door.visit()
 
     def data_received(self, data: bytes) -> None:
@@ -112,6 +104,11 @@ class Protocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.__class__ = Cycle
+        cycle.scope["extensions"] = {WHOLE: {}}
+        super()._start_asgi_task(cycle, app)
+
     def _hold(self, data: bytes) -> None:
         """Until the rest has come; for a moment, after which the application has it, and its deadline."""
         self._unset_keepalive_if_required()
@@ -131,7 +128,7 @@ class Protocol(HttpToolsProtocol):
             super().data_received(held)
 
     def _refuse(self, answer: bytes) -> None:
-        cast("Joined", self.transport).write_at_once(answer)
+        self.transport.write(answer)
         self.server_state.total_requests += 1
         self._refused_at = self.loop.time()
         if self.timeout_keep_alive_task is None:

@@ -18,6 +18,9 @@ UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """So that no proxy on the way waits for the end."""
 
 
+WHOLE = "http.response.whole"
+"""An extension of ASGI: one message with the `status`, `headers` and `body` of an answer."""
+
 PIECE_BYTES = 2**18
 
 
@@ -30,7 +33,10 @@ class PacedResponse(Response):
         self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in its.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it, in one message where it is one piece and the server takes it so."""
+        if len(self.body) <= PIECE_BYTES and WHOLE in scope.get("extensions", ()):
+            await send({"type": WHOLE, "status": self.status_code, "headers": self.raw_headers, "body": self.body})
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for start in range(0, max(1, len(self.body)), PIECE_BYTES):
             piece = self.body[start : start + PIECE_BYTES]
