@@ -94,6 +94,7 @@ class Call:
         self.model = registry.asked(self._schemas[0].name, values)
         checkpoint, loaded = self.model.require()
         self._any_schema = self._chosen(checkpoint)
+        self._schema = cast("Schema", self._any_schema)  # but where `answer` is called
         if isinstance(self._any_schema, Schema):
             loaded.engine.require_room()
         self._engine = loaded.engine
@@ -107,10 +108,6 @@ class Call:
 
         self.body = parse() if self._is_small or not is_json else await run_in_threadpool(parse)
         return self
-
-    @property
-    def _schema(self) -> Schema:
-        return cast("Schema", self._any_schema)
 
     @property
     def streams(self) -> bool:
@@ -198,7 +195,7 @@ class Call:
             return orjson.dumps(content)
 
         content = render() if self._is_small else await run_in_threadpool(render)
-        return PacedResponse(content, JSON, {"x-model": self.model.name})
+        return PacedResponse(content, JSON, [(b"x-model", self.model.name.encode("latin-1"))])
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
         """Only stop strings need one, where the answer is no stream."""
@@ -217,12 +214,12 @@ class Call:
         """The answer in the negotiated type, with the headers every inference answer has."""
         is_small = self._is_small and len(outcome.results) <= MAX_INLINE_RESULTS
         content = self._render(outcome) if is_small else await run_in_threadpool(self._render, outcome)
-        headers = {
-            "x-model": self.model.name,
-            "x-queue-time-ms": f"{outcome.queue_ms:.3f}",
-            "x-inference-time-ms": f"{outcome.inference_ms:.3f}",
-            "x-batch-size": str(outcome.batch_size),
-        }
+        headers = [
+            (b"x-model", self.model.name.encode("latin-1")),
+            (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
+            (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
+            (b"x-batch-size", b"%d" % outcome.batch_size),
+        ]
         return PacedResponse(content, self._media_type, headers)
 
     def _render(self, outcome: Outcome) -> bytes:

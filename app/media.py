@@ -21,7 +21,8 @@ IMAGES = (PNG, "image/jpeg", "image/webp")
 
 def header(request: Request, name: bytes) -> str | None:
     """The first of that name, which is in small letters; `request.headers` takes ten times as long to build."""
-    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
+    value = request.scope["state"]["headers"].get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def content_type(request: Request) -> str:

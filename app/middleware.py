@@ -1,4 +1,4 @@
-"""Around every request: an id, one line in the log, no exception left unanswered."""
+"""Around every request: an id, its headers by name, one line in the log, no exception left unanswered."""
 
 import logging
 import random
@@ -27,8 +27,9 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        request_id = request_id_of(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
-        scope.setdefault("state", {})["request_id"] = request_id
+        headers = dict(reversed(scope["headers"]))
+        request_id = request_id_of(headers.get(b"x-request-id", b""))
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
         status = 0
 
         async def send_with_id(message: Message) -> None:

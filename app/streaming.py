@@ -1,7 +1,7 @@
 """Answers that are sent as they are made, as Server-Sent Events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import orjson
@@ -27,10 +27,10 @@ PIECE_BYTES = 2**18
 class PacedResponse(Response):
     """A body that is handed over as fast as the client reads: only a piece of it waits in the connection's buffer."""
 
-    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, body: bytes, media_type: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.status_code, self.body, self.media_type, self.background = 200, body, media_type, None
-        its = {"content-length": str(len(body)), "content-type": media_type, **headers}
-        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in its.items()]
+        its = ((b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode()))
+        self.raw_headers = [*its, *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, in one message where it is one piece and the server takes it so."""
