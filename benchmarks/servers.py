@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 READY_TIMEOUT_S, END_TIMEOUT_S = 60.0, 15.0
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Server:
 
 @contextmanager
 def running(*command: str, python: str = sys.executable, health: str = "/health/ready") -> Iterator[Server]:
-    """`python *command --port …`, given once `health` answers; ended afterwards, with all that it started."""
+    """`python *command --port …`, given once `health` answers; ended afterwards, with all that it started.
+
+    What it prints goes to standard error: ours is for figures.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     command = (python, *command, "--port", str(port))
-    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    process = subprocess.Popen(command, start_new_session=True, stdout=STDERR)  # noqa: S603
     try:
         _wait(process, f"http://127.0.0.1:{port}{health}")
         yield Server(port, process.pid)

@@ -21,12 +21,13 @@ def test_every_body_is_json_with_one_text() -> None:
         )
 
 
-def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_server_ends_with_all_that_it_started(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "server.py"
     script.write_text(
         "import argparse, http.server, signal, subprocess, sys\n"
         "parser = argparse.ArgumentParser(); parser.add_argument('--port', type=int)\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print('started', flush=True)\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         "http.server.HTTPServer(('127.0.0.1', parser.parse_args().port),"
         " http.server.SimpleHTTPRequestHandler).serve_forever()\n"
@@ -36,6 +37,9 @@ def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
         (child,) = psutil.Process(server.process_id).children()
     child.wait(timeout=5)
     assert not child.is_running()
+    printed = capfd.readouterr()
+    assert "started" in printed.err
+    assert not printed.out
 
 
 def test_a_report_has_rates_waits_and_ratios(tmp_path: Path) -> None:
