@@ -8,43 +8,50 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.door import Door, Verdict
-from app.streaming import WHOLE
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""
 
 
 class Cycle(RequestResponseCycle):
-    """uvicorn's, of a request and its answer, which may be `WHOLE`.
+    """uvicorn's, of a request and its answer, but that a plain answer is one write.
 
     uvicorn writes head and body one after the other, each with a system call that wakes the client, and looks through
     each header twice: for a small answer, this costs more than all else that is done to send it.
     """
 
-    async def send(self, message: Any) -> None:
-        """See ASGI."""
-        if message["type"] != WHOLE:
-            await super().send(message)
-            return
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if not self.disconnected:
-            self._answer(message["status"], [*self.default_headers, *message["headers"]], message["body"])
+    _start: Any = None
 
-    def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        if (b"connection", b"close") in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        head = b"".join([STATUS_LINE[status], *[b"%s: %s\r\n" % header for header in headers]])
-        if head.count(b"\n") != len(headers) + 1:
-            raise RuntimeError("a header has more than one line")
-        self.transport.write(b"%s\r\n%s" % (head, b"" if self.scope["method"] == "HEAD" else body))
-        self.response_started = self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+    async def send(self, message: Any) -> None:
+        """See ASGI. The head is held back until the body comes."""
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is None:
+            await super().send(message)
+        elif plain := self._plain(start, message):
+            self.response_started = self.response_complete = True
+            self.waiting_for_100_continue = False
+            self.transport.write(plain)
+            self.message_event.set()
+            self.on_response()
+        else:
+            await super().send(start)
+            await super().send(message)
+
+    def _plain(self, start: Any, end: Any) -> bytes:
+        """All of an answer that is whole, of the length that it names, and after which the connection goes on."""
+        if end["type"] != "http.response.body" or end.get("more_body") or self.scope["method"] == "HEAD":
+            return b""
+        if not self.keep_alive or self.disconnected or self.flow.write_paused:
+            return b""
+        headers, body = [*self.default_headers, *start.get("headers", ())], end.get("body", b"")
+        head = b"".join([STATUS_LINE[start["status"]], *[b"%s: %s\r\n" % header for header in headers]])
+        has_length = b"\r\ncontent-length: %d\r\n" % len(body) in head
+        is_clean = head.count(b"\r") == head.count(b"\n") == len(headers) + 1
+        goes_on = b"\r\nconnection:" not in head and b"\r\ntransfer-encoding:" not in head
+        return b"%s\r\n%s" % (head, body) if has_length and is_clean and goes_on else b""
 
 
 class Protocol(HttpToolsProtocol):
@@ -106,7 +113,6 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = Cycle
-        cycle.scope["extensions"] = {WHOLE: {}}
         super()._start_asgi_task(cycle, app)
 
     def _hold(self, data: bytes) -> None:

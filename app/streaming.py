@@ -18,9 +18,6 @@ UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """So that no proxy on the way waits for the end."""
 
 
-WHOLE = "http.response.whole"
-"""An extension of ASGI: one message with the `status`, `headers` and `body` of an answer."""
-
 PIECE_BYTES = 2**18
 
 
@@ -33,10 +30,7 @@ class PacedResponse(Response):
         self.raw_headers = [*its, *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, in one message where it is one piece and the server takes it so."""
-        if len(self.body) <= PIECE_BYTES and WHOLE in scope.get("extensions", ()):
-            await send({"type": WHOLE, "status": self.status_code, "headers": self.raw_headers, "body": self.body})
-            return
+        """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for start in range(0, max(1, len(self.body)), PIECE_BYTES):
             piece = self.body[start : start + PIECE_BYTES]

@@ -1,20 +1,21 @@
-"""What the protocol adds to uvicorn's, on a real socket: answers in one message, and clients that never read."""
+"""What the protocol adds to uvicorn's, on a real socket: answers in one write, and clients that never read."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
+from urllib.parse import quote
 
 import pytest
 import uvicorn
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.door import Verdict
 from app.protocol import Protocol
-from app.streaming import WHOLE
 
 pytestmark = pytest.mark.anyio
 
@@ -23,12 +24,20 @@ MANY = 20_000
 REQUEST = b"POST /encode HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
 
 
+async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
+    """An application that answers with an empty body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
 @asynccontextmanager
-async def listening(app: Any, *, verdict: bytes | Verdict = Verdict.LET_IN) -> AsyncIterator[int]:
+async def listening(
+    app: Any, protocol: type[asyncio.Protocol] = Protocol, *, verdict: bytes | Verdict = Verdict.LET_IN
+) -> AsyncIterator[int]:
     """Behind a door that says the same of every request; on which port."""
     app.state = SimpleNamespace(door=SimpleNamespace(is_watched=True, visit=int, verdict=lambda *_: verdict))
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, http=Protocol, lifespan="off", log_config=None, date_header=False)
+        uvicorn.Config(app, port=0, http=protocol, lifespan="off", log_config=None, date_header=False)
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -50,60 +59,67 @@ async def answered(port: int, request: bytes) -> bytes:
     return answer
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    status=st.sampled_from([200, 404, 429]),
-    headers=st.dictionaries(
-        st.from_regex(rb"x-[a-z0-9-]{1,8}", fullmatch=True), st.binary(max_size=8).map(lambda some: some.hex().encode())
-    ).map(lambda some: list(some.items())),
-    closes=st.booleans(),
-    body=st.binary(max_size=100),
-    request=st.sampled_from([REQUEST, REQUEST.replace(b"/1.1", b"/1.0"), REQUEST.replace(b"POST", b"HEAD")]),
-)
-def test_an_answer_in_one_message_is_that_in_two(
-    status: int, headers: list[tuple[bytes, bytes]], closes: bool, body: bytes, request: bytes
-) -> None:
-    headers = [*headers, (b"content-length", b"%d" % len(body)), *([(b"connection", b"close")] if closes else [])]
-    n_answers = []
-
-    async def app(scope: Any, _receive: Any, send: Any) -> None:
-        n_answers.append(scope["path"])
-        if scope["path"] == "/one":
-            assert WHOLE in scope["extensions"]
-            await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
-        else:
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-
-    async def both() -> None:
-        last = REQUEST.replace(b"host: x", b"connection: close")
-        async with listening(app) as port:
-            one, two = [await answered(port, (request + last).replace(b"/encode", path)) for path in (b"/one", b"/two")]
-        assert one == two
-        assert one.count(b"HTTP/1.1 %d " % status) == len(n_answers) / 2 == (1 if closes or b"/1.0" in request else 2)
-
-    asyncio.run(both())
+STARTS = {
+    "plain": (200, [(b"x-model", b"mine"), (b"x-empty", b"")]),
+    "no content": (204, []),
+    "closes": (404, [(b"connection", b"close")]),
+    "two lines": (200, [(b"x-model", b"mine\r\nset-cookie: a=b")]),
+    "half a line": (200, [(b"x-model", b"mi\rne")]),
+}
+BODIES = {"whole": [b"some"], "none": [b""], "in pieces": [b"so", b"me"], "and nothing": [b"some", b""]}
+LENGTHS = {"right": 0, "wrong": 1, "unknown": None}
+REQUESTS = {
+    "1.1": REQUEST,
+    "1.0": REQUEST.replace(b"/1.1", b"/1.0"),
+    "HEAD": REQUEST.replace(b"POST", b"HEAD"),
+    "expects": REQUEST.replace(b"host: x", b"expect: 100-continue"),
+}
 
 
-async def test_no_header_has_a_second_line() -> None:
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        headers = [(b"x-model", b"mine\r\nset-cookie: a=b"), (b"content-length", b"0")]
-        await send({"type": WHOLE, "status": 200, "headers": headers, "body": b""})
+async def varied(scope: Any, receive: Any, send: Any) -> None:
+    """An application whose answer is named by the path."""
+    start, body, length = scope["path"].strip("/").split("/")
+    status, headers = STARTS[start]
+    if (extra := LENGTHS[length]) is not None:
+        n_bytes = len(b"".join(BODIES[body]))
+        headers = [*headers, (b"content-length", b"%d" % (n_bytes + extra))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    for place, piece in enumerate(BODIES[body], 1):
+        await send({"type": "http.response.body", "body": piece, "more_body": place < len(BODIES[body])})
+    await receive()
 
-    async with listening(app) as port:
-        answer = await answered(port, REQUEST)
-    assert answer.startswith(b"HTTP/1.1 500 ")
-    assert b"set-cookie" not in answer
+
+async def test_every_answer_is_uvicorns_byte_by_byte() -> None:
+    async def told_by(protocol: type[asyncio.Protocol]) -> dict[tuple[str, ...], bytes]:
+        told: dict[tuple[str, ...], bytes] = {}
+        async with listening(varied, protocol) as port:
+            for start, body, length, kind in product(STARTS, BODIES, LENGTHS, REQUESTS):
+                path = quote(f"/{start}/{body}/{length}").encode()
+                both = REQUESTS[kind] + REQUEST.replace(b"host: x", b"connection: close")
+                told[start, body, length, kind] = await answered(port, both.replace(b"/encode", path))
+        return told
+
+    assert await told_by(Protocol) == await told_by(HttpToolsProtocol)
+
+
+async def test_a_plain_answer_is_one_write() -> None:
+    spies: list[Mock] = []
+
+    class Spied(Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            spies.append(Mock(wraps=transport))
+            super().connection_made(spies[-1])
+
+    async with listening(nothing, Spied) as port:
+        await answered(port, REQUEST + REQUEST + REQUEST.replace(b"host: x", b"connection: close"))
+    assert len(spies[0].write.mock_calls) == 1 + 1 + 2
 
 
 async def test_a_client_that_never_reads_is_read_no_more() -> None:
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": WHOLE, "status": 200, "headers": [(b"content-length", b"0")], "body": b""})
-
     refusal = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 10000\r\n\r\n" + bytes(10_000)
     request = REQUEST.replace(b"host: x", b"host: " + b"x" * 1000)
     loop, n_sent = asyncio.get_running_loop(), 0
-    async with listening(app, verdict=refusal) as port:
+    async with listening(nothing, verdict=refusal) as port:
         with socket.socket() as connection, suppress(TimeoutError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
