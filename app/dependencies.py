@@ -94,7 +94,7 @@ class Call:
         self.model = registry.asked(self._schemas[0].name, values)
         checkpoint, loaded = self.model.require()
         self._any_schema = self._chosen(checkpoint)
-        self._schema = cast("Schema", self._any_schema)  # but where `answer` is called
+        self._schema = cast("Schema", self._any_schema)  # a CodecSchema only where `answer` is called
         if isinstance(self._any_schema, Schema):
             loaded.engine.require_room()
         self._engine = loaded.engine
