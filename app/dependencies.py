@@ -93,18 +93,18 @@ class Call:
         values, is_json = await self._read()
         self.model = registry.asked(self._schemas[0].name, values)
         checkpoint, loaded = self.model.require()
-        self._any_schema = self._chosen(checkpoint)
-        self._schema = cast("Schema", self._any_schema)  # a CodecSchema only where `answer` is called
-        if isinstance(self._any_schema, Schema):
+        chosen = self._chosen(checkpoint)
+        self._schema = cast("Schema", chosen)  # a CodecSchema only where `answer` is called
+        if isinstance(chosen, Schema):
             loaded.engine.require_room()
         self._engine = loaded.engine
-        self._media_type = self._negotiated()
+        self._media_type = self._negotiated(chosen)
         self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels)
         if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
             raise NotAcceptable(f"{self.model.name} has no images to answer with; accept {JSON} or {NPY}")
 
         def parse() -> Body:
-            return parse_body(self._any_schema.body, values, strict=is_json)
+            return parse_body(chosen.body, values, strict=is_json)
 
         self.body = parse() if self._is_small or not is_json else await run_in_threadpool(parse)
         return self
@@ -120,8 +120,7 @@ class Call:
             (s for s in self._schemas if isinstance(s, Schema) and s.task in checkpoint.tasks), self._schemas[0]
         )
 
-    def _negotiated(self) -> str:
-        schema = self._any_schema
+    def _negotiated(self, schema: Schema | CodecSchema) -> str:
         array = isinstance(schema, Schema) and schema.array
         images = isinstance(schema, Schema) and schema.answers_images
         offered = (JSON, *([NPY] if array else []), *([PNG] if images else []))
@@ -186,7 +185,7 @@ class Call:
 
     async def answer(self) -> Response:
         """By the codec alone."""
-        schema = cast("CodecSchema", self._any_schema)
+        schema = cast("CodecSchema", self._schema)
 
         def render() -> bytes:
             limits = self._limits()
@@ -195,7 +194,7 @@ class Call:
             return orjson.dumps(content)
 
         content = render() if self._is_small else await run_in_threadpool(render)
-        return PacedResponse(content, JSON, [(b"x-model", self.model.name.encode("latin-1"))])
+        return self._answered(content)
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
         """Only stop strings need one, where the answer is no stream."""
@@ -214,13 +213,16 @@ class Call:
         """The answer in the negotiated type, with the headers every inference answer has."""
         is_small = self._is_small and len(outcome.results) <= MAX_INLINE_RESULTS
         content = self._render(outcome) if is_small else await run_in_threadpool(self._render, outcome)
-        headers = [
-            (b"x-model", self.model.name.encode("latin-1")),
+        return self._answered(
+            content,
             (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
             (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
             (b"x-batch-size", b"%d" % outcome.batch_size),
-        ]
-        return PacedResponse(content, self._media_type, headers)
+        )
+
+    def _answered(self, content: bytes, *headers: tuple[bytes, bytes]) -> Response:
+        its = (b"x-model", self.model.name.encode("latin-1"))
+        return PacedResponse(content, self._media_type, [its, *headers])
 
     def _render(self, outcome: Outcome) -> bytes:
         if self._schema.array and self._media_type == NPY:
