@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import orjson
 from starlette.datastructures import State
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.engine.engine import Engine
 from app.errors import ManifoldError, QueueFull
@@ -36,6 +37,11 @@ Headers = Iterable[tuple[bytes, bytes]]
 _HEAD_END = b"\r\n\r\n"
 _PLAIN_HEAD = re.compile(rb"POST (/[\w/-]*) HTTP/1\.1\r\n((?:[\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n")
 _NOT_PLAIN = {b"expect", b"transfer-encoding", b"upgrade"}
+
+
+def head_of(status: int, headers: Headers) -> bytes:
+    """Of an answer: a line for its status and one for each header, but for the empty one at the end."""
+    return b"".join([STATUS_LINE[status], *[b"%s: %s\r\n" % header for header in headers]])
 
 
 class Verdict(Enum):
@@ -159,12 +165,8 @@ class _Refusal:
 
     def __init__(self, error: QueueFull, server_headers: Headers) -> None:
         status = STATUS[QueueFull]
-        self._head = b"HTTP/1.1 %d Too Many Requests\r\n%sretry-after: %d\r\ncontent-type: %s\r\n" % (
-            status,
-            b"".join([b"%s: %s\r\n" % header for header in server_headers]),
-            error.retry_after_s,
-            PROBLEM_JSON.encode(),
-        )
+        own = ((b"retry-after", b"%d" % error.retry_after_s), (b"content-type", PROBLEM_JSON.encode()))
+        self._head = head_of(status, (*server_headers, *own))
         content = details("", name=QueueFull.__name__, status=status, detail=error.detail)
         self._body = orjson.dumps(content).removesuffix(b'""}')  # the id comes last
 

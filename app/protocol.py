@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.door import Door, Verdict
+from app.door import Door, Verdict, head_of
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""
@@ -47,7 +47,7 @@ class Cycle(RequestResponseCycle):
         if not self.keep_alive or self.disconnected or self.flow.write_paused:
             return b""
         headers, body = [*self.default_headers, *start.get("headers", ())], end.get("body", b"")
-        head = b"".join([STATUS_LINE[start["status"]], *[b"%s: %s\r\n" % header for header in headers]])
+        head = head_of(start["status"], headers)
         has_length = b"\r\ncontent-length: %d\r\n" % len(body) in head
         is_clean = head.count(b"\r") == head.count(b"\n") == len(headers) + 1
         goes_on = b"\r\nconnection:" not in head and b"\r\ntransfer-encoding:" not in head
