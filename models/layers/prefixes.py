@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 MIN_PREFIX = 16
@@ -11,7 +13,7 @@ MIN_PREFIX = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Remembered:
-    prompt: Tensor
+    prompt: NDArray[np.int64]
     cache: Any
 
 
@@ -28,8 +30,9 @@ class Prefixes:
         The last token is always to be read, for what follows it is to be known.
         """
         best, n_best = None, MIN_PREFIX - 1
+        ids = prompt[:-1].numpy()
         for one in self._remembered:
-            n_alike = _n_alike(one.prompt, prompt[:-1])
+            n_alike = _n_alike(one.prompt, ids)
             if n_alike > n_best:
                 best, n_best = one, n_alike
         if best is None:
@@ -44,16 +47,20 @@ class Prefixes:
         """Remember a prompt that a row of the cache has read, in place of those that it begins with."""
         if not MIN_PREFIX < len(prompt) <= self._room:
             return
-        self._remembered = [one for one in self._remembered if _n_alike(one.prompt, prompt) < len(one.prompt)]
+        ids = prompt.numpy()
+        self._remembered = [one for one in self._remembered if _n_alike(one.prompt, ids) < len(one.prompt)]
         while sum(len(one.prompt) for one in self._remembered) + len(prompt) > self._room:
             del self._remembered[0]
         own = cache.alike()
         own.adopt(cache, [row])
-        self._remembered.append(_Remembered(prompt, own))
+        self._remembered.append(_Remembered(ids, own))
 
 
-def _n_alike(one: Tensor, other: Tensor) -> int:
-    """The tokens of both before they part."""
+def _n_alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    """The tokens of both, `[T]` each, before they part."""
     n = min(len(one), len(other))
-    differing = (one[:n] != other[:n]).nonzero()
-    return int(differing[0]) if len(differing) else n
+    if not n or one[0] != other[0]:
+        return 0
+    differs = one[:n] != other[:n]
+    first = int(differs.argmax())
+    return first if differs[first] else n
