@@ -45,7 +45,7 @@ def _outputs(body: TokenizeBody, codecs: Codecs, limits: Limits) -> list[dict[st
         {
             "ids": (ids := one.ids.tolist()),
             "tokens": [codec.token(token) for token in ids],
-            "offsets": list(one.offsets),
+            "offsets": one.details().offsets,
         }
         for one in tokens
     ]

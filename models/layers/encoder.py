@@ -182,7 +182,7 @@ class TextEncoder(TextModel):
         """
         results: list[t.ScoreTextResult] = []
         for request in requests:
-            places = [place for place, text in enumerate(request.tokens.texts) if text is not None]
+            places = [place for place, text in enumerate(request.tokens.details().texts) if text is not None]
             log_probs = self._masked_one_by_one(request.tokens, places) if places else torch.empty(0)
             results.append(t.ScoreTextResult(places=places, log_probs=log_probs))
         return results
@@ -206,11 +206,11 @@ class TextEncoder(TextModel):
             states = self.states([self._masked(tokens, place) for place in some])
             at_masks = torch.stack([state[place] for state, place in zip(states, some, strict=True)])
             of_all = on_cpu(self.masked_logits(at_masks)).log_softmax(-1)
-            log_probs.append(of_all[range(len(some)), tokens.ids[some]])
+            log_probs.append(of_all[range(len(some)), torch.from_numpy(tokens.ids[some])])
         return torch.cat(log_probs)
 
     def _masked(self, tokens: t.Tokens, place: int) -> t.Tokens:
-        ids = tokens.ids.clone()
+        ids = tokens.ids.copy()
         ids[place] = self.mask_id
         return replace(tokens, ids=ids)
 

@@ -186,7 +186,7 @@ class Generation(Generic[KeyT]):
         requests = [(key, self._model.settled(request)) for key, request in requests]
         for key, request in requests:
             begun = searches(request, self._model.rules, self._model.opening(request.tokens))
-            self._reading.append(_Reading(key, request.tokens.ids, begun))
+            self._reading.append(_Reading(key, torch.from_numpy(request.tokens.ids), begun))
             self._keys[key] = None
 
     def remove(self, is_gone: Callable[[KeyT, int | None], bool]) -> None:

@@ -8,7 +8,9 @@ from functools import cached_property
 from itertools import accumulate, chain, groupby
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.tasks.text import Tokens
@@ -83,11 +85,12 @@ class Packed:
         Texts of one token that are nobody's fill the row up to a multiple of `step`.
         """
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        lengths = [len(texts[place]) for place in order]
+        ordered = [texts[place] for place in order]
+        lengths = [len(text) for text in ordered]
         n_more = -sum(lengths) % step
-        nobodys = [torch.zeros(n_more, dtype=torch.int64)] if n_more else []
-        token_ids = joined([texts[place].ids for place in order] + nobodys).to(device)
-        type_ids = joined([texts[place].type_ids for place in order] + nobodys).to(device)
+        nobodys = [np.zeros(n_more, np.int64)] if n_more else []
+        token_ids = _row([text.ids for text in ordered] + nobodys).to(device)
+        type_ids = _row([text.type_ids for text in ordered] + nobodys).to(device)
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
 
     @classmethod
@@ -111,6 +114,11 @@ class Packed:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
         return (parts[place] for place in self.places)
+
+
+def _row(parts: list[NDArray[np.int64]]) -> Tensor:
+    """`[T]` each, one after the other: `[N]`, on the CPU; a part that is alone is not copied."""
+    return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
 def joined(parts: list[Tensor]) -> Tensor:

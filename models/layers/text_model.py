@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -38,13 +39,8 @@ MAX_SHOWN_WEIGHTS = 2**22
 def plain_tokens(ids: Sequence[int]) -> t.Tokens:
     """Of ids alone, as in examples: nothing is known of the text they stand for."""
     n = len(ids)
-    return t.Tokens(
-        ids=torch.tensor(ids, dtype=torch.int64),
-        type_ids=torch.zeros(n, dtype=torch.int64),
-        offsets=[(0, 0)] * n,
-        texts=[0] * n,
-        words=[None] * n,
-    )
+    details = t.Details(offsets=[(0, 0)] * n, texts=[0] * n, words=[None] * n)
+    return t.Tokens(ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details)
 
 
 class TextModel(MadeOfWeights, Model):

@@ -1,9 +1,11 @@
 """Requests and results of the Transformers' tasks. A text arrives as `Tokens`; what answers in text answers in ids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.tasks.autoencoding import Activation, ClassifyResult, Projection, ProjectResult
@@ -14,23 +16,33 @@ FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Tokens:
-    """A text or a pair of texts, as a model reads it: `T` tokens.
+class Details:
+    """What is known of each of `T` tokens beside its id.
 
-    `ids` and `type_ids` are `[T]`, int64. For each token: `offsets`, the characters of its text it stands for (from,
-    to); `texts`, 0 or 1 for the first or second text of a pair, None for special tokens; `words`, the number of its
-    word in its text. `sources` are the texts themselves, where they are known.
+    `offsets`, the characters of its text it stands for (from, to); `texts`, 0 or 1 for the first or second text of a
+    pair, None for special tokens; `words`, the number of its word in its text.
     """
 
-    ids: Tensor
-    type_ids: Tensor
     offsets: Sequence[tuple[int, int]]
     texts: Sequence[int | None]
     words: Sequence[int | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tokens:
+    """A text or a pair of texts, as a model reads it: `T` tokens.
+
+    `ids` and `type_ids` are `[T]`, int64. `details` makes the rest, for which few tasks ask: the text is cut once more.
+    `sources` are the texts themselves, where they are known.
+    """
+
+    ids: NDArray[np.int64]
+    type_ids: NDArray[np.int64]
+    details: Callable[[], Details]
     sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return self.ids.shape[0]
+        return len(self.ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

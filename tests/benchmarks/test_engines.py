@@ -96,7 +96,7 @@ def test_an_encoder_is_read_alike_here_and_elsewhere(tmp_path: Path) -> None:
     reference.eval()
     with torch.inference_mode():
         mine = model.vectors([tokens])[0]
-        states = reference(input_ids=tokens.ids[None].long()).last_hidden_state[0]
+        states = reference(input_ids=torch.from_numpy(tokens.ids)[None]).last_hidden_state[0]
     torch.testing.assert_close(mine, states.mean(0), atol=1e-5, rtol=1e-4)
 
 

@@ -205,7 +205,8 @@ def test_a_sentence_encoder_pools_as_it_says(tmp_path: Path, mode: str, name: st
     model = load(tmp_path)
     assert (model.pooling, model.normalize, checkpoint.item_shape) == (name, is_unit, (20,))
     text = random_text(9, 60, 0)
-    states = reference(text.ids[None], token_type_ids=text.type_ids[None]).last_hidden_state[0].detach()
+    ids, types = (torch.from_numpy(values)[None] for values in (text.ids, text.type_ids))
+    states = reference(ids, token_type_ids=types).last_hidden_state[0].detach()
     pooled = {"mean": states.mean(0), "cls": states[0], "max": states.amax(0), "last": states[-1]}[name]
     expected = torch.nn.functional.normalize(pooled, dim=0) if is_unit else pooled
     assert_close(model.vectors([text])[0], expected)

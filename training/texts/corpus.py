@@ -39,7 +39,9 @@ class Rows:
     def of(cls, texts: Sequence[Tokens]) -> "Rows":
         """Texts of any lengths."""
         lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
-        return cls(filled([text.ids for text in texts]), filled([text.type_ids for text in texts], 0), lengths)
+        ids = [torch.from_numpy(text.ids) for text in texts]
+        types = [torch.from_numpy(text.type_ids) for text in texts]
+        return cls(filled(ids), filled(types, 0), lengths)
 
     @property
     def batch(self) -> Batch:

@@ -260,8 +260,9 @@ def first_tokens(text: Tokens, words: Sequence[str]) -> dict[int, int]:
     The text is of the words, with a space between each two.
     """
     starts = list(accumulate((len(word) + 1 for word in words), initial=0))
+    details = text.details()
     places: dict[int, int] = {}
-    for place, (part, (_, end)) in enumerate(zip(text.texts, text.offsets, strict=True)):
+    for place, (part, (_, end)) in enumerate(zip(details.texts, details.offsets, strict=True)):
         if part is not None and end > 0:
             places.setdefault(bisect_right(starts, end - 1) - 1, place)
     return places

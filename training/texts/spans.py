@@ -90,7 +90,8 @@ def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] 
     except InvalidItems:
         return None
     for window in windows:
-        inside = [(place, window.offsets[place]) for place, text in enumerate(window.texts) if text == 1]
+        details = window.details()
+        inside = [(place, details.offsets[place]) for place, text in enumerate(details.texts) if text == 1]
         firsts = [place for place, (first, last) in inside if first <= start < last]
         lasts = [place for place, (first, last) in inside if first < end <= last]
         if firsts and lasts:
@@ -104,7 +105,8 @@ def in_sentence(window: Tokens, row: Question) -> Tensor:
     breaks = [match.span() for match in SENTENCE_END.finditer(row.context)]
     first = max((end for _, end in breaks if end <= start), default=0)
     last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
-    places = zip(window.texts, window.offsets, strict=True)
+    details = window.details()
+    places = zip(details.texts, details.offsets, strict=True)
     return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
 
 

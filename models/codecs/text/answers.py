@@ -31,11 +31,12 @@ def answers(
     candidates: list[tuple[float, int, int]] = []
     logits: list[Tensor] = []
     for window, span in zip(windows, spans, strict=True):
-        places = [place for place, text in enumerate(window.texts) if text == 1]
+        details = window.details()
+        places = [place for place, text in enumerate(details.texts) if text == 1]
         if places:
             sums = _sums(span[places], max_answer_tokens)
             logits.append(sums.flatten())
-            candidates += _best(sums, [window.offsets[place] for place in places], top_k)
+            candidates += _best(sums, [details.offsets[place] for place in places], top_k)
     null = min(float(span[0].sum()) for span in spans)
     if allow_no_answer or not candidates:
         logits.append(torch.tensor([null]))

@@ -2,17 +2,17 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from tokenizers import Encoding, Tokenizer, processors
 
 from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
 from models.errors import CheckpointError, InvalidItems, Problem
-from models.tasks.text import Tokens
+from models.tasks.text import Details, Tokens
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KEYS = ({"text"}, {"text", "text_pair"})
@@ -145,13 +145,8 @@ class TextCodec(ABC):
         """Tokens whose text is not known: their offsets are empty."""
         n = len(ids)
         texts = [None if one in self.special.all else 0 for one in ids]
-        return Tokens(
-            ids=torch.tensor(ids, dtype=torch.int64),
-            type_ids=torch.zeros(n, dtype=torch.int64),
-            offsets=[(0, 0)] * n,
-            texts=texts,
-            words=[None] * n,
-        )
+        details = Details(offsets=[(0, 0)] * n, texts=texts, words=[None] * n)
+        return Tokens(ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details)
 
     def _tokens(self, item: Text, *, add_special_tokens: bool) -> Tokens:
         if item.ids is not None:
@@ -194,7 +189,7 @@ def checked(text: object, limits: Limits) -> str:
         raise ValueError(f"{str(text)[:40]!r} is not a string")
     if len(text) > limits.max_characters:
         raise ValueError(f"the text has {len(text)} characters; the limit is {limits.max_characters}")
-    return _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 class FastCodec(TextCodec):
@@ -211,20 +206,11 @@ class FastCodec(TextCodec):
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         """See `TextCodec.encode`."""
-        return _view(self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens), text, pair)
+        return _view(partial(self._tokenizer.encode, text, pair, add_special_tokens=add_special_tokens), text, pair)
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         """See `TextCodec.encode_truncated`."""
-        first = self._bare.encode(text, add_special_tokens=False)
-        second = self._bare.encode(pair, add_special_tokens=False) if pair is not None else None
-        room = self._room(is_pair=pair is not None)
-        if second is None:
-            first.truncate(room)
-        else:
-            shares = _longest_first(len(first.ids), len(second.ids), room)
-            for encoding, share in zip((first, second), shares, strict=True):
-                encoding.truncate(share)
-        return _view(self._tokenizer.post_process(first, second), text, pair)
+        return _view(partial(self._truncated, text, pair), text, pair)
 
     def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
         """See `TextCodec.windows`.
@@ -244,7 +230,8 @@ class FastCodec(TextCodec):
                 raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {room}"))
             second.truncate(room, stride=stride)
         return [
-            _view(self._tokenizer.post_process(first, window), text, pair) for window in (second, *second.overflowing)
+            _view(partial(self._tokenizer.post_process, first, window), text, pair)
+            for window in (second, *second.overflowing)
         ]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
@@ -259,19 +246,36 @@ class FastCodec(TextCodec):
         """See `TextCodec.id_of`."""
         return self._tokenizer.token_to_id(token)
 
+    def _truncated(self, text: str, pair: str | None) -> Encoding:
+        first = self._bare.encode(text, add_special_tokens=False)
+        second = self._bare.encode(pair, add_special_tokens=False) if pair is not None else None
+        room = self._room(is_pair=pair is not None)
+        if second is None:
+            first.truncate(room)
+        else:
+            shares = _longest_first(len(first.ids), len(second.ids), room)
+            for encoding, share in zip((first, second), shares, strict=True):
+                encoding.truncate(share)
+        return self._tokenizer.post_process(first, second)
+
     def _room(self, *, is_pair: bool) -> int:
         return self.max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair)
 
 
-def _view(encoding: Encoding, text: str, pair: str | None) -> Tokens:
+def _view(cut: Callable[[], Encoding], text: str, pair: str | None) -> Tokens:
+    """What `cut` gives. It gives details anew: encodings kept for all texts that wait would slow down the cutting."""
+    encoding = cut()
+    types = encoding.type_ids
     return Tokens(
-        ids=torch.from_numpy(np.array(encoding.ids, dtype=np.int64)),  # faster than `torch.tensor`
-        type_ids=torch.from_numpy(np.array(encoding.type_ids, dtype=np.int64)),
-        offsets=encoding.offsets,
-        texts=encoding.sequence_ids,
-        words=encoding.word_ids,
+        ids=np.array(encoding.ids, np.int64),
+        type_ids=np.array(types, np.int64) if any(types) else np.zeros(len(types), np.int64),
+        details=lambda: _details(cut()),
         sources=(text,) if pair is None else (text, pair),
     )
+
+
+def _details(encoding: Encoding) -> Details:
+    return Details(offsets=encoding.offsets, texts=encoding.sequence_ids, words=encoding.word_ids)
 
 
 def _longest_first(n_first: int, n_second: int, room: int) -> tuple[int, int]:

@@ -40,10 +40,11 @@ def entities(tokens: Tokens, scores: Tensor, labels: Sequence[str], aggregation:
     `none` names each token. The others name runs of one kind: `simple` of tokens; the rest of whole words, whose
     probabilities are those of their first token, the mean, or those of the token that is surest.
     """
-    places = [place for place, text in enumerate(tokens.texts) if text == 0]
-    pieces = [_Piece(*tokens.offsets[place], scores[place]) for place in places]
+    details = tokens.details()
+    places = [place for place, text in enumerate(details.texts) if text == 0]
+    pieces = [_Piece(*details.offsets[place], scores[place]) for place in places]
     if aggregation in _WORDS:
-        words = groupby(zip(places, pieces, strict=True), key=lambda pair: tokens.words[pair[0]])
+        words = groupby(zip(places, pieces, strict=True), key=lambda pair: details.words[pair[0]])
         pieces = [_word([piece for _, piece in parts], _WORDS[aggregation]) for _, parts in words]
     text = tokens.sources[0] if tokens.sources else ""
     named = [(piece, int(piece.scores.argmax())) for piece in pieces]

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from sentencepiece import SentencePieceProcessor
 
 from models.codecs.text.codec import Special, TextCodec
 from models.errors import CheckpointError, InvalidItems, Problem
-from models.tasks.text import Tokens
+from models.tasks.text import Details, Tokens
 
 _LANGUAGE = re.compile(">>.+<<")
 _SPACE = "▁"
@@ -99,13 +99,10 @@ class MarianCodec(TextCodec):
         texts: list[int | None] = [0] * len(ids)
         if add_special_tokens:
             ids, offsets, texts = [*ids, self._ending()], [*offsets, (0, 0)], [*texts, None]
+        n = len(ids)
+        details = Details(offsets=offsets, texts=texts, words=[None] * n)
         return Tokens(
-            ids=torch.tensor(ids, dtype=torch.int64),
-            type_ids=torch.zeros(len(ids), dtype=torch.int64),
-            offsets=offsets,
-            texts=texts,
-            words=[None] * len(ids),
-            sources=(text,),
+            ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details, sources=(text,)
         )
 
     def _number(self, piece: str) -> int:

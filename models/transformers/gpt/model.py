@@ -4,8 +4,10 @@ Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -144,11 +146,11 @@ class Gpt(Generator):
         """The start token and all but the last token: what the tokens are predicted from."""
         if self.start_id is None:
             return tokens
-        ids = torch.cat([torch.tensor([self.start_id]), tokens.ids[:-1]])
-        return t.Tokens(ids=ids, type_ids=tokens.type_ids, offsets=(), texts=(), words=())
+        return replace(tokens, ids=np.array([self.start_id, *tokens.ids[:-1]], np.int64))
 
     def _scored(self, tokens: t.Tokens, states: Tensor) -> t.ScoreTextResult:
         """Of the states `[T, D]` of what the tokens are predicted from; the first has none without a start token."""
         places = range(0 if self.start_id is not None else 1, len(tokens))
         rows = on_cpu(self.logits(states[: len(places)])).log_softmax(-1)
-        return t.ScoreTextResult(places=places, log_probs=rows[range(len(places)), tokens.ids[places.start :]])
+        ids = torch.from_numpy(tokens.ids[places.start :])
+        return t.ScoreTextResult(places=places, log_probs=rows[range(len(places)), ids])

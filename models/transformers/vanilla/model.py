@@ -179,7 +179,7 @@ class VanillaTransformer(Generator):
     def _target(self, request: t.AttendRequest) -> Tensor:
         """What the decoder reads: the start token, and the translation without its end."""
         if request.target is not None:
-            ids = request.target.ids
+            ids = torch.from_numpy(request.target.ids)
             self.pack([request.target])
         else:
             limit = min(self.room(request.tokens), 2 * len(request.tokens) + 8)

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.codecs.text.answers import answers
 from models.codecs.text.entities import Aggregation, entities
-from models.tasks.text import Tokens
+from models.tasks.text import Details, Tokens
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXT = "Anna Schmidt met Bob in New York"
@@ -22,14 +23,8 @@ WORDS = (None, 0, 1, 1, 2, 3, 4, 5, 6, None)
 
 def tokens() -> Tokens:
     n = len(PIECES)
-    return Tokens(
-        ids=torch.arange(n),
-        type_ids=torch.zeros(n, dtype=torch.int64),
-        offsets=OFFSETS,
-        texts=[None if word is None else 0 for word in WORDS],
-        words=WORDS,
-        sources=(TEXT,),
-    )
+    details = Details(offsets=OFFSETS, texts=[None if word is None else 0 for word in WORDS], words=WORDS)
+    return Tokens(ids=np.arange(n), type_ids=np.zeros(n, np.int64), details=lambda: details, sources=(TEXT,))
 
 
 def scores(*labels: str) -> torch.Tensor:
@@ -88,12 +83,16 @@ N_QUESTION = 3
 
 def window(first: int, n: int) -> Tokens:
     """[CLS], a question of one token, [SEP], and letters of the context from `first` on."""
-    return Tokens(
-        ids=torch.arange(N_QUESTION + n),
-        type_ids=torch.zeros(N_QUESTION + n, dtype=torch.int64),
+    n_tokens = N_QUESTION + n
+    details = Details(
         offsets=[(0, 0), (0, 1), (0, 0), *((first + i, first + i + 1) for i in range(n))],
         texts=[None, 0, None, *[1] * n],
-        words=[None] * (N_QUESTION + n),
+        words=[None] * n_tokens,
+    )
+    return Tokens(
+        ids=np.arange(n_tokens),
+        type_ids=np.zeros(n_tokens, np.int64),
+        details=lambda: details,
         sources=("?", CONTEXT),
     )
 
@@ -109,7 +108,7 @@ def test_answers_are_the_likeliest_spans_of_all_windows(seed: int, longest: int,
         for i in range(N_QUESTION, N_QUESTION + 6):
             for j in range(i, min(i + longest, N_QUESTION + 6)):
                 weight = math.exp(float(span[i, 0] + span[j, 1]))
-                place = (one.offsets[i][0], one.offsets[j][1])
+                place = (one.details().offsets[i][0], one.details().offsets[j][1])
                 expected[place] = max(expected.get(place, 0.0), weight)
                 total += weight
     if may_lack:

@@ -73,10 +73,11 @@ def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
     codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
     text = ">>de<< A man rides"
     tokens = codec.encode(text)
-    spans = [text[start:end] for start, end in tokens.offsets[:-1]]
+    details = tokens.details()
+    spans = [text[start:end] for start, end in details.offsets[:-1]]
     assert spans[0] == ">>de<<"
     assert "".join(spans).replace(" ", "") == text.replace(" ", "")
-    assert (tokens.offsets[-1], tokens.texts[-1]) == ((0, 0), None)
+    assert (details.offsets[-1], details.texts[-1]) == ((0, 0), None)
     assert codec.encode_truncated("A man rides " * 90).ids.tolist()[-1] == codec.special.end
     assert len(codec.encode_truncated("A man rides " * 90)) == 64
     with pytest.raises(InvalidItems, match="no pairs"):

@@ -75,7 +75,7 @@ def assert_agrees(codec: TextCodec, reference: Any, text: str, pair: str | None 
     expected = reference(text, pair, return_offsets_mapping=True, return_token_type_ids=True)
     assert mine.ids.tolist() == expected["input_ids"]
     assert mine.type_ids.tolist() == expected["token_type_ids"]
-    assert [tuple(span) for span in mine.offsets] == [tuple(span) for span in expected["offset_mapping"]]
+    assert [tuple(span) for span in mine.details().offsets] == [tuple(span) for span in expected["offset_mapping"]]
     assert codec.decode(mine.ids.tolist()) == reference.decode(
         expected["input_ids"], skip_special_tokens=True, clean_up_tokenization_spaces=False
     ) or codec.decode(mine.ids.tolist()) == reference.decode(expected["input_ids"], skip_special_tokens=True)
@@ -165,7 +165,7 @@ def test_windows_are_the_references(unpack: Callable[..., Path]) -> None:
         )
         windows = codec_of(folder, "bert", limit).windows(question, context, stride)
         assert [window.ids.tolist() for window in windows] == expected["input_ids"]
-        assert [list(window.offsets) for window in windows] == expected["offset_mapping"]
+        assert [list(window.details().offsets) for window in windows] == expected["offset_mapping"]
     with pytest.raises(InvalidItems, match="stride is 11; beside this question it must be below"):
         codec_of(folder, "bert", 16).windows(question, context, 11)
     with pytest.raises(InvalidItems, match="the question has"):

@@ -157,7 +157,7 @@ def test_a_translation_is_guessed_token_by_token_from_the_text_and_what_came_bef
     found: list[Tensor] = []
     for source, target in zip(sources, targets, strict=True):
         for place in range(len(target)):  # cut behind each token: none may see what comes after it
-            cut = Packed.of_rows(target.ids[None], [place + 1])
+            cut = Packed.of_rows(torch.from_numpy(target.ids)[None], [place + 1])
             whole = vanilla_loss(model, Packed.of([source]), cut, 0.0) * (place + 1)
             before = torch.stack(found[len(found) - place :]).sum() if place else 0.0
             found.append(whole - before)

@@ -112,7 +112,7 @@ def test_rows_hold_what_texts_hold(lengths: list[int]) -> None:
     rows = Rows.of(texts)
     by_length, as_given = Packed.of(texts), Packed.of_rows(rows.ids, lengths, rows.types)
     assert as_given.segments.lengths == tuple(lengths)
-    assert torch.equal(as_given.token_ids, torch.cat([text.ids for text in texts]))
+    assert torch.equal(as_given.token_ids, torch.cat([torch.from_numpy(text.ids) for text in texts]))
     for name in ("token_ids", "type_ids"):
         mine, theirs = (packed.by_text(cast("Tensor", getattr(packed, name))) for packed in (as_given, by_length))
         for one, other in zip(mine, theirs, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.checkpoint import load_model, read_checkpoint
 from models.layers.text_model import TextModel
-from models.tasks.text import Tokens
+from models.tasks.text import Details, Tokens
 from tests.models.transformers.vocabularies import write_tokenizer
 
 TOLERANCE = 1e-4
@@ -44,13 +44,9 @@ def ours(folder: Path) -> TextModel:
 def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) -> Tokens:
     draw = np.random.default_rng(seed)
     split = int(draw.integers(length)) if n_types > 1 else length
-    return Tokens(
-        ids=torch.tensor(draw.integers(5, vocab_size, length).tolist()),
-        type_ids=torch.tensor([0] * split + [1] * (length - split)),
-        offsets=[(0, 0)] * length,
-        texts=[0] * split + [1] * (length - split),
-        words=[None] * length,
-    )
+    texts = [0] * split + [1] * (length - split)
+    details = Details(offsets=[(0, 0)] * length, texts=texts, words=[None] * length)
+    return Tokens(ids=draw.integers(5, vocab_size, length), type_ids=np.array(texts), details=lambda: details)
 
 
 def texts_for(model: TextModel, *, n_types: int = 1, n: int = 9) -> Texts:

@@ -99,7 +99,7 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
                 for i, logits in enumerate(packed.by_text(model.logits(hidden))):
                     assert_close(logits, theirs.logits[i, : len(batch[i])])
             if head == "ForSequenceClassification":
-                alone = [reference(input_ids=text.ids[None]).logits[0] for text in batch]
+                alone = [reference(input_ids=torch.from_numpy(text.ids)[None]).logits[0] for text in batch]
                 assert_close(model.class_logits(batch), torch.stack(alone))
 
 
@@ -111,10 +111,10 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
     for source, target in ((1, 1), (9, 4), (model.n_positions, 12)):
         text = random_text(source, model.vocab_size, source)
         translation = random_text(target, 60, target)
-        given = torch.cat([torch.tensor([start]), translation.ids])
+        given = torch.tensor([start, *translation.ids])
         with torch.inference_mode():
             theirs = reference(
-                input_ids=text.ids[None],
+                input_ids=torch.from_numpy(text.ids)[None],
                 decoder_input_ids=given[None],
                 output_hidden_states=True,
                 output_attentions=True,
@@ -129,8 +129,8 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
             assert_close(result.target_attention, torch.stack(theirs.decoder_attentions)[:, 0])
             assert_close(result.cross_attention, torch.stack(theirs.cross_attentions)[:, 0])
             cache = model.new_cache()
-            logits = [model.prefill([text.ids], cache)]
-            logits += [model.decode(token[None], cache) for token in translation.ids]
+            logits = [model.prefill([torch.from_numpy(text.ids)], cache)]
+            logits += [model.decode(token[None], cache) for token in torch.from_numpy(translation.ids)]
             assert_close(torch.cat(logits), theirs.logits[0])
 
 
@@ -147,11 +147,11 @@ def test_marian_without_a_head_or_with_matrices_of_its_own(
     texts = texts_for(model)
     with torch.inference_mode():
         for text, mine in zip(texts, model.states(texts), strict=True):
-            assert_close(mine, reference.get_encoder()(input_ids=text.ids[None]).last_hidden_state[0])
+            assert_close(mine, reference.get_encoder()(input_ids=torch.from_numpy(text.ids)[None]).last_hidden_state[0])
             if head == "MTModel":
                 start = torch.tensor([[reference.config.decoder_start_token_id]])
-                logits = reference(input_ids=text.ids[None], decoder_input_ids=start).logits[0]
-                assert_close(model.prefill([text.ids], model.new_cache()), logits)
+                logits = reference(input_ids=torch.from_numpy(text.ids)[None], decoder_input_ids=start).logits[0]
+                assert_close(model.prefill([torch.from_numpy(text.ids)], model.new_cache()), logits)
 
 
 GREEDY: dict[str, dict[str, Any]] = {
@@ -167,7 +167,7 @@ GREEDY: dict[str, dict[str, Any]] = {
 def theirs(reference: Any, text: t.Tokens, arguments: dict[str, Any], n: int) -> tuple[list[list[int]], list[float]]:
     with torch.inference_mode():
         made = reference.generate(
-            input_ids=text.ids[None],
+            input_ids=torch.from_numpy(text.ids)[None],
             attention_mask=torch.ones(1, len(text), dtype=torch.int64),
             max_new_tokens=n,
             do_sample=False,

@@ -54,11 +54,11 @@ def test_its_logits_are_ours(checkpoint: PublishedCheckpoint) -> None:
     for text in TEXTS:
         tokens = checkpoint.codec.encode(text)
         packed = Packed.of([tokens])
-        given = {"input_ids": tokens.ids[None]}
+        given = {"input_ids": torch.from_numpy(tokens.ids)[None]}
         with torch.inference_mode():
             if isinstance(model, VanillaTransformer):
                 start = torch.full((1, 1), model.config.start_id)
-                target = torch.cat([start, tokens.ids[None, :-1]], 1)
+                target = torch.cat([start, given["input_ids"][:, :-1]], 1)
                 expected = theirs(**given, decoder_input_ids=target).logits
                 assert_close(translated(model, packed, target[0]), expected[0])
             elif isinstance(model, Gpt):

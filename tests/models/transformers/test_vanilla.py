@@ -91,10 +91,10 @@ def test_norms_first_and_learned_positions_equal_torchs() -> None:
         ordered = [targets[place] for place in packed.order]
         segments = Segments([len(target) for target in ordered])
         across = AcrossTexts(segments, packed.segments, model.keys_values(memory))
-        ids = torch.cat([target.ids for target in ordered])
+        ids = torch.cat([torch.from_numpy(target.ids) for target in ordered])
         states = model.decoder(ids, segments.positions, WithinTexts(segments, causal=True), across)
         for place, mine in zip(packed.order, segments.split(states), strict=True):
-            source, target = sources[place].ids, targets[place].ids
+            source, target = (torch.from_numpy(side[place].ids) for side in (sources, targets))
             x = model.encoder.words(source) * scale + model.encoder.positions.weight[: len(source)]
             y = model.decoder.words(target) * scale + model.decoder.positions.weight[: len(target)]
             mask = nn.Transformer.generate_square_subsequent_mask(len(target))
@@ -109,8 +109,9 @@ def test_the_loss_is_the_mean_over_target_tokens(smoothing: float) -> None:
     sources, targets = ([random_text(n, size, n) for n in ns] for ns, size in (((5, 9), 60), ((4, 2), 50)))
 
     def rows(texts: list[Tokens]) -> Packed:
-        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text in texts], batch_first=True, padding_value=-1)
-        return Packed.of_rows(ids, [len(text) for text in texts])
+        ids = [torch.from_numpy(text.ids) for text in texts]
+        grid = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-1)
+        return Packed.of_rows(grid, [len(text) for text in texts])
 
     with torch.inference_mode():
         together = loss(model, rows(sources), rows(targets), smoothing)

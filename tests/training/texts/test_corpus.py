@@ -120,8 +120,8 @@ def test_rows_give_their_texts_back(lengths: list[int]) -> None:
     assert {tensor.dtype for tensor in rows.batch} == {torch.int32}
     row = packed(rows.batch)
     for text, ids, types in zip(texts, row.by_text(row.token_ids), row.by_text(row.type_ids), strict=True):
-        assert torch.equal(ids, text.ids)
-        assert torch.equal(types, text.type_ids)
+        assert torch.equal(ids, torch.from_numpy(text.ids))
+        assert torch.equal(types, torch.from_numpy(text.type_ids))
 
 
 def test_what_fills_a_row_is_no_token_unless_told() -> None:

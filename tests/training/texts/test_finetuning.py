@@ -50,8 +50,8 @@ N_STEPS = 40
 
 
 def said(window: t.Tokens, ends: tuple[int, int]) -> str:
-    first, last = (window.offsets[place] for place in ends)
-    assert {window.texts[place] for place in ends} == {1}
+    first, last = (window.details().offsets[place] for place in ends)
+    assert {window.details().texts[place] for place in ends} == {1}
     return window.sources[1][first[0] : last[1]]
 
 
@@ -74,7 +74,7 @@ def test_answers_are_found_to_the_character(kind: str, n_words: int, tmp_path: P
         window, ends = found
         assert len(window) <= codec.max_tokens
         assert said(window, ends).strip() == row.answers[0]
-        firsts.add(window.offsets[window.texts.index(1)][0])
+        firsts.add(window.details().offsets[window.details().texts.index(1)][0])
     assert len(firsts) > 3  # windows
 
 
@@ -289,10 +289,10 @@ def test_the_sentence_of_an_answer_has_all_of_its_tokens_and_no_other(number: in
         window, _ = answered(vocabulary().codec(shelf(tmp_path), 60), row) or (None, None)
         assert window is not None
         told = in_sentence(window, row)
-        inside = [window.offsets[place] for place in (told == 1).nonzero().flatten().tolist()]
+        inside = [window.details().offsets[place] for place in (told == 1).nonzero().flatten().tolist()]
         assert context[inside[0][0] : inside[-1][1]] == sentences[number]
-        assert {window.texts[place] for place in (told >= 0).nonzero().flatten().tolist()} == {1}
-        assert window.texts.count(1) == int((told >= 0).sum())
+        assert {window.details().texts[place] for place in (told >= 0).nonzero().flatten().tolist()} == {1}
+        assert window.details().texts.count(1) == int((told >= 0).sum())
 
 
 def test_an_answer_over_two_sentences_is_in_both(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_an_answer_over_two_sentences_is_in_both(tmp_path: Path) -> None:
     row = asked(at, end, context)
     window, _ = answered(vocabulary().codec(shelf(tmp_path), 60), row) or (None, None)
     assert window is not None
-    inside = [window.offsets[place] for place in (in_sentence(window, row) == 1).nonzero().flatten().tolist()]
+    inside = [window.details().offsets[place] for place in (in_sentence(window, row) == 1).nonzero().flatten().tolist()]
     assert context[inside[0][0] : inside[-1][1]] == f"{SENTENCES[0]} {SENTENCES[1]}"
 
 

@@ -52,7 +52,7 @@ def test_each_words_tag_is_that_of_its_first_token(
     starts = [0, *accumulate(len(word) + 1 for word in words)][:-1]
     judged = [place for place, tag in enumerate(found.tolist()) if tag >= 0]
     assert all(
-        text.offsets[place][0] in {start, start - 1} for place, start in zip(judged, starts, strict=True)
+        text.details().offsets[place][0] in {start, start - 1} for place, start in zip(judged, starts, strict=True)
     )  # with the blank before it, or without
     assert found[0] == found[-1] == -1
 
