@@ -1,5 +1,6 @@
 """Tokenizers beside those of `transformers`, on text that nobody means well."""
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -11,17 +12,18 @@ from typing import Any
 import pytest
 import sentencepiece
 import transformers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec, read_text_codec
 from models.codecs.text.assembly import TextAssembly
-from models.codecs.text.codec import _longest_first, checked
+from models.codecs.text.codec import Text, _longest_first, checked
 from models.errors import CheckpointError, InvalidItems
 from tests.models.transformers.vocabularies import write_tokenizer
 
 LIMITS = Limits(max_items=10, max_pixels=1, max_characters=2**18)
+SHIPPED = Path(__file__).parents[3] / "weights/transformers"
 VOCABULARIES = Path(__file__).parents[4] / "shared/data/tokenizers"
 HOSTILE = {
     "plain": "The quick brown fox, isn't it? 3.14 (really).",
@@ -184,8 +186,7 @@ def test_the_longer_text_is_cut_first(n_first: int, n_second: int, room: int) ->
 
 @pytest.fixture(scope="module")
 def byte_codec() -> TextCodec:
-    folder = Path(__file__).parents[3] / "weights/transformers/gpt/gpt-mini-en"
-    return codec_of(folder, "gpt", 256)
+    return codec_of(SHIPPED / "gpt/gpt-mini-en", "gpt", 256)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,25 @@ def word_codec(tmp_path_factory: pytest.TempPathFactory) -> TextCodec:
     folder = tmp_path_factory.mktemp("words")
     write_tokenizer(folder, "bert", 60)
     return codec_of(folder, "bert", 64)
+
+
+@pytest.fixture(scope="module", params=["albert/albert-mini-en", "bert/bert-mini-en", "gpt/gpt-mini-en"])
+def shipped_codec(request: pytest.FixtureRequest) -> TextCodec:
+    return codec_of(SHIPPED / request.param, request.param.partition("/")[0])
+
+
+@given(texts=st.lists(st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE.values()])), min_size=2, max_size=5))
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("special", [True, False])
+def test_texts_cut_together_are_as_if_each_alone(shipped_codec: TextCodec, special: bool, texts: list[str]) -> None:
+    items = [Text(checked(text, LIMITS)[:500]) for text in texts]
+    together = shipped_codec.tokens(items, add_special_tokens=special, limited_length=False)
+    for item, found in zip(items, together, strict=True):
+        (alone,) = shipped_codec.tokens([item], add_special_tokens=special, limited_length=False)
+        assert found.ids.tolist() == alone.ids.tolist()
+        assert found.type_ids.tolist() == alone.type_ids.tolist()
+        assert found.sources == alone.sources
+        assert dataclasses.astuple(found.details()) == dataclasses.astuple(alone.details())
 
 
 @given(text=st.text(max_size=60), data=st.data())
