@@ -23,6 +23,7 @@ from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_che
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
+from models.layers.generation import Generator
 from models.precision import Lowered, choose, lower
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,10 @@ class ServedModel:
                 )
                 models[device] = load_model(checkpoint, device=device)
                 lowered = lower(models[device], choice)
-        return checkpoint, [models[device] for device in settings.devices], lowered
+        replicas = [models[device] for device in settings.devices]
+        if settings.device != "cpu" and isinstance(replicas[0], Generator):
+            replicas = [*models.values()]  # one a GPU: steps of two would only take turns
+        return checkpoint, replicas, lowered
 
 
 class Registry:

@@ -1,8 +1,9 @@
 """The environment, read once into one frozen object. Every field is `MANIFOLD_<NAME>` and `manifold serve --<name>`."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,6 +12,13 @@ from models.precision import Precision, Wanted
 
 N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
 """Forward passes of one thread each get more done than one of several, which wait for each other (decision 0018)."""
+WORKERS_PER_GPU = 2
+"""While one waits for the GPU, the other prepares what it computes next."""
+
+
+def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
+    """The default of a setting that stands below `device`."""
+    return lambda above: on_cpu if above.get("device", "cpu") == "cpu" else on_gpu
 
 
 class Settings(BaseSettings):
@@ -60,8 +68,14 @@ class Settings(BaseSettings):
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
     max_pixels: PositiveInt = Field(2**26, description="Most pixels of all encoded images in one request.")
     max_queue_items: PositiveInt = Field(4096, description="Most items that wait for one model; beyond it, 429.")
-    max_batch_elements: PositiveInt = Field(2**18, description="Budget of one batch: the elements of all its items.")
-    max_batch_tokens: PositiveInt = Field(512, description="The same of texts: the tokens of all of them.")
+    max_batch_elements: PositiveInt = Field(
+        default_factory=_by_device(2**18, 2**24),
+        description="Budget of one batch: the elements of all its items; 262144 on a CPU, 16777216 on GPUs.",
+    )
+    max_batch_tokens: PositiveInt = Field(
+        default_factory=_by_device(512, 2**16),
+        description="The same of texts: the tokens of all of them; 512 on a CPU, 65536 on GPUs.",
+    )
     max_running_sequences: PositiveInt = Field(64, description="Most texts that one model generates at once.")
     max_prefix_tokens: int = Field(
         2048, ge=0, description="Tokens of prompts that one model remembers, for those that begin alike."
@@ -92,8 +106,8 @@ class Settings(BaseSettings):
 
     @property
     def devices(self) -> list[str]:
-        """One for each worker of a model."""
-        return ["cpu"] * self.workers if self.device == "cpu" else self.device.split(",")
+        """Where a model is to lie; it has a worker for each that is named, again and again the same if need be."""
+        return ["cpu"] * self.workers if self.device == "cpu" else self.device.split(",") * WORKERS_PER_GPU
 
     @field_validator("models", mode="before")
     @classmethod

@@ -10,6 +10,8 @@ threads ever needed at once. There are two threads and more for each model, but 
 import ctypes
 import os
 
+import torch
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8  # of malloc.h
 _MOST_KEPT_BYTES, _MOST_FROM_HEAP_BYTES = 2**29, 2**25
 """The second is the most that glibc allows."""
@@ -32,7 +34,9 @@ def keep_freed_memory() -> bool:
 
 
 def give_memory_back() -> None:
-    """Return all that is free to the system, as far as the C library can."""
+    """Return all that is free to the system, as far as the C library can, and to GPUs where any are used."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -61,6 +61,18 @@ def _stand_back() -> None:
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
 
 
+def stream_of(model: Model) -> torch.cuda.Stream | None:
+    """One for what is launched for a model that lies on a GPU, which so waits for no other model's.
+
+    Its workers share it: in streams of their own, their batches would end at the same time, and the GPU would be idle
+    while both of them prepare the next.
+    """
+    weight = next(model.parameters(), None)
+    if weight is None or not weight.is_cuda:
+        return None
+    return torch.cuda.Stream(weight.device)  # type: ignore[no-untyped-call]
+
+
 def _is_abandoned(key: Key, sequence: int | None) -> bool:
     job, index = key
     return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned)
@@ -70,13 +82,15 @@ def _is_abandoned(key: Key, sequence: int | None) -> bool:
 class Plan:
     """What a worker is made of.
 
-    `tasks` are those that it proves itself by; another worker of the same model may have proved the rest. Batches run
-    on `torch_threads`, the kernels of steps on `step_threads`: those of all workers, where one makes all steps.
+    `stream` is the model's, on a GPU. `tasks` are those that it proves itself by; another worker of the same model may
+    have proved the rest. Batches run on `torch_threads`, the kernels of steps on `step_threads`: those of all workers,
+    where one makes all steps.
     `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
     """
 
     name: str
     model: Model
+    stream: torch.cuda.Stream | None
     tasks: Sequence[Task]
     queue: JobQueue
     torch_threads: int
@@ -105,7 +119,7 @@ class Worker:
         on_step: Callable[[Step], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
-        self._model, self._tasks, self._queue = plan.model, plan.tasks, plan.queue
+        self._model, self._stream, self._tasks, self._queue = plan.model, plan.stream, plan.tasks, plan.queue
         self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
         self._probe_every_s = plan.probe_every_s
         self._torch_threads, self._step_threads = plan.torch_threads, plan.step_threads
@@ -125,7 +139,7 @@ class Worker:
         _stand_back()
         torch.set_num_threads(self._torch_threads)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.cuda.stream(self._stream):
                 for task in self._tasks:
                     self._probe(task)
                 self._on_ready()

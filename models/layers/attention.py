@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
-from models.kernels import Seen
-from models.layers.packing import Segments, joined
+from models.kernels import Seen, gpu
+from models.layers.packing import Segments, joined, sent
 
-MAX_FLASH_HEAD_WIDTH = 256
+MAX_FLASH_HEAD_WIDTH, FLASH_STEP = 256, 8
+MAX_SHORT = 256
+"""Tokens of a text whose attention the project's kernel for GPUs does faster than torch's."""
 
 
 class Attending(Protocol):
@@ -55,14 +57,20 @@ class WithinTexts(Readable):
     def _seen(self) -> Seen:
         return Seen.texts(self.segments, causal=self.causal)
 
+    @cached_property
+    def _blocks(self) -> Tensor:
+        return sent(gpu.blocks_of(self.segments.lengths), self.segments.device)
+
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`; it is the same for all."""
         return self._seen
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`."""
-        if _flash_takes(q):
-            return _flash(q, k, v, self.segments, scale, causal=self.causal)
+        if gpu.attends(q) and (max(self.segments.lengths) <= MAX_SHORT or not flash_takes(q)):
+            return gpu.attend(q, k, v, self._blocks, scale, causal=self.causal)
+        if flash_takes(q):
+            return flash(q, k, v, self.segments, self.segments, scale, causal=self.causal)
         if kernels.takes(q):
             return kernels.attend(q, (k, v), self.seen(layer), scale)
         parts: list[Tensor] = []
@@ -196,18 +204,23 @@ def _varlen() -> tuple[Callable[..., Any], dict[str, Any]] | None:
     return varlen_attn, {"window_size": (-1, 0)} if takes_window else {"is_causal": True}
 
 
-def _flash_takes(q: Tensor) -> bool:
-    """Whether that takes such queries."""
+def flash_takes(q: Tensor) -> bool:
+    """Whether `flash` takes such queries: of a GPU, in half precision."""
     is_half = q.dtype in (torch.float16, torch.bfloat16)
-    return q.is_cuda and is_half and q.shape[-1] <= MAX_FLASH_HEAD_WIDTH and _varlen() is not None
+    fits = q.shape[-1] <= MAX_FLASH_HEAD_WIDTH and q.shape[-1] % FLASH_STEP == 0
+    return q.is_cuda and is_half and fits and _varlen() is not None
 
 
-def _flash(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
+def flash(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float, *, causal: bool) -> Tensor:
+    """softmax(scale q k') v, `[N, H, d]` of `[M, H, d]`: each text of the one row sees the same text of the other.
+
+    If `causal`, the last token of a text sees all of it, the one before all but the last. Source: Dao 2023.
+    """
     varlen = _varlen()
     assert varlen is not None  # noqa: S101 it takes these queries
     varlen_attn, causally = varlen
-    longest = max(segments.lengths)
+    longest = max(queries.lengths), max(keys.lengths)
     given = causally if causal else {}
-    seen = varlen_attn(q, k, v, segments.bounds, segments.bounds, longest, longest, scale=scale, **given)
+    seen = varlen_attn(q, k, v, queries.bounds, keys.bounds, *longest, scale=scale, **given)
     whole: Tensor = seen if isinstance(seen, Tensor) else seen[0]
     return whole

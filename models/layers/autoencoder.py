@@ -45,8 +45,13 @@ def psnr(mse: float, peak: float) -> float:
 
 
 def on_cpu(batch: Tensor) -> Tensor:
-    """As results are to be."""
-    return batch.to(device="cpu", dtype=torch.float32)
+    """As results are to be; from a GPU through pinned memory, which is many times as fast."""
+    if not batch.is_cuda:
+        return batch.to(device="cpu", dtype=torch.float32)
+    received = torch.empty(batch.shape, dtype=torch.float32, pin_memory=True)
+    received.copy_(batch.float(), non_blocking=True)
+    torch.cuda.current_stream(batch.device).record_event().synchronize()  # not for what others launch meanwhile
+    return received
 
 
 class Autoencoder(Model):

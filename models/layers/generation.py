@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import InvalidItems, Problem
+from models.layers.graphs import are_recorded
 from models.layers.prefixes import Prefixes
 from models.layers.products import Product, product
 from models.layers.search import Continuation, Rules, Scores, Search, searches
@@ -52,7 +53,7 @@ class Generator(TextModel):
 
     @abstractmethod
     def new_cache(self) -> Any:
-        """Without rows. It has `arrange` and `adopt`, and a length, as `KeyValueCache` has."""
+        """Without rows. It has `lengths`, `arrange`, `adopt`, `take_back`, and a length, as `KeyValueCache` has."""
 
     @abstractmethod
     def prefill(self, parts: Sequence[Tensor], cache: Any) -> Tensor:
@@ -63,8 +64,8 @@ class Generator(TextModel):
         """
 
     @abstractmethod
-    def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
-        """Logits `[B, V]` of what follows these tokens, `[B]`, which continue the rows."""
+    def decode(self, token_ids: Tensor, cache: Any) -> Scores:
+        """Of what follows these tokens, `[B]`, which continue the rows; see `stepped`."""
 
     @abstractmethod
     def room(self, tokens: t.Tokens) -> int:
@@ -133,6 +134,8 @@ _LIMITS: dict[str, Callable[[t.GenerateRequest], bool]] = {
 
 N_READ_BESIDE, N_READ_ALONE = 128, 1024
 """The most tokens of prompts that are read before a step: beside running texts, which wait for it; where none run."""
+GPU_READS = 16
+"""Times as many, in less time than a step takes."""
 
 
 @dataclass(eq=False, slots=True)
@@ -167,7 +170,7 @@ class Generation(Generic[KeyT]):
         self._reading: list[_Reading[KeyT]] = []
         self._running: list[_Running[KeyT]] = []
         self._keys: dict[KeyT, None] = {}
-        self._logits = torch.empty(0)
+        self._scores = Scores(torch.empty(0))
         self._prefixes = Prefixes(n_remembered if model.reads_in_parts else 0)
         self.n_read = 0
         """Tokens of prompts that have been read."""
@@ -210,6 +213,7 @@ class Generation(Generic[KeyT]):
     def _read(self) -> None:
         """Parts of the prompts that came first, or all of them; those that are whole begin to run."""
         room = N_READ_BESIDE if self._running else N_READ_ALONE
+        room *= GPU_READS if self._model.device.type == "cuda" else 1
         parts: list[Tensor] = []
         for row, reading in enumerate(self._reading):
             if room <= 0:
@@ -228,7 +232,7 @@ class Generation(Generic[KeyT]):
 
     def _hatch(self, rows: Sequence[int], logits: Tensor) -> None:
         """Let the prompts in these rows of the nursery run."""
-        self._logits = torch.cat([self._logits, logits]) if len(self._cache) else logits
+        self._scores = Scores(torch.cat([self._scores.logits, logits]) if len(self._cache) else logits)
         for row, number in enumerate(rows, start=len(self._cache)):
             reading = self._reading[number]
             self._running += [_Running(reading.key, search, [row]) for search in reading.searches]
@@ -243,25 +247,44 @@ class Generation(Generic[KeyT]):
             self._read()
         if not self._running:
             return []
-        scores = Scores(self._logits)
+        scores, ahead = self._scores, self._ahead()
         chosen = [(running, running.search.advance(scores, running.rows)) for running in self._running]
-        told = [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
         going = [(running, continuations) for running, continuations in chosen if not running.search.done]
-        self._arrange([(running, [running.rows[c.parent] for c in chosen]) for running, chosen in going])
-        if going:
-            self._logits = self._model.decode(self._next_tokens(going), self._cache)
-        return told
+        if ahead is not None and any(its[0].token != scores.likeliest[one.rows[0]][0] for one, its in going):
+            self._cache.take_back()
+            ahead = None
+        self._scores = scores if ahead is None else ahead
+        self._arrange([(running, [running.rows[c.parent] for c in its]) for running, its in going])
+        if going and ahead is None:
+            self._scores = self._model.decode(self._next_tokens(going), self._cache)
+        return [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]
+
+    def _ahead(self) -> Scores | None:
+        """The scores after this step, where a GPU can begin with the next one before anybody has seen its tokens.
+
+        They are the likeliest, unless a search is forbidden that. Rows whose search ends have then gone on in vain.
+        """
+        are_plain = all(running.search.is_plain for running in self._running)
+        if not are_plain or not are_recorded(self._model.device) or len(self._cache) != len(self._running):
+            return None
+        if max(self._cache.lengths) == self._model.n_positions:
+            return None
+        self._scores.ask()
+        return self._model.decode(self._scores.best[0], self._cache)
 
     def _next_tokens(self, going: Sequence[tuple[_Running[KeyT], list[Continuation]]]) -> Tensor:
         tokens = [0] * len(self._cache)
         for running, continuations in going:
             for row, continuation in zip(running.rows, continuations, strict=True):
                 tokens[row] = continuation.token
-        return torch.tensor(tokens, device=self._model.device)
+        return torch.tensor(tokens)
 
     def _arrange(self, wanted: Sequence[tuple[_Running[KeyT], list[int]]]) -> None:
         """Give each search rows that continue the ones it wants; as many as can stay where they are."""
         n_rows = sum(len(sources) for _, sources in wanted)
+        n_own = len({row for running, _ in wanted for row in running.rows})
+        if n_rows == n_own == len(self._cache) and all(running.rows == sources for running, sources in wanted):
+            return  # all stay where they are
         sources_of: list[int | None] = [None] * n_rows
         homeless: list[tuple[_Running[KeyT], int, int]] = []
         for running, sources in wanted:
@@ -278,8 +301,8 @@ class Generation(Generic[KeyT]):
             running.rows[place] = row
         arranged = [source for source in sources_of if source is not None]
         self._cache.arrange(arranged)
-        if arranged != list(range(len(self._logits))):
-            self._logits = self._logits[arranged]
+        if arranged != list(range(len(self._scores))):
+            self._scores = self._scores.arranged(arranged)
         self._running = [running for running, _ in wanted]
 
 

@@ -3,18 +3,19 @@
 Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` width of a head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
-from models.kernels import Seen
-from models.layers.attention import Readable, WithinTexts, plain_attention
-from models.layers.packing import Segments
+from models.kernels import Seen, gpu
+from models.layers.attention import Readable, WithinTexts, flash, flash_takes, plain_attention
+from models.layers.packing import Segments, sent
 
 FIRST_ROOM = 16
 MIN_PLAIN_ROWS = 8
@@ -41,14 +42,19 @@ class KeyValueCache:
     """
 
     def __init__(self, shape: CacheShape) -> None:
-        self._shape = shape
+        self.device = shape.device
         self.lengths: list[int] = []
         self.has_kernel = kernels.take(shape.dtype, shape.device)
         self.moves_one_by_one = shape.device.type == "cpu"
         """Rows, which is four times as fast there; on GPUs each would be an operation to be launched."""
+        self.recorded: dict[Hashable, Any] = {}
+        """What `models.layers.graphs` keeps of this cache."""
+        self.n_moves = 0
+        """How often all that is remembered has come to lie elsewhere."""
+        self._shape = shape
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
-        size = (2, 0, shape.n_heads, FIRST_ROOM, shape.head_width)
-        self._layers = [torch.zeros(size, dtype=dtype, device=shape.device) for _ in range(shape.n_layers)]
+        size = (shape.n_layers, 2, 0, shape.n_heads, FIRST_ROOM, shape.head_width)
+        self._keep(torch.zeros(size, dtype=dtype, device=shape.device))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -60,7 +66,12 @@ class KeyValueCache:
     @property
     def memory_bytes(self) -> int:
         """Of all its room."""
-        return sum(layer.nbytes for layer in self._layers)
+        return self._memory.nbytes
+
+    @property
+    def n_rows(self) -> int:
+        """There is room for."""
+        return self._memory.shape[2]
 
     def add(self, lengths: Sequence[int]) -> None:
         """New rows at the end, whose keys and values `write` brings."""
@@ -68,56 +79,41 @@ class KeyValueCache:
         self._make_room()
 
     def extend(self, counts: Sequence[int]) -> None:
-        """So many tokens more in the first rows, whose keys and values `write` or `append` brings."""
+        """So many tokens more in the first rows, whose keys and values `write` brings."""
         self.lengths[: len(counts)] = [sum(pair) for pair in zip(self.lengths, counts, strict=False)]
         self._make_room()
 
-    def write(self, layer: int, row: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values `[L, H, d]` of a row's last tokens; all of that row's, two of `[H, T, d]`."""
-        whole, new = slice(0, self.lengths[row]), slice(self.lengths[row] - len(k), self.lengths[row])
-        keys, values = self._layers[layer][:, row]
-        keys[:, new] = k.transpose(0, 1)
-        values[:, new] = v.transpose(0, 1)
-        return keys[:, whole], values[:, whole]
+    def take_back(self) -> None:
+        """Forget the last token of every row."""
+        self.lengths = [length - 1 for length in self.lengths]
+
+    def write(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
+        """Keys and values `[N, H, d]` of tokens; `places` are the row of each, and its place there: two of `[N]`."""
+        rows, tokens = places
+        for memory, new in zip(self._layers[layer], (k, v), strict=True):
+            memory[rows, :, tokens] = new.to(memory.dtype)
 
     def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
         """Rows of another cache of this shape become new ones at the end; of each, the first `n_tokens` where given."""
         first = len(self)
         self.add([min(other.lengths[row], n_tokens or other.lengths[row]) for row in rows])
-        for target, source in enumerate(rows, start=first):
-            tokens = slice(0, self.lengths[target])
-            for mine, theirs in zip(self._layers, other._layers, strict=True):
-                mine[:, target, :, tokens] = theirs[:, source, :, tokens]
-
-    def append(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
-        """Keys and values `[B, H, d]` of each row's last token; `places` are those of `last`."""
-        rows, last = places
-        for memory, new in zip(self._layers[layer], (k, v), strict=True):
-            memory[rows, :, last] = new.to(memory.dtype)
+        if self.moves_one_by_one:
+            for target, source in enumerate(rows, start=first):
+                used = slice(0, self.lengths[target])
+                self._memory[:, :, target, :, used] = other._memory[:, :, source, :, used]
+        elif rows:
+            used = slice(0, max(self.lengths[first:]))
+            self._memory[:, :, first : len(self), :, used] = other._memory[:, :, self._places(rows), :, used]
 
     def whole(self, layer: int) -> Tensor:
         """All there is room for, rows and tokens, of keys and of values: `[2, ≥ B, H, T, d]`."""
         return self._layers[layer]
 
-    def read(self, layer: int) -> tuple[Tensor, Tensor]:
-        """The rows' keys and values, `[B, H, longest, d]`; what is beyond a row's length means nothing."""
-        keys, values = self._layers[layer][:, : len(self), :, : max(self.lengths)]
-        return keys, values
-
-    def last(self) -> tuple[Tensor, Tensor]:
-        """The number of each row, and the place of its last token: two of `[B]`."""
-        rows = torch.arange(len(self), device=self._shape.device)
-        return rows, torch.tensor(self.lengths, device=self._shape.device) - 1
-
-    def bias(self) -> Tensor | None:
-        """Minus infinity for what of `read` means nothing, else 0: `[B, 1, 1, longest]`; None where all of it does."""
-        longest = max(self.lengths)
-        if min(self.lengths) == longest:
-            return None
-        lengths = torch.tensor(self.lengths, device=self._shape.device)
-        is_beyond = torch.arange(longest, device=self._shape.device) >= lengths[:, None]
-        zeros = self._layers[0].new_zeros(is_beyond.shape)
-        return zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]
+    def tokens(self, layer: int, places: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Keys and values at these places, see `write`: two of `[N, H, d]`."""
+        rows, tokens = places
+        keys, values = self._layers[layer]
+        return keys[rows, :, tokens], values[rows, :, tokens]
 
     def arrange(self, sources: Sequence[int]) -> None:
         """Row i becomes what row `sources[i]` was; rows beyond are forgotten. Rows that stay are not touched."""
@@ -129,27 +125,35 @@ class KeyValueCache:
         if self.moves_one_by_one:
             self._move_one_by_one(moves)
             return
-        to, of = (torch.tensor([*places], device=self._shape.device) for places in (moves, moves.values()))
-        used = max(self.lengths[target] for target in moves)
-        for layer in self._layers:
-            layer[:, to, :, :used] = layer[:, of, :, :used]  # the right side is a copy: targets may be sources
+        used = slice(0, max(self.lengths[target] for target in moves))
+        to, of = self._places([*moves]), self._places([*moves.values()])
+        self._memory[:, :, to, :, used] = self._memory[:, :, of, :, used].clone()  # targets may be sources
+
+    def _places(self, rows: Sequence[int]) -> slice | Tensor:
+        """Of neighbours a slice, for which nothing has to be sent to the device."""
+        first, end = rows[0], rows[0] + len(rows)
+        return slice(first, end) if [*rows] == [*range(first, end)] else sent(torch.tensor(rows), self.device)
 
     def _move_one_by_one(self, moves: Mapping[int, int]) -> None:
-        for layer in self._layers:
-            rows = {source: layer[:, source, :, : self.lengths[target]] for target, source in moves.items()}
-            rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
-            for target, source in moves.items():
-                layer[:, target, :, : self.lengths[target]] = rows[source]
+        memory = self._memory
+        rows = {source: memory[:, :, source, :, : self.lengths[target]] for target, source in moves.items()}
+        rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
+        for target, source in moves.items():
+            memory[:, :, target, :, : self.lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
-        _, n_rows, n_heads, room, width = self._layers[0].shape
-        size = (2, _grown(n_rows, len(self)), n_heads, _grown(room, max(self.lengths, default=0)), width)
-        if size == self._layers[0].shape:
+        n_layers, _, n_rows, n_heads, room, width = self._memory.shape
+        size = (n_layers, 2, _grown(n_rows, len(self)), n_heads, _grown(room, max(self.lengths, default=0)), width)
+        if size == self._memory.shape:
             return
-        for number, layer in enumerate(self._layers):
-            larger = layer.new_empty(size) if self.has_kernel else layer.new_zeros(size)
-            larger[:, :n_rows, :, :room] = layer
-            self._layers[number] = larger
+        larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
+        larger[:, :, :n_rows, :, :room] = self._memory
+        self._keep(larger)
+        self.n_moves += 1
+
+    def _keep(self, memory: Tensor) -> None:
+        """`[n_layers, 2, ≥ B, H, T, d]`."""
+        self._memory, self._layers = memory, memory.unbind()
 
 
 def _grown(size: int, wanted: int) -> int:
@@ -170,16 +174,12 @@ class Prefill(Readable):
         starts = [*cache.lengths[:n_old], *[0] * (len(segments) - n_old)]
         cache.extend(segments.lengths[:n_old])
         cache.add(segments.lengths[n_old:])
-        firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths)).to(segments.device)
-        self.positions = segments.positions + firsts
+        firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths))
+        self.positions = segments.positions + sent(firsts, segments.device)
         """Each token's place in its prompt: `[N]`."""
         self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
         self._of_new = None if any(starts) else WithinTexts(segments, causal=True)
-        self._visible = [
-            torch.ones(length, start + length, dtype=torch.bool, device=segments.device).tril(start)
-            for start, length in zip(starts, segments.lengths, strict=True)
-            if self._of_new is None and not cache.has_kernel
-        ]
+        self._rows = Segments(cache.lengths[: len(segments)], segments.device)
 
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`; for a cache with kernels."""
@@ -190,28 +190,49 @@ class Prefill(Readable):
         """See `Attending`."""
         if self._lengths is not None:
             return kernels.attend(q, (k, v), self.seen(layer), scale)
-        rows = remember(self._cache, layer, self._segments, k, v)
+        self._cache.write(layer, k, v, (self._segments.owners, self.positions))
         if self._of_new is not None:
             return self._of_new(layer, q, k, v, scale)
-        parts = zip(self._segments.split(q), rows, self._visible, strict=True)
-        return torch.cat([_continued(queries, *row, visible, scale) for queries, row, visible in parts])
+        keys, values = self._cache.tokens(layer, (self._rows.owners, self._rows.positions))
+        if flash_takes(q):
+            return flash(q, keys, values, self._segments, self._rows, scale, causal=True)
+        parts = zip(self._segments.split(q), self._rows.split(keys), self._rows.split(values), strict=True)
+        return torch.cat([_continued(*part, scale) for part in parts])
 
 
-def _continued(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor, scale: float) -> Tensor:
-    """What the last tokens of a row `[L, H, d]` see of `[H, T, d]`, by `[L, T]`; in the type of q."""
-    queries = q.transpose(0, 1)[None].to(keys.dtype)
-    attended = scaled_dot_product_attention(queries, keys[None], values[None], seen, scale=scale)
+def _continued(q: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """What the last tokens of a row `[L, H, d]` see of it, `[T, H, d]`; in the type of q."""
+    q_, k_, v_ = (x.transpose(0, 1)[None].to(keys.dtype) for x in (q, keys, values))
+    seen = torch.ones(len(q), len(keys), dtype=torch.bool, device=q.device).tril(len(keys) - len(q))
+    attended = scaled_dot_product_attention(q_, k_, v_, seen, scale=scale)
     return attended[0].transpose(0, 1).to(q.dtype)
 
 
 class Recall(Readable):
-    """The next token of every row sees the whole of another row, whose tokens are remembered."""
+    """The next token of every row sees the whole of another row, whose tokens are remembered.
 
-    def __init__(self, cache: KeyValueCache) -> None:
+    `last` is where the last of them is, `[B]`; a step that is recorded for a GPU brings its own.
+    """
+
+    def __init__(self, cache: KeyValueCache, last: Tensor | None = None) -> None:
         self._cache = cache
-        self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
-        if self._lengths is None:
-            self._places, self._bias = cache.last(), cache.bias()
+        lengths = torch.tensor(cache.lengths)
+        self.last = sent(lengths - 1, cache.device) if last is None else last
+        self._lengths = lengths if cache.has_kernel else None
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return torch.arange(len(self.last), device=self._cache.device)
+
+    @cached_property
+    def _bias(self) -> Tensor | None:
+        """Minus infinity for what is beyond a row's last token, else 0: `[B, 1, 1, longest]`; None where nothing is."""
+        longest = max(self._cache.lengths)
+        if min(self._cache.lengths) == longest:
+            return None
+        is_beyond = torch.arange(longest, device=self._cache.device) > self.last[:, None]
+        zeros = self._cache.whole(0).new_zeros(is_beyond.shape)
+        return zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]
 
     def seen(self, layer: int) -> Seen:
         """For a cache with kernels."""
@@ -226,25 +247,27 @@ class Recall(Readable):
         """The same once `new` keys and values `[B, H, d]`, if there are any, are written as those of the last token."""
         if self._lengths is not None:
             return kernels.attend(q, new, self.seen(layer), scale)
+        if gpu.takes(q):
+            return gpu.attend_remembered(q, new, self._cache.whole(layer), self.last, scale)
         if new is not None:
-            self._cache.append(layer, *new, self._places)
-        return _of_single(q, *self._cache.read(layer), self._bias, scale)
+            self._cache.write(layer, *new, (self._rows, self.last))
+        keys, values = self._cache.whole(layer)[:, : len(q), :, : max(self._cache.lengths)]
+        return _of_single(q, keys, values, self._bias, scale)
 
 
 class Decode(Readable):
     """The next token of every row, which sees all of its own row."""
 
-    def __init__(self, cache: KeyValueCache) -> None:
-        cache.extend([1] * len(cache))
-        self._recall = Recall(cache)
+    def __init__(self, own: Recall) -> None:
+        self._own = own
 
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`."""
-        return self._recall.seen(layer)
+        return self._own.seen(layer)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `Attending`; `N` = `B`."""
-        return self._recall.after(layer, q, (k, v), scale)
+        return self._own.after(layer, q, (k, v), scale)
 
 
 def _of_single(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float) -> Tensor:
@@ -255,9 +278,3 @@ def _of_single(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, sca
     else:
         seen = scaled_dot_product_attention(queries, keys, values, bias, scale=scale)
     return seen[:, :, 0].to(q.dtype)
-
-
-def remember(cache: KeyValueCache, layer: int, segments: Segments, k: Tensor, v: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Write keys and values `[N, H, d]` of the last tokens of each row; all of each, two of `[H, T, d]`."""
-    parts = zip(segments.split(k), segments.split(v), strict=True)
-    return [cache.write(layer, row, *part) for row, part in enumerate(parts)]

@@ -5,7 +5,7 @@ Shapes: `B` texts, `N` tokens of all of them.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, chain, groupby
+from itertools import accumulate, groupby
 from typing import Self
 
 import numpy as np
@@ -29,7 +29,7 @@ class Segments:
     @cached_property
     def bounds(self) -> Tensor:
         """Each text's first token, and `N`: `[B + 1]`, int32, as kernels for rows of variable length take it."""
-        return torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32, device=self.device)
+        return sent(torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32), self.device)
 
     @cached_property
     def first(self) -> Tensor:
@@ -44,12 +44,18 @@ class Segments:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its text, from 0: `[N]`."""
-        return torch.tensor([*chain.from_iterable(map(range, self.lengths))], device=self.device)
+        lengths = self._counts
+        firsts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        return sent(torch.arange(len(firsts)) - firsts, self.device)
 
     @cached_property
     def owners(self) -> Tensor:
         """The text each token belongs to: `[N]`."""
-        return torch.arange(len(self)).repeat_interleave(torch.tensor(self.lengths)).to(self.device)
+        return sent(torch.arange(len(self)).repeat_interleave(self._counts), self.device)
+
+    @property
+    def _counts(self) -> Tensor:
+        return torch.tensor(self.lengths, dtype=torch.int64)
 
     @cached_property
     def runs(self) -> tuple[tuple[slice, int, int], ...]:
@@ -89,8 +95,9 @@ class Packed:
         lengths = [len(text) for text in ordered]
         n_more = -sum(lengths) % step
         nobodys = [np.zeros(n_more, np.int64)] if n_more else []
-        token_ids = _row([text.ids for text in ordered] + nobodys).to(device)
-        type_ids = _row([text.type_ids for text in ordered] + nobodys).to(device)
+        token_ids = _row([text.ids for text in ordered] + nobodys)
+        type_ids = _row([text.type_ids for text in ordered] + nobodys)
+        token_ids, type_ids = (sent(ids, torch.device(device)) for ids in (token_ids, type_ids))
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
 
     @classmethod
@@ -114,6 +121,13 @@ class Packed:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
         return (parts[place] for place in self.places)
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values to a device; from the CPU to a GPU through pinned memory, so that nobody waits until they are there."""
+    if device.type == "cuda" and values.is_cpu:
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def _row(parts: list[NDArray[np.int64]]) -> Tensor:

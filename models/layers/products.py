@@ -1,7 +1,8 @@
-"""Linear layers of a model that learns no more, on CPUs: their weights laid out once as a kernel wants them.
+"""Linear layers of a model that learns no more: their weights laid out once as a kernel wants them.
 
-torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (decision 0016).
-The project's kernels do all of a layer in one pass (decision 0019); where there are none, those of oneDNN are used.
+On CPUs, torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (decision
+0016). The project's kernels do all of a layer in one pass (decision 0019); where there are none, those of oneDNN are
+used.
 
 Shapes: `N` rows, `I` inputs, `O` outputs.
 """
@@ -12,6 +13,8 @@ from torch.nn import functional
 
 from models import kernels
 from models.kernels import SMALLEST, ZERO, Gelu, Weights, rounded_rows
+
+GPU_STEP = 8
 
 
 class Product(nn.Module):
@@ -82,10 +85,28 @@ class Int8Product(Product):
         return scaled if self.gelu is None else functional.gelu(scaled, approximate=self.gelu)
 
 
+class PaddedProduct(Product):
+    """By torch on a GPU, whose fast kernels want a number of outputs that is a multiple of eight: zeros are added."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> None:
+        super().__init__(weight, bias, gelu)
+        self._n_out, n_more = len(weight), -len(weight) % GPU_STEP
+        self._weight = functional.pad(weight.detach(), (0, 0, 0, n_more))
+        self.bias = None if bias is None else functional.pad(bias.detach(), (0, n_more))
+        self.packed_bytes = self._weight.nbytes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `Product`."""
+        out = functional.linear(x, self._weight, self.bias)[..., : self._n_out]
+        return out if self.gelu is None else functional.gelu(out, approximate=self.gelu)
+
+
 def product(
     weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False, dtype: torch.dtype
 ) -> Product:
-    """The fastest here for values of this type."""
+    """The fastest for values of this type where the weight is."""
+    if weight.is_cuda:
+        return PaddedProduct(weight, bias, gelu)
     if kernels.multiply(torch.int8 if int8 else weight.dtype, dtype):
         return OwnProduct(weight, bias, gelu, int8=int8)
     return Int8Product(weight, bias, gelu) if int8 else FloatProduct(weight, bias, gelu)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models import kernels
+from models.kernels import gpu
 from models.layers.autoencoder import seeded
 from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
 
@@ -88,19 +89,54 @@ def candidates(
 
 
 class Scores:
-    """Logits `[B, V]` of the rows of all searches."""
+    """Logits `[B, V]` of the rows of all searches, and what is likeliest by them, `[2, B]`, where it is known."""
 
-    def __init__(self, logits: Tensor) -> None:
+    def __init__(self, logits: Tensor, best: Tensor | None = None) -> None:
         self.logits = logits
+        self._best = best
+        self._asked: tuple[Tensor, torch.cuda.Event] | None = None
+
+    def __len__(self) -> int:
+        return len(self.logits)
 
     def of(self, rows: Sequence[int]) -> Tensor:
-        """Those of some rows, without a copy where it is one."""
+        """Logits of some rows, without a copy where it is one."""
         return self.logits[rows[0], None] if len(rows) == 1 else self.logits[rows]
 
+    def arranged(self, rows: list[int]) -> "Scores":
+        """Of these rows, in this order."""
+        return Scores(self.logits[rows], None if self._best is None else self._best[:, rows])
+
+    @property
+    def best(self) -> Tensor:
+        """Of each row the likeliest token and its log-probability, where the logits are: `[2, B]`, float64."""
+        if self._best is None:
+            self._best = gpu.likeliest(self.logits) if gpu.takes(self.logits[:, :1]) else _likeliest(self.logits)
+        return self._best
+
+    def ask(self) -> None:
+        """Have a GPU send what is likeliest before it begins anything else."""
+        if self._asked is None:
+            received = torch.empty(self.best.shape, dtype=self.best.dtype, pin_memory=True)
+            received.copy_(self.best, non_blocking=True)
+            self._asked = received, torch.cuda.current_stream(self.logits.device).record_event()
+
     @cached_property
-    def likeliest(self) -> list[tuple[int, float]] | None:
-        """Of each row the likeliest token and its log-probability; None where there are no kernels."""
-        return kernels.likeliest(self.logits) if kernels.takes(self.logits) else None
+    def likeliest(self) -> list[tuple[int, float]]:
+        """Of each row the likeliest token and its log-probability."""
+        if kernels.takes(self.logits):
+            return kernels.likeliest(self.logits)
+        best = self.best
+        if self._asked is not None:
+            best, arrival = self._asked
+            arrival.synchronize()
+        return [(int(token), log_prob) for token, log_prob in zip(*best.tolist(), strict=True)]
+
+
+def _likeliest(logits: Tensor) -> Tensor:
+    """As `gpu.likeliest`."""
+    best, tokens = logits.float().max(-1)
+    return torch.stack([tokens.double(), (best - logits.float().logsumexp(-1)).double()])
 
 
 class Search(ABC):
@@ -110,6 +146,8 @@ class Search(ABC):
     """
 
     index: int | None = None
+    is_plain = False
+    """Whether it takes the likeliest token, unless that is forbidden, in one row of its own."""
 
     def __init__(self, request: GenerateRequest, rules: Rules, prompt: Sequence[int]) -> None:
         self.request, self.rules, self.prompt = request, rules, list(prompt)
@@ -130,7 +168,7 @@ class Single(Search):
         self._seen = self.prompt
         self._generator = seeded(request.seed, index)
         is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
-        self._is_plain = is_likeliest and rules.forced_end is None
+        self.is_plain = is_likeliest and rules.forced_end is None
 
     def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
         """See `Search.advance`."""
@@ -148,7 +186,7 @@ class Single(Search):
 
     def _chosen(self, scores: Scores, row: int) -> tuple[int, GeneratedToken]:
         request = self.request
-        if self._is_plain and scores.likeliest is not None:
+        if self.is_plain:
             token, log_prob = scores.likeliest[row]
             if not self._is_forbidden(token):
                 return token, GeneratedToken(token, log_prob)

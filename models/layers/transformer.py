@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import kernels
+from models.kernels import gpu
 from models.kernels.texts import Embeddings, embed
 from models.layers.attention import Attending, CrossAttention, Readable, Remembering, SelfAttention
 from models.layers.feedforward import feedforward
@@ -99,6 +100,8 @@ def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added), all `[N, D]`."""
     if kernels.takes(x) and x.dtype == norm.weight.dtype:
         return kernels.add_norm(x, added, norm)
+    if gpu.takes(x):
+        return gpu.add_norm(x, added, norm)
     normalised: Tensor = norm(x + added)
     return normalised
 

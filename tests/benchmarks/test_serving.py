@@ -61,7 +61,7 @@ def test_a_report_has_rates_waits_and_ratios(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_wrk_asks_with_every_text(tmp_path: Path) -> None:
-    from benchmarks.serving import _wrk  # only where wrk is there
+    from benchmarks.serving import wrk  # only where wrk is there
 
     script = tmp_path / "server.py"
     script.write_text(
@@ -81,7 +81,7 @@ def test_wrk_asks_with_every_text(tmp_path: Path) -> None:
     bodies = tmp_path / "bodies"
     bodies.write_text('"one"\n"two"\n"bad"\n')
     with running(str(script), health="/") as server:
-        told = _wrk(server.url + "/", bodies, 2, 1.0)
+        told = wrk(server.url + "/", bodies, 2, 1.0)
     assert {"", '"one"', '"two"', '"bad"'} == set((tmp_path / "seen").read_text().splitlines())
     assert told.requests > 10
     assert told.requests / 4 < told.errors < told.requests / 2

@@ -231,8 +231,9 @@ def filled_cache(dtype: torch.dtype, lengths: Sequence[int], width: int, n_heads
     torch.manual_seed(0)
     cache = KeyValueCache(CacheShape(n_layers=1, n_heads=n_heads, head_width=width, dtype=dtype, device=CPU))
     cache.add(lengths)
-    for row, length in enumerate(lengths):
-        cache.write(0, row, *torch.randn(2, length, n_heads, width).to(dtype))
+    rows = Segments(lengths)
+    k, v = torch.randn(2, sum(lengths), n_heads, width).to(dtype)
+    cache.write(0, k, v, (rows.owners, rows.positions))
     return cache
 
 
@@ -250,8 +251,9 @@ def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor,
     """What the next tokens see of rows of these lengths, and all keys after it."""
     cache = filled_cache(dtype, lengths, width)
     q, k, v = random_qkv(len(lengths), width, dtype)
-    seen = Decode(cache)(0, q, k, v, width**-0.5)
-    keys, _ = cache.read(0)
+    cache.extend([1] * len(lengths))
+    seen = Decode(Recall(cache))(0, q, k, v, width**-0.5)
+    keys, _ = cache.whole(0)
     return seen, [keys[row, :, : length + 1].float() for row, length in enumerate(lengths)]
 
 
@@ -269,7 +271,7 @@ def read_on(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> tup
     cache = filled_cache(dtype, [start for start in starts if start], width)
     q, k, v = random_qkv(sum(lengths), width, dtype)
     seen = Prefill(cache, Segments(lengths))(0, q, k, v, width**-0.5)
-    _, values = cache.read(0)
+    _, values = cache.whole(0)
     return seen, [values[row, :, : sum(part)].float() for row, part in enumerate(parts)]
 
 
@@ -318,11 +320,12 @@ def test_blocks_in_one_call_are_what_they_are_in_many(
     def results() -> list[Tensor]:
         segments = Segments([50, 1, 48])
         texts = [through([block, block], x, WithinTexts(segments, causal=causal)) for causal in (False, True)]
-        cache, read = filled_cache(dtype, [4] * 99, 16, n_heads=3), filled_cache(dtype, [4, 2], 16, n_heads=3)
-        decoded, parts = (through([block], x, attend) for attend in (Decode(cache), Prefill(read, segments)))
+        cache, read = filled_cache(dtype, [5] * 99, 16, n_heads=3), filled_cache(dtype, [4, 2], 16, n_heads=3)
+        decoded, parts = (through([block], x, attend) for attend in (Decode(Recall(cache)), Prefill(read, segments)))
         other = Recall(filled_cache(dtype, [1 + row % 20 for row in range(99)], 16, n_heads=3))
-        across = through([crossing], x, Decode(filled_cache(dtype, [4] * 99, 16, n_heads=3)), other)
-        its_own = [*cache.read(0), *(row[:, :2] for rows in read.read(0) for row in rows)]
+        own = Recall(filled_cache(dtype, [5] * 99, 16, n_heads=3))
+        across = through([crossing], x, Decode(own), other)
+        its_own = [*cache.whole(0)[:, :, :, :5], *(row[:, :2] for rows in read.whole(0)[:, :3] for row in rows)]
         return [*texts, decoded, parts, across, *its_own]
 
     with torch.inference_mode():

@@ -15,9 +15,10 @@ from models.codecs.text.codec import Special
 from models.layers.attention import Attending, WithinTexts, Witnessed
 from models.layers.autoencoder import on_cpu
 from models.layers.generation import Generator
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill
-from models.layers.packing import Packed, Segments
-from models.layers.search import Rules
+from models.layers.graphs import stepped
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
+from models.layers.packing import Packed, Segments, sent
+from models.layers.search import Rules, Scores
 from models.layers.text_model import chosen
 from models.layers.transformer import Block, through
 from models.tasks import text as t
@@ -130,17 +131,20 @@ class Gpt(Generator):
         """See `Generator.prefill`."""
         segments = Segments([len(part) for part in parts], self.device)
         attend = Prefill(cache, segments)
-        hidden = self.run(torch.cat(list(parts)).to(self.device), attend.positions, attend)
+        hidden = self.run(sent(torch.cat(list(parts)), self.device), attend.positions, attend)
         return self.logits(hidden[segments.last])
 
-    def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Tensor:
+    def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Scores:
         """See `Generator.decode`."""
-        positions = torch.tensor(cache.lengths, device=self.device)
-        return self.logits(self.run(token_ids, positions, Decode(cache)))
+        cache.extend([1] * len(cache))
+        return stepped(self._step, token_ids, cache)
 
     def room(self, tokens: t.Tokens) -> int:
         """See `Generator.room`."""
         return self.n_positions - len(tokens)
+
+    def _step(self, token_ids: Tensor, own: Recall) -> Tensor:
+        return self.logits(self.run(token_ids, own.last, Decode(own)))
 
     def _with_start(self, tokens: t.Tokens) -> t.Tokens:
         """The start token and all but the last token: what the tokens are predicted from."""

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from models.layers.attention import Attending, Remembering, WithinTexts, Witnessed, WitnessedAcross
 from models.layers.generation import Generator
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall, remember
-from models.layers.packing import Packed, Segments
-from models.layers.search import Rules
+from models.layers.graphs import stepped
+from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
+from models.layers.packing import Packed, Segments, sent
+from models.layers.search import Rules, Scores
 from models.layers.text_model import chosen, plain_tokens
 from models.layers.transformer import Block, BlockShape, through
 from models.tasks import text as t
@@ -54,6 +55,15 @@ class TwoCaches:
 
     def __len__(self) -> int:
         return len(self.own)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of the decoder's rows."""
+        return self.own.lengths
+
+    def take_back(self) -> None:
+        """See `KeyValueCache.take_back`; what is read stays."""
+        self.own.take_back()
 
     def arrange(self, sources: Sequence[int]) -> None:
         """See `KeyValueCache.arrange`."""
@@ -127,20 +137,23 @@ class VanillaTransformer(Generator):
     def prefill(self, parts: Sequence[Tensor], cache: TwoCaches) -> Tensor:
         """See `Generator.prefill`: read the texts, and give the decoder its start. The cache has no rows yet."""
         segments = Segments([len(part) for part in parts], self.device)
-        token_ids = torch.cat(list(parts)).to(self.device)
+        token_ids = sent(torch.cat(list(parts)), self.device)
         memory = self.encoder(token_ids, segments.positions, WithinTexts(segments))
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
-            remember(cache.read, layer, segments, k, v)
+            cache.read.write(layer, k, v, (segments.owners, segments.positions))
         starts = Segments([1] * len(parts), self.device)
         start_ids = torch.full((len(parts),), self.config.start_id, device=self.device)
         attend, recall = Prefill(cache.own, starts), Recall(cache.read)
         return self.logits(self.decoder(start_ids, starts.positions, attend, recall))
 
-    def decode(self, token_ids: Tensor, cache: TwoCaches) -> Tensor:
+    def decode(self, token_ids: Tensor, cache: TwoCaches) -> Scores:
         """See `Generator.decode`."""
-        positions = torch.tensor(cache.own.lengths, device=self.device)
-        return self.logits(self.decoder(token_ids, positions, Decode(cache.own), Recall(cache.read)))
+        cache.own.extend([1] * len(cache))
+        return stepped(self._step, token_ids, cache.own, cache.read)
+
+    def _step(self, token_ids: Tensor, own: Recall, read: Recall) -> Tensor:
+        return self.logits(self.decoder(token_ids, own.last, Decode(own), read))
 
     def opening(self, tokens: t.Tokens) -> list[int]:
         """See `Generator.opening`."""

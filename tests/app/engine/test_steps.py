@@ -16,6 +16,7 @@ from app.engine.policy import Job, Room, next_batch
 from app.errors import InferenceFailed, ModelUnavailable
 from app.settings import Settings
 from models.errors import InvalidItems
+from models.layers.search import Scores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks import text as t
 from models.transformers.gpt import FAMILY
@@ -40,7 +41,7 @@ class FaultyGpt(Gpt):
             self.fault = faults.get(len(part), self.fault)
         return super().prefill(parts, cache)
 
-    def decode(self, token_ids: Tensor, cache: Any) -> Tensor:
+    def decode(self, token_ids: Tensor, cache: Any) -> Scores:
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
@@ -159,7 +160,7 @@ def watch_steps(monkeypatch: pytest.MonkeyPatch, look: Callable[[int], None]) ->
     """At each step, on the worker's thread, with the number of its rows."""
     decode = FaultyGpt.decode
 
-    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> Tensor:
+    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> Scores:
         look(len(token_ids))
         return decode(model, token_ids, cache)
 

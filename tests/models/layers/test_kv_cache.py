@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.layers.kv_cache import CacheShape, KeyValueCache
+from models.layers.packing import Segments
 
 SHAPE = CacheShape(n_layers=2, n_heads=2, head_width=3, dtype=torch.float32, device=torch.device("cpu"))
 
 
 def row(cache: KeyValueCache, layer: int, place: int) -> Tensor:
-    return torch.stack([part[place, :, : cache.lengths[place]] for part in cache.read(layer)])
+    return cache.whole(layer)[:, place, :, : cache.lengths[place]]
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
@@ -22,9 +23,10 @@ def test_rows_become_what_others_were(one_by_one: bool, data: st.DataObject) -> 
     cache = KeyValueCache(SHAPE)
     cache.moves_one_by_one = one_by_one
     cache.add(lengths)
+    rows = Segments(lengths)
     for layer in range(SHAPE.n_layers):
-        for place, length in enumerate(lengths):
-            cache.write(layer, place, *torch.randn(2, length, SHAPE.n_heads, SHAPE.head_width))
+        k, v = torch.randn(2, sum(lengths), SHAPE.n_heads, SHAPE.head_width)
+        cache.write(layer, k, v, (rows.owners, rows.positions))
     before = [[row(cache, layer, place).clone() for place in range(len(lengths))] for layer in range(SHAPE.n_layers)]
     cache.arrange(sources)
     assert cache.lengths == [lengths[source] for source in sources]

@@ -1,0 +1,191 @@
+"""On a GPU, models are what they are on a CPU; skipped where there is none."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from app.settings import WORKERS_PER_GPU, Settings
+from models.family import FamilyConfig, FamilySpec
+from models.layers import generation as module
+from models.layers.attention import flash_takes
+from models.layers.generation import Generation, Generator
+from models.layers.graphs import stepped
+from models.layers.kv_cache import KeyValueCache, Recall
+from models.layers.text_model import plain_tokens
+from models.precision import Choice, Precision, lower
+from models.tasks import text as t
+from models.transformers import gpt, vanilla
+from models.transformers.gpt.config import GptConfig
+from models.transformers.gpt.model import Gpt
+from tests.conftest import TINY, served
+from tests.models.transformers.reference import random_text
+from tests.models.transformers.test_contract import TINY as TEXT_MODELS
+from tests.models.transformers.test_contract import build
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+CONFIG = GptConfig(vocab_size=200, n_positions=256, width=64, n_layers=3, n_heads=4, inner_width=96)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+def texts(n: int, model: Any, longest: int = 60) -> list[t.Tokens]:
+    most = min(longest, model.n_positions - 4)
+    return [random_text(1 + 7 * seed % most, model.vocab_size, seed) for seed in range(n)]
+
+
+@pytest.mark.parametrize(("spec", "config"), TEXT_MODELS)
+@pytest.mark.parametrize(("precision", "least"), [("float32", 1 - 1e-5), ("bfloat16", 0.99), ("float16", 0.999)])
+def test_texts_have_the_vectors_of_a_cpu(
+    spec: FamilySpec[Any], config: FamilyConfig, precision: Precision, least: float
+) -> None:
+    model = build(spec, config)
+    its = texts(30, model)
+    expected = model.vectors(its, "mean")
+    lower(model.to("cuda"), Choice(precision, ""))
+    for batch in (its, its[3:4]):
+        cosines = functional.cosine_similarity(
+            model.vectors(batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
+        )
+        assert cosines.min() > least
+
+
+def generator(precision: Precision = "float32") -> Gpt:
+    model = cast("Gpt", build(gpt.FAMILY, CONFIG)).to("cuda")
+    lower(model, Choice(precision, ""))
+    return model
+
+
+def asked(n: int, model: Generator, **parameters: Any) -> list[t.GenerateRequest]:
+    return [
+        t.GenerateRequest(tokens=text, max_new_tokens=3 + 5 * number % 40, seed=number, **parameters)
+        for number, text in enumerate(texts(n, model))
+    ]
+
+
+def ids(results: Sequence[t.GenerateResult]) -> list[list[list[int]]]:
+    return [[[token.id for token in one.tokens] for one in result.sequences] for result in results]
+
+
+@pytest.mark.parametrize(("family", "config"), [(gpt.FAMILY, CONFIG), (vanilla.FAMILY, vanilla.FAMILY.tiny[0])])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"num_beams": 3, "n": 2}, {"do_sample": True, "n": 2}, {"do_sample": True, "top_p": 0.8}]
+)
+def test_texts_go_on_as_on_a_cpu(family: FamilySpec[Any], config: FamilyConfig, parameters: dict[str, Any]) -> None:
+    model = cast("Generator", build(family, config))
+    requests = [
+        t.GenerateRequest(tokens=text, max_new_tokens=1 + number % 8, seed=number, **parameters)
+        for number, text in enumerate(texts(9, model, 20))
+    ]
+    expected = ids(model.generate(requests))
+    model.to("cuda")
+    assert ids(model.generate(requests)) == expected
+    assert ids([model.generate([one])[0] for one in requests]) == expected
+
+
+def test_who_joins_and_leaves_changes_nothing_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and room grow, prompts are read in parts and begin alike, and recorded steps follow."""
+    monkeypatch.setattr(module, "N_READ_BESIDE", 1)
+    monkeypatch.setattr(module, "N_READ_ALONE", 2)
+    model = generator()
+    requests = asked(40, model)
+    requests += [
+        t.GenerateRequest(tokens=plain_tokens([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
+        for one in requests[20:]
+    ]
+    alone = ids([model.generate([one])[0] for one in requests])
+    running: Generation[int] = model.generation(n_remembered=2048)
+    told: dict[int, list[t.Progress]] = {number: [] for number in range(len(requests))}
+    waiting = [*enumerate(requests)]
+    while waiting or running.n_rows:
+        newcomers, waiting = waiting[:3], waiting[3:]
+        running.add(newcomers)
+        for number, progress in running.step():
+            told[number].append(progress)
+    together = ids([module.collected(progress) for progress in told.values()])
+    assert together == alone
+    assert running.n_read < sum(len(one.tokens) for one in requests)
+
+
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """As numbers of eight bits are."""
+    torch.testing.assert_close(found.float(), expected.float(), rtol=0.0, atol=0.03 * float(expected.abs().max()))
+
+
+def prefilled(model: Gpt, parts: Sequence[Sequence[Tensor]]) -> tuple[Tensor, KeyValueCache]:
+    cache = model.new_cache()
+    for its in parts:
+        logits = model.prefill(its, cache)
+    return logits, cache
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_prompts_read_in_parts_are_as_if_read_whole(precision: Precision) -> None:
+    model = generator(precision)
+    assert flash_takes(torch.zeros(1, 4, 16, dtype=getattr(torch, precision), device="cuda"))
+    prompts = [torch.from_numpy(random_text(length, 200, length).ids) for length in (50, 17, 90, 2)]
+    whole, cache = prefilled(model, [prompts])
+    parted, other = prefilled(
+        model, [[one[: 1 + len(one) // 3] for one in prompts], [one[1 + len(one) // 3 :] for one in prompts]]
+    )
+    torch.testing.assert_close(parted.float(), whole.float(), rtol=0.05, atol=0.05 * float(whole.abs().max()))
+    for row, prompt in enumerate(prompts):
+        its = slice(0, len(prompt))
+        keys, others = (one.whole(2)[0, row, :, its].float() for one in (cache, other))
+        torch.testing.assert_close(others, keys, rtol=0.05, atol=0.05 * float(keys.abs().max()))
+
+
+def test_a_recorded_step_is_the_step() -> None:
+    model = generator("bfloat16")
+    prompts = [torch.from_numpy(random_text(3 + length, 200, length).ids) for length in range(11)]
+    for _ in range(2):
+        (_, recorded), (_, plain) = prefilled(model, [prompts]), prefilled(model, [prompts])
+        for _ in range(12):  # past the first room
+            token_ids = torch.randint(200, (len(prompts),))
+            for cache in (recorded, plain):
+                cache.extend([1] * len(cache))
+            found = stepped(model._step, token_ids, recorded).logits
+            expected = model._step(token_ids.cuda(), Recall(plain))
+            assert_near(found, expected)
+
+
+@pytest.mark.anyio
+async def test_a_server_on_a_gpu(weights: Path) -> None:
+    from models.checkpoint.published import write_published  # what the server loads beside the autoencoder
+    from tests.models.transformers.vocabularies import write_tokenizer
+
+    folder = weights.parent / "gpt"
+    write_published(folder, build(gpt.FAMILY, CONFIG), gpt.FAMILY, CONFIG, extra={}, dtype=torch.float32)
+    write_tokenizer(folder, "gpt2", CONFIG.vocab_size)
+    settings = Settings(weights_dir=weights, device="cuda", model={"gpt": str(folder)})
+    assert settings.max_batch_tokens > Settings().max_batch_tokens
+    assert len(settings.devices) == WORKERS_PER_GPU
+    async with served(settings) as client:
+        image = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).tolist()
+
+        async def reconstruct() -> Any:
+            return await client.post("/reconstruct", json={"model": TINY, "inputs": [image]})
+
+        async def generate(number: int) -> Any:
+            body = {"model": "gpt", "inputs": ["a b " * (1 + number)], "parameters": {"max_new_tokens": 20}}
+            return await client.post("/generate", json=body)
+
+        async def encode(number: int) -> Any:
+            return await client.post("/encode", json={"model": "gpt", "inputs": ["a b " * (1 + number)]})
+
+        async with asyncio.timeout(60):
+            work = [call for number in range(20) for call in (reconstruct(), generate(number), encode(number))]
+            answers = await asyncio.gather(*work)
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({str(answer.json()["outputs"]) for answer in answers[::3]}) == 1
+        (card,) = [one for one in (await client.get("/models")).json()["models"] if one["id"] == "gpt"]
+        assert card["dtype"] == "bfloat16", card
