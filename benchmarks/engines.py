@@ -70,13 +70,15 @@ class Benchmark:
     cases: Sequence[Case]
     sizes: Sequence[int]
     ratios: Sequence[tuple[str, str, int | None, float]]
+    n_texts: int = N_TEXTS
+    device: str = "cpu"
 
     def job(self, folder: str, n_rounds: int, n_threads: int) -> Job:
         """What every case is asked."""
         draw = random.Random(0)  # noqa: S311 no secret
         vocab_size = SHAPES[self.shape].config.to_dict()["vocab_size"]
         generates = self.shape == "gpt2"
-        its = [PROMPT_LENGTH] * max(self.sizes) if generates else lengths(N_TEXTS)
+        its = [PROMPT_LENGTH] * max(self.sizes) if generates else lengths(self.n_texts)
         texts = [[draw.randrange(5, vocab_size) for _ in range(n)] for n in its]
         return Job(
             folder=folder,
@@ -86,6 +88,7 @@ class Benchmark:
             n_new=N_NEW if generates else 0,
             n_rounds=n_rounds,
             n_threads=n_threads,
+            device=self.device,
         )
 
 

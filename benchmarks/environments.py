@@ -18,6 +18,7 @@ REQUIREMENTS: Mapping[str, Sequence[str]] = {
         "onnxscript==0.7.2",
         "openvino==2026.4.1",
     ),
+    "gpu": ("torch==2.13.0", "transformers==4.57.6"),
     "litserve": ("torch==2.13.0", "litserve==0.2.19", "sentence-transformers==6.2.0"),
     "infinity": ("torch==2.13.0", "infinity-emb[server,torch]==0.0.78"),
 }

@@ -14,7 +14,7 @@ import torch
 
 from app.engine.engine import Engine
 from app.server import SWITCH_INTERVAL_S
-from app.settings import Settings
+from app.settings import WORKERS_PER_GPU, Settings
 from benchmarks.peers.common import Job, asked
 from models.allocator import keep_freed_memory
 from models.checkpoint import load_model, read_checkpoint
@@ -39,7 +39,7 @@ def main() -> None:
 def loaded(job: Job) -> tuple[Model, float]:
     """The model, and the least cosine, see `lower`."""
     keep_freed_memory()
-    model = load_model(read_checkpoint(Path(job.folder)))
+    model = load_model(read_checkpoint(Path(job.folder)), device=job.device)
     return model, lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
 
 
@@ -49,11 +49,21 @@ async def rates(job: Job, model: Model) -> dict[str, float]:
     All of them are handed over together; the median of the rounds.
     """
     found: dict[str, float] = {}
+    n_on_gpu = 1 if job.n_new else WORKERS_PER_GPU
+    replicas = [model] * (job.n_threads if job.device == "cpu" else n_on_gpu)
     for size in job.sizes:
         task, requests = asked_of(job, size)
         n_tokens = size * job.n_new or sum(map(len, job.texts))
-        budget = Settings().max_batch_tokens if job.n_new else round(size * n_tokens / len(job.texts))
-        found[str(size)] = n_tokens / await _seconds(job, model, task, requests, budget)
+        settings = Settings(
+            device=job.device,
+            torch_threads=1,
+            max_prefix_tokens=0,  # the same prompts come again and again, and peers read them each time
+            max_queue_items=max(len(requests), 4096),
+            max_running_sequences=max(len(requests), 64),
+        )
+        budget = settings.max_batch_tokens if job.n_new else round(size * n_tokens / len(job.texts))
+        engine = Engine("own", replicas, [task], settings, budget=budget)
+        found[str(size)] = n_tokens / await _seconds(job, engine, task, requests)
     return found
 
 
@@ -68,8 +78,7 @@ def asked_of(job: Job, size: int) -> tuple[Task, list[Request]]:
     ]
 
 
-async def _seconds(job: Job, model: Model, task: Task, requests: Sequence[Request], budget: int) -> float:
-    engine = Engine("own", [model] * job.n_threads, [task], Settings(torch_threads=1), budget=budget)
+async def _seconds(job: Job, engine: Engine, task: Task, requests: Sequence[Request]) -> float:
     await engine.started()
     await engine.submit(task, requests)
     spent: list[float] = []

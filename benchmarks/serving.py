@@ -122,15 +122,16 @@ def measure(only: str, n_passes: int, seconds: float) -> dict[str, Measured]:
         for case in track(cases * n_passes, "servers", console=Console(stderr=True)):
             bodies.write_text(case.bodies(texts))
             with case.served(str(folder)) as server:
-                _wrk(server.url + case.path, bodies, CONNECTIONS[-1], seconds)  # warmed up
+                wrk(server.url + case.path, bodies, CONNECTIONS[-1], seconds)  # warmed up
                 for n, rounds in found[case.name].rounds.items():
-                    rounds.append(_wrk(server.url + case.path, bodies, n, seconds))
+                    rounds.append(wrk(server.url + case.path, bodies, n, seconds))
     return found
 
 
-def _wrk(url: str, bodies: Path, n_connections: int, seconds: float) -> Round:
+def wrk(url: str, bodies: Path, n_connections: int, seconds: float, accept: str = "application/json") -> Round:
+    """A load of the bodies in a file, one a line."""
     command = ["wrk", "-t1", f"-c{n_connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(LUA), url]
-    done = subprocess.run([*command, "--", str(bodies)], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([*command, "--", str(bodies), accept], capture_output=True, text=True, check=True)  # noqa: S603
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return Round(**told)
 

@@ -12,7 +12,7 @@ from statistics import median
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """`texts` are token ids; the model lies in `folder`, in the format of Hugging Face."""
+    """`texts` are token ids; the model lies in `folder`, in the format of Hugging Face; `device` as torch names it."""
 
     folder: str
     precision: str
@@ -21,6 +21,7 @@ class Job:
     n_new: int
     n_rounds: int
     n_threads: int
+    device: str = "cpu"
 
 
 def asked() -> Job:

@@ -10,13 +10,14 @@ def main() -> None:
     """`precision` is a dtype of torch; all prompts are of one length."""
     job = asked()
     dtype = getattr(torch, job.precision)
-    model = AutoModelForCausalLM.from_pretrained(job.folder, attn_implementation="sdpa", dtype=dtype).eval()
+    model = AutoModelForCausalLM.from_pretrained(job.folder, attn_implementation="sdpa", dtype=dtype)
+    model = model.eval().to(torch.device(job.device))
 
     def make(_: int, n_threads: int) -> Run:
         @torch.inference_mode()
         def run(prompts: Batch) -> torch.Tensor:
             torch.set_num_threads(n_threads)
-            ids = torch.tensor(list(prompts))
+            ids = torch.tensor(list(prompts)).to(job.device)
             found: torch.Tensor = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -25,7 +26,7 @@ def main() -> None:
                 max_new_tokens=job.n_new,
                 pad_token_id=0,
             )
-            return found
+            return found.cpu()
 
         return run
 

@@ -1,4 +1,5 @@
 -- For wrk: POSTs the lines of the file named behind `--`, each a JSON body, in turn; every thread begins elsewhere.
+-- A second name is the type of answers that is accepted.
 local bodies, place, n_threads = {}, 0, 0
 
 function setup(thread)
@@ -13,6 +14,7 @@ function init(args)
   place = start
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+  wrk.headers["Accept"] = args[2]
 end
 
 function request()
