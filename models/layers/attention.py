@@ -18,7 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from models import kernels
 from models.kernels import Seen, gpu
-from models.layers.packing import Segments, joined, sent
+from models.layers.devices import sent
+from models.layers.packing import Segments, joined
 
 MAX_FLASH_HEAD_WIDTH, FLASH_STEP = 256, 8
 MAX_SHORT = 256

@@ -20,6 +20,7 @@ from models.layers.anomalies import judge
 from models.layers.bitstream import Mode, Stream, parse
 from models.layers.classification import rank
 from models.layers.corruption import corrupt
+from models.layers.devices import on_cpu
 from models.layers.imputation import levelled
 from models.layers.interpolation import between
 from models.layers.projection import project
@@ -42,16 +43,6 @@ def psnr(mse: float, peak: float) -> float:
     if mse == 0 or peak == 0:
         return MAX_PSNR if mse == 0 else 0.0
     return min(MAX_PSNR, 10 * math.log10(peak * peak / mse))
-
-
-def on_cpu(batch: Tensor) -> Tensor:
-    """As results are to be; from a GPU through pinned memory, which is many times as fast."""
-    if not batch.is_cuda:
-        return batch.to(device="cpu", dtype=torch.float32)
-    received = torch.empty(batch.shape, dtype=torch.float32, pin_memory=True)
-    received.copy_(batch.float(), non_blocking=True)
-    torch.cuda.current_stream(batch.device).record_event().synchronize()  # not for what others launch meanwhile
-    return received
 
 
 class Autoencoder(Model):

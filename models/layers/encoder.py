@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.codecs.text.codec import Special
 from models.family import FamilyConfig
 from models.layers.attention import Witnessed
-from models.layers.autoencoder import on_cpu
+from models.layers.devices import on_cpu
 from models.layers.feedforward import ACTIVATIONS
 from models.layers.heads import MaskedLanguageHead, Pooler
 from models.layers.packing import Packed

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from models.kernels import gpu
+from models.layers.devices import sent
 from models.layers.kv_cache import KeyValueCache, Recall
-from models.layers.packing import sent
 from models.layers.search import Scores
 
 Step = Callable[..., Tensor]

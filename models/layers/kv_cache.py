@@ -15,7 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from models import kernels
 from models.kernels import Seen, gpu
 from models.layers.attention import Readable, WithinTexts, flash, flash_takes, plain_attention
-from models.layers.packing import Segments, sent
+from models.layers.devices import sent
+from models.layers.packing import Segments
 
 FIRST_ROOM = 16
 MIN_PLAIN_ROWS = 8

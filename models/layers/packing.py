@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.layers.devices import sent
 from models.tasks.text import Tokens
 
 
@@ -121,13 +122,6 @@ class Packed:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
         return (parts[place] for place in self.places)
-
-
-def sent(values: Tensor, device: torch.device) -> Tensor:
-    """Values to a device; from the CPU to a GPU through pinned memory, so that nobody waits until they are there."""
-    if device.type == "cuda" and values.is_cpu:
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
 
 
 def _row(parts: list[NDArray[np.int64]]) -> Tensor:

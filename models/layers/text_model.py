@@ -20,8 +20,9 @@ from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.kernels.texts import pool
 from models.layers.attention import Attending, WithinTexts
-from models.layers.autoencoder import on_cpu, seeded
+from models.layers.autoencoder import seeded
 from models.layers.classification import rank
+from models.layers.devices import on_cpu
 from models.layers.packing import Packed, Segments
 from models.layers.projection import project
 from models.layers.weights import MadeOfWeights

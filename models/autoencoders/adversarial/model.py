@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoders.adversarial.config import AdversarialConfig
-from models.layers.autoencoder import FixedShapeAutoencoder, on_cpu
+from models.layers.autoencoder import FixedShapeAutoencoder
+from models.layers.devices import on_cpu
 from models.layers.feedforward import feedforward
 from models.layers.prior import prior_draw
 from models.tasks import autoencoding as t

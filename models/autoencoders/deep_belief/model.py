@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
-from models.layers.autoencoder import FixedShapeAutoencoder, on_cpu
+from models.layers.autoencoder import FixedShapeAutoencoder
 from models.layers.classification import EncoderClassifier
+from models.layers.devices import on_cpu
 from models.layers.feedforward import feedforward
 from models.tasks import autoencoding as t
 

@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.errors import InvalidItems, Problem
-from models.layers.autoencoder import Autoencoder, on_cpu
+from models.layers.autoencoder import Autoencoder
+from models.layers.devices import on_cpu
 from models.layers.imputation import bridged
 from models.tasks import autoencoding as t
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 from models.autoencoders.variational.bits_back import BitsBack
 from models.autoencoders.variational.config import VariationalConfig
 from models.errors import InvalidItems, Problem
-from models.layers.autoencoder import FixedShapeAutoencoder, on_cpu, seeded
+from models.layers.autoencoder import FixedShapeAutoencoder, seeded
+from models.layers.devices import on_cpu
 from models.layers.feedforward import feedforward
 from models.layers.gaussian import DiagonalGaussian, log_normal
 from models.layers.prior import prior_draw

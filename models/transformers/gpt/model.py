@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from models.codecs.text.codec import Special
 from models.layers.attention import Attending, WithinTexts, Witnessed
-from models.layers.autoencoder import on_cpu
+from models.layers.devices import on_cpu, sent
 from models.layers.generation import Generator
 from models.layers.graphs import stepped
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
-from models.layers.packing import Packed, Segments, sent
+from models.layers.packing import Packed, Segments
 from models.layers.search import Rules, Scores
 from models.layers.text_model import chosen
 from models.layers.transformer import Block, through

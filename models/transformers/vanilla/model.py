@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.attention import Attending, Remembering, WithinTexts, Witnessed, WitnessedAcross
+from models.layers.devices import sent
 from models.layers.generation import Generator
 from models.layers.graphs import stepped
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
-from models.layers.packing import Packed, Segments, sent
+from models.layers.packing import Packed, Segments
 from models.layers.search import Rules, Scores
 from models.layers.text_model import chosen, plain_tokens
 from models.layers.transformer import Block, BlockShape, through
