@@ -21,13 +21,18 @@ COPY benchmarks benchmarks
 RUN /opt/manifold/bin/pip install --no-deps .
 
 FROM ${BASE}
+# For kernels on GPUs, name "gcc libc6-dev" here: Triton compiles with them.
+ARG PACKAGES=""
+RUN if [ -n "${PACKAGES}" ]; then \
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; fi
 RUN useradd --no-create-home --uid 10001 manifold
 COPY --from=build /opt/manifold /opt/manifold
 COPY weights /srv/weights
 ENV PATH=/opt/manifold/bin:$PATH \
     MANIFOLD_HOST=0.0.0.0 \
     MANIFOLD_PORT=8000 \
-    MANIFOLD_WEIGHTS_DIR=/srv/weights
+    MANIFOLD_WEIGHTS_DIR=/srv/weights \
+    TRITON_CACHE_DIR=/tmp/triton
 USER manifold
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -23,6 +23,7 @@ from models.checkpoint import Checkpoint, find_checkpoints, load_model, read_che
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
+from models.kernels import gpu
 from models.layers.generation import Generator
 from models.precision import Lowered, choose, lower
 
@@ -189,7 +190,8 @@ class Registry:
 
     async def open(self) -> None:
         """Load the wanted models, a few at once."""
-        if (reason := kernels.missing()) is not None:
+        reason = kernels.missing() if self._settings.device == "cpu" else gpu.missing()
+        if reason is not None:
             log.info("models run on torch's operations alone", extra={"reason": reason})
         places = asyncio.Semaphore(LOADING_AT_ONCE)
 
