@@ -159,6 +159,8 @@ class ServedModel:
                 )
                 models[device] = load_model(checkpoint, device=device)
                 lowered = lower(models[device], choice)
+                if device != "cpu":
+                    torch.cuda.synchronize(device)  # workers launch on streams of their own
         replicas = [models[device] for device in settings.devices]
         if settings.device != "cpu" and isinstance(replicas[0], Generator):
             replicas = [*models.values()]  # one a GPU: steps of two would only take turns

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
 
     @property
     def devices(self) -> list[str]:
-        """Where a model is to lie; it has a worker for each that is named, again and again the same if need be."""
+        """Where a model is to lie, named for each of its workers; one that generates has one for each GPU."""
         return ["cpu"] * self.workers if self.device == "cpu" else self.device.split(",") * WORKERS_PER_GPU
 
     @field_validator("models", mode="before")

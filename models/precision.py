@@ -2,8 +2,8 @@
 
 Weights are read, and calibration was measured, in float32. `bfloat16` and `float16` are of weights and of all that is
 computed with them. `int8` is of the products of a Transformer's linear layers; the rest is in bfloat16 where the device
-is fast in it, and otherwise in float32. On a CPU, the weights of those layers are laid out for its kernels
-(`models/layers/products.py`).
+is fast in it, and otherwise in float32. The weights of those layers on a CPU, and of scores of words on a GPU, are laid
+out for what computes them (`models/layers/products.py`).
 """
 
 from dataclasses import dataclass

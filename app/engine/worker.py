@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -139,7 +139,8 @@ class Worker:
         _stand_back()
         torch.set_num_threads(self._torch_threads)
         try:
-            with torch.inference_mode(), torch.cuda.stream(self._stream):
+            on_stream = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+            with torch.inference_mode(), on_stream:
                 for task in self._tasks:
                     self._probe(task)
                 self._on_ready()

@@ -1,14 +1,12 @@
 """On GPUs, in Triton: what torch does in several passes over memory, or in tiles that are too large for short texts.
 
-Without Triton, which torch's builds for Linux and CUDA bring along, or without the C compiler that it needs, models use
-torch's operations instead.
+Without Triton, which torch's builds for Linux and CUDA bring along, or where it does not work, models use torch's
+operations instead.
 
 Shapes: `N` rows or tokens, `I` width, `B` texts, `H` heads, `d` width of a head, `T` tokens there is room for, `V`
 vocabulary.
 """
 
-import os
-import shutil
 from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any
@@ -29,11 +27,14 @@ _BLOCK, _WORDS = 64, 4096
 
 @cache
 def missing() -> str | None:
-    """Why there are no kernels for GPUs here; None where there are."""
+    """Why there are no kernels for GPUs here; None where there are. The smallest is compiled and run."""
     if triton is None:
         return "Triton is not installed"
-    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")):
-        return "Triton needs a C compiler"
+    try:
+        its = torch.zeros((1, 1), device="cuda"), torch.zeros((2, 1), dtype=torch.float64, device="cuda")
+        _likeliest[(1,)](*its, 1, 1, 1, _WORDS)
+    except Exception as error:
+        return f"Triton does not work here, which takes a C compiler and Python's headers: {error}"
     return None
 
 
@@ -114,9 +115,10 @@ _compiled: dict[Hashable, Any] = {}
 def _launch(kernel: Any, grid: tuple[int, int, int], values: Sequence[Any], constants: tuple[Any, ...]) -> None:
     """As `kernel[grid](*values, *constants)`, which takes several times as long to find what it has compiled."""
     key = (kernel.__name__, values[0].get_device(), constants, *map(_kind, values))
-    if key not in _compiled:
-        _compiled[key] = kernel.warmup(*values, *constants, grid=grid)
-    _compiled[key][grid](*values, *constants)
+    with torch.cuda.device(values[0].device):  # where Triton compiles for, and launches
+        if key not in _compiled:
+            _compiled[key] = kernel.warmup(*values, *constants, grid=grid)
+        _compiled[key][grid](*values, *constants)
 
 
 def _kind(value: Tensor | float) -> Hashable:

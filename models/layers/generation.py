@@ -264,8 +264,10 @@ class Generation(Generic[KeyT]):
 
         They are the likeliest, unless a search is forbidden that. Rows whose search ends have then gone on in vain.
         """
-        are_plain = all(running.search.is_plain for running in self._running)
-        if not are_plain or not are_recorded(self._model.device) or len(self._cache) != len(self._running):
+        running = [one.search for one in self._running]
+        if not are_recorded(self._model.device) or len(self._cache) != len(running):
+            return None
+        if not all(search.is_plain for search in running) or all(search.is_last for search in running):
             return None
         if max(self._cache.lengths) == self._model.n_positions:
             return None
@@ -282,6 +284,7 @@ class Generation(Generic[KeyT]):
     def _arrange(self, wanted: Sequence[tuple[_Running[KeyT], list[int]]]) -> None:
         """Give each search rows that continue the ones it wants; as many as can stay where they are."""
         n_rows = sum(len(sources) for _, sources in wanted)
+        self._running = [running for running, _ in wanted]
         n_own = len({row for running, _ in wanted for row in running.rows})
         if n_rows == n_own == len(self._cache) and all(running.rows == sources for running, sources in wanted):
             return  # all stay where they are
@@ -303,7 +306,6 @@ class Generation(Generic[KeyT]):
         self._cache.arrange(arranged)
         if arranged != list(range(len(self._scores))):
             self._scores = self._scores.arranged(arranged)
-        self._running = [running for running, _ in wanted]
 
 
 def _rows_of(begun: Sequence[Search]) -> int:

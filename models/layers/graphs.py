@@ -6,7 +6,9 @@ it is recorded, once for a number of rows, and replayed as one: a CUDA graph.
 Shapes: `B` rows, `V` vocabulary.
 """
 
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,8 +26,8 @@ N_REHEARSALS = 2
 
 
 def are_recorded(device: torch.device) -> bool:
-    """Whether steps are, there."""
-    return device.type == "cuda" and gpu.missing() is None
+    """Whether steps are, there; what is learnt through is not."""
+    return device.type == "cuda" and gpu.missing() is None and not torch.is_grad_enabled()
 
 
 def stepped(step: Step, token_ids: Tensor, *caches: KeyValueCache) -> Scores:
@@ -43,22 +45,46 @@ def stepped(step: Step, token_ids: Tensor, *caches: KeyValueCache) -> Scores:
         places -= places > 0
     given = sent(torch.from_numpy(inputs), device)
     given[0, : len(token_ids)] = sent(token_ids, device)
-    recorded, moves = caches[0].recorded, tuple(cache.n_moves for cache in caches)
-    if n_rows not in recorded or recorded[n_rows].moves != moves:
-        recorded[n_rows] = _Recorded(step, given, caches, moves)
-    logits, best = recorded[n_rows].replayed(given)
+    moves = tuple(cache.n_moves for cache in caches)
+    recordings: _Recordings = caches[0].recorded or _Recordings(_stream(device))
+    caches[0].recorded = recordings
+    if recordings.moves != moves:
+        recordings.moves, recordings.by_rows = moves, {}
+    if n_rows not in recordings.by_rows:
+        recordings.by_rows[n_rows] = _Recorded(step, given, caches, recordings.stream)
+    logits, best = recordings.by_rows[n_rows].replayed(given)
     return Scores(logits[: len(token_ids)].clone(), best[:, : len(token_ids)])
 
 
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """To record on, and for nothing else: what others launched there would become part of the recording.
+
+    Torch has 32 streams of a priority, and gives them out again and again; no model computes on one of this.
+    """
+    return torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+
+
+@dataclass(slots=True)
+class _Recordings:
+    """Steps by their number of rows, all after so many `moves` of what the caches remember."""
+
+    stream: torch.cuda.Stream
+    moves: tuple[int, ...] = ()
+    by_rows: dict[int, "_Recorded"] = field(default_factory=dict)
+
+
+_recording = threading.Lock()
+
+
 class _Recorded:
-    """A step with what the caches remember, at the places where that was after so many `moves`.
+    """A step with what the caches remember, where that is now.
 
     `inputs` are token ids and, for each cache, where its rows' last tokens are: `[1 + n_caches, B]`, int64. There may
     be rows beyond those of the caches, which are nobody's.
     """
 
-    def __init__(self, step: Step, inputs: Tensor, caches: Sequence[KeyValueCache], moves: tuple[int, ...]) -> None:
-        self.moves, self._inputs = moves, inputs
+    def __init__(self, step: Step, inputs: Tensor, caches: Sequence[KeyValueCache], stream: torch.cuda.Stream) -> None:
+        self._inputs = inputs
 
         def stepped() -> tuple[Tensor, Tensor]:
             token_ids, *lasts = inputs
@@ -67,20 +93,17 @@ class _Recorded:
 
         self._graph = torch.cuda.CUDAGraph()
         before = torch.cuda.current_stream(inputs.device)
-        own = before  # but what all threads share cannot be recorded
-        if before == torch.cuda.default_stream(inputs.device):
-            own = torch.cuda.Stream(inputs.device)  # type: ignore[no-untyped-call]
-        own.wait_stream(before)
-        with torch.cuda.stream(own):
+        stream.wait_stream(before)
+        with _recording, torch.cuda.stream(stream):
             for _ in range(N_REHEARSALS):
                 stepped()
-            own.synchronize()
+            stream.synchronize()
             self._graph.capture_begin(capture_error_mode="thread_local")  # others go on meanwhile
             try:
                 self._outputs = stepped()
             finally:
                 self._graph.capture_end()
-        before.wait_stream(own)
+        before.wait_stream(stream)
 
     def replayed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, V]` after other inputs, and what is likeliest, see `Scores`; the next overwrites both."""

@@ -3,7 +3,7 @@
 Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` width of a head.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -48,7 +48,7 @@ class KeyValueCache:
         self.has_kernel = kernels.take(shape.dtype, shape.device)
         self.moves_one_by_one = shape.device.type == "cpu"
         """Rows, which is four times as fast there; on GPUs each would be an operation to be launched."""
-        self.recorded: dict[Hashable, Any] = {}
+        self.recorded: Any = None
         """What `models.layers.graphs` keeps of this cache."""
         self.n_moves = 0
         """How often all that is remembered has come to lie elsewhere."""

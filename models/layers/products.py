@@ -91,9 +91,9 @@ class PaddedProduct(Product):
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None) -> None:
         super().__init__(weight, bias, gelu)
         self._n_out, n_more = len(weight), -len(weight) % GPU_STEP
-        self._weight = functional.pad(weight.detach(), (0, 0, 0, n_more))
+        self._weight = functional.pad(weight.detach(), (0, 0, 0, n_more)) if n_more else weight.detach()
         self.bias = None if bias is None else functional.pad(bias.detach(), (0, n_more))
-        self.packed_bytes = self._weight.nbytes
+        self.packed_bytes = self._weight.nbytes if n_more else 0
 
     def forward(self, x: Tensor) -> Tensor:
         """See `Product`."""

@@ -89,7 +89,10 @@ def candidates(
 
 
 class Scores:
-    """Logits `[B, V]` of the rows of all searches, and what is likeliest by them, `[2, B]`, where it is known."""
+    """Logits `[B, V]` of the rows of all searches, and what is likeliest by them, `[2, B]`, where it is known.
+
+    The latter may hold until the next step alone, unless it was asked for.
+    """
 
     def __init__(self, logits: Tensor, best: Tensor | None = None) -> None:
         self.logits = logits
@@ -154,6 +157,11 @@ class Search(ABC):
         self.done = False
         self.outbox: list[Progress] = []
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the next token is known to be the last."""
+        return False
+
     @abstractmethod
     def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
         """Given its `R` rows, the next token of each row it wants from now on; none once it is done."""
@@ -169,6 +177,11 @@ class Single(Search):
         self._generator = seeded(request.seed, index)
         is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
         self.is_plain = is_likeliest and rules.forced_end is None
+
+    @property
+    def is_last(self) -> bool:
+        """See `Search.is_last`."""
+        return self._n_done + 1 == self.request.max_new_tokens
 
     def advance(self, scores: Scores, rows: Sequence[int]) -> list[Continuation]:
         """See `Search.advance`."""

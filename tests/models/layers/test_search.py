@@ -77,6 +77,21 @@ def test_who_joins_and_leaves_changes_nothing_for_the_others() -> None:
     assert len(told[7]) < sum(len(sequence.tokens) for sequence in alone[7].sequences)
 
 
+def test_a_text_that_has_ended_is_left_alone_by_those_it_shared_a_row_with() -> None:
+    model = gpt()
+    model.rules = Rules(ends=tuple(range(30)))  # of 60: about half of all texts end at once
+    for seed in range(40):
+        generation: Generation[int] = model.generation()
+        generation.add([(0, request(seed, 5, n=2))])
+        ended: set[int] = set()
+        while generation.n_rows:
+            for _, progress in generation.step():
+                assert progress.sequence not in ended
+                if progress.finish_reason:
+                    ended.add(progress.sequence)
+        assert ended == {0, 1}
+
+
 def test_a_model_without_room_says_so() -> None:
     model = gpt()
     full = t.GenerateRequest(tokens=random_text(model.n_positions, 60, 0))
