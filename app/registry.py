@@ -152,7 +152,7 @@ class ServedModel:
         self.checkpoint = checkpoint
         settings = self._settings
         models: dict[str, Model] = {}
-        for device in settings.devices:
+        for device in settings.device.split(","):
             if device not in models:
                 choice = choose(
                     settings.dtype, settings.dtypes.get(self.name), checkpoint.modality, torch.device(device)
@@ -161,10 +161,8 @@ class ServedModel:
                 lowered = lower(models[device], choice)
                 if device != "cpu":
                     torch.cuda.synchronize(device)  # workers launch on streams of their own
-        replicas = [models[device] for device in settings.devices]
-        if settings.device != "cpu" and isinstance(replicas[0], Generator):
-            replicas = [*models.values()]  # one a GPU: steps of two would only take turns
-        return checkpoint, replicas, lowered
+        places = settings.devices(generates=isinstance(models[device], Generator))
+        return checkpoint, [models[place] for place in places], lowered
 
 
 class Registry:

@@ -104,10 +104,12 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
-    @property
-    def devices(self) -> list[str]:
-        """Where a model is to lie, named for each of its workers; one that generates has one for each GPU."""
-        return ["cpu"] * self.workers if self.device == "cpu" else self.device.split(",") * WORKERS_PER_GPU
+    def devices(self, *, generates: bool) -> list[str]:
+        """Where each worker of a model computes. On GPUs, steps of two that generate would only take turns."""
+        if self.device == "cpu":
+            return ["cpu"] * self.workers
+        named = self.device.split(",")
+        return [*dict.fromkeys(named)] if generates else named * WORKERS_PER_GPU
 
     @field_validator("models", mode="before")
     @classmethod

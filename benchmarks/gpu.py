@@ -20,7 +20,7 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.engines import BERT_BASE, GENERATE, Benchmark, Case, measure
+from benchmarks.engines import BERT_BASE, GENERATE, Benchmark, Case, Measured, measure
 from benchmarks.lengths import lengths
 from benchmarks.report import Ratio, machine, ratio_table, table
 from benchmarks.servers import manifold
@@ -138,25 +138,26 @@ def report(found: Mapping[str, Any], folder: Path) -> None:
         f"{found['device']}, torch {found['torch']}; {machine()}",
         "```\npython -m benchmarks.gpu\n```",
     ]
-    rates = {name: _rates(found[name]) for name in ("encode", "generate") if name in found}
     if "encode" in found:
-        reached = max(rates["encode"][OWN].values()) * found["operations_per_token"] / found["peak"]
-        over = max(rates["encode"][OWN].values()) / rates["encode"][THEIRS][str(THEIR_SIZE)]
+        best = found["encode"][OWN].best(OWN_SIZES)
+        reached = best * found["operations_per_token"] / found["peak"]
+        over = best / found["encode"][THEIRS].rate(THEIR_SIZE)
         ratios = [Ratio("operations a second over those of a large product", reached, 0.45)]
         ratios += [Ratio(f"best over Transformers with SDPA, {THEIR_SIZE} texts a batch", over, 3)]
         peak = (
             f"A product of {PEAK_SIZE} by {PEAK_SIZE} values: {found['peak'] / 1e12:,.0f} · 10¹² operations a second."
         )
         parts += ["## Vectors of texts, BERT-base's shape, in one process", "Tokens/s by texts a batch:"]
-        parts += [_by_size(found["encode"], rates["encode"]), peak, ratio_table(ratios)]
+        parts += [_by_size(found["encode"]), peak, ratio_table(ratios)]
     if "generate" in found:
+        own, theirs = found["generate"][OWN], found["generate"][THEIRS]
         ratios = [
-            Ratio(f"Manifold / Transformers, {size} at once", rate / rates["generate"][THEIRS][size], least)
-            for size, rate in rates["generate"][OWN].items()
-            for least in [10 if size == str(N_AT_ONCE) else None]
+            Ratio(f"Manifold / Transformers, {size} at once", own.rate(size) / theirs.rate(size), least)
+            for size in GENERATED.sizes
+            for least in [10 if size == N_AT_ONCE else None]
         ]
         parts += [f"## {GENERATED.title}", "New tokens/s by prompts at once:"]
-        parts += [_by_size(found["generate"], rates["generate"]), ratio_table(ratios)]
+        parts += [_by_size(found["generate"]), ratio_table(ratios)]
     if "serve" in found:
         rows = [
             [f"{one['n_texts']}, {one['accept']}", f"{one['texts_per_s']:,.0f}", f"{one['busy']:.0%}"]
@@ -168,21 +169,15 @@ def report(found: Mapping[str, Any], folder: Path) -> None:
     (folder / "gpu.md").write_text("\n\n".join(parts) + "\n")
 
 
-def _rates(cases: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Of each case by size, the median of its passes."""
-    return {
-        name: {size: median(one["1"][size] for one in case["passes"]) for size in case["passes"][0]["1"]}
-        for name, case in cases.items()
-    }
-
-
-def _by_size(cases: Mapping[str, Any], rates: Mapping[str, Mapping[str, float]]) -> str:
-    sizes = sorted({size for its in rates.values() for size in its}, key=int)
+def _by_size(cases: Mapping[str, Measured]) -> str:
+    """A row for each case, empty at sizes that it was not asked."""
+    asked = {name: [int(size) for size in its.passes[0]["1"]] for name, its in cases.items()}
+    sizes = sorted({size for its in asked.values() for size in its})
     rows = [
-        [name, cases[name]["package"], *(f"{its[size]:,.0f}" if size in its else "" for size in sizes)]
-        for name, its in rates.items()
+        [name, its.package, *(f"{its.rate(size):,.0f}" if size in asked[name] else "" for size in sizes)]
+        for name, its in cases.items()
     ]
-    return table(["", "package", *sizes], rows)
+    return table(["", "package", *map(str, sizes)], rows)
 
 
 def _here(benchmark: Benchmark) -> Benchmark:
@@ -202,12 +197,12 @@ def main(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: int
     for name, benchmarks in (("encode", (ENCODE, THEIR_ENCODE)), ("generate", (GENERATED,))):
         if not only or name in only:
             its = [measure(_here(one) if here else one, "", passes, rounds, 1) for one in benchmarks]
-            found[name] = {case: asdict(measured) for one in its for case, measured in one.items()}
+            found[name] = {case: measured for one in its for case, measured in one.items()}
     if "encode" in found:
         found["peak"], found["operations_per_token"] = peak(), operations_per_token(ENCODE)
     if not only or "serve" in only:
         found["serve"] = [asdict(one) | {"texts_per_s": one.texts_per_s} for one in served(seconds)]
-    click.echo(json.dumps(found, indent=2))
+    click.echo(json.dumps(found, indent=2, default=asdict))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         report(found, folder)

@@ -14,11 +14,12 @@ import torch
 
 from app.engine.engine import Engine
 from app.server import SWITCH_INTERVAL_S
-from app.settings import WORKERS_PER_GPU, Settings
+from app.settings import Settings
 from benchmarks.peers.common import Job, asked
 from models.allocator import keep_freed_memory
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
+from models.layers.generation import Generator
 from models.layers.text_model import plain_tokens
 from models.precision import Choice, Precision, lower
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
@@ -49,19 +50,19 @@ async def rates(job: Job, model: Model) -> dict[str, float]:
     All of them are handed over together; the median of the rounds.
     """
     found: dict[str, float] = {}
-    n_on_gpu = 1 if job.n_new else WORKERS_PER_GPU
-    replicas = [model] * (job.n_threads if job.device == "cpu" else n_on_gpu)
     for size in job.sizes:
         task, requests = asked_of(job, size)
         n_tokens = size * job.n_new or sum(map(len, job.texts))
         settings = Settings(
             device=job.device,
+            workers=job.n_threads,
             torch_threads=1,
             max_prefix_tokens=0,  # the same prompts come again and again, and peers read them each time
             max_queue_items=max(len(requests), 4096),
             max_running_sequences=max(len(requests), 64),
         )
         budget = settings.max_batch_tokens if job.n_new else round(size * n_tokens / len(job.texts))
+        replicas = [model for _ in settings.devices(generates=isinstance(model, Generator))]
         engine = Engine("own", replicas, [task], settings, budget=budget)
         found[str(size)] = n_tokens / await _seconds(job, engine, task, requests)
     return found

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.layers.packing import Segments
+
 try:
     import triton
     import triton.language as tl
@@ -39,9 +41,14 @@ def missing() -> str | None:
 
 
 def takes(x: Tensor) -> bool:
-    """Whether there are kernels for such values, `[…, I]` or `[…, d]`, and none is to be learnt through them."""
+    """Whether there are kernels for such values, and none is to be learnt through them."""
     is_learning = torch.is_grad_enabled() and x.requires_grad
-    return x.is_cuda and x.shape[-1] <= MAX_WIDTH and not is_learning and missing() is None
+    return x.is_cuda and not is_learning and missing() is None
+
+
+def norms(x: Tensor) -> bool:
+    """Whether `add_norm` takes such rows, `[N, I]`, each of which is computed in one piece."""
+    return takes(x) and x.shape[1] <= MAX_WIDTH
 
 
 def attends(q: Tensor) -> bool:
@@ -102,11 +109,10 @@ def blocks_of(lengths: Sequence[int]) -> Tensor:
     `[3, n_blocks]`, int32, on the CPU.
     """
     its = torch.tensor(lengths, dtype=torch.int64)
-    n_blocks = (its + _BLOCK - 1) // _BLOCK
-    ends = its.cumsum(0)
-    firsts = (ends - its).repeat_interleave(n_blocks)
-    nth = torch.arange(len(firsts)) - (n_blocks.cumsum(0) - n_blocks).repeat_interleave(n_blocks)
-    return torch.stack([firsts + nth * _BLOCK, firsts, ends.repeat_interleave(n_blocks)]).int()
+    blocks = Segments(((its + _BLOCK - 1) // _BLOCK).tolist())
+    ends = its.cumsum(0)[blocks.owners]
+    firsts = ends - its[blocks.owners]
+    return torch.stack([firsts + blocks.positions * _BLOCK, firsts, ends]).int()
 
 
 _compiled: dict[Hashable, Any] = {}

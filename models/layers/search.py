@@ -114,7 +114,7 @@ class Scores:
     def best(self) -> Tensor:
         """Of each row the likeliest token and its log-probability, where the logits are: `[2, B]`, float64."""
         if self._best is None:
-            self._best = gpu.likeliest(self.logits) if gpu.takes(self.logits[:, :1]) else _likeliest(self.logits)
+            self._best = gpu.likeliest(self.logits) if gpu.takes(self.logits) else _likeliest(self.logits)
         return self._best
 
     def ask(self) -> None:

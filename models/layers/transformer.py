@@ -100,7 +100,7 @@ def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added), all `[N, D]`."""
     if kernels.takes(x) and x.dtype == norm.weight.dtype:
         return kernels.add_norm(x, added, norm)
-    if gpu.takes(x):
+    if gpu.norms(x):
         return gpu.add_norm(x, added, norm)
     normalised: Tensor = norm(x + added)
     return normalised

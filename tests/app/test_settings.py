@@ -38,6 +38,14 @@ def test_values_out_of_range_are_refused_by_name(values: dict[str, object], name
         Settings(**values)  # type: ignore[arg-type]
 
 
+def test_workers_share_a_cpu_and_are_spread_over_gpus() -> None:
+    assert Settings(workers=3).devices(generates=True) == ["cpu"] * 3
+    on_two = Settings(device="cuda:0,cuda:1")
+    assert on_two.devices(generates=True) == ["cuda:0", "cuda:1"]
+    assert sorted(on_two.devices(generates=False)) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
+    assert (on_two.max_batch_tokens, Settings().max_batch_tokens) == (65536, 512)
+
+
 def test_every_setting_is_an_option_of_serve() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for name in Settings.model_fields:

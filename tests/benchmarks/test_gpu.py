@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu, shapes
+from benchmarks.engines import Measured
 from benchmarks.gpu import ENCODE, OWN, THEIRS, operations_per_token, report
 from benchmarks.lengths import lengths
 from tests.benchmarks.tiny import TINY
@@ -23,17 +24,17 @@ def test_operations_are_those_of_products_and_of_attention(monkeypatch: pytest.M
 
 
 def test_the_report_says_what_holds(tmp_path: Path) -> None:
-    def case(**rates: float) -> dict[str, object]:
+    def case(**rates: float) -> Measured:
         passes = [{"1": {size[1:]: rate * factor for size, rate in rates.items()}} for factor in (0.5, 1, 9)]
-        return {"package": "one 1.0", "passes": passes}
+        return Measured("one 1.0", None, passes)
 
     found = {
         "device": "NVIDIA One",
         "torch": "2.11",
-        "encode": {OWN: case(n512=100.0, n1536=200.0), THEIRS: case(n32=50.0)},
+        "encode": {OWN: case(n512=100.0, n1024=150.0, n1536=200.0), THEIRS: case(n32=50.0)},
         "peak": 1000.0,
         "operations_per_token": 2.0,
-        "generate": {OWN: case(n1=30.0, n64=990.0), THEIRS: case(n1=10.0, n64=100.0)},
+        "generate": {OWN: case(n1=30.0, n8=40.0, n64=990.0), THEIRS: case(n1=10.0, n8=20.0, n64=100.0)},
         "serve": [{"n_texts": 32, "accept": "application/json", "texts_per_s": 1234.5, "busy": 0.75}],
     }
     report(found, tmp_path)
