@@ -9,7 +9,6 @@ from typing import Annotated, Any, cast
 import orjson
 from fastapi import Depends, HTTPException
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -43,6 +42,7 @@ from app.registry import Registry, ServedModel
 from app.schemas.envelope import Body, Codecs, CodecSchema, Schema, Writer, parse_body
 from app.settings import Settings
 from app.streaming import UNBUFFERED, PacedResponse, Stream, failure, sse
+from app.threads import Aside
 from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec
 from models.codecs.arrays import Limits, parse_npy, to_npy
@@ -81,6 +81,7 @@ class Call:
 
     def __init__(self, request: Request, schemas: Sequence[Schema | CodecSchema], settings: Settings) -> None:
         self._request, self._schemas, self._settings = request, schemas, settings
+        self._aside: Aside = request.app.state.aside
         self._is_small = False
         self._n_bytes = 0
         self._media_type = JSON
@@ -106,7 +107,7 @@ class Call:
         def parse() -> Body:
             return parse_body(chosen.body, values, strict=is_json)
 
-        self.body = parse() if self._is_small or not is_json else await run_in_threadpool(parse)
+        self.body = parse() if self._is_small or not is_json else await self._aside.run(parse)
         return self
 
     @property
@@ -135,7 +136,7 @@ class Call:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
         is_quick = self._is_small and (self._schema.modality == "item" or self._n_bytes <= MAX_INLINE_TEXT_BYTES)
-        return decode() if is_quick else await run_in_threadpool(decode)
+        return decode() if is_quick else await self._aside.run(decode)
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
@@ -193,7 +194,7 @@ class Call:
             content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
             return orjson.dumps(content)
 
-        content = render() if self._is_small else await run_in_threadpool(render)
+        content = render() if self._is_small else await self._aside.run(render)
         return self._answered(content)
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
@@ -212,7 +213,7 @@ class Call:
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
         is_small = self._is_small and len(outcome.results) <= MAX_INLINE_RESULTS
-        content = self._render(outcome) if is_small else await run_in_threadpool(self._render, outcome)
+        content = self._render(outcome) if is_small else await self._aside.run(lambda: self._render(outcome))
         return self._answered(
             content,
             (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
@@ -247,7 +248,7 @@ class Call:
                 detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
                 raise InvalidRequest.of([Fault("", detail)])
             data = await self._read_whole()
-            return (parse_json(data) if self._is_small else await run_in_threadpool(parse_json, data)), True
+            return (parse_json(data) if self._is_small else await self._aside.run(lambda: parse_json(data))), True
         if not any(isinstance(schema, Schema) and schema.takes_arrays for schema in self._schemas):
             raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted is {JSON}")
         if kind == MULTIPART:

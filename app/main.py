@@ -21,8 +21,11 @@ from app.registry import Registry
 from app.routes import ROUTERS
 from app.routes.documentation import add_bodies
 from app.schemas.envelope import Schema
-from app.settings import Settings
+from app.settings import N_CORES, Settings
+from app.threads import Aside
 
+N_ASIDE = max(4, min(16, N_CORES))
+"""Threads for decoding and rendering: as many long ones at once before short ones wait."""
 STATIC = Path(__file__).parent / "static"
 
 DESCRIPTION = """
@@ -69,10 +72,12 @@ def create_app(settings: Settings) -> Application:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.aside = Aside(N_ASIDE)
         loading = asyncio.create_task(registry.open())
         yield
         await loading
         await registry.close()
+        app.state.aside.close()
 
     app = Application(
         title="Manifold",

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ from torch.nn import functional
 from app.settings import WORKERS_PER_GPU, Settings
 from models.family import FamilyConfig, FamilySpec
 from models.layers import generation as module
+from models.layers import graphs
 from models.layers.attention import flash_takes
 from models.layers.generation import Generation, Generator
 from models.layers.graphs import stepped
@@ -25,8 +28,8 @@ from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
 from tests.conftest import TINY, served
 from tests.models.transformers.reference import random_text
+from tests.models.transformers.test_contract import CASES, build
 from tests.models.transformers.test_contract import TINY as TEXT_MODELS
-from tests.models.transformers.test_contract import build
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 CONFIG = GptConfig(vocab_size=200, n_positions=256, width=64, n_layers=3, n_heads=4, inner_width=96)
@@ -57,6 +60,40 @@ def test_texts_have_the_vectors_of_a_cpu(
             model.vectors(batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
         )
         assert cosines.min() > least
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
+def test_recorded_passes_are_the_passes(pooling: t.Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many sizes, the room grown and some forgotten, in any order, beside others on streams of their own."""
+    monkeypatch.setattr(graphs, "MAX_PASSES", 6)
+    model = build(*next(iter(CASES.values())))
+    batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
+    expected = [model.vectors(batch, pooling, normalize=True) for batch in batches]
+    lower(model.to("cuda"), Choice("float32", ""))
+    assert model._passes is not None
+
+    def encode(number: int) -> Tensor:
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        with torch.inference_mode(), torch.cuda.stream(stream):
+            return model.vectors(batches[number], pooling, normalize=True)
+
+    with ThreadPoolExecutor(4) as threads:
+        for found, its in zip(threads.map(encode, range(120)), expected, strict=True):
+            torch.testing.assert_close(found, its, rtol=0.0, atol=1e-4)
+    assert len(model._passes._graphs) == graphs.MAX_PASSES
+    with torch.no_grad():
+        torch.testing.assert_close(model.vectors(batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4)
+
+
+def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded or not."""
+    monkeypatch.setattr(graphs, "MAX_TOKENS", 300)
+    model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
+    batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
+    expected = [model.vectors(batch) for batch in batches]
+    lower(model.to("cuda"), Choice("float32", ""))
+    for batch, its in zip(batches, expected, strict=True):
+        torch.testing.assert_close(model.vectors(batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
 
 
 def generator(precision: Precision = "float32") -> Gpt:

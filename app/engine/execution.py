@@ -61,14 +61,16 @@ def has_nan(value: object) -> bool:
 
 def _gather(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
     """All there are, but for tensors of integers."""
-    if isinstance(value, Tensor):
+    if isinstance(value, tuple | list):
+        kinds = set(map(type, value))
+        names = _fields_of(*kinds) if len(kinds) == 1 else ()  # results of one kind: field by field, which is faster
+        for one in ([getattr(its, name) for its in value] for name in names) if names else value:
+            _gather(one, floats, tensors)
+    elif isinstance(value, Tensor):
         if value.is_floating_point():
             tensors.append(value if value.dim() == 1 else value.flatten())
     elif isinstance(value, float):
         floats.append(value)
-    elif isinstance(value, tuple | list):
-        for one in value:
-            _gather(one, floats, tensors)
     else:
         for name in _fields_of(type(value)):  # type: ignore[arg-type] # types can be hashed
             _gather(getattr(value, name), floats, tensors)

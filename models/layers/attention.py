@@ -60,7 +60,7 @@ class WithinTexts(Readable):
 
     @cached_property
     def _blocks(self) -> Tensor:
-        return sent(gpu.blocks_of(self.segments.lengths), self.segments.device)
+        return sent(torch.from_numpy(gpu.blocks_of(self.segments.lengths)), self.segments.device)
 
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`; it is the same for all."""
@@ -80,6 +80,17 @@ class WithinTexts(Readable):
             part = scaled_dot_product_attention(q_, k_, v_, is_causal=self.causal and length > 1, scale=scale)
             parts.append(part.transpose(1, 2).flatten(0, 1))
         return joined(parts)
+
+
+class WithinBlocks:
+    """As `WithinTexts`, on a GPU, by what `gpu.blocks_of` says of the texts; they may be others each time."""
+
+    def __init__(self, blocks: Tensor, *, causal: bool = False) -> None:
+        self._blocks, self._causal = blocks, causal
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """See `Attending`."""
+        return gpu.attend(q, k, v, self._blocks, scale, causal=self._causal)
 
 
 def by_head(x: Tensor, n_texts: int) -> Tensor:
@@ -159,14 +170,14 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, n_heads: int, scale_of: Callable[[int], float] | None = None) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        self.n_heads, self.head_width = n_heads, width // n_heads
         self.scale_of = scale_of or (lambda layer: (width // n_heads) ** -0.5)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, attend: Attending, layer: int) -> Tensor:
         """`[N, D]` to `[N, D]`."""
-        q, k, v = self.qkv(x).view(-1, 3, self.n_heads, x.shape[1] // self.n_heads).unbind(1)
+        q, k, v = self.qkv(x).view(-1, 3, self.n_heads, self.head_width).unbind(1)
         seen: Tensor = self.out(attend(layer, q, k, v, self.scale_of(layer)).flatten(1))
         return seen
 

@@ -107,7 +107,7 @@ class Generator(TextModel):
         """
         wanted = request.max_new_tokens or t.DEFAULT_NEW_TOKENS
         tokens = self.cut(request.tokens, wanted) if request.truncate else request.tokens
-        self.pack([tokens])
+        self.check([tokens])
         room = self.room(tokens)
         n_new = min(wanted, room) if request.max_new_tokens is None else wanted
         if not 1 <= n_new <= room:
@@ -254,7 +254,8 @@ class Generation(Generic[KeyT]):
             self._cache.take_back()
             ahead = None
         self._scores = scores if ahead is None else ahead
-        self._arrange([(running, [running.rows[c.parent] for c in its]) for running, its in going])
+        if ahead is None or len(going) < len(chosen):
+            self._arrange([(running, [running.rows[c.parent] for c in its]) for running, its in going])
         if going and ahead is None:
             self._scores = self._model.decode(self._next_tokens(going), self._cache)
         return [(running.key, progress) for running, _ in chosen for progress in _emptied(running.search.outbox)]

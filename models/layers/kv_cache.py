@@ -91,6 +91,9 @@ class KeyValueCache:
     def write(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
         """Keys and values `[N, H, d]` of tokens; `places` are the row of each, and its place there: two of `[N]`."""
         rows, tokens = places
+        if gpu.takes(k):
+            gpu.remember(k, v, self._layers[layer], rows, tokens)
+            return
         for memory, new in zip(self._layers[layer], (k, v), strict=True):
             memory[rows, :, tokens] = new.to(memory.dtype)
 

@@ -17,6 +17,13 @@ from models.layers.devices import sent
 from models.tasks.text import Tokens
 
 
+def counted(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of parts of these lengths in a row, `[B]`: the part that each element belongs to, and its place there; `[N]`."""
+    firsts = lengths.cumsum() - lengths
+    owners = np.arange(len(lengths)).repeat(lengths)
+    return owners, np.arange(len(owners)) - firsts[owners]
+
+
 class Segments:
     """Where each of `B` texts lies in a flat row of `N` tokens, one after the other, each of at least one token."""
 
@@ -45,18 +52,16 @@ class Segments:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its text, from 0: `[N]`."""
-        lengths = self._counts
-        firsts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        return sent(torch.arange(len(firsts)) - firsts, self.device)
+        return sent(torch.from_numpy(counted(self._counts)[1]), self.device)
 
     @cached_property
     def owners(self) -> Tensor:
         """The text each token belongs to: `[N]`."""
-        return sent(torch.arange(len(self)).repeat_interleave(self._counts), self.device)
+        return sent(torch.from_numpy(counted(self._counts)[0]), self.device)
 
     @property
-    def _counts(self) -> Tensor:
-        return torch.tensor(self.lengths, dtype=torch.int64)
+    def _counts(self) -> NDArray[np.int64]:
+        return np.array(self.lengths, np.int64)
 
     @cached_property
     def runs(self) -> tuple[tuple[slice, int, int], ...]:
@@ -77,13 +82,24 @@ class Segments:
 class Packed:
     """Texts as one flat row.
 
-    `token_ids` and `type_ids` are `[N]`, int64; `order[i]` is the place, among the texts given, of the i-th in the row,
-    which may have more at its end, that are nobody's.
+    `order[i]` is the place, among the texts given, of the i-th in the row, which may have more at its end, that are
+    nobody's.
     """
 
     def __init__(self, token_ids: Tensor, type_ids: Tensor, segments: Segments, order: Sequence[int]) -> None:
-        self.token_ids, self.type_ids = token_ids, type_ids
+        """Two of `[N]`, anywhere."""
+        self.given = token_ids, type_ids
         self.segments, self.order = segments, order
+
+    @cached_property
+    def token_ids(self) -> Tensor:
+        """`[N]`, integers, where the segments are."""
+        return sent(self.given[0], self.segments.device)
+
+    @cached_property
+    def type_ids(self) -> Tensor:
+        """The same."""
+        return sent(self.given[1], self.segments.device)
 
     @classmethod
     def of(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu", *, step: int = 1) -> Self:
@@ -98,7 +114,6 @@ class Packed:
         nobodys = [np.zeros(n_more, np.int64)] if n_more else []
         token_ids = _row([text.ids for text in ordered] + nobodys)
         type_ids = _row([text.type_ids for text in ordered] + nobodys)
-        token_ids, type_ids = (sent(ids, torch.device(device)) for ids in (token_ids, type_ids))
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
 
     @classmethod

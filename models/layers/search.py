@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,8 +38,7 @@ class Rules:
     forced_end: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
+class Continuation(NamedTuple):
     """A row's next token, and the row, of those the search has now, that it continues."""
 
     token: int
@@ -174,9 +174,12 @@ class Single(Search):
         super().__init__(request, rules, prompt)
         self.index, self._n_done = index, 0
         self._seen = self.prompt
-        self._generator = seeded(request.seed, index)
         is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
         self.is_plain = is_likeliest and rules.forced_end is None
+
+    @cached_property
+    def _generator(self) -> torch.Generator:
+        return seeded(self.request.seed, self.index or 0)
 
     @property
     def is_last(self) -> bool:

@@ -18,11 +18,13 @@ from models import kernels
 from models.codecs.text.codec import Special
 from models.errors import InvalidItems, Problem
 from models.family import Model
+from models.kernels import gpu
 from models.kernels.texts import pool
-from models.layers.attention import Attending, WithinTexts
+from models.layers.attention import Attending, SelfAttention, WithinTexts
 from models.layers.autoencoder import seeded
 from models.layers.classification import rank
 from models.layers.devices import on_cpu
+from models.layers.graphs import Passes, are_recorded
 from models.layers.packing import Packed, Segments
 from models.layers.projection import project
 from models.layers.weights import MadeOfWeights
@@ -73,9 +75,17 @@ class TextModel(MadeOfWeights, Model):
         weight = next(self.parameters())
         return weight.is_cpu and kernels.multiply(weight.dtype, weight.dtype)
 
+    @cached_property
+    def _passes(self) -> Passes | None:
+        """Recordings of `hidden`, on a GPU that has a kernel for attention with heads of this width."""
+        heads = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
+        weight = next(self.parameters())
+        is_able = weight.is_cuda and max(heads) * weight.element_size() <= gpu.MAX_HEAD_BYTES
+        return Passes(weight.device, causal=self.causal) if is_able else None
+
     def forget(self) -> None:
         """See `MadeOfWeights`."""
-        for name in ("device", "runs_on_kernels"):
+        for name in ("device", "runs_on_kernels", "_passes"):
             self.__dict__.pop(name, None)
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
@@ -86,7 +96,17 @@ class TextModel(MadeOfWeights, Model):
         """Texts as one row, where the weights are.
 
         Raises:
-            InvalidItems: a text is empty, is longer than the model's context, or has ids that it does not know.
+            InvalidItems: see `check`.
+        """
+        self.check(texts)
+        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
+        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
+
+    def check(self, texts: Sequence[t.Tokens]) -> None:
+        """Whether the model can read them.
+
+        Raises:
+            InvalidItems: a text is empty, or is longer than the model's context.
         """
         problems = [
             Problem(f"the text has {len(text)} tokens; this model takes 1 to {self.n_positions}", place)
@@ -95,12 +115,12 @@ class TextModel(MadeOfWeights, Model):
         ]
         if problems:
             raise InvalidItems(*problems)
-        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
-        return Packed.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
 
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
         packed = self.pack(texts)
+        if self._passes is not None and are_recorded(self.device) and self._passes.take(packed.segments):
+            return packed, self._passes.hidden(packed, self.hidden)
         return packed, self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
 
     def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
@@ -122,21 +142,23 @@ class TextModel(MadeOfWeights, Model):
             InvalidItems: more `dimensions` than there are.
         """
         packed, hidden = self.read([request.tokens for request in requests])
-        alike: defaultdict[_Manner, list[int]] = defaultdict(list)
+        alike: defaultdict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
-            alike[self._manner(request, hidden.shape[-1])].append(place)
+            alike[request.pooling, request.dimensions, request.normalize].append(place)
         embeddings: dict[int, Tensor] = {}
-        for manner, places in alike.items():
+        for (pooling, dimensions, normalize), places in alike.items():
+            manner = self._manner(pooling, dimensions, normalize, hidden.shape[-1])
             embeddings |= zip(places, _embeddings(packed, hidden, manner, places), strict=True)
         return [t.EncodeTextResult(embedding=embeddings[place]) for place in range(len(requests))]
 
-    def _manner(self, request: t.EncodeTextRequest, width: int) -> "_Manner":
+    def _manner(
+        self, pooling: t.Pooling | None, dimensions: int | None, normalize: bool | None, width: int
+    ) -> "_Manner":
         """How a text is embedded, by the request and the checkpoint."""
-        if request.dimensions is not None and not 1 <= request.dimensions <= width:
-            detail = f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"
+        if dimensions is not None and not 1 <= dimensions <= width:
+            detail = f"dimensions is {dimensions}; this model's embeddings have 1 to {width}"
             raise InvalidItems(Problem(detail))
-        is_unit = self.normalize if request.normalize is None else request.normalize
-        return _Manner(request.pooling or self.pooling, request.dimensions, is_unit)
+        return _Manner(pooling or self.pooling, dimensions, self.normalize if normalize is None else normalize)
 
     def similarity(self, requests: Sequence[t.SimilarityRequest]) -> list[t.SimilarityResult]:
         """Cosines of embeddings."""
@@ -242,8 +264,11 @@ class _Manner(NamedTuple):
 def _pooled(packed: Packed, hidden: Tensor, manner: _Manner) -> Tensor:
     """A vector a text, `[B, n_kept]`, in the order in which the texts were given; on the CPU in float32."""
     pooling, n_kept, is_unit = manner
+    n_kept = n_kept or hidden.shape[1]
     if kernels.takes(hidden):
-        return pool(hidden, packed.segments, packed.order, pooling, n_kept or hidden.shape[1], is_unit=is_unit)
+        return pool(hidden, packed.segments, packed.order, pooling, n_kept, is_unit=is_unit)
+    if gpu.norms(hidden):
+        return on_cpu(gpu.pool(hidden, packed.segments, packed.order, pooling, n_kept, is_unit=is_unit))
     vectors = packed.in_order(on_cpu(_POOLINGS[pooling](hidden, packed.segments)))[:, :n_kept]
     return functional.normalize(vectors, dim=-1) if is_unit else vectors
 

@@ -3,7 +3,7 @@
 Shapes: `N` tokens of all texts, `D` width.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,8 @@ from models.layers.feedforward import feedforward
 from models.layers.packing import Packed
 from models.layers.products import OwnProduct
 from models.layers.weights import MadeOfWeights
+
+Part = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,20 @@ class Block(MadeOfWeights):
 
     def forward(self, x: Tensor, attend: Attending, layer: int, remember: Remembering | None = None) -> Tensor:
         """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
-        x = self._add(x, lambda y: self.attention(y, attend, layer), self.attention_norm)
+        for part, norm in self.parts(attend, layer, remember):
+            added = part(norm(x) if self.norm_first else x)
+            if self.training:
+                added = self.dropout(added)
+            x = x + added if self.norm_first else _normalised(x, added, norm)
+        return x
+
+    def parts(self, attend: Attending, layer: int, remember: Remembering | None) -> Iterator[tuple[Part, nn.LayerNorm]]:
+        """What is added to `[N, D]`, one after the other, and the norm of each."""
+        yield lambda x: self.attention(x, attend, layer), self.attention_norm
         if self.crossing is not None and self.crossing_norm is not None and remember is not None:
             crossing = self.crossing
-            x = self._add(x, lambda y: crossing(y, remember, layer), self.crossing_norm)
-        return self._add(x, self.feedforward, self.feedforward_norm)
+            yield lambda x: crossing(x, remember, layer), self.crossing_norm
+        yield self.feedforward, self.feedforward_norm
 
     def kernel_for(self, x: Tensor) -> kernels.Block | None:
         """All of it in one, for values of this type, where its weights are laid out and kernels have each part."""
@@ -89,12 +100,6 @@ class Block(MadeOfWeights):
         """See `MadeOfWeights`."""
         self._kernel = None
 
-    def _add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
-        added = part(norm(x) if self.norm_first else x)
-        if self.training:
-            added = self.dropout(added)
-        return x + added if self.norm_first else _normalised(x, added, norm)
-
 
 def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added), all `[N, D]`."""
@@ -113,9 +118,21 @@ def through(blocks: Iterable[nn.Module], x: Tensor, attend: Attending, remember:
         turns = [turn for layer, block in enumerate(its) if (turn := block.turn(x, attend, layer, remember))]
         if len(turns) == len(its):
             return kernels.blocks(x, turns)
+    if its[0].norm_first and not its[0].training and gpu.norms(x):
+        return _by_sums([part for layer, block in enumerate(its) for part in block.parts(attend, layer, remember)], x)
     for layer, block in enumerate(its):
         x = block(x, attend, layer, remember)
     return x
+
+
+def _by_sums(parts: Sequence[tuple[Part, nn.LayerNorm]], x: Tensor) -> Tensor:
+    """As blocks that norm first, with each sum and the norm after it in one."""
+    (part, norm), *others = parts
+    normalised = norm(x)
+    for following, norm in others:
+        x, normalised = gpu.add_then_norm(x, part(normalised), norm)
+        part = following
+    return x + part(normalised)
 
 
 class TextEmbeddings(MadeOfWeights):

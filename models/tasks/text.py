@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,8 +191,7 @@ class GenerateRequest:
         return max(self.n, self.num_beams)
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedToken:
+class GeneratedToken(NamedTuple):
     """A token with its log-probability, and the likeliest others with theirs, before any parameter changed them."""
 
     id: int
@@ -200,8 +199,7 @@ class GeneratedToken:
     alternatives: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The next token of the `sequence`-th of a request's texts; with a `finish_reason`, and perhaps no token, the last.
 
     `stop`: the model ended its text; `length`: it was cut at the limit. `score` is the last one's, of beam search.

@@ -194,7 +194,7 @@ class VanillaTransformer(Generator):
         """What the decoder reads: the start token, and the translation without its end."""
         if request.target is not None:
             ids = torch.from_numpy(request.target.ids)
-            self.pack([request.target])
+            self.check([request.target])
         else:
             limit = min(self.room(request.tokens), 2 * len(request.tokens) + 8)
             (made,) = self.generate([t.GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])

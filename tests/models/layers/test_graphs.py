@@ -1,0 +1,153 @@
+"""What is recorded for GPUs, played by a stand-in on the CPU: it does again what it did, in the same tensors."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import kernels
+from models.family import FamilySpec
+from models.kernels import gpu
+from models.layers import generation, graphs, search
+from models.layers.attention import WithinTexts
+from models.layers.generation import Generation, Generator, collected
+from models.layers.kv_cache import KeyValueCache
+from models.tasks import text as t
+from models.transformers import gpt, vanilla
+from tests.models.transformers.reference import random_text
+from tests.models.transformers.test_contract import CASES, build
+
+
+class Tape:
+    """Of one recording; `given` is what was played of all of them."""
+
+    def __init__(self, run: Callable[[], tuple[Tensor, ...] | None], outputs: tuple[Tensor, ...]) -> None:
+        self._run, self._outputs = run, outputs
+
+    def replay(self) -> None:
+        for output, value in zip(self._outputs, self._run() or (), strict=True):
+            output.copy_(value)
+
+
+@pytest.fixture
+def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
+    """Steps are recorded on the CPU from now on; what inputs each was given, None where it went on by itself."""
+    given: list[Tensor | None] = []
+    replayed = graphs._Recorded.replayed
+
+    def recorded(rehearse: Callable[[], object], run: Any, *_: object) -> tuple[Tape, Any]:
+        rehearse()
+        outputs = tuple(torch.zeros_like(output) for output in cast("tuple[Tensor, ...] | None", rehearse()) or ())
+        return Tape(run, outputs), outputs
+
+    def noted(self: Any, inputs: Tensor | None, lengths: list[list[int]]) -> tuple[Tensor, Tensor]:
+        given.append(inputs)
+        return replayed(self, inputs, lengths)
+
+    monkeypatch.setattr(kernels, "take", lambda *_: False)
+    monkeypatch.setattr(graphs, "_recorded", recorded)
+    monkeypatch.setattr(graphs, "_stream", lambda _: None)
+    monkeypatch.setattr(gpu, "likeliest", search._likeliest)
+    for module in (graphs, generation):
+        monkeypatch.setattr(module, "are_recorded", lambda _: True)
+    monkeypatch.setattr(search.Scores, "ask", lambda scores: scores.likeliest)
+    monkeypatch.setattr(graphs._Recorded, "replayed", noted)
+    begin = KeyValueCache.__init__
+
+    def of_gpu(self: KeyValueCache, *arguments: Any) -> None:
+        begin(self, *arguments)
+        self.moves_one_by_one = False
+
+    monkeypatch.setattr(KeyValueCache, "__init__", of_gpu)
+    return given
+
+
+def ids(results: list[t.GenerateResult]) -> list[list[list[int]]]:
+    return [[[token.id for token in one.tokens] for one in result.sequences] for result in results]
+
+
+def requests_of(model: Generator, n_requests: int, **parameters: Any) -> list[t.GenerateRequest]:
+    return [
+        t.GenerateRequest(
+            tokens=random_text(1 + 3 * number % 7, model.vocab_size, number),
+            max_new_tokens=1 + 3 * number % 8,
+            seed=number,
+            **parameters,
+        )
+        for number in range(n_requests)
+    ]
+
+
+@pytest.mark.parametrize("family", [gpt.FAMILY, vanilla.FAMILY], ids=["gpt", "vanilla"])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"min_new_tokens": 1}, {"num_beams": 3, "n": 2}, {"do_sample": True, "n": 2}],
+    ids=["greedy", "least", "beams", "drawn"],
+)
+def test_recorded_steps_make_the_same_texts(
+    family: FamilySpec[Any], parameters: dict[str, Any], taped: list[Tensor | None]
+) -> None:
+    model = cast("Generator", build(family, family.tiny[0]))
+    requests = requests_of(model, 9, **parameters)
+    with torch.inference_mode():
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (graphs, generation):
+                patch.setattr(module, "are_recorded", lambda _: False)
+            expected = ids(model.generate(requests))
+        assert not taped
+        assert ids(model.generate(requests)) == expected
+        assert ids([model.generate([request])[0] for request in requests]) == expected
+    goes_on = [inputs is None for inputs in taped]
+    assert any(goes_on) == (not parameters.get("num_beams") and not parameters.get("do_sample"))
+
+
+def test_who_joins_and_leaves_changes_nothing_for_the_others(taped: list[Tensor | None]) -> None:
+    model = cast("Generator", build(gpt.FAMILY, gpt.FAMILY.tiny[0]))
+    requests = requests_of(model, 24)
+    with torch.inference_mode():
+        alone = ids([model.generate([request])[0] for request in requests])
+        running: Generation[int] = model.generation()
+        told: dict[int, list[t.Progress]] = {number: [] for number in range(len(requests))}
+        waiting = [*enumerate(requests)]
+        while waiting or running.n_rows:
+            newcomers, waiting = waiting[:2], waiting[2:]
+            running.add(newcomers)
+            for _ in range(2):
+                for number, progress in running.step():
+                    told[number].append(progress)
+    assert ids([collected(progress) for progress in told.values()]) == alone
+    assert None in taped
+
+
+def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """As `gpu.attend`."""
+    out = torch.full_like(q, torch.nan)
+    for start, first, end in blocks.T.tolist():
+        rows, seen = slice(start, min(start + gpu._BLOCK, end)), slice(first, end)
+        scores = torch.einsum("qhd,khd->hqk", q[rows], k[seen]) * scale
+        if causal:
+            scores = scores.masked_fill(torch.arange(first, end) > torch.arange(start, rows.stop)[:, None], -torch.inf)
+        out[rows] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[seen])
+    return out
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_recorded_passes_are_the_passes(name: str, taped: list[Tensor | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many sizes in any order: the room grows, and some are forgotten and recorded anew."""
+    model = build(*CASES[name])
+    monkeypatch.setattr(gpu, "attend", attend_blocks)
+    monkeypatch.setattr(graphs, "MAX_PASSES", 3)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
+    passes = graphs.Passes(torch.device("cpu"), causal=model.causal)
+    longest = min(model.n_positions, 100)
+    with torch.inference_mode():
+        for number in range(40):
+            lengths = [1 + 7 * text * number % longest for text in range(1 + 5 * number % 23)]
+            packed = model.pack([random_text(length, model.vocab_size, length) for length in lengths])
+            expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
+            torch.testing.assert_close(passes.hidden(packed, model.hidden), expected, rtol=0.0, atol=1e-5)
+    assert len(passes._graphs) == graphs.MAX_PASSES
