@@ -17,9 +17,10 @@ from app.protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 
-SWITCH_INTERVAL_S = 0.0002
+SWITCH_INTERVAL_S = 0.001
 """A worker's thread gives the interpreter lock back around every operation of torch, and waits this long for it again
-while the event loop is busy. Python's default of 5 ms is longer than a whole small forward pass."""
+while others are busy. Python's default of 5 ms is longer than a whole small forward pass; where it is much shorter than
+this, the threads that decode and render spend their time giving the lock to and fro."""
 
 
 class Server(uvicorn.Server):

@@ -70,7 +70,7 @@ def test_recorded_passes_are_the_passes(pooling: t.Pooling, monkeypatch: pytest.
     batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
     expected = [model.vectors(batch, pooling, normalize=True) for batch in batches]
     lower(model.to("cuda"), Choice("float32", ""))
-    assert model._passes is not None
+    assert model.passes is not None
 
     def encode(number: int) -> Tensor:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ def test_recorded_passes_are_the_passes(pooling: t.Pooling, monkeypatch: pytest.
     with ThreadPoolExecutor(4) as threads:
         for found, its in zip(threads.map(encode, range(120)), expected, strict=True):
             torch.testing.assert_close(found, its, rtol=0.0, atol=1e-4)
-    assert len(model._passes._graphs) == graphs.MAX_PASSES
+    assert len(model.passes._graphs) == graphs.MAX_PASSES
     with torch.no_grad():
         torch.testing.assert_close(model.vectors(batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4)
 

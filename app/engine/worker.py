@@ -1,5 +1,6 @@
 """A thread that runs a model's forward passes."""
 
+import math
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from app.engine.execution import execute
+from app.engine.execution import NotANumber, execute
 from app.engine.policy import IDLE, Job, Room, Slice
 from app.engine.queue import JobQueue
 from models import kernels
@@ -39,9 +40,9 @@ Key = tuple[Job, int]
 class Step:
     """What is new of the sequences in the making.
 
-    Which slices `began`, and when; which requests were `refused` and why; what was `told` of which, and which have
-    `ended`. `broke` is the error that ended all of them at once: those `given_up` get it, the others begin anew.
-    `n_rows` sequences shared the step.
+    Which slices `began`, and when; which requests were `refused`, or failed, and why; what was `told` of which, and
+    which have `ended`. `broke` is the error that ended all of them at once: those `given_up` get it, the others begin
+    anew. `n_rows` sequences shared the step.
     """
 
     began: Sequence[Slice] = ()
@@ -71,6 +72,10 @@ def stream_of(model: Model) -> torch.cuda.Stream | None:
     if weight is None or not weight.is_cuda:
         return None
     return torch.cuda.Stream(weight.device)  # type: ignore[no-untyped-call]
+
+
+def _is_nan(progress: Progress) -> bool:
+    return progress.token is not None and math.isnan(progress.token.log_prob)
 
 
 def _is_abandoned(key: Key, sequence: int | None) -> bool:
@@ -224,8 +229,9 @@ class Worker:
             return
         for (job, _), _ in told:
             job.heard = job.heard or job.listen is not None
+        broken = [(key, NotANumber("NaN")) for key, progress in told if _is_nan(progress)]
         seconds = time.monotonic() - started_at
-        self._on_step(Step(told=told, ended=running.ended(), n_rows=n_rows, seconds=seconds))
+        self._on_step(Step(refused=broken, told=told, ended=running.ended(), n_rows=n_rows, seconds=seconds))
 
     def _break_off(self, error: Exception) -> None:
         """A step failed, and who is guilty is not known: everybody begins anew, alone."""

@@ -21,7 +21,7 @@ from models.layers.packing import Segments, counted
 from models.tasks.text import Pooling
 
 try:
-    import triton
+    import triton.language
 except ImportError:  # torch for CPUs alone
     triton = None
 else:
@@ -95,7 +95,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, cau
 
 
 def remember(k: Tensor, v: Tensor, memory: Tensor, rows: Tensor, tokens: Tensor) -> None:
-    """Write keys and values, `[N, H, d]`, to their rows and places there, two of `[N]`, int64.
+    """Write keys and values, `[N, H, d]`, to their rows, none where negative, and places there, two of `[N]`, integers.
 
     `memory` is that of `attend_remembered`.
     """

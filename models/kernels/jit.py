@@ -111,10 +111,10 @@ def remember(
 ):
     """One token."""
     number = tl.program_id(0).to(tl.int64)
-    row = tl.load(rows_at + number)
-    token = tl.load(tokens_at + number)
+    row = tl.load(rows_at + number).to(tl.int64)
+    token = tl.load(tokens_at + number).to(tl.int64)
     values = tl.arange(0, n_columns)
-    is_there = values < n_values
+    is_there = (values < n_values) & (row >= 0)
     place = memory_at + row * row_stride + token * width + values // width * head_stride + values % width
     k = tl.load(k_at + number * k_stride + values, mask=is_there, other=0.0)
     v = tl.load(v_at + number * v_stride + values, mask=is_there, other=0.0)
@@ -239,7 +239,7 @@ def likeliest(logits_at, out_at, stride, n_words, n_rows, n_at_once: tl.constexp
         places = tl.where(its > best, words, places)
         best = more
     most = tl.max(best, 0)
-    first = tl.min(tl.where(best == most, places, n_words), 0)
+    first = tl.minimum(tl.min(tl.where(best == most, places, n_words), 0), n_words - 1)  # where all are NaN
     total_of_all = tl.sum(total * tl.exp(best - most), 0)
     tl.store(out_at + row, first.to(tl.float64))
     tl.store(out_at + n_rows + row, -tl.log(total_of_all).to(tl.float64))

@@ -30,6 +30,8 @@ Step = Callable[..., Tensor]
 """Token ids `[B]`, and a `Recall` of each cache, to logits `[B, V]`."""
 Hidden = Callable[[Packed, Attending], Tensor]
 """See `TextModel.hidden`."""
+Run = Callable[[Tensor, Tensor, Attending], Tensor]
+"""Token ids and positions, two of `[N]`, to `[N, D]`."""
 N_REHEARSALS = 2
 MAX_TOKENS = 4096
 """Of texts some of which are not short, for which a pass is recorded; more are attended to faster by torch."""
@@ -52,11 +54,7 @@ def stepped(step: Step, token_ids: Tensor, *caches: KeyValueCache) -> Scores:
     if not are_recorded(device):
         return Scores(step(sent(token_ids.long(), device), *map(Recall, caches)))
     n_rows = min(1 << (len(token_ids) - 1).bit_length(), *(cache.n_rows for cache in caches))
-    moves = tuple(cache.n_moves for cache in caches)
-    recordings: _Recordings = caches[0].recorded or _Recordings(_stream(device))
-    caches[0].recorded = recordings
-    if recordings.moves != moves:
-        recordings.moves, recordings.by_rows = moves, {}
+    recordings = _recordings(*caches)
     lengths = [[*cache.lengths] for cache in caches]
     recorded = recordings.by_rows.get(n_rows)
     inputs = None
@@ -89,11 +87,40 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 @dataclass(slots=True)
 class _Recordings:
-    """Steps by their number of rows, all after so many `moves` of what the caches remember."""
+    """Steps by their number of rows, and what reads prompts, all after so many `moves` of what the caches remember."""
 
     stream: torch.cuda.Stream
     moves: tuple[int, ...] = ()
     by_rows: dict[int, "_Recorded"] = field(default_factory=dict)
+    reading: "Passes | None" = None
+
+
+def _recordings(*caches: KeyValueCache) -> _Recordings:
+    """Those of caches that are used together, as long as what they remember lies where it is."""
+    moves = tuple(cache.n_moves for cache in caches)
+    recordings: _Recordings = caches[0].recorded or _Recordings(_stream(caches[0].device))
+    caches[0].recorded = recordings
+    if recordings.moves != moves:
+        recordings.moves, recordings.by_rows, recordings.reading = moves, {}, None
+    return recordings
+
+
+def read(run: Run, token_ids: Tensor, segments: Segments, cache: KeyValueCache) -> Tensor:
+    """The last hidden states, `[N, D]`, of new prompts, ids `[N]` on the CPU, which the cache's first rows remember."""
+    recordings = _recordings(cache)
+    reading = recordings.reading = recordings.reading or Passes(cache.device, causal=True, nobodys=-1)
+    owners, _ = counted(np.array(segments.lengths))
+
+    def hidden(row: Packed, attend: Attending) -> Tensor:
+        positions = row.segments.positions
+
+        def remember_and_attend(layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+            cache.write(layer, k, v, (row.type_ids, positions))
+            return attend(layer, q, k, v, scale)
+
+        return run(row.token_ids, positions, remember_and_attend)
+
+    return reading.hidden(Packed(token_ids, torch.from_numpy(owners), segments, range(len(segments))), hidden)
 
 
 _recording = threading.Lock()
@@ -168,8 +195,9 @@ class Passes:
     what they read and write, and the memory between, so that one is played at a time.
     """
 
-    def __init__(self, device: torch.device, *, causal: bool) -> None:
-        self._causal = causal
+    def __init__(self, device: torch.device, *, causal: bool, nobodys: int = 0) -> None:
+        """`nobodys` is the type of tokens that are nobody's."""
+        self._causal, self._nobodys = causal, nobodys
         self._stream = _stream(device)
         self._pool = torch.cuda.graph_pool_handle()
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
@@ -191,6 +219,7 @@ class Passes:
         inputs = np.zeros(3 * sum(size), np.int32)
         of_tokens, of_blocks = (part.reshape(3, -1) for part in np.split(inputs, [3 * size[0]]))
         _, positions = counted(np.array(packed.segments.lengths))
+        of_tokens[1, n_tokens:] = self._nobodys
         for row, values in zip(of_tokens, (*(ids.numpy() for ids in packed.given), positions), strict=True):
             row[:n_tokens] = values
         of_blocks[:, :n_blocks] = blocks

@@ -178,12 +178,23 @@ class Prefill(Readable):
         starts = [*cache.lengths[:n_old], *[0] * (len(segments) - n_old)]
         cache.extend(segments.lengths[:n_old])
         cache.add(segments.lengths[n_old:])
-        firsts = torch.tensor(starts).repeat_interleave(torch.tensor(segments.lengths))
-        self.positions = segments.positions + sent(firsts, segments.device)
-        """Each token's place in its prompt: `[N]`."""
+        self._starts = starts
         self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
         self._of_new = None if any(starts) else WithinTexts(segments, causal=True)
         self._rows = Segments(cache.lengths[: len(segments)], segments.device)
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """Each token's place in its prompt: `[N]`."""
+        if not self.continues:
+            return self._segments.positions
+        firsts = torch.tensor(self._starts).repeat_interleave(torch.tensor(self._segments.lengths))
+        return self._segments.positions + sent(firsts, self._segments.device)
+
+    @property
+    def continues(self) -> bool:
+        """Whether a part is not the first of its prompt."""
+        return self._of_new is None
 
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`; for a cache with kernels."""

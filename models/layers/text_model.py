@@ -76,7 +76,7 @@ class TextModel(MadeOfWeights, Model):
         return weight.is_cpu and kernels.multiply(weight.dtype, weight.dtype)
 
     @cached_property
-    def _passes(self) -> Passes | None:
+    def passes(self) -> Passes | None:
         """Recordings of `hidden`, on a GPU that has a kernel for attention with heads of this width."""
         heads = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
         weight = next(self.parameters())
@@ -85,7 +85,7 @@ class TextModel(MadeOfWeights, Model):
 
     def forget(self) -> None:
         """See `MadeOfWeights`."""
-        for name in ("device", "runs_on_kernels", "_passes"):
+        for name in ("device", "runs_on_kernels", "passes"):
             self.__dict__.pop(name, None)
 
     def hidden(self, packed: Packed, attend: Attending) -> Tensor:
@@ -119,9 +119,17 @@ class TextModel(MadeOfWeights, Model):
     def read(self, texts: Sequence[t.Tokens]) -> tuple[Packed, Tensor]:
         """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
         packed = self.pack(texts)
-        if self._passes is not None and are_recorded(self.device) and self._passes.take(packed.segments):
-            return packed, self._passes.hidden(packed, self.hidden)
-        return packed, self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+        return packed, self.passed(packed)
+
+    def passed(self, packed: Packed) -> Tensor:
+        """The last hidden states `[N, D]` of texts that see themselves; on a GPU perhaps recorded."""
+        if self.records(packed.segments) and self.passes is not None:
+            return self.passes.hidden(packed, self.hidden)
+        return self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
+
+    def records(self, segments: Segments) -> bool:
+        """Whether passes over such texts are recorded."""
+        return self.passes is not None and are_recorded(self.device) and Passes.take(segments)
 
     def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
         """The last hidden states of each text, `[T, D]`, where the weights are."""

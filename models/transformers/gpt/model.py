@@ -15,7 +15,7 @@ from models.codecs.text.codec import Special
 from models.layers.attention import Attending, WithinTexts, Witnessed
 from models.layers.devices import on_cpu, sent
 from models.layers.generation import Generator
-from models.layers.graphs import stepped
+from models.layers.graphs import read, stepped
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
 from models.layers.packing import Packed, Segments
 from models.layers.search import Rules, Scores
@@ -131,7 +131,11 @@ class Gpt(Generator):
         """See `Generator.prefill`."""
         segments = Segments([len(part) for part in parts], self.device)
         attend = Prefill(cache, segments)
-        hidden = self.run(sent(torch.cat(list(parts)), self.device), attend.positions, attend)
+        token_ids = torch.cat(list(parts))
+        if self.records(segments) and not attend.continues:
+            hidden = read(self.run, token_ids, segments, cache)
+        else:
+            hidden = self.run(sent(token_ids, self.device), attend.positions, attend)
         return self.logits(hidden[segments.last])
 
     def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Scores:

@@ -11,8 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from models.layers.attention import Attending, Remembering, WithinTexts, Witnessed, WitnessedAcross
-from models.layers.devices import sent
+from models.layers.attention import Attending, Remembering, Witnessed, WitnessedAcross
 from models.layers.generation import Generator
 from models.layers.graphs import stepped
 from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
@@ -138,8 +137,8 @@ class VanillaTransformer(Generator):
     def prefill(self, parts: Sequence[Tensor], cache: TwoCaches) -> Tensor:
         """See `Generator.prefill`: read the texts, and give the decoder its start. The cache has no rows yet."""
         segments = Segments([len(part) for part in parts], self.device)
-        token_ids = sent(torch.cat(list(parts)), self.device)
-        memory = self.encoder(token_ids, segments.positions, WithinTexts(segments))
+        token_ids = torch.cat(list(parts))
+        memory = self.passed(Packed(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
             cache.read.write(layer, k, v, (segments.owners, segments.positions))

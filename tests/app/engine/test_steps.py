@@ -1,9 +1,11 @@
 """Tasks made by steps: who shares a batch with a fault, who is starved, who is told what."""
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ from tests.models.transformers.reference import random_text
 
 pytestmark = pytest.mark.anyio
 
-POISONED, LETHAL = 15, 13
-"""Lengths of prompts: the first step after one of them raises, or ends the worker's thread."""
+POISONED, LETHAL, NOT_A_NUMBER = 15, 13, 11
+"""Lengths of prompts: the first step after one of them raises, or ends the worker's thread; or its scores are NaN."""
 
 
 class FaultyGpt(Gpt):
@@ -39,7 +41,9 @@ class FaultyGpt(Gpt):
         for part in parts:
             faults = {LETHAL: SystemExit(), POISONED: ValueError("poisoned")}
             self.fault = faults.get(len(part), self.fault)
-        return super().prefill(parts, cache)
+        logits = super().prefill(parts, cache)
+        logits[[len(part) == NOT_A_NUMBER for part in parts]] = torch.nan
+        return logits
 
     def decode(self, token_ids: Tensor, cache: Any) -> Scores:
         if self.fault:
@@ -77,6 +81,32 @@ async def test_a_failing_step_fails_the_guilty_alone() -> None:
     assert isinstance(together.pop(2), InferenceFailed)
     assert together == expected
     assert engine.n_running == 0
+    await engine.stop()
+
+
+@pytest.mark.parametrize("parameters", [{}, {"do_sample": True}, {"n_alternatives": 2}, {"num_beams": 2}])
+async def test_scores_that_are_no_numbers_fail_their_text_alone(parameters: dict[str, Any]) -> None:
+    engine = await start()
+    heard: list[t.Progress] = []
+
+    def listen(_: int, progress: t.Progress) -> bool:
+        heard.append(progress)
+        return False
+
+    expected = [await ids(engine, request(length)) for length in (3, 4)]
+    broken = replace(request(NOT_A_NUMBER), **parameters)
+    before, failure, after = await asyncio.gather(
+        ids(engine, request(3)),
+        engine.submit(GENERATE, [request(5), broken], listen),
+        ids(engine, request(4)),
+        return_exceptions=True,
+    )
+    assert [before, after] == expected
+    assert isinstance(failure, InferenceFailed)
+    assert [fault.pointer for fault in failure.faults] == ["/inputs/1"]
+    assert "not a number" in str(failure)
+    assert not any(progress.token and math.isnan(progress.token.log_prob) for progress in heard)
+    await until(lambda: engine.n_running == 0)
     await engine.stop()
 
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from models import kernels
 from models.family import FamilySpec
 from models.kernels import gpu
-from models.layers import generation, graphs, search
+from models.layers import generation, graphs, search, text_model
 from models.layers.attention import WithinTexts
 from models.layers.generation import Generation, Generator, collected
 from models.layers.kv_cache import KeyValueCache
+from models.layers.text_model import TextModel
 from models.tasks import text as t
 from models.transformers import gpt, vanilla
 from tests.models.transformers.reference import random_text
@@ -31,11 +32,15 @@ class Tape:
             output.copy_(value)
 
 
+MODULES = (graphs, generation, text_model)
+
+
 @pytest.fixture
 def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
-    """Steps are recorded on the CPU from now on; what inputs each was given, None where it went on by itself."""
+    """All is recorded on the CPU from now on; what inputs each step was given, None where it went on by itself."""
     given: list[Tensor | None] = []
-    replayed = graphs._Recorded.replayed
+    replayed, begin, write = graphs._Recorded.replayed, KeyValueCache.__init__, KeyValueCache.write
+    passes: dict[TextModel, graphs.Passes] = {}
 
     def recorded(rehearse: Callable[[], object], run: Any, *_: object) -> tuple[Tape, Any]:
         rehearse()
@@ -46,22 +51,45 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
         given.append(inputs)
         return replayed(self, inputs, lengths)
 
-    monkeypatch.setattr(kernels, "take", lambda *_: False)
-    monkeypatch.setattr(graphs, "_recorded", recorded)
-    monkeypatch.setattr(graphs, "_stream", lambda _: None)
-    monkeypatch.setattr(gpu, "likeliest", search._likeliest)
-    for module in (graphs, generation):
-        monkeypatch.setattr(module, "are_recorded", lambda _: True)
-    monkeypatch.setattr(search.Scores, "ask", lambda scores: scores.likeliest)
-    monkeypatch.setattr(graphs._Recorded, "replayed", noted)
-    begin = KeyValueCache.__init__
-
-    def of_gpu(self: KeyValueCache, *arguments: Any) -> None:
+    def begin_on_gpu(self: KeyValueCache, *arguments: Any) -> None:
         begin(self, *arguments)
         self.moves_one_by_one = False
 
-    monkeypatch.setattr(KeyValueCache, "__init__", of_gpu)
+    def write_of_somebody(self: KeyValueCache, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
+        is_there = places[0] >= 0
+        write(self, layer, k[is_there], v[is_there], (places[0][is_there], places[1][is_there]))
+
+    def passes_of(model: TextModel) -> graphs.Passes:
+        return passes.setdefault(model, graphs.Passes(torch.device("cpu"), causal=model.causal))
+
+    monkeypatch.setattr(kernels, "take", lambda *_: False)
+    monkeypatch.setattr(gpu, "attend", attend_blocks)
+    monkeypatch.setattr(gpu, "likeliest", search._likeliest)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
+    monkeypatch.setattr(graphs, "_stream", lambda _: None)
+    monkeypatch.setattr(graphs, "_recorded", recorded)
+    monkeypatch.setattr(graphs._Recorded, "replayed", noted)
+    monkeypatch.setattr(search.Scores, "ask", lambda scores: scores.likeliest)
+    monkeypatch.setattr(KeyValueCache, "__init__", begin_on_gpu)
+    monkeypatch.setattr(KeyValueCache, "write", write_of_somebody)
+    monkeypatch.setattr(TextModel, "passes", property(passes_of))
+    for module in MODULES:
+        monkeypatch.setattr(module, "are_recorded", lambda _: True)
     return given
+
+
+def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """As `gpu.attend`."""
+    out = torch.full_like(q, torch.nan)
+    for start, first, end in blocks.T.tolist():
+        rows, seen = slice(start, min(start + gpu._BLOCK, end)), slice(first, end)
+        scores = torch.einsum("qhd,khd->hqk", q[rows], k[seen]) * scale
+        if causal:
+            scores = scores.masked_fill(torch.arange(first, end) > torch.arange(start, rows.stop)[:, None], -torch.inf)
+        out[rows] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[seen])
+    return out
 
 
 def ids(results: list[t.GenerateResult]) -> list[list[list[int]]]:
@@ -93,7 +121,7 @@ def test_recorded_steps_make_the_same_texts(
     requests = requests_of(model, 9, **parameters)
     with torch.inference_mode():
         with pytest.MonkeyPatch.context() as patch:
-            for module in (graphs, generation):
+            for module in MODULES:
                 patch.setattr(module, "are_recorded", lambda _: False)
             expected = ids(model.generate(requests))
         assert not taped
@@ -121,33 +149,17 @@ def test_who_joins_and_leaves_changes_nothing_for_the_others(taped: list[Tensor 
     assert None in taped
 
 
-def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, causal: bool) -> Tensor:
-    """As `gpu.attend`."""
-    out = torch.full_like(q, torch.nan)
-    for start, first, end in blocks.T.tolist():
-        rows, seen = slice(start, min(start + gpu._BLOCK, end)), slice(first, end)
-        scores = torch.einsum("qhd,khd->hqk", q[rows], k[seen]) * scale
-        if causal:
-            scores = scores.masked_fill(torch.arange(first, end) > torch.arange(start, rows.stop)[:, None], -torch.inf)
-        out[rows] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[seen])
-    return out
-
-
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_recorded_passes_are_the_passes(name: str, taped: list[Tensor | None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many sizes in any order: the room grows, and some are forgotten and recorded anew."""
     model = build(*CASES[name])
-    monkeypatch.setattr(gpu, "attend", attend_blocks)
     monkeypatch.setattr(graphs, "MAX_PASSES", 3)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
-    monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
-    passes = graphs.Passes(torch.device("cpu"), causal=model.causal)
+    assert model.passes is not None
     longest = min(model.n_positions, 100)
     with torch.inference_mode():
         for number in range(40):
             lengths = [1 + 7 * text * number % longest for text in range(1 + 5 * number % 23)]
             packed = model.pack([random_text(length, model.vocab_size, length) for length in lengths])
             expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
-            torch.testing.assert_close(passes.hidden(packed, model.hidden), expected, rtol=0.0, atol=1e-5)
-    assert len(passes._graphs) == graphs.MAX_PASSES
+            torch.testing.assert_close(model.passed(packed), expected, rtol=0.0, atol=1e-5)
+    assert len(model.passes._graphs) == graphs.MAX_PASSES
