@@ -51,8 +51,8 @@ from models.tasks import Request as TaskRequest
 
 log = logging.getLogger(__name__)
 
-MAX_INLINE_RESULTS = 16
-"""Answers with more are rendered off the event loop."""
+MAX_INLINE_RESULTS, MAX_INLINE_ROWS = 16, 128
+"""Answers with more are rendered off the event loop; as an array, with more rows."""
 MAX_INLINE_TEXT_BYTES = 4096
 """Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
 
@@ -212,7 +212,8 @@ class Call:
 
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
-        is_small = self._is_small and len(outcome.results) <= MAX_INLINE_RESULTS
+        most = MAX_INLINE_ROWS if self._media_type == NPY else MAX_INLINE_RESULTS
+        is_small = self._is_small and len(outcome.results) <= most
         content = self._render(outcome) if is_small else await self._aside.run(lambda: self._render(outcome))
         return self._answered(
             content,

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer, processors
@@ -31,8 +31,7 @@ class Special:
     all: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """An item as it came: a text, or a pair, or ids."""
 
     text: str
@@ -128,11 +127,13 @@ class TextCodec(ABC):
         problems: list[Problem] = []
         items = list(texts)
         for place, (item, tokens) in enumerate(zip(items, self._whole(items, add_special_tokens), strict=True)):
-            if len(tokens) > self.max_tokens and truncate:
+            n_tokens = len(tokens)
+            if n_tokens > self.max_tokens and truncate:
                 tokens = self._cut(item)
-            if limited_length and not 1 <= len(tokens) <= self.max_tokens:
-                hint = "; `truncate` cuts it" if len(tokens) else ""
-                detail = f"the text has {len(tokens)} tokens; this model takes 1 to {self.max_tokens}{hint}"
+                n_tokens = len(tokens)
+            if limited_length and not 1 <= n_tokens <= self.max_tokens:
+                hint = "; `truncate` cuts it" if n_tokens else ""
+                detail = f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}"
                 problems.append(Problem(detail, place))
             results.append(tokens)
         if problems:
@@ -164,8 +165,10 @@ class TextCodec(ABC):
                 for item in items
             ]
         start = self.special.start if add_special_tokens else None
+        if start is None:
+            return its
         return [
-            self.of_ids([start]) if start is not None and item.ids is None and not len(tokens) else tokens
+            self.of_ids([start]) if item.ids is None and not len(tokens) else tokens
             for item, tokens in zip(items, its, strict=True)
         ]
 

@@ -1,0 +1,68 @@
+"""What runs aside is answered, refused or forgotten as if it had run here."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from app.threads import Aside
+
+pytestmark = pytest.mark.anyio
+N_THREADS = 3
+
+
+@pytest.fixture
+async def aside() -> AsyncIterator[Aside]:
+    its = Aside(N_THREADS)
+    yield its
+    its.close()
+    for thread in its._threads:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
+
+
+async def test_each_gets_its_own_answer(aside: Aside) -> None:
+    def numbered(number: int) -> Callable[[], tuple[int, int]]:
+        return lambda: (number, threading.get_ident())
+
+    found = await asyncio.gather(*(aside.run(numbered(number)) for number in range(500)))
+    assert [number for number, _ in found] == list(range(500))
+    assert threading.get_ident() not in {thread for _, thread in found}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration("over")])
+async def test_an_error_is_the_callers_alone(aside: Aside, error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    for _ in range(2 * N_THREADS):
+        with pytest.raises(RuntimeError if isinstance(error, StopIteration) else type(error)):
+            await aside.run(fail)
+    assert await aside.run(lambda: 7) == 7
+
+
+async def test_what_nobody_waits_for_is_not_begun(aside: Aside) -> None:
+    hold, begun = threading.Event(), threading.Event()
+    held = [asyncio.create_task(aside.run(lambda: hold.wait(10))) for _ in range(N_THREADS)]
+    given_up = asyncio.create_task(aside.run(begun.set))
+    await asyncio.sleep(0.02)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    hold.set()
+    assert await asyncio.gather(*held) == [True] * N_THREADS
+    assert await aside.run(lambda: 1) == 1
+    assert not begun.is_set()
+
+
+async def test_a_caller_that_leaves_does_not_disturb_the_others(aside: Aside) -> None:
+    hold = threading.Event()
+    leaving = asyncio.create_task(aside.run(lambda: hold.wait(10)))
+    staying = asyncio.create_task(aside.run(lambda: hold.wait(10)))
+    await asyncio.sleep(0.02)
+    leaving.cancel()
+    hold.set()
+    assert await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
