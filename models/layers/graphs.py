@@ -199,7 +199,7 @@ class Passes:
         """`nobodys` is the type of tokens that are nobody's."""
         self._causal, self._nobodys = causal, nobodys
         self._stream = _stream(device)
-        self._pool = torch.cuda.graph_pool_handle()
+        self._pool: Any = None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         self._inputs = torch.empty(0, dtype=torch.int32, device=device)
         self._outputs: Tensor | None = None
@@ -262,6 +262,8 @@ class Passes:
                 self._outputs = _room(n_tokens, like=states)
             self._outputs[:n_tokens].copy_(states)
 
+        if not self._graphs:
+            self._pool = torch.cuda.graph_pool_handle()  # the last one ended with the last that used it
         graph, _ = _recorded(run, run, self._stream, self._pool)
         return graph
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -21,8 +22,16 @@ from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 
 
+class Pool:
+    """Of memory, which ends with the last tape that uses it."""
+
+    def __init__(self) -> None:
+        self.tapes: WeakSet[Tape] = WeakSet()
+        self.was_used = False
+
+
 class Tape:
-    """Of one recording; `given` is what was played of all of them."""
+    """Of one recording."""
 
     def __init__(self, run: Callable[[], tuple[Tensor, ...] | None], outputs: tuple[Tensor, ...]) -> None:
         self._run, self._outputs = run, outputs
@@ -42,10 +51,15 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     replayed, begin, write = graphs._Recorded.replayed, KeyValueCache.__init__, KeyValueCache.write
     passes: dict[TextModel, graphs.Passes] = {}
 
-    def recorded(rehearse: Callable[[], object], run: Any, *_: object) -> tuple[Tape, Any]:
+    def recorded(rehearse: Callable[[], object], run: Any, _: object, pool: Pool | None = None) -> tuple[Tape, Any]:
         rehearse()
         outputs = tuple(torch.zeros_like(output) for output in cast("tuple[Tensor, ...] | None", rehearse()) or ())
-        return Tape(run, outputs), outputs
+        tape = Tape(run, outputs)
+        if pool is not None:
+            assert pool.tapes or not pool.was_used
+            pool.tapes.add(tape)
+            pool.was_used = True
+        return tape, outputs
 
     def noted(self: Any, inputs: Tensor | None, lengths: list[list[int]]) -> tuple[Tensor, Tensor]:
         given.append(inputs)
@@ -65,7 +79,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     monkeypatch.setattr(kernels, "take", lambda *_: False)
     monkeypatch.setattr(gpu, "attend", attend_blocks)
     monkeypatch.setattr(gpu, "likeliest", search._likeliest)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", Pool)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
     monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
     monkeypatch.setattr(graphs, "_stream", lambda _: None)
