@@ -51,8 +51,8 @@ GENERATED = replace(
     sizes=(1, 8, N_AT_ONCE),
     device="cuda",
 )
-PEAK_SIZE, N_PEAKS, LOOK_S, WARM_S = 8192, 20, 0.1, 2
-WAYS = ((1, "application/json"), (32, "application/json"), (32, "application/x-npy"))
+PEAK_SIZE, N_PEAKS, LOOK_S, WARM_S = 8192, 20, 0.1, 3
+WAYS = ((1, "application/json"), (32, "application/json"), (32, "application/x-npy"), (128, "application/x-npy"))
 """Texts a request, and the type of the answer."""
 
 
@@ -99,7 +99,7 @@ def served(seconds: int) -> list[Served]:
     found: list[Served] = []
     with tempfile.TemporaryDirectory() as place:
         folder, file = write("bert-base", Path(place) / "base"), Path(place) / "bodies"
-        options = ("--models", "base", "--model", f"base={folder}", "--device", "cuda", "--max-queue-items", "16384")
+        options = ("--models", "base", "--model", f"base={folder}", "--device", "cuda", "--max-queue-items", "32768")
         with manifold(*options) as server:
             for n_texts, accept in WAYS:
                 batches = [texts[at : at + n_texts] for at in range(0, len(texts), n_texts)]

@@ -148,19 +148,20 @@ class Engine:
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at
         self._measure(len(delivery.outcomes), seconds)
-        outcomes = iter(delivery.outcomes)
+        n_done = 0
         for part in delivery.batch:
             job = part.job
             if job.queue_ms is None:
                 job.queue_ms = (delivery.started_at - job.enqueued_at) * 1000
             job.inference_ms += seconds * 1000
             job.batch_size = max(job.batch_size, len(delivery.outcomes))
-            for index in range(part.start, part.stop):
-                outcome = next(outcomes)
-                if isinstance(outcome, Exception):
-                    self._fail([job], self._explain(outcome, index))
-                else:
-                    job.results[index] = outcome
+            outcomes = delivery.outcomes[n_done : n_done + len(part)]
+            n_done += len(part)
+            if any(issubclass(kind, Exception) for kind in set(map(type, outcomes))):
+                for index, outcome in enumerate(outcomes, part.start):
+                    if isinstance(outcome, Exception):
+                        self._fail([job], self._explain(outcome, index))
+            job.results.update(zip(range(part.start, part.stop), outcomes, strict=True))
             self._finish(job)
 
     def _on_step(self, step: Step) -> None:

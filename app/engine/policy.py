@@ -65,6 +65,10 @@ class Job:
     told: dict[int, list[Progress]] = field(default_factory=dict)
     abandoned: set[tuple[int, int]] = field(default_factory=set)
     is_abandoned: bool = False
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cost = sum(request.cost for request in self.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,10 @@ def next_batch(waiting: Iterable[Slice], budget: int, room: Room = IDLE) -> list
         if not batch and job.suspect:
             return [whole.until(whole.start + 1)]
         if job.suspect or (batch and job.task is not batch[0].job.task):
+            continue
+        if not job.task.by_steps and len(whole) == len(job.requests) and cost + job.cost <= budget:
+            batch.append(whole)
+            cost += job.cost
             continue
         stop = whole.start
         while stop < whole.stop:

@@ -28,8 +28,8 @@ else:
     from models.kernels import jit
 
 MAX_WIDTH, MAX_HEAD_BYTES = 8192, 256
-_BLOCK, _WORDS, _TILE = 64, 4096, 8192
-"""Tokens, words of the vocabulary, and elements of several tokens, at once."""
+_BLOCK, _REMEMBERED, _WORDS, _TILE = 64, 128, 4096, 8192
+"""Tokens, those that are remembered, words of the vocabulary, and elements of several tokens, at once."""
 
 
 @cache
@@ -118,7 +118,8 @@ def attend_remembered(
     k, v = (q, q) if new is None else new
     strides = q.stride(0), k.stride(0), v.stride(0), memory.stride(0), memory.stride(1), memory.stride(2)
     its = q, k, v, memory, last, out, *strides, width, scale
-    _launch(jit.attend_remembered, (n_rows, n_heads, 1), its, (_power_of_2(width), _BLOCK, new is not None))
+    constants = _power_of_2(width), _REMEMBERED, new is not None
+    _launch(jit.attend_remembered, (n_rows, n_heads, 1), its, constants, n_warps=2)
     return out
 
 
@@ -159,12 +160,14 @@ def blocks_of(lengths: Sequence[int]) -> NDArray[np.int32]:
 _compiled: dict[Hashable, Any] = {}
 
 
-def _launch(kernel: Any, grid: tuple[int, int, int], values: Sequence[Any], constants: tuple[Any, ...]) -> None:
+def _launch(
+    kernel: Any, grid: tuple[int, int, int], values: Sequence[Any], constants: tuple[Any, ...], n_warps: int = 4
+) -> None:
     """As `kernel[grid](*values, *constants)`, which takes several times as long to find what it has compiled."""
     key = (kernel.__name__, values[0].get_device(), constants, *map(_kind, values))
     with torch.cuda.device(values[0].device):  # where Triton compiles for, and launches
         if key not in _compiled:
-            _compiled[key] = kernel.warmup(*values, *constants, grid=grid)
+            _compiled[key] = kernel.warmup(*values, *constants, grid=grid, num_warps=n_warps)
         _compiled[key][grid](*values, *constants)
 
 

@@ -107,9 +107,10 @@ class Packed:
 
         Texts of one token that are nobody's fill the row up to a multiple of `step`.
         """
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        given = [len(text.ids) for text in texts]
+        order = sorted(range(len(texts)), key=given.__getitem__)
         ordered = [texts[place] for place in order]
-        lengths = [len(text) for text in ordered]
+        lengths = [given[place] for place in order]
         n_more = -sum(lengths) % step
         nobodys = [np.zeros(n_more, np.int64)] if n_more else []
         token_ids = _row([text.ids for text in ordered] + nobodys)

@@ -111,7 +111,7 @@ class TextModel(MadeOfWeights, Model):
         problems = [
             Problem(f"the text has {len(text)} tokens; this model takes 1 to {self.n_positions}", place)
             for place, text in enumerate(texts)
-            if not 1 <= len(text) <= self.n_positions
+            if not 1 <= len(text.ids) <= self.n_positions
         ]
         if problems:
             raise InvalidItems(*problems)

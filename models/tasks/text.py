@@ -54,7 +54,7 @@ class TextRequest:
     @property
     def cost(self) -> int:
         """Tokens this request adds to a batch."""
-        return len(self.tokens)
+        return len(self.tokens.ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
