@@ -11,7 +11,7 @@ from app.engine.execution import NotANumber
 from app.engine.policy import Job, Listener, Outcome
 from app.engine.queue import JobQueue
 from app.engine.supervisor import Health, Supervisor
-from app.engine.worker import Delivery, Plan, Step, stream_of
+from app.engine.worker import Delivery, Plan, Step, lane_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
@@ -41,7 +41,7 @@ class Engine:
         self._queue = JobQueue(
             settings.max_queue_items, settings.max_running_sequences, one_makes_steps=one_makes_steps
         )
-        streams = {model: stream_of(model) for model in replicas}
+        lanes = {model: lane_of(model) for model in replicas}
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
@@ -50,7 +50,7 @@ class Engine:
                 Plan(
                     name=name,
                     model=model,
-                    stream=streams[model],
+                    lane=lanes[model],
                     tasks=tasks if model not in replicas[:place] else tasks[:1],
                     queue=self._queue,
                     torch_threads=settings.torch_threads,

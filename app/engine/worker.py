@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -17,9 +17,14 @@ from app.engine.queue import JobQueue
 from models import kernels
 from models.errors import InvalidItems
 from models.family import Model
+from models.layers.devices import in_turn
 from models.layers.generation import Generation, Generator
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
+
+TELL_EVERY_S = 0.05
+"""What nobody listens to is told the event loop this often, or when a text has ended: on a GPU a step takes half a
+millisecond, and waking the loop after each, which takes the interpreter's lock away, as long again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ Key = tuple[Job, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What is new of the sequences in the making.
+    """What is new of the sequences in the making, since the last one.
 
     Which slices `began`, and when; which requests were `refused`, or failed, and why; what was `told` of which, and
     which have `ended`. `broke` is the error that ended all of them at once: those `given_up` get it, the others begin
@@ -62,16 +67,24 @@ def _stand_back() -> None:
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
 
 
-def stream_of(model: Model) -> torch.cuda.Stream | None:
-    """One for what is launched for a model that lies on a GPU, which so waits for no other model's.
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What the workers of a model on a GPU share: a stream, so that they wait for no other model's, and turns.
 
-    Its workers share it: in streams of their own, their batches would end at the same time, and the GPU would be idle
-    while both of them prepare the next.
+    In streams of their own, or launching at the same time, their batches would end at the same time, and the GPU would
+    be idle while both of them prepare the next.
     """
+
+    stream: torch.cuda.Stream
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+def lane_of(model: Model) -> Lane | None:
+    """None of models on a CPU."""
     weight = next(model.parameters(), None)
     if weight is None or not weight.is_cuda:
         return None
-    return torch.cuda.Stream(weight.device)  # type: ignore[no-untyped-call]
+    return Lane(torch.cuda.Stream(weight.device))  # type: ignore[no-untyped-call]
 
 
 def _is_nan(progress: Progress) -> bool:
@@ -87,7 +100,7 @@ def _is_abandoned(key: Key, sequence: int | None) -> bool:
 class Plan:
     """What a worker is made of.
 
-    `stream` is the model's, on a GPU. `tasks` are those that it proves itself by; another worker of the same model may
+    `lane` is the model's, on a GPU. `tasks` are those that it proves itself by; another worker of the same model may
     have proved the rest. Batches run on `torch_threads`, the kernels of steps on `step_threads`: those of all workers,
     where one makes all steps.
     `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
@@ -95,7 +108,7 @@ class Plan:
 
     name: str
     model: Model
-    stream: torch.cuda.Stream | None
+    lane: Lane | None
     tasks: Sequence[Task]
     queue: JobQueue
     torch_threads: int
@@ -124,12 +137,14 @@ class Worker:
         on_step: Callable[[Step], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
-        self._model, self._stream, self._tasks, self._queue = plan.model, plan.stream, plan.tasks, plan.queue
+        self._model, self._lane, self._tasks, self._queue = plan.model, plan.lane, plan.tasks, plan.queue
         self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
         self._probe_every_s = plan.probe_every_s
         self._torch_threads, self._step_threads = plan.torch_threads, plan.step_threads
         self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
         self._running = self._generation()
+        self._untold: list[tuple[Key, Progress]] = []
+        self._untold_s, self._told_at = 0.0, 0.0
         self.hands = self._queue.hands()
         self.busy_since: float | None = None
         """When the forward pass of this moment began (`time.monotonic`)."""
@@ -144,7 +159,7 @@ class Worker:
         _stand_back()
         torch.set_num_threads(self._torch_threads)
         try:
-            on_stream = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+            on_stream = nullcontext() if self._lane is None else torch.cuda.stream(self._lane.stream)
             with torch.inference_mode(), on_stream:
                 for task in self._tasks:
                     self._probe(task)
@@ -192,31 +207,28 @@ class Worker:
         """While the model computes; since when."""
         self.busy_since = started_at = time.monotonic()
         try:
-            yield started_at
+            with in_turn(self._lane.turn if self._lane else None):
+                yield started_at
         finally:
             self.busy_since = None
 
     def _begin(self, batch: list[Slice]) -> None:
         """Let the batch join. What the model refuses is told; what fails is tried again, alone."""
-        started_at = time.monotonic()
         running = cast("Generation[Key]", self._running)
         refused: list[tuple[Key, Exception]] = []
-        accepted: list[tuple[Key, GenerateRequest]] = []
-        for part in batch:
-            for index, request in enumerate(part.requests, part.start):
-                try:
-                    settled = cast("Generator", self._model).settled(cast("GenerateRequest", request))
-                    accepted.append(((part.job, index), settled))
-                except InvalidItems as error:
-                    refused.append(((part.job, index), error))
         self._queue.run(self.hands)
-        self._on_step(Step(refused=refused, began=batch, started_at=started_at))
         try:
-            if accepted:
-                with self._busy():
-                    running.add(accepted)
+            with self._busy() as started_at:
+                for part in batch:
+                    for index, request in enumerate(part.requests, part.start):
+                        try:
+                            running.add([((part.job, index), cast("GenerateRequest", request))])
+                        except InvalidItems as error:
+                            refused.append(((part.job, index), error))
         except Exception as error:
             self._break_off(error)
+            return
+        self._on_step(Step(refused=refused, began=batch, started_at=started_at))
 
     def _step(self, running: Generation[Key]) -> None:
         try:
@@ -227,17 +239,23 @@ class Worker:
         except Exception as error:
             self._break_off(error)
             return
-        for (job, _), _ in told:
-            job.heard = job.heard or job.listen is not None
+        heard = {job for (job, _), _ in told if job.listen is not None}
+        for job in heard:
+            job.heard = True
         broken = [(key, NotANumber("NaN")) for key, progress in told if _is_nan(progress)]
-        seconds = time.monotonic() - started_at
-        self._on_step(Step(refused=broken, told=told, ended=running.ended(), n_rows=n_rows, seconds=seconds))
+        ended, now = running.ended(), time.monotonic()
+        self._untold += told
+        self._untold_s += now - started_at
+        if heard or broken or ended or now > self._told_at + TELL_EVERY_S:
+            self._on_step(Step(refused=broken, told=self._untold, ended=ended, n_rows=n_rows, seconds=self._untold_s))
+            self._untold, self._untold_s, self._told_at = [], 0.0, now
 
     def _break_off(self, error: Exception) -> None:
         """A step failed, and who is guilty is not known: everybody begins anew, alone."""
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             self._max_rows = max(1, self.n_rows // 2)
         self._running = self._generation()
+        self._untold, self._untold_s = [], 0.0
         self._on_step(Step(broke=error, given_up=self._queue.give_back(self.hands)))
         self._probe(self._tasks[0])
 

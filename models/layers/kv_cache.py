@@ -81,7 +81,7 @@ class KeyValueCache:
 
     def extend(self, counts: Sequence[int]) -> None:
         """So many tokens more in the first rows, whose keys and values `write` brings."""
-        self.lengths[: len(counts)] = [sum(pair) for pair in zip(self.lengths, counts, strict=False)]
+        self.lengths[: len(counts)] = [length + n for length, n in zip(self.lengths, counts, strict=False)]
         self._make_room()
 
     def take_back(self) -> None:
