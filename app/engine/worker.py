@@ -216,6 +216,8 @@ class Worker:
         """Let the batch join. What the model refuses is told; what fails is tried again, alone."""
         running = cast("Generation[Key]", self._running)
         refused: list[tuple[Key, Exception]] = []
+        if self._untold:
+            self._tell(self.n_rows)  # of the time before; it is not the newcomers'
         self._queue.run(self.hands)
         try:
             with self._busy() as started_at:
@@ -247,8 +249,12 @@ class Worker:
         self._untold += told
         self._untold_s += now - started_at
         if heard or broken or ended or now > self._told_at + TELL_EVERY_S:
-            self._on_step(Step(refused=broken, told=self._untold, ended=ended, n_rows=n_rows, seconds=self._untold_s))
-            self._untold, self._untold_s, self._told_at = [], 0.0, now
+            self._tell(n_rows, broken, ended)
+
+    def _tell(self, n_rows: int, broken: Sequence[tuple[Key, Exception]] = (), ended: Sequence[Key] = ()) -> None:
+        """What has not been told yet, and what became of it."""
+        self._on_step(Step(refused=broken, told=self._untold, ended=ended, n_rows=n_rows, seconds=self._untold_s))
+        self._untold, self._untold_s, self._told_at = [], 0.0, time.monotonic()
 
     def _break_off(self, error: Exception) -> None:
         """A step failed, and who is guilty is not known: everybody begins anew, alone."""

@@ -80,7 +80,7 @@ class TextModel(MadeOfWeights, Model):
         """Recordings of `hidden`, on a GPU that has a kernel for attention with heads of this width."""
         heads = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
         weight = next(self.parameters())
-        is_able = weight.is_cuda and max(heads) * weight.element_size() <= gpu.MAX_HEAD_BYTES
+        is_able = weight.is_cuda and max(heads, default=0) * weight.element_size() <= gpu.MAX_HEAD_BYTES
         return Passes(weight.device, causal=self.causal) if is_able else None
 
     def forget(self) -> None:

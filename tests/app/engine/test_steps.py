@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from app.engine import worker
 from app.engine.engine import Engine
 from app.engine.policy import Job, Room, next_batch
 from app.errors import InferenceFailed, ModelUnavailable
@@ -145,6 +146,25 @@ async def test_a_listener_hears_each_token_and_may_end_a_text() -> None:
     assert [token.id for token in sequence.tokens] == whole[:4]
     assert sequence.finish_reason == "stop"
     await until(lambda: engine.n_running == 0)
+    await engine.stop()
+
+
+async def test_what_nobody_listens_to_is_told_when_a_text_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = await start()
+    expected = await ids(engine, request(3, 4), request(4, 7))
+    monkeypatch.setattr(worker, "TELL_EVERY_S", 60.0)
+    hear, told = engine._on_step, []
+
+    def count(step: worker.Step) -> None:
+        told.append(len(step.told))
+        hear(step)
+
+    monkeypatch.setattr(engine.workers[0], "_hear_step", count)
+    assert await ids(engine, request(3, 4), request(4, 7)) == expected
+    assert [n for n in told if n] == [8, 3]
+    told.clear()
+    await engine.submit(GENERATE, [request(3, 4), request(4, 7)], lambda *_: False)
+    assert [n for n in told if n] == [2, 2, 2, 2, 1, 1, 1]
     await engine.stop()
 
 
