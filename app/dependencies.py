@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import orjson
 from fastapi import Depends, HTTPException
@@ -51,8 +51,12 @@ from models.tasks import Request as TaskRequest
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MAX_INLINE_RESULTS, MAX_INLINE_ROWS = 16, 128
 """Answers with more are rendered off the event loop; as an array, with more rows."""
+MAX_SHORT_BYTES = 2**18
+"""Larger bodies may take seconds, for which the others do not wait."""
 MAX_INLINE_TEXT_BYTES = 4096
 """Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
 
@@ -107,7 +111,7 @@ class Call:
         def parse() -> Body:
             return parse_body(chosen.body, values, strict=is_json)
 
-        self.body = parse() if self._is_small or not is_json else await self._aside.run(parse)
+        self.body = parse() if self._is_small or not is_json else await self._beside(parse)
         return self
 
     @property
@@ -136,7 +140,7 @@ class Call:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
         is_quick = self._is_small and (self._schema.modality == "item" or self._n_bytes <= MAX_INLINE_TEXT_BYTES)
-        return decode() if is_quick else await self._aside.run(decode)
+        return decode() if is_quick else await self._beside(decode)
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
@@ -194,7 +198,7 @@ class Call:
             content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
             return orjson.dumps(content)
 
-        content = render() if self._is_small else await self._aside.run(render)
+        content = render() if self._is_small else await self._beside(render)
         return self._answered(content)
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
@@ -212,15 +216,20 @@ class Call:
 
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
-        most = MAX_INLINE_ROWS if self._media_type == NPY else MAX_INLINE_RESULTS
-        is_small = self._is_small and len(outcome.results) <= most
-        content = self._render(outcome) if is_small else await self._aside.run(lambda: self._render(outcome))
+        results = outcome.results
+        most = MAX_INLINE_ROWS if self._media_type == NPY and self._schema.is_row(results[0]) else MAX_INLINE_RESULTS
+        is_small = self._is_small and len(results) <= most
+        content = self._render(outcome) if is_small else await self._beside(self._render, outcome)
         return self._answered(
             content,
             (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
             (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
             (b"x-batch-size", b"%d" % outcome.batch_size),
         )
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Off the event loop; large bodies, and what is made of them, among themselves."""
+        return await self._aside.run(work, *arguments, is_long=self._n_bytes > MAX_SHORT_BYTES)
 
     def _answered(self, content: bytes, *headers: tuple[bytes, bytes]) -> Response:
         its = (b"x-model", self.model.name.encode("latin-1"))
@@ -249,7 +258,7 @@ class Call:
                 detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
                 raise InvalidRequest.of([Fault("", detail)])
             data = await self._read_whole()
-            return (parse_json(data) if self._is_small else await self._aside.run(lambda: parse_json(data))), True
+            return (parse_json(data) if self._is_small else await self._beside(parse_json, data)), True
         if not any(isinstance(schema, Schema) and schema.takes_arrays for schema in self._schemas):
             raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted is {JSON}")
         if kind == MULTIPART:

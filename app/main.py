@@ -25,7 +25,7 @@ from app.settings import N_CORES, Settings
 from app.threads import Aside
 
 N_ASIDE = max(4, min(16, N_CORES))
-"""Threads for decoding and rendering: as many long ones at once before short ones wait."""
+"""Threads for decoding and rendering what is short, and for what takes long."""
 STATIC = Path(__file__).parent / "static"
 
 DESCRIPTION = """

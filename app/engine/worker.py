@@ -88,7 +88,8 @@ def lane_of(model: Model) -> Lane | None:
 
 
 def _is_nan(progress: Progress) -> bool:
-    return progress.token is not None and math.isnan(progress.token.log_prob)
+    is_scored = progress.score is not None and math.isnan(progress.score)
+    return is_scored or (progress.token is not None and math.isnan(progress.token.log_prob))
 
 
 def _is_abandoned(key: Key, sequence: int | None) -> bool:

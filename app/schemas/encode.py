@@ -154,6 +154,7 @@ TEXT_SCHEMA = Schema(
     requests=_text_requests,
     outputs=_text_outputs,
     array=_array,
+    is_row=lambda result: result.embedding.dim() == 1,
     usage=n_tokens,
 )
 SCHEMAS = (SCHEMA, TEXT_SCHEMA)

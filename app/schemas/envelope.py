@@ -112,9 +112,10 @@ class Schema:
     """How one task looks on the wire.
 
     `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
-    the main array `[n, …]`, None where the outputs are no array; `summary` is what is said once for all of them. They
-    may take long for large bodies and are safe to call on any thread. `usage` adds to the count of items. Tasks made by
-    steps bring a `writer`, which hears of each of them.
+    the main array `[n, …]`, None where the outputs are no array; `is_row` tells of a result whether it adds but a row
+    of numbers to that; `summary` is what is said once for all of them. They may take long for large bodies and are safe
+    to call on any thread. `usage` adds to the count of items. Tasks made by steps bring a `writer`, which hears of each
+    of them.
     """
 
     task: Task
@@ -123,6 +124,7 @@ class Schema:
     requests: Callable[[Any, Codecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any], Codecs], NDArray[np.float32]] | None = None
+    is_row: Callable[[Any], bool] = lambda result: False
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, Codecs], Writer] | None = None

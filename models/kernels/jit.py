@@ -209,14 +209,17 @@ def pool(
     else:
         nothing = -float("inf") if pooling == "max" else 0.0
         out = tl.full((n_columns,), nothing, tl.float32)
+        n_broken = tl.zeros((n_columns,), tl.int32)
         for begin in range(first, end, n_tokens):
             tokens = begin + tl.arange(0, n_tokens)
             is_there = (tokens < end)[:, None] & is_column[None, :]
             places = tokens[:, None].to(tl.int64) * x_stride + columns[None, :]
             its = tl.load(x_at + places, mask=is_there, other=nothing).to(tl.float32)
             out = tl.maximum(out, tl.max(its, 0)) if pooling == "max" else out + tl.sum(its, 0)
+            n_broken += tl.sum((its != its).to(tl.int32), 0)
         if pooling == "mean":
             out = out / (end - first)
+        out = tl.where(n_broken > 0, float("nan"), out)  # which the largest of several numbers may hide
     if is_unit:
         squares = tl.where(is_column, out * out, 0.0)
         out = out / tl.maximum(tl.sqrt(tl.sum(squares, 0)), 1e-12)

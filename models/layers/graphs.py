@@ -11,7 +11,7 @@ Shapes: `B` rows, `V` vocabulary, `N` tokens of all texts, `D` width.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ Run = Callable[[Tensor, Tensor, Attending], Tensor]
 N_REHEARSALS = 2
 MAX_TOKENS = 4096
 """Of texts some of which are not short, for which a pass is recorded; more are attended to faster by torch."""
-MAX_PASSES, SMALLEST = 64, 16
+MAX_PASSES, SMALLEST = 256, 16
 """Of one model that are kept; and the fewest tokens, and blocks of them, that one is recorded for."""
 
 
@@ -206,6 +206,10 @@ class Passes:
         self._played_on: torch.cuda.Stream | None = None
         self._lock = threading.Lock()
 
+    def __deepcopy__(self, memo: object) -> Self:
+        """Nothing is recorded of a copy yet."""
+        return type(self)(self._inputs.device, causal=self._causal, nobodys=self._nobodys)
+
     @staticmethod
     def take(segments: Segments) -> bool:
         """Whether it pays for these texts."""
@@ -241,6 +245,7 @@ class Passes:
         """What was recorded with less is forgotten."""
         n_inputs = 3 * sum(size)
         if n_inputs > len(self._inputs) or (self._outputs is not None and size[0] > len(self._outputs)):
+            torch.cuda.current_stream(self._inputs.device).synchronize()  # others may be given the memory at once
             self._graphs, self._outputs = {}, None
             self._inputs = _room(max(n_inputs, len(self._inputs)), like=self._inputs)
         if size not in self._graphs and len(self._graphs) == MAX_PASSES:

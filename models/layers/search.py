@@ -190,6 +190,10 @@ class Single(Search):
         """See `Search.advance`."""
         request, index = self.request, self.index or 0
         token, told = self._chosen(scores, rows[0])
+        if math.isnan(told.log_prob):  # of all others as well: there is nothing to go on with
+            self.done = True
+            self.outbox.append(Progress(index, told, "stop"))
+            return []
         self._n_done += 1
         self._seen.append(token)
         if token in self.rules.ends:

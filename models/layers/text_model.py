@@ -123,13 +123,15 @@ class TextModel(MadeOfWeights, Model):
 
     def passed(self, packed: Packed) -> Tensor:
         """The last hidden states `[N, D]` of texts that see themselves; on a GPU perhaps recorded."""
-        if self.records(packed.segments) and self.passes is not None:
-            return self.passes.hidden(packed, self.hidden)
+        passes = self.recording(packed.segments)
+        if passes is not None:
+            return passes.hidden(packed, self.hidden)
         return self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
 
-    def records(self, segments: Segments) -> bool:
-        """Whether passes over such texts are recorded."""
-        return self.passes is not None and are_recorded(self.device) and Passes.take(segments)
+    def recording(self, segments: Segments) -> Passes | None:
+        """What records passes over such texts; None where they are not."""
+        is_wanted = are_recorded(self.device) and not self.training and Passes.take(segments)
+        return self.passes if is_wanted else None
 
     def states(self, texts: Sequence[t.Tokens]) -> list[Tensor]:
         """The last hidden states of each text, `[T, D]`, where the weights are."""
@@ -285,7 +287,7 @@ def _embeddings(packed: Packed, hidden: Tensor, manner: _Manner, places: Sequenc
     """Of the texts at these places, all in the same manner: `[D]` each, or `[T, D]` without pooling."""
     if manner.pooling == "none":
         states = list(packed.by_text(hidden))
-        kept = [on_cpu(states[place])[:, : manner.n_kept] for place in places]
+        kept = [on_cpu(states[place])[:, : manner.n_kept].contiguous() for place in places]
         return [functional.normalize(one, dim=-1) for one in kept] if manner.is_unit else kept
     vectors = _pooled(packed, hidden, manner)
     return list(vectors[places] if len(places) < len(vectors) else vectors)

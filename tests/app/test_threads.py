@@ -1,7 +1,10 @@
 """What runs aside is answered, refused or forgotten as if it had run here."""
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -66,3 +69,39 @@ async def test_a_caller_that_leaves_does_not_disturb_the_others(aside: Aside) ->
     assert await staying
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_what_is_short_does_not_wait_for_what_takes_long(aside: Aside) -> None:
+    hold = threading.Event()
+    long = [asyncio.create_task(aside.run(hold.wait, 10, is_long=True)) for _ in range(2 * N_THREADS)]
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        assert await aside.run(pow, 2, 5) == 32
+    hold.set()
+    assert all(await asyncio.gather(*long))
+
+
+async def test_nothing_is_kept_alive(aside: Aside) -> None:
+    class Body:
+        def refuse(self) -> None:
+            raise ValueError("no")
+
+        def take(self) -> "Body":
+            return self
+
+    async def call(body: Body) -> None:
+        assert await aside.run(body.take) is body
+        with contextlib.suppress(ValueError):  # pytest keeps what was raised
+            await aside.run(body.refuse)
+
+    gc.disable()
+    try:
+        body = Body()
+        left = weakref.ref(body)
+        await call(body)
+        del body
+        async with asyncio.timeout(5):
+            while left() is not None:  # until the thread waits again
+                await asyncio.sleep(0.001)
+    finally:
+        gc.enable()

@@ -132,7 +132,7 @@ class Gpt(Generator):
         segments = Segments([len(part) for part in parts], self.device)
         attend = Prefill(cache, segments)
         token_ids = torch.cat(list(parts))
-        if self.records(segments) and not attend.continues:
+        if not attend.continues and self.recording(segments) is not None:
             hidden = read(self.run, token_ids, segments, cache)
         else:
             hidden = self.run(sent(token_ids, self.device), attend.positions, attend)

@@ -19,7 +19,7 @@ from app.engine.policy import Job, Room, next_batch
 from app.errors import InferenceFailed, ModelUnavailable
 from app.settings import Settings
 from models.errors import InvalidItems
-from models.layers.search import Scores
+from models.layers.search import Rules, Scores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks import text as t
 from models.transformers.gpt import FAMILY
@@ -85,8 +85,12 @@ async def test_a_failing_step_fails_the_guilty_alone() -> None:
     await engine.stop()
 
 
+@pytest.mark.parametrize("ends", [(), (0,)], ids=["", "0 ends"])  # what is likeliest where nothing is a number
 @pytest.mark.parametrize("parameters", [{}, {"do_sample": True}, {"n_alternatives": 2}, {"num_beams": 2}])
-async def test_scores_that_are_no_numbers_fail_their_text_alone(parameters: dict[str, Any]) -> None:
+async def test_scores_that_are_no_numbers_fail_their_text_alone(
+    parameters: dict[str, Any], ends: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FaultyGpt, "rules", Rules(ends=ends))
     engine = await start()
     heard: list[t.Progress] = []
 

@@ -10,7 +10,8 @@ from models.layers import devices
 from models.layers.devices import in_turn
 
 
-def test_others_go_ahead_only_while_one_waits_for_results() -> None:
+def test_others_go_ahead_only_while_one_waits_for_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "PATIENCE_S", 60.0)
     turn = threading.Lock()
     inside: list[int] = []
     seen: list[str] = []

@@ -1,6 +1,7 @@
 """What is recorded for GPUs, played by a stand-in on the CPU: it does again what it did, in the same tensors."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -20,6 +21,16 @@ from models.tasks import text as t
 from models.transformers import gpt, vanilla
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
+
+
+class Stream:
+    """Of the CPU: all is done by the time it is asked."""
+
+    def synchronize(self) -> None:
+        return
+
+    def wait_stream(self, other: "Stream") -> None:
+        return
 
 
 class Pool:
@@ -80,7 +91,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     monkeypatch.setattr(gpu, "attend", attend_blocks)
     monkeypatch.setattr(gpu, "likeliest", search._likeliest)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", Pool)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
     monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
     monkeypatch.setattr(graphs, "_stream", lambda _: None)
     monkeypatch.setattr(graphs, "_recorded", recorded)
@@ -177,3 +188,10 @@ def test_recorded_passes_are_the_passes(name: str, taped: list[Tensor | None], m
             expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
             torch.testing.assert_close(model.passed(packed), expected, rtol=0.0, atol=1e-5)
     assert len(model.passes._graphs) == graphs.MAX_PASSES
+
+
+def test_a_copy_of_a_model_records_by_itself(taped: list[Tensor | None]) -> None:
+    passes = graphs.Passes(torch.device("cpu"), causal=True, nobodys=-1)
+    other = deepcopy(passes)
+    assert (other._causal, other._nobodys, other._graphs) == (True, -1, {})
+    assert other._lock is not passes._lock

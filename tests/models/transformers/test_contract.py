@@ -174,6 +174,9 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
     torch.testing.assert_close(embedded(pooling="cls"), states[0])
     torch.testing.assert_close(embedded(pooling="last"), states[-1])
     torch.testing.assert_close(embedded(pooling="max"), states.amax(0))
+    kept = embedded(pooling="none", dimensions=4)
+    torch.testing.assert_close(kept, states[:, :4])
+    assert kept.is_contiguous()  # as JSON is made of it
     cut = embedded(dimensions=4, normalize=True)
     torch.testing.assert_close(cut, torch.nn.functional.normalize(states.mean(0)[:4], dim=0))
     with pytest.raises(InvalidItems, match="dimensions is 13"):
