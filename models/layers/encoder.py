@@ -156,23 +156,21 @@ class TextEncoder(TextModel):
 
     def fill_mask(self, requests: Sequence[t.FillMaskRequest]) -> list[t.FillMaskResult]:
         """The likeliest tokens at each mask."""
-        states = self.states([request.tokens for request in requests])
-        masked = [state[list(request.places)] for state, request in zip(states, requests, strict=True)]
-        logits = on_cpu(self.masked_logits(torch.cat(masked)))
+        packed, hidden = self.read([request.tokens for request in requests])
+        logits = on_cpu(self.masked_logits(hidden[packed.rows([request.places for request in requests])]))
         parts = torch.split(logits.softmax(-1), [len(request.places) for request in requests])
         return [t.FillMaskResult(fills=_fills(*pair)) for pair in zip(requests, parts, strict=True)]
 
     def classify_tokens(self, requests: Sequence[t.ClassifyTokensRequest]) -> list[t.ClassifyTokensResult]:
         """Each token's classes."""
-        head = _there(self.token_head)
-        states = self.states([request.tokens for request in requests])
-        return [t.ClassifyTokensResult(scores=on_cpu(head(state)).softmax(-1)) for state in states]
+        packed, hidden = self.read([request.tokens for request in requests])
+        scores = on_cpu(_there(self.token_head)(hidden)).softmax(-1)
+        return [t.ClassifyTokensResult(scores=part) for part in packed.by_text(scores)]
 
     def answer(self, requests: Sequence[t.AnswerRequest]) -> list[t.AnswerResult]:
         """Where, in each window, an answer may begin and end."""
-        head = _there(self.span_head)
-        windows = list(chain.from_iterable(request.windows for request in requests))
-        spans = iter([on_cpu(head(state)) for state in self.states(windows)])
+        packed, hidden = self.read(list(chain.from_iterable(request.windows for request in requests)))
+        spans = packed.by_text(on_cpu(_there(self.span_head)(hidden)))
         return [t.AnswerResult(spans=tuple(next(spans) for _ in request.windows)) for request in requests]
 
     def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
@@ -203,8 +201,8 @@ class TextEncoder(TextModel):
         log_probs: list[Tensor] = []
         for start in range(0, len(places), n_at_once):
             some = places[start : start + n_at_once]
-            states = self.states([self._masked(tokens, place) for place in some])
-            at_masks = torch.stack([state[place] for state, place in zip(states, some, strict=True)])
+            packed, hidden = self.read([self._masked(tokens, place) for place in some])
+            at_masks = hidden[packed.rows([[place] for place in some])]
             of_all = on_cpu(self.masked_logits(at_masks)).log_softmax(-1)
             log_probs.append(of_all[range(len(some)), torch.from_numpy(tokens.ids[some])])
         return torch.cat(log_probs)

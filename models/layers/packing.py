@@ -134,6 +134,12 @@ class Packed:
         """`[B, …]`, a value for each text of the row, in the order in which the texts were given."""
         return values[self.places]
 
+    def rows(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Where in the row these tokens of each text are, in the order in which the texts were given: `[n]`."""
+        firsts = np.cumsum(self.segments.lengths) - self.segments.lengths
+        rows = [firsts[place] + token for place, its in zip(self.places, tokens, strict=True) for token in its]
+        return sent(torch.tensor(rows), self.segments.device)
+
     def by_text(self, values: Tensor) -> Iterator[Tensor]:
         """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
         parts = self.segments.split(values)
