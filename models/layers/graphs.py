@@ -40,7 +40,7 @@ MAX_PASSES, SMALLEST = 256, 16
 
 
 def are_recorded(device: torch.device) -> bool:
-    """Whether steps are, there; what is learnt through is not."""
+    """Whether passes and steps are, there; what is learnt through is not."""
     return device.type == "cuda" and gpu.missing() is None and not torch.is_grad_enabled()
 
 
