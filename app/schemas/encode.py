@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
@@ -21,7 +20,7 @@ from app.schemas.envelope import (
     stack_equal,
     tokens_of,
 )
-from models.codecs.arrays import Limits
+from models.codecs.arrays import Limits, stacked
 from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from models.tasks.text import EncodeTextRequest, EncodeTextResult, Pooling
@@ -136,8 +135,7 @@ def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | li
     """Of each text; several vectors by one copy, which takes less than a look at each."""
     embeddings = [result.embedding for result in results]
     if len(embeddings) > 1 and embeddings[0].dim() == 1:
-        vectors: NDArray[np.float32] = torch.stack(embeddings).numpy()
-        return vectors
+        return stacked(embeddings)
     return [embedding.numpy() for embedding in embeddings]
 
 
