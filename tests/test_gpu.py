@@ -27,6 +27,7 @@ from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
 from tests.conftest import TINY, served
+from tests.models.layers.generating import ids, joined
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 from tests.models.transformers.test_contract import TINY as TEXT_MODELS
@@ -109,10 +110,6 @@ def asked(n: int, model: Generator, **parameters: Any) -> list[t.GenerateRequest
     ]
 
 
-def ids(results: Sequence[t.GenerateResult]) -> list[list[list[int]]]:
-    return [[[token.id for token in one.tokens] for one in result.sequences] for result in results]
-
-
 @pytest.mark.parametrize(("family", "config"), [(gpt.FAMILY, CONFIG), (vanilla.FAMILY, vanilla.FAMILY.tiny[0])])
 @pytest.mark.parametrize(
     "parameters", [{}, {"num_beams": 3, "n": 2}, {"do_sample": True, "n": 2}, {"do_sample": True, "top_p": 0.8}]
@@ -141,15 +138,7 @@ def test_who_joins_and_leaves_changes_nothing_for_the_others(monkeypatch: pytest
     ]
     alone = ids([model.generate([one])[0] for one in requests])
     running: Generation[int] = model.generation(n_remembered=2048)
-    told: dict[int, list[t.Progress]] = {number: [] for number in range(len(requests))}
-    waiting = [*enumerate(requests)]
-    while waiting or running.n_rows:
-        newcomers, waiting = waiting[:3], waiting[3:]
-        running.add(newcomers)
-        for number, progress in running.step():
-            told[number].append(progress)
-    together = ids([module.collected(progress) for progress in told.values()])
-    assert together == alone
+    assert ids(joined(running, requests, 3)) == alone
     assert running.n_read < sum(len(one.tokens) for one in requests)
 
 

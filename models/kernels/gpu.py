@@ -77,7 +77,7 @@ def _added(x: Tensor, added: Tensor, norm: nn.LayerNorm, total: Tensor | None) -
     width = x.shape[1]
     to = out if total is None else total
     its = x, added, norm.weight, norm.bias, out, to, x.stride(0), added.stride(0), width, norm.eps
-    _launch(jit.add_norm, (len(x), 1, 1), its, (_power_of_2(width), total is not None))
+    _launch(jit.add_norm, (len(x), 1, 1), its, (power_of_2(width), total is not None))
     return out
 
 
@@ -102,7 +102,7 @@ def remember(k: Tensor, v: Tensor, memory: Tensor, rows: Tensor, tokens: Tensor)
     n_heads, width = k.shape[1:]
     strides = k.stride(0), v.stride(0), memory.stride(0), memory.stride(1), memory.stride(2)
     its = k, v, memory, rows, tokens, *strides, n_heads * width, width
-    _launch(jit.remember, (len(k), 1, 1), its, (_power_of_2(n_heads * width),))
+    _launch(jit.remember, (len(k), 1, 1), its, (power_of_2(n_heads * width),))
 
 
 def attend_remembered(
@@ -118,7 +118,7 @@ def attend_remembered(
     k, v = (q, q) if new is None else new
     strides = q.stride(0), k.stride(0), v.stride(0), memory.stride(0), memory.stride(1), memory.stride(2)
     its = q, k, v, memory, last, out, *strides, width, scale
-    constants = _power_of_2(width), _REMEMBERED, new is not None
+    constants = power_of_2(width), _REMEMBERED, new is not None
     _launch(jit.attend_remembered, (n_rows, n_heads, 1), its, constants, n_warps=2)
     return out
 
@@ -127,10 +127,9 @@ def pool(
     x: Tensor, segments: Segments, places: Sequence[int], pooling: Pooling, n_kept: int, *, is_unit: bool
 ) -> Tensor:
     """Tokens `[N, I]` to one vector a text, `[B, n_kept]` in float32; see `models.kernels.texts.pool`."""
-    ends = np.cumsum(segments.lengths)
-    spans = sent(torch.from_numpy(np.stack([ends - segments.lengths, ends, places]).astype(np.int32)), x.device)
+    spans = sent(torch.from_numpy(np.stack([*segments.spans, places]).astype(np.int32)), x.device)
     out = torch.empty((len(places), n_kept), device=x.device)
-    n_columns = _power_of_2(n_kept)
+    n_columns = power_of_2(n_kept)
     n_tokens = max(1, _TILE // n_columns)
     its = x, spans, out, x.stride(0), len(places), n_kept
     _launch(jit.pool, (len(places), 1, 1), its, (n_columns, n_tokens, pooling, is_unit))
@@ -145,15 +144,13 @@ def likeliest(logits: Tensor) -> Tensor:
     return out
 
 
-def blocks_of(lengths: Sequence[int]) -> NDArray[np.int32]:
+def blocks_of(segments: Segments) -> NDArray[np.int32]:
     """What `attend` computes at once, of texts in a row: a block's first token, its text's first, and its text's end.
 
     `[3, n_blocks]`; of a block of nobody's all are 0.
     """
-    its = np.array(lengths, np.int64)
-    owners, places = counted(-(-its // _BLOCK))
-    ends = its.cumsum()[owners]
-    firsts = ends - its[owners]
+    owners, places = counted(-(-np.array(segments.lengths) // _BLOCK))
+    firsts, ends = segments.spans[:, owners]
     return np.stack([firsts + places * _BLOCK, firsts, ends]).astype(np.int32)
 
 
@@ -180,8 +177,9 @@ def _kind(value: Tensor | float) -> Hashable:
 
 def _wide(width: int) -> int:
     """Products take no less than 16."""
-    return max(16, _power_of_2(width))
+    return max(16, power_of_2(width))
 
 
-def _power_of_2(n: int) -> int:
+def power_of_2(n: int) -> int:
+    """The least that is no smaller."""
     return 1 << (n - 1).bit_length()

@@ -60,7 +60,7 @@ class WithinTexts(Readable):
 
     @cached_property
     def _blocks(self) -> Tensor:
-        return sent(torch.from_numpy(gpu.blocks_of(self.segments.lengths)), self.segments.device)
+        return sent(torch.from_numpy(gpu.blocks_of(self.segments)), self.segments.device)
 
     def seen(self, layer: int) -> Seen:
         """See `Readable.seen`; it is the same for all."""

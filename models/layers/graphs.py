@@ -21,7 +21,7 @@ from models.kernels import gpu
 from models.layers.attention import MAX_SHORT, Attending, WithinBlocks
 from models.layers.devices import sent
 from models.layers.kv_cache import KeyValueCache, Recall
-from models.layers.packing import Packed, Segments, counted
+from models.layers.packing import Packed, Segments
 from models.layers.search import Scores
 
 OutputT = TypeVar("OutputT")
@@ -53,7 +53,7 @@ def stepped(step: Step, token_ids: Tensor, *caches: KeyValueCache) -> Scores:
     device = caches[0].device
     if not are_recorded(device):
         return Scores(step(sent(token_ids.long(), device), *map(Recall, caches)))
-    n_rows = min(1 << (len(token_ids) - 1).bit_length(), *(cache.n_rows for cache in caches))
+    n_rows = min(gpu.power_of_2(len(token_ids)), *(cache.n_rows for cache in caches))
     recordings = _recordings(*caches)
     lengths = [[*cache.lengths] for cache in caches]
     recorded = recordings.by_rows.get(n_rows)
@@ -109,7 +109,7 @@ def read(run: Run, token_ids: Tensor, segments: Segments, cache: KeyValueCache) 
     """The last hidden states, `[N, D]`, of new prompts, ids `[N]` on the CPU, which the cache's first rows remember."""
     recordings = _recordings(cache)
     reading = recordings.reading = recordings.reading or Passes(cache.device, causal=True, nobodys=-1)
-    owners, _ = counted(np.array(segments.lengths))
+    owners, _ = segments.counted
 
     def hidden(row: Packed, attend: Attending) -> Tensor:
         positions = row.segments.positions
@@ -217,12 +217,12 @@ class Passes:
 
     def hidden(self, packed: Packed, hidden: Hidden) -> Tensor:
         """The last hidden states, `[N, D]`, of texts whose ids are on the CPU."""
-        blocks = gpu.blocks_of(packed.segments.lengths)
+        blocks = gpu.blocks_of(packed.segments)
         n_tokens, n_blocks = sum(packed.segments.lengths), blocks.shape[1]
-        size = rounded(n_tokens), max(SMALLEST, 1 << (n_blocks - 1).bit_length())
+        size = rounded(n_tokens), max(SMALLEST, gpu.power_of_2(n_blocks))
         inputs = np.zeros(3 * sum(size), np.int32)
         of_tokens, of_blocks = (part.reshape(3, -1) for part in np.split(inputs, [3 * size[0]]))
-        _, positions = counted(np.array(packed.segments.lengths))
+        _, positions = packed.segments.counted
         of_tokens[1, n_tokens:] = self._nobodys
         for row, values in zip(of_tokens, (*(ids.numpy() for ids in packed.given), positions), strict=True):
             row[:n_tokens] = values
@@ -282,5 +282,5 @@ def rounded(n: int) -> int:
 def _room(n: int, *, like: Tensor) -> Tensor:
     """For so many rows at least; what is made in inference mode could not be written to outside of it."""
     with torch.inference_mode(mode=False):
-        size = 1 << (n - 1).bit_length(), *like.shape[1:]
+        size = gpu.power_of_2(n), *like.shape[1:]
         return torch.zeros(size, dtype=like.dtype, device=like.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -186,10 +187,8 @@ class Prefill(Readable):
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its prompt: `[N]`."""
-        if not self.continues:
-            return self._segments.positions
-        firsts = torch.tensor(self._starts).repeat_interleave(torch.tensor(self._segments.lengths))
-        return self._segments.positions + sent(firsts, self._segments.device)
+        owners, places = self._segments.counted
+        return sent(torch.from_numpy(places + np.array(self._starts)[owners]), self._segments.device)
 
     @property
     def continues(self) -> bool:

@@ -52,16 +52,23 @@ class Segments:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its text, from 0: `[N]`."""
-        return sent(torch.from_numpy(counted(self._counts)[1]), self.device)
+        return sent(torch.from_numpy(self.counted[1]), self.device)
 
     @cached_property
     def owners(self) -> Tensor:
         """The text each token belongs to: `[N]`."""
-        return sent(torch.from_numpy(counted(self._counts)[0]), self.device)
+        return sent(torch.from_numpy(self.counted[0]), self.device)
 
-    @property
-    def _counts(self) -> NDArray[np.int64]:
-        return np.array(self.lengths, np.int64)
+    @cached_property
+    def counted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The text each token belongs to, and its place there: two of `[N]`, on the CPU."""
+        return counted(np.array(self.lengths, np.int64))
+
+    @cached_property
+    def spans(self) -> NDArray[np.int64]:
+        """Each text's first token, and its end: `[2, B]`, on the CPU."""
+        ends = np.cumsum(self.lengths)
+        return np.stack([ends - self.lengths, ends])
 
     @cached_property
     def runs(self) -> tuple[tuple[slice, int, int], ...]:
@@ -136,7 +143,7 @@ class Packed:
 
     def rows(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Where in the row these tokens of each text are, in the order in which the texts were given: `[n]`."""
-        firsts = np.cumsum(self.segments.lengths) - self.segments.lengths
+        firsts, _ = self.segments.spans
         rows = [firsts[place] + token for place, its in zip(self.places, tokens, strict=True) for token in its]
         return sent(torch.tensor(rows), self.segments.device)
 

@@ -14,11 +14,12 @@ from models.family import FamilySpec
 from models.kernels import gpu
 from models.layers import generation, graphs, search, text_model
 from models.layers.attention import WithinTexts
-from models.layers.generation import Generation, Generator, collected
+from models.layers.generation import Generator
 from models.layers.kv_cache import KeyValueCache
 from models.layers.text_model import TextModel
 from models.tasks import text as t
 from models.transformers import gpt, vanilla
+from tests.models.layers.generating import ids, joined
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 
@@ -117,10 +118,6 @@ def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float,
     return out
 
 
-def ids(results: list[t.GenerateResult]) -> list[list[list[int]]]:
-    return [[[token.id for token in one.tokens] for one in result.sequences] for result in results]
-
-
 def requests_of(model: Generator, n_requests: int, **parameters: Any) -> list[t.GenerateRequest]:
     return [
         t.GenerateRequest(
@@ -161,16 +158,7 @@ def test_who_joins_and_leaves_changes_nothing_for_the_others(taped: list[Tensor 
     requests = requests_of(model, 24)
     with torch.inference_mode():
         alone = ids([model.generate([request])[0] for request in requests])
-        running: Generation[int] = model.generation()
-        told: dict[int, list[t.Progress]] = {number: [] for number in range(len(requests))}
-        waiting = [*enumerate(requests)]
-        while waiting or running.n_rows:
-            newcomers, waiting = waiting[:2], waiting[2:]
-            running.add(newcomers)
-            for _ in range(2):
-                for number, progress in running.step():
-                    told[number].append(progress)
-    assert ids([collected(progress) for progress in told.values()]) == alone
+        assert ids(joined(model.generation(), requests, 2, n_steps=2)) == alone
     assert None in taped
 
 
