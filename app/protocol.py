@@ -60,7 +60,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
-        self._is_between_requests = True
+        self._is_between_requests, self._is_in_head, self._is_last = True, False, False
         self._held = b""
         self._held_until: asyncio.TimerHandle | None = None
         self._refused_at = 0.0
@@ -89,14 +89,21 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Called when the server ends: a request that has begun to come is waited for."""
+        """Called when the server ends: a request that has begun to come is waited for, and is the last one."""
         self._let_in()
-        super().shutdown()
+        self._is_last = True
+        if not self._is_in_head:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._is_between_requests = False
+        self._is_between_requests, self._is_in_head = False, True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
@@ -113,6 +120,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = Cycle
+        cycle.keep_alive = cycle.keep_alive and not self._is_last
         super()._start_asgi_task(cycle, app)
 
     def _hold(self, data: bytes) -> None:

@@ -1,12 +1,14 @@
 """The process: uvicorn with the limits of the settings, and a shutdown that loses nothing."""
 
 import asyncio
-import contextlib
+import ctypes
+import logging
+import select
 import signal
 import socket
+import struct
 import sys
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,18 +19,26 @@ from app.protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 
+log = logging.getLogger(__name__)
+
 SWITCH_INTERVAL_S = 0.001
 """A worker's thread gives the interpreter lock back around every operation of torch, and waits this long for it again
 while others are busy. Python's default of 5 ms is longer than a whole small forward pass; where it is much shorter than
 this, the threads that decode and render spend their time giving the lock to and fro."""
+
+TURNS_TO_READ = 2
+"""Of the event loop, which tells the time before it reads what has come: so many, and all of it is read."""
+
+_SO_ATTACH_FILTER = 26
+"""Of asm-generic/socket.h."""
 
 
 class Server(uvicorn.Server):
     """Ends without losing a request, even one whose connection the kernel has only just accepted.
 
     On SIGTERM it drains: unready, every answer closes its connection, the port still open, so that clients and load
-    balancers turn away. Then the port is closed, what was waiting behind it is still served, and connections on which
-    nothing has come for as long again are closed.
+    balancers turn away. Then the kernel accepts nobody any more, who has been accepted is still served, and for as long
+    again whatever comes on a connection. Only then, with nobody waiting behind it, is the port closed.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float) -> None:
@@ -37,9 +47,8 @@ class Server(uvicorn.Server):
         self._listener = config.bind_socket()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on the bound socket, and keep a hold on it beyond the end of listening."""
+        """Listen on the bound socket."""
         self._loop = asyncio.get_running_loop()
-        self._backlog = self._listener.dup()
         await super().startup([self._listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -51,31 +60,45 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, super().handle_exit, sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port, serve what waited behind it, then finish as uvicorn does."""
-        for server in self.servers:
-            server.close()
-        await self._serve_backlog()
+        """Let nobody in any more, serve who is in, then finish as uvicorn does."""
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        if accept_no_more(self._listener):
+            while waiting.poll(0):
+                await asyncio.sleep(0)  # the loop accepts them
         if self._app.state.draining:
             await asyncio.sleep(self._drain_s)
-        await super().shutdown(sockets)
+        for _ in range(TURNS_TO_READ):
+            await asyncio.sleep(0)
+        await super().shutdown([self._listener])
 
-    async def _serve_backlog(self) -> None:
-        """Close the port for good once every connection that the kernel completed behind it is accepted."""
-        await asyncio.sleep(0)  # the loop closes its own handle
-        self._listener.close()
-        self._backlog.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                connection, _ = self._backlog.accept()
-                await self._loop.connect_accepted_socket(self._protocol, connection)
-        self._backlog.close()
 
-    def _protocol(self) -> asyncio.Protocol:
-        make: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+def accept_no_more(listener: socket.socket) -> bool:
+    """The kernel lets no new connection in, and keeps those that wait: to close the port resets them.
+
+    A client that comes now hears nothing, asks again after a second, and is told then that the port is closed. The
+    packets that open a connection, those with SYN and without ACK, are dropped by a filter on the listening socket
+    (`man 7 socket`, SO_ATTACH_FILTER). False where the system has none.
+    """
+    if sys.platform != "linux":
+        return False
+    flags_of_tcp, is_syn = 13, 0x02
+    load_byte, keep_bits, equal, give = 0x30, 0x54, 0x15, 0x06  # linux/bpf_common.h
+    program = [
+        (load_byte, 0, 0, flags_of_tcp),
+        (keep_bits, 0, 0, 0x12),
+        (equal, 0, 1, is_syn),
+        (give, 0, 0, 0),
+        (give, 0, 0, 0xFFFFFFFF),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    filtering = struct.pack("HP", len(program), ctypes.addressof(code))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
+    except OSError as error:
+        log.warning("connections that come while the port closes may be reset: %s", error)
+        return False
+    return True
 
 
 def serve(settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.server import accept_no_more
 from models.layers.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
 from tests.app.server import SHIPPED, Served, n_logged_requests, serve
@@ -158,6 +161,46 @@ async def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, batc
         assert lost == []
         assert set(answered) == {200}
         assert n_logged_requests(served.log, "/reconstruct") == answered[200]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what comes to a socket")
+def test_a_port_that_lets_nobody_in_keeps_those_who_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        waiting = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+        assert accept_no_more(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.3)
+        for client in waiting:
+            client.sendall(b"?")
+            accepted, _ = listener.accept()
+            assert accepted.recv(1) == b"?"
+            accepted.close()
+            client.close()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_a_request_whose_head_has_begun_to_come_is_answered_though_the_port_is_closed(tmp_path: Path) -> None:
+    with serve(tmp_path, "--models", MODEL, "--drain-ms", "200") as served:
+        address = httpx.URL(served.url)
+        with socket.create_connection((address.host, address.port), timeout=30) as client:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nhost: here")
+            served.process.send_signal(signal.SIGTERM)
+            while is_open(address):
+                time.sleep(0.05)
+            client.sendall(b"\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(2**16), b""))  # to the end: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert served.process.wait(30) in (0, -signal.SIGTERM)
+
+
+def is_open(address: httpx.URL) -> bool:
+    try:
+        socket.create_connection((address.host, address.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def test_readiness_is_red_while_draining(tmp_path: Path) -> None:
