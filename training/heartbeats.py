@@ -152,7 +152,7 @@ It reads series of up to 560 steps, but was trained on 140 only.
 
 def verdicts(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
     """Score and alarm of each of `[N, T, C]`, by `/detect-anomalies` with its defaults."""
-    results = []
+    results: list[t.DetectAnomaliesResult] = []
     with torch.inference_mode():
         for batch in batches(list(series)):
             results += DETECT_ANOMALIES.run(model, [t.DetectAnomaliesRequest(item=item) for item in batch])

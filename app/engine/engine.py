@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 from app.engine.execution import NotANumber
 from app.engine.policy import Job, Listener, Outcome
@@ -147,22 +148,26 @@ class Engine:
 
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at
-        self._measure(len(delivery.outcomes), seconds)
+        results, errors = delivery.execution.results, delivery.execution.errors
+        self._measure(len(results), seconds)
         n_done = 0
         for part in delivery.batch:
             job = part.job
             if job.queue_ms is None:
                 job.queue_ms = (delivery.started_at - job.enqueued_at) * 1000
             job.inference_ms += seconds * 1000
-            job.batch_size = max(job.batch_size, len(delivery.outcomes))
-            outcomes = delivery.outcomes[n_done : n_done + len(part)]
+            job.batch_size = max(job.batch_size, len(results))
+            its = range(n_done, n_done + len(part))
             n_done += len(part)
-            if any(issubclass(kind, Exception) for kind in set(map(type, outcomes))):
-                for index, outcome in enumerate(outcomes, part.start):
-                    if isinstance(outcome, Exception):
-                        self._fail([job], self._explain(outcome, index))
-            job.results.update(zip(range(part.start, part.stop), outcomes, strict=True))
-            self._finish(job)
+            for place in its if errors else ():
+                if place in errors:
+                    self._fail([job], self._explain(errors[place], part.start + place - its.start))
+            own = results if len(its) == len(results) else results[its.start : its.stop]
+            if len(its) == len(job.requests):
+                self._answer(job, own)
+            else:
+                job.results.update(zip(range(part.start, part.stop), own, strict=True))
+                self._finish(job)
 
     def _on_step(self, step: Step) -> None:
         for part in step.began:
@@ -204,13 +209,17 @@ class Engine:
             job.abandoned.add((index, progress.sequence))
             told.append(Progress(progress.sequence, None, "stop"))
 
+    def _finish(self, job: Job) -> None:
+        """Answer a job all of whose requests are done, perhaps in several batches."""
+        if len(job.results) == len(job.requests):
+            self._answer(job, [job.results[i] for i in range(len(job.requests))])
+
     @staticmethod
-    def _finish(job: Job) -> None:
-        """Answer a job all of whose requests are done."""
-        if len(job.results) == len(job.requests) and not job.future.done():
+    def _answer(job: Job, results: Sequence[Any]) -> None:
+        if not job.future.done():
             job.future.set_result(
                 Outcome(
-                    results=[job.results[i] for i in range(len(job.requests))],
+                    results=results,
                     queue_ms=job.queue_ms or 0.0,
                     inference_ms=job.inference_ms,
                     batch_size=job.batch_size,

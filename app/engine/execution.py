@@ -1,8 +1,8 @@
 """One batch through the model, with every failure pinned to the requests that cause it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -19,9 +19,10 @@ class NotANumber(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A result or an error for each request, in order; `out_of_memory` if the batch as a whole was too large."""
+    """A result for each request, in order, but where `errors` has one; `out_of_memory` if the batch was too large."""
 
-    outcomes: list[Any]
+    results: Sequence[Any]
+    errors: Mapping[int, Exception] = field(default_factory=dict)
     out_of_memory: bool = False
 
 
@@ -35,15 +36,16 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
         if len(results) != len(requests):
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
         if not has_nan(results):  # looked at together, which is faster; almost always it is all that is looked at
-            return Execution(list(results))
-        return Execution([NotANumber("NaN") if has_nan(result) else result for result in results])
+            return Execution(results)
+        return Execution(results, {place: NotANumber("NaN") for place, its in enumerate(results) if has_nan(its)})
     except Exception as error:
         if len(requests) == 1:
-            return Execution([error])
+            return Execution([None], {0: error})
         out_of_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
     middle = len(requests) // 2
     halves = [execute(task, model, requests[:middle]), execute(task, model, requests[middle:])]
-    return Execution(halves[0].outcomes + halves[1].outcomes, out_of_memory)
+    errors = {**halves[0].errors, **{middle + place: error for place, error in halves[1].errors.items()}}
+    return Execution([*halves[0].results, *halves[1].results], errors, out_of_memory)
 
 
 def has_nan(value: object) -> bool:

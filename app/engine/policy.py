@@ -13,7 +13,7 @@ from models.tasks.text import GenerateRequest, Progress
 class Outcome:
     """What became of a job: one result a request, and what it cost."""
 
-    results: list[Any]
+    results: Sequence[Any]
     queue_ms: float
     inference_ms: float
     batch_size: int

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import torch
 
-from app.engine.execution import NotANumber, execute
+from app.engine.execution import Execution, NotANumber, execute
 from app.engine.policy import IDLE, Job, Room, Slice
 from app.engine.queue import JobQueue
 from models import kernels
@@ -29,10 +29,10 @@ millisecond, and waking the loop after each, which takes the interpreter's lock 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A finished batch: an outcome for each request of its slices, in order, and the times (`time.monotonic`)."""
+    """A finished batch: what became of the requests of its slices, in order, and the times (`time.monotonic`)."""
 
     batch: list[Slice]
-    outcomes: list[Any]
+    execution: Execution
     started_at: float
     finished_at: float
 
@@ -199,9 +199,9 @@ class Worker:
     def _probe(self, task: Task) -> None:
         """A real forward pass; raises what it raises."""
         with self._busy():
-            (outcome,) = execute(task, self._model, [self._model.example(task)]).outcomes
-        if isinstance(outcome, Exception):
-            raise outcome
+            execution = execute(task, self._model, [self._model.example(task)])
+        for error in execution.errors.values():
+            raise error
 
     @contextmanager
     def _busy(self) -> Iterator[float]:
@@ -272,9 +272,7 @@ class Worker:
             execution = execute(batch[0].job.task, self._model, requests)
         if execution.out_of_memory:
             self._budget = max(1, sum(request.cost for request in requests) // 2)
-        self._on_batch(Delivery(batch, execution.outcomes, started_at, time.monotonic()))
+        self._on_batch(Delivery(batch, execution, started_at, time.monotonic()))
         self._queue.done(self.hands)
-        if all(
-            isinstance(outcome, Exception) and not isinstance(outcome, InvalidItems) for outcome in execution.outcomes
-        ):
+        if sum(not isinstance(error, InvalidItems) for error in execution.errors.values()) == len(requests):
             self._probe(self._tasks[0])

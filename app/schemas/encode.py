@@ -20,10 +20,10 @@ from app.schemas.envelope import (
     stack_equal,
     tokens_of,
 )
-from models.codecs.arrays import Limits, stacked
+from models.codecs.arrays import Limits
 from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
-from models.tasks.text import EncodeTextRequest, EncodeTextResult, Pooling
+from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults, Pooling
 
 
 class EncodeParameters(ItemIn):
@@ -132,11 +132,11 @@ def _text_outputs(
 
 
 def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Of each text; several vectors by one copy, which takes less than a look at each."""
-    embeddings = [result.embedding for result in results]
-    if len(embeddings) > 1 and embeddings[0].dim() == 1:
-        return stacked(embeddings)
-    return [embedding.numpy() for embedding in embeddings]
+    """Of each text; all in one array where they are the rows of one."""
+    if isinstance(results, EncodeTextResults):
+        rows: NDArray[np.float32] = results.embeddings.numpy()
+        return rows
+    return [result.embedding.numpy() for result in results]
 
 
 def _array(results: Sequence[EncodeTextResult], codecs: Codecs) -> NDArray[np.float32]:

@@ -9,9 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from models.errors import InvalidItems, Problem, UndecodableItems
 
@@ -77,12 +75,6 @@ def to_npy(array: NDArray[Any]) -> bytes:
     n_padding = -(10 + len(header) + 1) % 64  # the format asks for data aligned to 64 bytes
     head = _NPY_MAGIC + struct.pack("<BBH", 1, 0, len(header) + n_padding + 1)
     return head + f"{header}{' ' * n_padding}\n".encode() + array.tobytes()
-
-
-def stacked(vectors: Sequence[Tensor]) -> NDArray[np.float32]:
-    """Vectors of equal length, `[D]` on the CPU, as `[n, D]`."""
-    array: NDArray[np.float32] = torch.stack(tuple(vectors)).numpy()
-    return array
 
 
 def numbers(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None:

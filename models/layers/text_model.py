@@ -145,30 +145,31 @@ class TextModel(MadeOfWeights, Model):
         is_unit = self.normalize if normalize is None else normalize
         return _pooled(*self.read(texts), _Manner(pooling or self.pooling, None, is_unit))
 
-    def encode(self, requests: Sequence[t.EncodeTextRequest]) -> list[t.EncodeTextResult]:
+    def encode(self, requests: Sequence[t.EncodeTextRequest]) -> Sequence[t.EncodeTextResult]:
         """One vector a text, or one a token.
 
         Raises:
             InvalidItems: more `dimensions` than there are.
         """
         packed, hidden = self.read([request.tokens for request in requests])
-        alike: defaultdict[Any, list[int]] = defaultdict(list)
+        alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             alike[request.pooling, request.dimensions, request.normalize].append(place)
+        parts = [(self._manner(requests[places[0]], hidden.shape[-1]), places) for places in alike.values()]
+        if len(parts) == 1 and parts[0][0].pooling != "none":
+            return t.EncodeTextResults(_pooled(packed, hidden, parts[0][0]))
         embeddings: dict[int, Tensor] = {}
-        for (pooling, dimensions, normalize), places in alike.items():
-            manner = self._manner(pooling, dimensions, normalize, hidden.shape[-1])
+        for manner, places in parts:
             embeddings |= zip(places, _embeddings(packed, hidden, manner, places), strict=True)
         return [t.EncodeTextResult(embedding=embeddings[place]) for place in range(len(requests))]
 
-    def _manner(
-        self, pooling: t.Pooling | None, dimensions: int | None, normalize: bool | None, width: int
-    ) -> "_Manner":
+    def _manner(self, request: t.EncodeTextRequest, width: int) -> "_Manner":
         """How a text is embedded, by the request and the checkpoint."""
-        if dimensions is not None and not 1 <= dimensions <= width:
-            detail = f"dimensions is {dimensions}; this model's embeddings have 1 to {width}"
+        if request.dimensions is not None and not 1 <= request.dimensions <= width:
+            detail = f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"
             raise InvalidItems(Problem(detail))
-        return _Manner(pooling or self.pooling, dimensions, self.normalize if normalize is None else normalize)
+        is_unit = self.normalize if request.normalize is None else request.normalize
+        return _Manner(request.pooling or self.pooling, request.dimensions, is_unit)
 
     def similarity(self, requests: Sequence[t.SimilarityRequest]) -> list[t.SimilarityResult]:
         """Cosines of embeddings."""

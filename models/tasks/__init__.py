@@ -35,9 +35,9 @@ class Task:
     protocol: type[Any]
     by_steps: bool = False
 
-    def run(self, model: object, requests: Sequence[Any]) -> list[Any]:
+    def run(self, model: object, requests: Sequence[Any]) -> Sequence[Any]:
         """Ask `model` once for the whole batch."""
-        results: list[Any] = getattr(model, self.name)(requests)
+        results: Sequence[Any] = getattr(model, self.name)(requests)
         return results
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,29 @@ class EncodeTextResult:
     """`[D]`, or `[T, D]` without pooling."""
 
     embedding: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodeTextResults(Sequence[EncodeTextResult]):
+    """Of texts that are one vector each: the rows of `embeddings`, `[B, D]`.
+
+    Most are sent as they are, all together: a result is made only where one is asked for.
+    """
+
+    embeddings: Tensor
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @overload
+    def __getitem__(self, place: int) -> EncodeTextResult: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "EncodeTextResults": ...
+
+    def __getitem__(self, place: int | slice) -> "EncodeTextResult | EncodeTextResults":
+        its = self.embeddings[place]
+        return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=its)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -289,7 +312,7 @@ class AttendResult:
 class EncodesTexts(Protocol):
     """Maps texts to vectors."""
 
-    def encode(self, requests: Sequence[EncodeTextRequest]) -> list[EncodeTextResult]:
+    def encode(self, requests: Sequence[EncodeTextRequest]) -> Sequence[EncodeTextResult]:
         """One result a request, in order."""
 
 

@@ -325,7 +325,7 @@ def all_or_nothing(task: Task, model: Model, requests: Sequence[Request]) -> Exe
     try:
         return Execution(task.run(model, requests))
     except Exception as error:
-        return Execution([error] * len(requests))
+        return Execution([None] * len(requests), dict.fromkeys(range(len(requests)), error))
 
 
 @pytest.mark.parametrize(

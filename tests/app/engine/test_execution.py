@@ -11,12 +11,10 @@ from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 def test_exactly_the_poisoned_requests_fail(poisoned: list[bool]) -> None:
     execution = execute(ENCODE, ScriptedModel(), [item(POISON if bad else i) for i, bad in enumerate(poisoned)])
-    for i, (bad, outcome) in enumerate(zip(poisoned, execution.outcomes, strict=True)):
-        if bad:
-            assert isinstance(outcome, ValueError)
-        else:
-            assert isinstance(outcome, EncodeResult)
-            assert outcome.latent.item() == 2 * i
+    assert set(execution.errors) == {i for i, bad in enumerate(poisoned) if bad}
+    assert all(isinstance(error, ValueError) for error in execution.errors.values())
+    for i, (bad, result) in enumerate(zip(poisoned, execution.results, strict=True)):
+        assert bad or result.latent.item() == 2 * i
     assert not execution.out_of_memory
 
 
@@ -29,7 +27,8 @@ def test_one_poisoned_of_64_costs_a_logarithm_of_passes() -> None:
 def test_running_out_of_memory_is_reported_and_the_halves_succeed() -> None:
     execution = execute(ENCODE, ScriptedModel(), [item(TOO_LARGE), item(1)])
     assert execution.out_of_memory
-    assert all(isinstance(outcome, EncodeResult) for outcome in execution.outcomes)
+    assert all(isinstance(result, EncodeResult) for result in execution.results)
+    assert not execution.errors
 
 
 def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
@@ -38,7 +37,7 @@ def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
             return super().encode(requests)[1:]
 
     execution = execute(ENCODE, Forgetful(), [item(1), item(2)])
-    assert [type(outcome) for outcome in execution.outcomes] == [RuntimeError, RuntimeError]
+    assert {i: type(error) for i, error in execution.errors.items()} == {0: RuntimeError, 1: RuntimeError}
 
 
 def test_what_is_no_exception_ends_the_thread() -> None:
