@@ -119,10 +119,8 @@ class EncodeTextAnswer(Answer):
 
 def _text_requests(body: EncodeTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
     asked = body.parameters
-    return [
-        EncodeTextRequest(tokens=tokens, pooling=asked.pooling, normalize=asked.normalize, dimensions=asked.dimensions)
-        for tokens in tokens_of(body, codecs, limits)
-    ]
+    pooling, normalize, dimensions = asked.pooling, asked.normalize, asked.dimensions
+    return [EncodeTextRequest(tokens, pooling, normalize, dimensions) for tokens in tokens_of(body, codecs, limits)]
 
 
 def _text_outputs(

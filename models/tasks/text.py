@@ -28,7 +28,7 @@ class Details:
     words: Sequence[int | None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: there is one for each text, and it takes a third
 class Tokens:
     """A text or a pair of texts, as a model reads it: `T` tokens.
 
@@ -69,17 +69,23 @@ class TextsRequest:
         return sum(map(len, self.texts))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class EncodeTextRequest(TextRequest):
+@dataclass(slots=True, eq=False)  # see `Tokens`
+class EncodeTextRequest:
     """One text to map to a vector.
 
     `pooling` of its tokens' vectors and `normalize`, to unit length, are the checkpoint's own where None. The first
     `dimensions` of the vector are kept, all where None; they are normalised after the cut.
     """
 
+    tokens: Tokens
     pooling: Pooling | None = None
     normalize: bool | None = None
     dimensions: int | None = None
+
+    @property
+    def cost(self) -> int:
+        """Tokens this request adds to a batch."""
+        return len(self.tokens.ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

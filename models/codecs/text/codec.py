@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,9 @@ class TextCodec(ABC):
         """
         items = values if isinstance(values, list) and not _is_ids(values) else [values]
         check_count(len(items), limits.max_items)
+        is_plain = set(map(type, items)) == {str} and all(map(str.isascii, items))
+        if is_plain and max(map(len, items)) <= limits.max_characters:
+            return list(map(Text, items))  # almost always, and without a line of Python for each
         texts: list[Text] = []
         problems: list[Problem] = []
         for place, item in enumerate(items):
@@ -123,10 +127,13 @@ class TextCodec(ABC):
         Raises:
             InvalidItems: a text is longer than the model's context, and may not be cut.
         """
+        items = list(texts)
+        whole = self._whole(items, add_special_tokens)
+        if all(1 <= len(tokens.ids) <= self.max_tokens for tokens in whole):
+            return whole
         results: list[Tokens] = []
         problems: list[Problem] = []
-        items = list(texts)
-        for place, (item, tokens) in enumerate(zip(items, self._whole(items, add_special_tokens), strict=True)):
+        for place, (item, tokens) in enumerate(zip(items, whole, strict=True)):
             n_tokens = len(tokens)
             if n_tokens > self.max_tokens and truncate:
                 tokens = self._cut(item)
@@ -209,7 +216,10 @@ def checked(text: object, limits: Limits) -> str:
 
 
 class FastCodec(TextCodec):
-    """On the `tokenizers` library. The tokenizer is shared by threads and never changed."""
+    """On the `tokenizers` library. The tokenizer is shared by threads and never changed.
+
+    Of most, all tokens of a text that is no pair are of type 0; what is processed of one tells.
+    """
 
     def __init__(self, tokenizer: Tokenizer, special: Special, max_tokens: int, *, crosses: bool = False) -> None:
         tokenizer.no_truncation()
@@ -217,6 +227,8 @@ class FastCodec(TextCodec):
         self._tokenizer, self.crosses = tokenizer, crosses
         self._bare = Tokenizer.from_str(tokenizer.to_str())  # what is cut is processed afterwards, and only once
         self._bare.post_processor = processors.Sequence([])
+        sample = tokenizer.encode("a", add_special_tokens=False)
+        self._has_types = not sample.ids or any(tokenizer.post_process(sample).type_ids)
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
@@ -229,7 +241,23 @@ class FastCodec(TextCodec):
         """See `TextCodec.encode_all`: on all cores, and without the interpreter's lock."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
         again = partial(self._tokenizer.encode, add_special_tokens=add_special_tokens)
-        return [_view(encoding, partial(again, text), text) for encoding, text in zip(encodings, texts, strict=True)]
+        if self._has_types:
+            return [
+                _view(encoding, partial(again, text), text) for encoding, text in zip(encodings, texts, strict=True)
+            ]
+        ids = [encoding.ids for encoding in encodings]
+        lengths = list(map(len, ids))
+        row = np.fromiter(chain.from_iterable(ids), np.int64, sum(lengths))
+        none = np.zeros(max(lengths, default=0), np.int64)
+        return [
+            Tokens(
+                ids=row[end - n : end],
+                type_ids=none[:n],
+                details=partial(_details, again, text),
+                sources=(text,),
+            )
+            for text, n, end in zip(texts, lengths, accumulate(lengths), strict=True)
+        ]
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         """See `TextCodec.encode_truncated`."""
@@ -290,12 +318,13 @@ def _view(encoding: Encoding, cut: Callable[[], Encoding], text: str, pair: str 
     return Tokens(
         ids=np.array(encoding.ids, np.int64),
         type_ids=np.array(types, np.int64) if any(types) else np.zeros(len(types), np.int64),
-        details=lambda: _details(cut()),
+        details=partial(_details, cut),
         sources=(text,) if pair is None else (text, pair),
     )
 
 
-def _details(encoding: Encoding) -> Details:
+def _details(cut: Callable[..., Encoding], *texts: str) -> Details:
+    encoding = cut(*texts)
     return Details(offsets=encoding.offsets, texts=encoding.sequence_ids, words=encoding.word_ids)
 
 

@@ -14,11 +14,12 @@ import sentencepiece
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec, read_text_codec
 from models.codecs.text.assembly import TextAssembly
-from models.codecs.text.codec import Text, _longest_first, checked
+from models.codecs.text.codec import FastCodec, Special, Text, _longest_first, checked
 from models.errors import CheckpointError, InvalidItems
 from tests.models.transformers.vocabularies import write_tokenizer
 
@@ -213,6 +214,16 @@ def test_texts_cut_together_are_as_if_each_alone(shipped_codec: TextCodec, speci
         assert found.type_ids.tolist() == alone.type_ids.tolist()
         assert found.sources == alone.sources
         assert dataclasses.astuple(found.details()) == dataclasses.astuple(alone.details())
+
+
+def test_types_of_tokens_are_as_the_tokenizer_has_them_where_texts_are_cut_together() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"[CLS]": 0, "[SEP]": 1, "a": 2, "b": 3}))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:2 $A:1 [SEP]:0", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
+    )
+    codec = FastCodec(tokenizer, Special(), max_tokens=8)
+    assert [its.type_ids.tolist() for its in codec.encode_all(["a", "a b"])] == [[2, 1, 0], [2, 1, 1, 0]]
 
 
 @given(text=st.text(max_size=60), data=st.data())
