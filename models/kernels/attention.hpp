@@ -139,10 +139,11 @@ void attend_texts(const T* q, const T* k, const T* v, int64_t stride, int64_t n_
     });
 }
 
+// Into the second-level cache: the first waits for fewer lines at a time than it takes to keep the memory busy.
 template <class T>
 inline void fetch(const T* x, int64_t n) {
     for (int64_t i = 0; i < n; i += CACHE_LINE / sizeof(T))
-        _mm_prefetch(reinterpret_cast<const char*>(x + i), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(x + i), _MM_HINT_T1);
 }
 
 // One query of a head sees n keys and values, which lie one after the other; those of the next head `room` tokens on.
