@@ -105,32 +105,36 @@ void write_panel(const int32_t* sums, int64_t n, const float* steps, const Layer
 
 // work(FETCHED), of a constant, of the number of fetches with each line.
 template <class Work>
-inline void with_fetches(int n, const Work& work) {
-    n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : n == 2 ? work(Constant<2>{}) : work(Constant<4>{});
+inline void with_fetches(int64_t n, const Work& work) {
+    n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : work(Constant<2>{});
 }
 
-// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile.
+// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile, a
+// part with each tile: at once, it would come in slower than it is asked for. One tile alone reads all weights in order,
+// which the processor sees by itself.
 template <class W, class T>
 void block_of(const char* lines, int64_t stride, int64_t n, const float* steps, const Layer& layer, int64_t panel,
               bool fetches_next, T* out) {
     const int64_t n_all_lines = lines_for<W>(layer.n_in);
     const int64_t n_tiles = parts_of(n, TILE_ROWS);
-    const int n_fetches = n_tiles < 3 ? LINE_FETCHES : n_tiles == 3 ? 2 : 1;  // few rows wait for weights
     int32_t sums[BLOCK_ROWS * PANEL];
     for (int64_t line = 0; line < n_all_lines; line += BLOCK_LINES) {
         const int64_t n_lines = std::min<int64_t>(n_all_lines - line, BLOCK_LINES);
         const char* weights = layer.panels + (panel * n_all_lines + line) * PANEL * LINE_BYTES;
         const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
-        const bool fetches = fetches_next || line + n_lines < n_all_lines;
-        const char *next = weights + n_lines * PANEL * LINE_BYTES, *const end = next + (next - weights);
-        for (int64_t tile = 0; tile < n_tiles; tile++, next += n_lines * n_fetches * CACHE_LINE) {
+        const bool fetches = n_tiles > 1 && (fetches_next || line + n_lines < n_all_lines);
+        const char* next = weights + n_lines * PANEL * LINE_BYTES;
+        for (int64_t tile = 0; tile < n_tiles; tile++) {
+            const int64_t n_before = part(LINE_FETCHES, tile, n_tiles);
+            const int64_t n_fetches = fetches ? part(LINE_FETCHES, tile + 1, n_tiles) - n_before : 0;
             const int64_t start = part(n, tile, n_tiles), stop = part(n, tile + 1, n_tiles);
             with_rows(stop - start, [&](auto rows) {
-                with_fetches(fetches && next < end ? n_fetches : 0, [&](auto fetched) {
+                with_fetches(n_fetches, [&](auto fetched) {
                     add_tile<W, rows, fetched>(lines + start * stride + line * LINE_BYTES, stride, weights, n_lines,
                                                firsts, next, sums + start * PANEL);
                 });
             });
+            next += n_lines * n_fetches * CACHE_LINE;
         }
     }
     write_panel<W>(sums, n, steps, layer, panel, out);
