@@ -60,7 +60,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
-        self._is_between_requests, self._is_in_head, self._is_last = True, False, False
+        self._is_between_requests, self._is_in_head = True, False
         self._held = b""
         self._held_until: asyncio.TimerHandle | None = None
         self._refused_at = 0.0
@@ -89,10 +89,14 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Called when the server ends: a request that has begun to come is waited for, and is the last one."""
+        """Called when the server ends: a request that has begun to come is waited for.
+
+        For its head, which has no deadline of its own, as long as for what the door holds back.
+        """
         self._let_in()
-        self._is_last = True
-        if not self._is_in_head:
+        if self._is_in_head:
+            self.loop.call_later(HELD_S, super().shutdown)
+        else:
             super().shutdown()
 
     def on_message_begin(self) -> None:
@@ -120,7 +124,6 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = Cycle
-        cycle.keep_alive = cycle.keep_alive and not self._is_last
         super()._start_asgi_task(cycle, app)
 
     def _hold(self, data: bytes) -> None:

@@ -1,14 +1,15 @@
 """The process: uvicorn with the limits of the settings, and a shutdown that loses nothing."""
 
 import asyncio
+import contextlib
 import ctypes
 import logging
-import select
 import signal
 import socket
 import struct
 import sys
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -29,6 +30,9 @@ this, the threads that decode and render spend their time giving the lock to and
 TURNS_TO_READ = 2
 """Of the event loop, which tells the time before it reads what has come: so many, and all of it is read."""
 
+HANDSHAKE_S = 0.25
+"""How long those are waited for whom the kernel has begun to let in."""
+
 _SO_ATTACH_FILTER = 26
 """Of asm-generic/socket.h."""
 
@@ -37,8 +41,8 @@ class Server(uvicorn.Server):
     """Ends without losing a request, even one whose connection the kernel has only just accepted.
 
     On SIGTERM it drains: unready, every answer closes its connection, the port still open, so that clients and load
-    balancers turn away. Then the kernel accepts nobody any more, who has been accepted is still served, and for as long
-    again whatever comes on a connection. Only then, with nobody waiting behind it, is the port closed.
+    balancers turn away. Then the kernel lets nobody in any more, the port is closed, what was waiting behind it is
+    still served, and connections on which nothing has come for as long again are closed.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float) -> None:
@@ -47,8 +51,9 @@ class Server(uvicorn.Server):
         self._listener = config.bind_socket()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on the bound socket."""
+        """Listen on the bound socket, and keep a hold on it beyond the end of listening."""
         self._loop = asyncio.get_running_loop()
+        self._backlog = self._listener.dup()
         await super().startup([self._listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -60,28 +65,47 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, super().handle_exit, sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody in any more, serve who is in, then finish as uvicorn does."""
-        waiting = select.poll()
-        waiting.register(self._listener, select.POLLIN)
-        if accept_no_more(self._listener):
-            while waiting.poll(0):
-                await asyncio.sleep(0)  # the loop accepts them
-        if self._app.state.draining:
-            await asyncio.sleep(self._drain_s)
+        """Close the port, serve what waited behind it, then finish as uvicorn does."""
+        drain_s = self._drain_s if self._app.state.draining else 0.0
+        accept_no_more(self._listener)
+        await asyncio.sleep(min(drain_s, HANDSHAKE_S))
+        for server in self.servers:
+            server.close()
+        await self._serve_backlog()
+        await asyncio.sleep(drain_s)
         for _ in range(TURNS_TO_READ):
             await asyncio.sleep(0)
-        await super().shutdown([self._listener])
+        await super().shutdown(sockets)
+
+    async def _serve_backlog(self) -> None:
+        """Close the port for good once every connection that the kernel completed behind it is accepted."""
+        await asyncio.sleep(0)  # the loop closes its own handle
+        self._listener.close()
+        self._backlog.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = self._backlog.accept()
+                await self._loop.connect_accepted_socket(self._protocol, connection)
+        self._backlog.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
-def accept_no_more(listener: socket.socket) -> bool:
-    """The kernel lets no new connection in, and keeps those that wait: to close the port resets them.
+def accept_no_more(listener: socket.socket) -> None:
+    """From now on, the kernel lets no new connection in, and keeps those that wait.
 
-    A client that comes now hears nothing, asks again after a second, and is told then that the port is closed. The
-    packets that open a connection, those with SYN and without ACK, are dropped by a filter on the listening socket
-    (`man 7 socket`, SO_ATTACH_FILTER). False where the system has none.
+    To close the port resets whoever comes between the last of these and the closing. A client that comes now hears
+    nothing, asks again after a second, and is told then that the port is closed. The packets that open a connection,
+    those with SYN and without ACK, are dropped by a filter on the listening socket (`man 7 socket`, SO_ATTACH_FILTER).
+    Elsewhere than on Linux nothing happens.
     """
     if sys.platform != "linux":
-        return False
+        return
     flags_of_tcp, is_syn = 13, 0x02
     load_byte, keep_bits, equal, give = 0x30, 0x54, 0x15, 0x06  # linux/bpf_common.h
     program = [
@@ -97,8 +121,6 @@ def accept_no_more(listener: socket.socket) -> bool:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
     except OSError as error:
         log.warning("connections that come while the port closes may be reset: %s", error)
-        return False
-    return True
 
 
 def serve(settings: Settings) -> None:

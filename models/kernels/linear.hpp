@@ -109,9 +109,9 @@ inline void with_fetches(int64_t n, const Work& work) {
     n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : work(Constant<2>{});
 }
 
-// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile, a
-// part with each tile: at once, it would come in slower than it is asked for. One tile alone reads all weights in order,
-// which the processor sees by itself.
+// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile,
+// spread over the tiles: at once, it would come in slower than it is asked for. One tile alone reads all weights in
+// order, which the processor sees by itself.
 template <class W, class T>
 void block_of(const char* lines, int64_t stride, int64_t n, const float* steps, const Layer& layer, int64_t panel,
               bool fetches_next, T* out) {

@@ -227,8 +227,7 @@ class FastCodec(TextCodec):
         self._tokenizer, self.crosses = tokenizer, crosses
         self._bare = Tokenizer.from_str(tokenizer.to_str())  # what is cut is processed afterwards, and only once
         self._bare.post_processor = processors.Sequence([])
-        sample = tokenizer.encode("a", add_special_tokens=False)
-        self._has_types = not sample.ids or any(tokenizer.post_process(sample).type_ids)
+        self._has_types = _has_types(tokenizer)
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
@@ -310,6 +309,15 @@ class FastCodec(TextCodec):
 
     def _room(self, *, is_pair: bool) -> int:
         return self.max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair)
+
+
+def _has_types(tokenizer: Tokenizer) -> bool:
+    """Whether tokens of a text that is no pair may be of another type than 0: as far as those of a sample tell."""
+    try:
+        sample = tokenizer.encode("a", add_special_tokens=False)
+    except Exception:  # the library has no other: the vocabulary lacks the letter, and a token for what is unknown
+        return True
+    return not sample.ids or any(tokenizer.post_process(sample).type_ids)
 
 
 def _view(encoding: Encoding, cut: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:

@@ -75,6 +75,15 @@ async def test_a_poisoned_request_fails_alone(engine: Engine, model: ScriptedMod
     assert [values(outcome) for outcome in (good, *others)] == [[2], [6], [8]]  # type: ignore[arg-type]
 
 
+async def test_an_error_in_the_second_batch_of_a_job_names_the_place_in_the_job(model: ScriptedModel) -> None:
+    engine = await start(model, max_batch_elements=2)
+    with pytest.raises(InferenceFailed) as caught:
+        await engine.submit(ENCODE, [item(value) for value in (0, 1, 2, POISON, 4)])
+    assert [fault.pointer for fault in caught.value.faults] == ["/inputs/3"]
+    assert [0, 1] in model.batches
+    await engine.stop()
+
+
 async def test_a_lethal_request_kills_the_worker_twice_and_nobody_else(engine: Engine, model: ScriptedModel) -> None:
     first = await held(engine, model)
     waiting = [asyncio.create_task(engine.submit(ENCODE, [item(v)])) for v in (1, LETHAL, 3)]

@@ -1,10 +1,14 @@
+from typing import Any
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.execution import execute
-from models.tasks import ENCODE
+from app.engine.execution import NotANumber, execute
+from models.tasks import ENCODE, ENCODE_TEXT
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
+from models.tasks.text import EncodeTextResults
 from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item
 
 
@@ -38,6 +42,16 @@ def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
 
     execution = execute(ENCODE, Forgetful(), [item(1), item(2)])
     assert {i: type(error) for i, error in execution.errors.items()} == {0: RuntimeError, 1: RuntimeError}
+
+
+def test_vectors_of_texts_that_are_one_tensor_are_looked_at_one_by_one_where_one_is_not_a_number() -> None:
+    class Embedding(ScriptedModel):
+        def encode(self, requests: Any) -> Any:
+            return EncodeTextResults(torch.tensor([[1.0, 2.0], [torch.nan, 0.0], [torch.inf, -torch.inf]]))
+
+    execution = execute(ENCODE_TEXT, Embedding(), [item(i) for i in range(3)])
+    assert {i: type(error) for i, error in execution.errors.items()} == {1: NotANumber}
+    assert execution.results[2].embedding.tolist() == [torch.inf, -torch.inf]
 
 
 def test_what_is_no_exception_ends_the_thread() -> None:

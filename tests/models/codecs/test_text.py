@@ -226,6 +226,13 @@ def test_types_of_tokens_are_as_the_tokenizer_has_them_where_texts_are_cut_toget
     assert [its.type_ids.tolist() for its in codec.encode_all(["a", "a b"])] == [[2, 1, 0], [2, 1, 1, 0]]
 
 
+def test_a_tokenizer_that_knows_neither_the_sample_nor_what_is_unknown_cuts_what_it_knows() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"G": 0, "T": 1}))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    codec = FastCodec(tokenizer, Special(), max_tokens=8)
+    assert [its.ids.tolist() for its in codec.encode_all(["G", "T G"])] == [[0], [1, 0]]
+
+
 @given(text=st.text(max_size=60), data=st.data())
 def test_a_text_assembled_token_by_token_is_the_whole_text(
     byte_codec: TextCodec, text: str, data: st.DataObject

@@ -181,3 +181,8 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
     torch.testing.assert_close(cut, torch.nn.functional.normalize(states.mean(0)[:4], dim=0))
     with pytest.raises(InvalidItems, match="dimensions is 13"):
         embedded(dimensions=13)
+    short = {"dimensions": 4, "normalize": True}
+    asked: list[dict[str, Any]] = [{}, {"pooling": "cls"}, {"pooling": "none"}, short, {}]
+    together = model.encode([t.EncodeTextRequest(tokens=text, **parameters) for parameters in asked])
+    for result, parameters in zip(together, asked, strict=True):
+        torch.testing.assert_close(result.embedding, embedded(**parameters))
