@@ -106,14 +106,14 @@ def accept_no_more(listener: socket.socket) -> None:
     """
     if sys.platform != "linux":
         return
-    flags_of_tcp, is_syn = 13, 0x02
-    load_byte, keep_bits, equal, give = 0x30, 0x54, 0x15, 0x06  # linux/bpf_common.h
+    flags_of_tcp, syn, ack = 13, 0x02, 0x10
+    load_byte, keep_bits, skip_unless, give = 0x30, 0x54, 0x15, 0x06  # linux/bpf_common.h
     program = [
         (load_byte, 0, 0, flags_of_tcp),
-        (keep_bits, 0, 0, 0x12),
-        (equal, 0, 1, is_syn),
+        (keep_bits, 0, 0, syn | ack),
+        (skip_unless, 0, 1, syn),
         (give, 0, 0, 0),
-        (give, 0, 0, 0xFFFFFFFF),
+        (give, 0, 0, 0xFFFFFFFF),  # bytes: all of them
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     filtering = struct.pack("HP", len(program), ctypes.addressof(code))
