@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, overload, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,13 +107,8 @@ class EncodeTextResults(Sequence[EncodeTextResult]):
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    @overload
-    def __getitem__(self, place: int) -> EncodeTextResult: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "EncodeTextResults": ...
-
-    def __getitem__(self, place: int | slice) -> "EncodeTextResult | EncodeTextResults":
+    def __getitem__(self, place: Any) -> Any:
+        """One, or those of a slice, as one tensor again."""
         its = self.embeddings[place]
         return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=its)
 
