@@ -60,7 +60,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
-        self._is_between_requests, self._is_in_head = True, False
+        self._is_between_requests = True
         self._held = b""
         self._held_until: asyncio.TimerHandle | None = None
         self._refused_at = 0.0
@@ -94,20 +94,16 @@ class Protocol(HttpToolsProtocol):
         For its head, which has no deadline of its own, as long as for what the door holds back.
         """
         self._let_in()
-        if self._is_in_head:
+        has_cycle = self.cycle is not None and self.cycle.scope is self.scope
+        if not self._is_between_requests and not has_cycle:
             self.loop.call_later(HELD_S, super().shutdown)
         else:
             super().shutdown()
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._is_between_requests, self._is_in_head = False, True
+        self._is_between_requests = False
         super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser."""
-        self._is_in_head = False
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""

@@ -200,8 +200,8 @@ class Worker:
         """A real forward pass; raises what it raises."""
         with self._busy():
             execution = execute(task, self._model, [self._model.example(task)])
-        for error in execution.errors.values():
-            raise error
+        if execution.errors:
+            raise execution.errors[0]
 
     @contextmanager
     def _busy(self) -> Iterator[float]:

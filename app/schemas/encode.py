@@ -119,8 +119,10 @@ class EncodeTextAnswer(Answer):
 
 def _text_requests(body: EncodeTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
     asked = body.parameters
-    pooling, normalize, dimensions = asked.pooling, asked.normalize, asked.dimensions
-    return [EncodeTextRequest(tokens, pooling, normalize, dimensions) for tokens in tokens_of(body, codecs, limits)]
+    return [
+        EncodeTextRequest(tokens=tokens, pooling=asked.pooling, normalize=asked.normalize, dimensions=asked.dimensions)
+        for tokens in tokens_of(body, codecs, limits)
+    ]
 
 
 def _text_outputs(

@@ -156,8 +156,9 @@ class TextModel(MadeOfWeights, Model):
         for place, request in enumerate(requests):
             alike[request.pooling, request.dimensions, request.normalize].append(place)
         parts = [(self._manner(requests[places[0]], hidden.shape[-1]), places) for places in alike.values()]
-        if len(parts) == 1 and parts[0][0].pooling != "none":
-            return t.EncodeTextResults(_pooled(packed, hidden, parts[0][0]))
+        (manner, _), *others = parts
+        if not others and manner.pooling != "none":
+            return t.EncodeTextResults(_pooled(packed, hidden, manner))
         embeddings: dict[int, Tensor] = {}
         for manner, places in parts:
             embeddings |= zip(places, _embeddings(packed, hidden, manner, places), strict=True)

@@ -1,8 +1,8 @@
 """The vocabulary of the server: what a model can be asked, and what it answers.
 
-A task is a request, a result and a Protocol with one method named like the task. The method takes a whole
-batch and returns one result a request, in order; each request carries its own parameters, so requests that differ in
-them still share a batch. Tensors of requests and results live on the CPU in float32; a model moves them where it runs.
+A task is a request, a result and a Protocol with one method named like the task. The method takes a whole batch and
+returns one result a request, in order; each request carries its own parameters, so requests that differ in them still
+share a batch. Tensors of requests and results live on the CPU in float32; a model moves them where it runs.
 """
 
 from collections.abc import Sequence

@@ -45,7 +45,7 @@ class Tokens:
         return len(self.ids)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)  # see `Tokens`
 class TextRequest:
     """A request about one text, or one pair."""
 
@@ -69,23 +69,17 @@ class TextsRequest:
         return sum(map(len, self.texts))
 
 
-@dataclass(slots=True, eq=False)  # see `Tokens`
-class EncodeTextRequest:
+@dataclass(kw_only=True, slots=True, eq=False)
+class EncodeTextRequest(TextRequest):
     """One text to map to a vector.
 
     `pooling` of its tokens' vectors and `normalize`, to unit length, are the checkpoint's own where None. The first
     `dimensions` of the vector are kept, all where None; they are normalised after the cut.
     """
 
-    tokens: Tokens
     pooling: Pooling | None = None
     normalize: bool | None = None
     dimensions: int | None = None
-
-    @property
-    def cost(self) -> int:
-        """Tokens this request adds to a batch."""
-        return len(self.tokens.ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -113,7 +107,7 @@ class EncodeTextResults(Sequence[EncodeTextResult]):
         return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=its)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class FillMaskRequest(TextRequest):
     """One text with masks at `places`. The `top_k` likeliest tokens of each, among `targets` only where given."""
 
@@ -137,7 +131,7 @@ class FillMaskResult:
     fills: tuple[tuple[Fill, ...], ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class ClassifyTextRequest(TextRequest):
     """One text or pair to name; see `ClassifyRequest`. `function_to_apply` is the checkpoint's where None."""
 
@@ -145,7 +139,7 @@ class ClassifyTextRequest(TextRequest):
     function_to_apply: Activation | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class ClassifyTokensRequest(TextRequest):
     """One text whose tokens are to be named."""
 
@@ -251,7 +245,7 @@ class GenerateResult:
     sequences: tuple[GeneratedSequence, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class ScoreTextRequest(TextRequest):
     """One text whose likelihood is asked."""
 
@@ -283,7 +277,7 @@ class ProjectTextsRequest(TextsRequest):
     method: Projection = "pca"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class AttendRequest(TextRequest):
     """One text whose attention is asked; of an encoder-decoder, with its translation `target` (the model's if None)."""
 

@@ -5,10 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer, processors
 
 from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
@@ -98,9 +99,6 @@ class TextCodec(ABC):
         """
         items = values if isinstance(values, list) and not _is_ids(values) else [values]
         check_count(len(items), limits.max_items)
-        is_plain = set(map(type, items)) == {str} and all(map(str.isascii, items))
-        if is_plain and max(map(len, items)) <= limits.max_characters:
-            return list(map(Text, items))  # almost always, and without a line of Python for each
         texts: list[Text] = []
         problems: list[Problem] = []
         for place, item in enumerate(items):
@@ -128,24 +126,20 @@ class TextCodec(ABC):
             InvalidItems: a text is longer than the model's context, and may not be cut.
         """
         items = list(texts)
-        whole = self._whole(items, add_special_tokens)
-        if all(1 <= len(tokens.ids) <= self.max_tokens for tokens in whole):
-            return whole
-        results: list[Tokens] = []
-        problems: list[Problem] = []
-        for place, (item, tokens) in enumerate(zip(items, whole, strict=True)):
-            n_tokens = len(tokens)
-            if n_tokens > self.max_tokens and truncate:
-                tokens = self._cut(item)
-                n_tokens = len(tokens)
-            if limited_length and not 1 <= n_tokens <= self.max_tokens:
-                hint = "; `truncate` cuts it" if n_tokens else ""
-                detail = f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}"
-                problems.append(Problem(detail, place))
-            results.append(tokens)
-        if problems:
-            raise InvalidItems(*limited(problems))
+        results = self._whole(items, add_special_tokens)
+        most = self.max_tokens
+        if truncate:
+            its = zip(items, results, strict=True)
+            results = [self._cut(item) if len(tokens) > most else tokens for item, tokens in its]
+        if limited_length:
+            lengths = [len(tokens.ids) for tokens in results]
+            if wrong := [place for place, n in enumerate(lengths) if not 1 <= n <= most]:
+                raise InvalidItems(*limited([Problem(self._misfit(lengths[place]), place) for place in wrong]))
         return results
+
+    def _misfit(self, n_tokens: int) -> str:
+        hint = "; `truncate` cuts it" if n_tokens else ""
+        return f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}"
 
     def check_fits(self, name: str, n_embeddings: int) -> None:
         """Raise a CheckpointError if an id of the tokenizer has no embedding in the model."""
@@ -216,10 +210,7 @@ def checked(text: object, limits: Limits) -> str:
 
 
 class FastCodec(TextCodec):
-    """On the `tokenizers` library. The tokenizer is shared by threads and never changed.
-
-    Of most, all tokens of a text that is no pair are of type 0; what is processed of one tells.
-    """
+    """On the `tokenizers` library. The tokenizer is shared by threads and never changed."""
 
     def __init__(self, tokenizer: Tokenizer, special: Special, max_tokens: int, *, crosses: bool = False) -> None:
         tokenizer.no_truncation()
@@ -240,22 +231,17 @@ class FastCodec(TextCodec):
         """See `TextCodec.encode_all`: on all cores, and without the interpreter's lock."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
         again = partial(self._tokenizer.encode, add_special_tokens=add_special_tokens)
-        if self._has_types:
-            return [
-                _view(encoding, partial(again, text), text) for encoding, text in zip(encodings, texts, strict=True)
-            ]
-        ids = [encoding.ids for encoding in encodings]
-        lengths = list(map(len, ids))
-        row = np.fromiter(chain.from_iterable(ids), np.int64, sum(lengths))
-        none = np.zeros(max(lengths, default=0), np.int64)
+        ids = _row([encoding.ids for encoding in encodings])
+        types = _row([encoding.type_ids for encoding in encodings]) if self._has_types else np.zeros_like(ids)
+        bounds = pairwise(accumulate(map(len, encodings), initial=0))
         return [
             Tokens(
-                ids=row[end - n : end],
-                type_ids=none[:n],
+                ids=ids[start:end],
+                type_ids=types[start:end],
                 details=partial(_details, again, text),
                 sources=(text,),
             )
-            for text, n, end in zip(texts, lengths, accumulate(lengths), strict=True)
+            for text, (start, end) in zip(texts, bounds, strict=True)
         ]
 
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
@@ -309,6 +295,11 @@ class FastCodec(TextCodec):
 
     def _room(self, *, is_pair: bool) -> int:
         return self.max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair)
+
+
+def _row(parts: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """One after the other; for all of them at once, it takes less than for each."""
+    return np.fromiter(chain.from_iterable(parts), np.int64, sum(map(len, parts)))
 
 
 def _has_types(tokenizer: Tokenizer) -> bool:
