@@ -73,9 +73,9 @@ def create_app(settings: Settings) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.aside = Aside(N_ASIDE)
-        loading = asyncio.create_task(registry.open())
+        app.state.loading = asyncio.create_task(registry.open())
         yield
-        await loading
+        await app.state.loading
         await registry.close()
         app.state.aside.close()
 

@@ -58,15 +58,24 @@ async def served(settings: Settings, *, wait: bool = True) -> AsyncIterator[http
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client:
             if wait:
-                await app.state.registry.open()
+                await app.state.loading
             client.app = app  # type: ignore[attr-defined]
             yield client
 
 
+@pytest.fixture(scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that serves the tiny checkpoint. Nobody changes its state."""
+    root = tmp_path_factory.mktemp("weights")
+    write_tiny(root)
+    async with served(Settings(weights_dir=root, max_items=100)) as client:
+        yield client
+
+
 @pytest.fixture
-async def client(weights: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that serves the tiny checkpoint."""
-    async with served(Settings(weights_dir=weights, max_items=100)) as client:
+async def own_client(weights: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The same, for one test, which may change it."""
+    async with served(Settings(weights_dir=weights)) as client:
         yield client
 
 

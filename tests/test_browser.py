@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from app.routes.examples import EXAMPLES
 from tests.app.server import Served, serve
@@ -21,42 +22,51 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser.new_page(viewport={"width": 1200, "height": 1400})
+        yield browser
         browser.close()
 
 
-@pytest.fixture
-def strangers(server: Served, page: Page) -> Iterator[list[str]]:
-    """Whatever the page asks of anyone but the server."""
-    asked: list[str] = []
+@contextmanager
+def opened(browser: Browser, server: Served, path: str) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and whatever it asks of anyone but the server."""
+    page = browser.new_page(viewport={"width": 1200, "height": 1400})
+    strangers: list[str] = []
 
     def watch(request: Request) -> None:
         if not request.url.startswith((server.url, "data:", "blob:")):
-            asked.append(request.url)
+            strangers.append(request.url)
 
     page.on("request", watch)
-    yield asked
-    page.remove_listener("request", watch)
+    page.goto(f"{server.url}{path}")
+    yield page, strangers
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def docs(browser: Browser, server: Served) -> Iterator[tuple[Page, list[str]]]:
+    with opened(browser, server, "/docs") as its:
+        yield its
 
 
 @pytest.mark.parametrize("task", EXAMPLES)
-def test_every_example_in_docs_executes(server: Served, page: Page, strangers: list[str], task: str) -> None:
-    page.goto(f"{server.url}/docs")
+def test_every_example_in_docs_executes(docs: tuple[Page, list[str]], task: str) -> None:
+    page, strangers = docs
     operation = page.locator(f"[id^='operations-'][id$='-{task}_{task}_post']").first  # some stand under both kinds
     operation.locator(".opblock-summary").click()
     operation.get_by_role("button", name="Execute").click()
     answer = operation.locator(".live-responses-table td.response-col_status").last
     expect(answer).to_contain_text("200", timeout=15_000)
     expect(operation.locator(".live-responses-table")).to_contain_text(EXAMPLES[task][0]["model"])
+    operation.locator(".opblock-summary").click()  # closes it: the page stays as small as it was
     assert strangers == []
 
 
-def test_redoc_renders(server: Served, page: Page, strangers: list[str]) -> None:
-    page.goto(f"{server.url}/redoc")
-    expect(page.get_by_role("heading", name="Manifold")).to_be_visible(timeout=15_000)
-    expect(page.get_by_text("Map items to latents and back.").first).to_be_visible()
-    assert strangers == []
+def test_redoc_renders(browser: Browser, server: Served) -> None:
+    with opened(browser, server, "/redoc") as (page, strangers):
+        expect(page.get_by_role("heading", name="Manifold")).to_be_visible(timeout=15_000)
+        expect(page.get_by_text("Map items to latents and back.").first).to_be_visible()
+        assert strangers == []

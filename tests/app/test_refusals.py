@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.app.items import data_url, images, npy
@@ -228,14 +228,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(body=st.fixed_dictionaries({"inputs": JSON}, optional={"parameters": JSON, "model": JSON}) | JSON)
 async def test_no_json_whatever_is_a_fault_of_the_server(client: httpx.AsyncClient, body: object) -> None:
     answer = await client.post("/encode", content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code in (200, 400, 404, 422), answer.text
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     body=st.binary(max_size=200) | st.binary(max_size=40).map(lambda tail: b"\x93NUMPY\x01\x00" + tail),
     kind=st.sampled_from(["application/x-npy", "image/png", "image/jpeg", "application/json", "multipart/form-data"]),

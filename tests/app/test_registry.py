@@ -62,23 +62,25 @@ async def test_a_mended_checkpoint_can_be_loaded_without_a_restart(weights: Path
         assert (await client.post("/encode", json=IMAGE | {"model": "broken-ae"})).status_code == 200
 
 
-async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_back(client: httpx.AsyncClient) -> None:
-    before = (await client.post("/encode", json=IMAGE)).json()
-    unloaded = (await client.post(f"/models/{TINY}/unload")).json()
+async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_back(
+    own_client: httpx.AsyncClient,
+) -> None:
+    before = (await own_client.post("/encode", json=IMAGE)).json()
+    unloaded = (await own_client.post(f"/models/{TINY}/unload")).json()
     assert (unloaded["state"], unloaded["memory_bytes"]) == ("unloaded", None)
     assert not any(thread.name == f"worker-{TINY}" for thread in threading.enumerate())
-    assert (await client.post("/encode", json=IMAGE)).status_code == 503
-    assert (await client.get("/health/ready")).status_code == 503
-    loaded = (await client.post(f"/models/{TINY}/load")).json()
+    assert (await own_client.post("/encode", json=IMAGE)).status_code == 503
+    assert (await own_client.get("/health/ready")).status_code == 503
+    loaded = (await own_client.post(f"/models/{TINY}/load")).json()
     assert (loaded["state"], loaded["parameters"]) == ("ready", 339)
-    assert (await client.post("/encode", json=IMAGE)).json() == before
+    assert (await own_client.post("/encode", json=IMAGE)).json() == before
 
 
-async def test_unloading_gives_the_memory_back(client: httpx.AsyncClient) -> None:
-    served_model = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
+async def test_unloading_gives_the_memory_back(own_client: httpx.AsyncClient) -> None:
+    served_model = own_client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
     model = weakref.ref(served_model.loaded.engine.workers[0]._plan.model)
     assert model() is not None
-    await client.post(f"/models/{TINY}/unload")
+    await own_client.post(f"/models/{TINY}/unload")
     assert model() is None
 
 
@@ -142,8 +144,10 @@ async def test_a_server_without_models_is_alive_and_not_ready(tmp_path: Path) ->
         assert (refused.status_code, refused.json()["detail"]) == (422, "no model serves encode")
 
 
-async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itself(client: httpx.AsyncClient) -> None:
-    engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
+async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itself(
+    own_client: httpx.AsyncClient,
+) -> None:
+    engine = own_client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
     model = engine.workers[0]._plan.model
     before = [worker._worker.thread for worker in engine.workers]
     run, gate = model.encode, threading.Event()
@@ -153,11 +157,11 @@ async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itsel
         raise SystemExit
 
     model.encode = lethal
-    waiting = asyncio.create_task(client.post("/encode", json=IMAGE))
+    waiting = asyncio.create_task(own_client.post("/encode", json=IMAGE))
     await until(lambda: not all(thread.is_alive() for thread in before))
-    assert (await client.get("/health/ready")).status_code == 503
+    assert (await own_client.get("/health/ready")).status_code == 503
     gate.set()
-    while (await client.get("/health/ready")).status_code != 200:
+    while (await own_client.get("/health/ready")).status_code != 200:
         await asyncio.sleep(0)
     after = [worker._worker.thread for worker in engine.workers]
     assert sum(new is not old for new, old in zip(after, before, strict=True)) == 1

@@ -71,11 +71,11 @@ async def test_paths_outside_the_static_folder_are_not_served(client: httpx.Asyn
 
 
 async def test_a_fault_of_ours_tells_nothing_but_the_request_id(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    own_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = client.app  # type: ignore[attr-defined]
+    app = own_client.app  # type: ignore[attr-defined]
     app.state.registry = None
-    answer = await client.get("/models", headers={"x-request-id": "find-me"})
+    answer = await own_client.get("/models", headers={"x-request-id": "find-me"})
     assert answer.status_code == 500
     assert answer.json()["type"] == "/errors/internal-error"
     assert "NoneType" not in answer.text
@@ -84,12 +84,12 @@ async def test_a_fault_of_ours_tells_nothing_but_the_request_id(
     assert record.exc_info
 
 
-async def test_a_passed_deadline_is_a_504_that_names_it(client: httpx.AsyncClient) -> None:
-    engine = client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
+async def test_a_passed_deadline_is_a_504_that_names_it(own_client: httpx.AsyncClient) -> None:
+    engine = own_client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
     engine._queue.take = lambda *_: None  # nothing is dispatched any more
     engine._queue.close()
     for worker in engine.workers:  # that wait already, and would take what comes before they have woken
         worker._worker.thread.join(10)
-    answer = await client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
+    answer = await own_client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
     assert (answer.status_code, answer.json()["detail"]) == (504, "the answer was not ready within 1 ms")
     assert engine.n_queued == 0

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,10 +16,11 @@ pytestmark = pytest.mark.anyio
 NPY = "application/x-npy"
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    write_text(tmp_path, "transformers/bert")
-    async with served(Settings(weights_dir=tmp_path)) as its:
+@pytest.fixture(scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    root = tmp_path_factory.mktemp("weights")
+    write_text(root, "transformers/bert")
+    async with served(Settings(weights_dir=root)) as its:
         yield its
 
 

@@ -18,6 +18,9 @@ def test_costs_are_those_of_a_server_and_of_its_model() -> None:
     told = json.loads(result.stdout)
     assert told["models"] == 21
     assert told["start to ready, s"] > 0
-    assert told["the model's forward pass alone, ms"] > 0
-    total = told["the model's forward pass alone, ms"] + told["outside of the model, ms"]
-    assert abs(total - told["processor time of a short /encode, ms"]) < 0.002
+    for n_connections in costs.N_CONNECTIONS:
+        its = told[f"of {n_connections} at once"]
+        assert 1 <= its["texts a forward pass"] <= n_connections + 1
+        assert its["its share of the forward pass alone, ms"] > 0
+        total = its["its share of the forward pass alone, ms"] + its["outside of the model, ms"]
+        assert abs(total - its["processor time of a short /encode, ms"]) < 0.002
