@@ -1,19 +1,22 @@
 """What serving costs beside the model: `python -m benchmarks.costs`.
 
 How long a server with all shipped models takes from its start to being ready; and the processor's time for a short
-`/encode`, without what the model's forward pass takes of it: on one thread of torch, which does not spin. The pass is
-taken for as long as it takes with nothing else between; in a server, where others have had the caches, it takes longer.
-So does all else the more the client computes: it is one that does little.
+`/encode`, without what the model's forward pass takes of it: on one thread of torch, which does not spin. Of a client
+that waits for each answer, and of many, whose texts share passes. A pass, of as many texts, is taken for as long as it
+takes with nothing else between; in a server, where others have had the caches, it takes longer. So does all else the
+more the clients compute: they do little.
 """
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import harmonic_mean, median
 from typing import cast
 
 import click
+import httpx
 import psutil
 import torch
 import uvloop
@@ -21,8 +24,8 @@ from rich.console import Console
 
 from app.media import JSON
 from app.settings import Settings
-from benchmarks.load import generate, http_request
-from benchmarks.servers import manifold
+from benchmarks.load import Load, generate, http_request
+from benchmarks.servers import Server, manifold
 from models.allocator import keep_freed_memory
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
 from models.codecs.text.codec import TextCodec
@@ -31,6 +34,9 @@ from models.tasks import ENCODE_TEXT
 from models.tasks import text as t
 
 MODEL, TEXT = "sentence-mini-en", "A dog runs through the grass."
+N_CONNECTIONS = (1, 32)
+N_SAMPLES = 20
+"""Of the sizes of batches, in a round."""
 
 
 def start_to_ready_s() -> float:
@@ -42,10 +48,12 @@ def start_to_ready_s() -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one short `/encode`, in milliseconds of processor time: the server's, and that of the forward pass alone."""
+    """Of one short `/encode`, in milliseconds of processor time: the server's, and its share of a forward pass."""
 
     served: float
     computed: float
+    n_texts: int
+    """Of a pass."""
 
     @property
     def outside(self) -> float:
@@ -53,35 +61,48 @@ class Costs:
         return self.served - self.computed
 
 
-def rounds_of(n_rounds: int, seconds: float) -> list[Costs]:
-    """A client that waits for each answer, and the model alone, in turns of so many seconds each."""
+def rounds_of(n_connections: int, n_rounds: int, seconds: float) -> list[Costs]:
+    """Clients that wait for their answers, and the model alone, in turns of so many seconds each."""
     body = json.dumps({"model": MODEL, "inputs": [TEXT]}).encode()
     request = http_request("/encode", body, {"content-type": JSON})
     with manifold("--models", MODEL, "--torch-threads", "1") as server, torch.inference_mode():
         process, compute = psutil.Process(server.process_id), forward_pass()
 
-        def ask() -> int:
-            load = uvloop.run(generate(server.port, request, n_connections=1, seconds=seconds))
+        def one() -> Costs:
+            before = process.cpu_times()
+            load, sizes = uvloop.run(_asked(server, request, body, n_connections, seconds))
+            after = process.cpu_times()
             if load.n_failed:
                 raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
-            return load.n_ok
-
-        def run() -> int:
-            until, n = time.perf_counter() + seconds, 0
+            served = (after.user + after.system - before.user - before.system) / (load.n_ok + len(sizes))
+            n_texts = round(harmonic_mean(sizes)) if sizes else 1  # one of n is met n times as often
+            until, n_passes, started_at = time.perf_counter() + seconds, 0, time.process_time()
             while time.perf_counter() < until:
-                compute()
-                n += 1
-            return n
-
-        def one() -> Costs:
-            return Costs(_each_ms(ask, lambda: sum(process.cpu_times()[:2])), _each_ms(run, time.process_time))
+                compute(n_texts)
+                n_passes += 1
+            computed = (time.process_time() - started_at) / (n_passes * n_texts)
+            return Costs(1000 * served, 1000 * computed, n_texts)
 
         one()  # warms up
         return [one() for _ in range(n_rounds)]
 
 
-def forward_pass() -> Callable[[], object]:
-    """Of the model, for the same text, cut into tokens already."""
+async def _asked(
+    server: Server, request: bytes, body: bytes, n_connections: int, seconds: float
+) -> tuple[Load, list[int]]:
+    """A load, and of a few requests beside it how many texts shared their batch."""
+    load = asyncio.create_task(generate(server.port, request, n_connections=n_connections, seconds=seconds))
+    sizes: list[int] = []
+    async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 nothing is encrypted
+        while n_connections > 1 and not load.done():
+            await asyncio.sleep(seconds / N_SAMPLES)
+            answer = await client.post(f"{server.url}/encode", content=body, headers={"content-type": JSON})
+            sizes.append(int(answer.raise_for_status().headers["x-batch-size"]))
+    return await load, sizes
+
+
+def forward_pass() -> Callable[[int], object]:
+    """Of the model, for as many of the same text, cut into tokens already."""
     keep_freed_memory()
     torch.set_num_threads(1)
     (folder,) = [folder for folder in find_checkpoints(Settings().weights_dir) if folder.name == MODEL]
@@ -89,14 +110,7 @@ def forward_pass() -> Callable[[], object]:
     model = load_model(checkpoint)
     lower(model, Choice("float32", "what the server chooses"))
     request = t.EncodeTextRequest(tokens=cast("TextCodec", checkpoint.codec).encode(TEXT))
-    return lambda: ENCODE_TEXT.run(model, [request])
-
-
-def _each_ms(run: Callable[[], int], spent_s: Callable[[], float]) -> float:
-    """What one of those that it ran has spent."""
-    before = spent_s()
-    n = run()
-    return 1000 * (spent_s() - before) / n
+    return lambda n_texts: ENCODE_TEXT.run(model, [request] * n_texts)
 
 
 @click.command()
@@ -107,16 +121,24 @@ def main(starts: int, n_rounds: int, seconds: float) -> None:
     """Print both as JSON."""
     with Console(stderr=True).status("servers"):
         ready = median(start_to_ready_s() for _ in range(starts))
-        rounds = rounds_of(n_rounds, seconds)
+        costs = {n: rounds_of(n, n_rounds, seconds) for n in N_CONNECTIONS}
     told = {
         "start to ready, s": round(ready, 2),
         "models": len(find_checkpoints(Settings().weights_dir)),
+        **{f"of {n} at once": _told(rounds) for n, rounds in costs.items()},
+    }
+    click.echo(json.dumps(told, indent=2))
+
+
+def _told(rounds: Sequence[Costs]) -> dict[str, object]:
+    """Medians."""
+    return {
+        "texts a forward pass": median(one.n_texts for one in rounds),
         "processor time of a short /encode, ms": round(median(one.served for one in rounds), 3),
-        "the model's forward pass alone, ms": round(median(one.computed for one in rounds), 3),
+        "its share of the forward pass alone, ms": round(median(one.computed for one in rounds), 3),
         "outside of the model, ms": round(median(one.outside for one in rounds), 3),
         "the least and the most of a round": [round(end(one.outside for one in rounds), 3) for end in (min, max)],
     }
-    click.echo(json.dumps(told, indent=2))
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ class Round:
 
 
 @click.command()
-@click.option("--seconds", default=8.0, show_default=True, help="Of the peak, and of the overload, in each round.")
-@click.option("--rounds", "n_rounds", default=5, show_default=True, help="Of which the median is told.")
+@click.option("--seconds", default=4.0, show_default=True, help="Of the peak, and of the overload, in each round.")
+@click.option("--rounds", "n_rounds", default=12, show_default=True, help="Of which the median is told.")
 @click.option("--connections", default=1500, show_default=True, help="Of the overload.")
 @click.option("--queue", default=64, show_default=True, help="Items that the server lets wait.")
 @click.option("--shape", type=click.Choice(("minilm", "bert-base")), default="minilm", show_default=True)
