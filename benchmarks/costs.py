@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import harmonic_mean, median
+from statistics import median
 from typing import cast
 
 import click
@@ -48,12 +48,14 @@ def start_to_ready_s() -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one short `/encode`, in milliseconds of processor time: the server's, and its share of a forward pass."""
+    """Of one short `/encode`, in milliseconds of processor time: the server's, of which the event loop's; and its share
+    of a forward pass of `n_texts`.
+    """
 
     served: float
+    looped: float
     computed: float
     n_texts: int
-    """Of a pass."""
 
     @property
     def outside(self) -> float:
@@ -69,22 +71,28 @@ def rounds_of(n_connections: int, n_rounds: int, seconds: float) -> list[Costs]:
         process, compute = psutil.Process(server.process_id), forward_pass()
 
         def one() -> Costs:
-            before = process.cpu_times()
+            before = _spent_s(process)
             load, sizes = uvloop.run(_asked(server, request, body, n_connections, seconds))
-            after = process.cpu_times()
+            spent = [after - its for after, its in zip(_spent_s(process), before, strict=True)]
             if load.n_failed:
                 raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
-            served = (after.user + after.system - before.user - before.system) / (load.n_ok + len(sizes))
-            n_texts = round(harmonic_mean(sizes)) if sizes else 1  # one of n is met n times as often
+            served, looped = (1000 * one / (load.n_ok + len(sizes)) for one in spent)
+            n_texts = round(median(sizes)) if sizes else 1
             until, n_passes, started_at = time.perf_counter() + seconds, 0, time.process_time()
             while time.perf_counter() < until:
                 compute(n_texts)
                 n_passes += 1
-            computed = (time.process_time() - started_at) / (n_passes * n_texts)
-            return Costs(1000 * served, 1000 * computed, n_texts)
+            computed = 1000 * (time.process_time() - started_at) / (n_passes * n_texts)
+            return Costs(served, looped, computed, n_texts)
 
         one()  # warms up
         return [one() for _ in range(n_rounds)]
+
+
+def _spent_s(process: psutil.Process) -> tuple[float, float]:
+    """By all threads, and by the first, which is the event loop's."""
+    own = sum(thread.user_time + thread.system_time for thread in process.threads() if thread.id == process.pid)
+    return sum(process.cpu_times()[:2]), own
 
 
 async def _asked(
@@ -135,6 +143,7 @@ def _told(rounds: Sequence[Costs]) -> dict[str, object]:
     return {
         "texts a forward pass": median(one.n_texts for one in rounds),
         "processor time of a short /encode, ms": round(median(one.served for one in rounds), 3),
+        "of which the event loop's, ms": round(median(one.looped for one in rounds), 3),
         "its share of the forward pass alone, ms": round(median(one.computed for one in rounds), 3),
         "outside of the model, ms": round(median(one.outside for one in rounds), 3),
         "the least and the most of a round": [round(end(one.outside for one in rounds), 3) for end in (min, max)],

@@ -22,5 +22,6 @@ def test_costs_are_those_of_a_server_and_of_its_model() -> None:
         its = told[f"of {n_connections} at once"]
         assert 1 <= its["texts a forward pass"] <= n_connections + 1
         assert its["its share of the forward pass alone, ms"] > 0
+        assert 0 < its["of which the event loop's, ms"] < its["processor time of a short /encode, ms"]
         total = its["its share of the forward pass alone, ms"] + its["outside of the model, ms"]
         assert abs(total - its["processor time of a short /encode, ms"]) < 0.002
