@@ -8,7 +8,7 @@ from itertools import chain
 
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
-SHORT_S, LATE_S = 0.002, 0.02
+SHORT_S, LATE_S = 0.002, 0.1
 """Where batches take less of a thread's time, the worker of one is back before another has woken, which would only be
 in its way; unless it is late."""
 _SMOOTHING = 0.1
@@ -25,14 +25,14 @@ class Hands:
     """What a worker has taken and not yet delivered; the queue owns it.
 
     `bell` is a lock that is free while it rings for a worker that sleeps; a condition would take longer. `in_flight` is
-    the batch of this moment, `taken_at` when it was taken (`time.monotonic`), and `spent_before` what its thread had
-    spent by then (`time.thread_time`); `running` is made by steps in `n_rows` rows. One that `is_retired` is given
-    nothing any more.
+    the batch of this moment, and `spent_before` what its thread had spent when it was taken (`time.thread_time`);
+    `seen_at` is when it last took one or had done one (`time.monotonic`). `running` is made by steps in `n_rows` rows.
+    One that `is_retired` is given nothing any more.
     """
 
     bell: threading.Lock = field(default_factory=_silent)
     in_flight: list[Slice] = field(default_factory=list)
-    taken_at: float = 0.0
+    seen_at: float = 0.0
     spent_before: float = 0.0
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
@@ -67,7 +67,7 @@ class JobQueue:
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
-            self._wake_unless_soon_free()
+            self._wake_unless_spare()
             return True
 
     def remove(self, job: Job) -> None:
@@ -91,15 +91,17 @@ class JobQueue:
         with self._lock:
             hands.n_rows = room.n_running
             while not hands.is_retired:
-                batch = next_batch(chain.from_iterable(self._waiting.values()), budget, self._fair(hands, room))
+                is_spare = room.is_idle and self._is_spare(hands)
+                waiting = () if is_spare else chain.from_iterable(self._waiting.values())
+                batch = next_batch(waiting, budget, self._fair(hands, room))
                 if batch or not room.is_idle:
                     hands.in_flight = batch
-                    hands.taken_at, hands.spent_before = time.monotonic(), time.thread_time()
+                    hands.seen_at, hands.spent_before = time.monotonic(), time.thread_time()
                     hands.n_rows += rows_of(batch)
                     for part in batch:
                         self._cut(part)
                     if self._waiting:
-                        self._wake_unless_soon_free()
+                        self._wake_unless_spare()
                     return batch
                 if self._closed:
                     return None
@@ -113,6 +115,7 @@ class JobQueue:
         with self._lock:
             self._batch_s += (spent - self._batch_s) * _SMOOTHING
             hands.in_flight = []
+            hands.seen_at = time.monotonic()
 
     def run(self, hands: Hands) -> None:
         """The batch in flight has begun to be made by steps, until nobody waits for it."""
@@ -174,12 +177,17 @@ class JobQueue:
             return False
         return hands.bell.acquire()  # rung just after
 
-    def _wake_unless_soon_free(self) -> None:
-        if not self._idle:
-            return
-        latest = time.monotonic() - LATE_S
-        if self._batch_s >= SHORT_S or not any(one.in_flight and one.taken_at > latest for one in self._hands):
+    def _wake_unless_spare(self) -> None:
+        if self._idle and not self._is_spare(self._idle[-1]):
             self._wake()
+
+    def _is_spare(self, hands: Hands) -> bool:
+        """Whether batches are so short that another worker, which is awake, does as well without this one."""
+        if self._batch_s >= SHORT_S:
+            return False
+        latest = time.monotonic() - LATE_S
+        awake = (one for one in self._hands if one is not hands and one not in self._idle)
+        return any(one.seen_at > latest and not one.n_rows for one in awake)
 
     def _wake(self) -> None:
         """The one that was the last to fall idle: the model's weights are still in the caches of its core."""
