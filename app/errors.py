@@ -2,7 +2,8 @@
 
 ManifoldError
 ├── MalformedBody           the body is not what its content type says
-├── PayloadTooLarge         the body is longer than the server reads
+├── HeadTooLarge            the head is longer than the server reads
+├── PayloadTooLarge         so is the body
 ├── UnsupportedMediaType    a content type the route does not take
 ├── NotAcceptable           no answer in a type the client accepts
 ├── InvalidRequest          understood, but with a wrong value, shape, range, count or name
@@ -39,6 +40,10 @@ class ManifoldError(Exception):
 
 class MalformedBody(ManifoldError):
     """The body is not what its content type says: no JSON, no image, no array."""
+
+
+class HeadTooLarge(ManifoldError):
+    """Answered before there is a request; the connection ends."""
 
 
 class PayloadTooLarge(ManifoldError):

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.InvalidRequest: 422,
     errors.TaskNotServed: 422,
     errors.QueueFull: 429,
+    errors.HeadTooLarge: 431,
     errors.ClientDisconnected: 499,
     errors.InferenceFailed: 500,
     errors.ModelUnavailable: 503,

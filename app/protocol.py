@@ -8,9 +8,14 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.door import Door, Verdict, head_of
+from app.errors import HeadTooLarge
+from app.handlers import refused
+from app.middleware import request_id_of
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""
+MAX_HEAD_BYTES = 2**16
+"""Of a request, or of what follows its body. The parser would keep any number of them until they are whole."""
 
 
 class Cycle(RequestResponseCycle):
@@ -21,6 +26,12 @@ class Cycle(RequestResponseCycle):
     """
 
     _start: Any = None
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Answer, or end the connection: to close it waits for a client that perhaps reads nothing any more."""
+        await super().run_asgi(app)
+        if not self.response_complete and not self.disconnected:
+            self.transport.abort()
 
     async def send(self, message: Any) -> None:
         """See ASGI. The head is held back until the body comes."""
@@ -55,38 +66,59 @@ class Cycle(RequestResponseCycle):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with a `Cycle`, behind a `Door`."""
+    """uvicorn's, with a `Cycle`, behind a `Door`. It waits neither for what is never asked nor for who never reads."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
         self._is_between_requests = True
+        self._n_silent = 0  # bytes that the parser has kept to itself
+        self._head_until: asyncio.TimerHandle | None = None
         self._held = b""
         self._held_until: asyncio.TimerHandle | None = None
+        self._read_until: asyncio.TimerHandle | None = None
         self._refused_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
+        self._wait_for_request()
         self._door.visit()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""
-        data = self._no_longer_held() + data
+        data, self._held = self._held + data, b""
         is_next = self._is_between_requests and (self.cycle is None or self.cycle.response_complete)
         is_looked_at = is_next and self._door.is_watched and not self.flow.write_paused
         verdict = self._door.verdict(data, self.server_state.default_headers) if is_looked_at else Verdict.LET_IN
         if verdict is Verdict.INCOMPLETE:
             self._hold(data)
-        elif isinstance(verdict, bytes):
+            return
+        self._no_longer_held()
+        if isinstance(verdict, bytes):
             self._refuse(verdict)
         else:
-            super().data_received(data)
+            self._read(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self._no_longer_held()
+        for timer in (self._head_until, self._read_until):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Called by the transport, whose client does not read. Where it goes on like this, it is hung up on."""
+        super().pause_writing()
+        self._read_until = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        if self._read_until is not None:
+            self._read_until.cancel()
+            self._read_until = None
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """Called when the server ends: a request that has begun to come is waited for.
@@ -94,8 +126,7 @@ class Protocol(HttpToolsProtocol):
         For its head, which has no deadline of its own, as long as for what the door holds back.
         """
         self._let_in()
-        has_cycle = self.cycle is not None and self.cycle.scope is self.scope
-        if not self._is_between_requests and not has_cycle:
+        if self._has_begun:
             self.loop.call_later(HELD_S, super().shutdown)
         else:
             super().shutdown()
@@ -105,18 +136,66 @@ class Protocol(HttpToolsProtocol):
         self._is_between_requests = False
         super().on_message_begin()
 
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self._n_silent = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        self._n_silent = 0
         self._is_between_requests = True
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do."""
+        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do.
+
+        A client that has not read its last answer is not waited for.
+        """
         left_s = self._refused_at + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a request's head is being read."""
+        return not self._is_between_requests and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _read(self, data: bytes) -> None:
+        """By the parser; see to it that a head neither grows nor takes time without end."""
+        self._n_silent += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._has_begun:
+            if self._n_silent > MAX_HEAD_BYTES:
+                self._refuse_head()
+            elif self._head_until is None:
+                self._head_until = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+            return
+        if self._head_until is not None:
+            self._head_until.cancel()
+            self._head_until = None
+        if not self._is_between_requests and self._n_silent > MAX_HEAD_BYTES:
+            self.transport.abort()
+        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _refuse_head(self) -> None:
+        request_id = request_id_of(b"")
+        detail = f"the request's head has more than {MAX_HEAD_BYTES} bytes, the limit"
+        answer = refused(request_id, HeadTooLarge(detail))
+        own = ((b"x-request-id", request_id.encode()), (b"connection", b"close"))
+        head = head_of(answer.status_code, (*self.server_state.default_headers, *answer.raw_headers, *own))
+        self.transport.write(b"%s\r\n%s" % (head, bytes(answer.body)))
+        self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = Cycle
@@ -126,19 +205,19 @@ class Protocol(HttpToolsProtocol):
         """Until the rest has come; for a moment, after which the application has it, and its deadline."""
         self._unset_keepalive_if_required()
         self._held = data
-        self._held_until = self.loop.call_later(HELD_S, self._let_in)
+        if self._held_until is None:
+            self._held_until = self.loop.call_later(HELD_S, self._let_in)
 
-    def _no_longer_held(self) -> bytes:
-        held, self._held = self._held, b""
+    def _no_longer_held(self) -> None:
         if self._held_until is not None:
             self._held_until.cancel()
             self._held_until = None
-        return held
 
     def _let_in(self) -> None:
-        held = self._no_longer_held()
+        self._no_longer_held()
+        held, self._held = self._held, b""
         if held:
-            super().data_received(held)
+            self._read(held)
 
     def _refuse(self, answer: bytes) -> None:
         self.transport.write(answer)
