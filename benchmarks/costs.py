@@ -34,7 +34,7 @@ from models.tasks import ENCODE_TEXT
 from models.tasks import text as t
 
 MODEL, TEXT = "sentence-mini-en", "A dog runs through the grass."
-N_CONNECTIONS = (1, 32)
+N_CLIENTS = (1, 32)
 N_SAMPLES = 20
 """Of the sizes of batches, in a round."""
 
@@ -63,16 +63,14 @@ class Costs:
         return self.served - self.computed
 
 
-def rounds_of(n_connections: int, n_rounds: int, seconds: float) -> list[Costs]:
-    """Clients that wait for their answers, and the model alone, in turns of so many seconds each."""
-    body = json.dumps({"model": MODEL, "inputs": [TEXT]}).encode()
-    request = http_request("/encode", body, {"content-type": JSON})
+def measured(n_rounds: int, seconds: float) -> dict[int, list[Costs]]:
+    """By the number of clients, which wait for their answers; the model alone, in turns with each, for `seconds`."""
     with manifold("--models", MODEL, "--torch-threads", "1") as server, torch.inference_mode():
         process, compute = psutil.Process(server.process_id), forward_pass()
 
-        def one() -> Costs:
+        def one(n_clients: int) -> Costs:
             before = _spent_s(process)
-            load, sizes = uvloop.run(_asked(server, request, body, n_connections, seconds))
+            load, sizes = uvloop.run(_asked(server, n_clients, seconds))
             spent = [after - its for after, its in zip(_spent_s(process), before, strict=True)]
             if load.n_failed:
                 raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
@@ -85,8 +83,8 @@ def rounds_of(n_connections: int, n_rounds: int, seconds: float) -> list[Costs]:
             computed = 1000 * (time.process_time() - started_at) / (n_passes * n_texts)
             return Costs(served, looped, computed, n_texts)
 
-        one()  # warms up
-        return [one() for _ in range(n_rounds)]
+        rounds = [{n: one(n) for n in N_CLIENTS} for _ in range(1 + n_rounds)][1:]  # the first warms up
+        return {n: [its[n] for its in rounds] for n in N_CLIENTS}
 
 
 def _spent_s(process: psutil.Process) -> tuple[float, float]:
@@ -95,16 +93,16 @@ def _spent_s(process: psutil.Process) -> tuple[float, float]:
     return sum(process.cpu_times()[:2]), own
 
 
-async def _asked(
-    server: Server, request: bytes, body: bytes, n_connections: int, seconds: float
-) -> tuple[Load, list[int]]:
-    """A load, and of a few requests beside it how many texts shared their batch."""
-    load = asyncio.create_task(generate(server.port, request, n_connections=n_connections, seconds=seconds))
+async def _asked(server: Server, n_clients: int, seconds: float) -> tuple[Load, list[int]]:
+    """A load and, where there are several clients, of a few requests beside it how many texts shared their pass."""
+    body, headers = json.dumps({"model": MODEL, "inputs": [TEXT]}).encode(), {"content-type": JSON}
+    request = http_request("/encode", body, headers)
+    load = asyncio.create_task(generate(server.port, request, n_connections=n_clients, seconds=seconds))
     sizes: list[int] = []
     async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 nothing is encrypted
-        while n_connections > 1 and not load.done():
+        while n_clients > 1 and not load.done():
             await asyncio.sleep(seconds / N_SAMPLES)
-            answer = await client.post(f"{server.url}/encode", content=body, headers={"content-type": JSON})
+            answer = await client.post(f"{server.url}/encode", content=body, headers=headers)
             sizes.append(int(answer.raise_for_status().headers["x-batch-size"]))
     return await load, sizes
 
@@ -129,7 +127,7 @@ def main(starts: int, n_rounds: int, seconds: float) -> None:
     """Print both as JSON."""
     with Console(stderr=True).status("servers"):
         ready = median(start_to_ready_s() for _ in range(starts))
-        costs = {n: rounds_of(n, n_rounds, seconds) for n in N_CONNECTIONS}
+        costs = measured(n_rounds, seconds)
     told = {
         "start to ready, s": round(ready, 2),
         "models": len(find_checkpoints(Settings().weights_dir)),

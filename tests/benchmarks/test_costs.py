@@ -18,9 +18,9 @@ def test_costs_are_those_of_a_server_and_of_its_model() -> None:
     told = json.loads(result.stdout)
     assert told["models"] == 21
     assert told["start to ready, s"] > 0
-    for n_connections in costs.N_CONNECTIONS:
-        its = told[f"of {n_connections} at once"]
-        assert 1 <= its["texts a forward pass"] <= n_connections + 1
+    for n_clients in costs.N_CLIENTS:
+        its = told[f"of {n_clients} at once"]
+        assert 1 <= its["texts a forward pass"] <= n_clients + 1
         assert its["its share of the forward pass alone, ms"] > 0
         assert 0 < its["of which the event loop's, ms"] < its["processor time of a short /encode, ms"]
         total = its["its share of the forward pass alone, ms"] + its["outside of the model, ms"]
