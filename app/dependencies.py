@@ -1,6 +1,5 @@
 """What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
@@ -53,10 +52,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_INLINE_RESULTS, MAX_INLINE_ROWS = 16, 128
-"""Answers with more are rendered off the event loop; as an array, with more rows."""
+MAX_INLINE_NUMBERS = {JSON: 2**14, PNG: 2**14, NPY: 2**17}
+"""Answers of more, which takes about half a millisecond, are rendered off the event loop."""
 MAX_SHORT_BYTES = 2**18
 """Larger bodies may take seconds, for which the others do not wait."""
+MAX_DIGITS = 12
+"""Of a deadline."""
 MAX_INLINE_TEXT_BYTES = 4096
 """Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
 
@@ -139,8 +140,16 @@ class Call:
         def decode() -> list[TaskRequest]:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
-        is_quick = self._is_small and (self._schema.modality == "item" or self._n_bytes <= MAX_INLINE_TEXT_BYTES)
+        is_quick = self._is_small and (
+            not self._has_images() if self._schema.modality == "item" else self._n_bytes <= MAX_INLINE_TEXT_BYTES
+        )
         return decode() if is_quick else await self._beside(decode)
+
+    def _has_images(self) -> bool:
+        """Whether there are encoded ones, of which a few bytes may be millions of pixels."""
+        inputs = getattr(self.body, "inputs", None)
+        items = inputs if isinstance(inputs, list) else [inputs]
+        return self._schema.takes_images and any(isinstance(item, str | bytes) for item in items)
 
     async def run(self, requests: list[TaskRequest]) -> Outcome:
         """Through the engine. A client that hangs up frees its place."""
@@ -159,8 +168,7 @@ class Call:
             raise InvalidRequest(f"{self._schema.name} does not stream")
         self._requests = requests
         stream = Stream(writer(requests, self.body, self.codecs))
-        deadline = asyncio.get_running_loop().time() + timeout_ms(self._request) / 1000
-        stream.start(self._engine.submit(self._schema.task, requests, stream.hear), deadline)
+        stream.start(self._engine.submit(self._schema.task, requests, stream.hear), timeout_ms(self._request))
         try:
             await stream.begun()
         except BaseException:
@@ -198,7 +206,8 @@ class Call:
             content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
             return orjson.dumps(content)
 
-        content = render() if self._is_small else await self._beside(render)
+        is_quick = self._n_bytes <= min(self._settings.inline_bytes, MAX_INLINE_TEXT_BYTES)
+        content = render() if is_quick else await self._beside(render)
         return self._answered(content)
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:
@@ -217,9 +226,9 @@ class Call:
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
         results = outcome.results
-        most = MAX_INLINE_ROWS if self._media_type == NPY and self._schema.is_row(results[0]) else MAX_INLINE_RESULTS
-        is_small = self._is_small and len(results) <= most
-        content = self._render(outcome) if is_small else await self._beside(self._render, outcome)
+        n_numbers = self._schema.n_numbers(results[0])
+        is_quick = n_numbers is not None and len(results) * n_numbers <= MAX_INLINE_NUMBERS[self._media_type]
+        content = self._render(outcome) if is_quick else await self._beside(self._render, outcome)
         return self._answered(
             content,
             (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
@@ -263,8 +272,9 @@ class Call:
             raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted is {JSON}")
         if kind == MULTIPART:
             inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
+            self._n_bytes = sum(map(len, inputs))
         elif kind in IMAGES:
-            inputs = [await Received(request, settings.max_body_bytes).whole()]
+            inputs = [await self._read_whole()]
         elif kind == NPY:
             try:
                 inputs = parse_npy(await self._read_whole())
@@ -342,7 +352,8 @@ def timeout_ms(request: Request) -> int:
     given = header(request, b"x-timeout-ms")
     if given is None:
         return settings.default_timeout_ms
-    if not (given.isdecimal() and given.isascii() and 1 <= int(given) <= settings.max_timeout_ms):
+    is_number = given.isdecimal() and given.isascii() and len(given) <= MAX_DIGITS
+    if not (is_number and 1 <= int(given) <= settings.max_timeout_ms):
         limit = f"it must be a whole number from 1 to {settings.max_timeout_ms}"
         raise InvalidRequest(f"x-timeout-ms is {given[:40]!r}; {limit}")
     return int(given)

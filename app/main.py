@@ -75,9 +75,11 @@ def create_app(settings: Settings) -> Application:
         app.state.aside = Aside(N_ASIDE)
         app.state.loading = asyncio.create_task(registry.open())
         yield
-        await app.state.loading
-        await registry.close()
-        app.state.aside.close()
+        try:
+            await app.state.loading
+        finally:
+            await registry.close()
+            app.state.aside.close()
 
     app = Application(
         title="Manifold",

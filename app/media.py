@@ -84,7 +84,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[b
     )
     try:
         form = await parser.parse()
-    except MultiPartException as error:
+    except (MultiPartException, ValueError) as error:  # the latter of a charset that is none
         raise MalformedBody(f"the body is not multipart/form-data with at most {max_files} files") from error
     try:
         strangers = sorted({name for name, value in form.multi_items() if name != "files" or isinstance(value, str)})

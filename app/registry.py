@@ -35,7 +35,7 @@ LOADING_RETRY_AFTER_S = 1
 DOWN_RETRY_AFTER_S = 30
 GARBAGE_THRESHOLD = 5_000
 """New objects before those that are left are walked; Python's default is 700."""
-_NAME = re.compile(r"[\w.-]{1,100}")
+_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 class State(StrEnum):
@@ -117,9 +117,10 @@ class ServedModel:
                 self._state, self.reason = State.FAILED, str(error)
                 log.error("model failed to load", extra={"model": self.name, "reason": str(error)})
                 return
-            except BaseException:
-                self._state, self.reason = State.FAILED, "an unexpected error; see the log"
-                raise
+            except Exception as error:  # whatever a device or a library raises, the other models go on
+                self._state, self.reason = State.FAILED, f"an unexpected {type(error).__name__}; see the log"
+                log.exception("model failed to load", extra={"model": self.name})
+                return
             self.loaded = _describe(checkpoint, replicas, engine, lowered)
             self._state = State.READY
             memory = {"memory_bytes": self.loaded.memory_bytes}
@@ -213,9 +214,13 @@ class Registry:
         return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
 
     def _choose_defaults(self) -> None:
-        """Again whenever a model comes or goes: those in memory come before those that are not."""
+        """Again whenever a model comes or goes: those that are to serve, and can, come before the others."""
         first: dict[str, str] = {}
-        for model in sorted(self.models.values(), key=lambda model: model.name not in self._wanted):
+
+        def cannot_serve(model: ServedModel) -> bool:
+            return model.name not in self._wanted or model.state is State.FAILED
+
+        for model in sorted(self.models.values(), key=cannot_serve):
             for task in model.task_names:
                 first.setdefault(task, model.name)
         self.default_models = first | self._settings.default_models
@@ -262,8 +267,11 @@ class Registry:
             InvalidRequest: its checkpoint cannot be loaded; the detail says why.
         """
         model = self.get(name)
+        was_wanted = name in self._wanted
         self._wanted.add(name)
         await model.load()
+        if model.state is State.FAILED and not was_wanted:
+            self._wanted.discard(name)
         self._choose_defaults()
         if model.state is State.FAILED:
             raise InvalidRequest(f"{name} cannot be loaded: {model.reason}")

@@ -1,7 +1,6 @@
 """The process: uvicorn with the limits of the settings, and a shutdown that loses nothing."""
 
 import asyncio
-import contextlib
 import ctypes
 import logging
 import signal
@@ -82,10 +81,17 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)  # the loop closes its own handle
         self._listener.close()
         self._backlog.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
+        while True:
+            try:
                 connection, _ = self._backlog.accept()
-                await self._loop.connect_accepted_socket(self._protocol, connection)
+            except ConnectionAbortedError:  # one that waited has gone
+                continue
+            except BlockingIOError:
+                break
+            except OSError as error:
+                log.warning("connections that waited behind the port are reset: %s", error)
+                break
+            await self._loop.connect_accepted_socket(self._protocol, connection)
         self._backlog.close()
 
     def _protocol(self) -> asyncio.Protocol:

@@ -63,15 +63,17 @@ class Stream:
         self._news = asyncio.Event()
         self._work: asyncio.Task[Outcome]
         self._deadline: float
+        self._limit_ms: int
 
     def hear(self, index: int, progress: Progress) -> bool:
         """See `Writer.hear`."""
         self._news.set()
         return self._writer.hear(index, progress)
 
-    def start(self, work: Coroutine[Any, Any, Outcome], deadline: float) -> None:
-        """Begin the work, which is to be done by `deadline`, of the loop's clock."""
-        self._deadline = deadline
+    def start(self, work: Coroutine[Any, Any, Outcome], limit_ms: int) -> None:
+        """Begin the work, which is to be done within the limit."""
+        self._limit_ms = limit_ms
+        self._deadline = asyncio.get_running_loop().time() + limit_ms / 1000
         self._work = asyncio.ensure_future(work)
         self._work.add_done_callback(self._done)
 
@@ -111,5 +113,6 @@ class Stream:
             async with asyncio.timeout_at(self._deadline):
                 await self._news.wait()
         except TimeoutError:
-            raise DeadlineExceeded("the stream was not complete in time; x-timeout-ms may ask for more") from None
+            detail = f"the stream was not complete within {self._limit_ms} ms; x-timeout-ms may ask for more"
+            raise DeadlineExceeded(detail) from None
         self._news.clear()

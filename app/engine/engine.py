@@ -10,7 +10,7 @@ from typing import Any
 
 from app.engine.execution import NotANumber
 from app.engine.policy import Job, Listener, Outcome
-from app.engine.queue import JobQueue
+from app.engine.queue import LATE_S, JobQueue
 from app.engine.supervisor import Health, Supervisor
 from app.engine.worker import Delivery, Plan, Step, lane_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
@@ -46,6 +46,7 @@ class Engine:
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
+        self._looking: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
                 Plan(
@@ -130,6 +131,8 @@ class Engine:
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
         if not self._queue.put(job):
             raise self._queue_full(f" and this request has {len(requests)}")
+        if self._looking is None and len(self.workers) > 1:
+            self._looking = self._loop.call_later(LATE_S, self._look)
         try:
             return await future
         finally:
@@ -145,6 +148,12 @@ class Engine:
         given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
         self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _look(self) -> None:
+        """Nothing waits for long while a worker is idle."""
+        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.look() else None
 
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at

@@ -8,9 +8,9 @@ from itertools import chain
 
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
-SHORT_S, LATE_S = 0.002, 0.1
-"""Where batches take less of a thread's time, the worker of one is back before another has woken, which would only be
-in its way; unless it is late."""
+SHORT_S, LATE_S = 0.002, 0.05
+"""Where batches take less of a thread's time, one worker at a time: another would wait for the interpreter's lock most
+of the time, and so would the event loop; unless that one is late."""
 _SMOOTHING = 0.1
 
 
@@ -81,6 +81,13 @@ class JobQueue:
         with self._lock:
             self._hands[hands] = None
         return hands
+
+    def look(self) -> bool:
+        """Wake a worker if another has become late; whether anything waits."""
+        with self._lock:
+            if self._waiting:
+                self._wake_unless_spare()
+            return bool(self._waiting)
 
     def take(self, hands: Hands, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
         """Take the next batch, in flight until `done`; None if there will be none: queue closed, or hands retired.

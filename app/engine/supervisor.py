@@ -145,7 +145,8 @@ class Supervisor:
 
     def _on_exit(self, reason: BaseException | None) -> None:
         if self._health is Health.STOPPED:
-            self._stopped.set_result(None)
+            if not self._stopped.done():  # by the watch, which took it for stuck
+                self._stopped.set_result(None)
             return
         self._health = Health.RECOVERING
         log.error("worker died", exc_info=reason, extra={"model": self._plan.name})

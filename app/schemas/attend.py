@@ -9,8 +9,12 @@ from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParamete
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.codec import Text
+from models.errors import InvalidItems, Problem
 from models.tasks import ATTEND, Request
 from models.tasks.text import AttendRequest, AttendResult
+
+MAX_PAIRS = 2**18
+"""Of tokens of one text each, of all texts of a request; one text alone has the model's own limit."""
 
 
 class AttendParameters(TextParameters):
@@ -51,10 +55,15 @@ def _requests(body: AttendBody, codecs: Codecs, limits: Limits) -> list[Request]
     texts = codec.texts(body.inputs, limits)
     targets = [codec.encode_target(text.pair) if codec.crosses and text.pair is not None else None for text in texts]
     sources = [Text(text.text, ids=text.ids) for text in texts] if codec.crosses else texts
-    return [
+    requests = [
         AttendRequest(tokens=tokens, target=target, layers=_places(asked.layers), heads=_places(asked.heads))
         for tokens, target in zip(codec.tokens(sources, truncate=asked.truncate), targets, strict=True)
     ]
+    n_pairs = sum(request.cost for request in requests)
+    if len(requests) > 1 and n_pairs > MAX_PAIRS:
+        told = f"the texts have {n_pairs} pairs of tokens, all together"
+        raise InvalidItems(Problem(f"{told}; the limit is {MAX_PAIRS}: ask for fewer texts at a time"))
+    return [*requests]
 
 
 def _places(places: list[int] | None) -> tuple[int, ...] | None:

@@ -68,14 +68,18 @@ def _outputs(
     return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
 
 
+def _n_numbers(result: ClassifyResult) -> int:
+    return 8 * len(result.labels)  # a label takes as long as so many
+
+
 SCHEMA = Schema(
     task=CLASSIFY,
     body=ClassifyBody,
     answer=ClassifyAnswer,
     requests=_requests,
     outputs=_outputs,
+    n_numbers=_n_numbers,
     takes_images=True,
-    answers_images=False,
 )
 
 
@@ -109,6 +113,7 @@ TEXT_SCHEMA = Schema(
     answer=ClassifyAnswer,
     requests=_text_requests,
     outputs=_outputs,
+    n_numbers=_n_numbers,
     usage=n_tokens,
 )
 SCHEMAS = (SCHEMA, TEXT_SCHEMA)

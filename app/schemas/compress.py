@@ -72,6 +72,5 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     takes_images=True,
-    answers_images=False,
 )
 SCHEMAS = (SCHEMA,)

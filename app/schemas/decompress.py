@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.errors import Fault, InvalidRequest
 from app.schemas.envelope import Answer, Codecs, Item, ItemOut, ItemsBody, Schema, present, stack
 from models.codecs.arrays import Limits, check_count
+from models.layers.bitstream import n_items_of
 from models.tasks import DECOMPRESS, Request
 from models.tasks.autoencoding import DecompressRequest, DecompressResult
 
@@ -40,7 +41,12 @@ def _requests(body: DecompressBody, codecs: Codecs, limits: Limits) -> list[Requ
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
     streams = [_stream(value, i) for i, value in enumerate(inputs)]
-    return [DecompressRequest(stream=s, max_items=limits.max_items, cost=codecs.n_elements) for s in streams]
+    counts = [max(1, n_items_of(stream)) for stream in streams]
+    check_count(sum(counts), limits.max_items)
+    return [
+        DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * codecs.n_elements)
+        for stream, n in zip(streams, counts, strict=True)
+    ]
 
 
 def _stream(value: object, index: int) -> bytes:
@@ -65,7 +71,6 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack([item for result in results for item in result.items], codecs),
-    takes_images=False,
     answers_images=True,
 )
 SCHEMAS = (SCHEMA,)

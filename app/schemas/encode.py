@@ -84,8 +84,8 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: np.stack([result.latent.numpy() for result in results]),
+    n_numbers=lambda result: 3 * result.latent.numel(),
     takes_images=True,
-    answers_images=False,
 )
 
 
@@ -152,7 +152,7 @@ TEXT_SCHEMA = Schema(
     requests=_text_requests,
     outputs=_text_outputs,
     array=_array,
-    is_row=lambda result: result.embedding.dim() == 1,
+    n_numbers=lambda result: result.embedding.numel() if result.embedding.dim() == 1 else None,
     usage=n_tokens,
 )
 SCHEMAS = (SCHEMA, TEXT_SCHEMA)

@@ -1,11 +1,11 @@
 """The one envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
 
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,10 +112,10 @@ class Schema:
     """How one task looks on the wire.
 
     `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
-    the main array `[n, …]`, None where the outputs are no array; `is_row` tells of a result whether it adds but a row
-    of numbers to that; `summary` is what is said once for all of them. They may take long for large bodies and are safe
-    to call on any thread. `usage` adds to the count of items. Tasks made by steps bring a `writer`, which hears of each
-    of them.
+    the main array `[n, …]`, None where the outputs are no array; `summary` is what is said once for all of them. They
+    may take long and are safe to call on any thread; `n_numbers` tells, of the first result, of how many numbers each
+    of them is, where nothing else is made of it, else None. `usage` adds to the count of items. Tasks made by steps
+    bring a `writer`, which hears of each of them.
     """
 
     task: Task
@@ -124,7 +124,7 @@ class Schema:
     requests: Callable[[Any, Codecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any], Codecs], NDArray[np.float32]] | None = None
-    is_row: Callable[[Any], bool] = lambda result: False
+    n_numbers: Callable[[Any], int | None] = lambda result: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, Codecs], Writer] | None = None
@@ -161,12 +161,30 @@ def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
     """
     if not isinstance(values, dict):
         raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
+    if strangers := list(islice(_strangers(kind, values), MAX_FAULTS)):
+        raise InvalidRequest.of(strangers)
     try:
         return kind.model_validate(values, strict=strict)
     except ValidationError as error:
-        known: dict[str, Any] = {"": kind, "parameters": kind.model_fields["parameters"].annotation}
         named = islice(error.errors(include_url=False), MAX_FAULTS)
-        raise InvalidRequest.of([_fault(dict(e), known) for e in named]) from None
+        raise InvalidRequest.of([_fault(dict(e)) for e in named]) from None
+
+
+def _strangers(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
+    """Unknown fields, of what is an object in there as well; pydantic would list them all before the first is told."""
+    fields = kind.model_fields
+    for name, value in values.items():
+        pointer = f"{place}{_pointer(name)}"
+        if name not in fields:
+            yield Fault(pointer, f"unknown field; known are {', '.join(fields) or 'none'}")
+        elif isinstance(value, dict) and (inner := _model_of(fields[name].annotation)):
+            yield from _strangers(inner, value, pointer)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    """What a field's object is, where it may be one."""
+    kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
 
 
 def items_of(body: Any, codecs: Codecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
@@ -256,12 +274,13 @@ def stack_equal(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.stack(arrays)
 
 
-def _fault(error: dict[str, Any], known: dict[str, Any]) -> Fault:
-    place = [str(part) for part in error["loc"]]
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in place)
-    if error["type"] == "extra_forbidden":
-        owner = known["/".join(place[:-1])]
-        return Fault(pointer, f"unknown field; known are {', '.join(owner.model_fields) or 'none'}")
+def _pointer(part: object) -> str:
+    """RFC 6901."""
+    return f"/{str(part).replace('~', '~0').replace('/', '~1')}"
+
+
+def _fault(error: dict[str, Any]) -> Fault:
+    pointer = "".join(map(_pointer, error["loc"]))
     if error["type"] == "missing":
         return Fault(pointer, "this field is required")
     message = error["msg"][:1].lower() + error["msg"][1:]

@@ -14,6 +14,8 @@ from models.tasks.text import FillMaskRequest, FillMaskResult, Tokens
 
 WORD_BEGINNINGS = ("", "Ġ", "▁")
 """What a vocabulary may put before a token that begins a word."""
+MAX_FILLS = 4096
+"""Of all masks of a request: each is told with the whole text, which takes up to a fifth of a millisecond to write."""
 
 
 class FillMaskParameters(TextParameters):
@@ -59,6 +61,10 @@ def _requests(body: FillMaskBody, codecs: Codecs, limits: Limits) -> list[Reques
     places = [_masks(tokens, codec) for tokens in texts]
     if missing := [Problem(_advice(codec), number) for number, of_text in enumerate(places) if not of_text]:
         raise InvalidItems(*missing)
+    n_masks, n_each = sum(map(len, places)), min(asked.top_k, codec.vocab_size if targets is None else len(targets))
+    if n_masks * n_each > MAX_FILLS:
+        told = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
+        raise InvalidItems(Problem(f"{told}; the limit is {MAX_FILLS}"))
     return [
         FillMaskRequest(tokens=tokens, places=of_text, top_k=asked.top_k, targets=targets)
         for tokens, of_text in zip(texts, places, strict=True)

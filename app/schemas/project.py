@@ -75,7 +75,6 @@ SCHEMA = Schema(
     array=lambda results, codecs: np.concatenate([result.points.numpy() for result in results]),
     summary=_summary,
     takes_images=True,
-    answers_images=False,
 )
 
 

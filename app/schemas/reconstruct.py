@@ -73,6 +73,7 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack([result.reconstruction for result in results], codecs),
+    n_numbers=lambda result: result.reconstruction.numel(),
     takes_images=True,
     answers_images=True,
 )

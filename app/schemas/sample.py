@@ -85,7 +85,6 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack([result.sample for result in results], codecs),
-    takes_images=False,
     answers_images=True,
 )
 SCHEMAS = (SCHEMA,)

@@ -85,6 +85,14 @@ def parse(data: bytes, *, digest: bytes) -> Stream:
         raise _refused("the stream's header makes no sense") from None
 
 
+def n_items_of(data: bytes) -> int:
+    """How many items a container says that it has; 0 where it makes no sense, which `parse` tells."""
+    try:
+        return _from_varint(data, _FIXED)[0]
+    except (ValueError, IndexError):
+        return 0
+
+
 def _refused(detail: str) -> InvalidItems:
     return InvalidItems(Problem(detail))
 

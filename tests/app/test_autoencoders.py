@@ -212,6 +212,14 @@ async def test_bad_input_is_refused_by_name(
     assert detail in answer.text
 
 
+async def test_streams_have_no_more_items_together_than_a_request_takes(client: httpx.AsyncClient) -> None:
+    asked = {"model": "vanilla-0", "inputs": [[0.5] * 16] * 26, "parameters": {"chain": True}}
+    (output,) = (await post(client, "compress", **asked))["outputs"]
+    assert len((await post(client, "decompress", model="vanilla-0", inputs=[output["stream"]]))["outputs"]) == 1
+    answer = await client.post("/decompress", json={"model": "vanilla-0", "inputs": [output["stream"]] * 2})
+    assert (answer.status_code, "52 items; a request takes 1 to 50" in answer.text) == (422, True)
+
+
 async def test_a_stream_of_another_model_is_refused(client: httpx.AsyncClient) -> None:
     packed = await post(client, "compress", model="vanilla-0", inputs=[[0.0] * 16])
     body = {"model": "denoising-0", "inputs": [packed["outputs"][0]["stream"]]}

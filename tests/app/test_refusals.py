@@ -1,6 +1,7 @@
 """Bad input: each gets its documented status, a detail that names value and limit, and the next request works."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.schemas.envelope import MAX_FAULTS
 from tests.app.items import data_url, images, npy
 from tests.conftest import TINY
 
@@ -208,7 +210,31 @@ async def test_parts_of_another_name(client: httpx.AsyncClient) -> None:
     await refused(client, 400, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"})
 
 
-@pytest.mark.parametrize("timeout", ["0", "-1", "1.5", "soon", "600001", "²"])
+async def test_unknown_fields_of_an_object_in_the_parameters(client: httpx.AsyncClient) -> None:
+    noise = {"type": "gaussian", "level": 0.3, "a/b": 1}
+    answer = await client.post("/denoise", json={"inputs": GOOD, "parameters": {"noise": noise}})
+    assert answer.status_code == 422, answer.text
+    detail = "unknown field; known are type, level"
+    assert answer.json()["errors"] == [{"pointer": "/parameters/noise/a~1b", "detail": detail}]
+
+
+async def test_unknown_fields_without_number_are_not_all_listed(client: httpx.AsyncClient) -> None:
+    strange = json.dumps({f"unknown{i}": 0 for i in range(10**5)}).encode()
+    tracemalloc.start()
+    problem = await refused(client, 422, content=strange, headers={"content-type": "application/json"})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(problem["errors"]) == MAX_FAULTS
+    assert most < 30 * len(strange)  # each fault that pydantic lists takes fifty times as much as the field
+
+
+async def test_a_multipart_body_in_no_charset(client: httpx.AsyncClient) -> None:
+    body = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a"\r\n\r\na\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x; charset=undefined"
+    await refused(client, 400, content=body, headers={"content-type": kind})
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "1.5", "soon", "600001", "²", "9" * 5000])
 async def test_a_deadline_out_of_range(client: httpx.AsyncClient, timeout: str) -> None:
     await refused(client, 422, json={"inputs": GOOD}, headers={b"x-timeout-ms": timeout.encode()})
 

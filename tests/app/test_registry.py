@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -46,6 +47,34 @@ async def test_a_damaged_checkpoint_fails_alone_and_makes_the_server_unready(wei
         assert int(refused.headers["retry-after"]) >= 1
         assert (await client.post("/models/broken-ae/load")).status_code == 422
         assert (await client.post("/models/broken-ae/unload")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_whatever_a_load_raises_is_logged_and_the_others_serve(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tiny(weights, "a-first-ae")
+    read = ServedModel._read
+
+    def fail(model: ServedModel) -> Any:
+        if model.name == "a-first-ae":
+            raise RuntimeError("the device is on fire")
+        return read(model)
+
+    monkeypatch.setattr(ServedModel, "_read", fail)
+    async with served(Settings(weights_dir=weights)) as client:
+        card = (await client.get("/models/a-first-ae")).json()
+        assert (card["state"], card["reason"]) == ("failed", "an unexpected RuntimeError; see the log")
+        assert any("on fire" in str(record.exc_info) for record in caplog.records)
+        by_default = await client.post("/encode", json=IMAGE)  # not the first by name, which cannot
+        assert (by_default.status_code, by_default.headers["x-model"]) == (200, TINY)
+
+
+async def test_a_model_that_cannot_be_loaded_later_leaves_the_server_ready(weights: Path) -> None:
+    file = write_tiny(weights, "broken-ae").folder / "model.safetensors"
+    file.write_bytes(b"")
+    async with served(Settings(weights_dir=weights, models=(TINY,))) as client:
+        assert (await client.post("/models/broken-ae/load")).status_code == 422
         assert (await client.get("/health/ready")).status_code == 200
 
 

@@ -1,6 +1,7 @@
 """The tasks over HTTP, on a checkpoint with random weights, against the model called directly."""
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from app.dependencies import Call
+from models.codecs import ImageCodec
 from tests.app.items import data_url, images, npy, png, reconstructed, reference
 from tests.conftest import TINY
 
@@ -148,3 +151,26 @@ async def test_the_forward_pass_never_builds_a_graph(client: httpx.AsyncClient) 
     assert loaded is not None
     assert all(not parameter.requires_grad for parameter in loaded.engine.workers[0]._plan.model.parameters())
     assert not torch.is_inference_mode_enabled()
+
+
+async def test_what_may_take_long_is_done_off_the_event_loop(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, render, threads = ImageCodec.decode, Call._render, list[str]()
+
+    def decoded(codec: ImageCodec, *arguments: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return decode(codec, *arguments, **named)
+
+    def rendered(call: Call, outcome: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return render(call, outcome)
+
+    monkeypatch.setattr(ImageCodec, "decode", decoded)
+    monkeypatch.setattr(Call, "_render", rendered)
+    numbers = images(1)[0]
+    for inputs in (numbers.tolist(), data_url(numbers)):
+        await post(client, "/reconstruct", inputs=inputs)
+    await post(client, "/interpolate", inputs=[numbers.tolist()] * 2, parameters={"steps": 200})
+    loops = threading.current_thread().name
+    assert [name == loops for name in threads] == [True, True, False, True, True, False]

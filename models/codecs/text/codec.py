@@ -18,6 +18,8 @@ from models.tasks.text import Details, Tokens
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KEYS = ({"text"}, {"text", "text_pair"})
+MAX_WINDOWS = 128
+"""Of one context: all go through the model together."""
 PAIR_REQUIRED = 'the item must be a pair: {"text": …, "text_pair": …}'
 
 
@@ -265,6 +267,10 @@ class FastCodec(TextCodec):
         if len(second.ids) > room:
             if stride >= room:
                 raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {room}"))
+            n_windows = 1 - (room - len(second.ids)) // (room - stride)
+            if n_windows > MAX_WINDOWS:
+                advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
+                raise InvalidItems(Problem(f"the context makes {n_windows} windows; {advice}"))
             second.truncate(room, stride=stride)
         cuts = [partial(self._tokenizer.post_process, first, window) for window in (second, *second.overflowing)]
         return [_view(cut(), cut, text, pair) for cut in cuts]

@@ -136,6 +136,7 @@ def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
     queue.put(large_too := job(item(7)))
     assert queue.give_back(others) == []
     assert len(queue) == 3
+    time.sleep(LATE_S)  # or the other would be waited for
     found = []
     while len(queue):
         batch = queue.take(hands, budget=9)
@@ -165,6 +166,43 @@ def test_who_is_soon_free_is_waited_for_unless_late() -> None:
     queue.put(job(item(3)))
     thread.join(10)
     assert len(taken) == 1
+
+
+def test_while_batches_are_short_one_worker_takes_them_all() -> None:
+    queue = JobQueue(max_items=9)
+    busy, spare = queue.hands(), queue.hands()
+    for number in range(3):
+        queue.put(job(item(number)))
+    assert queue.take(busy, budget=1)
+    queue.done(busy)  # after no time at all
+    started_at = time.monotonic()
+    assert queue.take(spare, budget=1, patience_s=LATE_S / 5) == []  # though there is something
+    assert time.monotonic() - started_at < LATE_S
+    assert queue.take(busy, budget=1)
+    assert len(queue) == 1
+
+
+def test_what_waits_for_one_who_is_late_is_taken_by_another_once_somebody_looks() -> None:
+    queue = JobQueue(max_items=9)
+    late, idle = queue.hands(), queue.hands()
+    queue.put(job(item(0)))
+    assert queue.take(late, budget=9)
+    queue.done(late)
+    queue.put(job(item(1)))
+    assert queue.take(late, budget=9)
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
+    thread.start()
+    while not queue._idle:
+        time.sleep(0.001)
+    queue.put(job(item(2)))
+    assert queue.look()
+    time.sleep(LATE_S)
+    assert not taken  # nobody looked
+    assert queue.look()
+    thread.join(10)
+    assert len(taken) == 1
+    assert not queue.look()
 
 
 def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:

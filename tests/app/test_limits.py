@@ -1,0 +1,71 @@
+"""What a short request may ask for: each limit is named with what was asked."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from app.schemas import answer, attend, fill_mask
+from app.schemas.envelope import Body, Codecs, Schema
+from models.checkpoint import read_checkpoint
+from models.codecs import VectorCodec
+from models.codecs.arrays import Limits
+from models.codecs.text import codec
+from models.errors import InvalidItems
+from models.tasks import Request
+from tests.app.texts import write_text
+
+LIMITS = Limits(max_items=100, max_pixels=1000)
+
+
+@pytest.fixture(scope="module")
+def codecs(tmp_path_factory: pytest.TempPathFactory) -> Codecs:
+    folder = write_text(tmp_path_factory.mktemp("weights"), "transformers/bert")
+    return Codecs(items=read_checkpoint(folder).codec, latents=VectorCodec((3,)))
+
+
+def requests(schema: Schema, codecs: Codecs, body: Mapping[str, object]) -> list[Request]:
+    checked: Body = schema.body.model_validate(body)
+    return schema.requests(checked, codecs, LIMITS)
+
+
+def test_fills(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fill_mask, "MAX_FILLS", 8)
+    body = {"inputs": ["the [MASK]", "[MASK] [MASK]"]}
+    assert len(requests(fill_mask.SCHEMA, codecs, {**body, "parameters": {"top_k": 2}})) == 2
+    with pytest.raises(InvalidItems, match="3 masks, 3 tokens for each: 9 in all; the limit is 8"):
+        requests(fill_mask.SCHEMA, codecs, {**body, "parameters": {"top_k": 3}})
+    chosen = {"top_k": 1000, "targets": ["dog", "the"]}
+    assert len(requests(fill_mask.SCHEMA, codecs, {**body, "parameters": chosen})) == 2
+
+
+def test_a_top_k_beyond_the_vocabulary_counts_as_all_of_it(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fill_mask, "MAX_FILLS", codecs.texts.vocab_size)
+    assert requests(fill_mask.SCHEMA, codecs, {"inputs": "a [MASK]", "parameters": {"top_k": 1000}})
+
+
+def test_pairs_of_tokens(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone,) = requests(attend.SCHEMA, codecs, {"inputs": ["the dog"]})
+    monkeypatch.setattr(attend, "MAX_PAIRS", 2 * alone.cost)
+    assert len(requests(attend.SCHEMA, codecs, {"inputs": ["the dog"] * 2})) == 2
+    with pytest.raises(InvalidItems, match=f"have {3 * alone.cost} pairs of tokens.*the limit is {2 * alone.cost}"):
+        requests(attend.SCHEMA, codecs, {"inputs": ["the dog"] * 3})
+    assert requests(attend.SCHEMA, codecs, {"inputs": "the dog " * 10})  # alone, it has the model's limit
+
+
+@pytest.mark.parametrize("stride", range(0, 12, 3))
+@pytest.mark.parametrize("n_words", [1, 40, 41, 42, 43, 44, 80, 95])
+def test_windows(codecs: Codecs, monkeypatch: pytest.MonkeyPatch, stride: int, n_words: int) -> None:
+    pair = {"question": "the dog", "context": "a " * n_words}
+    body = {"inputs": [pair], "parameters": {"stride": stride}}
+    (request,) = requests(answer.SCHEMA, codecs, body)
+    n_windows = len(request.windows)  # type: ignore[attr-defined]
+    monkeypatch.setattr(codec, "MAX_WINDOWS", n_windows)
+    assert requests(answer.SCHEMA, codecs, body)
+    monkeypatch.setattr(codec, "MAX_WINDOWS", n_windows - 1)
+    if n_windows == 1:
+        assert requests(answer.SCHEMA, codecs, body)
+        return
+    with pytest.raises(
+        InvalidItems, match=f"makes {n_windows} windows; the limit is {n_windows - 1}: a shorter stride"
+    ):
+        requests(answer.SCHEMA, codecs, body)
