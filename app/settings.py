@@ -97,7 +97,9 @@ class Settings(BaseSettings):
         500, ge=0, description="After SIGTERM: how long to stay open, unready, before the port is closed."
     )
     shutdown_timeout_s: PositiveInt = Field(30, description="After SIGTERM: how long requests in flight may take.")
-    keep_alive_s: PositiveInt = Field(75, description="How long an idle connection stays open.")
+    keep_alive_s: PositiveInt = Field(
+        75, description="How long a connection stays open on which nothing is asked, or whose client does not read."
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."

@@ -13,6 +13,10 @@ from models.layers.products import Product
 from models.published import PublishedFormat
 from models.tasks import Request, Task
 
+MAX_SIZE, MAX_LAYERS = 2**24, 1024
+"""Of a hyperparameter, and of one that counts layers."""
+_LAYERS = ("layers", "blocks", "groups", "blocks_per_group")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyConfig:
@@ -32,7 +36,9 @@ class FamilyConfig:
         if missing := sorted(required - set(values)):
             raise ConfigError(f"missing hyperparameters {missing} of {cls.__name__}")
         hints = get_type_hints(cls)
-        return cls(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+        config = cls(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+        config.check_sizes()
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Only what JSON can hold."""
@@ -42,6 +48,13 @@ class FamilyConfig:
         """Raise a ConfigError that names the hyperparameter, its value and the limit, unless `condition` holds."""
         if not condition:
             raise ConfigError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; it must be {limit}")
+
+    def check_sizes(self) -> None:
+        """Raise a ConfigError if a number is so large that building the model would take all time or memory."""
+        for name, value in dataclasses.asdict(self).items():
+            most = MAX_LAYERS if name.endswith(_LAYERS) else MAX_SIZE
+            numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if type(one) is int]
+            self.require(max(numbers, default=0) <= most, name, f"at most {most}")
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:

@@ -20,6 +20,8 @@ from models.tasks import Task
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+MAX_WEIGHTS = 2**36
+"""Of one model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,24 @@ def hollow() -> Iterator[None]:
         yield
 
 
+def hollow_model(spec: FamilySpec[Any], config: FamilyConfig, place: str) -> Model:
+    """The module, see `hollow`.
+
+    Raises:
+        CheckpointError: it has more than `MAX_WEIGHTS`, or a layer that no tensor can be; `place` is the file that is
+            blamed.
+    """
+    try:
+        with hollow():
+            model: Model = spec.build(config)
+    except (RuntimeError, TypeError) as error:  # torch's, with the stack of its C++ below
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{place}: such a model cannot be built: {reason}") from None
+    if model.n_parameters > MAX_WEIGHTS:
+        raise CheckpointError(f"{place}: the model has {model.n_parameters} weights; it must be at most {MAX_WEIGHTS}")
+    return model
+
+
 def build_model(
     checkpoint: Checkpoint,
     weights: Mapping[str, Tensor],
@@ -104,10 +124,10 @@ def build_model(
         CheckpointError: they do not fit, or are not finite; `place` is the file that is blamed, `names` are those of
             its keys if not ours.
     """
-    with hollow():
-        model: Model = checkpoint.spec.build(checkpoint.config)
+    model = hollow_model(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
-    cast = {key: w.to(device, torch.float32 if w.is_floating_point() else w.dtype) for key, w in weights.items()}
+    types = {key: torch.float32 if w.is_floating_point() else w.dtype for key, w in weights.items()}
+    cast = {key: w.to(device, types[key], copy=True) for key, w in weights.items()}  # their file may change
     if broken := sorted((names or {}).get(key, key) for key, w in cast.items() if not w.isfinite().all()):
         raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to float32")
     model.load_state_dict(cast, assign=True)

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.catalogue import families
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest, hollow
+from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest, hollow_model
 from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, FamilySpec, Model
@@ -57,7 +57,12 @@ class PublishedCheckpoint(Checkpoint):
             CheckpointError: it is missing or damaged.
         """
         return read_text_codec(
-            self.folder, self.name, self.spec.id.split("/")[1], max_tokens=self.item_shape[0], values=self.values
+            self.folder,
+            self.name,
+            self.spec.id.split("/")[1],
+            max_tokens=self.item_shape[0],
+            values=self.values,
+            lowercase=self.sentences.lowercase,
         )
 
     def load(self, *, device: str) -> Model:
@@ -77,7 +82,10 @@ class PublishedCheckpoint(Checkpoint):
         self.unused[:] = unused
         text_model = cast("TextModel", model)
         self.codec.check_fits(self.name, text_model.vocab_size)
-        text_model.prepare(self.codec.special, self.values)
+        try:
+            text_model.prepare(self.codec.special, self.values)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.name}: {error}") from None
         if self.sentences.pooling is not None:
             text_model.pooling, text_model.normalize = self.sentences.pooling, self.sentences.normalize
         return model
@@ -87,13 +95,15 @@ class PublishedCheckpoint(Checkpoint):
         tensors: dict[str, Tensor] = {}
         for name in self._weight_files():
             place = f"{self.name}/{name}"
-            self._verify(name)
             try:
+                self._verify(name)
                 file = opened.enter_context(safe_open(self.folder / name, "pt"))
                 tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no mapping
             except FileNotFoundError:
                 raise CheckpointError(f"{place} is missing") from None
-            except (SafetensorError, OSError) as error:
+            except OSError as error:
+                raise CheckpointError(f"{place} is not readable: {error.strerror or error}") from None
+            except (SafetensorError, ValueError) as error:
                 raise CheckpointError(f"{place} is not a whole safetensors file: {error}") from None
         return tensors
 
@@ -146,8 +156,8 @@ def from_values(folder: Path, name: str, values: Values) -> PublishedCheckpoint:
     sentences = read_sentences(folder, name)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
     digests = dict(card.get("sha256", {}))
-    with hollow():
-        n_positions = cast("TextModel", spec.build(config)).n_positions
+    config.check_sizes()
+    n_positions = cast("TextModel", hollow_model(spec, config, f"{name}/{CONFIG_FILE}")).n_positions
     return PublishedCheckpoint(
         name=name,
         folder=folder,
@@ -212,7 +222,7 @@ def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:
         content = json.loads((folder / file).read_text())
     except FileNotFoundError:
         raise CheckpointError(f"{name}/{file} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{name}/{file} is not readable as JSON: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{name}/{file} holds no JSON object")

@@ -45,7 +45,8 @@ def parse_npy(data: bytes) -> NDArray[Any]:
     Source: numpy.lib.format, versions 1.0 and 2.0. The header is matched, never evaluated.
 
     Raises:
-        UndecodableItems: not a `.npy` file, another dtype, or a body that is not as long as its header says.
+        UndecodableItems: not a `.npy` file, another dtype, a shape that no array has, or a body that is not as long as
+            its header says.
     """
     length_format, header_at = _NPY_VERSIONS.get(data[6:8], ("", 0))
     if data[:6] != _NPY_MAGIC or not length_format or len(data) < header_at:
@@ -65,7 +66,10 @@ def parse_npy(data: bytes) -> NDArray[Any]:
             Problem(f"the array of shape {list(shape)} needs {n_bytes} bytes, the body has {n_given}")
         )
     array = np.frombuffer(data, dtype=dtype, offset=data_at)
-    return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
+    try:
+        return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
+    except ValueError:
+        raise UndecodableItems(Problem(f"the shape {list(shape)} is larger than that of any array")) from None
 
 
 def to_npy(array: NDArray[Any]) -> bytes:

@@ -6,6 +6,7 @@ import io
 import math
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -168,8 +169,9 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """As its camera held it, transparency over black, 16-bit greys scaled to 8."""
-    image = ImageOps.exif_transpose(image)
+    """As its camera held it, where its EXIF can be read; transparency over black, 16-bit greys scaled to 8."""
+    with suppress(Exception):  # whatever Pillow stumbles over
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.codecs.text.codec import Special
+from models.errors import CheckpointError
 from models.family import FamilyConfig
 from models.layers.attention import Witnessed
 from models.layers.devices import on_cpu
@@ -128,7 +129,10 @@ class TextEncoder(TextModel):
 
     def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
         """See `TextModel.prepare`."""
-        self.mask_id = special.mask or 0
+        if special.mask is not None:
+            self.mask_id = special.mask
+        elif self.masked_head is not None:
+            raise CheckpointError("the tokenizer has no mask token, which a model of masked words needs")
 
     def word_matrix(self) -> Tensor:
         """The word embeddings `[V, E]`, which the masked-word head shares."""

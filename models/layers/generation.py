@@ -105,7 +105,7 @@ class Generator(TextModel):
         Raises:
             InvalidItems: it asks for what cannot be.
         """
-        wanted = request.max_new_tokens or t.DEFAULT_NEW_TOKENS
+        wanted = t.DEFAULT_NEW_TOKENS if request.max_new_tokens is None else request.max_new_tokens
         tokens = self.cut(request.tokens, wanted) if request.truncate else request.tokens
         self.check([tokens])
         room = self.room(tokens)
@@ -113,23 +113,29 @@ class Generator(TextModel):
         if not 1 <= n_new <= room:
             detail = f"after a text of {len(tokens)} tokens this model has room for {room}"
             raise InvalidItems(Problem(f"max_new_tokens is {wanted}; {detail}"))
+        settled = replace(request, tokens=tokens, max_new_tokens=n_new)
         for limit, holds in _LIMITS.items():
-            if not holds(request):
-                raise InvalidItems(Problem(limit))
-        return replace(request, tokens=tokens, max_new_tokens=n_new)
+            if not holds(settled):
+                raise InvalidItems(Problem(limit.format(settled)))
+        return settled
 
 
 _LIMITS: dict[str, Callable[[t.GenerateRequest], bool]] = {
-    "temperature must be positive": lambda r: r.temperature > 0,
-    "top_p must be above 0 and at most 1": lambda r: r.top_p is None or 0 < r.top_p <= 1,
-    "top_k must be at least 1": lambda r: r.top_k is None or r.top_k >= 1,
-    "repetition_penalty must be positive": lambda r: r.repetition_penalty > 0,
-    "min_new_tokens must not exceed max_new_tokens": lambda r: (
-        r.min_new_tokens <= (r.max_new_tokens or r.min_new_tokens)
+    "temperature is {0.temperature}; it must be positive": lambda r: r.temperature > 0,
+    "top_p is {0.top_p}; it must be above 0 and at most 1": lambda r: r.top_p is None or 0 < r.top_p <= 1,
+    "top_k is {0.top_k}; it must be at least 1": lambda r: r.top_k is None or r.top_k >= 1,
+    "repetition_penalty is {0.repetition_penalty}; it must be positive": lambda r: r.repetition_penalty > 0,
+    "min_new_tokens is {0.min_new_tokens}; it must not exceed max_new_tokens, {0.max_new_tokens}": lambda r: (
+        r.max_new_tokens is None or r.min_new_tokens <= r.max_new_tokens
     ),
-    "num_beams above 1 is a search, and do_sample a draw; choose one": lambda r: r.num_beams == 1 or not r.do_sample,
-    "n must not exceed num_beams, of which the best are answered": lambda r: r.num_beams == 1 or r.n <= r.num_beams,
+    "num_beams above 1 is a search, and do_sample a draw; choose one: num_beams is {0.num_beams}": lambda r: (
+        r.num_beams == 1 or not r.do_sample
+    ),
+    "n is {0.n}; it must not exceed num_beams, {0.num_beams}, of which the best are answered": lambda r: (
+        r.num_beams == 1 or r.n <= r.num_beams
+    ),
 }
+"""What must hold of a settled request, by what is said of one of which it does not."""
 
 
 N_READ_BESIDE, N_READ_ALONE = 128, 1024
@@ -232,6 +238,8 @@ class Generation(Generic[KeyT]):
 
     def _hatch(self, rows: Sequence[int], logits: Tensor) -> None:
         """Let the prompts in these rows of the nursery run."""
+        if not rows:
+            return
         self._scores = Scores(torch.cat([self._scores.logits, logits]) if len(self._cache) else logits)
         for row, number in enumerate(rows, start=len(self._cache)):
             reading = self._reading[number]

@@ -66,11 +66,6 @@ class KeyValueCache:
         return type(self)(self._shape)
 
     @property
-    def memory_bytes(self) -> int:
-        """Of all its room."""
-        return self._memory.nbytes
-
-    @property
     def n_rows(self) -> int:
         """There is room for."""
         return self._memory.shape[2]

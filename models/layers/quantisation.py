@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.calibration import Calibration
-from models.layers.entropy import FRACTION, Coder, Integers, normal_frequencies
+from models.layers.entropy import FRACTION, TOTAL, Coder, Integers, normal_frequencies
 
 MIN_BITS, MAX_BITS = 1, 16
 REACH = 6
 """Deviations on either side of the mean; latents beyond are cut to the outermost step."""
+_EXACT_BITS = 14
+"""The ends of so many steps are whole numbers in fixed point; finer ones share alike what such a step has."""
 
 
 def pack(latents: Tensor, calibration: Calibration, bits: int) -> NDArray[np.uint32]:
@@ -23,7 +25,9 @@ def pack(latents: Tensor, calibration: Calibration, bits: int) -> NDArray[np.uin
 
 
 def unpack(words: NDArray[np.uint32], calibration: Calibration, bits: int, n_items: int) -> Tensor | None:
-    """The latents, each in the middle of its step; None where words are left over or missing."""
+    """The latents, each in the middle of its step; None where the payload is none of `pack`'s."""
+    if len(words) and words[-1] == 0:
+        return None
     shape = (n_items, *calibration.latent_mean.shape)
     coder = Coder(words)
     steps = coder.pop_alike(int(np.prod(shape)), _frequencies(bits))
@@ -35,9 +39,11 @@ def unpack(words: NDArray[np.uint32], calibration: Calibration, bits: int, n_ite
 
 
 def _frequencies(bits: int) -> Integers:
-    width = (2 * REACH << FRACTION) >> bits
-    edges = np.arange(1, 2**bits, dtype=np.int64) * width - (REACH << FRACTION)
+    n_steps = 2 ** min(bits, _EXACT_BITS)
+    edges = np.arange(1, n_steps, dtype=np.int64) * ((2 * REACH << FRACTION) // n_steps) - (REACH << FRACTION)
     one = np.array([1 << FRACTION], dtype=np.int64)
-    (row,) = normal_frequencies(edges, np.array([0], dtype=np.int64), one)
-    frequencies: Integers = row
+    frequencies: Integers = normal_frequencies(edges, np.array([0], dtype=np.int64), one)[0]
+    if bits > _EXACT_BITS:
+        below = np.repeat(frequencies - 1, 2**bits // n_steps).cumsum()
+        frequencies = np.diff(below * (TOTAL - 2**bits) // below[-1], prepend=0) + 1
     return frequencies

@@ -61,7 +61,11 @@ class TextModel(MadeOfWeights, Model):
     problem: str = "single_label_classification"
 
     def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
-        """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration."""
+        """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration.
+
+        Raises:
+            CheckpointError: it is not there, or not of its type.
+        """
         return
 
     @cached_property

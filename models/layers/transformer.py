@@ -103,10 +103,12 @@ class Block(MadeOfWeights):
 
 def _normalised(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm(x + added), all `[N, D]`."""
-    if kernels.takes(x) and x.dtype == norm.weight.dtype:
-        return kernels.add_norm(x, added, norm)
-    if gpu.norms(x):
-        return gpu.add_norm(x, added, norm)
+    is_learning = torch.is_grad_enabled() and any(one.requires_grad for one in (added, norm.weight, norm.bias))
+    if not is_learning:
+        if kernels.takes(x) and x.dtype == norm.weight.dtype:
+            return kernels.add_norm(x, added, norm)
+        if gpu.norms(x):
+            return gpu.add_norm(x, added, norm)
     normalised: Tensor = norm(x + added)
     return normalised
 

@@ -17,6 +17,9 @@ from models.errors import CheckpointError
 ConfigT = TypeVar("ConfigT")
 Values = Mapping[str, Any]
 
+MAX_LABELS = 2**16
+"""Of a model whose classes have no names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -31,11 +34,20 @@ class Link:
     default: Callable[[], Tensor] | None = None
 
     def read(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Our parameter."""
+        """Our parameter.
+
+        Raises:
+            CheckpointError: the published ones do not fit together.
+        """
         if self.default and self.theirs[0] not in tensors:
             return self.default()
         parts = [tensors[name].T if self.transposed else tensors[name] for name in self.theirs]
-        return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
+        if len(parts) == 1:
+            return parts[0].contiguous()
+        try:
+            return torch.cat(parts)
+        except RuntimeError as error:
+            raise CheckpointError(f"{', '.join(self.theirs)} do not fit together: {error}") from None
 
     def write(self, tensor: Tensor) -> dict[str, Tensor]:
         """The published ones."""
@@ -60,9 +72,8 @@ class PublishedFormat(Generic[ConfigT]):
     `read_config` takes `config.json`, a mapping in which a value left out has the publisher's default; `write_config`
     is its inverse. `prefix` may stand before the names of the body or be left out. Keys that match `ignored` hold no
     parameters; those that match `heads`, and a pooler's, belong to tasks and are no error where this model has no use
-    for them. Of the
-    keys in `aliases`, the second takes the place of the first where that is missing; `copies` may be there as well. Of
-    the `bare` architecture, which has no task of its own, the pooler may be missing.
+    for them. Of the keys in `aliases`, the second takes the place of the first where that is missing; `copies` may be
+    there as well. Of the `bare` architecture, which has no task of its own, the pooler may be missing.
     """
 
     model_type: str
@@ -135,11 +146,14 @@ def labels_of(values: Values) -> tuple[str, ...]:
     """The names of the classes, in the order of their numbers.
 
     Raises:
-        CheckpointError: the numbers are not 0, 1, 2, …
+        CheckpointError: the numbers are not 0, 1, 2, …, or too many classes have no names.
     """
     names = values.get("id2label")
     if names is None:
-        return tuple(f"LABEL_{i}" for i in range(of(values, "num_labels", 2)))
+        n_labels = of(values, "num_labels", 2)
+        if not 1 <= n_labels <= MAX_LABELS:
+            raise CheckpointError(f"num_labels is {n_labels!r}; it must be 1 to {MAX_LABELS}")
+        return tuple(f"LABEL_{i}" for i in range(n_labels))
     try:
         numbered = {int(number): str(name) for number, name in names.items()}
     except (AttributeError, ValueError):

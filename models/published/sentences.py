@@ -1,6 +1,7 @@
 """Sentence encoders: how their folders say what one vector of a text is made of (sentence-transformers)."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 from models.errors import CheckpointError
 from models.tasks.text import Pooling
 
-MODULES_FILE = "modules.json"
+MODULES_FILE, LIMITS_FILE = "modules.json", "sentence_bert_config.json"
+MIN_TOKENS = 3
+"""A word between the two special tokens."""
+_FOLDER = re.compile(r"\w[\w.-]*")
 POOLINGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -25,13 +29,14 @@ class Sentences:
     pooling: Pooling | None = None
     normalize: bool = False
     max_tokens: int | None = None
+    lowercase: bool = False
 
 
 def read_sentences(folder: Path, name: str) -> Sentences:
     """What the folder says.
 
     Raises:
-        CheckpointError: a file is damaged, or asks for a module or a pooling that is not supported.
+        CheckpointError: a file is damaged, or asks for a module, a pooling or a length that is not supported.
     """
     if not (folder / MODULES_FILE).exists():
         return Sentences()
@@ -40,16 +45,21 @@ def read_sentences(folder: Path, name: str) -> Sentences:
     }
     if strangers := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
         raise CheckpointError(f"{name}/{MODULES_FILE}: the module {strangers[0]} is not supported")
-    limits = _json(folder, name, "sentence_bert_config.json") if (folder / "sentence_bert_config.json").exists() else {}
+    limits = _json(folder, name, LIMITS_FILE) if (folder / LIMITS_FILE).exists() else {}
+    longest = limits.get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < MIN_TOKENS):
+        limit = f"it must be an integer of at least {MIN_TOKENS}"
+        raise CheckpointError(f"{name}/{LIMITS_FILE}: max_seq_length is {longest!r}; {limit}")
     return Sentences(
         pooling=_pooling(folder, name, kinds["Pooling"]) if "Pooling" in kinds else None,
         normalize="Normalize" in kinds,
-        max_tokens=limits.get("max_seq_length"),
+        max_tokens=longest,
+        lowercase=bool(limits.get("do_lower_case")),
     )
 
 
 def _pooling(folder: Path, name: str, path: str) -> Pooling:
-    if "/" in path or path.startswith("."):
+    if not _FOLDER.fullmatch(path):
         raise CheckpointError(f"{name}/{MODULES_FILE}: the path {path!r} is not a folder beside it")
     file = f"{path}/config.json"
     config = _json(folder, name, file)
@@ -64,5 +74,5 @@ def _pooling(folder: Path, name: str, path: str) -> Pooling:
 def _json(folder: Path, name: str, file: str) -> Any:
     try:
         return json.loads((folder / file).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{name}/{file} is not readable as JSON: {type(error).__name__}") from None

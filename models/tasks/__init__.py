@@ -85,5 +85,3 @@ SCORE_TEXT = Task("score_text", t.ScoreTextRequest, t.ScoreTextResult, t.ScoresT
 SIMILARITY = Task("similarity", t.SimilarityRequest, t.SimilarityResult, t.ComparesTexts)
 PROJECT_TEXTS = Task("project", t.ProjectTextsRequest, a.ProjectResult, t.ProjectsTexts)
 ATTEND = Task("attend", t.AttendRequest, t.AttendResult, t.ShowsAttention)
-
-TASKS = {task.name: task for task in (*AUTOENCODER_TASKS, CLASSIFY)}

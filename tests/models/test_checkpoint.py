@@ -59,6 +59,18 @@ def refused(tiny: Checkpoint, message: str) -> None:
         ({"config": {"depth": 3}}, "tiny-ae/config.json: unknown hyperparameters ['depth']"),
         ({"config": [1]}, "tiny-ae/config.json"),
         (
+            {"config": {"input_shape": [1, 4, 4], "hidden_widths": [8, 10**18], "latent_width": 2}},
+            f"VanillaConfig.hidden_widths is (8, {10**18}); it must be at most 16777216",
+        ),
+        (
+            {"config": {"input_shape": [1, 4, 4], "hidden_widths": [2**24, 2**24], "latent_width": 2}},
+            "weights; it must be at most 68719476736",
+        ),
+        (
+            {"config": {"input_shape": [2**24] * 3, "hidden_widths": [2**24], "latent_width": 2}},
+            "tiny-ae/config.json: such a model cannot be built",
+        ),
+        (
             {"codec": {"modality": "smell", "shape": [1]}},
             "codec.modality is 'smell'; it must be image, series or vector",
         ),
@@ -75,7 +87,7 @@ def test_what_config_json_gets_wrong(tiny: Checkpoint, changes: dict[str, Any], 
     refused(tiny, message)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '"config"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '"config"', "[" * 100_000])
 def test_what_is_no_json_object(tiny: Checkpoint, text: str) -> None:
     (tiny.folder / "config.json").write_text(text)
     refused(tiny, "tiny-ae/config.json")

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.published import PublishedCheckpoint, write_card
+from models.codecs.text import TextCodec
 from models.errors import CheckpointError
 from models.layers.text_model import TextModel
+from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import assert_close, ours, publish, random_text
 
 SIZE: dict[str, Any] = {
@@ -85,7 +87,40 @@ def shard_missing(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def no_weights_but_a_digest(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+    write_card(folder, licence="MIT", metrics={})
+
+
+def weights_are_a_folder(folder: Path) -> None:
+    write_card(folder, licence="MIT", metrics={})
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+
+
+def rename_the_mask(folder: Path) -> None:
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text().replace("[MASK]", "[HIDDEN]"))
+
+
+def pool_in(path: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "modules.json").write_text(json.dumps([{"type": "x.Pooling", "path": path}]))
+
+
+def limit_to(length: object) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        (folder / "modules.json").write_text("[]")
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}))
+
+    return spoil
+
+
+def nest(file: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_text("[" * 100_000)
+
+
 KEY = "bert.encoder.layer.1.output.dense.weight"
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown model": (
         lambda f: change(f, model_type="t5"),
@@ -134,10 +169,38 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "mine/modules.json: the module Dense is not supported",
     ),
-    "pooling elsewhere": (
-        lambda f: (f / "modules.json").write_text('[{"type": "x.Pooling", "path": "../pooling"}]'),
-        "the path '../pooling' is not a folder beside it",
+    "pooling elsewhere": (pool_in("../pooling"), "the path '../pooling' is not a folder beside it"),
+    "pooling in the folder itself": (pool_in(""), "the path '' is not a folder beside it"),
+    "pooling in a hidden folder": (pool_in(".pooling"), "the path '.pooling' is not a folder beside it"),
+    "pooling below a folder": (pool_in("a\\b"), "is not a folder beside it"),
+    "sentences of no token": (limit_to(2), "max_seq_length is 2; it must be an integer of at least 3"),
+    "sentences of a string": (limit_to("20"), "mine/sentence_bert_config.json: max_seq_length is '20'; it must be an"),
+    "no weights, and their digest": (no_weights_but_a_digest, "mine/model.safetensors is not a whole safetensors file"),
+    "weights nobody can read": (weights_are_a_folder, "mine/model.safetensors is not readable: Is a directory"),
+    "queries of another width": (
+        lambda f: change_weights(f, lambda w: w.update({QUERY: torch.ones(24, 23)})),
+        rf"mine: {QUERY}, .*value.weight do not fit together: .* 23 ",
     ),
+    "config of brackets": (nest("config.json"), "mine/config.json is not readable as JSON: maximum recursion depth"),
+    "modules of brackets": (nest("modules.json"), "mine/modules.json is not readable as JSON"),
+    "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as a JSON"),
+    "too large a vocabulary": (
+        lambda f: change(f, vocab_size=10**18),
+        f"mine/config.json: BertConfig.vocab_size is {10**18}; it must be at most 16777216",
+    ),
+    "too many layers": (
+        lambda f: change(f, num_hidden_layers=10**9),
+        "mine/config.json: BertConfig.n_layers is 1000000000; it must be at most 1024",
+    ),
+    "too many weights": (
+        lambda f: change(f, hidden_size=2**18, intermediate_size=2**18),
+        r"mine/config.json: the model has 8\d{11} weights; it must be at most 68719476736",
+    ),
+    "too many classes": (
+        lambda f: change(f, architectures=["BertForSequenceClassification"], id2label=None, num_labels=10**9),
+        "mine/config.json: num_labels is 1000000000; it must be 1 to 65536",
+    ),
+    "no mask token": (rename_the_mask, "mine: the tokenizer has no mask token"),
 }
 
 
@@ -210,6 +273,63 @@ def test_a_sentence_encoder_pools_as_it_says(tmp_path: Path, mode: str, name: st
     pooled = {"mean": states.mean(0), "cls": states[0], "max": states.amax(0), "last": states[-1]}[name]
     expected = torch.nn.functional.normalize(pooled, dim=0) if is_unit else pooled
     assert_close(model.vectors([text])[0], expected)
+
+
+def test_a_sentence_encoder_lowers_texts_where_it_says_so(folder: Path) -> None:
+    (folder / "modules.json").write_text("[]")
+    for lowers in (False, True):
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"do_lower_case": lowers}))
+        codec = read_checkpoint(folder).codec
+        assert isinstance(codec, TextCodec)
+        upper, lower = (codec.encode(text).ids.tolist() for text in ("The DOG", "the dog"))
+        assert (upper == lower) == lowers
+
+
+def test_what_becomes_of_the_file_changes_no_model_that_was_loaded(folder: Path) -> None:
+    text = random_text(7, 60, 0)
+    model = load(folder)
+    before = model.states([text])
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.write(bytes((folder / "model.safetensors").stat().st_size))
+    torch.testing.assert_close(model.states([text]), before, rtol=0, atol=0)
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    publish(tmp_path / "mine", "GPT2LMHeadModel", transformers.GPT2Config(vocab_size=60, n_embd=8, n_layer=1, n_head=1))
+    (tmp_path / "mine/generation_config.json").unlink()
+    return tmp_path / "mine"
+
+
+def test_ids_that_no_token_has_are_dropped(decoder: Path) -> None:
+    change(decoder, bos_token_id=-1, eos_token_id=[-1, 5, 60, 59], suppress_tokens=[-1, 0, 10**20])
+    model = cast("Gpt", load(decoder))
+    assert model.start_id is None
+    assert (model.rules.ends, model.rules.suppressed) == ((5, 59), (0,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eos_token_id", "50256"),
+        ("eos_token_id", [1, 2.0]),
+        ("bos_token_id", [1]),
+        ("bos_token_id", True),
+        ("suppress_tokens", 7),
+        ("suppress_tokens", ["7"]),
+    ],
+)
+def test_ids_that_are_no_integers_are_refused(decoder: Path, name: str, value: object) -> None:
+    change(decoder, **{name: value})
+    with pytest.raises(CheckpointError, match=f"mine: {name} is .*; token ids must be integers"):
+        load(decoder)
+
+
+def test_groups_of_blocks_are_counted_together(tmp_path: Path) -> None:
+    publish(tmp_path / "mine", "AlbertModel", transformers.AlbertConfig(**SIZE, embedding_size=8))
+    change(tmp_path / "mine", num_hidden_layers=1000, num_hidden_groups=1000, inner_group_num=1000)
+    with pytest.raises(CheckpointError, match="blocks_per_group is 1000; it must be at most 1 with 1000 groups"):
+        read_checkpoint(tmp_path / "mine")
 
 
 def test_the_tokenizer_may_not_have_more_ids_than_the_model(folder: Path) -> None:

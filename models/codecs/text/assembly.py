@@ -11,7 +11,8 @@ class TextAssembly:
     """The text of tokens that come one by one, given out as soon as it is certain, and never taken back.
 
     A character of several tokens is held back until it is whole; so is what may yet become one of the `stops`. At the
-    first of them the text ends: `stopped` is true, and the stop itself is not part of the text.
+    first of them the text ends: `stopped` is true, and the stop itself is not part of the text. A token that adds
+    nothing, such as a lone space or a special one, is decoded again with those after it, which may begin with a space.
     """
 
     def __init__(self, codec: TextCodec, stops: Sequence[str] = ()) -> None:
@@ -25,7 +26,7 @@ class TextAssembly:
         """The text that is certain now and was not before."""
         self._ids.append(token_id)
         before, now = self._decoded()
-        if now.endswith(_INCOMPLETE) or not now.startswith(before):
+        if len(now) <= len(before) or now.endswith(_INCOMPLETE) or not now.startswith(before):
             return ""
         self._context, self._read = self._read, len(self._ids)
         return self._released(now[len(before) :])

@@ -28,8 +28,10 @@ class Older:
     names: Mapping[str, str]
 
 
-def read_text_codec(folder: Path, name: str, family: str, *, max_tokens: int, values: Mapping[str, Any]) -> TextCodec:
-    """The codec of a checkpoint of texts; `values` is its `config.json`.
+def read_text_codec(
+    folder: Path, name: str, family: str, *, max_tokens: int, values: Mapping[str, Any], lowercase: bool = False
+) -> TextCodec:
+    """The codec of a checkpoint of texts; `values` is its `config.json`. With `lowercase`, texts are lowered first.
 
     Raises:
         CheckpointError: the folder has no tokenizer, or a damaged one.
@@ -51,6 +53,9 @@ def read_text_codec(folder: Path, name: str, family: str, *, max_tokens: int, va
         raise
     except Exception as error:  # both libraries raise bare ones
         raise CheckpointError(f"{name}: the tokenizer is not readable: {error}") from error
+    if lowercase:
+        after = [tokenizer.normalizer] if tokenizer.normalizer else []
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *after])
     return FastCodec(tokenizer, _special(tokenizer, settings, values), max_tokens, crosses=family == "vanilla")
 
 
@@ -62,7 +67,7 @@ def _settings(folder: Path, name: str, older: Older) -> dict[str, Any]:
             try:
                 content = json.loads((folder / file).read_text())
                 settings |= {key: value for key, value in content.items() if value is not None}
-            except (OSError, ValueError, AttributeError) as error:
+            except (OSError, ValueError, AttributeError, RecursionError) as error:
                 raise CheckpointError(f"{name}/{file} is not readable as a JSON object: {error}") from None
     return {key: _text_of(value) if key.endswith("_token") else value for key, value in settings.items()}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.family import MAX_LAYERS
 from models.layers.encoder import EncoderConfig
 
 
@@ -23,3 +24,9 @@ class AlbertConfig(EncoderConfig):
         self.require(self.embedding_width > 0, "embedding_width", "positive")
         self.require(1 <= self.n_groups <= self.n_layers, "n_groups", f"1 to n_layers, {self.n_layers}")
         self.require(self.blocks_per_group > 0, "blocks_per_group", "positive")
+
+    def check_sizes(self) -> None:
+        """See `FamilyConfig.check_sizes`."""
+        super().check_sizes()
+        most = MAX_LAYERS // self.n_groups
+        self.require(self.blocks_per_group <= most, "blocks_per_group", f"at most {most} with {self.n_groups} groups")

@@ -3,6 +3,7 @@
 Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` vocabulary.
 """
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.codecs.text.codec import Special
+from models.errors import CheckpointError
 from models.layers.attention import Attending, WithinTexts, Witnessed
 from models.layers.devices import on_cpu, sent
 from models.layers.generation import Generator
@@ -57,15 +59,12 @@ class Gpt(Generator):
 
     def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
         """See `TextModel.prepare`."""
-        given = values.get("eos_token_id", special.end)
-        ends = given if isinstance(given, list) else [given]
-        suppressed = values.get("suppress_tokens") or ()
+        ends = values.get("eos_token_id", special.end)
         self.rules = Rules(
-            ends=tuple(end for end in ends if end is not None and end < self.vocab_size),
-            suppressed=tuple(token for token in suppressed if token < self.vocab_size),
+            ends=self._known("eos_token_id", ends if isinstance(ends, list) else [ends]),
+            suppressed=self._known("suppress_tokens", values.get("suppress_tokens") or []),
         )
-        start = values.get("bos_token_id", special.start)
-        self.start_id = start if start is not None and start < self.vocab_size else None
+        self.start_id = next(iter(self._known("bos_token_id", [values.get("bos_token_id", special.start)])), None)
 
     def run(self, token_ids: Tensor, positions: Tensor, attend: Attending) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
@@ -146,6 +145,12 @@ class Gpt(Generator):
     def room(self, tokens: t.Tokens) -> int:
         """See `Generator.room`."""
         return self.n_positions - len(tokens)
+
+    def _known(self, name: str, ids: Any) -> tuple[int, ...]:
+        """Those of a list of ids that are in the vocabulary; None stands for no id."""
+        if not isinstance(ids, list) or any(type(one) not in (int, type(None)) for one in ids):
+            raise CheckpointError(f"{name} is {reprlib.repr(ids)}; token ids must be integers")
+        return tuple(one for one in ids if one is not None and 0 <= one < self.vocab_size)
 
     def _step(self, token_ids: Tensor, own: Recall) -> Tensor:
         return self.logits(self.run(token_ids, own.last, Decode(own)))

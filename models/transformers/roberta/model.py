@@ -19,7 +19,6 @@ class Roberta(TextEncoder):
         super().__init__(config, embedding_width=config.width, masked_activation="gelu")
         first_position = config.padding_id + 1
         self.n_positions = config.n_positions - first_position
-        self.n_token_types = config.n_token_types
         self.embeddings = TextEmbeddings(
             config.vocab_size,
             config.n_positions,

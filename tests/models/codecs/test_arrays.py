@@ -76,6 +76,10 @@ def test_what_is_written_numpy_loads(array: NDArray[Any]) -> None:
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1" * 96 + "x), }\n"), "header"),
         (header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype |O"),
         (header("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype <i8"),
+        (
+            header("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 999999999999, 0), }\n"),
+            "the shape [999999999999, 999999999999, 0] is larger than that of any array",
+        ),
         (saved(np.zeros(3))[:-1], "needs 24 bytes, the body has 23"),
         (saved(np.zeros(3)) + b"\0", "needs 24 bytes, the body has 25"),
     ],

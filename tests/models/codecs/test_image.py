@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from models.codecs import build_codec
 from models.codecs.arrays import Limits
@@ -81,6 +82,23 @@ def test_a_photograph_is_turned_upright() -> None:
     pixels = one(GREY, file_of(image, "JPEG", exif=exif))[0]
     assert pixels[:, 3:].min() > 0.9
     assert pixels[:, :3].max() < 0.1
+
+
+BROKEN_TEXT = PngInfo()
+BROKEN_TEXT.add_text("Raw profile type exif", "\nexif\n 4\nzzzz")
+TURNED, WITHOUT_ITS_VALUE = struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x0103, 2, 3, 0)
+DAMAGED: dict[str, dict[str, Any]] = {
+    "garbage": {"exif": b"garbage!garbage!"},
+    "cut short": {"exif": b"II*\0"},
+    "a text that is not hexadecimal": {"pnginfo": BROKEN_TEXT},
+    "a tag of another type": {"exif": struct.pack("<4sIH", b"II*\0", 8, 2) + TURNED + WITHOUT_ITS_VALUE + bytes(4)},
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGED)
+def test_a_picture_with_damaged_exif_is_as_it_lies(fault: str) -> None:
+    data = file_of(Image.fromarray(PIXELS), **DAMAGED[fault])
+    np.testing.assert_allclose(one(COLOUR, data), PIXELS.transpose(2, 0, 1) / np.float32(255), atol=1e-7)
 
 
 def test_fit_decides_what_becomes_of_another_size() -> None:

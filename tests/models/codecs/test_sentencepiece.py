@@ -1,16 +1,19 @@
 """Tokenizers in sentencepiece's files, trained on the spot: ALBERT's and Marian's, beside those of `transformers`."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.codecs.text import read_text_codec
 from models.codecs.text.files import precompiled_charsmap
 from models.errors import CheckpointError, InvalidItems
-from tests.models.codecs.test_text import HOSTILE, theirs
+from tests.models.codecs.test_text import HOSTILE, assembled, theirs
 
 ENGLISH = ["A man rides a red bike.", "Two dogs run through the green grass!", "The café is closed, isn't it?"] * 20
 GERMAN = ["Ein Mann fährt ein rotes Fahrrad.", "Zwei Hunde rennen durch das grüne Gras!", "Das Café ist zu, oder?"] * 20
@@ -47,8 +50,9 @@ def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
     assert codec.special.mask == reference.mask_token_id
 
 
-@pytest.fixture
-def marian(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("marian")
     pieces = train(tmp_path, "source.spm", ENGLISH, 80) + train(tmp_path, "target.spm", GERMAN, 80)
     own = [piece for piece in dict.fromkeys(pieces) if piece not in ("<s>", "</s>", "<unk>")]
     names = ["</s>", "<unk>", *own, ">>de<<", "<pad>"]
@@ -84,7 +88,24 @@ def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
         codec.encode("a", "b")
 
 
-def test_marian_needs_its_special_tokens(marian: Path) -> None:
+def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: Path) -> None:
+    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    ids = [codec.id_of(piece) or 0 for piece in ("▁", "a", "▁", "s")]
+    assert assembled(codec, ids) == codec.decode(ids) == "a s"
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_translations_are_assembled_as_they_are_decoded(marian: Path, data: st.DataObject) -> None:
+    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    space = codec.id_of("▁") or 0
+    one = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
+    ids = data.draw(st.lists(one, max_size=8))
+    assert assembled(codec, ids) == codec.decode(ids)
+
+
+def test_marian_needs_its_special_tokens(marian: Path, tmp_path: Path) -> None:
+    marian = Path(shutil.copytree(marian, tmp_path / "mine"))
     vocab = json.loads((marian / "vocab.json").read_text())
     del vocab["<pad>"]
     (marian / "vocab.json").write_text(json.dumps(vocab))

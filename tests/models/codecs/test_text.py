@@ -14,7 +14,7 @@ import sentencepiece
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec, read_text_codec
@@ -239,9 +239,7 @@ def test_a_text_assembled_token_by_token_is_the_whole_text(
 ) -> None:
     ids = byte_codec.encode(text, add_special_tokens=False).ids.tolist()
     ids = data.draw(st.sampled_from([ids, ids[: len(ids) // 2], ids[1:]]))  # may begin or end within a character
-    assembly = TextAssembly(byte_codec)
-    pieces = [assembly.feed(token) for token in ids]
-    assert "".join(pieces) + assembly.finish() == byte_codec.decode(ids)
+    assert assembled(byte_codec, ids) == byte_codec.decode(ids)
 
 
 @given(text=st.text(alphabet="ab é🙂", max_size=40), stop=st.text(alphabet="ab é🙂", min_size=1, max_size=4))
@@ -261,8 +259,26 @@ def test_a_stop_string_ends_a_text_wherever_it_begins(byte_codec: TextCodec, tex
 
 def test_words_are_assembled_with_their_spaces(word_codec: TextCodec) -> None:
     ids = word_codec.encode("the dog runs . a cat", add_special_tokens=False).ids.tolist()
-    assembly = TextAssembly(word_codec)
-    assert "".join([assembly.feed(token) for token in ids]) + assembly.finish() == word_codec.decode(ids)
+    assert assembled(word_codec, ids) == word_codec.decode(ids)
+
+
+@given(st.lists(st.integers(0, 25), max_size=8))
+def test_words_and_special_tokens_in_any_order_are_assembled(word_codec: TextCodec, ids: list[int]) -> None:
+    assert assembled(word_codec, ids) == word_codec.decode(ids)
+
+
+@given(st.lists(st.integers(0, 5), max_size=8))
+def test_pieces_with_spaces_in_any_order_are_assembled(ids: list[int]) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"▁": 0, "▁a": 1, "b": 2, "▁▁": 3, ".": 4, "</s>": 5}))
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.decoder = decoders.Metaspace()
+    codec = FastCodec(tokenizer, Special(all=frozenset({5})), max_tokens=8)
+    assert assembled(codec, ids) == codec.decode(ids)
+
+
+def assembled(codec: TextCodec, ids: list[int]) -> str:
+    assembly = TextAssembly(codec)
+    return "".join([assembly.feed(token) for token in ids]) + assembly.finish()
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from models.calibration import Calibration
 from models.errors import InvalidItems
+from models.layers.entropy import TOTAL, normal_frequencies
 from models.layers.interpolation import between
 from models.layers.projection import project
-from models.layers.quantisation import REACH, pack, unpack
+from models.layers.quantisation import MAX_BITS, MIN_BITS, REACH, _frequencies, pack, unpack
 from models.tasks.autoencoding import Method
 
 CALIBRATION = Calibration(
@@ -85,6 +86,7 @@ def test_a_latent_of_width_2_is_a_point_itself() -> None:
         project(torch.randn(4, 3), "latent")
 
 
+@settings(deadline=None)
 @given(bits=st.integers(1, 16), seed=st.integers(0, 1000), n_items=st.integers(1, 20))
 def test_a_latent_comes_back_to_within_half_a_step(bits: int, seed: int, n_items: int) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -106,9 +108,25 @@ def test_far_latents_are_cut_and_leftovers_are_noticed() -> None:
     assert unpack(many, CALIBRATION, 8, 3) is None
 
 
-def test_a_latent_costs_no_more_than_its_steps_information() -> None:
+@pytest.mark.parametrize("n_words", [1, 3])
+def test_a_payload_that_ends_in_a_zero_is_none(n_words: int) -> None:
+    assert unpack(np.arange(n_words, dtype=np.uint32)[::-1].copy(), CALIBRATION, 8, 1) is None
+
+
+@pytest.mark.parametrize("bits", [8, 14, 15, 16])
+def test_a_latent_costs_no_more_than_its_steps_information(bits: int) -> None:
     latents = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
     unit = replace(CALIBRATION, latent_mean=torch.zeros(3), latent_deviation=torch.ones(3))
-    bits = 32 * len(pack(latents, unit, 8)) / latents.numel()
+    rate = 32 * len(pack(latents, unit, bits)) / latents.numel()
     differential_entropy = 0.5 * math.log2(2 * math.pi * math.e)
-    assert bits == pytest.approx(differential_entropy - math.log2(2 * REACH / 2**8), rel=0.01)
+    assert rate == pytest.approx(differential_entropy - math.log2(2 * REACH / 2**bits), rel=0.01)
+
+
+@pytest.mark.parametrize("bits", range(MIN_BITS, MAX_BITS + 1))
+def test_frequencies_are_those_of_steps_of_equal_width(bits: int) -> None:
+    frequencies = _frequencies(bits)
+    assert (frequencies.sum(), frequencies.min() >= 1) == (TOTAL, True)
+    if bits <= 14:
+        ends = np.arange(1, 2**bits) * (12 * 4096 // 2**bits) - 6 * 4096
+        (expected,) = normal_frequencies(ends, np.array([0]), np.array([4096]))
+        np.testing.assert_array_equal(frequencies, expected)

@@ -77,6 +77,18 @@ def test_who_runs_does_not_wait_for_a_long_prompt(monkeypatch: pytest.MonkeyPatc
     assert {after - before for before, after in pairwise(n_read)} == {10, 5}
 
 
+def test_while_no_prompt_is_whole_nothing_of_those_that_run_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "N_READ_BESIDE", 10)
+    generation: Generation[int] = decoder().generation()
+    with torch.inference_mode():
+        generation.add([(0, request(prompt(3, 0), 12))])
+        generation.step()
+        generation.add([(1, request(prompt(95, 1)))])
+        before = generation._scores
+        generation._read()
+    assert generation._scores is before
+
+
 def test_a_prompt_that_nobody_waits_for_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "N_READ_ALONE", 10)
     generation: Generation[str] = decoder().generation()

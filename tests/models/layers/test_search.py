@@ -1,6 +1,6 @@
 """Draws follow their distribution; a running batch is nobody's business but its own."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -51,6 +51,26 @@ def gpt() -> Generator:
 def request(seed: int, n_new: int, n: int = 1) -> t.GenerateRequest:
     tokens = random_text(1 + seed % 5, 60, seed)
     return t.GenerateRequest(tokens=tokens, max_new_tokens=n_new, do_sample=True, temperature=2.0, seed=seed, n=n)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"min_new_tokens": 70}, r"min_new_tokens is 70; it must not exceed max_new_tokens, \d+"),
+        ({"min_new_tokens": 9, "max_new_tokens": 3}, "min_new_tokens is 9; it must not exceed max_new_tokens, 3"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0; after a text of 3 tokens"),
+        ({"max_new_tokens": -1}, "max_new_tokens is -1; after a text of 3 tokens"),
+        ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
+        ({"top_p": 1.5}, "top_p is 1.5; it must be above 0 and at most 1"),
+        ({"top_k": 0}, "top_k is 0; it must be at least 1"),
+        ({"repetition_penalty": -2.0}, "repetition_penalty is -2.0; it must be positive"),
+        ({"num_beams": 2, "do_sample": True}, "num_beams above 1 is a search, .* num_beams is 2"),
+        ({"num_beams": 2, "n": 3}, "n is 3; it must not exceed num_beams, 2"),
+    ],
+)
+def test_what_cannot_be_asked_names_the_value_and_the_limit(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidItems, match=message):
+        gpt().settled(t.GenerateRequest(tokens=random_text(3, 60, 0), **parameters))
 
 
 def test_who_joins_and_leaves_changes_nothing_for_the_others() -> None:
