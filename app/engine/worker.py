@@ -15,10 +15,11 @@ from app.engine.execution import Execution, NotANumber, execute
 from app.engine.policy import IDLE, Job, Room, Slice
 from app.engine.queue import JobQueue
 from models import kernels
-from models.errors import InvalidItems
+from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.devices import in_turn
 from models.layers.generation import Generation, Generator
+from models.layers.parts import between_parts
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
@@ -266,9 +267,15 @@ class Worker:
         self._on_step(Step(broke=error, given_up=self._queue.give_back(self.hands)))
         self._probe(self._tasks[0])
 
+    def _go_on(self, batch: list[Slice]) -> None:
+        """Between the parts of a long pass: it is not stuck, and ends where nobody waits for it."""
+        self.busy_since = time.monotonic()
+        if all(part.job.is_abandoned for part in batch):
+            raise InvalidItems(Problem("nobody waits for it any more"))
+
     def _serve(self, batch: list[Slice]) -> None:
         requests = [request for part in batch for request in part.requests]
-        with self._busy() as started_at:
+        with self._busy() as started_at, between_parts(lambda: self._go_on(batch)):
             execution = execute(batch[0].job.task, self._model, requests)
         if execution.out_of_memory:
             self._budget = max(1, sum(request.cost for request in requests) // 2)

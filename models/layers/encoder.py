@@ -3,7 +3,7 @@
 Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width, `V` vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -19,7 +19,8 @@ from models.layers.devices import on_cpu
 from models.layers.feedforward import ACTIVATIONS
 from models.layers.heads import MaskedLanguageHead, Pooler
 from models.layers.packing import Packed
-from models.layers.text_model import TextModel, chosen
+from models.layers.parts import parts_of
+from models.layers.text_model import MAX_TOKENS_AT_ONCE, TextModel, chosen
 from models.layers.transformer import BlockShape
 from models.tasks import (
     ANSWER,
@@ -173,9 +174,15 @@ class TextEncoder(TextModel):
 
     def answer(self, requests: Sequence[t.AnswerRequest]) -> list[t.AnswerResult]:
         """Where, in each window, an answer may begin and end."""
-        packed, hidden = self.read(list(chain.from_iterable(request.windows for request in requests)))
-        spans = packed.by_text(on_cpu(_there(self.span_head)(hidden)))
+        windows = list(chain.from_iterable(request.windows for request in requests))
+        parts = parts_of(list(map(len, windows)), MAX_TOKENS_AT_ONCE)
+        spans = chain.from_iterable(self._spans(windows[part]) for part in parts)
         return [t.AnswerResult(spans=tuple(next(spans) for _ in request.windows)) for request in requests]
+
+    def _spans(self, windows: Sequence[t.Tokens]) -> Iterable[Tensor]:
+        """Of each, `[T, 2]`."""
+        packed, hidden = self.read(windows)
+        return packed.by_text(on_cpu(_there(self.span_head)(hidden)))
 
     def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
         """The pseudo-log-likelihood: each token's log-probability where it alone is masked.
@@ -201,10 +208,9 @@ class TextEncoder(TextModel):
 
     def _masked_one_by_one(self, tokens: t.Tokens, places: list[int]) -> Tensor:
         """The log-probabilities of the tokens at `places`; a few copies of the text at a time, to bound the memory."""
-        n_at_once = max(1, MAX_MASKED_TOKENS // len(tokens))
         log_probs: list[Tensor] = []
-        for start in range(0, len(places), n_at_once):
-            some = places[start : start + n_at_once]
+        for part in parts_of([len(tokens)] * len(places), MAX_MASKED_TOKENS):
+            some = places[part]
             packed, hidden = self.read([self._masked(tokens, place) for place in some])
             at_masks = hidden[packed.rows([[place] for place in some])]
             of_all = on_cpu(self.masked_logits(at_masks)).log_softmax(-1)

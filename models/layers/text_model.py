@@ -26,6 +26,7 @@ from models.layers.classification import rank
 from models.layers.devices import on_cpu
 from models.layers.graphs import Passes, are_recorded
 from models.layers.packing import Packed, Segments
+from models.layers.parts import parts_of
 from models.layers.projection import project
 from models.layers.weights import MadeOfWeights
 from models.tasks import Task
@@ -35,6 +36,8 @@ from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectRe
 EXAMPLE_LENGTH, MAX_RANDOM_LENGTH = 6, 64
 ONEDNN_STEP = 16
 """Where products are oneDNN's, rows of tokens are multiples of this: it makes and keeps a kernel for each length."""
+MAX_TOKENS_AT_ONCE = 2**14
+"""Of one request about several texts; more are read a part at a time."""
 MAX_SHOWN_WEIGHTS = 2**22
 """Of attention, for one text: some 50 MB of JSON."""
 
@@ -147,7 +150,9 @@ class TextModel(MadeOfWeights, Model):
     ) -> Tensor:
         """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
         is_unit = self.normalize if normalize is None else normalize
-        return _pooled(*self.read(texts), _Manner(pooling or self.pooling, None, is_unit))
+        manner = _Manner(pooling or self.pooling, None, is_unit)
+        parts = parts_of(list(map(len, texts)), MAX_TOKENS_AT_ONCE)
+        return torch.cat([_pooled(*self.read(texts[part]), manner) for part in parts])
 
     def encode(self, requests: Sequence[t.EncodeTextRequest]) -> Sequence[t.EncodeTextResult]:
         """One vector a text, or one a token.

@@ -12,10 +12,12 @@ from app.engine.engine import Engine
 from app.engine.policy import Job, Outcome, Slice
 from app.settings import Settings
 from models.family import Model
+from models.layers.parts import parts_of
 from models.tasks import DECODE, ENCODE, Request, Task
 from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
-POISON, LETHAL, TOO_LARGE, HANGS, IS_NAN = 666.0, 667.0, 668.0, 669.0, 670.0
+POISON, LETHAL, TOO_LARGE, HANGS, IS_NAN, IS_LONG = 666.0, 667.0, 668.0, 669.0, 670.0, 671.0
+N_PARTS, PART_S = 12, 0.05
 
 
 class ScriptedModel(Model):
@@ -31,6 +33,7 @@ class ScriptedModel(Model):
         self.entered = threading.Semaphore(0)
         self.batches: list[list[float]] = []
         self.released = threading.Event()
+        self.n_parts = 0
         self.healthy = True
         self.broken = False
 
@@ -47,6 +50,10 @@ class ScriptedModel(Model):
             assert self.released.wait(30)
         if self.broken:
             raise ValueError("broken")
+        if IS_LONG in values:
+            for _ in parts_of([1] * N_PARTS, 1):
+                time.sleep(PART_S)
+                self.n_parts += 1
         if POISON in values:
             raise ValueError("poisoned")
         if TOO_LARGE in values and len(values) > 1:

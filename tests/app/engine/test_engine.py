@@ -12,8 +12,11 @@ from models.family import Model
 from models.tasks import ENCODE, Request, Task
 from tests.app.engine.scripted import (
     HANGS,
+    IS_LONG,
     IS_NAN,
     LETHAL,
+    N_PARTS,
+    PART_S,
     POISON,
     TOO_LARGE,
     ScriptedModel,
@@ -233,6 +236,26 @@ async def test_only_so_many_threads_are_stuck_at_once(model: ScriptedModel) -> N
     assert len(model.batches) == MAX_STUCK + 1
     assert engine.health is Health.RECOVERING
     await goes_on(engine, model, hanging)
+
+
+async def test_who_goes_on_part_by_part_is_not_stuck(model: ScriptedModel) -> None:
+    engine = await start(model, stuck_after_ms=int(1000 * N_PARTS * PART_S) // 2)
+    assert values(await engine.submit(ENCODE, [item(IS_LONG)])) == [2 * IS_LONG]
+    assert (model.n_parts, engine.health, model.batches) == (N_PARTS, Health.READY, [[IS_LONG]])
+    await engine.stop()
+
+
+async def test_the_parts_that_nobody_waits_for_are_left_undone(
+    model: ScriptedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = await start(model)
+    leaving = asyncio.create_task(engine.submit(ENCODE, [item(IS_LONG)]))
+    await until(lambda: model.n_parts > 0)
+    leaving.cancel()
+    assert values(await engine.submit(ENCODE, [item(1)])) == [2]
+    assert model.n_parts < N_PARTS / 2
+    assert (engine.health, caplog.records) == (Health.READY, [])
+    await engine.stop()
 
 
 async def test_stopping_does_not_wait_for_a_stuck_worker(model: ScriptedModel) -> None:
