@@ -17,8 +17,6 @@ def test_parts_are_all_there_is_in_order_and_as_large_as_they_may_be(lengths: li
 def test_before_each_part_whoever_is_to_hear_of_it_does() -> None:
     log: list[str] = []
     with between_parts(lambda: log.append("told")):
-        for _ in parts_of([1] * 5, 2):
-            log.append("part")
-    for _ in parts_of([1] * 5, 2):
-        log.append("alone")
+        log.extend("part" for _ in parts_of([1] * 5, 2))
+    log.extend("alone" for _ in parts_of([1] * 5, 2))
     assert log == ["told", "part"] * 3 + ["alone"] * 3
