@@ -1,6 +1,10 @@
 """HTTP/1.1 as uvicorn has it, but for the system calls of an answer, and for what is refused at the door."""
 
 import asyncio
+import time
+from array import array
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -10,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.door import Door, Verdict, head_of
 from app.errors import HeadTooLarge
 from app.handlers import refused
-from app.middleware import request_id_of
+from app.middleware import log_request, request_id_of
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""
@@ -72,23 +76,23 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._door: Door = cast("FastAPI", self.config.app).state.door
         self._is_between_requests = True
-        self._n_silent = 0  # bytes that the parser has kept to itself
-        self._head_until: asyncio.TimerHandle | None = None
+        self._n_unparsed = 0  # bytes that the parser has kept to itself
+        self._waits_since = 0.0  # for a request, or for the rest of its head
         self._held = b""
-        self._held_until: asyncio.TimerHandle | None = None
-        self._read_until: asyncio.TimerHandle | None = None
-        self._refused_at = 0.0
+        self._held_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
+        self._waits_since = self.loop.time()
         self._wait_for_request()
         self._door.visit()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""
         data, self._held = self._held + data, b""
-        is_next = self._is_between_requests and (self.cycle is None or self.cycle.response_complete)
+        is_next = self._is_between_requests and not self._is_answering
         is_looked_at = is_next and self._door.is_watched and not self.flow.write_paused
         verdict = self._door.verdict(data, self.server_state.default_headers) if is_looked_at else Verdict.LET_IN
         if verdict is Verdict.INCOMPLETE:
@@ -103,22 +107,40 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self._no_longer_held()
-        for timer in (self._head_until, self._read_until):
-            if timer is not None:
-                timer.cancel()
+        self._no_longer_look()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Called by the transport, whose client does not read. Where it goes on like this, it is hung up on."""
+        """Called by the transport: the client reads more slowly than it is sent."""
         super().pause_writing()
-        self._read_until = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+        self._look_at_reader_later(self._n_unread())
 
     def resume_writing(self) -> None:
         """Called by the transport."""
-        if self._read_until is not None:
-            self._read_until.cancel()
-            self._read_until = None
+        self._no_longer_look()
         super().resume_writing()
+
+    def _look_at_reader_later(self, n_bytes: int) -> None:
+        """Hang up if by then it has read nothing of what waits for it."""
+        self._reader_timer = self.loop.call_later(self.timeout_keep_alive, self._look_at_reader, n_bytes)
+
+    def _look_at_reader(self, n_before: int) -> None:
+        n_bytes, self._reader_timer = self._n_unread(), None
+        if n_bytes >= n_before:
+            self.transport.abort()
+        elif n_bytes:
+            self._look_at_reader_later(n_bytes)
+
+    def _n_unread(self) -> int:
+        """Bytes that wait here or, perhaps megabytes, in the kernel."""
+        sent = array("i", [0])
+        ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, sent)
+        return self.transport.get_write_buffer_size() + sent[0]
+
+    def _no_longer_look(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     def shutdown(self) -> None:
         """Called when the server ends: a request that has begun to come is waited for.
@@ -134,31 +156,48 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._is_between_requests = False
+        self._waits_since = self.loop.time()
         super().on_message_begin()
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        self._n_silent = 0
+        self._n_unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        self._n_silent = 0
+        self._n_unparsed = 0
         self._is_between_requests = True
         super().on_message_complete()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do.
+    def on_response_complete(self) -> None:
+        """Called by the cycle."""
+        self._waits_since = self.loop.time()
+        super().on_response_complete()
 
-        A client that has not read its last answer is not waited for.
-        """
-        left_s = self._refused_at + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+    def timeout_keep_alive_handler(self) -> None:
+        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do."""
+        self.timeout_keep_alive_task = None
+        if self._is_answering:
+            return  # the end of the answer sets it
+        if self.transport.get_write_buffer_size():  # the last answer is still being read, or is not
+            self._waits_since = self.loop.time()
+            if self._reader_timer is None:
+                self._look_at_reader_later(self._n_unread())
+        if self._waits_since + self.timeout_keep_alive > self.loop.time():
+            self._wait_for_request()
         else:
             super().timeout_keep_alive_handler()
-            if self.transport.get_write_buffer_size():
-                self.transport.abort()
+
+    def _wait_for_request(self) -> None:
+        """Until it has not come for so long, whatever else comes."""
+        left_s = self._waits_since + self.timeout_keep_alive - self.loop.time()
+        self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether a request that has come is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def _has_begun(self) -> bool:
@@ -166,27 +205,18 @@ class Protocol(HttpToolsProtocol):
         return not self._is_between_requests and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _read(self, data: bytes) -> None:
-        """By the parser; see to it that a head neither grows nor takes time without end."""
-        self._n_silent += len(data)
+        """By the parser; see to it that what this keeps does not grow, and that the rest is not waited for too long."""
+        self._n_unparsed += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._has_begun:
-            if self._n_silent > MAX_HEAD_BYTES:
+        if not self._is_between_requests and self._n_unparsed > MAX_HEAD_BYTES:
+            if self._has_begun and not self._is_answering:
                 self._refuse_head()
-            elif self._head_until is None:
-                self._head_until = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
-            return
-        if self._head_until is not None:
-            self._head_until.cancel()
-            self._head_until = None
-        if not self._is_between_requests and self._n_silent > MAX_HEAD_BYTES:
-            self.transport.abort()
-        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
+            else:
+                self.transport.abort()
+        elif self.timeout_keep_alive_task is None and not self._is_answering:
             self._wait_for_request()
-
-    def _wait_for_request(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _refuse_head(self) -> None:
         request_id = request_id_of(b"")
@@ -196,6 +226,7 @@ class Protocol(HttpToolsProtocol):
         head = head_of(answer.status_code, (*self.server_state.default_headers, *answer.raw_headers, *own))
         self.transport.write(b"%s\r\n%s" % (head, bytes(answer.body)))
         self.transport.close()
+        log_request(request_id, "?", "?", answer.status_code, time.perf_counter())
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = Cycle
@@ -205,13 +236,13 @@ class Protocol(HttpToolsProtocol):
         """Until the rest has come; for a moment, after which the application has it, and its deadline."""
         self._unset_keepalive_if_required()
         self._held = data
-        if self._held_until is None:
-            self._held_until = self.loop.call_later(HELD_S, self._let_in)
+        if self._held_timer is None:
+            self._held_timer = self.loop.call_later(HELD_S, self._let_in)
 
     def _no_longer_held(self) -> None:
-        if self._held_until is not None:
-            self._held_until.cancel()
-            self._held_until = None
+        if self._held_timer is not None:
+            self._held_timer.cancel()
+            self._held_timer = None
 
     def _let_in(self) -> None:
         self._no_longer_held()
@@ -222,6 +253,6 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         self.transport.write(answer)
         self.server_state.total_requests += 1
-        self._refused_at = self.loop.time()
+        self._waits_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_handler()  # sets it
+            self._wait_for_request()

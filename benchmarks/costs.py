@@ -17,7 +17,6 @@ from typing import cast
 
 import click
 import httpx
-import psutil
 import torch
 import uvloop
 from rich.console import Console
@@ -25,6 +24,7 @@ from rich.console import Console
 from app.media import JSON
 from app.settings import Settings
 from benchmarks.load import Load, generate, http_request
+from benchmarks.processor import spent_by
 from benchmarks.servers import Server, manifold
 from models.allocator import keep_freed_memory
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
@@ -66,12 +66,12 @@ class Costs:
 def measured(n_rounds: int, seconds: float) -> dict[int, list[Costs]]:
     """By the number of clients, which wait for their answers; the model alone, in turns with each, for `seconds`."""
     with manifold("--models", MODEL, "--torch-threads", "1") as server, torch.inference_mode():
-        process, compute = psutil.Process(server.process_id), forward_pass()
+        compute = forward_pass()
 
         def one(n_clients: int) -> Costs:
-            before = _spent_s(process)
+            before = spent_by(server.process_id)
             load, sizes = uvloop.run(_asked(server, n_clients, seconds))
-            spent = [after - its for after, its in zip(_spent_s(process), before, strict=True)]
+            spent = spent_by(server.process_id).since(before)
             if load.n_failed:
                 raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
             served, looped = (1000 * one / (load.n_ok + len(sizes)) for one in spent)
@@ -85,12 +85,6 @@ def measured(n_rounds: int, seconds: float) -> dict[int, list[Costs]]:
 
         rounds = [{n: one(n) for n in N_CLIENTS} for _ in range(1 + n_rounds)][1:]  # the first warms up
         return {n: [its[n] for its in rounds] for n in N_CLIENTS}
-
-
-def _spent_s(process: psutil.Process) -> tuple[float, float]:
-    """By all threads, and by the first, which is the event loop's."""
-    own = sum(thread.user_time + thread.system_time for thread in process.threads() if thread.id == process.pid)
-    return sum(process.cpu_times()[:2]), own
 
 
 async def _asked(server: Server, n_clients: int, seconds: float) -> tuple[Load, list[int]]:

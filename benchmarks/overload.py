@@ -11,10 +11,11 @@ import random
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import click
 import uvloop
@@ -23,8 +24,11 @@ from rich.progress import track
 
 from benchmarks.lengths import lengths
 from benchmarks.load import Connection, connect, http_request
-from benchmarks.servers import manifold
+from benchmarks.processor import spent_by
+from benchmarks.servers import Server, manifold
 from benchmarks.shapes import words, write
+
+T = TypeVar("T")
 
 N_TEXTS, N_AT_PEAK, FACTOR = 2000, 64, 10.0
 PROMPT_S = 0.1
@@ -99,14 +103,26 @@ class Round:
     peak: float
     good: float
     answers: Answers
+    cores: dict[str, dict[str, float]]
+    """By when and by whom: how many are busy."""
 
     @classmethod
-    def of(cls, port: int, requests: Sequence[bytes], n_connections: int, seconds: float) -> "Round":
+    def of(cls, server: Server, requests: Sequence[bytes], n_connections: int, seconds: float) -> "Round":
         """For `seconds` each."""
-        peak = peak_of(port, requests, seconds)
-        overload = ask(port, requests, n_connections=n_connections, rate=FACTOR * peak, seconds=seconds)
-        answers = uvloop.run(overload)
-        return cls(peak, _rate(answers, seconds), answers)
+        at_peak, peak = _busy(server, lambda: peak_of(server.port, requests, seconds))
+        overload = ask(server.port, requests, n_connections=n_connections, rate=FACTOR * peak, seconds=seconds)
+        at_overload, answers = _busy(server, lambda: uvloop.run(overload))
+        return cls(peak, _rate(answers, seconds), answers, {"peak": at_peak, "ten times it": at_overload})
+
+
+def _busy(server: Server, run: Callable[[], T]) -> tuple[dict[str, float], T]:
+    """How many cores while it ran, and what it returned."""
+    before, began, started_at = spent_by(server.process_id), time.process_time(), time.perf_counter()
+    result = run()
+    seconds, own = time.perf_counter() - started_at, time.process_time() - began
+    spent = spent_by(server.process_id).since(before)
+    its = {"workers": spent.all - spent.loop, "event loop": spent.loop, "client": own}
+    return {name: its_s / seconds for name, its_s in its.items()}, result
 
 
 @click.command()
@@ -134,7 +150,7 @@ def main(seconds: float, n_rounds: int, connections: int, queue: int, shape: str
         with manifold(*options, *limits) as server:
             peak_of(server.port, requests, seconds)  # warms up
             turns = track(range(n_rounds), "overload", console=Console(stderr=True))
-            rounds = [Round.of(server.port, requests, connections, seconds) for _ in turns]
+            rounds = [Round.of(server, requests, connections, seconds) for _ in turns]
     refused = [spent for one in rounds for spent in one.answers.refused_in]
     told = {
         "shape": shape,
@@ -144,6 +160,10 @@ def main(seconds: float, n_rounds: int, connections: int, queue: int, shape: str
         "good answers a second": round(median(one.good for one in rounds), 1),
         "good answers over the peak": round(median(one.good / one.peak for one in rounds), 3),
         "the same of each round": [round(one.good / one.peak, 3) for one in rounds],
+        "cores that are busy at": {
+            when: {name: round(median(one.cores[when][name] for one in rounds), 2) for name in its}
+            for when, its in rounds[0].cores.items()
+        },
         "refusals": len(refused),
         "share of refusals within 100 ms": round(sum(one < PROMPT_S for one in refused) / max(1, len(refused)), 4),
         "statuses": dict(sum((one.answers.statuses for one in rounds), Counter[int]())),

@@ -53,8 +53,10 @@ class FamilyConfig:
         """Raise a ConfigError if a number is so large that building the model would take all time or memory."""
         for name, value in dataclasses.asdict(self).items():
             most = MAX_LAYERS if name.endswith(_LAYERS) else MAX_SIZE
-            numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if type(one) is int]
+            values = value if isinstance(value, tuple) else (value,)
+            numbers = [one for one in values if type(one) is int]
             self.require(max(numbers, default=0) <= most, name, f"at most {most}")
+            self.require(len(numbers) <= MAX_LAYERS, name, f"a list of at most {MAX_LAYERS} numbers")
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:

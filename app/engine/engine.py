@@ -39,10 +39,13 @@ class Engine:
         self._name, self._settings = name, settings
         self._loop = asyncio.get_running_loop()
         one_makes_steps = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
-        self._queue = JobQueue(
-            settings.max_queue_items, settings.max_running_sequences, one_makes_steps=one_makes_steps
-        )
         lanes = {model: lane_of(model) for model in replicas}
+        self._queue = JobQueue(
+            settings.max_queue_items,
+            settings.max_running_sequences,
+            one_makes_steps=one_makes_steps,
+            rests_spare=not any(lanes.values()),  # on GPUs, one prepares a batch while another's is computed
+        )
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
@@ -152,7 +155,7 @@ class Engine:
             self._looking.cancel()
 
     def _look(self) -> None:
-        """Nothing waits for long while a worker is idle."""
+        """Nothing waits for longer than twice `LATE_S` while a worker is idle."""
         self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.look() else None
 
     def _on_batch(self, delivery: Delivery) -> None:

@@ -42,12 +42,16 @@ class Hands:
 class JobQueue:
     """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does."""
 
-    def __init__(self, max_items: int, max_rows: int = 1, *, one_makes_steps: bool = False) -> None:
+    def __init__(
+        self, max_items: int, max_rows: int = 1, *, one_makes_steps: bool = False, rests_spare: bool = True
+    ) -> None:
         """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows.
 
-        Either one worker makes all steps, or they are spread over all that are free for it.
+        Either one worker makes all steps, or they are spread over all that are free for it. With `rests_spare`, one
+        worker at a time takes batches that are short.
         """
         self._max_items, self._max_rows, self._one_makes_steps = max_items, max_rows, one_makes_steps
+        self._rests_spare = rests_spare
         self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
@@ -83,7 +87,7 @@ class JobQueue:
         return hands
 
     def look(self) -> bool:
-        """Wake a worker if another has become late; whether anything waits."""
+        """Wake a worker if the one that was to take what waits has become late. Returns whether anything waits."""
         with self._lock:
             if self._waiting:
                 self._wake_unless_spare()
@@ -98,7 +102,7 @@ class JobQueue:
         with self._lock:
             hands.n_rows = room.n_running
             while not hands.is_retired:
-                is_spare = room.is_idle and self._is_spare(hands)
+                is_spare = room.is_idle and not self._closed and self._is_spare(hands)
                 waiting = () if is_spare else chain.from_iterable(self._waiting.values())
                 batch = next_batch(waiting, budget, self._fair(hands, room))
                 if batch or not room.is_idle:
@@ -189,8 +193,8 @@ class JobQueue:
             self._wake()
 
     def _is_spare(self, hands: Hands) -> bool:
-        """Whether batches are so short that another worker, which is awake, does as well without this one."""
-        if self._batch_s >= SHORT_S:
+        """Whether batches are so short that another worker, which is awake and not late, does as well without it."""
+        if not self._rests_spare or self._batch_s >= SHORT_S:
             return False
         latest = time.monotonic() - LATE_S
         awake = (one for one in self._hands if one is not hands and one not in self._idle)

@@ -9,7 +9,7 @@ _here = threading.local()
 
 @contextmanager
 def between_parts(call: Callable[[], None]) -> Iterator[None]:
-    """Within it, `call` is called before each part of what this thread does; what it raises ends the work."""
+    """Within it, `call` is called before each of the `parts_of` this thread's work; what it raises ends that."""
     _here.call = call
     try:
         yield

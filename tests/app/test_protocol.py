@@ -22,6 +22,8 @@ pytestmark = pytest.mark.anyio
 
 TIMEOUT_S = 10
 MANY = 20_000
+SHORT_S = 0.4
+"""How long clients are waited for, where that is told."""
 REQUEST = b"POST /encode HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
 
 
@@ -142,47 +144,76 @@ async def test_a_client_that_never_reads_is_read_no_more() -> None:
     assert 100 < n_sent < MANY
 
 
-@pytest.mark.parametrize(
-    ("request_", "status"),
-    [
-        (b"GET /" + b"a" * 2 * MAX_HEAD_BYTES, b"431"),
-        (b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 2 * MAX_HEAD_BYTES, b"431"),
-        (b"GET / HTTP/1.1\r\n" + b"x: a\r\n" * MAX_HEAD_BYTES, b"431"),
-        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: " + b"a" * 9 * MAX_HEAD_BYTES, b"200"),
-    ],
-    ids=["path", "header", "headers", "trailer"],
-)
-async def test_a_head_without_end_is_refused(request_: bytes, status: bytes) -> None:
+HEADS = {
+    "path": b"GET /" + b"a" * MAX_HEAD_BYTES,
+    "header": b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * MAX_HEAD_BYTES,
+    "headers": b"GET / HTTP/1.1\r\n" + b"x: a\r\n" * (MAX_HEAD_BYTES // 6),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+async def test_a_head_without_end_is_refused(kind: str) -> None:
     async with listening(nothing) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        answer = b""
-        with suppress(ConnectionError):
-            for start in range(0, len(request_), 2**14):
-                writer.write(request_[start : start + 2**14])
-                await writer.drain()
-                await asyncio.sleep(0.001)  # or it would come in one piece
-            answer = await asyncio.wait_for(reader.read(), TIMEOUT_S)
-        writer.close()
-    assert not answer or answer.startswith(b"HTTP/1.1 " + status)
-    if b"431" in answer:
-        assert f"more than {MAX_HEAD_BYTES} bytes".encode() in answer
-        assert b"/errors/head-too-large" in answer
+        answer = await answered(port, HEADS[kind])
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert f"more than {MAX_HEAD_BYTES} bytes".encode() in answer
+    assert b"/errors/head-too-large" in answer
 
 
-@pytest.mark.parametrize("pieces", [b"", b"\r", b"POST / HTTP/1.1\r\nhost: x\r\nx: aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"])
-async def test_a_client_that_never_asks_is_not_waited_for(pieces: bytes) -> None:
-    async with listening(nothing, keep_alive_s=0.3) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+@pytest.mark.parametrize("first", [b"GET /late HTTP/1.1\r\nhost: x\r\n\r\n", b""], ids=["behind a request", "trailer"])
+async def test_what_else_has_no_end_ends_the_connection(first: bytes) -> None:
+    chunked = b"POST /late HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: "
+    async with listening(late) as port:
+        assert b"431" not in await answered(port, (first + HEADS["path"]) if first else chunked + HEADS["path"])
+
+
+async def late(_scope: Any, _receive: Any, send: Any) -> None:
+    """An application that takes longer than a client is waited for, in these tests."""
+    await asyncio.sleep(2 * SHORT_S)
+    await nothing(_scope, _receive, send)
+
+
+NEVER_ASKING = {
+    "nothing": b"",
+    "half a line": b"\r",
+    "no request": b"\r\n" * 15,
+    "half a head": b"POST / HTTP/1.1\r\nhost: x\r\nx: aaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+}
+
+
+@pytest.mark.parametrize("kind", NEVER_ASKING)
+async def test_a_client_that_never_asks_is_not_waited_for(kind: str) -> None:
+    async with listening(nothing, keep_alive_s=SHORT_S) as port:
         started_at = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         gone = asyncio.ensure_future(reader.read())
-        for piece in pieces:  # one byte after another: it still does not ask
+        for piece in NEVER_ASKING[kind]:  # one byte after another: it still does not ask
             writer.write(bytes([piece]))
             await asyncio.sleep(0.05)
             if gone.done():
                 break
         assert await asyncio.wait_for(gone, TIMEOUT_S) == b""
-        assert 0.25 < time.monotonic() - started_at < 2
+        assert time.monotonic() - started_at >= SHORT_S
         writer.close()
+
+
+async def test_heads_that_come_in_two_parts_are_read_as_long_as_they_come() -> None:
+    n_requests, middle = 8, len(REQUEST) // 2
+    async with listening(nothing, keep_alive_s=SHORT_S) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST[:middle])
+        for _ in range(n_requests):
+            await asyncio.sleep(SHORT_S / 3)
+            writer.write(REQUEST[middle:] + REQUEST[:middle])
+            async with asyncio.timeout(TIMEOUT_S):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_half_a_head_behind_them_ends_no_requests_that_are_being_answered() -> None:
+    async with listening(late, keep_alive_s=SHORT_S) as port:
+        answer = await answered(port, 2 * REQUEST + b"POST / HTT")
+    assert answer.count(b"HTTP/1.1 200") == 2
 
 
 async def endless(_scope: Any, _receive: Any, send: Any) -> None:
@@ -199,11 +230,38 @@ async def gives_up(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": bytes(MANY * 1000), "more_body": True})
 
 
-@pytest.mark.parametrize(("app", "keep_alive_s"), [(endless, 0.3), (gives_up, 60)])
+@pytest.mark.parametrize(("app", "keep_alive_s"), [(endless, SHORT_S), (gives_up, 60)])
 async def test_a_client_that_never_reads_is_not_waited_for(app: Any, keep_alive_s: float) -> None:
+    asked = asyncio.Event()
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await app(scope, receive, send)
+
     with closing(socket.socket()) as client:
-        async with listening(app, keep_alive_s=keep_alive_s) as port:
+        async with listening(told, keep_alive_s=keep_alive_s) as port:
             client.connect(("127.0.0.1", port))
             client.sendall(REQUEST)
-            await asyncio.sleep(0.1)
+            await asyncio.wait_for(asked.wait(), TIMEOUT_S)
         # the server has let go of it, although nothing was read
+
+
+async def test_a_client_that_reads_slowly_is_waited_for() -> None:
+    n_bytes = 6 * 2**20
+
+    async def large(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % n_bytes)]})
+        await send({"type": "http.response.body", "body": bytes(n_bytes)})
+
+    with closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        async with listening(large, keep_alive_s=SHORT_S) as port:
+            client.connect(("127.0.0.1", port))
+            client.sendall(REQUEST)
+            client.settimeout(TIMEOUT_S)
+            n_read = 0
+            while n_read < n_bytes:
+                await asyncio.sleep(SHORT_S / 40)
+                piece = await asyncio.to_thread(client.recv, 2**16)
+                assert piece, n_read
+                n_read += len(piece)

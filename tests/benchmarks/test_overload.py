@@ -20,4 +20,5 @@ def test_overload_is_answered_or_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told["good answers a second"] > 0
     assert told["refusals"] == told["statuses"]["429"]
     assert len(told["the same of each round"]) == 2
+    assert all(0 < n < 4 for its in told["cores that are busy at"].values() for n in its.values())
     assert told["broken connections"] == 0

@@ -17,7 +17,7 @@ from models.tasks import DECODE, ENCODE, Request, Task
 from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
 POISON, LETHAL, TOO_LARGE, HANGS, IS_NAN, IS_LONG = 666.0, 667.0, 668.0, 669.0, 670.0, 671.0
-N_PARTS, PART_S = 12, 0.05
+N_PARTS, PART_S = 6, 0.1
 
 
 class ScriptedModel(Model):
@@ -34,6 +34,8 @@ class ScriptedModel(Model):
         self.batches: list[list[float]] = []
         self.released = threading.Event()
         self.n_parts = 0
+        self.parts_gate = threading.Event()
+        self.parts_gate.set()
         self.healthy = True
         self.broken = False
 
@@ -52,8 +54,9 @@ class ScriptedModel(Model):
             raise ValueError("broken")
         if IS_LONG in values:
             for _ in parts_of([1] * N_PARTS, 1):
-                time.sleep(PART_S)
                 self.n_parts += 1
+                assert self.parts_gate.wait(30)
+                time.sleep(PART_S)
         if POISON in values:
             raise ValueError("poisoned")
         if TOO_LARGE in values and len(values) > 1:

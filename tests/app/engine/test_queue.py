@@ -1,7 +1,11 @@
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from app.engine.queue import LATE_S, JobQueue
+import pytest
+
+from app.engine.queue import LATE_S, Hands, JobQueue
 from tests.app.engine.scripted import item, job
 
 
@@ -145,76 +149,112 @@ def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
     assert found == [(large, 2, 3), (large, 3, 4), (large_too, 0, 1)]
 
 
-def test_who_is_soon_free_is_waited_for_unless_late() -> None:
-    queue = JobQueue(max_items=9)
-    busy, idle = queue.hands(), queue.hands()
+class Clock:
+    """That stands still; batches take none of a thread's time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("app.engine.queue.time", clock)
+    return clock
+
+
+@contextmanager
+def sleeping(queue: JobQueue) -> Iterator[list[object]]:
+    """A worker that is idle, and what it has taken once it is woken, which it is in the end."""
+    hands, taken = queue.hands(), list[object]()
+    thread = threading.Thread(target=lambda: taken.append(queue.take(hands, budget=9)))
+    thread.start()
+    while not queue._idle:
+        time.sleep(0.001)
+    yield taken
+    thread.join(10)
+    assert len(taken) == 1
+
+
+def with_short_batches(*, rests_spare: bool = True) -> tuple[JobQueue, Hands]:
+    """And a worker that has just taken one."""
+    queue = JobQueue(max_items=9, rests_spare=rests_spare)
+    busy = queue.hands()
     for number in range(2):
         queue.put(job(item(number)))
         assert queue.take(busy, budget=9)
         if number == 0:
-            queue.done(busy)  # after no time at all: batches are short
-    taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
-    thread.start()
-    while not queue._idle:
-        time.sleep(0.001)
-    queue.put(job(item(2)))
-    assert queue._idle  # nobody was woken
+            queue.done(busy)
+    return queue, busy
+
+
+def test_who_is_soon_free_is_waited_for_unless_late(clock: Clock) -> None:
+    queue, busy = with_short_batches()
+    with sleeping(queue):
+        queue.put(job(item(2)))
+        assert queue._idle  # nobody was woken
+        queue.done(busy)
+        assert queue._idle
+        assert queue.take(busy, budget=9)
+        clock.now += LATE_S
+        queue.put(job(item(3)))
+
+
+def test_while_batches_are_short_one_worker_takes_them_all(clock: Clock) -> None:
+    queue, busy = with_short_batches()
+    spare = queue.hands()
     queue.done(busy)
-    assert queue.take(busy, budget=9)
-    time.sleep(LATE_S)
-    queue.put(job(item(3)))
-    thread.join(10)
-    assert len(taken) == 1
-
-
-def test_while_batches_are_short_one_worker_takes_them_all() -> None:
-    queue = JobQueue(max_items=9)
-    busy, spare = queue.hands(), queue.hands()
-    for number in range(3):
-        queue.put(job(item(number)))
-    assert queue.take(busy, budget=1)
-    queue.done(busy)  # after no time at all
-    started_at = time.monotonic()
-    assert queue.take(spare, budget=1, patience_s=LATE_S / 5) == []  # though there is something
-    assert time.monotonic() - started_at < LATE_S
-    assert queue.take(busy, budget=1)
-    assert len(queue) == 1
-
-
-def test_what_waits_for_one_who_is_late_is_taken_by_another_once_somebody_looks() -> None:
-    queue = JobQueue(max_items=9)
-    late, idle = queue.hands(), queue.hands()
-    queue.put(job(item(0)))
-    assert queue.take(late, budget=9)
-    queue.done(late)
-    queue.put(job(item(1)))
-    assert queue.take(late, budget=9)
-    taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
-    thread.start()
-    while not queue._idle:
-        time.sleep(0.001)
     queue.put(job(item(2)))
-    assert queue.look()
-    time.sleep(LATE_S)
-    assert not taken  # nobody looked
-    assert queue.look()
-    thread.join(10)
-    assert len(taken) == 1
+    assert queue.take(spare, budget=1, patience_s=0.01) == []  # though there is something
+    assert queue.take(busy, budget=1)
+    queue.put(job(item(3)))
+    clock.now += LATE_S
+    assert queue.take(spare, budget=1)
+
+
+def test_on_gpus_all_workers_take_them(clock: Clock) -> None:
+    queue, _ = with_short_batches(rests_spare=False)
+    with sleeping(queue):
+        queue.put(job(item(2)))
+
+
+def test_what_waits_for_one_who_is_late_is_taken_by_another_once_somebody_looks(clock: Clock) -> None:
+    queue, _ = with_short_batches()
+    with sleeping(queue) as taken:
+        queue.put(job(item(2)))
+        assert queue.look()
+        clock.now += LATE_S
+        assert queue._idle
+        assert not taken  # nobody looked
+        assert queue.look()
     assert not queue.look()
+
+
+def test_a_closed_queue_is_emptied_whoever_is_spare(clock: Clock) -> None:
+    queue, busy = with_short_batches()
+    other = queue.hands()
+    clock.now += LATE_S
+    queue.put(job(item(2)))
+    assert queue.take(other, budget=1)
+    for number in range(2):
+        queue.put(job(item(number)))
+    queue.done(busy)
+    queue.done(other)
+    queue.close()
+    assert queue.take(busy, budget=1)
+    assert queue.take(other, budget=1)
+    assert queue.take(busy, budget=1) is None
 
 
 def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:
     queue = JobQueue(max_items=9)
-    busy, idle = queue.hands(), queue.hands()
     queue.put(job(item(0)))
-    assert queue.take(busy, budget=9)
-    taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(queue.take(idle, budget=9)))
-    thread.start()
-    while not queue._idle:
-        time.sleep(0.001)
-    queue.put(job(item(1)))  # of batches nothing is known yet
-    thread.join(10)
-    assert len(taken) == 1
+    assert queue.take(queue.hands(), budget=9)
+    with sleeping(queue):
+        queue.put(job(item(1)))  # of batches nothing is known yet
