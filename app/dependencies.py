@@ -226,8 +226,8 @@ class Call:
     async def respond(self, outcome: Outcome) -> Response:
         """The answer in the negotiated type, with the headers every inference answer has."""
         results = outcome.results
-        n_numbers = self._schema.n_numbers(results[0])
-        is_quick = n_numbers is not None and len(results) * n_numbers <= MAX_INLINE_NUMBERS[self._media_type]
+        n_numbers = self._schema.n_numbers(results)
+        is_quick = n_numbers is not None and n_numbers <= MAX_INLINE_NUMBERS[self._media_type]
         content = self._render(outcome) if is_quick else await self._beside(self._render, outcome)
         return self._answered(
             content,

@@ -122,6 +122,7 @@ class Protocol(HttpToolsProtocol):
 
     def _look_at_reader_later(self, n_bytes: int) -> None:
         """Hang up if by then it has read nothing of what waits for it."""
+        self._no_longer_look()
         self._reader_timer = self.loop.call_later(self.timeout_keep_alive, self._look_at_reader, n_bytes)
 
     def _look_at_reader(self, n_before: int) -> None:
@@ -173,6 +174,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Called by the cycle."""
         self._waits_since = self.loop.time()
+        if not self.flow.write_paused:
+            self._no_longer_look()  # more waits now than before
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:

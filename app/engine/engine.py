@@ -18,6 +18,7 @@ from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.generation import Generator, collected
+from models.layers.text_model import TextModel
 from models.tasks import Request, Task
 from models.tasks.text import Progress
 
@@ -44,7 +45,7 @@ class Engine:
             settings.max_queue_items,
             settings.max_running_sequences,
             one_makes_steps=one_makes_steps,
-            rests_spare=not any(lanes.values()),  # on GPUs, one prepares a batch while another's is computed
+            rests_spare=not any(lanes.values()) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
         self._items_per_s = 0.0

@@ -8,9 +8,9 @@ from itertools import chain
 
 from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
 
-SHORT_S, LATE_S = 0.002, 0.05
-"""Where batches take less of a thread's time, one worker at a time: another would wait for the interpreter's lock most
-of the time, and so would the event loop; unless that one is late."""
+SHORT_S, LATE_S = 0.005, 0.05
+"""Where batches take less of a thread's time, one worker may do: another would wait for the interpreter's lock most of
+the time, and so would the event loop; unless that one is late."""
 _SMOOTHING = 0.1
 
 
@@ -48,7 +48,7 @@ class JobQueue:
         """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows.
 
         Either one worker makes all steps, or they are spread over all that are free for it. With `rests_spare`, one
-        worker at a time takes batches that are short.
+        worker at a time takes batches that are short: for models whose passes are many operations of torch on a CPU.
         """
         self._max_items, self._max_rows, self._one_makes_steps = max_items, max_rows, one_makes_steps
         self._rests_spare = rests_spare

@@ -68,8 +68,8 @@ def _outputs(
     return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
 
 
-def _n_numbers(result: ClassifyResult) -> int:
-    return 8 * len(result.labels)  # a label takes as long as so many
+def _n_numbers(results: Sequence[ClassifyResult]) -> int:
+    return 8 * len(results) * len(results[0].labels)  # a label takes as long as so many
 
 
 SCHEMA = Schema(

@@ -89,7 +89,7 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack([result.denoised for result in results], codecs),
-    n_numbers=lambda result: 2 * result.denoised.numel(),
+    n_numbers=lambda results: 2 * len(results) * results[0].denoised.numel(),
     takes_images=True,
     answers_images=True,
 )

@@ -98,7 +98,7 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: np.array([result.score for result in results], dtype=np.float32),
-    n_numbers=lambda result: result.contributions.numel() + 8 * len(result.top),
+    n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
 )
 SCHEMAS = (SCHEMA,)

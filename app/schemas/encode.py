@@ -84,7 +84,7 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: np.stack([result.latent.numpy() for result in results]),
-    n_numbers=lambda result: 3 * result.latent.numel(),
+    n_numbers=lambda results: 3 * len(results) * results[0].latent.numel(),
     takes_images=True,
 )
 
@@ -152,7 +152,7 @@ TEXT_SCHEMA = Schema(
     requests=_text_requests,
     outputs=_text_outputs,
     array=_array,
-    n_numbers=lambda result: result.embedding.numel() if result.embedding.dim() == 1 else None,
+    n_numbers=lambda results: results.embeddings.numel() if isinstance(results, EncodeTextResults) else None,
     usage=n_tokens,
 )
 SCHEMAS = (SCHEMA, TEXT_SCHEMA)

@@ -113,9 +113,9 @@ class Schema:
 
     `requests` turns a body into task requests; `outputs` and `array` turn the results into JSON's `outputs` and into
     the main array `[n, …]`, None where the outputs are no array; `summary` is what is said once for all of them. They
-    may take long and are safe to call on any thread; `n_numbers` tells, of the first result, of how many numbers each
-    of them is, where nothing else is made of it, else None. `usage` adds to the count of items. Tasks made by steps
-    bring a `writer`, which hears of each of them.
+    may take long and are safe to call on any thread; `n_numbers` tells how many numbers the results are, where nothing
+    else is made of them, else None. `usage` adds to the count of items. Tasks made by steps bring a `writer`, which
+    hears of each of them.
     """
 
     task: Task
@@ -124,7 +124,7 @@ class Schema:
     requests: Callable[[Any, Codecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, Codecs], list[dict[str, Any]]]
     array: Callable[[Sequence[Any], Codecs], NDArray[np.float32]] | None = None
-    n_numbers: Callable[[Any], int | None] = lambda result: None
+    n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, Codecs], Writer] | None = None

@@ -73,7 +73,7 @@ SCHEMA = Schema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack([result.reconstruction for result in results], codecs),
-    n_numbers=lambda result: result.reconstruction.numel(),
+    n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     takes_images=True,
     answers_images=True,
 )

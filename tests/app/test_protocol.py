@@ -27,6 +27,12 @@ SHORT_S = 0.4
 REQUEST = b"POST /encode HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The server's own loop."""
+    return "asyncio", {"use_uvloop": True}
+
+
 async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
     """An application that answers with an empty body."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
