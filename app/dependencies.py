@@ -140,10 +140,14 @@ class Call:
         def decode() -> list[TaskRequest]:
             return self._schema.requests(self.body, self.codecs, self._limits())
 
-        is_quick = self._is_small and (
-            not self._has_images() if self._schema.modality == "item" else self._n_bytes <= MAX_INLINE_TEXT_BYTES
-        )
+        is_of_items = self._schema.modality == "item"
+        is_quick = self._is_small and not self._has_images() if is_of_items else self._is_short_text
         return decode() if is_quick else await self._beside(decode)
+
+    @property
+    def _is_short_text(self) -> bool:
+        """Whether texts of the body are cut into tokens in no time."""
+        return self._is_small and self._n_bytes <= MAX_INLINE_TEXT_BYTES
 
     def _has_images(self) -> bool:
         """Whether there are encoded ones, of which a few bytes may be millions of pixels."""
@@ -206,8 +210,7 @@ class Call:
             content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
             return orjson.dumps(content)
 
-        is_quick = self._n_bytes <= min(self._settings.inline_bytes, MAX_INLINE_TEXT_BYTES)
-        content = render() if is_quick else await self._beside(render)
+        content = render() if self._is_short_text else await self._beside(render)
         return self._answered(content)
 
     def _writer(self, requests: list[TaskRequest]) -> Writer | None:

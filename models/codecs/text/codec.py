@@ -19,7 +19,7 @@ from models.tasks.text import Details, Tokens
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KEYS = ({"text"}, {"text", "text_pair"})
 MAX_WINDOWS = 128
-"""Of one context: all go through the model together."""
+"""Of one context."""
 PAIR_REQUIRED = 'the item must be a pair: {"text": …, "text_pair": …}'
 
 
