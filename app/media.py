@@ -169,10 +169,10 @@ class Patience:
 
     async def __aenter__(self) -> Self:
         """Of the present task."""
-        task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 only tasks await
         self._task, self._n_cancelled = task, task.cancelling()
-        self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + self._limit_s
         self._timer = self._loop.call_later(min(self._limit_s, self.QUIET_S), self._look)
         return self

@@ -50,6 +50,7 @@ class Engine:
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
+        self._is_calling = False
         self._looking: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
@@ -135,8 +136,9 @@ class Engine:
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
         if not self._queue.put(job):
             raise self._queue_full(f" and this request has {len(requests)}")
-        if self._looking is None and len(self.workers) > 1:
-            self._looking = self._loop.call_later(LATE_S, self._look)
+        if not self._is_calling:
+            self._is_calling = True
+            self._loop.call_soon(self._call)
         try:
             return await future
         finally:
@@ -155,9 +157,15 @@ class Engine:
         if self._looking is not None:
             self._looking.cancel()
 
+    def _call(self) -> None:
+        """Once, for all that came in a turn of the loop: a worker that is woken at the first contends for the rest."""
+        self._is_calling = False
+        if self._queue.call() and self._looking is None and len(self.workers) > 1:
+            self._looking = self._loop.call_later(LATE_S, self._look)
+
     def _look(self) -> None:
         """Nothing waits for longer than twice `LATE_S` while a worker is idle."""
-        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.look() else None
+        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.call() else None
 
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,8 +58,16 @@ def has_nan(value: object) -> bool:
         return True
     if not tensors:
         return False
-    together = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    together = _together(tensors)
     return math.isnan(together.sum()) and bool(together.isnan().any())  # infinities may sum up to NaN
+
+
+def _together(tensors: list[Tensor]) -> Tensor:
+    """All of them in one. In few operations: a busy event loop lets the worker wait before it goes on after each."""
+    if len(tensors) == 1:
+        return tensors[0]
+    is_one_shape = len({tensor.shape for tensor in tensors}) == 1
+    return torch.stack(tensors) if is_one_shape else torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def _gather(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
@@ -68,9 +77,11 @@ def _gather(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
         names = _fields_of(*kinds) if len(kinds) == 1 else ()  # results of one kind: field by field, which is faster
         for one in ([getattr(its, name) for its in value] for name in names) if names else value:
             _gather(one, floats, tensors)
+    elif isinstance(value, np.ndarray):
+        _gather(torch.from_numpy(value), floats, tensors)
     elif isinstance(value, Tensor):
         if value.is_floating_point():
-            tensors.append(value if value.dim() == 1 else value.flatten())
+            tensors.append(value)
     elif isinstance(value, float):
         floats.append(value)
     else:

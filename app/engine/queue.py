@@ -65,13 +65,12 @@ class JobQueue:
         return self._n_items
 
     def put(self, job: Job) -> bool:
-        """Append a job; False, and nothing changes, if that would exceed the limit."""
+        """Append a job, for which nobody is woken before the next `call`; False, and nothing changes, at the limit."""
         with self._lock:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
-            self._wake_unless_spare()
             return True
 
     def remove(self, job: Job) -> None:
@@ -86,8 +85,8 @@ class JobQueue:
             self._hands[hands] = None
         return hands
 
-    def look(self) -> bool:
-        """Wake a worker if the one that was to take what waits has become late. Returns whether anything waits."""
+    def call(self) -> bool:
+        """Wake a worker for what waits, unless one that is awake will take it. Returns whether anything waits."""
         with self._lock:
             if self._waiting:
                 self._wake_unless_spare()

@@ -134,8 +134,7 @@ def _text_outputs(
 def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
     """Of each text; all in one array where they are the rows of one."""
     if isinstance(results, EncodeTextResults):
-        rows: NDArray[np.float32] = results.embeddings.numpy()
-        return rows
+        return results.embeddings
     return [result.embedding.numpy() for result in results]
 
 
@@ -152,7 +151,7 @@ TEXT_SCHEMA = Schema(
     requests=_text_requests,
     outputs=_text_outputs,
     array=_array,
-    n_numbers=lambda results: results.embeddings.numel() if isinstance(results, EncodeTextResults) else None,
+    n_numbers=lambda results: results.embeddings.size if isinstance(results, EncodeTextResults) else None,
     usage=n_tokens,
 )
 SCHEMAS = (SCHEMA, TEXT_SCHEMA)

@@ -271,7 +271,7 @@ def stack_equal(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """
     if len({array.shape for array in arrays}) > 1:
         raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
-    return np.stack(arrays)
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _pointer(part: object) -> str:

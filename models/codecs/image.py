@@ -77,7 +77,7 @@ class ImageCodec:
         if batch.dtype == np.uint8:
             batch = batch.astype(np.float32) / 255
         check_range(batch, 0.0, 1.0, gaps=gaps)
-        return list(torch.from_numpy(batch.astype(np.float32)).unbind())
+        return [torch.from_numpy(item) for item in batch.astype(np.float32)]
 
     def arrange(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """An array of an item's shape as clients see it."""

@@ -25,24 +25,15 @@ from models.layers.imputation import levelled
 from models.layers.interpolation import between
 from models.layers.projection import project
 from models.layers.quantisation import MAX_BITS, MIN_BITS, pack, unpack
+from models.layers.reconstruction import compared, psnr
 from models.tasks import Task
 from models.tasks import autoencoding as t
-
-MAX_PSNR = 100.0
-"""In dB; what equals the original to the last bit gets this."""
 
 
 def seeded(*numbers: int) -> torch.Generator:
     """A generator that differs for every sequence of `numbers`, and is the same on every machine."""
     digest = hashlib.sha256("/".join(map(str, numbers)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-
-
-def psnr(mse: float, peak: float) -> float:
-    """Peak signal-to-noise ratio in dB."""
-    if mse == 0 or peak == 0:
-        return MAX_PSNR if mse == 0 else 0.0
-    return min(MAX_PSNR, 10 * math.log10(peak * peak / mse))
 
 
 class Autoencoder(Model):
@@ -90,11 +81,9 @@ class Autoencoder(Model):
         """Items after the round trip, with their mean squared and mean absolute error."""
         items = [request.item for request in requests]
         reconstructions = self.reconstructions_of(items)
-        if len({item.shape for item in items}) > 1:
-            return [t.ReconstructResult.of(*pair) for pair in zip(items, reconstructions, strict=True)]
-        errors = (torch.stack(reconstructions) - torch.stack(items)).flatten(1)
-        mse, mae = errors.square().mean(1).tolist(), errors.abs().mean(1).tolist()
-        return [t.ReconstructResult(reconstruction=r, mse=mse[i], mae=mae[i]) for i, r in enumerate(reconstructions)]
+        if len({item.shape for item in items}) == 1:
+            return compared(torch.stack(items), torch.stack(reconstructions))
+        return [compared(*(one[None] for one in pair))[0] for pair in zip(items, reconstructions, strict=True)]
 
     def denoise(self, requests: Sequence[t.DenoiseRequest]) -> list[t.DenoiseResult]:
         """Items reconstructed, after noise was added where a request asks for it."""
@@ -214,7 +203,8 @@ class Autoencoder(Model):
     def to_device(self, batch: Tensor) -> Tensor:
         """Where and as the weights are."""
         weight = next(self.parameters())
-        return batch.to(device=weight.device, dtype=weight.dtype)
+        is_there = batch.device == weight.device and batch.dtype == weight.dtype
+        return batch if is_there else batch.to(device=weight.device, dtype=weight.dtype)
 
     def project(self, requests: Sequence[t.ProjectRequest]) -> list[t.ProjectResult]:
         """Items as points in a plane fitted to their latents."""
@@ -377,8 +367,17 @@ class FixedShapeAutoencoder(Autoencoder):
         return list(on_cpu(self.decoded(self.to_device(latents))).unbind())
 
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
-        """See `Autoencoder.reconstructions_of`; without a stop on the CPU."""
-        return list(on_cpu(self(self.to_device(torch.stack(list(items))))).unbind())
+        """See `Autoencoder.reconstructions_of`."""
+        return list(self._round_trip(torch.stack(list(items))).unbind())
+
+    def reconstruct(self, requests: Sequence[t.ReconstructRequest]) -> list[t.ReconstructResult]:
+        """See `Autoencoder.reconstruct`."""
+        items = torch.stack([request.item for request in requests])
+        return compared(items, self._round_trip(items))
+
+    def _round_trip(self, items: Tensor) -> Tensor:
+        """`[B, *input_shape]` on the CPU to the same, without a stop there."""
+        return on_cpu(self(self.to_device(items)))
 
     def class_logits(self, items: Tensor) -> Tensor:
         """`[B, *input_shape]` to `[B, n_labels]`, by the `classifier` of models with labels."""

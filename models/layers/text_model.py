@@ -167,7 +167,7 @@ class TextModel(MadeOfWeights, Model):
         parts = [(self._manner(requests[places[0]], hidden.shape[-1]), places) for places in alike.values()]
         (manner, _), *others = parts
         if not others and manner.pooling != "none":
-            return t.EncodeTextResults(_pooled(packed, hidden, manner))
+            return t.EncodeTextResults(_pooled(packed, hidden, manner).numpy())
         embeddings: dict[int, Tensor] = {}
         for manner, places in parts:
             embeddings |= zip(places, _embeddings(packed, hidden, manner, places), strict=True)

@@ -96,12 +96,6 @@ class ReconstructResult:
     mse: float
     mae: float
 
-    @classmethod
-    def of(cls, item: Tensor, reconstruction: Tensor) -> "ReconstructResult":
-        """With the errors computed."""
-        error = reconstruction - item
-        return cls(reconstruction=reconstruction, mse=error.square().mean().item(), mae=error.abs().mean().item())
-
 
 @dataclass(frozen=True, slots=True)
 class Noise:

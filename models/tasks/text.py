@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -93,10 +94,11 @@ class EncodeTextResult:
 class EncodeTextResults(Sequence[EncodeTextResult]):
     """Of texts that are one vector each: the rows of `embeddings`, `[B, D]`.
 
-    Most are sent as they are, all together: a result is made only where one is asked for.
+    Most are sent as they are, all together: a result is made only where one is asked for. No tensor, for each time that
+    one is let go, the interpreter's lock is as well.
     """
 
-    embeddings: Tensor
+    embeddings: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -104,7 +106,7 @@ class EncodeTextResults(Sequence[EncodeTextResult]):
     def __getitem__(self, place: Any) -> Any:
         """One, or those of a slice, as one tensor again."""
         its = self.embeddings[place]
-        return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=its)
+        return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=torch.from_numpy(its))
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

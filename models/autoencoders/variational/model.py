@@ -20,6 +20,7 @@ from models.layers.devices import on_cpu
 from models.layers.feedforward import feedforward
 from models.layers.gaussian import DiagonalGaussian, log_normal
 from models.layers.prior import prior_draw
+from models.layers.reconstruction import compared
 from models.tasks import autoencoding as t
 
 N_SCORE_DRAWS = 8
@@ -110,11 +111,8 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         encoded = self.encode(
             [t.EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0) for r in requests]
         )
-        decoded = self.decode([t.DecodeRequest(latent=result.latent) for result in encoded])
-        return [
-            t.ReconstructResult.of(request.item, result.reconstruction)
-            for request, result in zip(requests, decoded, strict=True)
-        ]
+        decoded = on_cpu(self.decoded(self.to_device(torch.stack([result.latent for result in encoded]))))
+        return compared(torch.stack([request.item for request in requests]), decoded)
 
     def draw(self, request: t.SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
         """From the prior, with the class asked for or any; or from the mixture."""

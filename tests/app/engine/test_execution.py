@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -47,7 +48,7 @@ def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
 def test_vectors_of_texts_that_are_one_tensor_are_looked_at_one_by_one_where_one_is_not_a_number() -> None:
     class Embedding(ScriptedModel):
         def encode(self, requests: Any) -> Any:
-            return EncodeTextResults(torch.tensor([[1.0, 2.0], [torch.nan, 0.0], [torch.inf, -torch.inf]]))
+            return EncodeTextResults(np.array([[1, 2], [np.nan, 0], [np.inf, -np.inf]], np.float32))
 
     execution = execute(ENCODE_TEXT, Embedding(), [item(i) for i in range(3)])
     assert {i: type(error) for i, error in execution.errors.items()} == {1: NotANumber}
