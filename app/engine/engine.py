@@ -50,6 +50,7 @@ class Engine:
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
+        self._n_open = 0
         self._is_calling = False
         self._looking: asyncio.TimerHandle | None = None
         self.workers = [
@@ -136,12 +137,16 @@ class Engine:
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
         if not self._queue.put(job):
             raise self._queue_full(f" and this request has {len(requests)}")
-        if not self._is_calling:
+        self._n_open += 1
+        if self._n_open == 1:
+            self._call()
+        elif not self._is_calling:
             self._is_calling = True
             self._loop.call_soon(self._call)
         try:
             return await future
         finally:
+            self._n_open -= 1
             job.is_abandoned = True
             self._queue.remove(job)
 
@@ -158,7 +163,10 @@ class Engine:
             self._looking.cancel()
 
     def _call(self) -> None:
-        """Once, for all that came in a turn of the loop: a worker that is woken at the first contends for the rest."""
+        """Wake a worker: at once for who is alone; else once a turn of the loop, for all that came in it.
+
+        One that was woken at the first of them would take it alone, and keep the loop from reading the others.
+        """
         self._is_calling = False
         if self._queue.call() and self._looking is None and len(self.workers) > 1:
             self._looking = self._loop.call_later(LATE_S, self._look)
