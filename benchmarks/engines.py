@@ -135,6 +135,7 @@ GENERATE = Benchmark(
     ratios=[
         (f"Manifold {own_precision}", their, size, least)
         for own_precision, their, least_by_size in (
+            ("int8", "Transformers bfloat16", (2, 3, 4)),
             ("bfloat16", "Transformers bfloat16", (2, 3, 4)),
             ("int8", "CTranslate2 int8_float32", (1.2, 2, 2)),
         )

@@ -6,11 +6,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.execution import NotANumber, execute
+from app.engine.execution import NotANumber, execute, has_nan
 from models.tasks import ENCODE, ENCODE_TEXT
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from models.tasks.text import EncodeTextResults
 from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, item
+
+
+@pytest.mark.parametrize("shapes", [[(2,), (2,)], [(2,), (2, 3)], [(2, 3)], [(), (2,)]])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_nan_is_found_in_whichever_result_it_is(shapes: list[tuple[int, ...]], place: int) -> None:
+    tensors = [torch.zeros(shape) for shape in shapes]
+    results = [EncodeResult(latent=tensor) for tensor in tensors]
+    assert not has_nan(results)
+    tensors[place].view(-1)[-1] = torch.nan
+    assert has_nan(results)
+    assert has_nan(results[place])
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
