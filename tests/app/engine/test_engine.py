@@ -6,7 +6,6 @@ import pytest
 from app.engine.engine import Engine
 from app.engine.execution import Execution
 from app.engine.policy import Outcome
-from app.engine.queue import JobQueue
 from app.engine.supervisor import MAX_STUCK, Health
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.family import Model
@@ -65,25 +64,6 @@ async def test_an_idle_worker_is_dispatched_at_once_and_a_busy_one_forms_batches
     assert model.batches == [[0], [1, 2, 3, 4]]
     assert {outcome.batch_size for outcome in outcomes} == {4}
     assert all(outcome.queue_ms >= 0 and outcome.inference_ms > 0 for outcome in outcomes)
-
-
-async def test_workers_are_called_once_for_all_that_came_in_a_turn_of_the_loop(
-    engine: Engine, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = await held(engine, model)
-    n_waiting: list[int] = []
-    call = JobQueue.call
-
-    def counted(queue: JobQueue) -> bool:
-        n_waiting.append(len(queue))
-        return call(queue)
-
-    monkeypatch.setattr(JobQueue, "call", counted)
-    waiting = [asyncio.create_task(engine.submit(ENCODE, [item(i)])) for i in range(1, 5)]
-    await until(lambda: bool(n_waiting))
-    model.gate.set()
-    await asyncio.gather(first, *waiting)
-    assert n_waiting == [4]
 
 
 async def test_a_poisoned_request_fails_alone(engine: Engine, model: ScriptedModel) -> None:
