@@ -25,7 +25,7 @@ from app.registry import Registry
 
 WATCHED_S = 1.0
 """After a refusal."""
-MAX_REST_S, RESTS_OF_BACKLOG = 0.01, 8
+MAX_REST_S, RESTS_OF_BACKLOG = 0.005, 8
 """How long the loop rests at most where it has refused, and how many rests there are at least in what waits."""
 MAX_HEAD_BYTES, N_HEADS = 2048, 1024
 """Of heads that are looked at, and how many of them are remembered: a client's are all alike but for lengths."""

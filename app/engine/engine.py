@@ -41,17 +41,18 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         one_makes_steps = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
         lanes = {model: lane_of(model) for model in replicas}
+        self._rests_spare = not any(lanes.values()) and not isinstance(replicas[0], TextModel)
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
             one_makes_steps=one_makes_steps,
-            rests_spare=not any(lanes.values()) and not isinstance(replicas[0], TextModel),
+            rests_spare=self._rests_spare,
         )
         self._is_stopped = False
         self._items_per_s = 0.0
         self._step_seconds = 0.0
-        self._n_open = 0
-        self._is_calling = False
+        self._n_open = 0  # jobs that are not done
+        self._wakes_soon = False
         self._looking: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
@@ -138,11 +139,11 @@ class Engine:
         if not self._queue.put(job):
             raise self._queue_full(f" and this request has {len(requests)}")
         self._n_open += 1
-        if self._n_open == 1:
-            self._call()
-        elif not self._is_calling:
-            self._is_calling = True
-            self._loop.call_soon(self._call)
+        if self._n_open == 1 or not self._rests_spare:
+            self._wake()
+        elif not self._wakes_soon:
+            self._wakes_soon = True
+            self._loop.call_soon(self._wake)
         try:
             return await future
         finally:
@@ -162,18 +163,18 @@ class Engine:
         if self._looking is not None:
             self._looking.cancel()
 
-    def _call(self) -> None:
-        """Wake a worker: at once for who is alone; else once a turn of the loop, for all that came in it.
+    def _wake(self) -> None:
+        """A worker: at once for who is alone, and where several are to work beside each other; else once a turn.
 
-        One that was woken at the first of them would take it alone, and keep the loop from reading the others.
+        One that was woken at the first job of a turn would take it alone, and keep the loop from reading the others.
         """
-        self._is_calling = False
-        if self._queue.call() and self._looking is None and len(self.workers) > 1:
+        self._wakes_soon = False
+        if self._queue.wake() and self._looking is None and len(self.workers) > 1:
             self._looking = self._loop.call_later(LATE_S, self._look)
 
     def _look(self) -> None:
         """Nothing waits for longer than twice `LATE_S` while a worker is idle."""
-        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.call() else None
+        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.wake() else None
 
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at

@@ -1,4 +1,4 @@
-"""The bounded queue between the event loop and a model's workers. Dispatch is immediate: no timer, no polling."""
+"""The bounded queue between the event loop and a model's workers."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ class Hands:
 
 
 class JobQueue:
-    """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does."""
+    """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does. Who has put one is to `wake` workers."""
 
     def __init__(
         self, max_items: int, max_rows: int = 1, *, one_makes_steps: bool = False, rests_spare: bool = True
@@ -65,7 +65,7 @@ class JobQueue:
         return self._n_items
 
     def put(self, job: Job) -> bool:
-        """Append a job, for which nobody is woken before the next `call`; False, and nothing changes, at the limit."""
+        """Append a job; False, and nothing changes, if that would exceed the limit."""
         with self._lock:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
@@ -85,7 +85,7 @@ class JobQueue:
             self._hands[hands] = None
         return hands
 
-    def call(self) -> bool:
+    def wake(self) -> bool:
         """Wake a worker for what waits, unless one that is awake will take it. Returns whether anything waits."""
         with self._lock:
             if self._waiting:

@@ -32,7 +32,7 @@ class VectorCodec:
         else:
             batch = batch_of_numbers(values, shapes, max_items=limits.max_items, gaps=gaps)
         check_range(batch, -LARGEST, LARGEST, gaps=gaps)
-        return list(torch.from_numpy(batch.astype(np.float32)).unbind())
+        return [torch.from_numpy(vector) for vector in batch.astype(np.float32)]
 
     def arrange(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """An array of an item's shape as clients see it."""

@@ -83,7 +83,7 @@ class Autoencoder(Model):
         reconstructions = self.reconstructions_of(items)
         if len({item.shape for item in items}) == 1:
             return compared(torch.stack(items), torch.stack(reconstructions))
-        return [compared(*(one[None] for one in pair))[0] for pair in zip(items, reconstructions, strict=True)]
+        return [compared(item[None], other[None])[0] for item, other in zip(items, reconstructions, strict=True)]
 
     def denoise(self, requests: Sequence[t.DenoiseRequest]) -> list[t.DenoiseResult]:
         """Items reconstructed, after noise was added where a request asks for it."""

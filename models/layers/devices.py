@@ -60,7 +60,7 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 
 def on_cpu(values: Tensor) -> Tensor:
     """As results are to be, float32; from a GPU through pinned memory, which is many times as fast."""
-    if not values.is_cuda:
+    if values.is_cpu:
         return values if values.dtype == torch.float32 else values.float()
     received = torch.empty(values.shape, dtype=torch.float32, pin_memory=True)
     received.copy_(values.float(), non_blocking=True)

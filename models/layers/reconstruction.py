@@ -15,13 +15,14 @@ MAX_PSNR = 100.0
 
 
 def compared(items: Tensor, reconstructions: Tensor) -> list[ReconstructResult]:
-    """Of `[B, …]` each: every reconstruction with its mean squared and mean absolute error.
+    """Of `[B, …]` each, of at least one element: every reconstruction with its mean squared and mean absolute error.
 
     In few operations, for after each of them a busy event loop has to give the interpreter's lock back.
     """
     errors, each = reconstructions - items, tuple(range(1, items.dim()))
     n = items[0].numel()
-    lengths, sums = (torch.linalg.vector_norm(errors, order, each).tolist() for order in (2, 1))
+    norms = (torch.linalg.vector_norm(errors, order, each, dtype=torch.float64) for order in (2, 1))
+    lengths, sums = (norm.tolist() for norm in norms)
     return [
         ReconstructResult(reconstruction=reconstruction, mse=length * length / n, mae=total / n)
         for reconstruction, length, total in zip(reconstructions.unbind(), lengths, sums, strict=True)

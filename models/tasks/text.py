@@ -104,7 +104,7 @@ class EncodeTextResults(Sequence[EncodeTextResult]):
         return len(self.embeddings)
 
     def __getitem__(self, place: Any) -> Any:
-        """One, or those of a slice, as one tensor again."""
+        """One, or those of a slice, as one array again."""
         its = self.embeddings[place]
         return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=torch.from_numpy(its))
 

@@ -200,14 +200,14 @@ def test_who_is_soon_free_is_waited_for_unless_late(clock: Clock) -> None:
     queue, busy = with_short_batches()
     with sleeping(queue):
         queue.put(job(item(2)))
-        queue.call()
+        queue.wake()
         assert queue._idle  # nobody was woken
         queue.done(busy)
         assert queue._idle
         assert queue.take(busy, budget=9)
         clock.now += LATE_S
         queue.put(job(item(3)))
-        queue.call()
+        queue.wake()
 
 
 def test_while_batches_are_short_one_worker_takes_them_all(clock: Clock) -> None:
@@ -226,19 +226,19 @@ def test_on_gpus_all_workers_take_them(clock: Clock) -> None:
     queue, _ = with_short_batches(rests_spare=False)
     with sleeping(queue):
         queue.put(job(item(2)))
-        queue.call()
+        queue.wake()
 
 
-def test_what_waits_for_one_who_is_late_is_taken_by_another_once_it_is_called(clock: Clock) -> None:
+def test_what_waits_for_one_who_is_late_is_taken_by_another_once_it_is_woken(clock: Clock) -> None:
     queue, _ = with_short_batches()
     with sleeping(queue) as taken:
         queue.put(job(item(2)))
-        assert queue.call()
+        assert queue.wake()
         clock.now += LATE_S
         assert queue._idle
-        assert not taken  # nobody was called
-        assert queue.call()
-    assert not queue.call()
+        assert not taken  # nobody was woken
+        assert queue.wake()
+    assert not queue.wake()
 
 
 def test_a_closed_queue_is_emptied_whoever_is_spare(clock: Clock) -> None:
@@ -263,16 +263,16 @@ def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:
     assert queue.take(queue.hands(), budget=9)
     with sleeping(queue):
         queue.put(job(item(1)))  # of batches nothing is known yet
-        queue.call()
+        queue.wake()
 
 
-def test_who_is_called_takes_all_that_was_put_before() -> None:
+def test_who_is_woken_takes_all_that_was_put_before() -> None:
     queue = JobQueue(max_items=9)
     with sleeping(queue) as taken:
         jobs = [job(item(number)) for number in range(3)]
         for one in jobs:
             queue.put(one)
         assert queue._idle
-        assert queue.call()
+        assert queue.wake()
     (batch,) = taken
     assert [part.job for part in cast("list[Slice]", batch)] == jobs

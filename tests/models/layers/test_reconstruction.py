@@ -4,7 +4,7 @@ import torch
 from models.layers.reconstruction import MAX_PSNR, compared, psnr
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 5, 4), (1, 7), (2, 6, 2)])
+@pytest.mark.parametrize("shape", [(3, 1, 5, 4), (1, 7), (2, 6, 2), (1, 3, 512, 512)])
 def test_errors_are_means_over_the_elements_of_each(shape: tuple[int, ...]) -> None:
     items, reconstructions = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     results = compared(items, reconstructions)
