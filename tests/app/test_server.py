@@ -150,7 +150,8 @@ async def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, batc
                 return
             answered[answer.status_code] += 1
 
-    with serve(tmp_path, "--models", MODEL) as served:
+    patient = ("--drain-ms", "3000")  # a client may be starved for as long, and then send on a connection being closed
+    with serve(tmp_path, "--models", MODEL, *patient) as served:
         async with httpx.AsyncClient(base_url=served.url, timeout=30, limits=LIMITS) as http:
             visits = [asyncio.create_task(visit(http)) for _ in range(N_CLIENTS)]
             while answered[200] < 4 * N_CLIENTS:
