@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -27,20 +27,6 @@ from tests.app.engine.scripted import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def model() -> ScriptedModel:
-    return ScriptedModel()
-
-
-@pytest.fixture
-async def engine(model: ScriptedModel) -> AsyncIterator[Engine]:
-    engine = await start(model, max_queue_items=8, max_items=8)
-    yield engine
-    model.gate.set()
-    model.released.set()
-    await engine.stop()
 
 
 async def held(engine: Engine, model: ScriptedModel) -> "asyncio.Task[object]":

@@ -1,7 +1,6 @@
 """When workers are woken."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,22 +8,9 @@ from app.engine.engine import Engine
 from app.engine.queue import JobQueue
 from app.errors import InferenceFailed
 from models.tasks import ENCODE
-from tests.app.engine.scripted import POISON, ScriptedModel, item, start, until
+from tests.app.engine.scripted import POISON, ScriptedModel, item, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def model() -> ScriptedModel:
-    return ScriptedModel()
-
-
-@pytest.fixture
-async def engine(model: ScriptedModel) -> AsyncIterator[Engine]:
-    engine = await start(model, max_queue_items=8, max_items=8)
-    yield engine
-    model.gate.set()
-    await engine.stop()
 
 
 @pytest.fixture
