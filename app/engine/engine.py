@@ -41,12 +41,11 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         one_makes_steps = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
         lanes = {model: lane_of(model) for model in replicas}
-        self._rests_spare = not any(lanes.values()) and not isinstance(replicas[0], TextModel)
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
             one_makes_steps=one_makes_steps,
-            rests_spare=self._rests_spare,
+            rests_spare=not any(lanes.values()) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
         self._items_per_s = 0.0
@@ -139,7 +138,7 @@ class Engine:
         if not self._queue.put(job):
             raise self._queue_full(f" and this request has {len(requests)}")
         self._n_open += 1
-        if self._n_open == 1 or not self._rests_spare:
+        if self._n_open == 1 or not self._queue.rests_spare:
             self._wake()
         elif not self._wakes_soon:
             self._wakes_soon = True
@@ -174,7 +173,8 @@ class Engine:
 
     def _look(self) -> None:
         """Nothing waits for longer than twice `LATE_S` while a worker is idle."""
-        self._looking = self._loop.call_later(LATE_S, self._look) if self._queue.wake() else None
+        self._looking = None
+        self._wake()
 
     def _on_batch(self, delivery: Delivery) -> None:
         seconds = delivery.finished_at - delivery.started_at

@@ -51,7 +51,7 @@ class JobQueue:
         worker at a time takes batches that are short: for models whose passes are many operations of torch on a CPU.
         """
         self._max_items, self._max_rows, self._one_makes_steps = max_items, max_rows, one_makes_steps
-        self._rests_spare = rests_spare
+        self.rests_spare = rests_spare
         self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
         self._n_items = 0
         self._hands: dict[Hands, None] = {}
@@ -193,7 +193,7 @@ class JobQueue:
 
     def _is_spare(self, hands: Hands) -> bool:
         """Whether batches are so short that another worker, which is awake and not late, does as well without it."""
-        if not self._rests_spare or self._batch_s >= SHORT_S:
+        if not self.rests_spare or self._batch_s >= SHORT_S:
             return False
         latest = time.monotonic() - LATE_S
         awake = (one for one in self._hands if one is not hands and one not in self._idle)

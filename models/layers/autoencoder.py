@@ -20,7 +20,7 @@ from models.layers.anomalies import judge
 from models.layers.bitstream import Mode, Stream, parse
 from models.layers.classification import rank
 from models.layers.corruption import corrupt
-from models.layers.devices import on_cpu
+from models.layers.devices import on_cpu, turned
 from models.layers.imputation import levelled
 from models.layers.interpolation import between
 from models.layers.projection import project
@@ -203,8 +203,7 @@ class Autoencoder(Model):
     def to_device(self, batch: Tensor) -> Tensor:
         """Where and as the weights are."""
         weight = next(self.parameters())
-        is_there = batch.device == weight.device and batch.dtype == weight.dtype
-        return batch if is_there else batch.to(device=weight.device, dtype=weight.dtype)
+        return turned(batch, weight.device, weight.dtype)
 
     def project(self, requests: Sequence[t.ProjectRequest]) -> list[t.ProjectResult]:
         """Items as points in a plane fitted to their latents."""
@@ -364,7 +363,11 @@ class FixedShapeAutoencoder(Autoencoder):
 
     def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """See `Autoencoder.items_of`."""
-        return list(on_cpu(self.decoded(self.to_device(latents))).unbind())
+        return list(self.batch_of(latents).unbind())
+
+    def batch_of(self, latents: Tensor) -> Tensor:
+        """`[B, *latent_shape]` on the CPU to `[B, *input_shape]` there, in float32."""
+        return on_cpu(self.decoded(self.to_device(latents)))
 
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
         """See `Autoencoder.reconstructions_of`."""

@@ -111,7 +111,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         encoded = self.encode(
             [t.EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0) for r in requests]
         )
-        decoded = on_cpu(self.decoded(self.to_device(torch.stack([result.latent for result in encoded]))))
+        decoded = self.batch_of(torch.stack([result.latent for result in encoded]))
         return compared(torch.stack([request.item for request in requests]), decoded)
 
     def draw(self, request: t.SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:

@@ -121,3 +121,11 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
 
 def values(outcome: Outcome) -> list[float]:
     return [result.latent.item() for result in outcome.results if isinstance(result, EncodeResult)]
+
+
+async def held(engine: Engine, model: ScriptedModel) -> "asyncio.Task[object]":
+    """Close the gate and put one request into the forward pass, so that what follows must wait."""
+    model.gate.clear()
+    task = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    return task

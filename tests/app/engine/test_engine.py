@@ -20,6 +20,7 @@ from tests.app.engine.scripted import (
     POISON,
     TOO_LARGE,
     ScriptedModel,
+    held,
     item,
     start,
     until,
@@ -27,14 +28,6 @@ from tests.app.engine.scripted import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-async def held(engine: Engine, model: ScriptedModel) -> "asyncio.Task[object]":
-    """Close the gate and put one request into the forward pass, so that what follows must wait."""
-    model.gate.clear()
-    task = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
-    await until(lambda: model.entered.acquire(blocking=False))
-    return task
 
 
 async def test_an_idle_worker_is_dispatched_at_once_and_a_busy_one_forms_batches(

@@ -8,7 +8,7 @@ from app.engine.engine import Engine
 from app.engine.queue import JobQueue
 from app.errors import InferenceFailed
 from models.tasks import ENCODE
-from tests.app.engine.scripted import POISON, ScriptedModel, item, until
+from tests.app.engine.scripted import POISON, ScriptedModel, held, item, until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +30,7 @@ def n_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_they_are_woken_once_for_all_that_came_in_a_turn_of_the_loop(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
-    model.gate.clear()
-    first = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
-    await until(lambda: model.entered.acquire(blocking=False))
+    first = await held(engine, model)
     waiting = [asyncio.create_task(engine.submit(ENCODE, [item(i)])) for i in range(1, 5)]
     await until(lambda: len(n_waiting) > 1)
     model.gate.set()
@@ -43,9 +41,7 @@ async def test_they_are_woken_once_for_all_that_came_in_a_turn_of_the_loop(
 async def test_who_is_alone_is_served_at_once_whatever_became_of_those_before(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
-    model.gate.clear()
-    leaving = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
-    await until(lambda: model.entered.acquire(blocking=False))
+    leaving = await held(engine, model)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     model.gate.set()
@@ -62,7 +58,7 @@ async def test_who_is_alone_is_served_at_once_whatever_became_of_those_before(
 async def test_where_several_are_to_work_they_are_woken_for_each(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
-    engine._rests_spare = False
+    engine._queue.rests_spare = False
     model.gate.clear()
     tasks = [asyncio.create_task(engine.submit(ENCODE, [item(i)])) for i in range(4)]
     await until(lambda: len(n_waiting) == 4)
