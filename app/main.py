@@ -13,16 +13,16 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from app.dependencies import TaskRoute
-from app.door import Door
-from app.handlers import add_handlers
-from app.middleware import RequestContext
-from app.registry import Registry
+from app.http.admission import Door
+from app.http.context import RequestContext
+from app.http.problems import add_handlers
+from app.inference.offload import Aside
+from app.registry.registry import Registry
 from app.routes import ROUTERS
 from app.routes.documentation import add_bodies
+from app.routes.native import TaskRoute
 from app.schemas.envelope import Schema
 from app.settings import N_CORES, Settings
-from app.threads import Aside
 
 N_ASIDE = max(4, min(16, N_CORES))
 """Threads for decoding and rendering what is short, and for what takes long."""

@@ -22,7 +22,7 @@ import uvloop
 from rich.console import Console
 
 from app import cli
-from app.media import JSON
+from app.http.content import JSON
 from app.settings import Settings
 from benchmarks.load import generate, http_request
 from benchmarks.processor import Spent, spent_by

@@ -13,7 +13,7 @@ import click
 import torch
 
 from app.engine.engine import Engine
-from app.server import SWITCH_INTERVAL_S
+from app.process.serve import SWITCH_INTERVAL_S
 from app.settings import Settings
 from benchmarks.peers.common import Job, asked
 from models.allocator import keep_freed_memory

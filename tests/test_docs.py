@@ -16,7 +16,7 @@ from PIL import Image
 
 from app import errors
 from app.errors import ManifoldError, Retryable
-from app.handlers import STATUS, slug
+from app.http.problems import STATUS, slug
 from app.main import create_app
 from app.routes.documentation import SCHEMAS
 from app.routes.examples import EXAMPLES, SEVEN
@@ -25,7 +25,7 @@ from models.autoencoders import __doc__ as autoencoders_table
 from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
 from models.transformers import __doc__ as transformers_table
-from tests.app.server import SHIPPED, Served, serve
+from tests.app.process.serve import SHIPPED, Served, serve
 from training.recipe import recipe
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from app.dependencies import Call, TaskRoute, call_of
 from app.routes.documentation import documented
+from app.routes.native import Call, TaskRoute, call_of
 from app.schemas.decode import SCHEMAS
 
 router = APIRouter(tags=["autoencoders"], route_class=TaskRoute)

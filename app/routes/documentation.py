@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from app.handlers import PROBLEM_JSON
-from app.media import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
+from app.http.content import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
+from app.http.problems import PROBLEM_JSON
 from app.routes.examples import EXAMPLE_MODEL, EXAMPLES
 from app.schemas import (
     answer,

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from app.dependencies import RegistryDep, SettingsDep
 from app.routes.documentation import EXAMPLE_MODEL, problems
+from app.routes.native import RegistryDep, SettingsDep
 from app.schemas import service as schema
 
 router = APIRouter(tags=["service"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.registry import Registry, ServedModel, State
+from app.registry.registry import Registry, ServedModel, State
 from app.settings import Settings
 
 

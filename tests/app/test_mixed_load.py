@@ -11,7 +11,7 @@ import pytest
 
 from app.routes.examples import EXAMPLES
 from benchmarks.soak import text
-from tests.app.server import Served, serve
+from tests.app.process.serve import Served, serve
 
 pytestmark = pytest.mark.anyio
 

@@ -19,9 +19,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.engine.engine import Engine
 from app.errors import ManifoldError, QueueFull
-from app.handlers import PROBLEM_JSON, STATUS, details
-from app.middleware import log_request, request_id_of
-from app.registry import Registry
+from app.http.context import log_request, request_id_of
+from app.http.problems import PROBLEM_JSON, STATUS, details
+from app.registry.registry import Registry
 
 WATCHED_S = 1.0
 """After a refusal."""

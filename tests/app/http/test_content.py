@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import NotAcceptable
-from app.media import negotiate
+from app.http.content import negotiate
 
 OFFERED = ("application/json", "application/x-npy", "image/png")
 

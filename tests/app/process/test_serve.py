@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from app.server import accept_no_more
+from app.process.serve import accept_no_more
 from models.layers.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
-from tests.app.server import SHIPPED, Served, n_logged_requests, serve
+from tests.app.process.serve import SHIPPED, Served, n_logged_requests, serve
 
 pytestmark = pytest.mark.anyio
 

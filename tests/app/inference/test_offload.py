@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.threads import Aside
+from app.inference.offload import Aside
 
 pytestmark = pytest.mark.anyio
 N_THREADS = 3

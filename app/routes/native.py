@@ -22,7 +22,7 @@ from app.errors import (
     NotAcceptable,
     UnsupportedMediaType,
 )
-from app.media import (
+from app.http.content import (
     EVENTS,
     IMAGES,
     JSON,
@@ -37,11 +37,11 @@ from app.media import (
     parse_json,
     read_files,
 )
-from app.registry import Registry, ServedModel
+from app.http.responses import UNBUFFERED, PacedResponse, Stream, failure, sse
+from app.inference.offload import Aside
+from app.registry.registry import Registry, ServedModel
 from app.schemas.envelope import Body, Codecs, CodecSchema, Schema, Writer, parse_body
 from app.settings import Settings
-from app.streaming import UNBUFFERED, PacedResponse, Stream, failure, sse
-from app.threads import Aside
 from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec
 from models.codecs.arrays import Limits, parse_npy, to_npy

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.dependencies import Call
+from app.routes.native import Call
 from models.codecs import ImageCodec
 from tests.app.items import data_url, images, npy, png, reconstructed, reference
 from tests.conftest import TINY

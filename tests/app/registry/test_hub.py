@@ -20,10 +20,10 @@ from click.testing import CliRunner
 
 from app.cli import main
 from app.errors import InvalidRequest
-from app.registry import Registry
+from app.registry.registry import Registry
 from app.settings import Settings
 from models.errors import CheckpointError
-from tests.app.server import serve
+from tests.app.process.serve import serve
 from tests.app.texts import write_text
 from tests.conftest import served
 

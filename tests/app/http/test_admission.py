@@ -15,12 +15,12 @@ import httpx
 import pytest
 from starlette.datastructures import State
 
-from app.door import MAX_HEAD_BYTES, MAX_REST_S, WATCHED_S, Door, Verdict
 from app.engine.engine import Engine
-from app.media import JSON
+from app.http.admission import MAX_HEAD_BYTES, MAX_REST_S, WATCHED_S, Door, Verdict
+from app.http.content import JSON
 from models.tasks import ENCODE
 from tests.app.engine.scripted import ScriptedModel, item, start, until
-from tests.app.server import Served, serve
+from tests.app.process.serve import Served, serve
 from tests.app.test_faults import SLOW, address, logged, post
 from tests.app.texts import write_text
 
@@ -62,7 +62,7 @@ async def client(server: Served) -> AsyncIterator[httpx.AsyncClient]:
 
 def test_it_is_watched_for_a_while_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("app.door.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.http.admission.time.monotonic", lambda: now)
     door = Door(State({"registry": None, "draining": False}), {}, INLINE_BYTES)
     told = [door.is_watched]
     door.watch()
@@ -107,7 +107,7 @@ async def test_no_more_are_let_in_at_a_time_than_there_is_room_for(door: Door) -
 def rested(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long each time; nobody really does."""
     rested: list[float] = []
-    monkeypatch.setattr("app.door.time.sleep", rested.append)
+    monkeypatch.setattr("app.http.admission.time.sleep", rested.append)
     return rested
 
 

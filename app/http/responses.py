@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
 from app.errors import DeadlineExceeded, ManifoldError
-from app.handlers import STATUS, details
+from app.http.problems import STATUS, details
 from app.schemas.envelope import Writer
 from models.tasks.text import Progress
 

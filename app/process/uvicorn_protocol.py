@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.door import Door, Verdict, head_of
 from app.errors import HeadTooLarge
-from app.handlers import refused
-from app.middleware import log_request, request_id_of
+from app.http.admission import Door, Verdict, head_of
+from app.http.context import log_request, request_id_of
+from app.http.problems import refused
 
 HELD_S = 1.0
 """How long the rest of a request is waited for before what has come of it is read."""

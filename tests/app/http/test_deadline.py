@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from app.errors import ClientDisconnected
-from app.media import Patience
+from app.http.content import Patience
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.errors import ManifoldError
-from app.hub import HubId
-from app.hub import pull as fetch
-from app.server import serve as run_server
+from app.process.serve import serve as run_server
+from app.registry.hub import HubId
+from app.registry.hub import pull as fetch
 from app.settings import Settings
 from models.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
 from models.errors import ModelsError

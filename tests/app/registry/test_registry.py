@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.errors import UnknownModel
-from app.registry import Registry, ServedModel
+from app.registry.registry import Registry, ServedModel
 from app.settings import Settings
 from models.errors import CheckpointError
 from models.tasks import AUTOENCODER_TASKS

@@ -8,7 +8,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ManifoldError, QueueFull
-from app.handlers import refused, unexpected
+from app.http.problems import refused, unexpected
 
 log = logging.getLogger("manifold.access")
 

@@ -15,7 +15,7 @@ import torch
 from app.engine.engine import Engine
 from app.engine.supervisor import Health
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
-from app.hub import HubId, find
+from app.registry.hub import HubId, find
 from app.settings import Settings
 from models import kernels
 from models.allocator import give_memory_back

@@ -13,9 +13,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.logs import configure_logs
 from app.main import create_app
-from app.protocol import Protocol
+from app.process.logs import configure_logs
+from app.process.uvicorn_protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 

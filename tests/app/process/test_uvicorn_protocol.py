@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.door import Verdict
-from app.protocol import MAX_HEAD_BYTES, Protocol
+from app.http.admission import Verdict
+from app.process.uvicorn_protocol import MAX_HEAD_BYTES, Protocol
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""HTTP: reading requests, refusing them, and writing answers and errors."""

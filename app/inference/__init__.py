@@ -1,0 +1,1 @@
+"""Inference as a function of task requests; it knows nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""The server process: uvicorn, its connections, its shutdown and its logs."""
