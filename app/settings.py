@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     default_models: dict[str, str] = Field(
         {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
     device: str = Field(
         "cpu",
         pattern=r"^(cpu|cuda(:\d+)?(,cuda:\d+)*)$",
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
         named = self.device.split(",")
         return [*dict.fromkeys(named)] if generates else named * WORKERS_PER_GPU
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value

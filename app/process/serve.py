@@ -15,7 +15,6 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.process.logs import configure_logs
-from app.process.uvicorn_protocol import Protocol
 from app.settings import Settings
 from models.allocator import keep_freed_memory
 
@@ -57,15 +56,15 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first SIGTERM; a second signal, and SIGINT, end it without."""
-        if sig != signal.SIGTERM or self._app.state.draining:
+        if sig != signal.SIGTERM or self._app.state.lifecycle.is_draining:
             super().handle_exit(sig, frame)
             return
-        self._app.state.draining = True
+        self._app.state.lifecycle.is_draining = True
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, super().handle_exit, sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, serve what waited behind it, then finish as uvicorn does."""
-        drain_s = self._drain_s if self._app.state.draining else 0.0
+        drain_s = self._drain_s if self._app.state.lifecycle.is_draining else 0.0
         accept_no_more(self._listener)
         await asyncio.sleep(min(drain_s, HANDSHAKE_S))
         for server in self.servers:
@@ -139,7 +138,7 @@ def serve(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http=Protocol,
+        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,

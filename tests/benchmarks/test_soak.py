@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from benchmarks.soak import Report, requests, soak
-from tests.app.process.serve import Served, serve
+from tests.app.server import Served, serve
 
 
 @pytest.fixture(scope="module")

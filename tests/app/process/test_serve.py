@@ -17,7 +17,7 @@ import pytest
 from app.process.serve import accept_no_more
 from models.layers.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
-from tests.app.process.serve import SHIPPED, Served, n_logged_requests, serve
+from tests.app.server import SHIPPED, Served, n_logged_requests, serve
 
 pytestmark = pytest.mark.anyio
 
