@@ -14,6 +14,7 @@ from app.http.deadline import SendTimeout
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.inference.offload import WorkerPools
+from app.inference.timers import CoarseTimers
 from app.registry.registry import Registry
 from app.routes import documentation, health, models
 from app.routes.openapi import complete_openapi
@@ -45,9 +46,9 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
         Middleware(RequestIds),
         Middleware(AccessLog),
         *([cors] if settings.cors_origins else []),
-        Middleware(SendTimeout),
         Middleware(HeadRequests),
         Middleware(Problems),
+        Middleware(SendTimeout),
         Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
         Middleware(TaskShortcut),
     )
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings=settings,
         registry=Registry(settings),
         pools=WorkerPools(N_OFFLOAD_THREADS),
+        timers=CoarseTimers(),
         lifecycle=Lifecycle(),
     )
 

@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from app.inference.offload import WorkerPools
+from app.inference.timers import CoarseTimers
 from app.registry.registry import Registry
 from app.settings import Settings
 
@@ -25,6 +26,7 @@ class Services:
     settings: Settings
     registry: Registry
     pools: WorkerPools
+    timers: CoarseTimers
     lifecycle: Lifecycle
 
 

@@ -19,10 +19,14 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request: its id, its headers by lower-case name (the first of each), and what the access log tells of it."""
+    """One request: its id, its headers by lower-case name (the first of each), and what the access log tells of it.
+
+    `status` is that of the answer; 0 until the answer has started.
+    """
 
     request_id: str
     headers: dict[bytes, bytes] = field(default_factory=dict)
+    status: int = 0
     model: str | None = None
     error: str | None = None
 
@@ -70,6 +74,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
+                context.status = message["status"]
                 own = [(b"x-request-id", context.request_id.encode())]
                 if services_in(scope).lifecycle.is_draining:
                     own.append((b"connection", b"close"))
@@ -91,27 +96,19 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        status = 0
-
-        async def send_and_note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_and_note_status)
+            await self._app(scope, receive, send)
         finally:
-            log_request(context_in(scope), scope["method"], scope["path"], status, started_at)
+            log_request(context_in(scope), scope["method"], scope["path"], started_at)
 
 
-def log_request(context: RequestContext, method: str, path: str, status: int, started_at: float) -> None:
+def log_request(context: RequestContext, method: str, path: str, started_at: float) -> None:
     """Write the line of one request to the access log; `started_at` is a time of `time.perf_counter`."""
     fields: dict[str, object] = {
         "request_id": context.request_id,
         "method": method,
         "path": path,
-        "status": status,
+        "status": context.status,
         "ms": round((time.perf_counter() - started_at) * 1000, 3),
     }
     if context.model is not None:

@@ -1,6 +1,7 @@
 """The limits in time of a request: its own deadline, a client that hangs up, a client that does not read its answer."""
 
 import asyncio
+import math
 from typing import Self
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import ClientDisconnected, InvalidRequest
 from app.http.context import context_of
 from app.inference.deadline import Deadline
+from app.inference.timers import CoarseTimer, CoarseTimers, Timeout
 from app.services import services_in
 from app.settings import Settings
 
@@ -42,20 +44,20 @@ class CancelOnDisconnect:
 
     FIRST_LOOK_S = 0.1
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, request: Request, timers: CoarseTimers) -> None:
+        self._request, self._timers = request, timers
+        self._timer: CoarseTimer | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._is_gone = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Note which task to cancel."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 `async with` always runs in a task
+        assert task is not None  # noqa: S101 requests are answered by tasks
         self._task, self._n_cancelled = task, task.cancelling()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Stop watching; turn the cancellation that came from here into an error."""
         if self._timer is not None:
             self._timer.cancel()
@@ -66,7 +68,8 @@ class CancelOnDisconnect:
 
     def watch(self) -> None:
         """Start watching; to be called once the whole body has been received."""
-        self._timer = asyncio.get_running_loop().call_later(self.FIRST_LOOK_S, self._start_watcher)
+        first_look_s = asyncio.get_running_loop().time() + self.FIRST_LOOK_S
+        self._timer = self._timers.call_at(first_look_s, self._start_watcher)
 
     def _start_watcher(self) -> None:
         self._watcher = asyncio.ensure_future(self._wait_for_disconnect())
@@ -92,13 +95,16 @@ class SendTimeout:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit_s = services_in(scope).settings.keep_alive_s
+        services, loop = services_in(scope), asyncio.get_running_loop()
+        limit_s = services.settings.keep_alive_s
 
         async def send_in_time(message: Message) -> None:
-            try:
-                async with asyncio.timeout(limit_s):
-                    await send(message)
-            except TimeoutError:
-                raise ClientDisconnected(f"the client did not read its answer for {limit_s} s") from None
+            timeout.reschedule(loop.time() + limit_s)
+            await send(message)
+            timeout.reschedule(math.inf)
 
-        await self._app(scope, receive, send_in_time)
+        try:
+            with Timeout(services.timers, math.inf) as timeout:
+                await self._app(scope, receive, send_in_time)
+        except TimeoutError:
+            raise ClientDisconnected(f"the client did not read its answer for {limit_s} s") from None

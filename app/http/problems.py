@@ -133,7 +133,7 @@ class Problems:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        has_started = is_received = False
+        is_received = False
 
         async def receive_and_note_end() -> Message:
             nonlocal is_received
@@ -141,13 +141,8 @@ class Problems:
             is_received = not message.get("more_body", False)
             return message
 
-        async def send_and_note_start(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
         try:
-            await self._app(scope, receive_and_note_end, send_and_note_start)
+            await self._app(scope, receive_and_note_end, send)
         except Exception as error:
             context = context_in(scope)
             problem = problem_of(error)
@@ -155,7 +150,7 @@ class Problems:
             if problem.name == "InternalError":
                 log.exception("unexpected error", extra={"request_id": context.request_id})
                 context.error = f"unexpected {type(error).__name__}"
-            if has_started:  # the answer cannot be taken back: the server closes the connection
+            if context.status != 0:  # the answer cannot be taken back: the server closes the connection
                 return
             response = problem.response(context.request_id)
             if is_received or not _has_body(context.headers):

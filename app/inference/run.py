@@ -1,10 +1,10 @@
 """Inference as a function: task requests in, results out. It knows nothing of HTTP."""
 
-import asyncio
 from collections.abc import Sequence
 
 from app.engine.policy import Listener, Outcome
 from app.inference.deadline import Deadline
+from app.inference.timers import Timeout
 from app.registry.registry import ServedModel
 from app.services import Services
 from models.tasks import Request, Task
@@ -33,7 +33,7 @@ async def infer(
     deadline = deadline or Deadline.after(services.settings.default_timeout_ms)
     _, loaded = model.require()
     try:
-        async with asyncio.timeout_at(deadline.at_s):
+        with Timeout(services.timers, deadline.at_s):
             return await loaded.engine.submit(task, requests, on_progress)
     except TimeoutError:
         raise deadline.exceeded() from None

@@ -1,6 +1,5 @@
 """The native dialect: reads a task's request, runs it, and renders its answer."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +30,7 @@ from app.inference.deadline import Deadline
 from app.inference.offload import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.inference.run import infer
 from app.inference.stream import Stream
+from app.inference.timers import Timeout
 from app.registry.registry import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.parsing import parse_body
@@ -44,7 +44,7 @@ from models.tasks import Request as TaskRequest
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawBody:
     """A request's body before it is checked: its values, its size, and whether they came as JSON."""
 
@@ -53,7 +53,7 @@ class RawBody:
     is_json: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class TaskCall:
     """A request that has been read and checked: the model it goes to, its body, and the media type of its answer."""
 
@@ -93,7 +93,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
     """
     deadline = deadline_of(request, services.settings)
     try:
-        async with asyncio.timeout_at(deadline.at_s), CancelOnDisconnect(request) as connection:
+        with Timeout(services.timers, deadline.at_s), CancelOnDisconnect(request, services.timers) as connection:
             call = await read_call(services, endpoint, request)
             connection.watch()
             if isinstance(call.schema, CodecSchema):
