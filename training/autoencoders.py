@@ -15,7 +15,7 @@ from training.calibrate import calibrate
 from training.card import CARD_FILE, Picture, card
 from training.charts import charts
 from training.data.files import DataFolder
-from training.recipe import Recipe, Shelf, Trained
+from training.recipe import Recipe, Resources, TrainedModel
 
 PICTURE_FILE = "picture.png"
 CHARTS_FILE = "charts.png"
@@ -46,18 +46,20 @@ class AutoencoderRecipe(Recipe):
         """
 
     @abstractmethod
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """A PNG for the model card."""
 
     @abstractmethod
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """Items never trained on, by name, for the model card's charts."""
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
         """Weights, calibration and replicas."""
-        models = [_still(run) for run in runs]
-        training, normal = self.calibration_items(shelf.data)
-        judges = [_still(run) for run in folds] or models[:1]
+        models = [_frozen(run) for run in runs]
+        training, normal = self.calibration_items(resources.data)
+        judges = [_frozen(run) for run in folds] or models[:1]
         judged = [(judge, normal[number :: len(judges)]) for number, judge in enumerate(judges)]
         calibration = calibrate(models[0], training, judged, percentile=self.percentile, n_components=self.n_components)
         write_checkpoint(
@@ -86,11 +88,11 @@ class AutoencoderRecipe(Recipe):
             models.append(replica.float().eval().requires_grad_(False))
         return models
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         """See `Recipe.describe`."""
         write_metrics(folder, metrics)
-        (folder / PICTURE_FILE).write_bytes(self.picture(model, shelf))
-        (folder / CHARTS_FILE).write_bytes(charts(model, self.groups(shelf.data)))
+        (folder / PICTURE_FILE).write_bytes(self.picture(model, resources))
+        (folder / CHARTS_FILE).write_bytes(charts(model, self.chart_groups(resources.data)))
         pictures = (
             Picture(PICTURE_FILE, self.caption.format_map(metrics)),
             Picture(CHARTS_FILE, CHARTS_CAPTION),
@@ -98,5 +100,5 @@ class AutoencoderRecipe(Recipe):
         (folder / CARD_FILE).write_text(card(self, metrics, pictures))
 
 
-def _still(run: Trained) -> Autoencoder:
+def _frozen(run: TrainedModel) -> Autoencoder:
     return cast("Autoencoder", run.model.eval().requires_grad_(False))

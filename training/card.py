@@ -24,7 +24,7 @@ def card(
         f"| {what} | {metrics[name]:.5f} | {_bar(recipe, name)} |" for name, what in recipe.metrics.items()
     )
     shown = "\n".join(f"![{one.caption}]({one.file})\n\n{one.caption}\n" for one in pictures)
-    more = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
+    extra = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
     return f"""# {recipe.name}
 
 {recipe.summary.strip()}
@@ -46,7 +46,7 @@ prints the same numbers again.
 
 ## Data and recipe
 
-{recipe.story.strip().format_map(metrics)}
+{recipe.procedure.strip().format_map(metrics)}
 
 ```
 make train RECIPE={recipe.name}
@@ -55,7 +55,7 @@ make train RECIPE={recipe.name}
 repeats it; `training/recipes/{recipe.name.replace("-", "_")}.py` is the whole recipe. Weights are stored as
 {str(recipe.stored_dtype).removeprefix("torch.")} and computed in float32.
 
-{more}## Limits
+{extra}## Limits
 
 {recipe.limits.strip()}
 
@@ -69,4 +69,4 @@ def _bar(recipe: Recipe, name: str) -> str:
     bar = recipe.bars.get(name)
     if bar is None:
         return ""
-    return f"{'at least' if bar.more else 'at most'} {bar.must:g}"
+    return f"{'at least' if bar.higher_is_better else 'at most'} {bar.must:g}"

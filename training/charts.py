@@ -19,20 +19,20 @@ SHOWN_QUANTILE = 0.995
 """The histogram ends here: a few far outliers would squeeze the rest."""
 
 
-def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
+def charts(model: Model, chart_groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     """A PNG: latents of each group in the plane of their two principal components; histograms of their anomaly scores.
 
     The scores are those of `/detect-anomalies` with its defaults, and so is the threshold, the dashed line.
     """
     autoencoder = cast("Autoencoder", model)
     score = autoencoder.scores[0]
-    codes = torch.cat([latents(autoencoder, items) for items in groups.values()])
-    scores = {name: anomaly_scores(autoencoder, items, score) for name, items in groups.items()}
-    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in groups.values()])
+    codes = torch.cat([latents(autoencoder, items) for items in chart_groups.values()])
+    scores = {name: anomaly_scores(autoencoder, items, score) for name, items in chart_groups.items()}
+    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in chart_groups.values()])
     figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
     plane, histogram = figure.subplots(1, 2)
     end = float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE))
-    for name, part in zip(groups, parts, strict=True):
+    for name, part in zip(chart_groups, parts, strict=True):
         x, y = part.T.tolist()
         plane.scatter(x, y, s=3, alpha=0.6, label=name, linewidths=0)
         histogram.hist(scores[name].tolist(), N_BINS, range=(0.0, end), density=True, histtype="step", label=name)
@@ -40,7 +40,7 @@ def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     histogram.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
     plane.set(title="latents", xlabel="first principal component", ylabel="second")
     histogram.set(title="anomaly scores, and the threshold", xlabel=score, ylabel="density")
-    if len(groups) > 1:
+    if len(chart_groups) > 1:
         plane.legend(markerscale=4, fontsize="small")
         histogram.legend(fontsize="small")
     file = io.BytesIO()

@@ -14,7 +14,7 @@ from models.allocator import keep_freed_memory
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
-from training.recipe import Shelf, Trained, recipe, recipes
+from training.recipe import Resources, TrainedModel, get_recipe, recipes
 from training.trainer import Run
 from training.trainer import train as run_recipe
 
@@ -45,17 +45,17 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
     if threads:
         torch.set_num_threads(threads)
     try:
-        shelf = Shelf(_folder(data), weights)
-        its_recipe = recipe(name)
+        resources = Resources(_folder(data), weights)
+        recipe = get_recipe(name)
 
-        def trained(part: str, seed: int, fold: int | None = None) -> Trained:
-            run = run_recipe(its_recipe, Run(shelf=shelf, folder=runs / name / part, device=device), seed, fold)
+        def trained(part: str, seed: int, fold: int | None = None) -> TrainedModel:
+            run = run_recipe(recipe, Run(resources=resources, folder=runs / name / part, device=device), seed, fold)
             run.model.to("cpu")
             return run
 
-        seeds = [trained(f"seed-{seed}", seed) for seed in range(its_recipe.n_seeds)]
-        folds = [trained(f"fold-{fold}", its_recipe.n_seeds + fold, fold) for fold in range(its_recipe.n_folds)]
-        click.echo(f"published {publish(its_recipe, seeds, shelf, folds)}")
+        seeds = [trained(f"seed-{seed}", seed) for seed in range(recipe.n_seeds)]
+        folds = [trained(f"fold-{fold}", recipe.n_seeds + fold, fold) for fold in range(recipe.n_folds)]
+        click.echo(f"published {publish(recipe, seeds, resources, folds)}")
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
     except TrainingError as error:
@@ -74,7 +74,7 @@ def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: 
     Exits with 1 if a number differs from the published one or misses its bar.
     """
     try:
-        measurements = measure(Shelf(_folder(data), weights), names, rewrite=rewrite)
+        measurements = measure(Resources(_folder(data), weights), names, rewrite=rewrite)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

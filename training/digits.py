@@ -15,8 +15,8 @@ from training.autoencoders import AutoencoderRecipe
 from training.data.files import DataFolder
 from training.data.mnist import DIGITS, GreyImages, mnist_images, mnist_labels
 from training.errors import DataError
-from training.metrics import BATCH_SIZE, frechet_distance, pca_error, reconstruction_errors, samples
-from training.recipe import Shelf
+from training.metrics import BATCH_SIZE, draw_samples, frechet_distance, pca_error, reconstruction_errors
+from training.recipe import Resources
 
 N_CALIBRATION = 5000
 """Test images whose scores are the calibration: the training split is all trained on. Metrics do not use thresholds."""
@@ -53,54 +53,56 @@ images, so that an anomaly is what does not look like an MNIST digit.
         images = self.images(data)
         return list(images.train[:10_000]), list(images.test[:N_CALIBRATION])
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors on the 10,000 test images, beside PCA of the same latent width."""
-        images = self.images(shelf.data)
+        images = self.images(resources.data)
         (model,) = models
         width = int(torch.tensor(model.latent_shape).prod())
         errors = reconstruction_errors(model, list(images.test))
         return errors | {"pca_test_mse": pca_error(images.train, images.test, width)}
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The last 5,000 test images by their digit."""
         images, labels = self.images(data).test[N_CALIBRATION:], mnist_labels(data).test[N_CALIBRATION:]
         return {name: list(images[labels == digit]) for digit, name in enumerate(DIGITS)}
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """The first test images, each left of its reconstruction."""
-        images = self.images(shelf.data).test[:N_PICTURED]
-        return pairs(images, reconstructed(model, images))
+        images = self.images(resources.data).test[:N_PICTURED]
+        return side_by_side_png(images, reconstruct(model, images))
 
 
-def reconstructed(model: Model, images: Tensor) -> Tensor:
+def reconstruct(model: Model, images: Tensor) -> Tensor:
     """`[n, …]` after the round trip."""
     with torch.inference_mode():
         results = RECONSTRUCT.run(model, [t.ReconstructRequest(item=item) for item in images])
     return torch.stack([result.reconstruction for result in results])
 
 
-def pairs(left: Tensor, right: Tensor) -> bytes:
+def side_by_side_png(left: Tensor, right: Tensor) -> bytes:
     """A PNG of images `[n, C, H, W]`, each beside its partner."""
     both = torch.stack([left, right], 1).flatten(0, 1)
     return ImageCodec(*both.shape[1:]).png(both.numpy())
 
 
-def digit_frechet(model: Model, shelf: Shelf) -> float:
+def digit_frechet_distance(model: Model, resources: Resources) -> float:
     """Of as many samples as there are test images, in the features behind denoising-ae-mnist's last layer."""
-    images = mnist_images(shelf.data).test
-    return frechet_distance(features(samples(model, len(images), seed=0), shelf), features(images, shelf))
+    images = mnist_images(resources.data).test
+    return frechet_distance(
+        classifier_features(draw_samples(model, len(images), seed=0), resources), classifier_features(images, resources)
+    )
 
 
-def features(images: Tensor, shelf: Shelf) -> Tensor:
+def classifier_features(images: Tensor, resources: Resources) -> Tensor:
     """`[n, 256]` of `[n, 1, 28, 28]`."""
-    classifier = cast("DenoisingAutoencoder", shelf.model("denoising-ae-mnist")).classifier
+    classifier = cast("DenoisingAutoencoder", resources.model("denoising-ae-mnist")).classifier
     if classifier is None:
         raise DataError("denoising-ae-mnist has no classifier to take features from")
     with torch.inference_mode():
         return torch.cat([classifier.features(batch) for batch in torch.split(images, BATCH_SIZE)])
 
 
-def labelled_samples(model: Model, labels: Sequence[str]) -> Tensor:
+def draw_labelled_samples(model: Model, labels: Sequence[str]) -> Tensor:
     """One sample of each label, `[n, 1, 28, 28]`."""
     requests = [t.SampleRequest(seed=0, index=i, label=label) for i, label in enumerate(labels)]
     with torch.inference_mode():

@@ -16,9 +16,9 @@ from models.tasks import autoencoding as t
 from training.autoencoders import AutoencoderRecipe
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
-from training.digits import reconstructed
+from training.digits import reconstruct
 from training.metrics import auroc, batches, f1, mean
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 
 class SeriesReconstruction(Stage[RecurrentAutoencoder]):
@@ -30,9 +30,9 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
     autocast = False
     max_gradient_norm = 1.0
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 292 normal series of the training split."""
-        return (ecg5000(shelf.data).train.normal,)
+        return (ecg5000(resources.data).train.normal,)
 
     def optimisers(self, model: RecurrentAutoencoder) -> list[torch.optim.Optimizer]:
         """AdamW."""
@@ -68,8 +68,8 @@ class HeartbeatRecipe(AutoencoderRecipe):
     n_components = 4
     stages = (SeriesReconstruction(),)
     bars = {  # noqa: RUF012
-        "auroc": Bar(must=0.985, aim=0.993, more=True),
-        "f1": Bar(must=0.965, aim=0.98, more=True),
+        "auroc": Bar(must=0.985, aim=0.993, higher_is_better=True),
+        "f1": Bar(must=0.965, aim=0.98, higher_is_better=True),
     }
     metrics = {  # noqa: RUF012
         "auroc": "area under the ROC curve, normal against abnormal, whole test split, mean of 5 seeds",
@@ -99,16 +99,16 @@ It reads series of up to 560 steps, but was trained on 140 only.
         normal = list(ecg5000(data).train.normal)
         return normal, normal
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """The whole test split for every seed; the five classes for the shipped one."""
-        data = ecg5000(shelf.data)
+        data = ecg5000(resources.data)
         abnormal = data.test.classes != NORMAL
         rows = []
         for model in models:
-            scores, alarms = verdicts(model, data.test.series)
+            scores, alarms = detect_anomalies(model, data.test.series)
             false_alarms = alarms[~abnormal].float().mean().item()
             rows.append((auroc(scores, abnormal), f1(alarms, abnormal), false_alarms))
-        _, alarms = verdicts(models[0], data.labelled.series)
+        _, alarms = detect_anomalies(models[0], data.labelled.series)
         detected = {
             f"detected_{name.lower().replace(' ', '_').replace('-', '_')}": alarms[data.labelled.classes == number]
             .float()
@@ -126,19 +126,19 @@ It reads series of up to 560 steps, but was trained on 140 only.
             **detected,
         }
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The test series whose class of five is known."""
         labelled = ecg5000(data).labelled
         return {name: list(labelled.series[labelled.classes == number]) for number, name in CLASSES.items()}
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """Curves of eight series."""
-        test = ecg5000(shelf.data).test
+        test = ecg5000(resources.data).test
         columns = [test.series[test.classes == NORMAL][:4], test.series[test.classes != NORMAL][:4]]
         canvas = Image.new("RGB", (2 * 3 * N_STEPS, 4 * 90), "white")
         draw = ImageDraw.Draw(canvas)
         for column, series in enumerate(columns):
-            for row, curves in enumerate(zip(series, reconstructed(model, series), strict=True)):
+            for row, curves in enumerate(zip(series, reconstruct(model, series), strict=True)):
                 for curve, colour in zip(curves, ("#999999", "#2060c0"), strict=True):
                     points = [
                         (3 * N_STEPS * column + 3 * i, 90 * row + 45 - 8 * value)
@@ -150,7 +150,7 @@ It reads series of up to 560 steps, but was trained on 140 only.
         return file.getvalue()
 
 
-def verdicts(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
+def detect_anomalies(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
     """Score and alarm of each of `[N, T, C]`, by `/detect-anomalies` with its defaults."""
     results: list[t.DetectAnomaliesResult] = []
     with torch.inference_mode():
@@ -166,7 +166,7 @@ def heartbeat_config(cell: str) -> RecurrentConfig:
     )
 
 
-def summary(cell: str) -> str:
+def heartbeat_summary(cell: str) -> str:
     """The card's first lines."""
     return f"""
 A recurrent autoencoder of heartbeats: {cell} encoder and decoder of two layers of 64 cells, latent **4**, trained on
@@ -175,7 +175,7 @@ normal heartbeats alone, so that abnormal ones are reconstructed badly and `/det
 """
 
 
-STORY = """
+PROCEDURE = """
 ECG5000 (Chen et al. 2015), the 292 normal series of the training split and nothing else. 80 epochs
 of 14 batches of 20, AdamW at 0.004 with a linear decay, five seeds; the four that are not shipped lie in `replicas/`
 and serve the metrics only. Five runs more, each without a fifth of the series, score what they have not seen (Vovk

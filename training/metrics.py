@@ -71,7 +71,7 @@ def pca_error(train: Tensor, test: Tensor, n_components: int) -> float:
     return float((centred - centred @ basis @ basis.T).square().mean())
 
 
-def decibel(mse: float) -> float:
+def psnr_db(mse: float) -> float:
     """Peak signal-to-noise ratio of items in [0, 1]."""
     return -10 * math.log10(mse)
 
@@ -85,7 +85,7 @@ def bits_per_element(model: Model, items: Sequence[Tensor]) -> float:
     return float(result.bits_per_element)
 
 
-def samples(model: Model, n: int, seed: int) -> Tensor:
+def draw_samples(model: Model, n: int, seed: int) -> Tensor:
     """`[n, …]` by the model's default sampler."""
     drawn: list[Tensor] = []
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def f1(predicted: Tensor, positive: Tensor) -> float:
     return 2 * int((predicted & positive).sum()) / (int(predicted.sum()) + int(positive.sum()))
 
 
-def binarised(images: Tensor, seed: int) -> Tensor:
+def binarise(images: Tensor, seed: int) -> Tensor:
     """Each pixel 1 with its grey's probability."""
     return (torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) < images).float()
 

@@ -37,7 +37,7 @@ class Muon(torch.optim.Optimizer):
                 updates = torch.stack([self._update(parameter, group["momentum"]) for parameter in parameters])
                 n_out, n_in = updates.shape[1:]
                 rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
-                for parameter, update in zip(parameters, orthogonalised(updates), strict=True):
+                for parameter, update in zip(parameters, orthogonalise(updates), strict=True):
                     parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                     parameter.sub_(update.view_as(parameter), alpha=rate)
 
@@ -49,13 +49,13 @@ class Muon(torch.optim.Optimizer):
         return gradient.lerp(buffer, momentum).flatten(1)
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor) -> Tensor:
     """Nearly the nearest orthogonal matrices, `[B, m, n]`: singular values come near 1, by quintic Newton-Schulz steps.
 
     In bfloat16 where products of it are fast, which is precise enough, and float32 elsewhere.
     """
     if matrices.shape[1] > matrices.shape[2]:
-        return orthogonalised(matrices.mT).mT
+        return orthogonalise(matrices.mT).mT
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16() if has_fast_bfloat16(matrices.device) else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.checkpoint import find_checkpoints, read_checkpoint
-from training.recipe import Recipe, Shelf, Trained, recipe
+from training.recipe import Recipe, Resources, TrainedModel, get_recipe
 
 TOLERANCE = 1e-3
 """Relative; another processor sums in another order."""
@@ -31,29 +31,31 @@ class Measurement:
         return is_close and self.in_bar
 
 
-def publish(recipe: Recipe, runs: Sequence[Trained], shelf: Shelf, folds: Sequence[Trained] = ()) -> Path:
+def publish(
+    recipe: Recipe, runs: Sequence[TrainedModel], resources: Resources, folds: Sequence[TrainedModel] = ()
+) -> Path:
     """Write the checkpoint of the runs of all seeds, measure it as it ships and describe it; returns its folder."""
-    folder = shelf.weights / recipe.family / recipe.name
-    recipe.write(folder, runs, folds, shelf)
+    folder = resources.weights / recipe.family / recipe.name
+    recipe.write(folder, runs, folds, resources)
     shipped = recipe.load(folder)
-    recipe.describe(folder, shipped[0], recipe.evaluate(shipped, shelf), shelf)
+    recipe.describe(folder, shipped[0], recipe.evaluate(shipped, resources), resources)
     return folder
 
 
-def measure(shelf: Shelf, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
+def measure(resources: Resources, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
     """Evaluate every shipped checkpoint, or `only` some; `rewrite` describes each anew."""
     measurements: list[Measurement] = []
-    for folder in find_checkpoints(shelf.weights):
+    for folder in find_checkpoints(resources.weights):
         if only and folder.name not in only:
             continue
         published = read_checkpoint(folder).metrics
-        its_recipe = recipe(folder.name)
-        models = its_recipe.load(folder)
-        measured = its_recipe.evaluate(models, shelf)
+        recipe = get_recipe(folder.name)
+        models = recipe.load(folder)
+        measured = recipe.evaluate(models, resources)
         if rewrite:
-            its_recipe.describe(folder, models[0], measured, shelf)
+            recipe.describe(folder, models[0], measured, resources)
         for metric, value in measured.items():
-            bar = its_recipe.bars.get(metric)
+            bar = recipe.bars.get(metric)
             measurements.append(
                 Measurement(
                     checkpoint=folder.name,

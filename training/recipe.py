@@ -28,15 +28,15 @@ class Bar:
 
     must: float
     aim: float | None = None
-    more: bool = False
+    higher_is_better: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether `value` meets `must`."""
-        return value >= self.must if self.more else value <= self.must
+        return value >= self.must if self.higher_is_better else value <= self.must
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Resources:
     """Where data sets and shipped checkpoints lie, for measurements."""
 
     data: DataFolder
@@ -73,7 +73,7 @@ class Stage(ABC, Generic[ModelT]):
     """Longer gradients are shortened to this, all parameters together."""
 
     @abstractmethod
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Everything that is trained on: one tensor or several of equal length, such as images and labels."""
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
@@ -99,7 +99,7 @@ class Stage(ABC, Generic[ModelT]):
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """The scalar to minimise on one batch; whatever is drawn at random comes from `generator` (on the CPU)."""
 
-    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+    def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
         """What follows each step, the fraction `progress` in (0, 1] of all being done; nothing unless a stage says."""
         return
 
@@ -118,7 +118,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A model at the end of its run; `histories` are those of its stages, by name."""
 
     model: Model
@@ -145,23 +145,25 @@ class Recipe(ABC):
     stages: ClassVar[Sequence[Stage[Any]]]
     bars: ClassVar[Mapping[str, Bar]] = {}
     metrics: ClassVar[Mapping[str, str]]
-    what: ClassVar[str]
+    short_description: ClassVar[str]
     headline: ClassVar[str]
     summary: ClassVar[str]
-    story: ClassVar[str]
+    procedure: ClassVar[str]
     limits: ClassVar[str]
     data_licence: ClassVar[str]
 
-    def start(self, model: Model, shelf: Shelf) -> None:
+    def initialise(self, model: Model, resources: Resources) -> None:
         """Give a new model its first weights; those it was built with, unless the recipe says otherwise."""
         return
 
     @abstractmethod
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Every metric of the model card, from data never trained on; `models` are those of all seeds."""
 
     @abstractmethod
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
         """Make the checkpoint of the runs' models."""
 
     def load(self, folder: Path) -> list[Model]:
@@ -169,7 +171,7 @@ class Recipe(ABC):
         return [load_model(read_checkpoint(folder))]
 
     @abstractmethod
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         """Write what was measured of the shipped `model` beside it: metrics, pictures, card."""
 
 
@@ -184,7 +186,7 @@ def recipes() -> dict[str, Recipe]:
     return {module.RECIPE.name: module.RECIPE for module in modules}
 
 
-def recipe(name: str) -> Recipe:
+def get_recipe(name: str) -> Recipe:
     """The recipe of that checkpoint.
 
     Raises:

@@ -14,7 +14,7 @@ from training.data.files import DataFolder
 from training.data.mnist import GreyImages, mnist_images, mnist_labels
 from training.errors import TrainingError
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Batch, ModelT, Shelf, Stage
+from training.recipe import Batch, ModelT, Resources, Stage
 
 
 class GreyReconstruction(Stage[ModelT]):
@@ -46,9 +46,9 @@ class GreyReconstruction(Stage[ModelT]):
         self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
         self._part, self._corrupt, self._images = part, corrupt, images
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split."""
-        return (self._images(shelf.data).train,)
+        return (self._images(resources.data).train,)
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Draw the linear layers' weights, if that is asked for."""
@@ -62,11 +62,11 @@ class GreyReconstruction(Stage[ModelT]):
 
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """The objective on reconstructions of the batch, corrupted first where the recipe says so."""
-        images = half_moved(batch[0], generator)
+        images = augment_half(batch[0], generator)
         return self._loss_of(model(self._corrupt(images, generator)).float(), images)
 
 
-class Classified(Protocol):
+class HasClassifier(Protocol):
     """A model whose encoder a classifier grows from."""
 
     encoder: nn.Module
@@ -80,13 +80,13 @@ class DigitClassification(Stage[ModelT]):
     batch_size = 500
     n_epochs = 40
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split and their labels."""
-        return mnist_images(shelf.data).train, mnist_labels(shelf.data).train
+        return mnist_images(resources.data).train, mnist_labels(resources.data).train
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Copy the encoder; the last layer starts at zero."""
-        _classifier(model).grow_from(cast("Classified", model).encoder)
+        _classifier(model).grow_from(cast("HasClassifier", model).encoder)
         return nn.Module()
 
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
@@ -96,18 +96,18 @@ class DigitClassification(Stage[ModelT]):
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """On images of which half are moved."""
         images, labels = batch
-        logits = _classifier(model)(half_moved(images, generator))
+        logits = _classifier(model)(augment_half(images, generator))
         return functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
 
 
 def _classifier(model: Model) -> EncoderClassifier:
-    classifier = cast("Classified", model).classifier
+    classifier = cast("HasClassifier", model).classifier
     if classifier is None:
         raise TrainingError(f"{type(model).__name__} was built without labels; there is no classifier to train")
     return classifier
 
 
-def half_moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment_half(images: Tensor, generator: torch.Generator) -> Tensor:
     """The first half of `[B, 1, 28, 28]` slightly rotated, scaled, sheared and shifted."""
     half = len(images) // 2
     moved = random_affine(

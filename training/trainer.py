@@ -17,7 +17,7 @@ from models.catalogue import family
 from models.family import Model
 from models.precision import has_fast_bfloat16
 from training.errors import DataError
-from training.recipe import Batch, History, Recipe, Shelf, Stage, Trained
+from training.recipe import Batch, History, Recipe, Resources, Stage, TrainedModel
 from training.state import State
 
 SAVE_EVERY_S = 30.0
@@ -27,7 +27,7 @@ SAVE_EVERY_S = 30.0
 class Run:
     """Where and how long a recipe runs. `n_steps` cuts a run short without changing its schedule (for tests)."""
 
-    shelf: Shelf
+    resources: Resources
     folder: Path
     device: str
     n_steps: int | None = None
@@ -50,14 +50,14 @@ class _Part:
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
-def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> Trained:
+def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> TrainedModel:
     """Train from the saved state in `run.folder`, or from the start, to the end of the last stage.
 
     With `fold`, that one of the recipe's folds is left out.
     """
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
-    recipe.start(model, run.shelf)
+    recipe.initialise(model, run.resources)
     part = _Part(recipe=recipe, seed=seed, fold=fold, origin=_digest(model))
     model.to(run.device)
     histories: dict[str, History] = {}
@@ -66,13 +66,13 @@ def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> T
         histories[stage.name] = History()
         if not _train_stage(part, number, model.train(), run, histories[stage.name]):
             break
-    return Trained(model.eval(), histories)
+    return TrainedModel(model.eval(), histories)
 
 
 def _train_stage(part: _Part, number: int, model: Model, run: Run, history: History) -> bool:
     """One stage, or what is left of it; False where the run is to stop before its end."""
     recipe, stage = part.recipe, part.recipe.stages[number]
-    items = tuple(tensor.to(run.device) for tensor in _without(part.fold, recipe.n_folds, stage.items(run.shelf)))
+    items = tuple(tensor.to(run.device) for tensor in _without(part.fold, recipe.n_folds, stage.items(run.resources)))
     if len(items[0]) < stage.batch_size:
         raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than a batch of {stage.batch_size}")
     n_steps = stage.total_steps(len(items[0]))
@@ -122,7 +122,7 @@ class _Steps:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_mixed):
             loss = stage.loss(model, batch, generator, companion)
         _descend(loss, self._state.optimisers, stage.max_gradient_norm)
-        stage.stepped(model, companion, (step + 1) / self._n_steps)
+        stage.after_step(model, companion, (step + 1) / self._n_steps)
         return loss.detach()
 
     def _set_rates(self, factor: float) -> None:

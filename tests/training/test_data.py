@@ -162,7 +162,9 @@ def test_every_image_is_changed_in_its_own_way() -> None:
 
 
 def test_what_the_source_offers_in_another_form_is_never_downloaded(tmp_path: Path, source: str) -> None:
-    made = DataFile(name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), direct=False)
+    made = DataFile(
+        name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), is_downloadable=False
+    )
     with pytest.raises(
         DataError, match=f"file.bin is missing; docs/data.md tells how to make it of what {source}/good"
     ):

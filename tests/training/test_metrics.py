@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.metrics import auroc, binarised, decibel, f1, frechet_distance, pca_error
+from training.metrics import auroc, binarise, f1, frechet_distance, pca_error, psnr_db
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
@@ -62,11 +62,11 @@ def test_pca_leaves_what_its_components_do_not_reach() -> None:
 
 def test_binarised_pixels_are_ones_as_often_as_they_are_grey() -> None:
     images = torch.tensor([0.0, 0.25, 1.0]).expand(20_000, 3)
-    torch.testing.assert_close(binarised(images, 1).mean(0), images[0], rtol=0, atol=0.01)
-    assert torch.equal(binarised(images, 1), binarised(images, 1))
-    assert not torch.equal(binarised(images, 1), binarised(images, 2))
+    torch.testing.assert_close(binarise(images, 1).mean(0), images[0], rtol=0, atol=0.01)
+    assert torch.equal(binarise(images, 1), binarise(images, 1))
+    assert not torch.equal(binarise(images, 1), binarise(images, 2))
 
 
 def test_decibels() -> None:
-    assert decibel(0.01) == pytest.approx(20)
-    assert decibel(1.0) == pytest.approx(10 * math.log10(1))
+    assert psnr_db(0.01) == pytest.approx(20)
+    assert psnr_db(1.0) == pytest.approx(10 * math.log10(1))

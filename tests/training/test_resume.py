@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tests.training.texts.tiny import RECIPES, shelf
+from tests.training.texts.tiny import RECIPES, resources
 from training import state, trainer
 
 moment, weights, *runs = sys.argv[1:]
@@ -59,7 +59,7 @@ for kind in {type(stage) for recipe in RECIPES.values() for stage in recipe.stag
     watch(kind)
 state.save_file = saved
 for folder in map(Path, runs):
-    run = trainer.Run(shelf=shelf(Path(weights)), folder=folder, device="cpu", quiet=True)
+    run = trainer.Run(resources=resources(Path(weights)), folder=folder, device="cpu", quiet=True)
     model = trainer.train(RECIPES[folder.name], run).model
     save_file({name: tensor.clone() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
     print(f"{folder.name} {n_calls}")

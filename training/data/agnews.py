@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from training.data.files import DataFile, DataFolder
-from training.data.labelled import Labelled
+from training.data.labelled_text import LabelledText
 from training.data.text_files import TextFile, read_texts
 
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
@@ -17,13 +17,13 @@ _TRAIN = DataFile(
     name="train_subset.csv.gz",
     url=_SOURCE,
     sha256="08c19a12c7fb456e06d4d375523ca7c50c2d573ea1aa61d532f46d9c5c61eb13",
-    direct=False,
+    is_downloadable=False,
 )
 _TEST = DataFile(
     name="test.csv.gz",
     url=_SOURCE,
     sha256="3c277beb6ce3dd635407635cb90a7c5ceaf87168fabb3be218e39aa2b097f706",
-    direct=False,
+    is_downloadable=False,
 )
 
 
@@ -36,8 +36,8 @@ _TAG = re.compile(r"<[^<>]*>")
 class AgNews:
     """14,536 of the 120,000 texts in `train`, all 7,600 in `test`; 1,900 of each class in the test."""
 
-    train: list[Labelled]
-    test: list[Labelled]
+    train: list[LabelledText]
+    test: list[LabelledText]
 
 
 def agnews(folder: DataFolder) -> AgNews:
@@ -50,25 +50,25 @@ def agnews(folder: DataFolder) -> AgNews:
     return AgNews(_training_rows(train), _test_rows(test))
 
 
-def _training_rows(file: TextFile) -> list[Labelled]:
+def _training_rows(file: TextFile) -> list[LabelledText]:
     rows = file.below_header(file.comma_separated(3), ("label", "fields", "text"))
     return [_labelled(file, number, label, text) for number, (label, _, text) in rows]
 
 
-def _test_rows(file: TextFile) -> list[Labelled]:
+def _test_rows(file: TextFile) -> list[LabelledText]:
     return [
         _labelled(file, number, label, f"{title} {description}")
         for number, (label, title, description) in file.comma_separated(3)
     ]
 
 
-def _labelled(file: TextFile, number: int, label: str, text: str) -> Labelled:
+def _labelled(file: TextFile, number: int, label: str, text: str) -> LabelledText:
     if label not in ("1", "2", "3", "4"):
         raise file.error(number, f"the label {label!r} is none of 1, 2, 3 and 4")
-    return Labelled(plain(text), int(label) - 1)
+    return LabelledText(strip_markup(text), int(label) - 1)
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Without what three texts in ten have of HTML and of the file's escapes: `Haiti #39;s` is `Haiti's`."""
     # The authors' readme of the CSV: new lines are escaped by a backslash.
     unescaped = html.unescape(_ENTITY.sub(r"&\1;", text.replace("\\", " ")))

@@ -23,19 +23,19 @@ _TRAIN = DataFile(
     name="ECG5000_TRAIN.csv.gz",
     url=_SOURCE,
     sha256="ddf5ebf6ed968b9b8354907d0ddd7d7d6c48ffc14f1b34e02f9396e6d99702ed",
-    direct=False,
+    is_downloadable=False,
 )
 _TEST = DataFile(
     name="ECG5000_TEST.csv.gz",
     url=_SOURCE,
     sha256="133569fbe83ad2b8e2e019032e8f82121563d6b5ddd76ba6e7cbb6a42907a287",
-    direct=False,
+    is_downloadable=False,
 )
 _LABELLED = DataFile(
     name="ECG5000_TEST_1500_labelled.csv.gz",
     url=_SOURCE,
     sha256="4b4ee3e140ab63832d8587895a8f264376bd5776bf95c4c3ca4af6fb61b26b00",
-    direct=False,
+    is_downloadable=False,
 )
 
 

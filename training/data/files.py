@@ -24,7 +24,7 @@ class DataFile:
     name: str
     url: str
     sha256: str
-    direct: bool = True
+    is_downloadable: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DataFolder:
 
     def _read_one(self, path: Path, file: DataFile) -> bytes:
         if not path.exists():
-            if not file.direct:
+            if not file.is_downloadable:
                 raise DataError(f"{path} is missing; docs/data.md tells how to make it of what {file.url} offers")
             if not self.download:
                 raise DataError(f"{path} is missing; leave --data out to download it from {file.url}")

@@ -43,7 +43,7 @@ _TEST_DE = DataFile(
 
 
 @dataclass(frozen=True)
-class Pair:
+class TranslationPair:
     """A caption in English, `source`, and its translation into German, `target`."""
 
     source: str
@@ -54,9 +54,9 @@ class Pair:
 class Multi30k:
     """29,000 pairs in `train`, 1,014 in `valid`; `test` is the 1,000 of 2016 (Flickr)."""
 
-    train: list[Pair]
-    valid: list[Pair]
-    test: list[Pair]
+    train: list[TranslationPair]
+    valid: list[TranslationPair]
+    test: list[TranslationPair]
 
 
 def multi30k(folder: DataFolder) -> Multi30k:
@@ -70,11 +70,11 @@ def multi30k(folder: DataFolder) -> Multi30k:
     return Multi30k(*(_pairs(source, target) for source, target in zip(texts[::2], texts[1::2], strict=True)))
 
 
-def _pairs(source: TextFile, target: TextFile) -> list[Pair]:
+def _pairs(source: TextFile, target: TextFile) -> list[TranslationPair]:
     sources, targets = _captions(source), _captions(target)
     if len(sources) != len(targets):
         raise DataError(f"{source.name} has {len(sources)} lines, {target.name} has {len(targets)}")
-    return [Pair(*captions) for captions in zip(sources, targets, strict=True)]
+    return [TranslationPair(*captions) for captions in zip(sources, targets, strict=True)]
 
 
 def _captions(file: TextFile) -> list[str]:

@@ -10,7 +10,7 @@ _NOVELS = DataFile(
     name="novels.txt.gz",
     url="https://github.com/computationalstylistics/100_english_novels",
     sha256="831b96e65814d7c4769c79bc1652dc2f58ae951e569a39b7c5a94cff92e24a24",
-    direct=False,
+    is_downloadable=False,
 )
 _DIVIDER = "\n\f\n"
 

@@ -17,32 +17,32 @@ _XQUAD = DataFile(
     name="xquad.en.json.gz",
     url="https://github.com/google-deepmind/xquad",
     sha256="36c41f5f7aace8ee0468fefd41bb46886642e7f8ad880dd48c132fdd75674648",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_SOURCE = "https://github.com/uwnlp/qamr"
 _QAMR_SENTENCES = DataFile(
     name="wiki-sentences.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="7c61f7dabe5d6818515581ca9db12ba0ed25363de52049870036bdff8b8af89e",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_DEV = DataFile(
     name="filtered-dev.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="5eea920c4fa08f18844be0d4da9aa092a1bccf0737ac7e4aecff0e6fc1eb81e1",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_TEST = DataFile(
     name="filtered-test.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="59d823331e98d50dd99173076e1f71d3bde9251138d02da3872a3e406fc05e01",
-    direct=False,
+    is_downloadable=False,
 )
 _FAIRYTALE_QA = DataFile(
     name="fairytaleqa.jsonl.gz",
     url="https://github.com/uci-soe/FairytaleQAData",
     sha256="a2f2e903b11abb93dcb5367b4d834f539185631a2976458613404dc74f919d24",
-    direct=False,
+    is_downloadable=False,
 )
 # The Penn Treebank's spelling of brackets and quotation marks.
 _MARKS = {

@@ -17,13 +17,13 @@ _STORIES = DataFile(
     name="stories.jsonl.gz",
     url="https://github.com/global-asp/asp-source",
     sha256="a6f090847eff0b2dd44fc6dbe6cbe6fb8f36aada311c264d990721fa7cd88e3f",
-    direct=False,
+    is_downloadable=False,
 )
 _TINY_STORIES = DataFile(
     name="tinystories-first-4MB-lowercased.txt.gz",
     url="https://huggingface.co/datasets/roneneldan/TinyStories",
     sha256="b339f17049d7aa6c4c42e04ce0c4cef20ce0ab98aa5525772bd6b01682fc1125",
-    direct=False,
+    is_downloadable=False,
 )
 _HELD_OUT_PERCENT = 5
 # The questions on these stories measure the models that answer questions.

@@ -14,24 +14,24 @@ _TRAIN = DataFile(
     name="train.csv.gz",
     url=_SOURCE,
     sha256="c26ace3bddafb79cc26365960bfbfaebd98426c70d2307d1d282587b8cf941fe",
-    direct=False,
+    is_downloadable=False,
 )
 _DEV = DataFile(
     name="dev.csv.gz",
     url=_SOURCE,
     sha256="2844cac00615fea567b1647104aeb3b83c6e535a5735fcc4d53857074c80cb27",
-    direct=False,
+    is_downloadable=False,
 )
 _TEST = DataFile(
     name="test.csv.gz",
     url=_SOURCE,
     sha256="366ad5bb18624b167b1827a6519a8c15a40215bcbc1de512461b832baa07f9d8",
-    direct=False,
+    is_downloadable=False,
 )
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredPair:
     """Two sentences; `score` is the mean of human judgements, from 0 (nothing in common) to 5 (the same meaning)."""
 
     first: str
@@ -43,9 +43,9 @@ class Scored:
 class StsB:
     """5,749 pairs in `train`, 1,500 in `dev`, 1,379 in `test`."""
 
-    train: list[Scored]
-    dev: list[Scored]
-    test: list[Scored]
+    train: list[ScoredPair]
+    dev: list[ScoredPair]
+    test: list[ScoredPair]
 
 
 def stsb(folder: DataFolder) -> StsB:
@@ -57,9 +57,9 @@ def stsb(folder: DataFolder) -> StsB:
     return StsB(*(_pairs(file) for file in read_texts(folder, "stsb-en", [_TRAIN, _DEV, _TEST])))
 
 
-def _pairs(file: TextFile) -> list[Scored]:
+def _pairs(file: TextFile) -> list[ScoredPair]:
     rows = file.comma_separated(3)
-    return [Scored(first, second, _score(file, number, score)) for number, (first, second, score) in rows]
+    return [ScoredPair(first, second, _score(file, number, score)) for number, (first, second, score) in rows]
 
 
 def _score(file: TextFile, number: int, text: str) -> float:

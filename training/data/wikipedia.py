@@ -14,13 +14,13 @@ _TRAIN = DataFile(
     name="train.txt.gz",
     url=_SOURCE,
     sha256="43316a487a06cedf494decdfa4ee57da611802979f29f53946e717b0fbc3b3b6",
-    direct=False,
+    is_downloadable=False,
 )
 _VALID = DataFile(
     name="valid.txt.gz",
     url=_SOURCE,
     sha256="8479b85515e4e96e736ebba40ab2df3838ee2a4dbc45e8058410c435d0f4d015",
-    direct=False,
+    is_downloadable=False,
 )
 
 

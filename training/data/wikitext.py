@@ -13,13 +13,13 @@ _VALID = DataFile(
     name="valid.txt.gz",
     url=_SOURCE,
     sha256="3ac34ae2b6509075d52302c50a04a8a1970739ffe1a904f2cd374fefbea3cbf2",
-    direct=False,
+    is_downloadable=False,
 )
 _TEST = DataFile(
     name="test.txt.gz",
     url=_SOURCE,
     sha256="a2b26b5d2619cc1f6cd34c8e116a451aed09af51479346aadfbf508ceb8b192e",
-    direct=False,
+    is_downloadable=False,
 )
 
 

@@ -16,10 +16,10 @@ from models.tasks import DECODE
 from models.tasks.autoencoding import DecodeRequest
 from training.augmentation import random_affine
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
-from training.digits import FRECHET_METRIC, DigitRecipe, digit_frechet, features
+from training.digits import FRECHET_METRIC, DigitRecipe, classifier_features, digit_frechet_distance
 from training.metrics import classification_error, frechet_distance
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 N_LABELS = 100
 N_LABELLED = 200
@@ -33,9 +33,9 @@ class Adversarial(Stage[AdversarialAutoencoder]):
     n_epochs = 60
     batch_size = 500
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split; labels are -1 but for the first ten of each digit."""
-        images, labels = mnist_images(shelf.data).train, mnist_labels(shelf.data).train
+        images, labels = mnist_images(resources.data).train, mnist_labels(resources.data).train
         kept = torch.cat([(labels == digit).nonzero().squeeze(1)[: N_LABELS // len(DIGITS)] for digit in range(10)])
         hidden = torch.full_like(labels, -1)
         hidden[kept] = labels[kept]
@@ -133,7 +133,7 @@ class AaeMnist(DigitRecipe):
         "discriminator_accuracy": "accuracy of the discriminator on codes of the test split and draws of the prior",
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, style and class apart; 100 labels"
+    short_description = "handwritten digits, style and class apart; 100 labels"
     headline = (
         "error with 100 labels {semi_supervised_error:.5f}; Frechet distance {frechet_over_vae:.5f} of vae-mnist's"
     )
@@ -144,19 +144,19 @@ rectifiers, sigmoid output. Family: `autoencoders/adversarial`. Items: grey imag
 Latent: 10 numbers of style with a standard normal prior, then ten probabilities of the class. `/sample` takes `label`,
 `/classify` names digits, and `/encode` tells by the discriminator how well a style fits the prior (`prior_score`).
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images, of which the first ten of each digit keep their label (LeCun, Bottou, Bengio,
 Haffner 1998). 60 epochs of 120 batches of 500: squared error; a discriminator each for style and class; the labels; and
 agreement of the classes of an image and of the same image moved more (after FixMatch, Sohn et al. 2020). Muon at 0.02
 for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU core.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Classes, samples, and how well the codes deceive the discriminator."""
         (model,) = models
-        images, labels = mnist_images(shelf.data).test, mnist_labels(shelf.data).test
-        distance = digit_frechet(model, shelf)
-        found = features(images, shelf)
+        images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
+        distance = digit_frechet_distance(model, resources)
+        found = classifier_features(images, resources)
         with torch.inference_mode():
             network = cast("AdversarialAutoencoder", model)
             codes, _ = network.heads(images)
@@ -166,12 +166,12 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
             "semi_supervised_error": classification_error(model, list(images), labels, DIGITS),
             "frechet": distance,
             "frechet_split_half": frechet_distance(found[::2], found[1::2]),
-            "frechet_over_vae": distance / digit_frechet(shelf.model("vae-mnist"), shelf),
+            "frechet_over_vae": distance / digit_frechet_distance(resources.model("vae-mnist"), resources),
             "discriminator_accuracy": taken.float().mean().item(),
-            **super().evaluate(models, shelf),
+            **super().evaluate(models, resources),
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """Ten styles by ten digits."""
         styles = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
         latents = [torch.cat([style, torch.eye(10)[digit]]) for digit in range(10) for style in styles]

@@ -20,17 +20,17 @@ from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
 from training.data.questions import Question, fairytale_qa, qamr, xquad
 from training.data.wikipedia import wikipedia
-from training.recipe import Bar, Shelf
+from training.recipe import Bar, Resources
 from training.recipes.bert_mini_en import N_POSITIONS, SHAPE, VOCABULARY
 from training.texts.clozes import clozes
 from training.texts.recipe import N_SAMPLES, TextRecipe
-from training.texts.samples import drawn, quoted
+from training.texts.samples import draw_examples, quote
 from training.texts.scores import best_overlap_sentence, exact_match, token_f1
-from training.texts.spans import Spans
+from training.texts.spans import SpanExtraction
 
 AMONG_SHARE, MAX_OTHERS = 0.5, 6
 """How many of QAMR's questions get sentences around theirs, and how many sentences at most."""
-N_CLOZES, N_KEPT_CLOZES = 60_000, 20_000
+N_CLOZES, N_MIXED_CLOZES = 60_000, 20_000
 MAX_ANSWER_TOKENS, STRIDE = 30, 64
 CONTEXT = (
     "The Amazon rainforest covers most of the Amazon basin of South America. The basin covers 7,000,000 square "
@@ -38,7 +38,7 @@ CONTEXT = (
     "followed by Peru with 13%. The name Amazon is said to arise from a war that Francisco de Orellana fought with "
     "the Tapuyas. In 2005, the forest had its worst drought in one hundred years."
 )
-CHOSEN = (
+SAMPLE_INPUTS = (
     "Which country has most of the forest?",
     "How large is the basin?",
     "Who fought a war with the Tapuyas?",
@@ -55,7 +55,7 @@ CHOSEN = (
 def questions(data: DataFolder) -> list[Question]:
     """QAMR's, half of them among other sentences, the literal spans of FairytaleQA twice, and some that were made."""
     tales = [row for row in fairytale_qa(data).train if row.start is not None]
-    return [*among_others(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_KEPT_CLOZES)]
+    return [*among_others(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_MIXED_CLOZES)]
 
 
 def of_articles(data: DataFolder) -> list[Question]:
@@ -81,9 +81,9 @@ def _among(row: Question, others: list[str], draw: random.Random) -> Question:
     return replace(row, context=context, start=None if row.start is None else row.start + shift)
 
 
-def tuning(**settings: Any) -> Spans:
+def tuning(**settings: Any) -> SpanExtraction:
     """Of this model; its rows are given."""
-    return Spans(
+    return SpanExtraction(
         vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, hints=3.0, **settings
     )
 
@@ -102,8 +102,8 @@ class BertQaEn(TextRecipe):
         tuning(name="questions", rows_of=questions, n_epochs=2, muon_lr=0.005),
     )
     bars = {  # noqa: RUF012
-        "gain_over_overlap": Bar(must=0.10, more=True),
-        "xquad_f1": Bar(must=0.25, aim=0.45, more=True),
+        "gain_over_overlap": Bar(must=0.10, higher_is_better=True),
+        "xquad_f1": Bar(must=0.25, aim=0.45, higher_is_better=True),
     }
     metrics = {  # noqa: RUF012
         "xquad_f1": "F1 of words, the 1,190 questions of XQuAD-en (from SQuAD 1.1's development set)",
@@ -113,18 +113,18 @@ class BertQaEn(TextRecipe):
         "fairytale_f1": "F1 of words, the 410 questions of FairytaleQA test whose answer is a literal span",
         "fairytale_em": "exact matches, the same",
     }
-    what = "answers in contexts"
+    short_description = "answers in contexts"
     headline = "XQuAD F1 {xquad_f1:.4f} (best sentence: {overlap_f1:.4f})"
     summary = """
 BERT of English, all 6 layers of `bert-mini-en`, tuned to point at the span of a context that answers a question.
 Family: `transformers/bert`.
 """
-    story = f"""
+    procedure = f"""
 First, {N_CLOZES:,} questions that nobody asked, made of sentences of Wikipedia's articles: a question word and some of
 a sentence's words, for a name, a number or a thing in it, among its neighbours; once, with Muon at 0.01 for matrices
 and AdamW at 0.001 for the rest. Then two epochs, Muon at 0.005, of QAMR (Michael et al. 2018; its development and test
 files, 36,748 questions on single sentences, half of them at a random place among up to six others), FairytaleQA (Xu et
-al. 2022; the 3,308 questions of the training split whose answer is a literal span, twice) and {N_KEPT_CLOZES:,} of the
+al. 2022; the 3,308 questions of the training split whose answer is a literal span, twice) and {N_MIXED_CLOZES:,} of the
 first. Batches of 32, with a linear decay in each part. Beside the answer, the model tells of each token of the context
 whether the question has it too, from what it knows half-way up, and whether it is in the answer's sentence, by heads
 that are dropped at the end (docs/decisions/0017). SQuAD was never trained on.
@@ -138,12 +138,12 @@ Where a question has no answer in the context, it answers all the same.
         "FairytaleQA: Apache-2.0. XQuAD, for the measurement: CC BY-SA 4.0."
     )
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Answers to questions of two test sets."""
-        model, codec = cast("TextEncoder", models[0]), self.codec(shelf)
-        foreign = xquad(shelf.data)
-        fairy = [row for row in fairytale_qa(shelf.data).test if row.start is not None]
-        said, told = found_answers(model, codec, foreign), found_answers(model, codec, fairy)
+        model, codec = cast("TextEncoder", models[0]), self.codec(resources)
+        foreign = xquad(resources.data)
+        fairy = [row for row in fairytale_qa(resources.data).test if row.start is not None]
+        said, told = find_answers(model, codec, foreign), find_answers(model, codec, fairy)
         overlap = [best_overlap_sentence(row.question, row.context) for row in foreign]
         f1, overlap_f1 = _mean(token_f1, said, foreign), _mean(token_f1, overlap, foreign)
         return {
@@ -155,24 +155,24 @@ Where a question has no answer in the context, it answers all the same.
             "fairytale_em": _mean(exact_match, told, fairy),
         }
 
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Questions on one paragraph, and questions of XQuAD with their true answers."""
-        codec, encoder = self.codec(shelf), cast("TextEncoder", model)
-        own = [Question(question, CONTEXT, ("",), None) for question in CHOSEN]
-        foreign = drawn(xquad(shelf.data), N_SAMPLES)
-        said, told = found_answers(encoder, codec, own), found_answers(encoder, codec, foreign)
-        lines = [f"{quoted(row.question)} → {quoted(one)}" for row, one in zip(foreign, told, strict=True)]
+        codec, encoder = self.codec(resources), cast("TextEncoder", model)
+        own = [Question(question, CONTEXT, ("",), None) for question in SAMPLE_INPUTS]
+        foreign = draw_examples(xquad(resources.data), N_SAMPLES)
+        said, told = find_answers(encoder, codec, own), find_answers(encoder, codec, foreign)
+        lines = [f"{quote(row.question)} → {quote(one)}" for row, one in zip(foreign, told, strict=True)]
         return (
-            [f"{quoted(row.question)} → {quoted(one)}" for row, one in zip(own, said, strict=True)],
-            [f"{line} (true: {quoted(row.answers[0])})" for line, row in zip(lines, foreign, strict=True)],
+            [f"{quote(row.question)} → {quote(one)}" for row, one in zip(own, said, strict=True)],
+            [f"{line} (true: {quote(row.answers[0])})" for line, row in zip(lines, foreign, strict=True)],
         )
 
-    def samples_section(self, model: TextModel, shelf: Shelf) -> str:
+    def samples_section(self, model: TextModel, resources: Resources) -> str:
         """The paragraph behind the chosen ones first."""
-        return f"> {CONTEXT}\n\n{super().samples_section(model, shelf)}"
+        return f"> {CONTEXT}\n\n{super().samples_section(model, resources)}"
 
 
-def found_answers(model: TextEncoder, codec: FastCodec, rows: Sequence[Question]) -> list[str]:
+def find_answers(model: TextEncoder, codec: FastCodec, rows: Sequence[Question]) -> list[str]:
     """The likeliest span for each question, as `/answer` gives it."""
     found: list[str] = []
     with torch.inference_mode():

@@ -13,10 +13,10 @@ from models.family import Model
 from training.autoencoders import AutoencoderRecipe
 from training.data.cifar10 import cifar10_images
 from training.data.files import DataFolder
-from training.digits import N_PICTURED, pairs, reconstructed
-from training.metrics import decibel, pca_error, reconstruction_errors
+from training.digits import N_PICTURED, reconstruct, side_by_side_png
+from training.metrics import pca_error, psnr_db, reconstruction_errors
 from training.optimisers import muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 MAX_SHIFT_PX = 4
 
@@ -28,9 +28,9 @@ class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
     n_epochs = 150
     batch_size = 60
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 3,600 training images."""
-        return (cifar10_images(shelf.data).train,)
+        return (cifar10_images(resources.data).train,)
 
     def optimisers(self, model: ConvolutionalAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for the kernels, AdamW for the biases."""
@@ -63,7 +63,7 @@ class ConvAeColour(AutoencoderRecipe):
     config = ConvolutionalConfig(input_shape=(3, 32, 32), channels=(64, 128), n_blocks=1, latent_channels=8)
     codec = {"modality": "image", "shape": [3, 32, 32]}  # noqa: RUF012
     stages = (ColourReconstruction(),)
-    bars = {"gain_db": Bar(must=2.0, more=True)}  # noqa: RUF012
+    bars = {"gain_db": Bar(must=2.0, higher_is_better=True)}  # noqa: RUF012
     metrics = {  # noqa: RUF012
         "test_mse": "mean squared error an element, last 400 of the 4,000 images, never trained on",
         "test_mae": "mean absolute error an element",
@@ -71,7 +71,7 @@ class ConvAeColour(AutoencoderRecipe):
         "pca_psnr_db": "that of PCA with 512 components, fitted to the same 3,600 images",
         "gain_db": "the difference",
     }
-    what = "small colour photographs, 3,072 to 512"
+    short_description = "small colour photographs, 3,072 to 512"
     headline = "PSNR {test_psnr_db:.5f} dB (PCA of the same size: {pca_psnr_db:.5f} dB)"
     caption = "The first held-out images, each left of its reconstruction."
     summary = """
@@ -79,7 +79,7 @@ A convolutional autoencoder of small colour images: 32x32, 16x16 with 64 channel
 back; a residual block at each size. Family: `autoencoders/convolutional`. Items: RGB images 32x32 in [0, 1]. Latent:
 512 numbers, 8 for each patch of 4x4 pixels, so that it is a small picture itself.
 """
-    story = """
+    procedure = """
 CIFAR-10 (Krizhevsky 2009), the first 4,000 images of the training split: 3,600 are trained on, the last 400 are the
 test. 150 epochs of 60 batches of 60, Muon at 0.02 for the kernels and AdamW at 0.002 for the biases with a linear
 decay, batches shifted by up to 4 pixels and mirrored; about 30 minutes on one CPU core.
@@ -98,23 +98,23 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         images = cifar10_images(data)
         return list(images.train), list(images.test)
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors on the 400 held-out images, beside PCA of the same latent size."""
-        images = cifar10_images(shelf.data)
+        images = cifar10_images(resources.data)
         (model,) = models
         errors = reconstruction_errors(model, list(images.test))
         size = int(torch.tensor(model.latent_shape).prod())
-        own, pca = decibel(errors["test_mse"]), decibel(pca_error(images.train, images.test, size))
+        own, pca = psnr_db(errors["test_mse"]), psnr_db(pca_error(images.train, images.test, size))
         return errors | {"test_psnr_db": own, "pca_psnr_db": pca, "gain_db": own - pca}
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The 400 images kept back, which are the calibration's as well: there are no more."""
         return {"photographs": list(cifar10_images(data).test)}
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """The first held-out images, each left of its reconstruction."""
-        images = cifar10_images(shelf.data).test[:N_PICTURED]
-        return pairs(images, reconstructed(model, images))
+        images = cifar10_images(resources.data).test[:N_PICTURED]
+        return side_by_side_png(images, reconstruct(model, images))
 
 
 RECIPE = ConvAeColour()

@@ -30,12 +30,12 @@ class ConvAeFashion(DigitRecipe):
             images=fashion_mnist_images,
         ),
     )
-    what = "clothes, 784 to 32"
+    short_description = "clothes, 784 to 32"
     summary = """
 A convolutional autoencoder of clothes: 28x28, 14x14 with 32 channels, 7x7 with 64, 512, **32**, and back. Family:
 `autoencoders/convolutional`. Items: grey images 28x28 in [0, 1], on black. Latent: 32 numbers.
 """
-    story = """
+    procedure = """
 Fashion-MNIST training split, 60,000 images (Xiao, Rasul, Vollgraf 2017). 60 epochs of 120 batches of 500, Muon at 0.03
 for the linear layers and AdamW at 0.002 for the convolutions with a linear decay, half of each batch slightly rotated,
 scaled, sheared and shifted.
@@ -50,7 +50,7 @@ scores behind `/detect-anomalies` are those of the first 5,000 test images.
         """Fashion-MNIST's."""
         return fashion_mnist_images(data)
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The last 5,000 test images."""
         return {"clothes": list(self.images(data).test[N_CALIBRATION:])}
 

@@ -13,9 +13,9 @@ from models.family import Model
 from models.tasks import SAMPLE
 from models.tasks import autoencoding as t
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
-from training.digits import N_PICTURED, DigitRecipe, reconstructed
+from training.digits import N_PICTURED, DigitRecipe, reconstruct
 from training.metrics import classification_error
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 from training.stages import DigitClassification, GreyReconstruction
 
 N_PIXELS = 784
@@ -32,9 +32,9 @@ class Pretraining(Stage[DeepBeliefNetwork]):
         self.level, self.n_epochs, self.rate = level, n_epochs, rate
         self.n_steps, self.persistent = n_steps, persistent
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split."""
-        return (mnist_images(shelf.data).train,)
+        return (mnist_images(resources.data).train,)
 
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
         """Visible biases that give each pixel its mean; chains that start at data."""
@@ -113,7 +113,7 @@ class DbnAeMnist(DigitRecipe):
         "classification_error": "test error of the classifier, MNIST test split, never trained on",
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, 784-1000-500-250-30; Gibbs samples; classes"
+    short_description = "handwritten digits, 784-1000-500-250-30; Gibbs samples; classes"
     headline = "squared error {test_squared_error:.5f} an image (Hinton and Salakhutdinov 2006: 3.00)"
     caption = "Top: the first test images, each left of its reconstruction. Bottom: Gibbs samples."
     summary = """
@@ -122,7 +122,7 @@ then unrolled into a deep autoencoder and fine-tuned, and a classifier fine-tune
 `autoencoders/deep_belief`. Items: grey images 28x28 in [0, 1], white ink on black. Latent: 30 numbers. The machines
 ship as well: `/sample` with `sampler: "gibbs"` runs 200 rounds of Gibbs sampling in the top one and generates down.
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). Each machine by contrastive divergence on
 batches of 100: CD-1 for the lower two, persistent chains for the upper two (one and five steps), 20 to 30 epochs, then
 80 epochs of the unrolled network with Muon at 0.03, half of each batch slightly rotated, scaled, sheared and shifted.
@@ -130,10 +130,10 @@ Then 40 epochs of the classifier, which starts as a copy of the encoder, with la
 about 30 minutes on one CPU core.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """The error as the paper counts it, and as the other cards do."""
-        metrics = super().evaluate(models, shelf)
-        images, labels = mnist_images(shelf.data).test, mnist_labels(shelf.data).test
+        metrics = super().evaluate(models, resources)
+        images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
             "test_squared_error": metrics["test_mse"] * N_PIXELS,
             "pca_squared_error": metrics["pca_test_mse"] * N_PIXELS,
@@ -141,13 +141,13 @@ about 30 minutes on one CPU core.
             **metrics,
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """Reconstructions, and Gibbs samples below."""
-        images = mnist_images(shelf.data).test[:N_PICTURED]
+        images = mnist_images(resources.data).test[:N_PICTURED]
         requests = [t.SampleRequest(seed=0, index=i, sampler="gibbs") for i in range(2 * N_PICTURED)]
         with torch.inference_mode():
             drawn = torch.stack([result.sample for result in SAMPLE.run(model, requests)])
-        both = torch.stack([images, reconstructed(model, images)], 1).flatten(0, 1)
+        both = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
         return ImageCodec(1, 28, 28).png(torch.cat([both, drawn]).numpy())
 
 

@@ -13,9 +13,9 @@ from models.layers.corruption import CORRUPTIONS
 from models.tasks import DENOISE
 from models.tasks.autoencoding import DenoiseRequest, Noise, NoiseType
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
-from training.digits import N_PICTURED, DigitRecipe, pairs
+from training.digits import N_PICTURED, DigitRecipe, side_by_side_png
 from training.metrics import classification_error, denoising_error
-from training.recipe import Bar, Shelf
+from training.recipe import Bar, Resources
 from training.stages import DigitClassification, GreyReconstruction
 
 GAUSSIAN = Noise("gaussian", 0.3)
@@ -58,7 +58,7 @@ class DenoisingAeMnist(DigitRecipe):
         "classification_error": "test error of the classifier, MNIST test split, never trained on",
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, cleaned; classes"
+    short_description = "handwritten digits, cleaned; classes"
     headline = "mean squared error {gaussian_mse:.5f} at noise 0.3; classification error {classification_error:.5f}"
     caption = "The first test images with gaussian noise of deviation 0.3, each left of what became of it."
     summary = """
@@ -67,32 +67,32 @@ fine-tuned from its encoder. Family: `autoencoders/denoising`. Items: grey image
 Latent: 256 numbers. It cleans gaussian noise up to a deviation of 0.5, masking up to a half, salt and pepper up to a
 quarter.
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). 100 epochs of 60 batches of 1,000: half of
 the images with gaussian noise, a quarter each masked or salted, at levels drawn for each image; Muon at 0.03 with a
 linear decay, half of each batch slightly moved. Then 40 epochs of the classifier, which starts as a copy of the
 encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one CPU core.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors under each noise, and of the classifier."""
         (model,) = models
-        images, labels = mnist_images(shelf.data).test, mnist_labels(shelf.data).test
+        images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
             "gaussian_mse": denoising_error(model, list(images), GAUSSIAN),
             "masking_mse": denoising_error(model, list(images), Noise("masking", 0.25)),
             "salt_and_pepper_mse": denoising_error(model, list(images), Noise("salt_and_pepper", 0.1)),
             "classification_error": classification_error(model, list(images), labels, DIGITS),
-            **super().evaluate(models, shelf),
+            **super().evaluate(models, resources),
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """Noisy images, each left of the denoised one."""
-        images = mnist_images(shelf.data).test[:N_PICTURED]
+        images = mnist_images(resources.data).test[:N_PICTURED]
         requests = [DenoiseRequest(item=image, noise=GAUSSIAN, seed=i) for i, image in enumerate(images)]
         with torch.inference_mode():
             results = DENOISE.run(model, requests)
-        return pairs(torch.stack([r.noisy for r in results]), torch.stack([r.denoised for r in results]))
+        return side_by_side_png(torch.stack([r.noisy for r in results]), torch.stack([r.denoised for r in results]))
 
 
 RECIPE = DenoisingAeMnist()

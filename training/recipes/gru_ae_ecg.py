@@ -1,6 +1,6 @@
 """The GRU autoencoder of heartbeats, latent 4."""
 
-from training.heartbeats import STORY, HeartbeatRecipe, heartbeat_config, summary
+from training.heartbeats import PROCEDURE, HeartbeatRecipe, heartbeat_config, heartbeat_summary
 
 
 class GruAeEcg(HeartbeatRecipe):
@@ -8,9 +8,9 @@ class GruAeEcg(HeartbeatRecipe):
 
     name = "gru-ae-ecg"
     config = heartbeat_config("gru")
-    what = "heartbeats, 140 steps to 4, GRU; anomalies"
-    summary = summary("GRU")
-    story = STORY
+    short_description = "heartbeats, 140 steps to 4, GRU; anomalies"
+    summary = heartbeat_summary("GRU")
+    procedure = PROCEDURE
 
 
 RECIPE = GruAeEcg()

@@ -1,6 +1,6 @@
 """The LSTM autoencoder of heartbeats, latent 4."""
 
-from training.heartbeats import STORY, HeartbeatRecipe, heartbeat_config, summary
+from training.heartbeats import PROCEDURE, HeartbeatRecipe, heartbeat_config, heartbeat_summary
 
 
 class LstmAeEcg(HeartbeatRecipe):
@@ -8,9 +8,9 @@ class LstmAeEcg(HeartbeatRecipe):
 
     name = "lstm-ae-ecg"
     config = heartbeat_config("lstm")
-    what = "heartbeats, 140 steps to 4, LSTM; anomalies"
-    summary = summary("LSTM")
-    story = STORY
+    short_description = "heartbeats, 140 steps to 4, LSTM; anomalies"
+    summary = heartbeat_summary("LSTM")
+    procedure = PROCEDURE
 
 
 RECIPE = LstmAeEcg()

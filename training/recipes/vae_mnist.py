@@ -14,10 +14,10 @@ from models.codecs.image import ImageCodec
 from models.family import Model
 from training.augmentation import random_affine
 from training.data.mnist import mnist_images
-from training.digits import FRECHET_METRIC, N_PICTURED, DigitRecipe, digit_frechet, reconstructed
-from training.metrics import binarised, bits_per_element, mean_in_batches, samples
+from training.digits import FRECHET_METRIC, N_PICTURED, DigitRecipe, digit_frechet_distance, reconstruct
+from training.metrics import binarise, bits_per_element, draw_samples, mean_in_batches
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 N_IMPORTANCE_SAMPLES = 5000
 
@@ -33,9 +33,9 @@ class Bound(Stage[VariationalAutoencoder]):
         self.name, self.n_epochs, self.batch_size = name, n_epochs, 1000
         self.n_draws, self.muon_lr, self.augmented = n_draws, muon_lr, augmented
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The 60,000 grey images of the training split."""
-        return (mnist_images(shelf.data).train,)
+        return (mnist_images(resources.data).train,)
 
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
         """The first stage draws the weights: He's for rectifiers; the second goes on from them."""
@@ -86,7 +86,7 @@ class VaeMnist(DigitRecipe):
         "frechet": FRECHET_METRIC,
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, a prior to sample; lossless compression"
+    short_description = "handwritten digits, a prior to sample; lossless compression"
     headline = "negative log-likelihood {test_nll:.5f} nats; lossless {lossless_bits:.5f} bits a pixel"
     caption = "Top: the first test images, each left of its reconstruction. Bottom: samples of the prior."
     summary = """
@@ -94,18 +94,18 @@ A variational autoencoder of binarised handwritten digits: 784-1024-512-**40**-5
 likelihood. Family: `autoencoders/variational`. Items: grey images 28x28 in [0, 1], white ink on black, taken as
 probabilities of ink. Latent: 40 numbers with a standard normal prior.
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998), binarised anew in every batch: each pixel is
 1 with its grey's probability. 120 epochs of the ELBO, then 25 of the importance-weighted bound with 8 draws, Muon at
 0.05 and 0.01 with a linear decay, batches of 1,000, of which 30% and 20% are slightly moved; about 40 minutes on one
 CPU core. Learning rate and widths were chosen on the last 5,000 training images.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Likelihoods, compression and samples, and the errors of grey reconstructions."""
         model = cast("VariationalAutoencoder", models[0])
-        grey = mnist_images(shelf.data).test
-        images = binarised(grey, seed=0)
+        grey = mnist_images(resources.data).test
+        images = binarise(grey, seed=0)
 
         def bound(n_draws: int, chunk: int) -> Callable[[Tensor, int], Tensor]:
             def measure(batch: Tensor, number: int) -> Tensor:
@@ -137,15 +137,15 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
             "active_units": float(active),
             "lossless_bits": bits_per_element(model, list(images)),
             "elbo_bits": -lower / math.log(2) / grey[0].numel(),
-            "frechet": digit_frechet(model, shelf),
-            **super().evaluate(models, shelf),
+            "frechet": digit_frechet_distance(model, resources),
+            **super().evaluate(models, resources),
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
+    def picture(self, model: Model, resources: Resources) -> bytes:
         """Reconstructions, and samples below."""
-        images = mnist_images(shelf.data).test[:N_PICTURED]
-        both = torch.stack([images, reconstructed(model, images)], 1).flatten(0, 1)
-        return ImageCodec(1, 28, 28).png(torch.cat([both, samples(model, 2 * N_PICTURED, seed=0)]).numpy())
+        images = mnist_images(resources.data).test[:N_PICTURED]
+        both = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
+        return ImageCodec(1, 28, 28).png(torch.cat([both, draw_samples(model, 2 * N_PICTURED, seed=0)]).numpy())
 
 
 RECIPE = VaeMnist()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from training.recipe import Batch, ModelT, Stage
 
 
-class Average(nn.Module):
+class WeightAverage(nn.Module):
     """The mean of what `add` was given, as buffers: a run's state has them, and a resumed run goes on with them."""
 
     n_added: Tensor
@@ -36,21 +36,21 @@ class Average(nn.Module):
                 parameter.copy_(self.get_buffer(self._names[name]))
 
 
-class Averaged(Stage[ModelT]):
+class AveragedStage(Stage[ModelT]):
     """At its end, the model is the average over the last `averaged` of all steps; 0: it is as the last step left it."""
 
-    averaged: float = 0.0
+    averaged_share: float = 0.0
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Make room for the average."""
-        return Average(model) if self.averaged else nn.Module()
+        return WeightAverage(model) if self.averaged_share else nn.Module()
 
-    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+    def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
         """Average the last part."""
-        if self.averaged and progress > 1.0 - self.averaged:
-            cast("Average", companion).add(model)
+        if self.averaged_share and progress > 1.0 - self.averaged_share:
+            cast("WeightAverage", companion).add(model)
 
     def end(self, model: ModelT, companion: nn.Module) -> None:
         """The average becomes the model."""
-        if self.averaged:
-            cast("Average", companion).give(model)
+        if self.averaged_share:
+            cast("WeightAverage", companion).give(model)

@@ -13,12 +13,12 @@ from training.texts.english import lines, plain_sentences
 MAX_SENTENCES, MAX_WORDS, MAX_ANSWER_WORDS = 6, 12, 6
 MIN_SHARE, MAX_SHARE = 0.3, 0.9
 """Of a sentence's other words, how many a question keeps."""
-REACH = 3
+MAX_DISPLACEMENT = 3
 """How many places words move at most, roughly."""
 STEM_SHARE, VERB_SHARE = 0.3, 0.4
 _ENDINGS = re.compile(r"(?<=\w{3})(?:ed|d|s|ing)$")
 VERBS = ("did", "does", "do", "is", "was", "were", "are", "has")
-ASKING = {
+QUESTION_WORDS = {
     "year": ("when", "in what year", "in which year", "what year"),
     "number": ("how many", "how much", "how many", "what number of"),
     "place": ("where", "in what city", "which country", "where"),
@@ -70,7 +70,7 @@ def _cloze(its: Sequence[str], draw: random.Random) -> Question | None:
     kept = [_noisy(word, draw) for word in words if draw.random() < share]
     begin = draw.randint(0, max(0, len(kept) - MAX_WORDS))
     verb = [draw.choice(VERBS)] if draw.random() < VERB_SHARE else []
-    asked = draw.choice(ASKING[_kind(sentence, at, end)])
+    asked = draw.choice(QUESTION_WORDS[_kind(sentence, at, end)])
     question = " ".join([asked, *verb, *_shuffled(kept[begin : begin + MAX_WORDS], draw)]) + "?"
     return Question(question, " ".join(shown), (sentence[at:end],), start + at)
 
@@ -91,5 +91,5 @@ def _noisy(word: str, draw: random.Random) -> str:
 
 def _shuffled(words: Sequence[str], draw: random.Random) -> list[str]:
     """Each moves by less than `REACH` places."""
-    places = [number + draw.uniform(0, REACH) for number in range(len(words))]
+    places = [number + draw.uniform(0, MAX_DISPLACEMENT) for number in range(len(words))]
     return [word for _, word in sorted(zip(places, words, strict=True))]

@@ -20,8 +20,8 @@ from models.tasks.text import Tokens
 from training.errors import DataError
 from training.recipe import Batch
 
-AT_ONCE = 1000
-FILL = -1
+BATCH_SIZE = 1000
+PADDING = -1
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 Row = np.ndarray[tuple[int], np.dtype[np.int32]]
@@ -41,7 +41,7 @@ class Rows:
         lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
         ids = [torch.from_numpy(text.ids) for text in texts]
         types = [torch.from_numpy(text.type_ids) for text in texts]
-        return cls(filled(ids), filled(types, 0), lengths)
+        return cls(pad_rows(ids), pad_rows(types, 0), lengths)
 
     @property
     def batch(self) -> Batch:
@@ -55,32 +55,32 @@ def packed(batch: Batch) -> Packed:
     return Packed.of_rows(ids, lengths.tolist(), types)
 
 
-def filled(rows: Sequence[Tensor], value: int = FILL) -> Tensor:
+def pad_rows(rows: Sequence[Tensor], value: int = PADDING) -> Tensor:
     """Rows of any lengths as `[n, T]`, int32."""
     return torch.nn.utils.rnn.pad_sequence([row.int() for row in rows], batch_first=True, padding_value=value)
 
 
-def encoded(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
+def encode_all(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
     """Texts or pairs, cut to what the model takes, with a progress bar."""
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
     return [codec.encode_truncated(*pair) for pair in track(pairs, f"tokens of {name}")]
 
 
-def documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[Row]:
+def tokenise_documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[Row]:
     """Each text's tokens, without special ones, int32; with a progress bar."""
     rows: list[Row] = []
-    for start in track(range(0, len(texts), AT_ONCE), f"tokens of {name}"):
-        encodings = tokenizer.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
+    for start in track(range(0, len(texts), BATCH_SIZE), f"tokens of {name}"):
+        encodings = tokenizer.encode_batch_fast(list(texts[start : start + BATCH_SIZE]), add_special_tokens=False)
         rows += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
     return rows
 
 
-def sentences_of(paragraph: str) -> list[str]:
+def split_sentences(paragraph: str) -> list[str]:
     """All of it: a sentence ends where a capital follows its mark."""
     return _SENTENCE_END.split(paragraph)
 
 
-def whole_sentences(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+def sentence_rows(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
     """As many whole sentences of one text as `length` tokens hold, one row after the other; with a progress bar.
 
     Each line of a text is a paragraph. A sentence of more than `length` tokens is cut; a row of one sentence is left
@@ -95,7 +95,7 @@ def whole_sentences(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> 
     rows: list[Row] = []
     begins: list[list[int]] = []
     for text in track(texts, "sentences"):
-        its = [one for paragraph in text.splitlines() for one in sentences_of(paragraph)]
+        its = [one for paragraph in text.splitlines() for one in split_sentences(paragraph)]
         encodings = tokenizer.encode_batch_fast(its, add_special_tokens=False)
         for group in _groups([encoding.ids[:length] for encoding in encodings], length):
             if len(group) > 1:
@@ -103,7 +103,7 @@ def whole_sentences(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> 
                 begins.append([sum(map(len, group[:number])) for number in range(len(group))])
     if not rows:
         raise DataError(f"no text has two sentences of together {length} tokens; there is nothing to train on")
-    found = torch.full((len(rows), length), FILL, dtype=torch.int32)
+    found = torch.full((len(rows), length), PADDING, dtype=torch.int32)
     is_begin = torch.zeros(found.shape, dtype=torch.bool)
     for number, (row, places) in enumerate(zip(rows, begins, strict=True)):
         found[number, : len(row)] = torch.from_numpy(row)
@@ -124,7 +124,7 @@ def _groups(sentences: Iterable[Sequence[int]], length: int) -> Iterator[list[Se
     yield group
 
 
-def pieces(rows: Iterable[Row], length: int) -> Tensor:
+def document_pieces(rows: Iterable[Row], length: int) -> Tensor:
     """All of each document in pieces of `length` tokens, `[n, length]` int32; shorter documents are left out.
 
     The last piece of a document reaches back into the one before it.
@@ -140,7 +140,7 @@ def pieces(rows: Iterable[Row], length: int) -> Tensor:
     return torch.from_numpy(np.stack(cut))
 
 
-def stream(rows: Iterable[Row], separator: int, length: int) -> Tensor:
+def token_stream(rows: Iterable[Row], separator: int, length: int) -> Tensor:
     """All documents, each followed by the separator, as one row cut into `[n, length]`, int32; the rest is left out."""
     ends = np.asarray([separator], dtype=np.int32)
     flat = np.concatenate(list(chain.from_iterable((row, ends) for row in rows)))

@@ -8,8 +8,8 @@ from training.data.files import DataFolder
 from training.data.novels import novels
 from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
-from training.texts.corpus import sentences_of
-from training.texts.pretraining import Source
+from training.texts.corpus import split_sentences
+from training.texts.pretraining import TextSource
 
 TEXTS_LICENCE = (
     "Trained on articles of Wikipedia (CC BY-SA 3.0), children's stories (CC BY, public domain) and novels (public "
@@ -21,7 +21,7 @@ MAX_HEADING_WORDS = 7
 """A line of so few, its full stop counted, is a heading."""
 
 
-def english(data: DataFolder) -> list[str]:
+def english_texts(data: DataFolder) -> list[str]:
     """Articles, stories and novels of the training splits."""
     return [*wikipedia(data).train, *childrens_stories(data).train, *novels(data)]
 
@@ -31,25 +31,25 @@ def held_out_articles(data: DataFolder) -> list[str]:
     return wikipedia(data).valid
 
 
-def untitled(texts: Sequence[str]) -> list[str]:
+def without_titles(texts: Sequence[str]) -> list[str]:
     """Without their first lines."""
     return [text.partition("\n")[2] for text in texts]
 
 
-def untitled_english(data: DataFolder) -> list[str]:
+def untitled_english_texts(data: DataFolder) -> list[str]:
     """Articles and stories of the training splits, a paragraph a line, without their titles."""
-    return untitled([*wikipedia(data).train, *childrens_stories(data).train])
+    return without_titles([*wikipedia(data).train, *childrens_stories(data).train])
 
 
 def untitled_held_out_articles(data: DataFolder) -> list[str]:
     """The same of articles that no model is trained on."""
-    return untitled(held_out_articles(data))
+    return without_titles(held_out_articles(data))
 
 
-ENCODER_TEXTS = (Source("articles, stories, novels", english),)
-HELD_OUT = (Source("held-out articles", held_out_articles),)
-ORDERED_TEXTS = (Source("articles, stories", untitled_english),)
-ORDERED_HELD_OUT = (Source("held-out articles", untitled_held_out_articles),)
+ENCODER_TEXTS = (TextSource("articles, stories, novels", english_texts),)
+HELD_OUT = (TextSource("held-out articles", held_out_articles),)
+ORDERED_TEXTS = (TextSource("articles, stories", untitled_english_texts),)
+ORDERED_HELD_OUT = (TextSource("held-out articles", untitled_held_out_articles),)
 
 
 def lines(texts: Sequence[str]) -> list[str]:
@@ -64,7 +64,7 @@ def sentences(texts: Sequence[str]) -> list[str]:
 
 def plain_sentences(line: str) -> list[str]:
     """Those of one paragraph that are of some length and end with a full stop."""
-    found = sentences_of(line)
+    found = split_sentences(line)
     return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
 
 

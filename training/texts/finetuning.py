@@ -20,22 +20,22 @@ from models.layers.packing import Packed
 from models.layers.padding import PaddedTexts
 from models.tasks.text import Tokens
 from training.data.files import DataFolder
-from training.data.labelled import Labelled
-from training.data.names import TAGS, Tagged
-from training.data.stsb import Scored
+from training.data.labelled_text import LabelledText
+from training.data.named_entities import TAGS, TaggedSentence
+from training.data.stsb import ScoredPair
 from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
-from training.recipe import Batch, Shelf
-from training.texts.averaging import Averaged
-from training.texts.corpus import Rows, encoded, filled, packed
+from training.recipe import Batch, Resources
+from training.texts.averaging import AveragedStage
+from training.texts.corpus import Rows, encode_all, packed, pad_rows
 from training.texts.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-EMBEDDING_RATE = 0.3
+EMBEDDING_RATE_FACTOR = 0.3
 """Of the peak: words that the data hardly has are to stay where pretraining put them."""
 
 
-class FineTuning(Averaged[TextEncoder]):
+class FineTuning(AveragedStage[TextEncoder]):
     """AdamW on all parameters, dropout, a rise over the first tenth of the steps and a straight line down to zero.
 
     With `muon_lr`, matrices but embeddings are Muon's: for what is learned rather than remembered. Of stages that hide,
@@ -54,26 +54,26 @@ class FineTuning(Averaged[TextEncoder]):
         batch_size: int = 32,
         lr: float = 5e-4,
         dropout: float = 0.1,
-        hidden_share: float = 0.0,
+        masked_share: float = 0.0,
         muon_lr: float | None = None,
-        averaged: float = 0.0,
+        averaged_share: float = 0.0,
         name: str = "fine-tuning",
     ) -> None:
-        self.name, self.n_epochs, self.batch_size, self.averaged = name, n_epochs, batch_size, averaged
+        self.name, self.n_epochs, self.batch_size, self.averaged_share = name, n_epochs, batch_size, averaged_share
         self._vocabulary, self._max_tokens = vocabulary, max_tokens
-        self._lr, self._muon_lr, self._dropout, self._hidden_share = lr, muon_lr, dropout, hidden_share
+        self._lr, self._muon_lr, self._dropout, self._masked_share = lr, muon_lr, dropout, masked_share
         self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
 
-    def codec(self, shelf: Shelf) -> FastCodec:
+    def codec(self, resources: Resources) -> FastCodec:
         """How the texts are read."""
-        codec = self._vocabulary.codec(shelf, self._max_tokens)
+        codec = self._vocabulary.codec(resources, self._max_tokens)
         self._mask_id = codec.special.mask or 0
         return codec
 
     def hide(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Ids `[B, T]` with some of the words behind masks; special tokens, and what fills rows up, stay."""
         lots = torch.rand(ids.shape, generator=generator).to(ids.device)
-        return ids.masked_fill((lots < self._hidden_share) & (ids >= self._n_special), self._mask_id)
+        return ids.masked_fill((lots < self._masked_share) & (ids >= self._n_special), self._mask_id)
 
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Set the probability of dropout."""
@@ -87,7 +87,10 @@ class FineTuning(Averaged[TextEncoder]):
         embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
         known = {id(weight) for weight in embeddings}
         others = [p for p in model.parameters() if id(p) not in known]
-        groups: list[dict[str, Any]] = [{"params": others}, {"params": embeddings, "lr": self._lr * EMBEDDING_RATE}]
+        groups: list[dict[str, Any]] = [
+            {"params": others},
+            {"params": embeddings, "lr": self._lr * EMBEDDING_RATE_FACTOR},
+        ]
         return [torch.optim.AdamW(groups, lr=self._lr, weight_decay=0.01, betas=(0.9, 0.98))]
 
     def learning_rate(self, progress: float) -> float:
@@ -99,7 +102,7 @@ class FineTuning(Averaged[TextEncoder]):
         """See `Stage.loss`."""
 
 
-class TextClasses(FineTuning):
+class TextClassification(FineTuning):
     """Cross-entropy of texts' classes, with labels smoothed.
 
     With `consistency`, each text is read twice, with other dropout and other masks, and so many times the divergence of
@@ -109,7 +112,7 @@ class TextClasses(FineTuning):
     def __init__(
         self,
         *,
-        rows_of: Callable[[DataFolder], Sequence[Labelled]],
+        rows_of: Callable[[DataFolder], Sequence[LabelledText]],
         smoothing: float = 0.1,
         consistency: float = 0.0,
         **settings: Any,
@@ -117,45 +120,49 @@ class TextClasses(FineTuning):
         super().__init__(**settings)
         self._rows_of, self._smoothing, self._consistency = rows_of, smoothing, consistency
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The texts and their labels."""
-        rows = self._rows_of(shelf.data)
-        texts = Rows.of(encoded(self.codec(shelf), [row.text for row in rows], "labelled texts"))
+        rows = self._rows_of(resources.data)
+        texts = Rows.of(encode_all(self.codec(resources), [row.text for row in rows], "labelled texts"))
         return *texts.batch, torch.tensor([row.label for row in rows])
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         ids, types, lengths, labels = (torch.cat([one, one]) for one in batch) if self._consistency else batch
         row = packed((self.hide(ids, generator), types, lengths))
-        logits = head_of(model, "sequence_head")(model.pooled(row, hidden_states(model, row))).float()
+        logits = require_head(model, "sequence_head")(model.pooled(row, last_hidden_states(model, row))).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-        return loss + self._consistency * _divergence(*logits.log_softmax(1).chunk(2)) if self._consistency else loss
+        return (
+            loss + self._consistency * _symmetric_divergence(*logits.log_softmax(1).chunk(2))
+            if self._consistency
+            else loss
+        )
 
 
-class WordClasses(FineTuning):
+class TokenClassification(FineTuning):
     """Cross-entropy of the classes of words, each judged by its first token."""
 
-    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Tagged]], **settings: Any) -> None:
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[TaggedSentence]], **settings: Any) -> None:
         super().__init__(**settings)
         self._rows_of = rows_of
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The texts, and each token's tag, -1 where it counts not."""
-        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
-        texts = encoded(codec, [" ".join(row.words) for row in rows], "tagged texts")
-        tags = [token_tags(*pair) for pair in zip(texts, rows, strict=True)]
-        return *Rows.of(texts).batch, filled(tags)
+        codec, rows = self.codec(resources), self._rows_of(resources.data)
+        texts = encode_all(codec, [" ".join(row.words) for row in rows], "tagged texts")
+        tags = [tags_of_first_tokens(*pair) for pair in zip(texts, rows, strict=True)]
+        return *Rows.of(texts).batch, pad_rows(tags)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         ids, types, lengths, tags = batch
         row = packed((self.hide(ids, generator), types, lengths))
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
-        logits = head_of(model, "token_head")(hidden_states(model, row))
+        logits = require_head(model, "token_head")(last_hidden_states(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
 
 
-class Capitals(FineTuning):
+class CapitalPrediction(FineTuning):
     """Which words are parts of names, by their capitals: for models of lower case.
 
     The loss is of the chance that a word has a tag other than `O`, whichever.
@@ -167,23 +174,25 @@ class Capitals(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Sentences, and for each token 1 for a name, 0 for none, -1 where nobody knows."""
-        rows = [capitals(text) for text in self._rows_of(shelf.data)]
-        texts = encoded(self.codec(shelf), [" ".join(words) for words, _ in rows], "sentences")
-        return *Rows.of(texts).batch, filled([token_values(text, *row) for text, row in zip(texts, rows, strict=True)])
+        rows = [capitals(text) for text in self._rows_of(resources.data)]
+        texts = encode_all(self.codec(resources), [" ".join(words) for words, _ in rows], "sentences")
+        return *Rows.of(texts).batch, pad_rows(
+            [first_token_labels(text, *row) for text, row in zip(texts, rows, strict=True)]
+        )
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         *texts, names = batch
         row = packed(tuple(texts))
         targets = Packed.of_rows(names, row.segments.lengths).token_ids
-        log_probs = head_of(model, "token_head")(hidden_states(model, row)).float().log_softmax(-1)
+        log_probs = require_head(model, "token_head")(last_hidden_states(model, row)).float().log_softmax(-1)
         either = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
         return functional.nll_loss(either, targets, ignore_index=-1)
 
 
-class Neighbours(FineTuning):
+class ContrastivePairs(FineTuning):
     """Pairs that belong together, among all second texts of the batch (van den Oord et al. 2018, equation 4)."""
 
     TEMPERATURE = 0.05
@@ -192,10 +201,10 @@ class Neighbours(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Both texts of each pair."""
-        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
-        firsts, seconds = (Rows.of(encoded(codec, [row[side] for row in rows], "pairs")) for side in (0, 1))
+        codec, rows = self.codec(resources), self._rows_of(resources.data)
+        firsts, seconds = (Rows.of(encode_all(codec, [row[side] for row in rows], "pairs")) for side in (0, 1))
         return *firsts.batch, *seconds.batch
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
@@ -206,7 +215,7 @@ class Neighbours(FineTuning):
         return (functional.cross_entropy(scores, places) + functional.cross_entropy(scores.T, places)) / 2
 
 
-class Similarities(FineTuning):
+class SimilarityRanking(FineTuning):
     """Pairs in the order of their similarity: log(1 + sum over i more alike than j of exp(20 (cos_j - cos_i))).
 
     Source: Su, CoSENT, 2022, equation 7.
@@ -214,15 +223,15 @@ class Similarities(FineTuning):
 
     SHARPNESS = 20.0
 
-    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[Scored]], **settings: Any) -> None:
+    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[ScoredPair]], **settings: Any) -> None:
         super().__init__(**settings)
         self._rows_of = rows_of
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Both texts of each pair, and how alike people find them."""
-        codec, rows = self.codec(shelf), self._rows_of(shelf.data)
-        firsts = Rows.of(encoded(codec, [row.first for row in rows], "pairs"))
-        seconds = Rows.of(encoded(codec, [row.second for row in rows], "pairs"))
+        codec, rows = self.codec(resources), self._rows_of(resources.data)
+        firsts = Rows.of(encode_all(codec, [row.first for row in rows], "pairs"))
+        seconds = Rows.of(encode_all(codec, [row.second for row in rows], "pairs"))
         return *firsts.batch, *seconds.batch, torch.tensor([row.score for row in rows])
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
@@ -235,7 +244,7 @@ class Similarities(FineTuning):
 
 def embedded(model: TextEncoder, row: Packed) -> Tensor:
     """One vector of unit length a text, `[B, D]`: the mean of its tokens'."""
-    hidden = hidden_states(model, row).float()
+    hidden = last_hidden_states(model, row).float()
     sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
     return functional.normalize(sums, dim=1)
 
@@ -268,7 +277,7 @@ def first_tokens(text: Tokens, words: Sequence[str]) -> dict[int, int]:
     return places
 
 
-def token_values(text: Tokens, words: Sequence[str], values: Sequence[int]) -> Tensor:
+def first_token_labels(text: Tokens, words: Sequence[str], values: Sequence[int]) -> Tensor:
     """Each word's value at its first token, -1 at all others: `[T]`, int64."""
     found = torch.full((len(text.ids),), -1)
     for word, place in first_tokens(text, words).items():
@@ -276,12 +285,12 @@ def token_values(text: Tokens, words: Sequence[str], values: Sequence[int]) -> T
     return found
 
 
-def token_tags(text: Tokens, row: Tagged) -> Tensor:
+def tags_of_first_tokens(text: Tokens, row: TaggedSentence) -> Tensor:
     """For each token the place of its word's tag in `TAGS`; -1 but for the first token of each word: `[T]`, int64."""
-    return token_values(text, row.words, [TAGS.index(tag) for tag in row.tags])
+    return first_token_labels(text, row.words, [TAGS.index(tag) for tag in row.tags])
 
 
-def _divergence(first: Tensor, second: Tensor) -> Tensor:
+def _symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
     """Of log-probabilities `[B, C]`: the mean of both directions of Kullback and Leibler's, a text."""
     both = (first.exp() - second.exp()) * (first - second)
     return both.sum(1).mean() / 2
@@ -294,12 +303,12 @@ def set_dropout(model: nn.Module, probability: float) -> None:
             module.p = probability
 
 
-def hidden_states(model: TextEncoder, row: Packed) -> Tensor:
+def last_hidden_states(model: TextEncoder, row: Packed) -> Tensor:
     """The last ones, `[N, D]`."""
     return model.hidden(row, PaddedTexts(row.segments))
 
 
-def head_of(model: TextEncoder, name: str) -> nn.Module:
+def require_head(model: TextEncoder, name: str) -> nn.Module:
     """A head that the stage needs.
 
     Raises:

@@ -8,12 +8,12 @@ from models.family import Model
 from models.layers.encoder import TextEncoder
 from models.layers.text_model import TextModel
 from training.data.wikipedia import wikipedia
-from training.recipe import Shelf
+from training.recipe import Resources
 from training.texts.english import TEXTS_LICENCE, sentences
-from training.texts.guesses import guesses, pseudo_perplexity
-from training.texts.pretraining import MaskedTexts
+from training.texts.masked_evaluation import masked_prediction_scores, pseudo_perplexity
+from training.texts.pretraining import MaskedPretraining
 from training.texts.recipe import N_SAMPLES, TextRecipe
-from training.texts.samples import drawn, filled_masks, with_mask
+from training.texts.samples import draw_examples, mask_one_word, show_mask_predictions
 
 N_SCORED = 200
 """Sentences behind the pseudo-perplexity."""
@@ -30,28 +30,32 @@ class MaskedLanguageRecipe(TextRecipe):
 
     metrics = MASKED_METRICS
     data_licence = TEXTS_LICENCE
-    chosen: ClassVar[tuple[str, ...]]
+    sample_inputs: ClassVar[tuple[str, ...]]
     pair_metric: ClassVar[str | None] = None
 
     @abstractmethod
-    def held_out(self) -> MaskedTexts:
+    def held_out(self) -> MaskedPretraining:
         """The stage, over texts that were not trained on."""
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """On held-out articles."""
         model = cast("TextEncoder", models[0])
-        found = guesses(model, self.held_out(), shelf)
-        scored = drawn(sentences(wikipedia(shelf.data).valid), N_SCORED)
+        found = masked_prediction_scores(model, self.held_out(), resources)
+        scored = draw_examples(sentences(wikipedia(resources.data).valid), N_SCORED)
         return {
-            "pseudo_perplexity": pseudo_perplexity(model, self.codec(shelf), scored),
+            "pseudo_perplexity": pseudo_perplexity(model, self.codec(resources), scored),
             "masked_loss": found.loss,
             "masked_accuracy": found.accuracy,
         } | ({self.pair_metric: found.pair_accuracy} if self.pair_metric else {})
 
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Sentences with a mask, and the likeliest words there."""
-        codec, encoder = self.codec(shelf), cast("TextEncoder", model)
+        codec, encoder = self.codec(resources), cast("TextEncoder", model)
         mask = self.vocabulary.roles["mask_token"]
-        masked = [with_mask(text, mask) for text in drawn(sentences(wikipedia(shelf.data).valid), N_SAMPLES)]
-        chosen, others = ([filled_masks(encoder, codec, text) for text in texts] for texts in (self.chosen, masked))
+        masked = [
+            mask_one_word(text, mask) for text in draw_examples(sentences(wikipedia(resources.data).valid), N_SAMPLES)
+        ]
+        chosen, others = (
+            [show_mask_predictions(encoder, codec, text) for text in texts] for texts in (self.sample_inputs, masked)
+        )
         return chosen, others

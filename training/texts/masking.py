@@ -53,7 +53,7 @@ class Masking:
         return lots
 
 
-def word_beginnings(tokenizer: Tokenizer) -> Tensor:
+def begins_word_table(tokenizer: Tokenizer) -> Tensor:
     """Which tokens begin a word, `[V]` bool: all but `##…` of WordPiece; those with a space before them elsewhere."""
     tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
     if any(token.startswith("##") for token in tokens):

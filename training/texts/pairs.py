@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
-from training.recipe import Batch, Shelf
-from training.texts.corpus import FILL, pieces, whole_sentences
-from training.texts.pretraining import MaskedTexts, Riddle, enclosed
+from training.recipe import Batch, Resources
+from training.texts.corpus import PADDING, document_pieces, sentence_rows
+from training.texts.pretraining import MaskedBatch, MaskedPretraining, add_special_tokens
 
 PairLoss = Callable[[TextEncoder, Packed, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Parts:
+class TextPairs:
     """`rows` `[B, n]` are first parts, then second ones; `firsts` and `sizes` `[B, 1]` count the first, and both."""
 
     rows: Tensor
@@ -33,12 +33,12 @@ class Parts:
         spread = torch.arange(self.rows.shape[1] + 1)
         moved = self.rows.gather(1, (spread - (spread > self.firsts).long()).clamp(0))
         spread, lasts = torch.arange(self.rows.shape[1] + 3), self.sizes + 2
-        pairs = enclosed(moved.where(torch.arange(moved.shape[1]) != self.firsts, end), start, end)
-        pairs = pairs.where(spread != lasts, end).where(spread <= lasts, FILL)
+        pairs = add_special_tokens(moved.where(torch.arange(moved.shape[1]) != self.firsts, end), start, end)
+        pairs = pairs.where(spread != lasts, end).where(spread <= lasts, PADDING)
         return pairs, ((spread > self.firsts + 1) & (spread <= lasts)).int(), lasts[:, 0] + 1
 
 
-class MaskedPairs(MaskedTexts):
+class MaskedPairPretraining(MaskedPretraining):
     """Rows of two parts; half of them, those with the label 1, are not as they stood in the document."""
 
     def __init__(self, *, loss_of: PairLoss, **settings: Any) -> None:
@@ -47,23 +47,23 @@ class MaskedPairs(MaskedTexts):
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of the words behind masks, and of the pairs."""
-        riddle = self.riddle(batch, generator)
-        return self._loss_of(model, riddle.packed, riddle.targets, riddle.labels)
+        masked_batch = self.masked_batch(batch, generator)
+        return self._loss_of(model, masked_batch.packed, masked_batch.targets, masked_batch.labels)
 
-    def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
+    def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:
         """See `MaskedTexts.riddle`."""
         rows, numbers, *others = (tensor.cpu() for tensor in batch)
         labels = torch.randint(2, (len(rows),), generator=generator)
         pairs, types, lengths = self.parts((rows, *others), labels, generator).joined(self._start, self._end)
         masked, targets = self._masking(pairs, numbers, generator)
-        return Riddle.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
+        return MaskedBatch.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
 
     @abstractmethod
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """Of some of what `rows` gave."""
 
 
-class NextSentences(MaskedPairs):
+class NextSentences(MaskedPairPretraining):
     """Pieces of documents, cut in two behind a full stop; or the second part is that of another document.
 
     Source: Devlin et al. 2019, section 3.1.
@@ -72,17 +72,17 @@ class NextSentences(MaskedPairs):
     MARGIN = 16
     """The fewest tokens of a part, as long as the row has them."""
 
-    def rows(self, shelf: Shelf) -> Batch:
+    def rows(self, resources: Resources) -> Batch:
         """`[R, n]`."""
-        self._stop = self._vocabulary.tokenizer(shelf).token_to_id(".") or 0
-        return (pieces(self.documents(shelf), self.length - 3),)
+        self._stop = self._vocabulary.tokenizer(resources).token_to_id(".") or 0
+        return (document_pieces(self.tokenise_documents(resources), self.length - 3),)
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """See `MaskedPairs.parts`."""
         (whole,) = rows
         firsts, n = self._cuts(whole, generator)[:, None], whole.shape[1]
         is_other = labels[:, None].bool() & (torch.arange(n) >= firsts)
-        return Parts(torch.where(is_other, self._others(whole, firsts), whole), firsts, torch.full_like(firsts, n))
+        return TextPairs(torch.where(is_other, self._others(whole, firsts), whole), firsts, torch.full_like(firsts, n))
 
     def _others(self, rows: Tensor, cuts: Tensor) -> Tensor:
         """`[B, n]`: from a row's cut on, the row before it in the batch, from where one of its sentences begins on."""
@@ -101,7 +101,7 @@ class NextSentences(MaskedPairs):
         return torch.where(follows_stop & (lots >= 0), lots + 1.0, lots).argmax(1)
 
 
-class SentenceOrder(MaskedPairs):
+class SentenceOrder(MaskedPairPretraining):
     """Whole sentences that follow one another, cut in two between two of them; or the two the other way round.
 
     Half a sentence at the end of a row would tell which part came last; a title, which came first: sources have none.
@@ -109,18 +109,18 @@ class SentenceOrder(MaskedPairs):
     Source: Lan et al. 2020, section 3.1.
     """
 
-    def rows(self, shelf: Shelf) -> Batch:
+    def rows(self, resources: Resources) -> Batch:
         """`[R, n]`, filled up with -1, and where in it a sentence begins; `n_tokens` counts the tokens there are."""
-        texts = [text for source in self._sources for text in source.texts(shelf.data)]
-        rows, begins = whole_sentences(self._vocabulary.tokenizer(shelf), texts, self.length - 3)
-        self.units_per_item = 3 + (rows != FILL).sum().item() / len(rows)
+        texts = [text for source in self._sources for text in source.texts(resources.data)]
+        rows, begins = sentence_rows(self._vocabulary.tokenizer(resources), texts, self.length - 3)
+        self.units_per_item = 3 + (rows != PADDING).sum().item() / len(rows)
         return rows, begins
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
+    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """See `MaskedPairs.parts`."""
         whole, begins = rows
-        places, sizes = torch.arange(whole.shape[1]), (whole != FILL).sum(1, keepdim=True)
+        places, sizes = torch.arange(whole.shape[1]), (whole != PADDING).sum(1, keepdim=True)
         lots = torch.rand(whole.shape, generator=generator)
         cuts = lots.where(begins & (places > 0), -1.0).argmax(1, keepdim=True)
         shifts = torch.where(labels[:, None].bool(), cuts, 0)
-        return Parts(whole.gather(1, (places + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes)
+        return TextPairs(whole.gather(1, (places + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes)

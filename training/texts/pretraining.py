@@ -22,9 +22,9 @@ from models.transformers.gpt.objective import loss as gpt_loss
 from models.transformers.roberta.objective import loss as masked_text_loss
 from training.data.files import DataFolder
 from training.optimisers import muon_and_adamw
-from training.recipe import Batch, ModelT, Shelf, Stage
-from training.texts.corpus import documents, pieces, stream
-from training.texts.masking import Kind, Masking, word_beginnings
+from training.recipe import Batch, ModelT, Resources, Stage
+from training.texts.corpus import document_pieces, token_stream, tokenise_documents
+from training.texts.masking import Kind, Masking, begins_word_table
 from training.texts.vocabulary import Vocabulary
 
 NORM_EPS = 1e-5
@@ -32,7 +32,7 @@ NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """Texts of a name, each a document."""
 
     name: str
@@ -54,48 +54,53 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
         self,
         *,
         vocabulary: Vocabulary,
-        sources: Sequence[Source],
+        sources: Sequence[TextSource],
         n_tokens: int,
         length: int = 128,
         batch_size: int = 32,
         muon_lr: float = 0.01,
         adamw_lr: float = 5e-3,
         rate: float = 1.0,
-        n_known: int | None = None,
+        n_learned_positions: int | None = None,
         name: str = "pretraining",
     ) -> None:
-        self.name, self.batch_size, self.length, self._n_known = name, batch_size, length, n_known
+        self.name, self.batch_size, self.length, self._n_learned_positions = (
+            name,
+            batch_size,
+            length,
+            n_learned_positions,
+        )
         self.units_per_item = float(length)
         self._vocabulary, self._sources, self._n_tokens = vocabulary, sources, n_tokens
         self._muon_lr, self._adamw_lr = rate * muon_lr, rate * adamw_lr
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Copy positions, if that is asked for."""
-        if self._n_known is not None:
-            copy_positions(model.get_submodule("embeddings.positions"), self._n_known)
+        if self._n_learned_positions is not None:
+            copy_positions(model.get_submodule("embeddings.positions"), self._n_learned_positions)
         return super().begin(model, items)
 
     def total_steps(self, n_items: int) -> int:
         """As many as the tokens fill."""
         return int(self._n_tokens / (self.units_per_item * self.batch_size))
 
-    def documents(self, shelf: Shelf) -> Iterator[Any]:
+    def tokenise_documents(self, resources: Resources) -> Iterator[Any]:
         """The tokens of each document."""
-        tokenizer = self._vocabulary.tokenizer(shelf)
+        tokenizer = self._vocabulary.tokenizer(resources)
         for source in self._sources:
-            yield from documents(tokenizer, source.texts(shelf.data), source.name)
+            yield from tokenise_documents(tokenizer, source.texts(resources.data), source.name)
 
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
         """Muon for matrices but embeddings, AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 
     @abstractmethod
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Rows, and what they need beside them."""
 
 
 @dataclass(frozen=True)
-class Riddle:
+class MaskedBatch:
     """A batch with masks: `targets` `[N]`, int64, what they hide and -1 elsewhere; `labels` `[B]`, those of pairs."""
 
     packed: Packed
@@ -111,7 +116,7 @@ class Riddle:
         return cls(packed, flat_rows(targets, lengths).long().to(device), labels.to(device))
 
 
-class MaskedTexts(Pretraining[TextEncoder]):
+class MaskedPretraining(Pretraining[TextEncoder]):
     """Rows of whole texts, one after the other, with words behind masks (Liu et al. 2019, 4.2: FULL-SENTENCES)."""
 
     def __init__(self, *, masking: Kind = "dynamic", share: float = 0.15, **settings: Any) -> None:
@@ -119,10 +124,10 @@ class MaskedTexts(Pretraining[TextEncoder]):
         self._kind, self._share = masking, share
         self._masking: Masking
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The rows `[n, T - 2]`, and their numbers, which a static mask is drawn by; then what else a kind has."""
-        rows, *others = self.rows(shelf)
-        tokenizer = self._vocabulary.tokenizer(shelf)
+        rows, *others = self.rows(resources)
+        tokenizer = self._vocabulary.tokenizer(resources)
         roles = self._vocabulary.roles
         self._start, self._end = (self._vocabulary.id_of(tokenizer, role) for role in ("cls_token", "sep_token"))
         self._masking = Masking(
@@ -130,30 +135,30 @@ class MaskedTexts(Pretraining[TextEncoder]):
             share=self._share,
             mask_id=self._vocabulary.id_of(tokenizer, "mask_token"),
             n_special=len(set(roles.values())),
-            begins_word=word_beginnings(tokenizer),
+            begins_word=begins_word_table(tokenizer),
         )
         return rows, torch.arange(len(rows)), *others
 
-    def rows(self, shelf: Shelf) -> Batch:
+    def rows(self, resources: Resources) -> Batch:
         """What `items` are made of."""
-        end = self._vocabulary.id_of(self._vocabulary.tokenizer(shelf), "sep_token")
-        return (stream(self.documents(shelf), end, self.length - 2),)
+        end = self._vocabulary.id_of(self._vocabulary.tokenizer(resources), "sep_token")
+        return (token_stream(self.tokenise_documents(resources), end, self.length - 2),)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of the words behind masks."""
-        riddle = self.riddle(batch, generator)
-        return masked_text_loss(model, riddle.packed, riddle.targets)
+        masked_batch = self.masked_batch(batch, generator)
+        return masked_text_loss(model, masked_batch.packed, masked_batch.targets)
 
-    def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
+    def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:
         """What a model is to guess of some of the items; made on the CPU, where the generator is."""
         rows, numbers = (tensor.cpu() for tensor in batch)
         labels = torch.zeros(len(rows), dtype=torch.int64)
-        masked, targets = self._masking(enclosed(rows, self._start, self._end), numbers, generator)
+        masked, targets = self._masking(add_special_tokens(rows, self._start, self._end), numbers, generator)
         lengths = [masked.shape[1]] * len(masked)
-        return Riddle.of(masked, torch.zeros_like(masked), targets, labels, lengths, batch[0].device)
+        return MaskedBatch.of(masked, torch.zeros_like(masked), targets, labels, lengths, batch[0].device)
 
 
-class TaskTexts(MaskedTexts):
+class TaskAdaptivePretraining(MaskedPretraining):
     """The texts of a task, before their labels; the head that guesses words is dropped at the end.
 
     For models that embed words in their width. Source: Gururangan et al. 2020, section 4.
@@ -171,38 +176,42 @@ class TaskTexts(MaskedTexts):
         model.masked_head = None
 
 
-class ReadingOn(MaskedTexts):
+class CausalEncoderPretraining(MaskedPretraining):
     """Pieces of documents, each token guessed from those before it alone: what an encoder learns first.
 
     A row has a guess at every token instead of at one in seven, and words are learned in a fraction of the time; the
     masks come after. Source: Gisserot-Boukhlef et al. 2025, section 4.
     """
 
-    def rows(self, shelf: Shelf) -> Batch:
+    def rows(self, resources: Resources) -> Batch:
         """See `MaskedTexts.rows`."""
-        return (pieces(self.documents(shelf), self.length - 2),)
+        return (document_pieces(self.tokenise_documents(resources), self.length - 2),)
 
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of all tokens but a row's first."""
-        packed = Packed.of_rows(enclosed(batch[0], self._start, self._end))
+        packed = Packed.of_rows(add_special_tokens(batch[0], self._start, self._end))
         hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
         return causal_loss(packed, hidden, model.masked_logits)
 
 
-class Continuations(Pretraining[Gpt]):
+class CausalPretraining(Pretraining[Gpt]):
     """Rows of whole texts, one after the other, each token guessed from those before it (Radford et al. 2018)."""
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """The rows `[n, T]`."""
-        tokenizer = self._vocabulary.tokenizer(shelf)
-        return (stream(self.documents(shelf), self._vocabulary.id_of(tokenizer, "eos_token"), self.length),)
+        tokenizer = self._vocabulary.tokenizer(resources)
+        return (
+            token_stream(
+                self.tokenise_documents(resources), self._vocabulary.id_of(tokenizer, "eos_token"), self.length
+            ),
+        )
 
     def loss(self, model: Gpt, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of all tokens but a row's first."""
         return gpt_loss(model, Packed.of_rows(batch[0]))
 
 
-def first_weights(model: nn.Module) -> None:
+def initialise_weights(model: nn.Module) -> None:
     """Embeddings of deviation 0.02; matrices that keep a deviation, those at the end of a part so that the sum does.
 
     Source: Radford et al. 2019, section 2.3.
@@ -221,13 +230,15 @@ def first_weights(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def copy_positions(positions: nn.Module, n_known: int) -> None:
+def copy_positions(positions: nn.Module, n_learned_positions: int) -> None:
     """Make those from `n_known` on copies of the known ones but the first, again and again."""
     weight = cast("nn.Embedding", positions).weight
     places = torch.arange(len(weight), device=weight.device)
-    weight.copy_(weight[torch.where(places < n_known, places, (places - 1) % (n_known - 1) + 1)])
+    weight.copy_(
+        weight[torch.where(places < n_learned_positions, places, (places - 1) % (n_learned_positions - 1) + 1)]
+    )
 
 
-def enclosed(rows: Tensor, start: int, end: int) -> Tensor:
+def add_special_tokens(rows: Tensor, start: int, end: int) -> Tensor:
     """`[B, T]` with a token before and one after, `[B, T + 2]`."""
     return nn.functional.pad(nn.functional.pad(rows, (1, 0), value=start), (0, 1), value=end)

@@ -13,9 +13,9 @@ from models.codecs.text.codec import FastCodec
 from models.family import Model
 from models.layers.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
-from training.recipe import Recipe, Shelf, Trained
-from training.texts.curve import curve
-from training.texts.pretraining import first_weights
+from training.recipe import Recipe, Resources, TrainedModel
+from training.texts.loss_curve import loss_curve
+from training.texts.pretraining import initialise_weights
 from training.texts.vocabulary import Vocabulary
 
 CURVE_FILE = "curve.png"
@@ -36,56 +36,63 @@ class TextRecipe(Recipe):
     max_tokens: ClassVar[int]
     parent: ClassVar[str | None] = None
 
-    def start(self, model: Model, shelf: Shelf) -> None:
+    def initialise(self, model: Model, resources: Resources) -> None:
         """The parent's weights, or random ones."""
-        first_weights(model)
+        initialise_weights(model)
         if self.parent is not None:
-            model.load_state_dict(_body(shelf.model(self.parent), model), strict=False)
+            model.load_state_dict(_body(resources.model(self.parent), model), strict=False)
 
-    def codec(self, shelf: Shelf) -> FastCodec:
+    def codec(self, resources: Resources) -> FastCodec:
         """How texts are read."""
-        return self.vocabulary.codec(shelf, self.max_tokens)
+        return self.vocabulary.codec(resources, self.max_tokens)
 
-    def special_ids(self, shelf: Shelf) -> dict[str, Any]:
+    def special_ids(self, resources: Resources) -> dict[str, Any]:
         """What `config.json` says besides: the ids of special tokens."""
-        tokenizer = self.vocabulary.tokenizer(shelf)
+        tokenizer = self.vocabulary.tokenizer(resources)
         names = {"pad_token": "pad_token_id", "bos_token": "bos_token_id", "eos_token": "eos_token_id"}
         roles = self.vocabulary.roles
         return {key: self.vocabulary.id_of(tokenizer, role) for role, key in names.items() if role in roles}
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
         """Weights, tokenizer, the curve, and what the training took."""
         (run,) = runs
         write_published(
-            folder, run.model, family(self.family), self.config, extra=self.special_ids(shelf), dtype=self.stored_dtype
+            folder,
+            run.model,
+            family(self.family),
+            self.config,
+            extra=self.special_ids(resources),
+            dtype=self.stored_dtype,
         )
-        self.vocabulary.write(folder, shelf, self.max_tokens)
-        (folder / CURVE_FILE).write_bytes(curve(run.histories))
+        self.vocabulary.write(folder, resources, self.max_tokens)
+        (folder / CURVE_FILE).write_bytes(loss_curve(run.histories))
         hours = sum(history.seconds for history in run.histories.values()) / 3600
         n_threads = torch.get_num_threads()
         write_card(folder, licence=self.licence, metrics={}, training={"hours": round(hours, 3), "threads": n_threads})
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         """See `Recipe.describe`."""
         training = read_card(folder)["training"]
         write_card(folder, licence=self.licence, metrics=metrics, training=training)
         sections = {
-            "Samples": self.samples_section(cast("TextModel", model), shelf),
+            "Samples": self.samples_section(cast("TextModel", model), resources),
             "Time and energy": _spent(**training),
         }
         text = card(self, metrics, (Picture(CURVE_FILE, CURVE_CAPTION),), sections)
         (folder / CARD_FILE).write_text(text)
 
-    def samples_section(self, model: TextModel, shelf: Shelf) -> str:
+    def samples_section(self, model: TextModel, resources: Resources) -> str:
         """Unedited outputs: of `N_SAMPLES` inputs chosen by hand, and of as many that were drawn."""
-        chosen, drawn = self.samples(model, shelf)
+        chosen, drawn = self.samples(model, resources)
         return (
             f"Unedited, seed 0. Inputs chosen by hand:\n\n{_list(chosen)}\n\n"
             f"Inputs drawn at random from data never trained on:\n\n{_list(drawn)}"
         )
 
     @abstractmethod
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Lines of Markdown, an input with the model's output each: `N_SAMPLES` chosen by hand, and as many drawn."""
 
 

@@ -18,9 +18,9 @@ from models.transformers.bert.config import BertConfig
 from training.cli import WEIGHTS
 from training.data.files import DataFolder
 from training.data.wikipedia import wikipedia
-from training.recipe import Shelf
+from training.recipe import Resources
 from training.recipes.bert_mini_en import VOCABULARY, BertMiniEn
-from training.texts.pretraining import MaskedTexts, Pretraining, ReadingOn, Source
+from training.texts.pretraining import CausalEncoderPretraining, MaskedPretraining, Pretraining, TextSource
 from training.trainer import Run, train
 
 N_ARTICLES, N_TOKENS = 8000, 1_000_000
@@ -35,27 +35,27 @@ def runs(n_tokens: int) -> Iterator[tuple[str, BertConfig, Pretraining[Any]]]:
     """What is tried: a name, the shape, the stage."""
     common: dict[str, Any] = {
         "vocabulary": VOCABULARY,
-        "sources": (Source("some articles", some_articles),),
+        "sources": (TextSource("some articles", some_articles),),
         "n_tokens": n_tokens,
     }
     shape = BertMiniEn.config
     for rate in (0.5, 1.0, 2.0, 5.0):
-        yield f"reading on, {rate:g} times the rate", shape, ReadingOn(**common, rate=rate)
+        yield f"reading on, {rate:g} times the rate", shape, CausalEncoderPretraining(**common, rate=rate)
     for share in (0.15, 0.3):
-        yield f"masks, {share:.0%}", shape, MaskedTexts(**common, share=share)
-    yield "masks, 30%, batches of 8 rows", shape, MaskedTexts(**common, share=0.3, batch_size=8)
+        yield f"masks, {share:.0%}", shape, MaskedPretraining(**common, share=share)
+    yield "masks, 30%, batches of 8 rows", shape, MaskedPretraining(**common, share=0.3, batch_size=8)
     for width, n_layers, n_heads in ((128, 8, 4), (192, 5, 6), (256, 4, 8)):
         other = replace(shape, width=width, n_layers=n_layers, n_heads=n_heads, inner_width=4 * width)
-        yield f"reading on, {n_layers} layers of {width}", other, ReadingOn(**common)
+        yield f"reading on, {n_layers} layers of {width}", other, CausalEncoderPretraining(**common)
 
 
 def main(data: Path, n_tokens: int) -> None:
     """Train each, and print a line of Markdown for it."""
-    shelf = Shelf(DataFolder(data, download=False), WEIGHTS)
+    resources = Resources(DataFolder(data, download=False), WEIGHTS)
     for name, shape, stage in runs(n_tokens):
-        its_recipe: BertMiniEn = type("Variant", (BertMiniEn,), {"config": shape, "stages": (stage,)})()
+        recipe: BertMiniEn = type("Variant", (BertMiniEn,), {"config": shape, "stages": (stage,)})()
         with tempfile.TemporaryDirectory() as folder:
-            run = train(its_recipe, Run(shelf=shelf, folder=Path(folder), device="cpu", quiet=True))
+            run = train(recipe, Run(resources=resources, folder=Path(folder), device="cpu", quiet=True))
         (history,) = run.histories.values()
         last = mean(history.losses[-max(1, len(history.losses) // 8) :])
         n_parameters = sum(parameter.numel() for parameter in run.model.parameters())

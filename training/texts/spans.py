@@ -17,15 +17,15 @@ from models.layers.packing import Packed
 from models.tasks.text import Tokens
 from training.data.files import DataFolder
 from training.data.questions import Question
-from training.recipe import Batch, Shelf
-from training.texts.corpus import Rows, filled, packed
-from training.texts.finetuning import FineTuning, head_of, hidden_states
+from training.recipe import Batch, Resources
+from training.texts.corpus import Rows, packed, pad_rows
+from training.texts.finetuning import FineTuning, last_hidden_states, require_head
 from training.texts.scores import SENTENCE_END
 
 HINTS = "hints"
 
 
-class Spans(FineTuning):
+class SpanExtraction(FineTuning):
     """Cross-entropy of the first and of the last token of an answer.
 
     With `hints`, the loss has so many times those of telling, of each token of the context, whether the question has it
@@ -40,20 +40,22 @@ class Spans(FineTuning):
         super().__init__(**settings)
         self._rows_of, self._hints = rows_of, hints
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """A window of each context that has the answer, with its question; the places of the answer's ends; of each
         token, whether it is in the answer's sentence, -1 outside the context.
         """
-        codec = self.codec(shelf)
-        rows = [(one, row) for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
+        codec = self.codec(resources)
+        rows = [
+            (one, row) for row in self._rows_of(resources.data) if (one := find_answer_window(codec, row)) is not None
+        ]
         texts = Rows.of([window for (window, _), _ in rows])
-        sentences = filled([in_sentence(window, row) for (window, _), row in rows])
+        sentences = pad_rows([answer_sentence_labels(window, row) for (window, _), row in rows])
         return *texts.batch, torch.tensor([ends for (_, ends), _ in rows]), sentences
 
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Give the model the heads of the hints."""
         if self._hints:
-            width = cast("nn.Linear", head_of(model, "span_head")).in_features
+            width = cast("nn.Linear", require_head(model, "span_head")).in_features
             heads = {"shared": nn.Linear(width, 1), "sentence": nn.Linear(width, 1)}
             model.add_module(HINTS, nn.ModuleDict(heads).to(items[0].device))
         return super().begin(model, items)
@@ -69,15 +71,15 @@ class Spans(FineTuning):
         *texts, ends, sentences = batch
         row = packed(tuple(texts))
         if not self._hints:
-            return _of_ends(model, hidden_states(model, row), ends, row)
-        low, last = _low_and_last(model, row)
-        heads = cast("nn.ModuleDict", head_of(model, HINTS))
-        shared = shared_tokens(texts[0], texts[1], self._n_special)
-        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], last, sentences, row)
-        return _of_ends(model, last, ends, row) + self._hints * hints
+            return _span_loss(model, last_hidden_states(model, row), ends, row)
+        low, last = _middle_and_last_states(model, row)
+        heads = cast("nn.ModuleDict", require_head(model, HINTS))
+        shared = shared_token_labels(texts[0], texts[1], self._n_special)
+        hints = _hint_loss(heads["shared"], low, shared, row) + _hint_loss(heads["sentence"], last, sentences, row)
+        return _span_loss(model, last, ends, row) + self._hints * hints
 
 
-def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
+def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
     """The first window of the context with the whole answer, and the places of the answer's first and last token.
 
     None where there is no such window, or the question is too long to leave room for one.
@@ -99,7 +101,7 @@ def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] 
     return None
 
 
-def in_sentence(window: Tokens, row: Question) -> Tensor:
+def answer_sentence_labels(window: Tokens, row: Question) -> Tensor:
     """Of each token whether it is in the sentence of the answer, which has a start; -1 outside the context: `[T]`."""
     start = cast("int", row.start)
     breaks = [match.span() for match in SENTENCE_END.finditer(row.context)]
@@ -110,7 +112,7 @@ def in_sentence(window: Tokens, row: Question) -> Tensor:
     return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
 
 
-def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
+def shared_token_labels(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
     """Of pairs `[B, T]`, of each word of the second text whether the first one has it too; -1 for all else."""
     is_word = ids >= n_special
     firsts = torch.where(is_word & (types == 0), ids, -1)
@@ -119,27 +121,27 @@ def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
     return torch.where(is_word & (types == 1), is_shared.long(), -1)
 
 
-def _of_ends(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
+def _span_loss(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
     """Cross-entropy of the places `[B, 2]`, by the states `[N, D]`."""
-    logits = head_of(model, "span_head")(states).float()
+    logits = require_head(model, "span_head")(states).float()
     padded = nn.utils.rnn.pad_sequence(
         list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
     )  # [B, T, 2]
     return functional.cross_entropy(padded, ends)
 
 
-def _told(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
+def _hint_loss(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
     """Cross-entropy of the targets `[B, T]` that are 0 or 1, by the states `[N, D]`."""
     flat = Packed.of_rows(targets, row.segments.lengths).token_ids
     counts = flat >= 0
     return functional.binary_cross_entropy_with_logits(head(states)[counts, 0].float(), flat[counts].float())
 
 
-def _low_and_last(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
+def _middle_and_last_states(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
     """The states half-way up, and the last ones, `[N, D]` both; of models with blocks."""
     blocks = cast("nn.ModuleList", model.get_submodule("blocks"))
     caught: list[Tensor] = []
     handle = blocks[(len(blocks) - 1) // 2].register_forward_hook(lambda _block, _inputs, states: caught.append(states))
     with handle:
-        last = hidden_states(model, row)
+        last = last_hidden_states(model, row)
     return caught[0], last

@@ -9,16 +9,16 @@ from models.layers.transformer import sinusoids
 from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss
 from training.data.files import DataFolder
-from training.data.multi30k import Pair
+from training.data.multi30k import TranslationPair
 from training.optimisers import muon_and_adamw
-from training.recipe import Batch, Shelf
-from training.texts.averaging import Averaged
-from training.texts.corpus import Rows, encoded, packed
+from training.recipe import Batch, Resources
+from training.texts.averaging import AveragedStage
+from training.texts.corpus import Rows, encode_all, packed
 from training.texts.finetuning import set_dropout
 from training.texts.vocabulary import Vocabulary
 
 
-class Translation(Averaged[VanillaTransformer]):
+class Translation(AveragedStage[VanillaTransformer]):
     """Smoothed cross-entropy, dropout, Muon; what is kept is the average of the weights over the last steps."""
 
     name = "translation"
@@ -31,23 +31,23 @@ class Translation(Averaged[VanillaTransformer]):
         *,
         vocabulary: Vocabulary,
         max_tokens: int,
-        pairs_of: Callable[[DataFolder], Sequence[Pair]],
+        pairs_of: Callable[[DataFolder], Sequence[TranslationPair]],
         n_epochs: int,
         batch_size: int,
         muon_lr: float,
         adamw_lr: float,
         dropout: float,
-        averaged: float = 0.2,
+        averaged_share: float = 0.2,
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._vocabulary, self._max_tokens, self._pairs_of = vocabulary, max_tokens, pairs_of
-        self._muon_lr, self._adamw_lr, self._dropout, self.averaged = muon_lr, adamw_lr, dropout, averaged
+        self._muon_lr, self._adamw_lr, self._dropout, self.averaged_share = muon_lr, adamw_lr, dropout, averaged_share
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         """Sources and targets, each with the token that ends it."""
-        codec, pairs = self._vocabulary.codec(shelf, self._max_tokens), self._pairs_of(shelf.data)
-        sources = Rows.of(encoded(codec, [pair.source for pair in pairs], "sources"))
-        targets = Rows.of(encoded(codec, [pair.target for pair in pairs], "targets"))
+        codec, pairs = self._vocabulary.codec(resources, self._max_tokens), self._pairs_of(resources.data)
+        sources = Rows.of(encode_all(codec, [pair.source for pair in pairs], "sources"))
+        targets = Rows.of(encode_all(codec, [pair.target for pair in pairs], "targets"))
         return *sources.batch, *targets.batch
 
     def begin(self, model: VanillaTransformer, items: Batch) -> nn.Module:

@@ -16,7 +16,7 @@ from tokenizers.models import BPE, Unigram, WordPiece
 from models.codecs.text.codec import FastCodec, Special
 from training.data.files import DataFolder
 from training.errors import DataError
-from training.recipe import Shelf
+from training.recipe import Resources
 
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "tokenizer_config.json"
@@ -34,17 +34,17 @@ class Vocabulary:
     roles: Mapping[str, str]
     train: Callable[[DataFolder], Tokenizer]
 
-    def tokenizer(self, shelf: Shelf) -> Tokenizer:
+    def tokenizer(self, resources: Resources) -> Tokenizer:
         """From its file, or trained into it."""
-        file = shelf.weights / self.folder / TOKENIZER_FILE
+        file = resources.weights / self.folder / TOKENIZER_FILE
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.train(shelf.data).save(str(file), pretty=False)
+            self.train(resources.data).save(str(file), pretty=False)
         return Tokenizer.from_file(str(file))
 
-    def codec(self, shelf: Shelf, max_tokens: int) -> FastCodec:
+    def codec(self, resources: Resources, max_tokens: int) -> FastCodec:
         """As the server reads texts with it."""
-        tokenizer = self.tokenizer(shelf)
+        tokenizer = self.tokenizer(resources)
         ids = {role: tokenizer.token_to_id(token) for role, token in self.roles.items()}
         special = Special(
             mask=ids.get("mask_token"),
@@ -64,9 +64,9 @@ class Vocabulary:
             raise DataError(f"the vocabulary of {self.folder} lacks {self.roles[role]}")
         return token_id
 
-    def write(self, folder: Path, shelf: Shelf, max_tokens: int) -> None:
+    def write(self, folder: Path, resources: Resources, max_tokens: int) -> None:
         """The files of another checkpoint with this vocabulary."""
-        self.tokenizer(shelf).save(str(folder / TOKENIZER_FILE), pretty=False)
+        self.tokenizer(resources).save(str(folder / TOKENIZER_FILE), pretty=False)
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_tokens, **self.roles}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
 

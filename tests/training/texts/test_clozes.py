@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from training.texts.clozes import ASKING, MAX_ANSWER_WORDS, MAX_WORDS, REACH, VERBS, clozes
+from training.texts.clozes import MAX_ANSWER_WORDS, MAX_DISPLACEMENT, MAX_WORDS, QUESTION_WORDS, VERBS, clozes
 
 SENTENCES = (
     "The painter Anna Maria Schmidt lived in Berlin from 1901 until the end of the war.",
@@ -38,7 +38,7 @@ def of_answer(rows: list[tuple[str, str, str]], answer: str) -> list[str]:
 
 def test_names_numbers_and_things_are_asked_for(rows: list[tuple[str, str, str]]) -> None:
     for answer, kind in KINDS.items():
-        questions, ways = of_answer(rows, answer), ASKING[kind]
+        questions, ways = of_answer(rows, answer), QUESTION_WORDS[kind]
         assert all(question.startswith(ways) for question in questions)
         for way in ways:
             assert any(question.startswith(way) for question in questions), way
@@ -50,7 +50,7 @@ def test_names_numbers_and_things_are_asked_for(rows: list[tuple[str, str, str]]
 
 
 def test_a_question_is_of_some_words_of_one_sentence(rows: list[tuple[str, str, str]]) -> None:
-    asking = sorted({way for ways in ASKING.values() for way in ways}, key=len, reverse=True)
+    asking = sorted({way for ways in QUESTION_WORDS.values() for way in ways}, key=len, reverse=True)
     for question, answer, context in rows:
         (its,) = {one for one in SENTENCES if answer in one}
         assert its in context
@@ -71,7 +71,7 @@ def test_words_move_a_little_and_those_behind_the_answer_come_first_half_of_the_
     neighbours = [words for words in questions if {"to", "museum"} <= {*words}]
     distances = [words.index("museum") - words.index("to") for words in neighbours]
     assert {distance > 0 for distance in distances} == {True, False}
-    assert max(map(abs, distances)) <= 2 + 2 * REACH
+    assert max(map(abs, distances)) <= 2 + 2 * MAX_DISPLACEMENT
 
 
 def test_some_words_lose_their_endings_and_some_questions_get_a_verb(rows: list[tuple[str, str, str]]) -> None:

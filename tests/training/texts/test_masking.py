@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.training.texts.tiny import shelf, vocabulary
-from training.texts.masking import HIDDEN, REPLACED, Kind, Masking, word_beginnings
+from tests.training.texts.tiny import resources, vocabulary
+from training.texts.masking import HIDDEN, REPLACED, Kind, Masking, begins_word_table
 
 VOCAB_SIZE, N_SPECIAL, MASK_ID, SHARE = 1000, 5, 4, 0.15
 KINDS: tuple[Kind, ...] = ("static", "dynamic", "whole-word")
@@ -147,8 +147,8 @@ def test_other_masks_are_the_generators_alone(kind: Kind) -> None:
     ],
 )
 def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
-    begins = word_beginnings(tokenizer)
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
+    begins = begins_word_table(tokenizer)
     assert begins.shape == (tokenizer.get_vocab_size(),)
     found = {token: bool(begins[tokenizer.token_to_id(token)]) for token in (*words, *pieces)}
     assert found == dict.fromkeys(words, True) | dict.fromkeys(pieces, False)
@@ -156,9 +156,9 @@ def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
 def test_as_many_words_begin_as_a_sentence_has(kind: str, tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
     text = " The red dog walked, then the horses wandered to the streets."
     ids = tokenizer.encode(text, add_special_tokens=False).ids
-    assert word_beginnings(tokenizer)[ids].sum() == len(
+    assert begins_word_table(tokenizer)[ids].sum() == len(
         ["The", "red", "dog", "walked", ",", "then", "the", "horses", "wandered", "to", "the", "streets", "."]
     )

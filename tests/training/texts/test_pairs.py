@@ -16,13 +16,13 @@ from tests.training.texts.tiny import (
     losses,
     mean,
     pretraining_settings,
+    resources,
     seeded,
-    shelf,
     size_of,
     vocabulary,
 )
-from training.texts.corpus import FILL, sentences_of
-from training.texts.pairs import MaskedPairs, NextSentences, Parts, SentenceOrder
+from training.texts.corpus import PADDING, split_sentences
+from training.texts.pairs import MaskedPairPretraining, NextSentences, SentenceOrder, TextPairs
 
 N = N_TOKENS - 3
 MARGIN = N // 4
@@ -35,7 +35,7 @@ Texts = list[tuple[list[int], list[int]]]
 def next_sentences(folder: Path) -> tuple[NextSentences, Tensor]:
     """The stage and its rows."""
     stage = NextSentences(**pretraining_settings(masking="dynamic", loss_of=bert_loss))
-    rows, numbers = stage.items(shelf(folder))
+    rows, numbers = stage.items(resources(folder))
     assert numbers.tolist() == list(range(len(rows)))
     return stage, rows
 
@@ -43,7 +43,7 @@ def next_sentences(folder: Path) -> tuple[NextSentences, Tensor]:
 def sentence_order(folder: Path) -> tuple[SentenceOrder, Tensor, Tensor]:
     """The stage, its rows, and where sentences begin."""
     stage = SentenceOrder(**pretraining_settings(masking="dynamic", loss_of=bert_loss))
-    rows, numbers, begins = stage.items(shelf(folder))
+    rows, numbers, begins = stage.items(resources(folder))
     assert numbers.tolist() == list(range(len(rows)))
     return stage, rows, begins
 
@@ -53,7 +53,7 @@ def distinct(n: int = 8) -> Tensor:
     return torch.arange(PLAIN, PLAIN + n * N, dtype=torch.int32).view(n, N)
 
 
-def texts_of(parts: Parts) -> Texts:
+def texts_of(parts: TextPairs) -> Texts:
     """Of each row, both parts, as they are joined; everything around them is checked."""
     pairs, types, lengths = parts.joined(CLS, SEP)
     assert pairs.shape == types.shape == (len(pairs), parts.rows.shape[1] + 3)
@@ -61,7 +61,7 @@ def texts_of(parts: Parts) -> Texts:
     for all_of_row, its_types, length in zip(pairs.tolist(), types.tolist(), lengths.tolist(), strict=True):
         row, filling = all_of_row[:length], all_of_row[length:]
         gap = row.index(SEP)
-        assert set(filling) <= {FILL}
+        assert set(filling) <= {PADDING}
         assert (row[0], row[-1], row.count(CLS), row.count(SEP)) == (CLS, SEP, 1, 2)
         assert its_types == [0] * (gap + 1) + [1] * (length - gap - 1) + [0] * len(filling)
         found.append((row[1:gap], row[gap + 1 : -1]))
@@ -73,7 +73,7 @@ def of_rows(stage: NextSentences, rows: Tensor, seed: int = 0, label: int = 0) -
 
 
 def stop_of(folder: Path) -> int:
-    stop = vocabulary().tokenizer(shelf(folder)).token_to_id(".")
+    stop = vocabulary().tokenizer(resources(folder)).token_to_id(".")
     assert stop is not None
     return stop
 
@@ -152,14 +152,14 @@ def test_a_full_stop_in_the_margin_is_not_looked_at(tmp_path: Path) -> None:
 
 def test_parts_are_whole_sentences_in_or_out_of_order(tmp_path: Path) -> None:
     stage, rows, begins = sentence_order(tmp_path)
-    decode = vocabulary().tokenizer(shelf(tmp_path)).decode
-    whole = {text.lower() for document in DOCUMENTS for text in sentences_of(document)}
+    decode = vocabulary().tokenizer(resources(tmp_path)).decode
+    whole = {text.lower() for document in DOCUMENTS for text in split_sentences(document)}
     firsts: set[int] = set()
     for seed in range(10):
         labels = torch.randint(2, (len(rows),), generator=seeded(seed))
         cut = texts_of(stage.parts((rows, begins), labels, seeded(seed)))
         for row, its, label, (first, second) in zip(rows, begins, labels.tolist(), cut, strict=True):
-            assert (second + first if label else first + second) == row[row != FILL].tolist()
+            assert (second + first if label else first + second) == row[row != PADDING].tolist()
             assert its[len(second if label else first)]
             assert {f"{one}." for part in (first, second) for one in decode(part)[:-1].split(". ")} <= whole
             firsts.add(len(first))
@@ -168,9 +168,9 @@ def test_parts_are_whole_sentences_in_or_out_of_order(tmp_path: Path) -> None:
 
 def test_rows_of_sentences_are_all_that_fit(tmp_path: Path) -> None:
     stage, rows, begins = sentence_order(tmp_path)
-    n_tokens = (rows != FILL).sum(1)
+    n_tokens = (rows != PADDING).sum(1)
     assert begins[:, 0].all()
-    assert not begins[rows == FILL].any()
+    assert not begins[rows == PADDING].any()
     assert (begins.sum(1) >= 2).all()
     assert stage.units_per_item == pytest.approx(3 + n_tokens.double().mean().item())
     assert stage.total_steps(7) == int(1000 / (8 * stage.units_per_item))
@@ -186,26 +186,26 @@ def test_the_two_are_turned_by_the_label_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [NextSentences, SentenceOrder])
-def test_a_riddle_is_pairs_behind_masks(kind: type[MaskedPairs], tmp_path: Path) -> None:
+def test_a_riddle_is_pairs_behind_masks(kind: type[MaskedPairPretraining], tmp_path: Path) -> None:
     stage = kind(**pretraining_settings(masking="dynamic", loss_of=bert_loss))
-    rows, numbers, *others = stage.items(shelf(tmp_path))
-    riddle = stage.riddle((rows, numbers, *others), seeded(3))
+    rows, numbers, *others = stage.items(resources(tmp_path))
+    masked_batch = stage.masked_batch((rows, numbers, *others), seeded(3))
     draw = seeded(3)
     labels = torch.randint(2, (len(rows),), generator=draw)
     pairs, types, lengths = stage.parts((rows, *others), labels, draw).joined(CLS, SEP)
-    ids, targets = riddle.packed.token_ids, riddle.targets
+    ids, targets = masked_batch.packed.token_ids, masked_batch.targets
     is_token = torch.arange(N_TOKENS) < lengths[:, None]
-    assert torch.equal(riddle.labels, labels)
+    assert torch.equal(masked_batch.labels, labels)
     assert set(labels.tolist()) == {0, 1}
-    assert torch.equal(riddle.packed.type_ids, types[is_token].long())
+    assert torch.equal(masked_batch.packed.type_ids, types[is_token].long())
     assert torch.equal(torch.where(targets >= 0, targets, ids), pairs[is_token].long())
     assert 0 < ((ids == MASK) & (targets >= 0)).sum() < (targets >= 0).sum()
-    assert riddle.packed.segments.lengths == tuple(lengths.tolist())
+    assert masked_batch.packed.segments.lengths == tuple(lengths.tolist())
 
 
 @pytest.mark.parametrize(("kind", "loss_of"), [(NextSentences, bert_loss), (SentenceOrder, albert_loss)])
-def test_masked_pairs_are_learned(kind: type[MaskedPairs], loss_of: Any, tmp_path: Path) -> None:
+def test_masked_pairs_are_learned(kind: type[MaskedPairPretraining], loss_of: Any, tmp_path: Path) -> None:
     stage = kind(**pretraining_settings(masking="whole-word", loss_of=loss_of))
-    items = stage.items(shelf(tmp_path))
-    found = losses(stage, bert(size_of(shelf(tmp_path)), heads=("pooler", "pair", "masked")), items, 30)
+    items = stage.items(resources(tmp_path))
+    found = losses(stage, bert(size_of(resources(tmp_path)), heads=("pooler", "pair", "masked")), items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]

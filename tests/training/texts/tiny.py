@@ -15,13 +15,13 @@ from models.transformers.bert.model import Bert
 from models.transformers.bert.objective import loss as bert_loss
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from training.data.files import DataFolder
-from training.data.labelled import Labelled
-from training.data.multi30k import Pair
-from training.data.names import Tagged
-from training.recipe import Batch, Recipe, Shelf, Stage, Trained
-from training.texts.finetuning import TextClasses, set_dropout
+from training.data.labelled_text import LabelledText
+from training.data.multi30k import TranslationPair
+from training.data.named_entities import TaggedSentence
+from training.recipe import Batch, Recipe, Resources, Stage, TrainedModel
+from training.texts.finetuning import TextClassification, set_dropout
 from training.texts.pairs import NextSentences
-from training.texts.pretraining import Source, first_weights
+from training.texts.pretraining import TextSource, initialise_weights
 from training.texts.translation import Translation
 from training.texts.vocabulary import (
     ALBERT_ROLES,
@@ -75,7 +75,7 @@ KINDS = {
     "byte-level with an end": Kind(GPT_ROLES, byte_level(texts, 320, GPT_ROLES)),
     "byte-level for translations": Kind(MARIAN_ROLES, byte_level(texts, 320, MARIAN_ROLES)),
 }
-SOURCES = (Source("made up", lambda data: DOCUMENTS),)
+SOURCES = (TextSource("made up", lambda data: DOCUMENTS),)
 
 
 def pretraining_settings(**changes: Any) -> dict[str, Any]:
@@ -94,21 +94,21 @@ def vocabulary(kind: str = "wordpiece") -> Vocabulary:
     return Vocabulary(folder=kind, roles=KINDS[kind].roles, train=KINDS[kind].train)
 
 
-def shelf(folder: Path) -> Shelf:
+def resources(folder: Path) -> Resources:
     """Without data: all of it is made up."""
-    return Shelf(NOWHERE, folder)
+    return Resources(NOWHERE, folder)
 
 
-def size_of(shelf: Shelf, kind: str = "wordpiece") -> int:
+def size_of(resources: Resources, kind: str = "wordpiece") -> int:
     """Tokens of the vocabulary."""
-    return int(vocabulary(kind).tokenizer(shelf).get_vocab_size())
+    return int(vocabulary(kind).tokenizer(resources).get_vocab_size())
 
 
 def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
     """With the first weights that recipes give, which are the same each time."""
     torch.manual_seed(0)
     model = Bert(BertConfig(vocab_size=vocab_size, **SHAPE, **heads))
-    first_weights(model)
+    initialise_weights(model)
     set_dropout(model, dropout)
     return model
 
@@ -116,17 +116,19 @@ def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
 class Unpublished(Recipe):
     """Trained, and nothing else."""
 
-    def start(self, model: Model, shelf: Shelf) -> None:
-        first_weights(model)
+    def initialise(self, model: Model, resources: Resources) -> None:
+        initialise_weights(model)
         set_dropout(model, 0.2)
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         raise NotImplementedError
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
         raise NotImplementedError
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         raise NotImplementedError
 
 
@@ -146,7 +148,7 @@ class TinyPairs(Unpublished):
             masking="whole-word",
             loss_of=bert_loss,
         ),
-        TextClasses(
+        TextClassification(
             vocabulary=vocabulary(), max_tokens=N_TOKENS, n_epochs=2, batch_size=16, rows_of=lambda data: labelled()
         ),
     )
@@ -176,13 +178,13 @@ class TinyTranslation(Unpublished):
         Translation(
             vocabulary=vocabulary("byte-level for translations"),
             max_tokens=N_TOKENS,
-            pairs_of=lambda data: [Pair(text, text.upper()) for text in SENTENCES],
+            pairs_of=lambda data: [TranslationPair(text, text.upper()) for text in SENTENCES],
             n_epochs=5,
             batch_size=16,
             muon_lr=0.01,
             adamw_lr=3e-3,
             dropout=0.2,
-            averaged=0.4,
+            averaged_share=0.4,
         ),
     )
 
@@ -190,9 +192,9 @@ class TinyTranslation(Unpublished):
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TinyPairs(), TinyTranslation())}
 
 
-def labelled() -> list[Labelled]:
+def labelled() -> list[LabelledText]:
     """Sentences and the places of their animals."""
-    return [Labelled(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
+    return [LabelledText(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
 
 
 def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[float]:
@@ -207,7 +209,7 @@ def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[fl
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in optimisers:
             optimiser.step()
-        stage.stepped(model, companion, (step + 1) / n_steps)
+        stage.after_step(model, companion, (step + 1) / n_steps)
         found.append(loss.item())
     stage.end(model, companion)
     model.eval()
@@ -224,8 +226,8 @@ def tuning(**changes: Any) -> dict[str, Any]:
     return common | changes
 
 
-def tagged(text: str) -> Tagged:
+def tagged(text: str) -> TaggedSentence:
     """Animals are persons, places are places."""
     kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
     words = tuple(text.replace(".", " .").split())
-    return Tagged(words, tuple(kinds.get(word, "O") for word in words))
+    return TaggedSentence(words, tuple(kinds.get(word, "O") for word in words))

@@ -13,7 +13,7 @@ N_SHOWN = 150
 """Points of a curve: neighbours are averaged."""
 
 
-def curve(histories: Mapping[str, History]) -> bytes:
+def loss_curve(histories: Mapping[str, History]) -> bytes:
     """A PNG, one panel a stage; the first fiftieth, where the loss falls from the sky, is left out."""
     figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
     panels = figure.subplots(1, max(1, len(histories)), squeeze=False)[0]

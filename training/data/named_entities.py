@@ -17,11 +17,11 @@ _WIKIGOLD = DataFile(
     name="wikigold.conll.txt.gz",
     url="https://figshare.com/articles/Learning_multilingual_named_entity_recognition_from_Wikipedia/5462500",
     sha256="9676eb08de3a586b9421ab52e06028f792dfb9ef633090fa2cec18d812d4bf8f",
-    direct=False,
+    is_downloadable=False,
 )
 _WNUT17_SOURCE = "https://github.com/leondz/emerging_entities_17"
 _WNUT17 = tuple(
-    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256, direct=False)
+    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256, is_downloadable=False)
     for name, sha256 in (
         ("train.conll.gz", "73166ca232684f62c789af13efcbd7e2cc54937fd0e72a8ae53c3c7c2ac50c06"),
         ("dev.conll.gz", "290cb9e279496df9fe592e29e8af80acb5fc56991ae7087020c038a0ad946bac"),
@@ -30,7 +30,7 @@ _WNUT17 = tuple(
 )
 _BROAD_TWITTER_SOURCE = "https://github.com/GateNLP/broad_twitter_corpus"
 _BROAD_TWITTER = tuple(
-    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256, direct=False)
+    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256, is_downloadable=False)
     for name, sha256 in (
         ("a.conll.gz", "e61e3b2e5ea752166e7d5871bf08217bac65e8c3f55afd2b18d0f0f74ffe748a"),
         ("b.conll.gz", "2883d2a538edba0e16c939eb0781e453d56c4ff57b8b815fc713351d51ac3374"),
@@ -44,7 +44,7 @@ _DOCUMENT_START = ("-DOCSTART-",)
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedSentence:
     """The words of a sentence, at least one and none with white space, and a tag of `TAGS` for each."""
 
     words: tuple[str, ...]
@@ -80,12 +80,12 @@ _BROAD_TWITTER_SCHEME = _Scheme(separator="\t", kinds={"PER": "PER", "LOC": "LOC
 class Wnut17:
     """3,394 posts on social media in `train`, 1,009 in `dev`, 1,287 in `test`; most names of the test are rare."""
 
-    train: list[Tagged]
-    dev: list[Tagged]
-    test: list[Tagged]
+    train: list[TaggedSentence]
+    dev: list[TaggedSentence]
+    test: list[TaggedSentence]
 
 
-def wikigold(folder: DataFolder) -> list[Tagged]:
+def wikigold(folder: DataFolder) -> list[TaggedSentence]:
     """1,696 sentences of Wikipedia. MISC becomes O. The file has no B: neighbours of one kind are taken for one name.
 
     Raises:
@@ -95,7 +95,7 @@ def wikigold(folder: DataFolder) -> list[Tagged]:
     return [row for row in _sentences(file, _WIKIGOLD_SCHEME) if row.words != _DOCUMENT_START]
 
 
-def halves(rows: list[Tagged]) -> tuple[list[Tagged], list[Tagged]]:
+def alternating_halves(rows: list[TaggedSentence]) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
     """The rows with even places, to train on, and those with odd ones, to test on."""
     return rows[::2], rows[1::2]
 
@@ -110,7 +110,7 @@ def wnut17(folder: DataFolder) -> Wnut17:
     return Wnut17(*(_sentences(file, _WNUT17_SCHEME) for file in files))
 
 
-def broad_twitter(folder: DataFolder) -> list[Tagged]:
+def broad_twitter(folder: DataFolder) -> list[TaggedSentence]:
     """9,338 tweets of the sections a, b, e, f, g and h. White space in a word is dropped, and a word of nothing else.
 
     Raises:
@@ -120,7 +120,7 @@ def broad_twitter(folder: DataFolder) -> list[Tagged]:
     return [row for file in files for row in _sentences(file, _BROAD_TWITTER_SCHEME)]
 
 
-def _sentences(file: TextFile, scheme: _Scheme) -> list[Tagged]:
+def _sentences(file: TextFile, scheme: _Scheme) -> list[TaggedSentence]:
     sentences = []
     for block in _blocks(file):
         words, tags, before = [], [], ""
@@ -132,7 +132,7 @@ def _sentences(file: TextFile, scheme: _Scheme) -> list[Tagged]:
                 tags.append(standard)
                 before = tag.partition("-")[2]
         if words:
-            sentences.append(Tagged(tuple(words), tuple(tags)))
+            sentences.append(TaggedSentence(tuple(words), tuple(tags)))
     return sentences
 
 

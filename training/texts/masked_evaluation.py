@@ -13,14 +13,14 @@ from models.layers.attention import WithinTexts
 from models.layers.encoder import TextEncoder
 from models.tasks import SCORE_TEXT
 from models.tasks import text as t
-from training.recipe import Shelf
-from training.texts.pretraining import MaskedTexts
+from training.recipe import Resources
+from training.texts.pretraining import MaskedPretraining
 
 BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class Guesses:
+class MaskedPredictionScores:
     """`loss` in nats and `accuracy` of masked tokens; `pair_accuracy` of pairs, where there are any."""
 
     loss: float
@@ -28,26 +28,28 @@ class Guesses:
     pair_accuracy: float
 
 
-def guesses(model: TextEncoder, stage: MaskedTexts, shelf: Shelf) -> Guesses:
+def masked_prediction_scores(
+    model: TextEncoder, stage: MaskedPretraining, resources: Resources
+) -> MaskedPredictionScores:
     """Of the items of `stage`, whose sources are held out; masks are drawn from the seed 0."""
     draw = torch.Generator().manual_seed(0)
-    items = stage.items(shelf)
+    items = stage.items(resources)
     order = torch.randperm(len(items[0]), generator=draw)  # neighbours in a batch are not of one document
     items = tuple(tensor[order] for tensor in items)
     n_masked = n_right = n_paired = 0
     loss = 0.0
     with torch.inference_mode():
         for start in range(0, len(items[0]), BATCH_SIZE):
-            riddle = stage.riddle(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), draw)
-            hidden = model.hidden(riddle.packed, WithinTexts(riddle.packed.segments))
-            places = riddle.targets >= 0
-            logits, targets = model.masked_logits(hidden[places]), riddle.targets[places]
+            masked_batch = stage.masked_batch(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), draw)
+            hidden = model.hidden(masked_batch.packed, WithinTexts(masked_batch.packed.segments))
+            places = masked_batch.targets >= 0
+            logits, targets = model.masked_logits(hidden[places]), masked_batch.targets[places]
             loss += functional.cross_entropy(logits, targets, reduction="sum").item()
             n_masked += len(targets)
             n_right += int((logits.argmax(1) == targets).sum())
             if model.pair_head is not None:
-                n_paired += int((model.pair_logits(riddle.packed, hidden).argmax(1) == riddle.labels).sum())
-    return Guesses(loss / n_masked, n_right / n_masked, n_paired / len(items[0]))
+                n_paired += int((model.pair_logits(masked_batch.packed, hidden).argmax(1) == masked_batch.labels).sum())
+    return MaskedPredictionScores(loss / n_masked, n_right / n_masked, n_paired / len(items[0]))
 
 
 def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> float:

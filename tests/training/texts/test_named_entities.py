@@ -18,19 +18,19 @@ from tests.training.texts.tiny import (
     SENTENCES,
     bert,
     losses,
-    shelf,
+    resources,
     size_of,
     tagged,
     tuning,
     vocabulary,
 )
-from training.data.names import TAGS, Tagged
+from training.data.named_entities import TAGS, TaggedSentence
 from training.texts.finetuning import (
-    Capitals,
-    WordClasses,
+    CapitalPrediction,
+    TokenClassification,
     capitals,
     first_tokens,
-    token_tags,
+    tags_of_first_tokens,
 )
 
 WORDS = ("The", "dog", "wanderer", "forests", "redder", "“schöner”", "9", "don't", ".", "漢")
@@ -44,8 +44,8 @@ def test_each_words_tag_is_that_of_its_first_token(
     kind: str, words: list[str], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tags = data.draw(st.lists(st.sampled_from(TAGS), min_size=len(words), max_size=len(words)))
-    text = vocabulary(kind).codec(shelf(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
-    found = token_tags(text, Tagged(tuple(words), tuple(tags)))
+    text = vocabulary(kind).codec(resources(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
+    found = tags_of_first_tokens(text, TaggedSentence(tuple(words), tuple(tags)))
     assert found.dtype == torch.int64
     assert len(found) == len(text)
     assert [TAGS[tag] for tag in found.tolist() if tag >= 0] == tags
@@ -58,9 +58,9 @@ def test_each_words_tag_is_that_of_its_first_token(
 
 
 def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
-    codec, row = vocabulary().codec(shelf(tmp_path), 6), tagged(SENTENCES[0])
+    codec, row = vocabulary().codec(resources(tmp_path), 6), tagged(SENTENCES[0])
     text = codec.encode_truncated(" ".join(row.words))
-    assert token_tags(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
+    assert tags_of_first_tokens(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
 
 
 def test_capitals_tell_names_where_they_tell_anything() -> None:
@@ -83,9 +83,9 @@ def test_capitals_tell_names_where_they_tell_anything() -> None:
 
 
 def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
+    its = resources(tmp_path)
     texts = [text.replace(f" {animal} ", f" {animal.title()} ") for text, animal in with_animals()]
-    stage = Capitals(**tuning(rows_of=lambda data: texts))
+    stage = CapitalPrediction(**tuning(rows_of=lambda data: texts))
     model = bert(size_of(its), heads=("tokens",), labels=TAGS)
     items = stage.items(its)
     losses(stage, model, items, N_STEPS)
@@ -105,7 +105,7 @@ def with_animals() -> list[tuple[str, str]]:
 
 
 def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
+    its = resources(tmp_path)
     codec = vocabulary().codec(its, N_TOKENS)
     seen: list[Tensor] = []
 
@@ -118,12 +118,12 @@ def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
             seen.append(row.token_ids)
             return self.model.hidden(row, attend)
 
-    def rows(data: object) -> list[Tagged]:
+    def rows(data: object) -> list[TaggedSentence]:
         return [tagged(text) for text in SENTENCES]
 
     model = bert(size_of(its), heads=("tokens",), labels=TAGS)
     for share in (0.0, 0.25):
-        stage = WordClasses(**tuning(rows_of=rows), hidden_share=share)
+        stage = TokenClassification(**tuning(rows_of=rows), masked_share=share)
         items = stage.items(its)
         stage.loss(cast("TextEncoder", Spy(model)), items, torch.Generator().manual_seed(0), nn.Module())
     plain, hidden = seen

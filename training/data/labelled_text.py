@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledText:
     """A text and its class: a place in the `LABELS` of its data set."""
 
     text: str
