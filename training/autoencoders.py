@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from typing_extensions import override
 
 from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
 from models.family import Model
@@ -53,15 +54,16 @@ class AutoencoderRecipe(Recipe):
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """Items never trained on, by name, for the model card's charts."""
 
+    @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
         """Weights, calibration and replicas."""
         models = [_frozen(run) for run in runs]
         training, normal = self.calibration_items(resources.data)
-        judges = [_frozen(run) for run in folds] or models[:1]
-        judged = [(judge, normal[number :: len(judges)]) for number, judge in enumerate(judges)]
-        calibration = calibrate(models[0], training, judged, percentile=self.percentile, n_components=self.n_components)
+        scorers = [_frozen(run) for run in folds] or models[:1]
+        scored = [(scorer, normal[number :: len(scorers)]) for number, scorer in enumerate(scorers)]
+        calibration = calibrate(models[0], training, scored, percentile=self.percentile, n_components=self.n_components)
         write_checkpoint(
             folder,
             models[0],
@@ -77,6 +79,7 @@ class AutoencoderRecipe(Recipe):
             weights = {key: tensor.to(self.stored_dtype).contiguous() for key, tensor in model.state_dict().items()}
             save_file(weights, folder / REPLICAS / f"seed-{seed}.safetensors")
 
+    @override
     def load(self, folder: Path) -> list[Model]:
         """The shipped model and its replicas, in the order of their seeds; all with the shipped calibration."""
         checkpoint = read_checkpoint(folder)
@@ -88,6 +91,7 @@ class AutoencoderRecipe(Recipe):
             models.append(replica.float().eval().requires_grad_(False))
         return models
 
+    @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         """See `Recipe.describe`."""
         write_metrics(folder, metrics)

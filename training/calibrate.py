@@ -17,7 +17,7 @@ MIN_DEVIATION = 1e-3
 def calibrate(
     model: Autoencoder,
     training: Sequence[Tensor],
-    judged: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
+    scored: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
     *,
     percentile: float,
     n_components: int,
@@ -29,16 +29,16 @@ def calibrate(
 
     Source: Vovk, Cross-conformal predictors, 2015, for scores from a cross-validation.
     """
-    scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in judged]).sort().values for name in model.scores}
-    flat = latents(model, training).clone().flatten(1)
-    deviation = flat.std(0)
+    scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in scored]).sort().values for name in model.scores}
+    flat_latents = latents(model, training).clone().flatten(1)
+    deviation = flat_latents.std(0)
     mixture = None
     if "gmm" in model.samplers:
-        mixture = fit_mixture(flat, min(n_components, len(flat)), torch.Generator().manual_seed(0))
+        mixture = fit_mixture(flat_latents, min(n_components, len(flat_latents)), torch.Generator().manual_seed(0))
     return Calibration(
         scores=scores,
         percentile=percentile,
-        latent_mean=flat.mean(0).view(model.latent_shape),
+        latent_mean=flat_latents.mean(0).view(model.latent_shape),
         latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
         mixture=mixture,
     )

@@ -21,15 +21,15 @@ def card(
 ) -> str:
     """Markdown; `sections` are further ones by their title, before the limits."""
     rows = "\n".join(
-        f"| {what} | {metrics[name]:.5f} | {_bar(recipe, name)} |" for name, what in recipe.metrics.items()
+        f"| {what} | {metrics[name]:.5f} | {_bar_text(recipe, name)} |" for name, what in recipe.metrics.items()
     )
-    shown = "\n".join(f"![{one.caption}]({one.file})\n\n{one.caption}\n" for one in pictures)
+    picture_lines = "\n".join(f"![{picture.caption}]({picture.file})\n\n{picture.caption}\n" for picture in pictures)
     extra = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
     return f"""# {recipe.name}
 
 {recipe.summary.strip()}
 
-{shown}
+{picture_lines}
 ## Metrics
 
 Measured on the file in this folder:
@@ -65,7 +65,7 @@ Weights: {recipe.licence}. {recipe.data_licence.strip()}
 """
 
 
-def _bar(recipe: Recipe, name: str) -> str:
+def _bar_text(recipe: Recipe, name: str) -> str:
     bar = recipe.bars.get(name)
     if bar is None:
         return ""

@@ -5,6 +5,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.autoencoders.denoising.model import DenoisingAutoencoder
 from models.codecs.image import ImageCodec
@@ -48,11 +49,13 @@ images, so that an anomaly is what does not look like an MNIST digit.
         """Both splits."""
         return mnist_images(data)
 
+    @override
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """The first 10,000 training images; the first test images."""
         images = self.images(data)
         return list(images.train[:10_000]), list(images.test[:N_CALIBRATION])
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors on the 10,000 test images, beside PCA of the same latent width."""
         images = self.images(resources.data)
@@ -61,11 +64,13 @@ images, so that an anomaly is what does not look like an MNIST digit.
         errors = reconstruction_errors(model, list(images.test))
         return errors | {"pca_test_mse": pca_error(images.train, images.test, width)}
 
+    @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The last 5,000 test images by their digit."""
         images, labels = self.images(data).test[N_CALIBRATION:], mnist_labels(data).test[N_CALIBRATION:]
         return {name: list(images[labels == digit]) for digit, name in enumerate(DIGITS)}
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """The first test images, each left of its reconstruction."""
         images = self.images(resources.data).test[:N_PICTURED]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder
@@ -30,18 +31,22 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
     autocast = False
     max_gradient_norm = 1.0
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 292 normal series of the training split."""
         return (ecg5000(resources.data).train.normal,)
 
+    @override
     def optimisers(self, model: RecurrentAutoencoder) -> list[torch.optim.Optimizer]:
         """AdamW."""
         return [torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)]
 
+    @override
     def learning_rate(self, progress: float) -> float:
         """A rise over the first 5%, then a straight line to zero."""
         return min(1.0, progress / 0.05) * (1.0 - progress)
 
+    @override
     def loss(
         self, model: RecurrentAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
@@ -94,11 +99,13 @@ It reads series of up to 560 steps, but was trained on 140 only.
         "ECG5000: UCR archive, free to use with citation; its source, PhysioNet's record chf07, is ODC-By 1.0."
     )
 
+    @override
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """The normal series, twice: each is scored by the run that left it out."""
         normal = list(ecg5000(data).train.normal)
         return normal, normal
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """The whole test split for every seed; the five classes for the shipped one."""
         data = ecg5000(resources.data)
@@ -126,11 +133,13 @@ It reads series of up to 560 steps, but was trained on 140 only.
             **detected,
         }
 
+    @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The test series whose class of five is known."""
         labelled = ecg5000(data).labelled
         return {name: list(labelled.series[labelled.classes == number]) for number, name in CLASSES.items()}
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Curves of eight series."""
         test = ecg5000(resources.data).test

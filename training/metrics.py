@@ -28,8 +28,8 @@ def denoising_error(model: Model, items: Sequence[Tensor], noise: t.Noise) -> fl
     """Mean squared error an element against the clean items; the i-th item's noise has the seed i."""
     total = 0.0
     with torch.inference_mode():
-        for at, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
-            requests = [t.DenoiseRequest(item=x, noise=noise, seed=at + i) for i, x in enumerate(batch)]
+        for start, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
+            requests = [t.DenoiseRequest(item=x, noise=noise, seed=start + i) for i, x in enumerate(batch)]
             for item, result in zip(batch, DENOISE.run(model, requests), strict=True):
                 total += (result.denoised - item).square().mean().item()
     return total / len(items)
@@ -50,12 +50,12 @@ def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Te
 
 def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:
     """Share of the items whose best label is not theirs; `labels` `[N]` are places in `names`."""
-    best: list[str] = []
+    predicted: list[str] = []
     with torch.inference_mode():
         for batch in batches(items):
             results = CLASSIFY.run(model, [t.ClassifyRequest(item=item, top_k=1) for item in batch])
-            best += [result.labels[0].label for result in results]
-    return mean(float(name != names[label]) for name, label in zip(best, labels.tolist(), strict=True))
+            predicted += [result.labels[0].label for result in results]
+    return mean(float(name != names[label]) for name, label in zip(predicted, labels.tolist(), strict=True))
 
 
 def pca_error(train: Tensor, test: Tensor, n_components: int) -> float:
@@ -87,25 +87,25 @@ def bits_per_element(model: Model, items: Sequence[Tensor]) -> float:
 
 def draw_samples(model: Model, n: int, seed: int) -> Tensor:
     """`[n, …]` by the model's default sampler."""
-    drawn: list[Tensor] = []
+    sampled: list[Tensor] = []
     with torch.inference_mode():
-        for at in range(0, n, BATCH_SIZE):
-            requests = [t.SampleRequest(seed=seed, index=i) for i in range(at, min(at + BATCH_SIZE, n))]
-            drawn += [result.sample for result in SAMPLE.run(model, requests)]
-    return torch.stack(drawn)
+        for start in range(0, n, BATCH_SIZE):
+            requests = [t.SampleRequest(seed=seed, index=i) for i in range(start, min(start + BATCH_SIZE, n))]
+            sampled += [result.sample for result in SAMPLE.run(model, requests)]
+    return torch.stack(sampled)
 
 
-def frechet_distance(one: Tensor, other: Tensor) -> float:
+def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Between the normal distributions fitted to features `[N, D]`: |m - m'|² + tr(C + C' - 2 (C C')^½).
 
     Source: Heusel et al. 2017, equation 6; Dowson and Landau 1982.
     """
-    one, other = one.double(), other.double()
-    c, d = torch.cov(one.T), torch.cov(other.T)
+    first, second = first.double(), second.double()
+    c, d = torch.cov(first.T), torch.cov(second.T)
     values, vectors = torch.linalg.eigh(c)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ d @ root).clamp(min=0).sqrt().sum()
-    return float((one.mean(0) - other.mean(0)).square().sum() + c.trace() + d.trace() - 2 * cross)
+    return float((first.mean(0) - second.mean(0)).square().sum() + c.trace() + d.trace() - 2 * cross)
 
 
 def auroc(scores: Tensor, positive: Tensor) -> float:
@@ -114,9 +114,9 @@ def auroc(scores: Tensor, positive: Tensor) -> float:
     Source: Mann and Whitney 1947; Fawcett 2006, section 7.
     """
     ordered, ranks = scores.double().sort()
-    _, places, counts = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    _, positions, counts = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
     last = counts.cumsum(0)
-    mean_rank = (last - (counts - 1) / 2)[places]  # ranks from 1, equal scores share theirs
+    mean_rank = (last - (counts - 1) / 2)[positions]  # ranks from 1, equal scores share theirs
     n_positive = int(positive.sum())
     total = mean_rank[positive[ranks]].sum().item()
     return float((total - n_positive * (n_positive + 1) / 2) / (n_positive * (len(scores) - n_positive)))
@@ -138,15 +138,17 @@ def mean(values: Iterable[float]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def mean_in_batches(what: str, items: Sequence[Tensor], size: int, measure: Callable[[Tensor, int], Tensor]) -> float:
+def mean_in_batches(
+    description: str, items: Sequence[Tensor], size: int, measure: Callable[[Tensor, int], Tensor]
+) -> float:
     """Mean of `measure(batch, number)`, one value an item, with a progress bar."""
     values: list[Tensor] = []
     with torch.inference_mode():
-        for number, at in enumerate(track(range(0, len(items), size), description=what, transient=True)):
-            values.append(measure(torch.stack(list(items[at : at + size])), number))
+        for number, start in enumerate(track(range(0, len(items), size), description=description, transient=True)):
+            values.append(measure(torch.stack(list(items[start : start + size])), number))
     return float(torch.cat(values).double().mean())
 
 
 def batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:
     """In order, `BATCH_SIZE` at a time."""
-    return [items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE)]
+    return [items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE)]

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.precision import has_fast_bfloat16
 
@@ -25,15 +26,16 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
+    @override
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Nesterov's momentum, orthogonalised; then decay and descent. A tall matrix's update is longer."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
+                    by_shape[parameter.shape].append(parameter)
+            for parameters in by_shape.values():
                 updates = torch.stack([self._update(parameter, group["momentum"]) for parameter in parameters])
                 n_out, n_in = updates.shape[1:]
                 rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5

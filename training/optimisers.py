@@ -23,8 +23,8 @@ def muon_and_adamw(
     matrices = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
     convolutions = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
     kernels = [m.weight for m in convolutions if m.weight.requires_grad] if kernel_lr is not None else []
-    taken = {id(weight) for weight in (*matrices, *kernels)}
-    others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+    muon_ids = {id(weight) for weight in (*matrices, *kernels)}
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in muon_ids]
     optimisers: list[torch.optim.Optimizer] = []
     if kernel_lr is not None and kernels:
         optimisers.append(Muon(kernels, lr=kernel_lr, weight_decay=weight_decay))

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.family import Model
 from models.layers.classification import EncoderClassifier
@@ -38,28 +39,32 @@ class GreyReconstruction(Stage[ModelT]):
         batch_size: int = 1000,
         muon_lr: float = 0.03,
         adamw_lr: float = 1e-3,
-        part: Callable[[ModelT], nn.Module] = lambda model: model,
+        trained_part: Callable[[ModelT], nn.Module] = lambda model: model,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] = lambda images, _: images,
         images: Callable[[DataFolder], GreyImages] = mnist_images,
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
-        self._part, self._corrupt, self._images = part, corrupt, images
+        self._trained_part, self._corrupt, self._images = trained_part, corrupt, images
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split."""
         return (self._images(resources.data).train,)
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Draw the linear layers' weights, if that is asked for."""
         if self._gain is not None:
-            initialise_linear(self._part(model).modules(), gain=self._gain)
+            initialise_linear(self._trained_part(model).modules(), gain=self._gain)
         return nn.Module()
 
+    @override
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
         """Muon for matrices, AdamW for the rest."""
-        return muon_and_adamw(self._part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
+        return muon_and_adamw(self._trained_part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
 
+    @override
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """The objective on reconstructions of the batch, corrupted first where the recipe says so."""
         images = augment_half(batch[0], generator)
@@ -80,19 +85,23 @@ class DigitClassification(Stage[ModelT]):
     batch_size = 500
     n_epochs = 40
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split and their labels."""
         return mnist_images(resources.data).train, mnist_labels(resources.data).train
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Copy the encoder; the last layer starts at zero."""
         _classifier(model).grow_from(cast("HasClassifier", model).encoder)
         return nn.Module()
 
+    @override
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
         """Muon for the classifier's matrices, AdamW for its biases."""
         return muon_and_adamw(_classifier(model), muon_lr=0.01, adamw_lr=1e-3, weight_decay=0.01)
 
+    @override
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """On images of which half are moved."""
         images, labels = batch
@@ -110,7 +119,7 @@ def _classifier(model: Model) -> EncoderClassifier:
 def augment_half(images: Tensor, generator: torch.Generator) -> Tensor:
     """The first half of `[B, 1, 28, 28]` slightly rotated, scaled, sheared and shifted."""
     half = len(images) // 2
-    moved = random_affine(
+    augmented = random_affine(
         images[:half], generator, max_rotation_deg=7.0, max_scale=0.08, max_shear=0.12, max_shift_px=1.5
     ).clamp(0, 1)
-    return torch.cat([moved, images[half:]])
+    return torch.cat([augmented, images[half:]])

@@ -35,17 +35,17 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class _RunIdentity:
     """One seed's or fold's training of a recipe; `origin` is the digest of its first weights, a parent's perhaps."""
 
     recipe: Recipe
     seed: int
     fold: int | None
-    origin: str
+    initial_digest: str
 
     def fingerprint(self, stage: Stage[Any], n_steps: int) -> str:
         """What must be equal for a saved state to be this run's."""
-        of_recipe = [self.recipe.name, self.recipe.config.to_dict(), self.seed, self.fold, self.origin]
+        of_recipe = [self.recipe.name, self.recipe.config.to_dict(), self.seed, self.fold, self.initial_digest]
         settings = [*of_recipe, stage.name, stage.batch_size, n_steps]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
@@ -58,43 +58,45 @@ def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> T
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
     recipe.initialise(model, run.resources)
-    part = _Part(recipe=recipe, seed=seed, fold=fold, origin=_digest(model))
+    identity = _RunIdentity(recipe=recipe, seed=seed, fold=fold, initial_digest=_digest(model))
     model.to(run.device)
     histories: dict[str, History] = {}
     for number, stage in enumerate(recipe.stages):
-        torch.manual_seed(_mix(seed, number, stream=2))
+        torch.manual_seed(_derive_seed(seed, number, stream=2))
         histories[stage.name] = History()
-        if not _train_stage(part, number, model.train(), run, histories[stage.name]):
+        if not _train_stage(identity, number, model.train(), run, histories[stage.name]):
             break
     return TrainedModel(model.eval(), histories)
 
 
-def _train_stage(part: _Part, number: int, model: Model, run: Run, history: History) -> bool:
+def _train_stage(identity: _RunIdentity, number: int, model: Model, run: Run, history: History) -> bool:
     """One stage, or what is left of it; False where the run is to stop before its end."""
-    recipe, stage = part.recipe, part.recipe.stages[number]
-    items = tuple(tensor.to(run.device) for tensor in _without(part.fold, recipe.n_folds, stage.items(run.resources)))
+    recipe, stage = identity.recipe, identity.recipe.stages[number]
+    items = tuple(
+        tensor.to(run.device) for tensor in _leave_out_fold(identity.fold, recipe.n_folds, stage.items(run.resources))
+    )
     if len(items[0]) < stage.batch_size:
         raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than a batch of {stage.batch_size}")
     n_steps = stage.total_steps(len(items[0]))
     companion = stage.begin(model, items).to(run.device)
     state = State(
         folder=run.folder / f"{number}-{stage.name}",
-        fingerprint=part.fingerprint(stage, n_steps),
+        fingerprint=identity.fingerprint(stage, n_steps),
         model=model,
         companion=companion,
         optimisers=stage.optimisers(model),
         history=history,
     )
-    steps = _Steps(stage, state, items, part.seed, n_steps)
+    steps = _StepRunner(stage, state, items, identity.seed, n_steps)
     first = state.load() or 0
     last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
-    with _progress(f"{recipe.name} {stage.name}", stage, first, last, history, quiet=run.quiet) as report:
+    with _show_progress(f"{recipe.name} {stage.name}", stage, first, last, history, quiet=run.quiet) as reporter:
         for step in range(first, last):
-            report(step + 1, steps.take(step))
-            if report.seconds_since_saved > SAVE_EVERY_S:
-                report.saved()
+            reporter(step + 1, steps.run(step))
+            if reporter.seconds_since_saved > SAVE_EVERY_S:
+                reporter.state_saved()
                 state.save(step + 1)
-        report.saved()
+        reporter.state_saved()
     if first < last or first == 0:
         state.save(last)
     if last == n_steps:
@@ -102,36 +104,36 @@ def _train_stage(part: _Part, number: int, model: Model, run: Run, history: Hist
     return last == n_steps
 
 
-class _Steps:
+class _StepRunner:
     """The steps of a stage: nothing random is carried from one to the next."""
 
     def __init__(self, stage: Stage[Any], state: State, items: Batch, seed: int, n_steps: int) -> None:
         self._stage, self._state, self._items, self._seed, self._n_steps = stage, state, items, seed, n_steps
-        self._peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in state.optimisers]
+        self._peak_rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in state.optimisers]
         self._device = items[0].device
         self._is_mixed = stage.autocast and has_fast_bfloat16(self._device)
 
-    def take(self, step: int) -> Tensor:
+    def run(self, step: int) -> Tensor:
         """One step; its loss."""
         stage, model, companion = self._stage, self._state.model, self._state.companion
         self._set_rates(stage.learning_rate(step / self._n_steps))
         indices = batch_indices(len(self._items[0]), stage.batch_size, self._seed, step).to(self._device)
-        torch.manual_seed(_mix(self._seed, step, stream=3))  # of dropout
-        generator = torch.Generator().manual_seed(_mix(self._seed, step, stream=1))
+        torch.manual_seed(_derive_seed(self._seed, step, stream=3))  # of dropout
+        generator = torch.Generator().manual_seed(_derive_seed(self._seed, step, stream=1))
         batch = tuple(tensor[indices] for tensor in self._items)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_mixed):
             loss = stage.loss(model, batch, generator, companion)
-        _descend(loss, self._state.optimisers, stage.max_gradient_norm)
+        _update_parameters(loss, self._state.optimisers, stage.max_gradient_norm)
         stage.after_step(model, companion, (step + 1) / self._n_steps)
         return loss.detach()
 
     def _set_rates(self, factor: float) -> None:
-        for optimiser, rates in zip(self._state.optimisers, self._peaks, strict=True):
+        for optimiser, rates in zip(self._state.optimisers, self._peak_rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
 
-def _descend(loss: Tensor, optimisers: Sequence[torch.optim.Optimizer], max_norm: float | None) -> None:
+def _update_parameters(loss: Tensor, optimisers: Sequence[torch.optim.Optimizer], max_norm: float | None) -> None:
     for optimiser in optimisers:
         optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -141,7 +143,7 @@ def _descend(loss: Tensor, optimisers: Sequence[torch.optim.Optimizer], max_norm
         optimiser.step()
 
 
-def _without(fold: int | None, n_folds: int, items: Batch) -> Batch:
+def _leave_out_fold(fold: int | None, n_folds: int, items: Batch) -> Batch:
     if fold is None:
         return items
     is_kept = torch.arange(len(items[0])) % n_folds != fold
@@ -157,18 +159,18 @@ def _digest(model: Model) -> str:
 
 def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor:
     """The items of a step: each epoch is a fresh permutation, its incomplete last batch left out."""
-    epoch, place = divmod(step, n_items // batch_size)
-    order = torch.randperm(n_items, generator=torch.Generator().manual_seed(_mix(seed, epoch, stream=0)))
-    return order[place * batch_size : (place + 1) * batch_size]
+    epoch, position = divmod(step, n_items // batch_size)
+    order = torch.randperm(n_items, generator=torch.Generator().manual_seed(_derive_seed(seed, epoch, stream=0)))
+    return order[position * batch_size : (position + 1) * batch_size]
 
 
-def _mix(seed: int, number: int, *, stream: int) -> int:
+def _derive_seed(seed: int, number: int, *, stream: int) -> int:
     """A generator seed that differs for every (seed, number, stream)."""
     digest = hashlib.sha256(f"{seed}/{number}/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-class _Report:
+class _ProgressReporter:
     """Shows and keeps a running mean of the loss, which is read now and then only: that waits for the device.
 
     The time is added to the history whenever the state is saved.
@@ -177,10 +179,10 @@ class _Report:
     EVERY = 20
 
     def __init__(self, progress: Progress, task: int, stage: Stage[Any], history: History) -> None:
-        self._progress, self._task, self._history = progress, task, history
+        self._show_progress, self._task, self._history = progress, task, history
         self._unit, self._units_per_step = stage.unit, stage.units_per_item * stage.batch_size
         self._losses: list[Tensor] = []
-        self._saved_at = self._shown_at = time.monotonic()
+        self._last_saved = self._last_shown = time.monotonic()
 
     def __call__(self, step: int, loss: Tensor) -> None:
         self._losses.append(loss)
@@ -189,26 +191,26 @@ class _Report:
             self._history.steps.append(step)
             self._history.losses.append(mean)
             now = time.monotonic()
-            pace = f"{len(self._losses) * self._units_per_step / (now - self._shown_at):,.0f} {self._unit}/s"
+            pace = f"{len(self._losses) * self._units_per_step / (now - self._last_shown):,.0f} {self._unit}/s"
             self._losses.clear()
-            self._shown_at = now
-            self._progress.update(self._task, completed=step, loss=f"{mean:.4f}", pace=pace)  # type: ignore[arg-type]
+            self._last_shown = now
+            self._show_progress.update(self._task, completed=step, loss=f"{mean:.4f}", pace=pace)  # type: ignore[arg-type]
 
     @property
     def seconds_since_saved(self) -> float:
         """Or since the start."""
-        return time.monotonic() - self._saved_at
+        return time.monotonic() - self._last_saved
 
-    def saved(self) -> None:
+    def state_saved(self) -> None:
         """Add the time since then to the history."""
         self._history.seconds += self.seconds_since_saved
-        self._saved_at = time.monotonic()
+        self._last_saved = time.monotonic()
 
 
 @contextmanager
-def _progress(
+def _show_progress(
     name: str, stage: Stage[Any], first: int, last: int, history: History, *, quiet: bool
-) -> Iterator[_Report]:
+) -> Iterator[_ProgressReporter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -216,4 +218,6 @@ def _progress(
         TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"),
     )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet) as progress:
-        yield _Report(progress, progress.add_task(name, total=last, completed=first, loss="…", pace=""), stage, history)
+        yield _ProgressReporter(
+            progress, progress.add_task(name, total=last, completed=first, loss="…", pace=""), stage, history
+        )

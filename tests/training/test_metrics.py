@@ -38,12 +38,12 @@ def principal_root(matrix: Tensor) -> Tensor:
 
 def test_the_frechet_distance_is_its_formula() -> None:
     torch.manual_seed(0)
-    one = torch.randn(500, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64)
-    other = torch.randn(300, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64) + 1
-    c, d = torch.cov(one.T), torch.cov(other.T)
-    expected = (one.mean(0) - other.mean(0)).square().sum() + (c + d - 2 * principal_root(c @ d)).trace()
-    assert frechet_distance(one, other) == pytest.approx(expected.item())
-    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
+    first = torch.randn(500, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64)
+    second = torch.randn(300, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64) + 1
+    c, d = torch.cov(first.T), torch.cov(second.T)
+    expected = (first.mean(0) - second.mean(0)).square().sum() + (c + d - 2 * principal_root(c @ d)).trace()
+    assert frechet_distance(first, second) == pytest.approx(expected.item())
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
 
 
 def test_between_spheres_it_is_the_difference_of_means_and_deviations() -> None:

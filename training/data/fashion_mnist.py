@@ -25,4 +25,6 @@ def fashion_mnist_images(folder: DataFolder) -> GreyImages:
     Raises:
         DataError: a file cannot be had or is damaged.
     """
-    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST])))
+    return GreyImages.from_pixels(
+        *(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST]))
+    )

@@ -43,7 +43,7 @@ class GreyImages:
     test: Tensor
 
     @classmethod
-    def of(cls, train: Tensor, test: Tensor) -> Self:
+    def from_pixels(cls, train: Tensor, test: Tensor) -> Self:
         """From pixels `[n, 28, 28]`, uint8."""
         return cls(*(pixels.float().div(255).unsqueeze(1) for pixels in (train, test)))
 
@@ -54,7 +54,7 @@ def mnist_images(folder: DataFolder) -> GreyImages:
     Raises:
         DataError: a file cannot be had or is damaged.
     """
-    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST])))
+    return GreyImages.from_pixels(*(parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST])))
 
 
 @dataclass(frozen=True)

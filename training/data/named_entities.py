@@ -52,16 +52,18 @@ class TaggedSentence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scheme:
+class _TagScheme:
     """How a file tags: `kinds` from its kinds of names to ours or `None`; `begins` where B tells that a name begins."""
 
     separator: str
     kinds: Mapping[str, str | None]
-    begins: bool
+    marks_beginnings: bool
 
 
-_WIKIGOLD_SCHEME = _Scheme(separator=" ", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": None}, begins=False)
-_WNUT17_SCHEME = _Scheme(
+_WIKIGOLD_SCHEME = _TagScheme(
+    separator=" ", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": None}, marks_beginnings=False
+)
+_WNUT17_SCHEME = _TagScheme(
     separator="\t",
     kinds={
         "person": "PER",
@@ -71,9 +73,11 @@ _WNUT17_SCHEME = _Scheme(
         "product": None,
         "creative-work": None,
     },
-    begins=True,
+    marks_beginnings=True,
 )
-_BROAD_TWITTER_SCHEME = _Scheme(separator="\t", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG"}, begins=True)
+_BROAD_TWITTER_SCHEME = _TagScheme(
+    separator="\t", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG"}, marks_beginnings=True
+)
 
 
 @dataclass(frozen=True)
@@ -120,17 +124,17 @@ def broad_twitter(folder: DataFolder) -> list[TaggedSentence]:
     return [row for file in files for row in _sentences(file, _BROAD_TWITTER_SCHEME)]
 
 
-def _sentences(file: TextFile, scheme: _Scheme) -> list[TaggedSentence]:
+def _sentences(file: TextFile, scheme: _TagScheme) -> list[TaggedSentence]:
     sentences = []
     for block in _blocks(file):
-        words, tags, before = [], [], ""
+        words, tags, previous_kind = [], [], ""
         for number, line in block:
             word, tag = _word_and_tag(file, number, line, scheme)
-            standard = _standard(file, number, tag, before, scheme)
+            standard = _standard_tag(file, number, tag, previous_kind, scheme)
             if word:
                 words.append(word)
                 tags.append(standard)
-                before = tag.partition("-")[2]
+                previous_kind = tag.partition("-")[2]
         if words:
             sentences.append(TaggedSentence(tuple(words), tuple(tags)))
     return sentences
@@ -148,7 +152,7 @@ def _blocks(file: TextFile) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _word_and_tag(file: TextFile, number: int, line: str, scheme: _Scheme) -> tuple[str, str]:
+def _word_and_tag(file: TextFile, number: int, line: str, scheme: _TagScheme) -> tuple[str, str]:
     word, separator, tag = line.rpartition(scheme.separator)
     prefix, _, kind = tag.partition("-")
     if not separator or (tag != "O" and (prefix not in ("B", "I") or kind not in scheme.kinds)):
@@ -156,12 +160,12 @@ def _word_and_tag(file: TextFile, number: int, line: str, scheme: _Scheme) -> tu
     return "".join(word.split()), tag
 
 
-def _standard(file: TextFile, number: int, tag: str, before: str, scheme: _Scheme) -> str:
+def _standard_tag(file: TextFile, number: int, tag: str, previous_kind: str, scheme: _TagScheme) -> str:
     """The tag of `TAGS` for one of the file's own; `before` is the file's kind of the word before, or nothing."""
     prefix, _, kind = tag.partition("-")
-    if scheme.begins and prefix == "I" and kind != before:
+    if scheme.marks_beginnings and prefix == "I" and kind != previous_kind:
         raise file.error(number, f"{tag} goes on with a name that has not begun")
     standard = scheme.kinds[kind] if kind else None
     if standard is None:
         return "O"
-    return f"I-{standard}" if prefix == "I" and kind == before else f"B-{standard}"
+    return f"I-{standard}" if prefix == "I" and kind == previous_kind else f"B-{standard}"

@@ -45,7 +45,7 @@ _FAIRYTALE_QA = DataFile(
     is_downloadable=False,
 )
 # The Penn Treebank's spelling of brackets and quotation marks.
-_MARKS = {
+_PENN_TREEBANK_MARKS = {
     "-LRB-": "(",
     "-RRB-": ")",
     "-LSB-": "[",
@@ -126,20 +126,20 @@ def _qamr_question(file: TextFile, number: int, row: list[str], sentences: dict[
     name, question, answer = row[0], row[5].strip(), row[6]
     if name not in sentences:
         raise file.error(number, f"no sentence {name!r}")
-    words = [_MARKS.get(word, word) for word in sentences[name]]
-    places = _places(file, number, answer, len(words))
-    first, end = places[0], places[-1] + 1
-    if places != list(range(first, end)):
+    words = [_PENN_TREEBANK_MARKS.get(word, word) for word in sentences[name]]
+    indices = _word_indices(file, number, answer, len(words))
+    first, end = indices[0], indices[-1] + 1
+    if indices != list(range(first, end)):
         return None
     start = sum(len(word) + 1 for word in words[:first])
     return Question(question, " ".join(words), (" ".join(words[first:end]),), start)
 
 
-def _places(file: TextFile, number: int, answer: str, n_words: int) -> list[int]:
-    places = [int(place) if place.isdecimal() else n_words for place in answer.split(" ")]
-    if max(places) >= n_words:
+def _word_indices(file: TextFile, number: int, answer: str, n_words: int) -> list[int]:
+    indices = [int(index) if index.isdecimal() else n_words for index in answer.split(" ")]
+    if max(indices) >= n_words:
         raise file.error(number, f"the answer {answer!r} is no list of places among {n_words} words")
-    return places
+    return indices
 
 
 def fairytale_qa(folder: DataFolder) -> FairytaleQa:
@@ -170,11 +170,11 @@ def _fairytale_question(file: TextFile, number: int, row: dict[str, Any]) -> Que
         } if all(isinstance(other, str) for other in others):
             if start < 0:
                 return Question(question, context, (first, *others), None)
-            return Question(question, context, (_literal(file, number, context, first, start), *others), start)
+            return Question(question, context, (_literal_span(file, number, context, first, start), *others), start)
     raise file.error(number, "expected a question, its context and its answers")
 
 
-def _literal(file: TextFile, number: int, context: str, answer: str, start: int) -> str:
+def _literal_span(file: TextFile, number: int, context: str, answer: str, start: int) -> str:
     for spelling in (answer, answer.removesuffix(".")):
         span = context[start : start + len(spelling)]
         if span and span.lower() == spelling.lower():

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoders.adversarial.model import AdversarialAutoencoder
@@ -33,6 +34,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
     n_epochs = 60
     batch_size = 500
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split; labels are -1 but for the first ten of each digit."""
         images, labels = mnist_images(resources.data).train, mnist_labels(resources.data).train
@@ -41,6 +43,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
         hidden[kept] = labels[kept]
         return images, hidden
 
+    @override
     def begin(self, model: AdversarialAutoencoder, items: Batch) -> nn.Module:
         """He's weights; the labelled images are kept at hand, for every step needs them."""
         initialise_linear(model.modules(), gain=2**0.5)
@@ -51,52 +54,54 @@ class Adversarial(Stage[AdversarialAutoencoder]):
         companion.register_buffer("labels", labels[labels >= 0])
         return companion
 
+    @override
     def optimisers(self, model: AdversarialAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for the matrices of the autoencoder; Adam with little momentum for the discriminators."""
-        players = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
+        discriminators = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
         others = nn.ModuleList([model.trunk, model.code_head, model.class_head or nn.Module(), model.decoder])
         return [
             *muon_and_adamw(others, muon_lr=0.02, adamw_lr=1e-3),
-            torch.optim.AdamW(players.parameters(), lr=5e-4, betas=(0.5, 0.99), weight_decay=0.0),
+            torch.optim.AdamW(discriminators.parameters(), lr=5e-4, betas=(0.5, 0.99), weight_decay=0.0),
         ]
 
+    @override
     def loss(
         self, model: AdversarialAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
         """Reconstruction, the game of each discriminator, the few labels, and agreement under movement."""
-        images = moved(batch[0], generator, strength=0.5)
-        codes, logits = heads(model, images)
+        images = augment(batch[0], generator, strength=0.5)
+        codes, logits = codes_and_logits(model, images)
         classes = logits.float().softmax(1)
         one_hot = functional.one_hot(torch.randint(10, (len(images),), generator=generator), 10).to(classes)
         prior = torch.randn(codes.shape, generator=generator).to(codes)
-        games = [
-            game(discriminator, values, *extra)
+        adversarial_losses = [
+            adversarial_loss(discriminator, values, *extra)
             for discriminator, values, draws in (
                 (model.discriminator, codes, prior),
                 (model.class_discriminator or nn.Module(), classes, one_hot),
             )
-            for game, extra in ((discrimination, (draws,)), (regularisation, ()))
+            for adversarial_loss, extra in ((discrimination, (draws,)), (regularisation, ()))
         ]
         reconstructed = model.decoded(torch.cat([codes, classes], 1)).float()
         labelled, labels = companion.get_buffer("images"), companion.get_buffer("labels")
         both = torch.cat([labelled.repeat(N_LABELLED // N_LABELS, 1, 1, 1), batch[0]])
-        _, strong = heads(model, moved(both, generator, strength=2.0))
+        _, strong = codes_and_logits(model, augment(both, generator, strength=2.0))
         supervised = functional.cross_entropy(strong[:N_LABELLED].float(), labels.repeat(N_LABELLED // N_LABELS))
         return (
             squared_error(reconstructed, images) / 10
-            + sum(games)
+            + sum(adversarial_losses)
             + supervised
             + consistency(logits, strong[N_LABELLED:], 0.95)
         )
 
 
-def heads(model: AdversarialAutoencoder, images: Tensor) -> tuple[Tensor, Tensor]:
+def codes_and_logits(model: AdversarialAutoencoder, images: Tensor) -> tuple[Tensor, Tensor]:
     """Codes and class logits of a model with labels."""
     codes, logits = model.heads(images)
     return codes, cast("Tensor", logits)
 
 
-def moved(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
+def augment(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
     """`[B, 1, 28, 28]`, each rotated, scaled, sheared and shifted by draws that grow with `strength`."""
     return random_affine(
         images,
@@ -151,6 +156,7 @@ agreement of the classes of an image and of the same image moved more (after Fix
 for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU core.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Classes, samples, and how well the codes deceive the discriminator."""
         (model,) = models
@@ -161,16 +167,17 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
             network = cast("AdversarialAutoencoder", model)
             codes, _ = network.heads(images)
             prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
-            taken = torch.cat([network.discriminator(prior) > 0, network.discriminator(codes) <= 0])
+            is_correct = torch.cat([network.discriminator(prior) > 0, network.discriminator(codes) <= 0])
         return {
             "semi_supervised_error": classification_error(model, list(images), labels, DIGITS),
             "frechet": distance,
             "frechet_split_half": frechet_distance(found[::2], found[1::2]),
             "frechet_over_vae": distance / digit_frechet_distance(resources.model("vae-mnist"), resources),
-            "discriminator_accuracy": taken.float().mean().item(),
+            "discriminator_accuracy": is_correct.float().mean().item(),
             **super().evaluate(models, resources),
         }
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Ten styles by ten digits."""
         styles = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from typing_extensions import override
+
 from models.transformers.albert.config import AlbertConfig
 from models.transformers.albert.objective import loss
 from training.recipe import Bar
@@ -45,14 +47,14 @@ class AlbertMiniEn(MaskedLanguageRecipe):
         CausalEncoderPretraining(
             name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
         ),
-        pretraining(sources=ORDERED_TEXTS, n_tokens=N_TOKENS, rate=0.3),
+        pretraining(sources=ORDERED_TEXTS, n_tokens=N_TOKENS, rate_factor=0.3),
         pretraining(
             name="longer-rows",
             sources=ORDERED_TEXTS,
             n_tokens=N_LONG_TOKENS,
             length=N_POSITIONS,
             batch_size=12,
-            rate=0.2,
+            rate_factor=0.2,
             n_learned_positions=128,
         ),
     )
@@ -95,6 +97,7 @@ Small, and trained on less than an hour of reading: it knows everyday words and 
 facts. How an article begins it tells from the rest far better than what of its middle follows what.
 """
 
+    @override
     def held_out(self) -> MaskedPretraining:
         """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=ORDERED_HELD_OUT, n_tokens=0, length=N_POSITIONS)

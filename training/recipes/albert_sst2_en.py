@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from models.family import Model
 from models.transformers.albert.config import AlbertConfig
 from training.recipe import Bar, Resources
@@ -37,6 +39,7 @@ SST-2 (Socher et al. 2013), the 67,349 phrases of the training split. 2 epochs i
 linear decay, dropout 0.1, labels smoothed by 0.1.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Beside BERT."""
         (model,), other = models, resources.model(BERT.name)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from typing_extensions import override
+
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss
 from training.texts.english import ENCODER_TEXTS, HELD_OUT, english_texts
@@ -43,14 +45,14 @@ class BertMiniEn(MaskedLanguageRecipe):
         CausalEncoderPretraining(
             name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
         ),
-        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, share=0.3, rate=0.3),
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, masked_share=0.3, rate_factor=0.3),
         pretraining(
             name="longer-rows",
             sources=ENCODER_TEXTS,
             n_tokens=N_LONG_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
-            rate=0.1,
+            rate_factor=0.1,
         ),
     )
     pair_metric = "next_sentence_accuracy"
@@ -89,6 +91,7 @@ Small, and trained on some hours of reading: it knows everyday words and the ton
 Trained on rows of 128 tokens, and on few of 256. Everything is in lower case.
 """
 
+    @override
     def held_out(self) -> MaskedPretraining:
         """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=HELD_OUT, n_tokens=0)

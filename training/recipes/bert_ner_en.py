@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.codecs.text.entities import entities
@@ -43,14 +44,14 @@ SAMPLE_INPUTS = (
 )
 
 
-def tagged(data: DataFolder) -> list[TaggedSentence]:
+def training_sentences(data: DataFolder) -> list[TaggedSentence]:
     """Tweets, WNUT-17's splits but for the test, and half of WikiGold, four times for it is small."""
     first, _ = alternating_halves(wikigold(data))
     posts = wnut17(data)
     return [*broad_twitter(data), *posts.train, *posts.dev, *(4 * first)]
 
 
-def of_articles(data: DataFolder) -> list[str]:
+def article_sentences(data: DataFolder) -> list[str]:
     """Sentences of Wikipedia's articles, drawn at random."""
     return draw_examples(sentences(wikipedia(data).train), N_SENTENCES)
 
@@ -69,7 +70,7 @@ class BertNerEn(TextRecipe):
             name="capitals",
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=of_articles,
+            rows_of=article_sentences,
             n_epochs=1,
             batch_size=64,
             lr=1e-3,
@@ -78,7 +79,7 @@ class BertNerEn(TextRecipe):
         TokenClassification(
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=tagged,
+            rows_of=training_sentences,
             n_epochs=8,
             batch_size=32,
             lr=7e-4,
@@ -115,34 +116,36 @@ encyclopaedias are what it knows.
 """
     data_licence = "Wikipedia: CC BY-SA 3.0. The three data sets of names: CC BY 4.0."
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Entities found on test data, and those found without tuning the layers."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
         _, test = alternating_halves(wikigold(resources.data))
-        found = entity_f1([row.tags for row in test], word_tags(model, codec, test))
+        found = entity_f1([row.tags for row in test], predict_tags(model, codec, test))
         social = wnut17(resources.data).test
         frozen = tags_from_frozen_parent(
-            cast("TextEncoder", resources.model("bert-mini-en")), codec, tagged(resources.data), test
+            cast("TextEncoder", resources.model("bert-mini-en")), codec, training_sentences(resources.data), test
         )
         frozen_f1 = entity_f1([row.tags for row in test], frozen)
         return {
             "wikigold_f1": found,
-            "wnut17_f1": entity_f1([row.tags for row in social], word_tags(model, codec, social)),
+            "wnut17_f1": entity_f1([row.tags for row in social], predict_tags(model, codec, social)),
             "frozen_f1": frozen_f1,
             "gain_over_frozen": found - frozen_f1,
         }
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Sentences and the names in them."""
         codec = self.codec(resources)
         held_out = [
             " ".join(row.words) for row in draw_examples(alternating_halves(wikigold(resources.data))[1], N_SAMPLES)
         ]
-        lines = [_named(cast("TextEncoder", model), codec, text) for text in (*SAMPLE_INPUTS, *held_out)]
+        lines = [_show_entities(cast("TextEncoder", model), codec, text) for text in (*SAMPLE_INPUTS, *held_out)]
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
-def word_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
+def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
     """Each word's likeliest tag, by its first token."""
     texts = [codec.encode_truncated(" ".join(row.words)) for row in rows]
     with torch.inference_mode():
@@ -153,14 +156,14 @@ def word_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentenc
                 model, [t.ClassifyTokensRequest(tokens=text) for text in texts[start : start + BATCH_SIZE]]
             )
         ]
-    return [_by_word(*triple) for triple in zip(texts, rows, scores, strict=True)]
+    return [_tags_by_word(*triple) for triple in zip(texts, rows, scores, strict=True)]
 
 
-def _by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
+def _tags_by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
     """A word without a token, or behind the end of what the model takes, is no name."""
     tags = ["O"] * len(row.words)
-    for word, place in first_tokens(text, row.words).items():
-        tags[word] = TAGS[int(scores[place].argmax())]
+    for word, position in first_tokens(text, row.words).items():
+        tags[word] = TAGS[int(scores[position].argmax())]
     return tags
 
 
@@ -179,7 +182,7 @@ def tags_from_frozen_parent(
     texts = [codec.encode_truncated(" ".join(row.words)) for row in test]
     with torch.inference_mode():
         scores = [head(parent.states([text])[0]) for text in texts]
-    return [_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
+    return [_tags_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
 
 
 def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
@@ -196,12 +199,12 @@ def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence
     return torch.cat(states).clone(), torch.cat(tags)
 
 
-def _named(model: TextEncoder, codec: FastCodec, text: str) -> str:
+def _show_entities(model: TextEncoder, codec: FastCodec, text: str) -> str:
     tokens = codec.encode_truncated(text)
     with torch.inference_mode():
         (result,) = CLASSIFY_TOKENS.run(model, [t.ClassifyTokensRequest(tokens=tokens)])
     found = entities(tokens, result.scores, TAGS, "first")
-    return f"{quote(text)} → {', '.join(f'{one.kind} {quote(one.word)}' for one in found) or 'no names'}"
+    return f"{quote(text)} → {', '.join(f'{entity.kind} {quote(entity.word)}' for entity in found) or 'no names'}"
 
 
 RECIPE = BertNerEn()

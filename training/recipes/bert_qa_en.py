@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 from rich.progress import track
+from typing_extensions import override
 
 from models.codecs.text.answers import answers
 from models.codecs.text.codec import FastCodec
@@ -28,7 +29,7 @@ from training.texts.samples import draw_examples, quote
 from training.texts.scores import best_overlap_sentence, exact_match, token_f1
 from training.texts.spans import SpanExtraction
 
-AMONG_SHARE, MAX_OTHERS = 0.5, 6
+SURROUNDED_SHARE, MAX_SURROUNDING = 0.5, 6
 """How many of QAMR's questions get sentences around theirs, and how many sentences at most."""
 N_CLOZES, N_MIXED_CLOZES = 60_000, 20_000
 MAX_ANSWER_TOKENS, STRIDE = 30, 64
@@ -52,39 +53,41 @@ SAMPLE_INPUTS = (
 )
 
 
-def questions(data: DataFolder) -> list[Question]:
+def training_questions(data: DataFolder) -> list[Question]:
     """QAMR's, half of them among other sentences, the literal spans of FairytaleQA twice, and some that were made."""
     tales = [row for row in fairytale_qa(data).train if row.start is not None]
-    return [*among_others(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_MIXED_CLOZES)]
+    return [*with_surrounding_sentences(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_MIXED_CLOZES)]
 
 
-def of_articles(data: DataFolder) -> list[Question]:
+def article_clozes(data: DataFolder) -> list[Question]:
     """Made of Wikipedia's articles."""
     return clozes(wikipedia(data).train, N_CLOZES)
 
 
-def among_others(rows: Sequence[Question]) -> list[Question]:
+def with_surrounding_sentences(rows: Sequence[Question]) -> list[Question]:
     """Half of the contexts, which are sentences, at a random place among up to `MAX_OTHERS` of the others."""
-    draw = random.Random(0)  # noqa: S311 no secret
+    rng = random.Random(0)  # noqa: S311 no secret
     sentences = sorted({row.context for row in rows})
     return [
-        _among(row, draw.sample(sentences, draw.randint(1, MAX_OTHERS)), draw) if draw.random() < AMONG_SHARE else row
+        _surround(row, rng.sample(sentences, rng.randint(1, MAX_SURROUNDING)), rng)
+        if rng.random() < SURROUNDED_SHARE
+        else row
         for row in rows
     ]
 
 
-def _among(row: Question, others: list[str], draw: random.Random) -> Question:
+def _surround(row: Question, others: list[str], rng: random.Random) -> Question:
     others = [one for one in others if one != row.context]
-    before = others[: draw.randint(0, len(others))]
+    before = others[: rng.randint(0, len(others))]
     context = " ".join([*before, row.context, *others[len(before) :]])
     shift = sum(len(one) + 1 for one in before)
     return replace(row, context=context, start=None if row.start is None else row.start + shift)
 
 
-def tuning(**settings: Any) -> SpanExtraction:
+def span_stage(**settings: Any) -> SpanExtraction:
     """Of this model; its rows are given."""
     return SpanExtraction(
-        vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, hints=3.0, **settings
+        vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, hint_weight=3.0, **settings
     )
 
 
@@ -98,8 +101,8 @@ class BertQaEn(TextRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
-        tuning(name="clozes", rows_of=of_articles, n_epochs=1, muon_lr=0.01),
-        tuning(name="questions", rows_of=questions, n_epochs=2, muon_lr=0.005),
+        span_stage(name="clozes", rows_of=article_clozes, n_epochs=1, muon_lr=0.01),
+        span_stage(name="questions", rows_of=training_questions, n_epochs=2, muon_lr=0.005),
     )
     bars = {  # noqa: RUF012
         "gain_over_overlap": Bar(must=0.10, higher_is_better=True),
@@ -138,35 +141,38 @@ Where a question has no answer in the context, it answers all the same.
         "FairytaleQA: Apache-2.0. XQuAD, for the measurement: CC BY-SA 4.0."
     )
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Answers to questions of two test sets."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
-        foreign = xquad(resources.data)
-        fairy = [row for row in fairytale_qa(resources.data).test if row.start is not None]
-        said, told = find_answers(model, codec, foreign), find_answers(model, codec, fairy)
-        overlap = [best_overlap_sentence(row.question, row.context) for row in foreign]
-        f1, overlap_f1 = _mean(token_f1, said, foreign), _mean(token_f1, overlap, foreign)
+        xquad_rows = xquad(resources.data)
+        fairytale_rows = [row for row in fairytale_qa(resources.data).test if row.start is not None]
+        said, told = find_answers(model, codec, xquad_rows), find_answers(model, codec, fairytale_rows)
+        overlap = [best_overlap_sentence(row.question, row.context) for row in xquad_rows]
+        f1, overlap_f1 = _mean(token_f1, said, xquad_rows), _mean(token_f1, overlap, xquad_rows)
         return {
             "xquad_f1": f1,
-            "xquad_em": _mean(exact_match, said, foreign),
+            "xquad_em": _mean(exact_match, said, xquad_rows),
             "overlap_f1": overlap_f1,
             "gain_over_overlap": f1 - overlap_f1,
-            "fairytale_f1": _mean(token_f1, told, fairy),
-            "fairytale_em": _mean(exact_match, told, fairy),
+            "fairytale_f1": _mean(token_f1, told, fairytale_rows),
+            "fairytale_em": _mean(exact_match, told, fairytale_rows),
         }
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Questions on one paragraph, and questions of XQuAD with their true answers."""
         codec, encoder = self.codec(resources), cast("TextEncoder", model)
         own = [Question(question, CONTEXT, ("",), None) for question in SAMPLE_INPUTS]
-        foreign = draw_examples(xquad(resources.data), N_SAMPLES)
-        said, told = find_answers(encoder, codec, own), find_answers(encoder, codec, foreign)
-        lines = [f"{quote(row.question)} → {quote(one)}" for row, one in zip(foreign, told, strict=True)]
+        xquad_rows = draw_examples(xquad(resources.data), N_SAMPLES)
+        said, told = find_answers(encoder, codec, own), find_answers(encoder, codec, xquad_rows)
+        lines = [f"{quote(row.question)} → {quote(one)}" for row, one in zip(xquad_rows, told, strict=True)]
         return (
             [f"{quote(row.question)} → {quote(one)}" for row, one in zip(own, said, strict=True)],
-            [f"{line} (true: {quote(row.answers[0])})" for line, row in zip(lines, foreign, strict=True)],
+            [f"{line} (true: {quote(row.answers[0])})" for line, row in zip(lines, xquad_rows, strict=True)],
         )
 
+    @override
     def samples_section(self, model: TextModel, resources: Resources) -> str:
         """The paragraph behind the chosen ones first."""
         return f"> {CONTEXT}\n\n{super().samples_section(model, resources)}"

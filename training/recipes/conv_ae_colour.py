@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
@@ -28,23 +29,26 @@ class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
     n_epochs = 150
     batch_size = 60
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 3,600 training images."""
         return (cifar10_images(resources.data).train,)
 
+    @override
     def optimisers(self, model: ConvolutionalAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for the kernels, AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=0.02, kernel_lr=0.02, adamw_lr=2e-3)
 
+    @override
     def loss(
         self, model: ConvolutionalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
         """The objective on the moved batch."""
-        images = moved(batch[0], generator).contiguous(memory_format=torch.channels_last)
+        images = augment(batch[0], generator).contiguous(memory_format=torch.channels_last)
         return squared_error(model(images).float(), images)
 
 
-def moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """`[B, C, H, W]` all shifted alike, by up to `MAX_SHIFT_PX` each way with a reflected margin; perhaps mirrored."""
     down, right, is_mirrored = (
         int(torch.randint(n, (), generator=generator)) for n in (2 * MAX_SHIFT_PX + 1, 2 * MAX_SHIFT_PX + 1, 2)
@@ -93,11 +97,13 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         "CIFAR-10: no licence stated by the source; cite Krizhevsky, Learning Multiple Layers of Features, 2009."
     )
 
+    @override
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """The training images; the held-out ones."""
         images = cifar10_images(data)
         return list(images.train), list(images.test)
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors on the 400 held-out images, beside PCA of the same latent size."""
         images = cifar10_images(resources.data)
@@ -107,10 +113,12 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         own, pca = psnr_db(errors["test_mse"]), psnr_db(pca_error(images.train, images.test, size))
         return errors | {"test_psnr_db": own, "pca_psnr_db": pca, "gain_db": own - pca}
 
+    @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The 400 images kept back, which are the calibration's as well: there are no more."""
         return {"photographs": list(cifar10_images(data).test)}
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """The first held-out images, each left of its reconstruction."""
         images = cifar10_images(resources.data).test[:N_PICTURED]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
+from typing_extensions import override
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
@@ -46,10 +47,12 @@ scores behind `/detect-anomalies` are those of the first 5,000 test images.
 """
     data_licence = "Fashion-MNIST: MIT, copyright 2017 Zalando SE."
 
+    @override
     def images(self, data: DataFolder) -> GreyImages:
         """Fashion-MNIST's."""
         return fashion_mnist_images(data)
 
+    @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """The last 5,000 test images."""
         return {"clothes": list(self.images(data).test[N_CALIBRATION:])}

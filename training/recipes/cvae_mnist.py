@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoders.variational.model import VariationalAutoencoder
@@ -26,19 +27,23 @@ class ConditionalBound(Stage[VariationalAutoencoder]):
     n_epochs = 60
     batch_size = 1000
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 grey images of the training split and their labels."""
         return mnist_images(resources.data).train, mnist_labels(resources.data).train
 
+    @override
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
         """He's weights for rectifiers."""
         initialise_linear(model.modules(), gain=2**0.5)
         return nn.Module()
 
+    @override
     def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for matrices, AdamW for biases."""
         return muon_and_adamw(model, muon_lr=0.05, adamw_lr=1e-3)
 
+    @override
     def loss(
         self, model: VariationalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
@@ -81,6 +86,7 @@ epochs of 60 batches of 1,000, Muon at 0.05 with a linear decay, half of each ba
 one CPU core.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Whether samples are what they are asked to be, and what the other cards measure."""
         (model,) = models
@@ -93,6 +99,7 @@ one CPU core.
             **super().evaluate(models, resources),
         }
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Ten of each digit."""
         return ImageCodec(1, 28, 28).png(draw_labelled_samples(model, [d for d in DIGITS for _ in range(10)]).numpy())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoders.deep_belief.model import DeepBeliefNetwork
@@ -32,10 +33,12 @@ class Pretraining(Stage[DeepBeliefNetwork]):
         self.level, self.n_epochs, self.rate = level, n_epochs, rate
         self.n_steps, self.persistent = n_steps, persistent
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 images of the training split."""
         return (mnist_images(resources.data).train,)
 
+    @override
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
         """Visible biases that give each pixel its mean; chains that start at data."""
         rbm = model.machines[self.level]
@@ -46,11 +49,13 @@ class Pretraining(Stage[DeepBeliefNetwork]):
             chains.register_buffer("visible", below[: self.batch_size].round())
         return chains
 
+    @override
     def optimisers(self, model: DeepBeliefNetwork) -> list[torch.optim.Optimizer]:
         """Gradient descent with momentum and a little weight decay, as Hinton's guide (2010) has it."""
         parameters = model.machines[self.level].parameters()
         return [torch.optim.SGD(parameters, lr=self.rate, momentum=0.9, weight_decay=1e-4)]
 
+    @override
     def loss(self, model: DeepBeliefNetwork, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """The contrastive divergence of binary draws of what lies below."""
         probabilities = self._visible(model, batch[0])
@@ -63,6 +68,7 @@ class Pretraining(Stage[DeepBeliefNetwork]):
             chains.copy_(chains_after)
         return loss
 
+    @override
     def end(self, model: DeepBeliefNetwork, companion: nn.Module) -> None:
         """Keep the chains of the top machine: sampling goes on from them."""
         if self.level == len(model.machines) - 1:
@@ -86,6 +92,7 @@ class FineTuning(GreyReconstruction[DeepBeliefNetwork]):
 
     name = "fine-tuning"
 
+    @override
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
         """Unroll the stack."""
         model.unroll()
@@ -103,7 +110,7 @@ class DbnAeMnist(DigitRecipe):
         Pretraining(1, n_epochs=20, rate=0.05, n_steps=1, persistent=False),
         Pretraining(2, n_epochs=20, rate=0.05, n_steps=1, persistent=True),
         Pretraining(3, n_epochs=30, rate=0.002, n_steps=5, persistent=True),
-        FineTuning(n_epochs=80, loss_of=squared_error, gain=None, part=unrolled),
+        FineTuning(n_epochs=80, loss_of=squared_error, gain=None, trained_part=unrolled),
         DigitClassification[DeepBeliefNetwork](),
     )
     bars = {"test_squared_error": Bar(must=3.3, aim=2.8)}  # noqa: RUF012
@@ -130,6 +137,7 @@ Then 40 epochs of the classifier, which starts as a copy of the encoder, with la
 about 30 minutes on one CPU core.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """The error as the paper counts it, and as the other cards do."""
         metrics = super().evaluate(models, resources)
@@ -141,6 +149,7 @@ about 30 minutes on one CPU core.
             **metrics,
         }
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Reconstructions, and Gibbs samples below."""
         images = mnist_images(resources.data).test[:N_PICTURED]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoders.denoising.model import DenoisingAutoencoder
@@ -74,6 +75,7 @@ linear decay, half of each batch slightly moved. Then 40 epochs of the classifie
 encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one CPU core.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Errors under each noise, and of the classifier."""
         (model,) = models
@@ -86,6 +88,7 @@ encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one 
             **super().evaluate(models, resources),
         }
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Noisy images, each left of the denoised one."""
         images = mnist_images(resources.data).test[:N_PICTURED]

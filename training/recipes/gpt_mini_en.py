@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch.nn import functional
+from typing_extensions import override
 
 from models.family import Model
 from models.layers.attention import WithinTexts
@@ -56,8 +57,8 @@ SAMPLE_INPUTS = (
 def stories_and_articles(data: DataFolder) -> list[str]:
     """The children's stories several times, a tenth of the articles, and a sixth as WikiText writes them."""
     articles = wikipedia(data).train
-    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
-    return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *as_told]
+    wikitext_style = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
+    return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *wikitext_style]
 
 
 def held_out(data: DataFolder) -> dict[str, str]:
@@ -72,7 +73,7 @@ def held_out(data: DataFolder) -> dict[str, str]:
 VOCABULARY = Vocabulary(
     folder="transformers/gpt/gpt-mini-en", roles=GPT_ROLES, train=byte_level(english_texts, VOCAB_SIZE, GPT_ROLES)
 )
-_NAMES = {
+_TEST_NAMES = {
     "wikipedia": "held-out articles of Wikipedia",
     "stories": "the last 5% of the children's stories",
     "wikitext2": "WikiText-2 test",
@@ -104,20 +105,20 @@ class GptMiniEn(TextRecipe):
             n_tokens=N_LAST_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
-            rate=0.25,
+            rate_factor=0.25,
         ),
     )
     bars = {  # noqa: RUF012
         "wikipedia_bits": Bar(must=1.80, aim=1.40),
-        **{f"{name}_over_xz": Bar(must=0.65) for name in _NAMES},
-        **{f"{name}_over_ngrams": Bar(must=1.0) for name in _NAMES},
+        **{f"{name}_over_xz": Bar(must=0.65) for name in _TEST_NAMES},
+        **{f"{name}_over_ngrams": Bar(must=1.0) for name in _TEST_NAMES},
     }
     metrics = {  # noqa: RUF012
-        **{f"{name}_bits": f"bits a byte, {what}" for name, what in _NAMES.items()},
-        **{f"{name}_over_xz": f"its share of the bits of `xz -9`, {what}" for name, what in _NAMES.items()},
+        **{f"{name}_bits": f"bits a byte, {what}" for name, what in _TEST_NAMES.items()},
+        **{f"{name}_over_xz": f"its share of the bits of `xz -9`, {what}" for name, what in _TEST_NAMES.items()},
         **{
             f"{name}_over_ngrams": f"its share of the bits of an interpolated Kneser-Ney model of order {ORDER}, {what}"
-            for name, what in _NAMES.items()
+            for name, what in _TEST_NAMES.items()
         },
     }
     short_description = "texts, continued"
@@ -140,6 +141,7 @@ is knowledge: names, years and places are made up.
 """
     data_licence = TEXTS_LICENCE
 
+    @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
@@ -148,6 +150,7 @@ is knowledge: names, years and places are made up.
         mark = self.vocabulary.tokenizer(resources).token_to_id("<")
         (folder / "generation_config.json").write_text(json.dumps({"suppress_tokens": [mark]}, indent=2) + "\n")
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Bits a byte, beside a compressor and counted n-grams."""
         model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(resources)
@@ -161,16 +164,17 @@ is knowledge: names, years and places are made up.
             (row,) = tokenise_documents(tokenizer, [text], name)
             n_bytes = len(text.encode())
             bits = text_bits(model, row, name) / n_bytes
-            counted = -float(ngrams.log2_probs(row).sum()) / n_bytes
+            ngram_bits = -float(ngrams.log2_probs(row).sum()) / n_bytes
             measured[f"{name}_bits"] = bits
             measured[f"{name}_over_xz"] = bits / compressed_bits_per_byte(text.encode())
-            measured[f"{name}_over_ngrams"] = bits / counted
+            measured[f"{name}_over_ngrams"] = bits / ngram_bits
         return measured
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Beginnings and what the model makes of them."""
-        held = draw_examples(sentences(wikipedia(resources.data).valid), N_SAMPLES)
-        beginnings = [" ".join(text.split()[:8]) for text in held]
+        examples = draw_examples(sentences(wikipedia(resources.data).valid), N_SAMPLES)
+        beginnings = [" ".join(text.split()[:8]) for text in examples]
         lines = [self._continued(cast("Gpt", model), resources, text) for text in (*SAMPLE_INPUTS, *beginnings)]
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
@@ -189,15 +193,15 @@ def text_bits(model: Gpt, row: Row, name: str) -> float:
     starts = range(0, max(1, len(ids) - N_POSITIONS + STRIDE), STRIDE)
     nats = 0.0
     with torch.inference_mode():
-        for at in track(range(0, len(starts), BATCH_SIZE), f"bits of {name}"):
-            windows = [ids[start : start + N_POSITIONS] for start in starts[at : at + BATCH_SIZE]]
+        for batch_start in track(range(0, len(starts), BATCH_SIZE), f"bits of {name}"):
+            windows = [ids[start : start + N_POSITIONS] for start in starts[batch_start : batch_start + BATCH_SIZE]]
             packed = Packed.of_rows(
                 torch.nn.utils.rnn.pad_sequence(windows, batch_first=True), [len(window) for window in windows]
             )
             hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
             for number, (window, states) in enumerate(zip(windows, packed.segments.split(hidden), strict=True)):
                 n_learned_positions = (
-                    1 if at + number == 0 else N_POSITIONS - STRIDE
+                    1 if batch_start + number == 0 else N_POSITIONS - STRIDE
                 )  # of those the window before has scored
                 logits = model.logits(states[n_learned_positions - 1 : -1])
                 nats += functional.cross_entropy(logits, window[n_learned_positions:], reduction="sum").item()

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from models.transformers.roberta.config import RobertaConfig
 from training.data.agnews import LABELS, agnews
 from training.data.files import DataFolder
@@ -37,7 +39,7 @@ class RobertaAgnewsEn(ClassificationRecipe):
             vocabulary=VOCABULARY,
             sources=(TextSource("news", unlabelled),),
             n_tokens=N_TOKENS,
-            rate=0.3,
+            rate_factor=0.3,
         ),
         TextClassification(
             vocabulary=VOCABULARY,
@@ -91,6 +93,7 @@ masks first, three and twelve times over; R-Drop; averaged weights; texts withou
 """
     data_licence = "AG's corpus of news articles: for research in data mining and other non-commercial activity."
 
+    @override
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
         """The whole test split."""
         return agnews(data).test

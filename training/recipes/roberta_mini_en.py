@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from typing_extensions import override
+
 from models.transformers.roberta.config import RobertaConfig
 from training.texts.english import ENCODER_TEXTS, HELD_OUT, english_texts
 from training.texts.language import MaskedLanguageRecipe
@@ -45,7 +47,7 @@ class RobertaMiniEn(MaskedLanguageRecipe):
         CausalEncoderPretraining(
             name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
         ),
-        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, rate=0.3),
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, rate_factor=0.3),
     )
     sample_inputs = (
         "The capital of France is<mask>.",
@@ -77,6 +79,7 @@ Small, and trained on less than an hour of reading: it knows everyday words and 
 facts. Trained on rows of 128 tokens; it takes 256, but has not learned the later positions.
 """
 
+    @override
     def held_out(self) -> MaskedPretraining:
         """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=HELD_OUT, n_tokens=0)

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
@@ -21,7 +22,7 @@ from training.data.stsb import ScoredPair, stsb
 from training.data.wikipedia import wikipedia
 from training.recipe import Bar, Resources, TrainedModel
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
-from training.texts.english import lines, plain_sentences
+from training.texts.english import body_lines, plain_sentences
 from training.texts.finetuning import ContrastivePairs, SimilarityRanking
 from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import draw_examples, quote
@@ -29,7 +30,7 @@ from training.texts.scores import spearman
 
 MAX_TOKENS, BATCH_SIZE = 128, 64
 N_NEIGHBOURS = 60_000
-ALIKE = 4.0
+MIN_RELATED_SCORE = 4.0
 """From this score on, of 5, two sentences of STS-B belong together."""
 SAMPLE_INPUTS = (
     ("A man is playing a guitar.", "Someone makes music."),
@@ -45,15 +46,15 @@ SAMPLE_INPUTS = (
 )
 
 
-def neighbours(data: DataFolder) -> list[tuple[str, str]]:
+def related_pairs(data: DataFolder) -> list[tuple[str, str]]:
     """Sentences that follow each other in an article; a question and the sentence it is on; what people find alike."""
-    follow = [pair for line in lines(wikipedia(data).train) for pair in pairwise(plain_sentences(line))]
+    follow = [pair for line in body_lines(wikipedia(data).train) for pair in pairwise(plain_sentences(line))]
     asked = [(row.question, row.context) for row in qamr(data)]
-    alike = [(row.first, row.second) for row in stsb(data).train if row.score >= ALIKE]
+    alike = [(row.first, row.second) for row in stsb(data).train if row.score >= MIN_RELATED_SCORE]
     return [*draw_examples(follow, N_NEIGHBOURS), *asked, *(4 * alike)]
 
 
-def scored(data: DataFolder) -> list[ScoredPair]:
+def scored_pairs(data: DataFolder) -> list[ScoredPair]:
     """STS-B's training split."""
     return stsb(data).train
 
@@ -72,7 +73,7 @@ class SentenceMiniEn(TextRecipe):
             name="neighbours",
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=neighbours,
+            rows_of=related_pairs,
             n_epochs=1,
             batch_size=128,
             lr=1e-3,
@@ -81,7 +82,7 @@ class SentenceMiniEn(TextRecipe):
             name="similarities",
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=scored,
+            rows_of=scored_pairs,
             n_epochs=6,
             batch_size=64,
             lr=4e-4,
@@ -116,6 +117,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
         "(CC BY-SA) and Wikinews (CC BY)."
     )
 
+    @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
@@ -132,6 +134,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
         (folder / "1_Pooling/config.json").write_text(json.dumps(pooling, indent=2) + "\n")
         (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": self.max_tokens}) + "\n")
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """On STS-B's test split, beside what needs no tuning."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
@@ -145,6 +148,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
             "words_spearman": spearman(word_cosines(parent, codec, pairs), truth),
         }
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Pairs of sentences and the cosines of their vectors."""
         rows = draw_examples(stsb(resources.data).test, N_SAMPLES)

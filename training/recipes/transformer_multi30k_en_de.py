@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import torch
 from rich.progress import track
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
@@ -110,10 +111,12 @@ or garbled; see the last of the chosen samples.
 """
     data_licence = "Multi30k: derived from Flickr30K, for non-commercial research and educational purposes."
 
+    @override
     def special_ids(self, resources: Resources) -> dict[str, Any]:
         """The padding also begins a translation."""
         return {"pad_token_id": PAD_ID}
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Of the test split."""
         model, codec, test = cast("VanillaTransformer", models[0]), self.codec(resources), multi30k(resources.data).test
@@ -126,27 +129,28 @@ or garbled; see the last of the chosen samples.
             "bleu_greedy": bleu(greedy, references, lowercase=False),
         }
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Captions and their translations."""
         test: list[TranslationPair] = draw_examples(multi30k(resources.data).test, N_SAMPLES)
         inputs = [*SAMPLE_INPUTS, *(pair.source for pair in test)]
-        made = translations(cast("VanillaTransformer", model), self.codec(resources), inputs, N_BEAMS)
-        lines = [f"{quote(source)} → {quote(target)}" for source, target in zip(inputs, made, strict=True)]
+        translated = translations(cast("VanillaTransformer", model), self.codec(resources), inputs, N_BEAMS)
+        lines = [f"{quote(source)} → {quote(target)}" for source, target in zip(inputs, translated, strict=True)]
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
 def translations(model: VanillaTransformer, codec: FastCodec, texts: Sequence[str], num_beams: int) -> list[str]:
     """As `/translate` makes them."""
-    made: list[str] = []
+    translated: list[str] = []
     with torch.inference_mode():
         for start in track(range(0, len(texts), BATCH_SIZE), f"translations, {num_beams} beams"):
             tokens = [codec.encode_truncated(text) for text in texts[start : start + BATCH_SIZE]]
-            requests = [t.GenerateRequest(tokens=one, num_beams=num_beams) for one in tokens]
-            made += [
+            requests = [t.GenerateRequest(tokens=text_tokens, num_beams=num_beams) for text_tokens in tokens]
+            translated += [
                 codec.decode([token.id for token in result.sequences[0].tokens])
                 for result in TRANSLATE.run(model, requests)
             ]
-    return made
+    return translated
 
 
 RECIPE = TransformerMulti30kEnDe()

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoders.variational.model import VariationalAutoencoder
@@ -29,34 +30,38 @@ class Bound(Stage[VariationalAutoencoder]):
     slightly moved, which keeps the network from learning the training images by heart.
     """
 
-    def __init__(self, name: str, *, n_epochs: int, n_draws: int, muon_lr: float, augmented: float) -> None:
+    def __init__(self, name: str, *, n_epochs: int, n_draws: int, muon_lr: float, augmented_share: float) -> None:
         self.name, self.n_epochs, self.batch_size = name, n_epochs, 1000
-        self.n_draws, self.muon_lr, self.augmented = n_draws, muon_lr, augmented
+        self.n_draws, self.muon_lr, self.augmented_share = n_draws, muon_lr, augmented_share
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The 60,000 grey images of the training split."""
         return (mnist_images(resources.data).train,)
 
+    @override
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
         """The first stage draws the weights: He's for rectifiers; the second goes on from them."""
         if self.n_draws == 1:
             initialise_linear(model.modules(), gain=2**0.5)
         return nn.Module()
 
+    @override
     def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
         """Muon for matrices, AdamW for biases."""
         return muon_and_adamw(model, muon_lr=self.muon_lr, adamw_lr=1e-3, weight_decay=0.0)
 
+    @override
     def loss(
         self, model: VariationalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
         """The negative bound in nats an image."""
         (images,) = batch
-        if n_moved := int(len(images) * self.augmented):
-            moved = random_affine(
+        if n_moved := int(len(images) * self.augmented_share):
+            augmented = random_affine(
                 images[:n_moved], generator, max_rotation_deg=5.0, max_scale=0.06, max_shear=0.1, max_shift_px=1.0
             ).clamp(0, 1)
-            images = torch.cat([moved, images[n_moved:]])
+            images = torch.cat([augmented, images[n_moved:]])
         images = (torch.rand(images.shape, generator=generator).to(images.device) < images).float()
         noise = torch.randn(self.n_draws, len(images), model.latent_width, generator=generator).to(images.device)
         bound = elbo if self.n_draws == 1 else importance_weighted_bound
@@ -70,8 +75,8 @@ class VaeMnist(DigitRecipe):
     family = "autoencoders/variational"
     config = VariationalConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512), latent_width=40)
     stages = (
-        Bound("elbo", n_epochs=120, n_draws=1, muon_lr=0.05, augmented=0.3),
-        Bound("iwae", n_epochs=25, n_draws=8, muon_lr=0.01, augmented=0.2),
+        Bound("elbo", n_epochs=120, n_draws=1, muon_lr=0.05, augmented_share=0.3),
+        Bound("iwae", n_epochs=25, n_draws=8, muon_lr=0.01, augmented_share=0.2),
     )
     bars = {  # noqa: RUF012
         "test_nll": Bar(must=87.5, aim=84.5),
@@ -101,6 +106,7 @@ MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998), binar
 CPU core. Learning rate and widths were chosen on the last 5,000 training images.
 """
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Likelihoods, compression and samples, and the errors of grey reconstructions."""
         model = cast("VariationalAutoencoder", models[0])
@@ -141,6 +147,7 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
             **super().evaluate(models, resources),
         }
 
+    @override
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Reconstructions, and samples below."""
         images = mnist_images(resources.data).test[:N_PICTURED]

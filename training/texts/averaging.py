@@ -4,6 +4,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from training.recipe import Batch, ModelT, Stage
 
@@ -29,7 +30,7 @@ class WeightAverage(nn.Module):
             mean += (parameter - mean) / self.n_added
 
     @torch.no_grad()
-    def give(self, model: nn.Module) -> None:
+    def copy_to(self, model: nn.Module) -> None:
         """Make the mean the model's weights, if there is one."""
         if self.n_added:
             for name, parameter in model.named_parameters():
@@ -41,16 +42,19 @@ class AveragedStage(Stage[ModelT]):
 
     averaged_share: float = 0.0
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Make room for the average."""
         return WeightAverage(model) if self.averaged_share else nn.Module()
 
+    @override
     def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
         """Average the last part."""
         if self.averaged_share and progress > 1.0 - self.averaged_share:
             cast("WeightAverage", companion).add(model)
 
+    @override
     def end(self, model: ModelT, companion: nn.Module) -> None:
         """The average becomes the model."""
         if self.averaged_share:
-            cast("WeightAverage", companion).give(model)
+            cast("WeightAverage", companion).copy_to(model)

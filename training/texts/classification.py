@@ -6,6 +6,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
@@ -30,6 +31,7 @@ class ClassificationRecipe(TextRecipe):
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
         """Rows never trained on."""
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """Accuracy, and that of the commonest class."""
         rows = self.test_rows(resources.data)
@@ -38,6 +40,7 @@ class ClassificationRecipe(TextRecipe):
         commonest = truth.bincount().max().item() / len(truth)
         return {"accuracy": (logits.argmax(1) == truth).double().mean().item(), "commonest": commonest}
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Texts, the likeliest class and, of those drawn, the true one."""
         rows = draw_examples(self.test_rows(resources.data), N_SAMPLES)

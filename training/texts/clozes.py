@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from training.data.questions import Question
-from training.texts.english import lines, plain_sentences
+from training.texts.english import body_lines, plain_sentences
 
 MAX_SENTENCES, MAX_WORDS, MAX_ANSWER_WORDS = 6, 12, 6
 MIN_SHARE, MAX_SHARE = 0.3, 0.9
@@ -42,7 +42,7 @@ def clozes(texts: Sequence[str], n: int) -> list[Question]:
     Source: after Lewis, Denoyer, Riedel, ACL 2019, section 2: noisy clozes.
     """
     draw = random.Random(0)  # noqa: S311 no secret
-    paragraphs = lines(texts)
+    paragraphs = body_lines(texts)
     draw.shuffle(paragraphs)
     found: list[Question] = []
     for paragraph in paragraphs:

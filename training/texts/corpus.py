@@ -49,7 +49,7 @@ class Rows:
         return self.ids, self.types, self.lengths
 
 
-def packed(batch: Batch) -> Packed:
+def pack(batch: Batch) -> Packed:
     """Of the three tensors of `Rows.batch`."""
     ids, types, lengths = batch
     return Packed.of_rows(ids, lengths.tolist(), types)
@@ -105,9 +105,9 @@ def sentence_rows(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tu
         raise DataError(f"no text has two sentences of together {length} tokens; there is nothing to train on")
     found = torch.full((len(rows), length), PADDING, dtype=torch.int32)
     is_begin = torch.zeros(found.shape, dtype=torch.bool)
-    for number, (row, places) in enumerate(zip(rows, begins, strict=True)):
+    for number, (row, positions) in enumerate(zip(rows, begins, strict=True)):
         found[number, : len(row)] = torch.from_numpy(row)
-        is_begin[number, places] = True
+        is_begin[number, positions] = True
     return found, is_begin
 
 

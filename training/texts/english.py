@@ -52,20 +52,22 @@ ORDERED_TEXTS = (TextSource("articles, stories", untitled_english_texts),)
 ORDERED_HELD_OUT = (TextSource("held-out articles", untitled_held_out_articles),)
 
 
-def lines(texts: Sequence[str]) -> list[str]:
+def body_lines(texts: Sequence[str]) -> list[str]:
     """The paragraphs and headings of articles, without their titles."""
     return [line for text in texts for line in text.splitlines()[1:]]
 
 
 def sentences(texts: Sequence[str]) -> list[str]:
     """Sentences of some length, without headings."""
-    return [one for line in lines(texts) for one in plain_sentences(line)]
+    return [sentence for line in body_lines(texts) for sentence in plain_sentences(line)]
 
 
 def plain_sentences(line: str) -> list[str]:
     """Those of one paragraph that are of some length and end with a full stop."""
     found = split_sentences(line)
-    return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
+    return [
+        sentence for sentence in found if MIN_CHARACTERS <= len(sentence) <= MAX_CHARACTERS and sentence.endswith(".")
+    ]
 
 
 def as_wikitext(articles: Sequence[str], n_words: int) -> list[str]:

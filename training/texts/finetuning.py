@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.layers.encoder import TextEncoder
@@ -27,7 +28,7 @@ from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
 from training.texts.averaging import AveragedStage
-from training.texts.corpus import Rows, encode_all, packed, pad_rows
+from training.texts.corpus import Rows, encode_all, pack, pad_rows
 from training.texts.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -70,16 +71,18 @@ class FineTuning(AveragedStage[TextEncoder]):
         self._mask_id = codec.special.mask or 0
         return codec
 
-    def hide(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+    def mask_words(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Ids `[B, T]` with some of the words behind masks; special tokens, and what fills rows up, stay."""
-        lots = torch.rand(ids.shape, generator=generator).to(ids.device)
-        return ids.masked_fill((lots < self._masked_share) & (ids >= self._n_special), self._mask_id)
+        draws = torch.rand(ids.shape, generator=generator).to(ids.device)
+        return ids.masked_fill((draws < self._masked_share) & (ids >= self._n_special), self._mask_id)
 
+    @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Set the probability of dropout."""
         set_dropout(model, self._dropout)
         return super().begin(model, items)
 
+    @override
     def optimisers(self, model: TextEncoder) -> list[torch.optim.Optimizer]:
         """AdamW, slower for embeddings; or Muon and AdamW."""
         if self._muon_lr is not None:
@@ -93,10 +96,12 @@ class FineTuning(AveragedStage[TextEncoder]):
         ]
         return [torch.optim.AdamW(groups, lr=self._lr, weight_decay=0.01, betas=(0.9, 0.98))]
 
+    @override
     def learning_rate(self, progress: float) -> float:
         """A rise over the first tenth."""
         return min(1.0, progress / 0.1) * (1.0 - progress)
 
+    @override
     @abstractmethod
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """See `Stage.loss`."""
@@ -120,16 +125,18 @@ class TextClassification(FineTuning):
         super().__init__(**settings)
         self._rows_of, self._smoothing, self._consistency = rows_of, smoothing, consistency
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The texts and their labels."""
         rows = self._rows_of(resources.data)
         texts = Rows.of(encode_all(self.codec(resources), [row.text for row in rows], "labelled texts"))
         return *texts.batch, torch.tensor([row.label for row in rows])
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         ids, types, lengths, labels = (torch.cat([one, one]) for one in batch) if self._consistency else batch
-        row = packed((self.hide(ids, generator), types, lengths))
+        row = pack((self.mask_words(ids, generator), types, lengths))
         logits = require_head(model, "sequence_head")(model.pooled(row, last_hidden_states(model, row))).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         return (
@@ -146,6 +153,7 @@ class TokenClassification(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The texts, and each token's tag, -1 where it counts not."""
         codec, rows = self.codec(resources), self._rows_of(resources.data)
@@ -153,10 +161,11 @@ class TokenClassification(FineTuning):
         tags = [tags_of_first_tokens(*pair) for pair in zip(texts, rows, strict=True)]
         return *Rows.of(texts).batch, pad_rows(tags)
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         ids, types, lengths, tags = batch
-        row = packed((self.hide(ids, generator), types, lengths))
+        row = pack((self.mask_words(ids, generator), types, lengths))
         targets = Packed.of_rows(tags, row.segments.lengths).token_ids
         logits = require_head(model, "token_head")(last_hidden_states(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
@@ -174,18 +183,20 @@ class CapitalPrediction(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """Sentences, and for each token 1 for a name, 0 for none, -1 where nobody knows."""
-        rows = [capitals(text) for text in self._rows_of(resources.data)]
+        rows = [capital_labels(text) for text in self._rows_of(resources.data)]
         texts = encode_all(self.codec(resources), [" ".join(words) for words, _ in rows], "sentences")
         return *Rows.of(texts).batch, pad_rows(
             [first_token_labels(text, *row) for text, row in zip(texts, rows, strict=True)]
         )
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         *texts, names = batch
-        row = packed(tuple(texts))
+        row = pack(tuple(texts))
         targets = Packed.of_rows(names, row.segments.lengths).token_ids
         log_probs = require_head(model, "token_head")(last_hidden_states(model, row)).float().log_softmax(-1)
         either = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
@@ -201,18 +212,20 @@ class ContrastivePairs(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """Both texts of each pair."""
         codec, rows = self.codec(resources), self._rows_of(resources.data)
         firsts, seconds = (Rows.of(encode_all(codec, [row[side] for row in rows], "pairs")) for side in (0, 1))
         return *firsts.batch, *seconds.batch
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch, either way."""
-        firsts, seconds = (embedded(model, packed(batch[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, pack(batch[start : start + 3])) for start in (0, 3))
         scores = firsts @ seconds.T / self.TEMPERATURE
-        places = torch.arange(len(scores), device=scores.device)
-        return (functional.cross_entropy(scores, places) + functional.cross_entropy(scores.T, places)) / 2
+        positions = torch.arange(len(scores), device=scores.device)
+        return (functional.cross_entropy(scores, positions) + functional.cross_entropy(scores.T, positions)) / 2
 
 
 class SimilarityRanking(FineTuning):
@@ -227,6 +240,7 @@ class SimilarityRanking(FineTuning):
         super().__init__(**settings)
         self._rows_of = rows_of
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """Both texts of each pair, and how alike people find them."""
         codec, rows = self.codec(resources), self._rows_of(resources.data)
@@ -234,22 +248,23 @@ class SimilarityRanking(FineTuning):
         seconds = Rows.of(encode_all(codec, [row.second for row in rows], "pairs"))
         return *firsts.batch, *seconds.batch, torch.tensor([row.score for row in rows])
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of all pairs of pairs of a batch."""
-        firsts, seconds = (embedded(model, packed(batch[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, pack(batch[start : start + 3])) for start in (0, 3))
         cosines, likeness = (firsts * seconds).sum(1) * self.SHARPNESS, batch[6]
         wrong = (cosines[None, :] - cosines[:, None])[likeness[:, None] > likeness[None, :]]
         return torch.cat([wrong.new_zeros(1), wrong]).logsumexp(0)
 
 
-def embedded(model: TextEncoder, row: Packed) -> Tensor:
+def embed(model: TextEncoder, row: Packed) -> Tensor:
     """One vector of unit length a text, `[B, D]`: the mean of its tokens'."""
     hidden = last_hidden_states(model, row).float()
     sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
     return functional.normalize(sums, dim=1)
 
 
-def capitals(text: str) -> tuple[list[str], list[int]]:
+def capital_labels(text: str) -> tuple[list[str], list[int]]:
     """The words and marks of a text, and of each whether it has a capital: 1, 0, or -1 where that tells nothing.
 
     It tells nothing of the first word, of one after a mark, of one between two with capitals, and of marks and numbers.
@@ -270,18 +285,18 @@ def first_tokens(text: Tokens, words: Sequence[str]) -> dict[int, int]:
     """
     starts = list(accumulate((len(word) + 1 for word in words), initial=0))
     details = text.details()
-    places: dict[int, int] = {}
-    for place, (part, (_, end)) in enumerate(zip(details.texts, details.offsets, strict=True)):
+    positions: dict[int, int] = {}
+    for position, (part, (_, end)) in enumerate(zip(details.texts, details.offsets, strict=True)):
         if part is not None and end > 0:
-            places.setdefault(bisect_right(starts, end - 1) - 1, place)
-    return places
+            positions.setdefault(bisect_right(starts, end - 1) - 1, position)
+    return positions
 
 
 def first_token_labels(text: Tokens, words: Sequence[str], values: Sequence[int]) -> Tensor:
     """Each word's value at its first token, -1 at all others: `[T]`, int64."""
     found = torch.full((len(text.ids),), -1)
-    for word, place in first_tokens(text, words).items():
-        found[place] = values[word]
+    for word, position in first_tokens(text, words).items():
+        found[position] = values[word]
     return found
 
 

@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
+from typing_extensions import override
+
 from models.family import Model
 from models.layers.encoder import TextEncoder
 from models.layers.text_model import TextModel
@@ -37,6 +39,7 @@ class MaskedLanguageRecipe(TextRecipe):
     def held_out(self) -> MaskedPretraining:
         """The stage, over texts that were not trained on."""
 
+    @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         """On held-out articles."""
         model = cast("TextEncoder", models[0])
@@ -48,6 +51,7 @@ class MaskedLanguageRecipe(TextRecipe):
             "masked_accuracy": found.accuracy,
         } | ({self.pair_metric: found.pair_accuracy} if self.pair_metric else {})
 
+    @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
         """Sentences with a mask, and the likeliest words there."""
         codec, encoder = self.codec(resources), cast("TextEncoder", model)

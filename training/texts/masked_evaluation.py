@@ -32,15 +32,15 @@ def masked_prediction_scores(
     model: TextEncoder, stage: MaskedPretraining, resources: Resources
 ) -> MaskedPredictionScores:
     """Of the items of `stage`, whose sources are held out; masks are drawn from the seed 0."""
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     items = stage.items(resources)
-    order = torch.randperm(len(items[0]), generator=draw)  # neighbours in a batch are not of one document
+    order = torch.randperm(len(items[0]), generator=generator)  # neighbours in a batch are not of one document
     items = tuple(tensor[order] for tensor in items)
     n_masked = n_right = n_paired = 0
     loss = 0.0
     with torch.inference_mode():
         for start in range(0, len(items[0]), BATCH_SIZE):
-            masked_batch = stage.masked_batch(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), draw)
+            masked_batch = stage.masked_batch(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), generator)
             hidden = model.hidden(masked_batch.packed, WithinTexts(masked_batch.packed.segments))
             places = masked_batch.targets >= 0
             logits, targets = model.masked_logits(hidden[places]), masked_batch.targets[places]

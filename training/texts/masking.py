@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-HIDDEN, REPLACED = 0.8, 0.1
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
 """Of the chosen tokens, these shares become the mask, and any token of the vocabulary; the rest stays."""
 
-Kind = Literal["static", "dynamic", "whole-word"]
+MaskingKind = Literal["static", "dynamic", "whole-word"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Masking:
     `n_special` are never chosen.
     """
 
-    kind: Kind
+    kind: MaskingKind
     share: float
     mask_id: int
     n_special: int
@@ -35,10 +35,10 @@ class Masking:
         """Rows `[B, T]` and their `numbers` in the corpus `[B]`, to masked rows, and what they hide, -1 elsewhere."""
         chosen = self._lots(ids, numbers, generator) < self.share
         chosen &= ids >= self.n_special
-        fate = torch.rand(ids.shape, generator=generator)
+        actions = torch.rand(ids.shape, generator=generator)
         others = torch.randint(self.n_special, len(self.begins_word), ids.shape, generator=generator, dtype=ids.dtype)
-        masked = torch.where(chosen & (fate < HIDDEN), self.mask_id, ids)
-        masked = torch.where(chosen & (fate >= 1.0 - REPLACED), others, masked)
+        masked = torch.where(chosen & (actions < MASK_SHARE), self.mask_id, ids)
+        masked = torch.where(chosen & (actions >= 1.0 - RANDOM_SHARE), others, masked)
         return masked, torch.where(chosen, ids, -1)
 
     def _lots(self, ids: Tensor, numbers: Tensor, generator: torch.Generator) -> Tensor:

@@ -56,12 +56,14 @@ class KneserNey:
         ids = np.zeros(len(row) + 1, np.int64)  # of the empty n-gram before each token and after the last
         keys, n_contexts = np.zeros(1, np.int64), 1
         for n in range(order):
-            longer, firsts, its_ids = np.unique(ids[:-1] * vocab_size + row[n:], return_index=True, return_inverse=True)
+            longer, firsts, longer_ids = np.unique(
+                ids[:-1] * vocab_size + row[n:], return_index=True, return_inverse=True
+            )
             if n:
                 counts = np.bincount(ids[1:][firsts], minlength=len(keys))
                 levels.append(_level(keys, counts, n_contexts, vocab_size))
                 n_contexts = len(keys)
-            keys, ids = longer, its_ids
+            keys, ids = longer, longer_ids
         return cls(vocab_size, (*levels, _level(keys, np.bincount(ids), n_contexts, vocab_size)))
 
     def log2_probs(self, tokens: _Ints) -> _Floats:

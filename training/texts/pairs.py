@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
@@ -28,7 +29,7 @@ class TextPairs:
     firsts: Tensor
     sizes: Tensor
 
-    def joined(self, start: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+    def join(self, start: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
         """[CLS] first [SEP] second [SEP] `[B, n + 3]`, filled up with -1; its types, and the lengths `[B]`."""
         spread = torch.arange(self.rows.shape[1] + 1)
         moved = self.rows.gather(1, (spread - (spread > self.firsts).long()).clamp(0))
@@ -45,21 +46,23 @@ class MaskedPairPretraining(MaskedPretraining):
         super().__init__(**settings)
         self._loss_of = loss_of
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of the words behind masks, and of the pairs."""
         masked_batch = self.masked_batch(batch, generator)
         return self._loss_of(model, masked_batch.packed, masked_batch.targets, masked_batch.labels)
 
+    @override
     def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:
         """See `MaskedTexts.riddle`."""
         rows, numbers, *others = (tensor.cpu() for tensor in batch)
         labels = torch.randint(2, (len(rows),), generator=generator)
-        pairs, types, lengths = self.parts((rows, *others), labels, generator).joined(self._start, self._end)
+        pairs, types, lengths = self.make_pairs((rows, *others), labels, generator).join(self._start, self._end)
         masked, targets = self._masking(pairs, numbers, generator)
         return MaskedBatch.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
 
     @abstractmethod
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """Of some of what `rows` gave."""
 
 
@@ -72,12 +75,14 @@ class NextSentences(MaskedPairPretraining):
     MARGIN = 16
     """The fewest tokens of a part, as long as the row has them."""
 
+    @override
     def rows(self, resources: Resources) -> Batch:
         """`[R, n]`."""
         self._stop = self._vocabulary.tokenizer(resources).token_to_id(".") or 0
         return (document_pieces(self.tokenise_documents(resources), self.length - 3),)
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
+    @override
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """See `MaskedPairs.parts`."""
         (whole,) = rows
         firsts, n = self._cuts(whole, generator)[:, None], whole.shape[1]
@@ -86,19 +91,19 @@ class NextSentences(MaskedPairPretraining):
 
     def _others(self, rows: Tensor, cuts: Tensor) -> Tensor:
         """`[B, n]`: from a row's cut on, the row before it in the batch, from where one of its sentences begins on."""
-        before, places = rows.roll(1, 0), torch.arange(rows.shape[1])
-        begins = torch.where(before.roll(1, 1) == self._stop, places, 0).cummax(1).values.gather(1, cuts)
-        return before.gather(1, (places - cuts + begins).clamp(0))
+        previous, positions = rows.roll(1, 0), torch.arange(rows.shape[1])
+        begins = torch.where(previous.roll(1, 1) == self._stop, positions, 0).cummax(1).values.gather(1, cuts)
+        return previous.gather(1, (positions - cuts + begins).clamp(0))
 
     def _cuts(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """The length of each row's first part: where a sentence ends, if one ends between the margins."""
         n = rows.shape[1]
         margin = min(self.MARGIN, n // 4)
-        lots = torch.rand(rows.shape, generator=generator)
-        lots[:, :margin] = -1.0
-        lots[:, n - margin :] = -1.0
+        draws = torch.rand(rows.shape, generator=generator)
+        draws[:, :margin] = -1.0
+        draws[:, n - margin :] = -1.0
         follows_stop = rows.roll(1, 1) == self._stop
-        return torch.where(follows_stop & (lots >= 0), lots + 1.0, lots).argmax(1)
+        return torch.where(follows_stop & (draws >= 0), draws + 1.0, draws).argmax(1)
 
 
 class SentenceOrder(MaskedPairPretraining):
@@ -109,6 +114,7 @@ class SentenceOrder(MaskedPairPretraining):
     Source: Lan et al. 2020, section 3.1.
     """
 
+    @override
     def rows(self, resources: Resources) -> Batch:
         """`[R, n]`, filled up with -1, and where in it a sentence begins; `n_tokens` counts the tokens there are."""
         texts = [text for source in self._sources for text in source.texts(resources.data)]
@@ -116,11 +122,14 @@ class SentenceOrder(MaskedPairPretraining):
         self.units_per_item = 3 + (rows != PADDING).sum().item() / len(rows)
         return rows, begins
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
+    @override
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         """See `MaskedPairs.parts`."""
         whole, begins = rows
-        places, sizes = torch.arange(whole.shape[1]), (whole != PADDING).sum(1, keepdim=True)
-        lots = torch.rand(whole.shape, generator=generator)
-        cuts = lots.where(begins & (places > 0), -1.0).argmax(1, keepdim=True)
+        positions, sizes = torch.arange(whole.shape[1]), (whole != PADDING).sum(1, keepdim=True)
+        draws = torch.rand(whole.shape, generator=generator)
+        cuts = draws.where(begins & (positions > 0), -1.0).argmax(1, keepdim=True)
         shifts = torch.where(labels[:, None].bool(), cuts, 0)
-        return TextPairs(whole.gather(1, (places + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes)
+        return TextPairs(
+            whole.gather(1, (positions + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes
+        )

@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.encoder import TextEncoder
 from models.layers.heads import MaskedLanguageHead
@@ -24,7 +25,7 @@ from training.data.files import DataFolder
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, ModelT, Resources, Stage
 from training.texts.corpus import document_pieces, token_stream, tokenise_documents
-from training.texts.masking import Kind, Masking, begins_word_table
+from training.texts.masking import Masking, MaskingKind, begins_word_table
 from training.texts.vocabulary import Vocabulary
 
 NORM_EPS = 1e-5
@@ -60,7 +61,7 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
         batch_size: int = 32,
         muon_lr: float = 0.01,
         adamw_lr: float = 5e-3,
-        rate: float = 1.0,
+        rate_factor: float = 1.0,
         n_learned_positions: int | None = None,
         name: str = "pretraining",
     ) -> None:
@@ -72,14 +73,16 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
         )
         self.units_per_item = float(length)
         self._vocabulary, self._sources, self._n_tokens = vocabulary, sources, n_tokens
-        self._muon_lr, self._adamw_lr = rate * muon_lr, rate * adamw_lr
+        self._muon_lr, self._adamw_lr = rate_factor * muon_lr, rate_factor * adamw_lr
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
         """Copy positions, if that is asked for."""
         if self._n_learned_positions is not None:
             copy_positions(model.get_submodule("embeddings.positions"), self._n_learned_positions)
         return super().begin(model, items)
 
+    @override
     def total_steps(self, n_items: int) -> int:
         """As many as the tokens fill."""
         return int(self._n_tokens / (self.units_per_item * self.batch_size))
@@ -90,10 +93,12 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
         for source in self._sources:
             yield from tokenise_documents(tokenizer, source.texts(resources.data), source.name)
 
+    @override
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
         """Muon for matrices but embeddings, AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 
+    @override
     @abstractmethod
     def items(self, resources: Resources) -> Batch:
         """Rows, and what they need beside them."""
@@ -119,11 +124,12 @@ class MaskedBatch:
 class MaskedPretraining(Pretraining[TextEncoder]):
     """Rows of whole texts, one after the other, with words behind masks (Liu et al. 2019, 4.2: FULL-SENTENCES)."""
 
-    def __init__(self, *, masking: Kind = "dynamic", share: float = 0.15, **settings: Any) -> None:
+    def __init__(self, *, masking: MaskingKind = "dynamic", masked_share: float = 0.15, **settings: Any) -> None:
         super().__init__(**settings)
-        self._kind, self._share = masking, share
+        self._kind, self._share = masking, masked_share
         self._masking: Masking
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The rows `[n, T - 2]`, and their numbers, which a static mask is drawn by; then what else a kind has."""
         rows, *others = self.rows(resources)
@@ -144,6 +150,7 @@ class MaskedPretraining(Pretraining[TextEncoder]):
         end = self._vocabulary.id_of(self._vocabulary.tokenizer(resources), "sep_token")
         return (token_stream(self.tokenise_documents(resources), end, self.length - 2),)
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of the words behind masks."""
         masked_batch = self.masked_batch(batch, generator)
@@ -164,6 +171,7 @@ class TaskAdaptivePretraining(MaskedPretraining):
     For models that embed words in their width. Source: Gururangan et al. 2020, section 4.
     """
 
+    @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Give the model the head."""
         vocab_size, width = model.word_matrix().shape
@@ -171,6 +179,7 @@ class TaskAdaptivePretraining(MaskedPretraining):
         model.masked_head = head.to(items[0].device)
         return super().begin(model, items)
 
+    @override
     def end(self, model: TextEncoder, companion: nn.Module) -> None:
         """Take it away."""
         model.masked_head = None
@@ -183,10 +192,12 @@ class CausalEncoderPretraining(MaskedPretraining):
     masks come after. Source: Gisserot-Boukhlef et al. 2025, section 4.
     """
 
+    @override
     def rows(self, resources: Resources) -> Batch:
         """See `MaskedTexts.rows`."""
         return (document_pieces(self.tokenise_documents(resources), self.length - 2),)
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of all tokens but a row's first."""
         packed = Packed.of_rows(add_special_tokens(batch[0], self._start, self._end))
@@ -197,6 +208,7 @@ class CausalEncoderPretraining(MaskedPretraining):
 class CausalPretraining(Pretraining[Gpt]):
     """Rows of whole texts, one after the other, each token guessed from those before it (Radford et al. 2018)."""
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """The rows `[n, T]`."""
         tokenizer = self._vocabulary.tokenizer(resources)
@@ -206,6 +218,7 @@ class CausalPretraining(Pretraining[Gpt]):
             ),
         )
 
+    @override
     def loss(self, model: Gpt, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of all tokens but a row's first."""
         return gpt_loss(model, Packed.of_rows(batch[0]))
@@ -233,9 +246,9 @@ def initialise_weights(model: nn.Module) -> None:
 def copy_positions(positions: nn.Module, n_learned_positions: int) -> None:
     """Make those from `n_known` on copies of the known ones but the first, again and again."""
     weight = cast("nn.Embedding", positions).weight
-    places = torch.arange(len(weight), device=weight.device)
+    indices = torch.arange(len(weight), device=weight.device)
     weight.copy_(
-        weight[torch.where(places < n_learned_positions, places, (places - 1) % (n_learned_positions - 1) + 1)]
+        weight[torch.where(indices < n_learned_positions, indices, (indices - 1) % (n_learned_positions - 1) + 1)]
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from typing_extensions import override
 
 from models.catalogue import family
 from models.checkpoint.published import read_card, write_card, write_published
@@ -36,11 +37,12 @@ class TextRecipe(Recipe):
     max_tokens: ClassVar[int]
     parent: ClassVar[str | None] = None
 
+    @override
     def initialise(self, model: Model, resources: Resources) -> None:
         """The parent's weights, or random ones."""
         initialise_weights(model)
         if self.parent is not None:
-            model.load_state_dict(_body(resources.model(self.parent), model), strict=False)
+            model.load_state_dict(_shared_weights(resources.model(self.parent), model), strict=False)
 
     def codec(self, resources: Resources) -> FastCodec:
         """How texts are read."""
@@ -53,6 +55,7 @@ class TextRecipe(Recipe):
         roles = self.vocabulary.roles
         return {key: self.vocabulary.id_of(tokenizer, role) for role, key in names.items() if role in roles}
 
+    @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
@@ -72,13 +75,14 @@ class TextRecipe(Recipe):
         n_threads = torch.get_num_threads()
         write_card(folder, licence=self.licence, metrics={}, training={"hours": round(hours, 3), "threads": n_threads})
 
+    @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         """See `Recipe.describe`."""
         training = read_card(folder)["training"]
         write_card(folder, licence=self.licence, metrics=metrics, training=training)
         sections = {
             "Samples": self.samples_section(cast("TextModel", model), resources),
-            "Time and energy": _spent(**training),
+            "Time and energy": _time_and_energy(**training),
         }
         text = card(self, metrics, (Picture(CURVE_FILE, CURVE_CAPTION),), sections)
         (folder / CARD_FILE).write_text(text)
@@ -87,8 +91,8 @@ class TextRecipe(Recipe):
         """Unedited outputs: of `N_SAMPLES` inputs chosen by hand, and of as many that were drawn."""
         chosen, drawn = self.samples(model, resources)
         return (
-            f"Unedited, seed 0. Inputs chosen by hand:\n\n{_list(chosen)}\n\n"
-            f"Inputs drawn at random from data never trained on:\n\n{_list(drawn)}"
+            f"Unedited, seed 0. Inputs chosen by hand:\n\n{_bullet_list(chosen)}\n\n"
+            f"Inputs drawn at random from data never trained on:\n\n{_bullet_list(drawn)}"
         )
 
     @abstractmethod
@@ -96,17 +100,17 @@ class TextRecipe(Recipe):
         """Lines of Markdown, an input with the model's output each: `N_SAMPLES` chosen by hand, and as many drawn."""
 
 
-def _body(parent: Model, model: Model) -> dict[str, torch.Tensor]:
+def _shared_weights(parent: Model, model: Model) -> dict[str, torch.Tensor]:
     """The parameters of the parent that the model has too, but those of heads."""
     own = model.state_dict()
     return {key: tensor for key, tensor in parent.state_dict().items() if key in own and "head" not in key}
 
 
-def _list(lines: Sequence[str]) -> str:
+def _bullet_list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _spent(hours: float, threads: int) -> str:
+def _time_and_energy(hours: float, threads: int) -> str:
     energy = hours * threads * WATTS_A_CORE
     return (
         f"{hours:.2f} hours on {threads} CPU cores, about {energy:.0f} Wh if a core takes {WATTS_A_CORE:g} W, which "

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from training.data.files import DataFolder
 from training.data.labelled_text import LabelledText
 from training.data.sst2 import LABELS, sst2
@@ -44,6 +46,7 @@ them. Irony, negation over several words and other subjects than films mislead i
 """
     data_licence = "SST-2 (Socher et al. 2013; GLUE): no licence stated by its source."
 
+    @override
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
         """The development split; the labels of the test split were never published."""
         return sst2(data).dev

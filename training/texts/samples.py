@@ -11,7 +11,7 @@ from models.layers.encoder import TextEncoder
 from models.tasks import FILL_MASK
 from models.tasks import text as t
 
-N_FILLS = 3
+N_PREDICTIONS = 3
 T = TypeVar("T")
 
 
@@ -39,6 +39,6 @@ def show_mask_predictions(model: TextEncoder, codec: FastCodec, text: str) -> st
     tokens = codec.encode_truncated(text)
     place = tokens.ids.tolist().index(codec.special.mask)
     with torch.inference_mode():
-        (result,) = FILL_MASK.run(model, [t.FillMaskRequest(tokens=tokens, places=(place,), top_k=N_FILLS)])
+        (result,) = FILL_MASK.run(model, [t.FillMaskRequest(tokens=tokens, places=(place,), top_k=N_PREDICTIONS)])
     fills = ", ".join(f"{codec.token_text(fill.token).strip()} {fill.score:.2f}" for fill in result.fills[0])
     return f"{quote(text)} → {quote(fills)}"

@@ -39,11 +39,15 @@ def runs(n_tokens: int) -> Iterator[tuple[str, BertConfig, Pretraining[Any]]]:
         "n_tokens": n_tokens,
     }
     shape = BertMiniEn.config
-    for rate in (0.5, 1.0, 2.0, 5.0):
-        yield f"reading on, {rate:g} times the rate", shape, CausalEncoderPretraining(**common, rate=rate)
-    for share in (0.15, 0.3):
-        yield f"masks, {share:.0%}", shape, MaskedPretraining(**common, share=share)
-    yield "masks, 30%, batches of 8 rows", shape, MaskedPretraining(**common, share=0.3, batch_size=8)
+    for rate_factor in (0.5, 1.0, 2.0, 5.0):
+        yield (
+            f"reading on, {rate_factor:g} times the rate",
+            shape,
+            CausalEncoderPretraining(**common, rate_factor=rate_factor),
+        )
+    for masked_share in (0.15, 0.3):
+        yield f"masks, {masked_share:.0%}", shape, MaskedPretraining(**common, masked_share=masked_share)
+    yield "masks, 30%, batches of 8 rows", shape, MaskedPretraining(**common, masked_share=0.3, batch_size=8)
     for width, n_layers, n_heads in ((128, 8, 4), (192, 5, 6), (256, 4, 8)):
         other = replace(shape, width=width, n_layers=n_layers, n_heads=n_heads, inner_width=4 * width)
         yield f"reading on, {n_layers} layers of {width}", other, CausalEncoderPretraining(**common)

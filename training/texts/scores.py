@@ -35,14 +35,14 @@ def _entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, int, int, str]]:
     found: set[tuple[int, int, int, str]] = set()
     for number, row in enumerate(rows):
         start, kind = 0, ""
-        for place, tag in enumerate([*row, _OUTSIDE]):
-            prefix, _, its_kind = tag.partition("-")
-            if tag != _OUTSIDE and (prefix not in ("B", "I") or not its_kind):
+        for position, tag in enumerate([*row, _OUTSIDE]):
+            prefix, _, tag_kind = tag.partition("-")
+            if tag != _OUTSIDE and (prefix not in ("B", "I") or not tag_kind):
                 raise ValueError(f"tag {tag!r} is none of O, B-kind and I-kind")
-            if prefix == "B" or its_kind != kind:
+            if prefix == "B" or tag_kind != kind:
                 if kind:
-                    found.add((number, start, place, kind))
-                start, kind = place, its_kind
+                    found.add((number, start, position, kind))
+                start, kind = position, tag_kind
     return found
 
 
@@ -51,7 +51,7 @@ def exact_match(guess: str, answers: Sequence[str]) -> float:
 
     Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
     """
-    return float(any(_words(guess) == _words(answer) for answer in answers))
+    return float(any(_normalised_words(guess) == _normalised_words(answer) for answer in answers))
 
 
 def token_f1(guess: str, answers: Sequence[str]) -> float:
@@ -59,7 +59,7 @@ def token_f1(guess: str, answers: Sequence[str]) -> float:
 
     Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
     """
-    return max(_bag_f1(_words(guess), _words(answer)) for answer in answers)
+    return max(_bag_f1(_normalised_words(guess), _normalised_words(answer)) for answer in answers)
 
 
 def _bag_f1(guess: Sequence[str], answer: Sequence[str]) -> float:
@@ -67,7 +67,7 @@ def _bag_f1(guess: Sequence[str], answer: Sequence[str]) -> float:
     return 2 * shared / (len(guess) + len(answer)) if shared else 0.0
 
 
-def _words(text: str) -> list[str]:
+def _normalised_words(text: str) -> list[str]:
     """In lower case, without punctuation and articles."""
     return _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
 
@@ -77,13 +77,15 @@ def best_overlap_sentence(question: str, context: str) -> str:
 
     The first of equals. A baseline, after the sliding window of Rajpurkar et al. 2016: its overlap of words alone.
     """
-    asked = set(_words(question))
-    return max(SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_words(sentence))))
+    asked = set(_normalised_words(question))
+    return max(
+        SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_normalised_words(sentence)))
+    )
 
 
-def spearman(one: Tensor, other: Tensor) -> float:
+def spearman(first: Tensor, second: Tensor) -> float:
     """Pearson's correlation of the ranks of `[N]` and `[N]`, equal values sharing theirs. Source: Spearman 1904."""
-    return float(spearmanr(one.double().numpy(force=True), other.double().numpy(force=True)).statistic)
+    return float(spearmanr(first.double().numpy(force=True), second.double().numpy(force=True)).statistic)
 
 
 def bleu(guesses: Sequence[str], references: Sequence[str], *, lowercase: bool) -> float:

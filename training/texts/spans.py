@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.errors import InvalidItems
@@ -18,7 +19,7 @@ from models.tasks.text import Tokens
 from training.data.files import DataFolder
 from training.data.questions import Question
 from training.recipe import Batch, Resources
-from training.texts.corpus import Rows, packed, pad_rows
+from training.texts.corpus import Rows, pack, pad_rows
 from training.texts.finetuning import FineTuning, last_hidden_states, require_head
 from training.texts.scores import SENTENCE_END
 
@@ -35,11 +36,12 @@ class SpanExtraction(FineTuning):
     """
 
     def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hints: float = 0.0, **settings: Any
+        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hint_weight: float = 0.0, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self._rows_of, self._hints = rows_of, hints
+        self._rows_of, self._hint_weight = rows_of, hint_weight
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """A window of each context that has the answer, with its question; the places of the answer's ends; of each
         token, whether it is in the answer's sentence, -1 outside the context.
@@ -52,31 +54,36 @@ class SpanExtraction(FineTuning):
         sentences = pad_rows([answer_sentence_labels(window, row) for (window, _), row in rows])
         return *texts.batch, torch.tensor([ends for (_, ends), _ in rows]), sentences
 
+    @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Give the model the heads of the hints."""
-        if self._hints:
+        if self._hint_weight:
             width = cast("nn.Linear", require_head(model, "span_head")).in_features
             heads = {"shared": nn.Linear(width, 1), "sentence": nn.Linear(width, 1)}
             model.add_module(HINTS, nn.ModuleDict(heads).to(items[0].device))
         return super().begin(model, items)
 
+    @override
     def end(self, model: TextEncoder, companion: nn.Module) -> None:
         """Take them away."""
         super().end(model, companion)
-        if self._hints:
+        if self._hint_weight:
             delattr(model, HINTS)
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch."""
         *texts, ends, sentences = batch
-        row = packed(tuple(texts))
-        if not self._hints:
+        row = pack(tuple(texts))
+        if not self._hint_weight:
             return _span_loss(model, last_hidden_states(model, row), ends, row)
         low, last = _middle_and_last_states(model, row)
         heads = cast("nn.ModuleDict", require_head(model, HINTS))
         shared = shared_token_labels(texts[0], texts[1], self._n_special)
-        hints = _hint_loss(heads["shared"], low, shared, row) + _hint_loss(heads["sentence"], last, sentences, row)
-        return _span_loss(model, last, ends, row) + self._hints * hints
+        hint_weight = _hint_loss(heads["shared"], low, shared, row) + _hint_loss(
+            heads["sentence"], last, sentences, row
+        )
+        return _span_loss(model, last, ends, row) + self._hint_weight * hint_weight
 
 
 def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
@@ -93,9 +100,9 @@ def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[i
         return None
     for window in windows:
         details = window.details()
-        inside = [(place, details.offsets[place]) for place, text in enumerate(details.texts) if text == 1]
-        firsts = [place for place, (first, last) in inside if first <= start < last]
-        lasts = [place for place, (first, last) in inside if first < end <= last]
+        inside = [(position, details.offsets[position]) for position, text in enumerate(details.texts) if text == 1]
+        firsts = [position for position, (first, last) in inside if first <= start < last]
+        lasts = [position for position, (first, last) in inside if first < end <= last]
         if firsts and lasts:
             return window, (firsts[0], lasts[-1])
     return None
@@ -108,8 +115,8 @@ def answer_sentence_labels(window: Tokens, row: Question) -> Tensor:
     first = max((end for _, end in breaks if end <= start), default=0)
     last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
     details = window.details()
-    places = zip(details.texts, details.offsets, strict=True)
-    return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
+    positions = zip(details.texts, details.offsets, strict=True)
+    return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in positions])
 
 
 def shared_token_labels(ids: Tensor, types: Tensor, n_special: int) -> Tensor:

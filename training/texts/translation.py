@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.transformer import sinusoids
 from models.transformers.vanilla.model import VanillaTransformer
@@ -13,7 +14,7 @@ from training.data.multi30k import TranslationPair
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
 from training.texts.averaging import AveragedStage
-from training.texts.corpus import Rows, encode_all, packed
+from training.texts.corpus import Rows, encode_all, pack
 from training.texts.finetuning import set_dropout
 from training.texts.vocabulary import Vocabulary
 
@@ -43,6 +44,7 @@ class Translation(AveragedStage[VanillaTransformer]):
         self._vocabulary, self._max_tokens, self._pairs_of = vocabulary, max_tokens, pairs_of
         self._muon_lr, self._adamw_lr, self._dropout, self.averaged_share = muon_lr, adamw_lr, dropout, averaged_share
 
+    @override
     def items(self, resources: Resources) -> Batch:
         """Sources and targets, each with the token that ends it."""
         codec, pairs = self._vocabulary.codec(resources, self._max_tokens), self._pairs_of(resources.data)
@@ -50,6 +52,7 @@ class Translation(AveragedStage[VanillaTransformer]):
         targets = Rows.of(encode_all(codec, [pair.target for pair in pairs], "targets"))
         return *sources.batch, *targets.batch
 
+    @override
     def begin(self, model: VanillaTransformer, items: Batch) -> nn.Module:
         """Positions are sinusoids and stay so."""
         for side in (model.encoder, model.decoder):
@@ -59,14 +62,17 @@ class Translation(AveragedStage[VanillaTransformer]):
         set_dropout(model, self._dropout)
         return super().begin(model, items)
 
+    @override
     def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
         """Muon for matrices but embeddings, AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 
+    @override
     def learning_rate(self, progress: float) -> float:
         """A rise over the first twentieth, then a straight line to zero."""
         return min(1.0, progress / 0.05) * (1.0 - progress)
 
+    @override
     def loss(self, model: VanillaTransformer, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Of a batch of pairs."""
-        return loss(model, packed(batch[:3]), packed(batch[3:]), self.smoothing)
+        return loss(model, pack(batch[:3]), pack(batch[3:]), self.smoothing)

@@ -49,7 +49,7 @@ class Vocabulary:
         special = Special(
             mask=ids.get("mask_token"),
             padding=ids.get("pad_token"),
-            all=frozenset(one for one in ids.values() if one is not None),
+            all=frozenset(token_id for token_id in ids.values() if token_id is not None),
         )
         return FastCodec(tokenizer, special, max_tokens)
 
@@ -101,7 +101,7 @@ def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
         special = list(BERT_ROLES.values())
         trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, limit_alphabet=ALPHABET_LIMIT)
         tokenizer.train_from_iterator(texts(data), trainer)
-        return _enclosed(tokenizer)
+        return _with_bert_template(tokenizer)
 
     return train
 
@@ -125,7 +125,7 @@ def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
         unknown = ALBERT_ROLES["unk_token"]
         trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=unknown)
         tokenizer.train_from_iterator(texts(data), trainer)
-        return _enclosed(tokenizer)
+        return _with_bert_template(tokenizer)
 
     return train
 
@@ -147,13 +147,13 @@ def byte_level(texts: Texts, size: int, roles: Mapping[str, str]) -> Callable[[D
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         )
         tokenizer.train_from_iterator(texts(data), trainer)
-        tokenizer.post_processor = _ends(tokenizer, roles)
+        tokenizer.post_processor = _byte_level_post_processor(tokenizer, roles)
         return tokenizer
 
     return train
 
 
-def _ends(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProcessor:
+def _byte_level_post_processor(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProcessor:
     """RoBERTa puts a token before a text and one after each, Marian one after it, GPT none."""
     if "cls_token" in roles:
         end, start = _with_ids(tokenizer, roles["sep_token"], roles["cls_token"])
@@ -165,7 +165,7 @@ def _ends(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProc
     return processors.ByteLevel(trim_offsets=False)
 
 
-def _enclosed(tokenizer: Tokenizer) -> Tokenizer:
+def _with_bert_template(tokenizer: Tokenizer) -> Tokenizer:
     """[CLS] A [SEP] B [SEP]."""
     start, end = BERT_ROLES["cls_token"], BERT_ROLES["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(

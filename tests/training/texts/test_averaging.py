@@ -27,7 +27,7 @@ def test_an_average_is_the_plain_mean() -> None:
         seen.append([p.detach().clone() for p in model.parameters()])
         average.add(model)
     assert average.n_added.item() == 7
-    average.give(model)
+    average.copy_to(model)
     for parameter, values in zip(model.parameters(), zip(*seen, strict=True), strict=True):
         torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
 
@@ -35,7 +35,7 @@ def test_an_average_is_the_plain_mean() -> None:
 def test_an_average_of_nothing_gives_nothing() -> None:
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
-    WeightAverage(model).give(model)
+    WeightAverage(model).copy_to(model)
     assert torch.equal(model.weight, before)
 
 

@@ -20,7 +20,7 @@ from training.texts.corpus import (
     Rows,
     document_pieces,
     encode_all,
-    packed,
+    pack,
     pad_rows,
     sentence_rows,
     split_sentences,
@@ -118,7 +118,7 @@ def test_rows_give_their_texts_back(lengths: list[int]) -> None:
     rows = Rows.of(texts)
     assert rows.lengths.tolist() == lengths
     assert {tensor.dtype for tensor in rows.batch} == {torch.int32}
-    row = packed(rows.batch)
+    row = pack(rows.batch)
     for text, ids, types in zip(texts, row.by_text(row.token_ids), row.by_text(row.type_ids), strict=True):
         assert torch.equal(ids, torch.from_numpy(text.ids))
         assert torch.equal(types, torch.from_numpy(text.type_ids))

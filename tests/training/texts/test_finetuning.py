@@ -32,7 +32,7 @@ from training.data.questions import Question
 from training.data.stsb import ScoredPair
 from training.errors import TrainingError
 from training.muon import Muon
-from training.texts.corpus import Rows, packed
+from training.texts.corpus import Rows, pack
 from training.texts.finetuning import (
     EMBEDDING_RATE_FACTOR,
     ContrastivePairs,
@@ -40,7 +40,7 @@ from training.texts.finetuning import (
     SimilarityRanking,
     TextClassification,
     TokenClassification,
-    embedded,
+    embed,
     set_dropout,
 )
 from training.texts.spans import HINTS, SpanExtraction, answer_sentence_labels, find_answer_window, shared_token_labels
@@ -155,7 +155,7 @@ def cosines(model: TextEncoder, stage: FineTuning, folder: Path) -> Tensor:
     """Of every first text with every second, `[n, n]`."""
     items = stage.items(resources(folder))
     with torch.inference_mode():
-        firsts, seconds = (embedded(model, packed(items[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, pack(items[start : start + 3])) for start in (0, 3))
     return firsts @ seconds.T
 
 
@@ -211,9 +211,9 @@ def test_neighbours_are_sought_either_way(tmp_path: Path) -> None:
 def test_vectors_are_those_that_encode_gives(tmp_path: Path) -> None:
     codec, model = vocabulary().codec(resources(tmp_path), N_TOKENS), bert(size_of(resources(tmp_path)))
     texts = [codec.encode(text) for text in ("the dog", SENTENCES[0], "a red horse, yes!")]
-    row = packed(Rows.of(texts).batch)
+    row = pack(Rows.of(texts).batch)
     with torch.inference_mode():
-        torch.testing.assert_close(embedded(model, row), model.vectors(texts, "mean", normalize=True))
+        torch.testing.assert_close(embed(model, row), model.vectors(texts, "mean", normalize=True))
 
 
 def test_with_muon_matrices_but_embeddings_are_its_own() -> None:
@@ -238,10 +238,10 @@ def test_only_the_rate_of_embeddings_is_smaller() -> None:
 
 def test_dropout_counts_while_training_only() -> None:
     model, text = bert(50), Packed.of_rows(torch.randint(5, 50, (3, 9)))
-    plain = embedded(model.eval(), text)
+    plain = embed(model.eval(), text)
     set_dropout(model, 0.5)
-    assert torch.equal(embedded(model, text), plain)
-    assert not torch.allclose(embedded(model.train(), text), plain)
+    assert torch.equal(embed(model, text), plain)
+    assert not torch.allclose(embed(model.train(), text), plain)
 
 
 @pytest.mark.parametrize(("name", "head"), [("texts", "pooler"), ("words", "token_head"), ("spans", "span_head")])
@@ -320,8 +320,8 @@ def test_hints_are_learned_beside_answers_and_leave_nothing_behind(tmp_path: Pat
     model = bert(size_of(resources(tmp_path)), heads=("span",))
     names = set(model.state_dict())
 
-    def loss(hints: float) -> list[float]:
-        stage = SpanExtraction(**tuning(batch_size=16, dropout=0.0), rows_of=lambda data: rows, hints=hints)
+    def loss(hint_weight: float) -> list[float]:
+        stage = SpanExtraction(**tuning(batch_size=16, dropout=0.0), rows_of=lambda data: rows, hint_weight=hint_weight)
         return losses(stage, model, stage.items(resources(tmp_path)), 60)
 
     found = loss(3.0)
@@ -333,7 +333,7 @@ def test_hints_are_learned_beside_answers_and_leave_nothing_behind(tmp_path: Pat
 @pytest.mark.parametrize("hint", ["shared", "sentence"])
 def test_each_hint_counts(hint: str, tmp_path: Path) -> None:
     rows = [asked(text.rindex(" ") + 1, len(text) - 1, f"{text} {text}", "the dog?") for text in SENTENCES]
-    stage = SpanExtraction(**tuning(dropout=0.0), rows_of=lambda data: rows, hints=1.0)
+    stage = SpanExtraction(**tuning(dropout=0.0), rows_of=lambda data: rows, hint_weight=1.0)
     model = bert(size_of(resources(tmp_path)), heads=("span",))
     items = stage.items(resources(tmp_path))
     stage.begin(model, items)
@@ -343,8 +343,8 @@ def test_each_hint_counts(hint: str, tmp_path: Path) -> None:
     assert stage.loss(model, items, torch.Generator(), nn.Module()) > before + 0.5
 
 
-@pytest.mark.parametrize("hints", [0.0, 1.0])
-def test_what_is_tuned_is_the_mean_of_its_last_steps(hints: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hint_weight", [0.0, 1.0])
+def test_what_is_tuned_is_the_mean_of_its_last_steps(hint_weight: float, tmp_path: Path) -> None:
     seen: list[dict[str, Tensor]] = []
 
     class Watched(SpanExtraction):
@@ -353,7 +353,7 @@ def test_what_is_tuned_is_the_mean_of_its_last_steps(hints: float, tmp_path: Pat
             seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
     model = bert(size_of(resources(tmp_path)), heads=("span",))
-    stage = Watched(**tuning(), rows_of=lambda data: of_places(), hints=hints, averaged_share=0.3)
+    stage = Watched(**tuning(), rows_of=lambda data: of_places(), hint_weight=hint_weight, averaged_share=0.3)
     losses(stage, model, stage.items(resources(tmp_path)), 10)
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, torch.stack([state[name] for state in seen[7:]]).mean(0))

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.training.texts.tiny import resources, vocabulary
-from training.texts.masking import HIDDEN, REPLACED, Kind, Masking, begins_word_table
+from training.texts.masking import MASK_SHARE, RANDOM_SHARE, Masking, MaskingKind, begins_word_table
 
 VOCAB_SIZE, N_SPECIAL, MASK_ID, SHARE = 1000, 5, 4, 0.15
-KINDS: tuple[Kind, ...] = ("static", "dynamic", "whole-word")
+KINDS: tuple[MaskingKind, ...] = ("static", "dynamic", "whole-word")
 BEGINS_WORD = torch.arange(VOCAB_SIZE) % 3 != 0
 """Of three tokens two begin a word, one goes on."""
 
 
-def masking(kind: Kind, **changes: Any) -> Masking:
+def masking(kind: MaskingKind, **changes: Any) -> Masking:
     values: dict[str, Any] = {"share": SHARE, "mask_id": MASK_ID, "n_special": N_SPECIAL, "begins_word": BEGINS_WORD}
     return Masking(kind=kind, **(values | changes))
 
@@ -40,14 +40,14 @@ def assert_share(successes: Tensor, share: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
-def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_kept(kind: Kind) -> None:
+def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_kept(kind: MaskingKind) -> None:
     ids = rows(600, 100, first=N_SPECIAL)
     masked, targets = masking(kind)(ids, torch.arange(600), seeded())
     chosen = targets >= 0
     assert_share(chosen, SHARE)
     hidden, kept = masked[chosen] == MASK_ID, masked[chosen] == ids[chosen]
-    assert_share(hidden, HIDDEN)
-    assert_share(kept, 1 - HIDDEN - REPLACED)
+    assert_share(hidden, MASK_SHARE)
+    assert_share(kept, 1 - MASK_SHARE - RANDOM_SHARE)
     others = masked[chosen][~hidden & ~kept]
     assert len(set(others.tolist())) > 400  # any token of the vocabulary, but for special ones
     assert N_SPECIAL <= others.min() < others.max() < VOCAB_SIZE
@@ -64,7 +64,9 @@ def test_of_whole_words_the_share_is_chosen_too() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 1000), length=st.integers(1, 30), share=st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
-def test_targets_are_what_was_there_and_everything_else_stays(kind: Kind, seed: int, length: int, share: float) -> None:
+def test_targets_are_what_was_there_and_everything_else_stays(
+    kind: MaskingKind, seed: int, length: int, share: float
+) -> None:
     ids = rows(6, length) % 12  # many of them special
     before = ids.clone()
     masked, targets = masking(kind, share=share)(ids, torch.arange(6), seeded(seed))
@@ -78,7 +80,7 @@ def test_targets_are_what_was_there_and_everything_else_stays(kind: Kind, seed: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: Kind) -> None:
+def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: MaskingKind) -> None:
     ids = rows(50, 40) % 12
     masked, targets = masking(kind, share=1.0)(ids, torch.arange(50), seeded())
     assert torch.equal(targets == -1, ids < N_SPECIAL)
@@ -101,9 +103,9 @@ def test_words_are_masked_as_wholes_or_not_at_all() -> None:
     fates: set[tuple[int, bool]] = set()
     for row, chosen in zip(ids.tolist(), (targets >= 0).tolist(), strict=True):
         for word in words_of(row):
-            (fate,) = {chosen[place] for place in word}
-            fates.add((min(len(word), 4), fate))
-    assert fates == {(length, fate) for length in (1, 2, 3, 4) for fate in (False, True)}
+            (actions,) = {chosen[place] for place in word}
+            fates.add((min(len(word), 4), actions))
+    assert fates == {(length, actions) for length in (1, 2, 3, 4) for actions in (False, True)}
 
 
 def test_pieces_alone_are_chosen_one_by_one() -> None:
@@ -130,7 +132,7 @@ def test_a_static_mask_belongs_to_the_number_of_the_row() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "whole-word"])
-def test_other_masks_are_the_generators_alone(kind: Kind) -> None:
+def test_other_masks_are_the_generators_alone(kind: MaskingKind) -> None:
     ids, mask = rows(8, 60, first=N_SPECIAL), masking(kind)
     one = mask(ids, torch.arange(8), seeded(1))
     again = mask(ids, torch.arange(8) + 100, seeded(1))

@@ -28,7 +28,7 @@ from training.data.named_entities import TAGS, TaggedSentence
 from training.texts.finetuning import (
     CapitalPrediction,
     TokenClassification,
-    capitals,
+    capital_labels,
     first_tokens,
     tags_of_first_tokens,
 )
@@ -64,7 +64,7 @@ def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
 
 
 def test_capitals_tell_names_where_they_tell_anything() -> None:
-    words, marks = capitals("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
+    words, marks = capital_labels("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
     known = {word: mark for word, mark in zip(words, marks, strict=True) if mark >= 0}
     assert " ".join(words) == "Yesterday Ann Lee of Oslo , 9 , left the house of “ Eve and Bo ” ; Ed stayed in Rome"
     assert known == {
@@ -79,7 +79,7 @@ def test_capitals_tell_names_where_they_tell_anything() -> None:
         "in": 0,
         "Rome": 1,
     }
-    assert capitals("") == ([], [])
+    assert capital_labels("") == ([], [])
 
 
 def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) -> None:

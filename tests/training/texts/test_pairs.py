@@ -55,7 +55,7 @@ def distinct(n: int = 8) -> Tensor:
 
 def texts_of(parts: TextPairs) -> Texts:
     """Of each row, both parts, as they are joined; everything around them is checked."""
-    pairs, types, lengths = parts.joined(CLS, SEP)
+    pairs, types, lengths = parts.join(CLS, SEP)
     assert pairs.shape == types.shape == (len(pairs), parts.rows.shape[1] + 3)
     found: Texts = []
     for all_of_row, its_types, length in zip(pairs.tolist(), types.tolist(), lengths.tolist(), strict=True):
@@ -69,7 +69,7 @@ def texts_of(parts: TextPairs) -> Texts:
 
 
 def of_rows(stage: NextSentences, rows: Tensor, seed: int = 0, label: int = 0) -> Texts:
-    return texts_of(stage.parts((rows,), torch.full((len(rows),), label), seeded(seed)))
+    return texts_of(stage.make_pairs((rows,), torch.full((len(rows),), label), seeded(seed)))
 
 
 def stop_of(folder: Path) -> int:
@@ -90,7 +90,7 @@ def test_the_others_go_on_with_another_row(tmp_path: Path) -> None:
     stage, _ = next_sentences(tmp_path)
     rows = distinct()
     for seed in range(5):
-        apart = texts_of(stage.parts((rows,), torch.tensor([1] * 7 + [0]), seeded(seed)))
+        apart = texts_of(stage.make_pairs((rows,), torch.tensor([1] * 7 + [0]), seeded(seed)))
         for number, (first, second) in enumerate(apart):
             owners = {(token - PLAIN) // N for token in second}
             assert first == rows[number, : len(first)].tolist()
@@ -157,7 +157,7 @@ def test_parts_are_whole_sentences_in_or_out_of_order(tmp_path: Path) -> None:
     firsts: set[int] = set()
     for seed in range(10):
         labels = torch.randint(2, (len(rows),), generator=seeded(seed))
-        cut = texts_of(stage.parts((rows, begins), labels, seeded(seed)))
+        cut = texts_of(stage.make_pairs((rows, begins), labels, seeded(seed)))
         for row, its, label, (first, second) in zip(rows, begins, labels.tolist(), cut, strict=True):
             assert (second + first if label else first + second) == row[row != PADDING].tolist()
             assert its[len(second if label else first)]
@@ -179,8 +179,8 @@ def test_rows_of_sentences_are_all_that_fit(tmp_path: Path) -> None:
 def test_the_two_are_turned_by_the_label_alone(tmp_path: Path) -> None:
     stage, rows, begins = sentence_order(tmp_path)
     labels = torch.arange(len(rows)) % 2
-    apart = texts_of(stage.parts((rows, begins), labels, seeded()))
-    together = texts_of(stage.parts((rows, begins), torch.zeros_like(labels), seeded()))
+    apart = texts_of(stage.make_pairs((rows, begins), labels, seeded()))
+    together = texts_of(stage.make_pairs((rows, begins), torch.zeros_like(labels), seeded()))
     for (first, second), (own_first, own_second), label in zip(apart, together, labels.tolist(), strict=True):
         assert (first, second) == ((own_second, own_first) if label else (own_first, own_second))
 
@@ -192,7 +192,7 @@ def test_a_riddle_is_pairs_behind_masks(kind: type[MaskedPairPretraining], tmp_p
     masked_batch = stage.masked_batch((rows, numbers, *others), seeded(3))
     draw = seeded(3)
     labels = torch.randint(2, (len(rows),), generator=draw)
-    pairs, types, lengths = stage.parts((rows, *others), labels, draw).joined(CLS, SEP)
+    pairs, types, lengths = stage.make_pairs((rows, *others), labels, draw).join(CLS, SEP)
     ids, targets = masked_batch.packed.token_ids, masked_batch.targets
     is_token = torch.arange(N_TOKENS) < lengths[:, None]
     assert torch.equal(masked_batch.labels, labels)

@@ -113,7 +113,7 @@ def test_continuations_are_learned(tmp_path: Path) -> None:
 
 
 def test_masked_texts_are_learned(tmp_path: Path) -> None:
-    stage = MaskedPretraining(**pretraining_settings(masking="dynamic", share=0.3))
+    stage = MaskedPretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
     items = stage.items(resources(tmp_path))
     found = losses(stage, bert(size_of(resources(tmp_path)), heads=("masked",)), items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]
@@ -132,7 +132,7 @@ def test_every_family_of_texts_takes_first_weights() -> None:
 
 
 def test_texts_of_a_task_are_learned_with_a_head_for_the_time_being(tmp_path: Path) -> None:
-    stage = TaskAdaptivePretraining(**pretraining_settings(masking="dynamic", share=0.3))
+    stage = TaskAdaptivePretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
     items = stage.items(resources(tmp_path))
     model = bert(size_of(resources(tmp_path)), heads=("pooler",))
     names = set(model.state_dict())
