@@ -1,4 +1,4 @@
-"""The model card, from what a recipe says and what was measured."""
+"""Render the model card from what a recipe declares and what was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of the checkpoint's folder, and what it shows."""
+    """A picture file in the checkpoint's folder, with its caption."""
 
     file: str
     caption: str
@@ -19,9 +19,9 @@ class Picture:
 def card(
     recipe: Recipe, metrics: Mapping[str, float], pictures: Sequence[Picture], sections: Mapping[str, str] | None = None
 ) -> str:
-    """Markdown; `sections` are further ones by their title, before the limits."""
+    """Return the model card in Markdown, with the further `sections`, by title, before the section on limits."""
     rows = "\n".join(
-        f"| {what} | {metrics[name]:.5f} | {_bar_text(recipe, name)} |" for name, what in recipe.metrics.items()
+        f"| {meaning} | {metrics[name]:.5f} | {_bar_text(recipe, name)} |" for name, meaning in recipe.metrics.items()
     )
     picture_lines = "\n".join(f"![{picture.caption}]({picture.file})\n\n{picture.caption}\n" for picture in pictures)
     extra = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())

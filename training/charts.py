@@ -1,4 +1,4 @@
-"""The picture every model card has beside its own: where held-out items lie in the latent space, and how they score."""
+"""Render the charts of an autoencoder's model card: held-out items in the latent space and their anomaly scores."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,23 +16,24 @@ from training.metrics import anomaly_scores, latents
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80
 N_BINS = 60
 SHOWN_QUANTILE = 0.995
-"""The histogram ends here: a few far outliers would squeeze the rest."""
+"""Quantile of the scores at which the histogram ends, since a few far outliers would squeeze the rest."""
 
 
-def charts(model: Model, chart_groups: Mapping[str, Sequence[Tensor]]) -> bytes:
-    """A PNG: latents of each group in the plane of their two principal components; histograms of their anomaly scores.
+def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
+    """Return a PNG with two panels: the latents of each group, and the histograms of the groups' anomaly scores.
 
-    The scores are those of `/detect-anomalies` with its defaults, and so is the threshold, the dashed line.
+    The latents are shown in the plane of the two leading principal components of all groups. The scores, and the
+    threshold drawn as a dashed line, are those of `/detect-anomalies` with its default parameters.
     """
     autoencoder = cast("Autoencoder", model)
     score = autoencoder.scores[0]
-    codes = torch.cat([latents(autoencoder, items) for items in chart_groups.values()])
-    scores = {name: anomaly_scores(autoencoder, items, score) for name, items in chart_groups.items()}
-    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in chart_groups.values()])
+    codes = torch.cat([latents(autoencoder, items) for items in groups.values()])
+    scores = {name: anomaly_scores(autoencoder, items, score) for name, items in groups.items()}
+    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in groups.values()])
     figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
     plane, histogram = figure.subplots(1, 2)
     end = float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE))
-    for name, part in zip(chart_groups, parts, strict=True):
+    for name, part in zip(groups, parts, strict=True):
         x, y = part.T.tolist()
         plane.scatter(x, y, s=3, alpha=0.6, label=name, linewidths=0)
         histogram.hist(scores[name].tolist(), N_BINS, range=(0.0, end), density=True, histtype="step", label=name)
@@ -40,7 +41,7 @@ def charts(model: Model, chart_groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     histogram.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
     plane.set(title="latents", xlabel="first principal component", ylabel="second")
     histogram.set(title="anomaly scores, and the threshold", xlabel=score, ylabel="density")
-    if len(chart_groups) > 1:
+    if len(groups) > 1:
         plane.legend(markerscale=4, fontsize="small")
         histogram.legend(fontsize="small")
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Runs a recipe: seeded, resumable to the exact step, in bfloat16 where the device computes it natively."""
+"""Run a recipe: seeded, resumable at the exact step, in bfloat16 where the device is fast at it."""
 
 import hashlib
 import json
@@ -21,11 +21,12 @@ from training.recipe import Batch, History, Recipe, Resources, Stage, TrainedMod
 from training.state import State
 
 SAVE_EVERY_S = 30.0
+"""Seconds between two saves of the state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where and how long a recipe runs. `n_steps` cuts a run short without changing its schedule (for tests)."""
+    """Where a recipe runs; `n_steps` ends a run at that step of a stage without changing the schedule, for tests."""
 
     resources: Resources
     folder: Path
@@ -36,7 +37,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class _RunIdentity:
-    """One seed's or fold's training of a recipe; `origin` is the digest of its first weights, a parent's perhaps."""
+    """Identifies the training of one seed or fold; `initial_digest` is the digest of the initial weights."""
 
     recipe: Recipe
     seed: int
@@ -44,16 +45,20 @@ class _RunIdentity:
     initial_digest: str
 
     def fingerprint(self, stage: Stage[Any], n_steps: int) -> str:
-        """What must be equal for a saved state to be this run's."""
-        of_recipe = [self.recipe.name, self.recipe.config.to_dict(), self.seed, self.fold, self.initial_digest]
-        settings = [*of_recipe, stage.name, stage.batch_size, n_steps]
+        """Return a digest of everything that must be equal for a saved state to belong to this run."""
+        run = [self.recipe.name, self.recipe.config.to_dict(), self.seed, self.fold, self.initial_digest]
+        settings = [*run, stage.name, stage.batch_size, n_steps]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
 def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> TrainedModel:
     """Train from the saved state in `run.folder`, or from the start, to the end of the last stage.
 
-    With `fold`, that one of the recipe's folds is left out.
+    With `fold`, that fold of the items is left out.
+
+    Raises:
+        DataError: a data set is missing or damaged, or has fewer items than a batch.
+        StateError: the folder holds the state of another run.
     """
     torch.manual_seed(seed)
     model: Model = family(recipe.family).build(recipe.config)
@@ -70,13 +75,13 @@ def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> T
 
 
 def _train_stage(identity: _RunIdentity, number: int, model: Model, run: Run, history: History) -> bool:
-    """One stage, or what is left of it; False where the run is to stop before its end."""
+    """Train the remaining steps of a stage; return False if `run.n_steps` stops it before its end."""
     recipe, stage = identity.recipe, identity.recipe.stages[number]
     items = tuple(
         tensor.to(run.device) for tensor in _leave_out_fold(identity.fold, recipe.n_folds, stage.items(run.resources))
     )
     if len(items[0]) < stage.batch_size:
-        raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than a batch of {stage.batch_size}")
+        raise DataError(f"{recipe.name}: {len(items[0])} items are fewer than one batch of {stage.batch_size}")
     n_steps = stage.total_steps(len(items[0]))
     companion = stage.begin(model, items).to(run.device)
     state = State(
@@ -87,12 +92,12 @@ def _train_stage(identity: _RunIdentity, number: int, model: Model, run: Run, hi
         optimisers=stage.optimisers(model),
         history=history,
     )
-    steps = _StepRunner(stage, state, items, identity.seed, n_steps)
+    runner = _StepRunner(stage, state, items, identity.seed, n_steps)
     first = state.load() or 0
     last = n_steps if run.n_steps is None else min(run.n_steps, n_steps)
     with _show_progress(f"{recipe.name} {stage.name}", stage, first, last, history, quiet=run.quiet) as reporter:
         for step in range(first, last):
-            reporter(step + 1, steps.run(step))
+            reporter.step_done(step + 1, runner.run(step))
             if reporter.seconds_since_saved > SAVE_EVERY_S:
                 reporter.state_saved()
                 state.save(step + 1)
@@ -105,7 +110,7 @@ def _train_stage(identity: _RunIdentity, number: int, model: Model, run: Run, hi
 
 
 class _StepRunner:
-    """The steps of a stage: nothing random is carried from one to the next."""
+    """Runs single steps of a stage; no generator state is carried from one step to the next."""
 
     def __init__(self, stage: Stage[Any], state: State, items: Batch, seed: int, n_steps: int) -> None:
         self._stage, self._state, self._items, self._seed, self._n_steps = stage, state, items, seed, n_steps
@@ -114,11 +119,11 @@ class _StepRunner:
         self._is_mixed = stage.autocast and has_fast_bfloat16(self._device)
 
     def run(self, step: int) -> Tensor:
-        """One step; its loss."""
+        """Run one step and return its loss."""
         stage, model, companion = self._stage, self._state.model, self._state.companion
         self._set_rates(stage.learning_rate(step / self._n_steps))
         indices = batch_indices(len(self._items[0]), stage.batch_size, self._seed, step).to(self._device)
-        torch.manual_seed(_derive_seed(self._seed, step, stream=3))  # of dropout
+        torch.manual_seed(_derive_seed(self._seed, step, stream=3))  # dropout draws from the global generator
         generator = torch.Generator().manual_seed(_derive_seed(self._seed, step, stream=1))
         batch = tuple(tensor[indices] for tensor in self._items)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_mixed):
@@ -158,33 +163,34 @@ def _digest(model: Model) -> str:
 
 
 def batch_indices(n_items: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """The items of a step: each epoch is a fresh permutation, its incomplete last batch left out."""
+    """Return the items of a step: each epoch is a new permutation, without its incomplete last batch."""
     epoch, position = divmod(step, n_items // batch_size)
     order = torch.randperm(n_items, generator=torch.Generator().manual_seed(_derive_seed(seed, epoch, stream=0)))
     return order[position * batch_size : (position + 1) * batch_size]
 
 
 def _derive_seed(seed: int, number: int, *, stream: int) -> int:
-    """A generator seed that differs for every (seed, number, stream)."""
+    """Return a generator seed that differs for every (seed, number, stream)."""
     digest = hashlib.sha256(f"{seed}/{number}/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 class _ProgressReporter:
-    """Shows and keeps a running mean of the loss, which is read now and then only: that waits for the device.
+    """Shows and records the running mean of the loss, and adds the time to the history whenever the state is saved.
 
-    The time is added to the history whenever the state is saved.
+    The loss is read only every `EVERY` steps, since reading it waits for the device.
     """
 
     EVERY = 20
 
     def __init__(self, progress: Progress, task: int, stage: Stage[Any], history: History) -> None:
-        self._show_progress, self._task, self._history = progress, task, history
+        self._progress, self._task, self._history = progress, task, history
         self._unit, self._units_per_step = stage.unit, stage.units_per_item * stage.batch_size
         self._losses: list[Tensor] = []
         self._last_saved = self._last_shown = time.monotonic()
 
-    def __call__(self, step: int, loss: Tensor) -> None:
+    def step_done(self, step: int, loss: Tensor) -> None:
+        """Record the loss of a step, and refresh the progress line every `EVERY` steps."""
         self._losses.append(loss)
         if step % self.EVERY == 0:
             mean = torch.stack(self._losses).float().mean().item()
@@ -194,15 +200,15 @@ class _ProgressReporter:
             pace = f"{len(self._losses) * self._units_per_step / (now - self._last_shown):,.0f} {self._unit}/s"
             self._losses.clear()
             self._last_shown = now
-            self._show_progress.update(self._task, completed=step, loss=f"{mean:.4f}", pace=pace)  # type: ignore[arg-type]
+            self._progress.update(self._task, completed=step, loss=f"{mean:.4f}", pace=pace)  # type: ignore[arg-type]
 
     @property
     def seconds_since_saved(self) -> float:
-        """Or since the start."""
+        """Seconds since the last save, or since the start."""
         return time.monotonic() - self._last_saved
 
     def state_saved(self) -> None:
-        """Add the time since then to the history."""
+        """Add the time since the last save to the history."""
         self._history.seconds += self.seconds_since_saved
         self._last_saved = time.monotonic()
 

@@ -166,7 +166,7 @@ def test_what_the_source_offers_in_another_form_is_never_downloaded(tmp_path: Pa
         name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), is_downloadable=False
     )
     with pytest.raises(
-        DataError, match=f"file.bin is missing; docs/data.md tells how to make it of what {source}/good"
+        DataError, match=f"file.bin is missing; docs/data.md tells how to make it from the data at {source}/good"
     ):
         DataFolder(tmp_path, download=True).read("set", [made])
     assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,7 @@ def test_an_empty_line_divides_articles(place: Place) -> None:
 @pytest.mark.parametrize(("text", "line"), [("One\nText.\n\nTwo\n", 4), ("One\nText.\n\n\nTwo\nText.\n", 4), ("", 1)])
 def test_an_article_without_text_is_refused(place: Place, text: str, line: int) -> None:
     folder = place(wikipedia, "wikipedia-en-sample", {"train.txt.gz": "A\nB\n", "valid.txt.gz": text})
-    with pytest.raises(DataError, match=f"valid.txt.gz, line {line}: an article has a title"):
+    with pytest.raises(DataError, match=f"valid.txt.gz, line {line}: expected an article with a title"):
         wikipedia.wikipedia(folder)
 
 
@@ -64,7 +64,9 @@ def test_few_stories_are_all_trained_on(place: Place) -> None:
 
 def test_a_story_without_text_is_refused(place: Place) -> None:
     rows = json_lines(story("A"), {**story("B"), "text": None})
-    with pytest.raises(DataError, match=r"stories.jsonl.gz, line 2: a story has a title, a text and a source"):
+    with pytest.raises(
+        DataError, match=r"stories.jsonl.gz, line 2: expected a story with a title, a text and a source"
+    ):
         stories.childrens_stories(place(stories, "childrens-stories", {"stories.jsonl.gz": rows}))
 
 
@@ -169,7 +171,7 @@ def test_pairs_have_scores(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("score", "message"),
-    [("high", "'high' is no number"), ("5.1", "5.1 is outside of 0 to 5"), ("nan", "nan is out")],
+    [("high", "'high' is not a number"), ("5.1", "5.1 is not between 0 and 5"), ("nan", "nan is not between")],
 )
 def test_damaged_scores_are_refused(place: Place, score: str, message: str) -> None:
     with pytest.raises(DataError, match=f"test.csv.gz, line 2: the score {message}"):
@@ -233,7 +235,7 @@ def test_words_of_tweets_have_no_white_space(place: Place) -> None:
         ("Ann\tB-DOG", r"expected a word and its tag, not 'Ann\\tB-DOG'"),
         ("Ann\tX-PER", "expected a word and its tag"),
         ("O", "expected a word and its tag"),
-        ("Ann\tI-PER", "I-PER goes on with a name that has not begun"),
+        ("Ann\tI-PER", "I-PER continues a name that has not begun"),
     ],
 )
 def test_damaged_tags_are_refused(place: Place, line: str, message: str) -> None:
@@ -297,9 +299,9 @@ def test_answers_of_qamr_are_unbroken_runs_of_words(place: Place) -> None:
     ("row", "message"),
     [
         (qamr_row("0", "s2"), "no sentence 's2'"),
-        (qamr_row("10"), "the answer '10' is no list of places among 10 words"),
-        (qamr_row("1 x"), "the answer '1 x' is no list of places"),
-        (qamr_row(""), "the answer '' is no list of places"),
+        (qamr_row("10"), "the answer '10' is not a list of indices of 10 words"),
+        (qamr_row("1 x"), "the answer '1 x' is not a list of indices"),
+        (qamr_row(""), "the answer '' is not a list of indices"),
         ("s1\t0\n", "2 columns; expected 9"),
     ],
 )

@@ -1,6 +1,6 @@
 """AG News: beginnings of news articles, in four classes. Zhang, Zhao, LeCun, NIPS 2015; A. Gulli, AG's corpus.
 
-For research purposes in data mining and any other non-commercial activity.
+The licence allows research in data mining and other non-commercial activity.
 """
 
 import html
@@ -27,24 +27,26 @@ _TEST = DataFile(
 )
 
 
-# Of HTML's entities most have a blank for their ampersand.
+# In most of the HTML entities of these files, a space has replaced the ampersand.
 _ENTITY = re.compile(r"[ &](#\d+|quot|amp|lt|gt|nbsp|hellip);")
 _TAG = re.compile(r"<[^<>]*>")
 
 
 @dataclass(frozen=True)
 class AgNews:
-    """14,536 of the 120,000 texts in `train`, all 7,600 in `test`; 1,900 of each class in the test."""
+    """The texts of AG News: 14,536 of the 120,000 training texts, and all 7,600 test texts, 1,900 of each class."""
 
     train: list[LabelledText]
     test: list[LabelledText]
 
 
 def agnews(folder: DataFolder) -> AgNews:
-    """Both splits. Texts of the test are title and description; two in three for training are the description alone.
+    """Read both splits.
+
+    Test texts are a title and a description; two thirds of the training texts are a description alone.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     train, test = read_texts(folder, "agnews", [_TRAIN, _TEST])
     return AgNews(_training_rows(train), _test_rows(test))
@@ -69,7 +71,10 @@ def _labelled(file: TextFile, number: int, label: str, text: str) -> LabelledTex
 
 
 def strip_markup(text: str) -> str:
-    """Without what three texts in ten have of HTML and of the file's escapes: `Haiti #39;s` is `Haiti's`."""
-    # The authors' readme of the CSV: new lines are escaped by a backslash.
+    """Remove HTML tags, HTML entities and the file's backslash escapes, such as in `Haiti #39;s` for `Haiti's`.
+
+    Three in ten texts contain some.
+    """
+    # The readme of the CSV files says that line breaks are escaped with a backslash.
     unescaped = html.unescape(_ENTITY.sub(r"&\1;", text.replace("\\", " ")))
     return " ".join(_TAG.sub(" ", unescaped).split())

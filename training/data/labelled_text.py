@@ -1,11 +1,11 @@
-"""Texts of which each belongs to one class."""
+"""Texts that each belong to one class."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A text and its class: a place in the `LABELS` of its data set."""
+    """A text and its class, an index into the `LABELS` of its data set."""
 
     text: str
     label: int

@@ -1,6 +1,6 @@
 """Multi30K: captions of photographs, English and German. Elliott, Frank, Sima'an, Specia, VL 2016.
 
-Derived from Flickr30K, for non-commercial research and educational purposes.
+The captions derive from Flickr30K; they are for non-commercial research and educational purposes.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class TranslationPair:
 
 @dataclass(frozen=True)
 class Multi30k:
-    """29,000 pairs in `train`, 1,014 in `valid`; `test` is the 1,000 of 2016 (Flickr)."""
+    """The caption pairs: 29,000 in `train`, 1,014 in `valid`, and the 1,000 of test_2016_flickr in `test`."""
 
     train: list[TranslationPair]
     valid: list[TranslationPair]
@@ -60,10 +60,10 @@ class Multi30k:
 
 
 def multi30k(folder: DataFolder) -> Multi30k:
-    """All three splits, without blanks at the ends of a caption.
+    """Read all three splits; white space at both ends of a caption is removed.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged, or the lines of two languages do not pair.
     """
     files = [_TRAIN_EN, _TRAIN_DE, _VALID_EN, _VALID_DE, _TEST_EN, _TEST_DE]
     texts = read_texts(folder, "multi30k-en-de", files)

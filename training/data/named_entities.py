@@ -1,4 +1,4 @@
-"""Sentences whose names are tagged: persons, places and organisations. All three sets: CC BY 4.0.
+"""Sentences with tagged names of persons, places and organisations. The licence of all three data sets is CC BY 4.0.
 
 WikiGold: Balasuriya et al., People's Web 2009. WNUT-17: Derczynski et al., W-NUT 2017. Broad Twitter Corpus:
 Derczynski, Bontcheva, Roberts, COLING 2016.
@@ -11,7 +11,7 @@ from training.data.files import DataFile, DataFolder
 from training.data.text_files import TextFile, read_texts
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-"""`B` begins a name, `I` goes on with it, `O` is no part of one."""
+"""Tags in the BIO scheme: `B` begins a name, `I` continues it, and `O` is outside of names."""
 
 _WIKIGOLD = DataFile(
     name="wikigold.conll.txt.gz",
@@ -53,7 +53,11 @@ class TaggedSentence:
 
 @dataclass(frozen=True, kw_only=True)
 class _TagScheme:
-    """How a file tags: `kinds` from its kinds of names to ours or `None`; `begins` where B tells that a name begins."""
+    """How a file tags words.
+
+    `kinds` maps the file's kinds of names to those of `TAGS`, or to `None` for kinds that are left out.
+    `marks_beginnings` is true if the file tags the first word of a name with `B`.
+    """
 
     separator: str
     kinds: Mapping[str, str | None]
@@ -82,7 +86,7 @@ _BROAD_TWITTER_SCHEME = _TagScheme(
 
 @dataclass(frozen=True)
 class Wnut17:
-    """3,394 posts on social media in `train`, 1,009 in `dev`, 1,287 in `test`; most names of the test are rare."""
+    """Posts on social media: 3,394 in `train`, 1,009 in `dev` and 1,287 in `test`; most names of the test are rare."""
 
     train: list[TaggedSentence]
     dev: list[TaggedSentence]
@@ -90,35 +94,39 @@ class Wnut17:
 
 
 def wikigold(folder: DataFolder) -> list[TaggedSentence]:
-    """1,696 sentences of Wikipedia. MISC becomes O. The file has no B: neighbours of one kind are taken for one name.
+    """Read 1,696 sentences of Wikipedia, with MISC tags replaced by O.
+
+    The file has no `B` tags, so that two neighbouring names of one kind count as one name.
 
     Raises:
-        DataError: the file cannot be had or is damaged.
+        DataError: the file is missing or damaged.
     """
     (file,) = read_texts(folder, "ner-wikigold", [_WIKIGOLD])
     return [row for row in _sentences(file, _WIKIGOLD_SCHEME) if row.words != _DOCUMENT_START]
 
 
 def alternating_halves(rows: list[TaggedSentence]) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
-    """The rows with even places, to train on, and those with odd ones, to test on."""
+    """Return the rows with even indices, for training, and those with odd indices, for testing."""
     return rows[::2], rows[1::2]
 
 
 def wnut17(folder: DataFolder) -> Wnut17:
-    """All three splits. Corporations and groups become ORG, products and creative works O.
+    """Read all three splits; corporations and groups become ORG, products and creative works become O.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     files = read_texts(folder, "ner-wnut17", _WNUT17)
     return Wnut17(*(_sentences(file, _WNUT17_SCHEME) for file in files))
 
 
 def broad_twitter(folder: DataFolder) -> list[TaggedSentence]:
-    """9,338 tweets of the sections a, b, e, f, g and h. White space in a word is dropped, and a word of nothing else.
+    """Read the 9,338 tweets of the sections a, b, e, f, g and h.
+
+    White space within a word is removed, and so are words of white space alone.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     files = read_texts(folder, "ner-btc", _BROAD_TWITTER)
     return [row for file in files for row in _sentences(file, _BROAD_TWITTER_SCHEME)]
@@ -161,10 +169,10 @@ def _word_and_tag(file: TextFile, number: int, line: str, scheme: _TagScheme) ->
 
 
 def _standard_tag(file: TextFile, number: int, tag: str, previous_kind: str, scheme: _TagScheme) -> str:
-    """The tag of `TAGS` for one of the file's own; `before` is the file's kind of the word before, or nothing."""
+    """Convert a file's tag to one of `TAGS`; `previous_kind` is the file's kind of the word before, or empty."""
     prefix, _, kind = tag.partition("-")
     if scheme.marks_beginnings and prefix == "I" and kind != previous_kind:
-        raise file.error(number, f"{tag} goes on with a name that has not begun")
+        raise file.error(number, f"{tag} continues a name that has not begun")
     standard = scheme.kinds[kind] if kind else None
     if standard is None:
         return "O"

@@ -27,17 +27,17 @@ _DEV = DataFile(
 
 @dataclass(frozen=True)
 class Sst2:
-    """67,349 phrases in `train`, 872 whole sentences in `dev`; lower case, with blanks between words and marks."""
+    """67,349 phrases in `train` and 872 whole sentences in `dev`, in lower case, with spaces around punctuation."""
 
     train: list[LabelledText]
     dev: list[LabelledText]
 
 
 def sst2(folder: DataFolder) -> Sst2:
-    """Both splits whose labels are public.
+    """Read both splits whose labels are public.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     return Sst2(*(_sentences(file) for file in read_texts(folder, "sst2", [_TRAIN, _DEV])))
 
