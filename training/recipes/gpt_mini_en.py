@@ -25,7 +25,7 @@ from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
 from training.data.wikitext import wikitext2
 from training.recipe import Bar, Resources, TrainedModel
-from training.texts.corpus import Row, tokenise_documents
+from training.texts.corpus import TokenIds, tokenise_documents
 from training.texts.english import TEXTS_LICENCE, as_wikitext, english_texts, sentences
 from training.texts.ngrams import KneserNey
 from training.texts.pretraining import CausalPretraining, TextSource
@@ -187,7 +187,7 @@ is knowledge: names, years and places are made up.
         return f"{quote(text)} → {quote(made)}"
 
 
-def text_bits(model: Gpt, row: Row, name: str) -> float:
+def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
     """Of all tokens of a text but the first; each has at least half of the model's context before it, if there is."""
     ids = torch.from_numpy(row).long()
     starts = range(0, max(1, len(ids) - N_POSITIONS + STRIDE), STRIDE)

@@ -1,4 +1,4 @@
-"""The average of a model's weights over the steps of a training (Izmailov et al. 2018; Polyak and Juditsky 1992)."""
+"""The average of a model's weights over training steps (Izmailov et al. 2018; Polyak and Juditsky 1992)."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from training.recipe import Batch, ModelT, Stage
 
 
 class WeightAverage(nn.Module):
-    """The mean of what `add` was given, as buffers: a run's state has them, and a resumed run goes on with them."""
+    """The running mean of a model's weights, kept in buffers so that the saved state of a run includes it."""
 
     n_added: Tensor
 
@@ -23,7 +23,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def add(self, model: nn.Module) -> None:
-        """One more."""
+        """Add the model's current weights to the mean."""
         self.n_added += 1
         for name, parameter in model.named_parameters():
             mean = self.get_buffer(self._names[name])
@@ -31,30 +31,32 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
-        """Make the mean the model's weights, if there is one."""
+        """Set the model's weights to the mean, unless nothing was added to it."""
         if self.n_added:
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.get_buffer(self._names[name]))
 
 
 class AveragedStage(Stage[ModelT]):
-    """At its end, the model is the average over the last `averaged` of all steps; 0: it is as the last step left it."""
+    """A stage that ends with the average of the weights over the last `averaged_share` of all steps.
+
+    With a share of 0, the weights stay as the last step leaves them.
+    """
 
     averaged_share: float = 0.0
 
     @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
-        """Make room for the average."""
         return WeightAverage(model) if self.averaged_share else nn.Module()
 
     @override
     def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
-        """Average the last part."""
+        """Add the weights to the average during the last `averaged_share` of the steps."""
         if self.averaged_share and progress > 1.0 - self.averaged_share:
             cast("WeightAverage", companion).add(model)
 
     @override
     def end(self, model: ModelT, companion: nn.Module) -> None:
-        """The average becomes the model."""
+        """Set the model's weights to the average."""
         if self.averaged_share:
             cast("WeightAverage", companion).copy_to(model)

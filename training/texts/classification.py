@@ -1,4 +1,4 @@
-"""What recipes that name texts share: accuracy on a test split, samples."""
+"""The base class of recipes that classify texts."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ BATCH_SIZE = 64
 
 
 class ClassificationRecipe(TextRecipe):
-    """A sequence head's accuracy on the rows of `tested`; `chosen` are texts for the card."""
+    """A recipe measured by the accuracy of a model's sequence head; `sample_inputs` are texts for the model card."""
 
     labels: ClassVar[tuple[str, ...]]
     sample_inputs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
-        """Rows never trained on."""
+        """Return labelled texts that the model was never trained on."""
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Accuracy, and that of the commonest class."""
+        """Measure the accuracy, and that of always naming the commonest class."""
         rows = self.test_rows(resources.data)
         truth = torch.tensor([row.label for row in rows])
         logits = class_logits(cast("TextEncoder", models[0]), self.codec(resources), [row.text for row in rows])
@@ -42,21 +42,21 @@ class ClassificationRecipe(TextRecipe):
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Texts, the likeliest class and, of those drawn, the true one."""
+        """Show texts with their likeliest class and, for the drawn ones, the true class."""
         rows = draw_examples(self.test_rows(resources.data), N_SAMPLES)
         texts = [*self.sample_inputs, *(row.text for row in rows)]
         probs = class_logits(cast("TextEncoder", model), self.codec(resources), texts).softmax(1)
-        named = [
+        lines = [
             f"{quote(text)} → {self.labels[int(row.argmax())]} {row.max():.2f}"
             for text, row in zip(texts, probs.unbind(), strict=True)
         ]
         n = len(self.sample_inputs)
-        true = [f"{line} (true: {self.labels[row.label]})" for line, row in zip(named[n:], rows, strict=True)]
-        return named[:n], true
+        true = [f"{line} (true: {self.labels[row.label]})" for line, row in zip(lines[n:], rows, strict=True)]
+        return lines[:n], true
 
 
 def class_logits(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> Tensor:
-    """`[n, n_labels]`."""
+    """Return the logits of the classes of each text, `[n, n_labels]`."""
     tokens = [codec.encode_truncated(text) for text in texts]
     with torch.inference_mode():
         parts = [model.class_logits(tokens[start : start + BATCH_SIZE]) for start in range(0, len(tokens), BATCH_SIZE)]

@@ -1,4 +1,4 @@
-"""What recipes of pretrained encoders share: how well they guess, on articles they have not seen."""
+"""The base class of recipes that pretrain encoders with masked words."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import draw_examples, mask_one_word, show_mask_predictions
 
 N_SCORED = 200
-"""Sentences behind the pseudo-perplexity."""
+"""Number of sentences behind the pseudo-perplexity."""
 
 MASKED_METRICS = {
     "pseudo_perplexity": f"pseudo-perplexity, a token, {N_SCORED} sentences of held-out articles",
@@ -28,7 +28,11 @@ MASKED_METRICS = {
 
 
 class MaskedLanguageRecipe(TextRecipe):
-    """`chosen` are sentences with a mask, for the card; `pair_metric` names the accuracy of pairs, where there are."""
+    """A recipe measured by how well the model predicts masked words of held-out articles.
+
+    `sample_inputs` are sentences with a mask, for the model card. `pair_metric` names the metric of the accuracy on
+    text pairs; None if the model is not trained on pairs.
+    """
 
     metrics = MASKED_METRICS
     data_licence = TEXTS_LICENCE
@@ -37,11 +41,11 @@ class MaskedLanguageRecipe(TextRecipe):
 
     @abstractmethod
     def held_out(self) -> MaskedPretraining:
-        """The stage, over texts that were not trained on."""
+        """Return the pretraining stage over texts that the model was not trained on."""
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """On held-out articles."""
+        """Measure the predictions of masked tokens, the pseudo-perplexity and the accuracy on pairs."""
         model = cast("TextEncoder", models[0])
         found = masked_prediction_scores(model, self.held_out(), resources)
         scored = draw_examples(sentences(wikipedia(resources.data).valid), N_SCORED)
@@ -53,7 +57,7 @@ class MaskedLanguageRecipe(TextRecipe):
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Sentences with a mask, and the likeliest words there."""
+        """Show sentences with a mask and the likeliest words there."""
         codec, encoder = self.codec(resources), cast("TextEncoder", model)
         mask = self.vocabulary.roles["mask_token"]
         masked = [

@@ -1,4 +1,4 @@
-"""How well an encoder guesses what it was pretrained to guess, on texts it has not seen."""
+"""Evaluate the predictions of a pretrained encoder on texts it was not trained on."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class MaskedPredictionScores:
-    """`loss` in nats and `accuracy` of masked tokens; `pair_accuracy` of pairs, where there are any."""
+    """The loss in nats and the accuracy at masked tokens, and the accuracy on text pairs, 0 without pairs."""
 
     loss: float
     accuracy: float
@@ -31,10 +31,10 @@ class MaskedPredictionScores:
 def masked_prediction_scores(
     model: TextEncoder, stage: MaskedPretraining, resources: Resources
 ) -> MaskedPredictionScores:
-    """Of the items of `stage`, whose sources are held out; masks are drawn from the seed 0."""
+    """Score the model on the items of `stage`, whose sources are held out; masks are drawn with the seed 0."""
     generator = torch.Generator().manual_seed(0)
     items = stage.items(resources)
-    order = torch.randperm(len(items[0]), generator=generator)  # neighbours in a batch are not of one document
+    order = torch.randperm(len(items[0]), generator=generator)  # so that a batch mixes documents
     items = tuple(tensor[order] for tensor in items)
     n_masked = n_right = n_paired = 0
     loss = 0.0
@@ -42,8 +42,8 @@ def masked_prediction_scores(
         for start in range(0, len(items[0]), BATCH_SIZE):
             masked_batch = stage.masked_batch(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), generator)
             hidden = model.hidden(masked_batch.packed, WithinTexts(masked_batch.packed.segments))
-            places = masked_batch.targets >= 0
-            logits, targets = model.masked_logits(hidden[places]), masked_batch.targets[places]
+            is_masked = masked_batch.targets >= 0
+            logits, targets = model.masked_logits(hidden[is_masked]), masked_batch.targets[is_masked]
             loss += functional.cross_entropy(logits, targets, reduction="sum").item()
             n_masked += len(targets)
             n_right += int((logits.argmax(1) == targets).sum())
@@ -53,7 +53,10 @@ def masked_prediction_scores(
 
 
 def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> float:
-    """exp of the mean negative log-probability of a token where it alone is masked (Salazar et al. 2020, section 2)."""
+    """Return exp of the mean negative log-probability of each token when it alone is masked.
+
+    Source: Salazar et al. 2020, section 2.
+    """
     log_probs: list[torch.Tensor] = []
     with torch.inference_mode():
         for text in track(texts, "pseudo-perplexity"):

@@ -1,4 +1,4 @@
-"""What recipes of text models share: vocabulary, first weights, files, cards."""
+"""The base class of recipes of text models."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ CURVE_FILE = "curve.png"
 CURVE_CAPTION = "Loss while training, in nats; the mean of 20 steps, smoothed."
 N_SAMPLES = 10
 WATTS_A_CORE = 15.0
-"""Assumed, for the cards: nothing here measures energy."""
+"""Assumed power of a CPU core in watts, for the model cards; energy is not measured."""
 
 
 class TextRecipe(Recipe):
-    """A model in the format of Hugging Face, whose card has the curve of its training and samples of what it does.
+    """A recipe of a model in the format of Hugging Face; the card shows the loss curve and samples of the output.
 
-    `parent` is the checkpoint it grows from: its weights but those of heads, of as many layers as the model has.
-    `max_tokens` is the longest text it was trained on.
+    `parent` names the checkpoint that training starts from: its weights are copied, except those of heads and of layers
+    that the model does not have. `max_tokens` is the length of the longest text the model was trained on.
     """
 
     vocabulary: ClassVar[Vocabulary]
@@ -39,17 +39,17 @@ class TextRecipe(Recipe):
 
     @override
     def initialise(self, model: Model, resources: Resources) -> None:
-        """The parent's weights, or random ones."""
+        """Draw random weights, and copy the parent's over them if there is a parent."""
         initialise_weights(model)
         if self.parent is not None:
             model.load_state_dict(_shared_weights(resources.model(self.parent), model), strict=False)
 
     def codec(self, resources: Resources) -> FastCodec:
-        """How texts are read."""
+        """Return the codec that the model's texts are encoded with."""
         return self.vocabulary.codec(resources, self.max_tokens)
 
     def special_ids(self, resources: Resources) -> dict[str, Any]:
-        """What `config.json` says besides: the ids of special tokens."""
+        """Return the ids of special tokens for `config.json`."""
         tokenizer = self.vocabulary.tokenizer(resources)
         names = {"pad_token": "pad_token_id", "bos_token": "bos_token_id", "eos_token": "eos_token_id"}
         roles = self.vocabulary.roles
@@ -59,7 +59,7 @@ class TextRecipe(Recipe):
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
-        """Weights, tokenizer, the curve, and what the training took."""
+        """Write weights, tokenizer, loss curve, and the time the training took."""
         (run,) = runs
         write_published(
             folder,
@@ -77,7 +77,6 @@ class TextRecipe(Recipe):
 
     @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
-        """See `Recipe.describe`."""
         training = read_card(folder)["training"]
         write_card(folder, licence=self.licence, metrics=metrics, training=training)
         sections = {
@@ -88,7 +87,7 @@ class TextRecipe(Recipe):
         (folder / CARD_FILE).write_text(text)
 
     def samples_section(self, model: TextModel, resources: Resources) -> str:
-        """Unedited outputs: of `N_SAMPLES` inputs chosen by hand, and of as many that were drawn."""
+        """Return the card's samples: outputs for `N_SAMPLES` inputs chosen by hand and as many drawn at random."""
         chosen, drawn = self.samples(model, resources)
         return (
             f"Unedited, seed 0. Inputs chosen by hand:\n\n{_bullet_list(chosen)}\n\n"
@@ -97,11 +96,14 @@ class TextRecipe(Recipe):
 
     @abstractmethod
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Lines of Markdown, an input with the model's output each: `N_SAMPLES` chosen by hand, and as many drawn."""
+        """Return two lists of Markdown lines, each an input with the model's output.
+
+        The first is for `N_SAMPLES` inputs chosen by hand, the second for as many drawn at random.
+        """
 
 
 def _shared_weights(parent: Model, model: Model) -> dict[str, torch.Tensor]:
-    """The parameters of the parent that the model has too, but those of heads."""
+    """Return the parent's weights that the model has too, without those of heads."""
     own = model.state_dict()
     return {key: tensor for key, tensor in parent.state_dict().items() if key in own and "head" not in key}
 

@@ -1,4 +1,4 @@
-"""What recipes of film reviews share: SST-2."""
+"""The base class of recipes that classify film reviews (SST-2)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ MAX_TOKENS = 128
 
 
 class ReviewRecipe(ClassificationRecipe):
-    """Sentences of film reviews, negative or positive."""
+    """A recipe that classifies sentences of film reviews as negative or positive."""
 
     labels = LABELS
     max_tokens = MAX_TOKENS
@@ -48,12 +48,12 @@ them. Irony, negation over several words and other subjects than films mislead i
 
     @override
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
-        """The development split; the labels of the test split were never published."""
+        """Return the development split, since the labels of the test split were never published."""
         return sst2(data).dev
 
 
 def review_classification(vocabulary: Vocabulary, **settings: Any) -> TextClassification:
-    """The stage: all phrases of the training split."""
+    """Return a fine-tuning stage on all phrases of the training split."""
     return TextClassification(
         vocabulary=vocabulary, max_tokens=MAX_TOKENS, rows_of=lambda data: sst2(data).train, **settings
     )

@@ -1,7 +1,7 @@
-"""Small runs that decide how the backbones are trained: `python -m training.texts.scaling DATA [TOKENS]`.
+"""Compare small pretraining runs, to choose settings: `python -m training.texts.scaling DATA [TOKENS]`.
 
-Each trains bert-mini-en, changed in one respect, from nothing, on some articles, and prints the mean loss of the last
-eighth of its steps and its pace. The table of docs/decisions/0013 is its output.
+Each run trains bert-mini-en from scratch with one setting changed, on a subset of the articles, and prints the mean
+loss of the last eighth of its steps and the tokens per second. The table in docs/decisions/0013 is its output.
 """
 
 import sys
@@ -27,12 +27,12 @@ N_ARTICLES, N_TOKENS = 8000, 1_000_000
 
 
 def some_articles(data: DataFolder) -> list[str]:
-    """The first of the training split."""
+    """Return the first articles of the training split."""
     return wikipedia(data).train[:N_ARTICLES]
 
 
 def runs(n_tokens: int) -> Iterator[tuple[str, BertConfig, Pretraining[Any]]]:
-    """What is tried: a name, the shape, the stage."""
+    """Yield the name, the configuration and the stage of each run."""
     common: dict[str, Any] = {
         "vocabulary": VOCABULARY,
         "sources": (TextSource("some articles", some_articles),),
@@ -54,7 +54,7 @@ def runs(n_tokens: int) -> Iterator[tuple[str, BertConfig, Pretraining[Any]]]:
 
 
 def main(data: Path, n_tokens: int) -> None:
-    """Train each, and print a line of Markdown for it."""
+    """Train each variant and print a row of a Markdown table for it."""
     resources = Resources(DataFolder(data, download=False), WEIGHTS)
     for name, shape, stage in runs(n_tokens):
         recipe: BertMiniEn = type("Variant", (BertMiniEn,), {"config": shape, "stages": (stage,)})()
@@ -63,8 +63,8 @@ def main(data: Path, n_tokens: int) -> None:
         (history,) = run.histories.values()
         last = mean(history.losses[-max(1, len(history.losses) // 8) :])
         n_parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        pace = n_tokens / history.seconds
-        click.echo(f"| {name} | {n_parameters / 1e6:.1f} M | {last:.3f} | {pace:,.0f} |")
+        tokens_per_second = n_tokens / history.seconds
+        click.echo(f"| {name} | {n_parameters / 1e6:.1f} M | {last:.3f} | {tokens_per_second:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sequence to sequence: pairs of texts, the second written while the first is read."""
+"""The stage that trains an encoder-decoder on pairs of texts."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,13 +14,13 @@ from training.data.multi30k import TranslationPair
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
 from training.texts.averaging import AveragedStage
-from training.texts.corpus import Rows, encode_all, pack
+from training.texts.corpus import Rows, encode_all, pack_batch
 from training.texts.finetuning import set_dropout
 from training.texts.vocabulary import Vocabulary
 
 
 class Translation(AveragedStage[VanillaTransformer]):
-    """Smoothed cross-entropy, dropout, Muon; what is kept is the average of the weights over the last steps."""
+    """Minimises the label-smoothed cross-entropy; the result is the average of the weights of the last steps."""
 
     name = "translation"
     unit = "pairs"
@@ -46,7 +46,7 @@ class Translation(AveragedStage[VanillaTransformer]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """Sources and targets, each with the token that ends it."""
+        """Return sources and targets, each with its end token."""
         codec, pairs = self._vocabulary.codec(resources, self._max_tokens), self._pairs_of(resources.data)
         sources = Rows.of(encode_all(codec, [pair.source for pair in pairs], "sources"))
         targets = Rows.of(encode_all(codec, [pair.target for pair in pairs], "targets"))
@@ -54,25 +54,26 @@ class Translation(AveragedStage[VanillaTransformer]):
 
     @override
     def begin(self, model: VanillaTransformer, items: Batch) -> nn.Module:
-        """Positions are sinusoids and stay so."""
+        """Fix the positions to sinusoids, draw word embeddings of the same scale, and set the dropout probability."""
         for side in (model.encoder, model.decoder):
             side.positions.weight.data.copy_(sinusoids(*side.positions.weight.shape))
             side.positions.requires_grad_(False)
-            nn.init.normal_(side.words.weight, std=model.config.width**-0.5)  # as large as the sinusoids, once scaled
+            nn.init.normal_(
+                side.words.weight, std=model.config.width**-0.5
+            )  # on the scale of the sinusoids, once multiplied by √width
         set_dropout(model, self._dropout)
         return super().begin(model, items)
 
     @override
     def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
-        """Muon for matrices but embeddings, AdamW for the rest."""
+        """Return Muon for matrices other than embeddings, and AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 
     @override
     def learning_rate(self, progress: float) -> float:
-        """A rise over the first twentieth, then a straight line to zero."""
+        """Rise over the first twentieth of the steps, then fall linearly to zero."""
         return min(1.0, progress / 0.05) * (1.0 - progress)
 
     @override
     def loss(self, model: VanillaTransformer, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Of a batch of pairs."""
-        return loss(model, pack(batch[:3]), pack(batch[3:]), self.smoothing)
+        return loss(model, pack_batch(batch[:3]), pack_batch(batch[3:]), self.smoothing)

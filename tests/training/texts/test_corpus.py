@@ -16,11 +16,11 @@ from training.errors import DataError
 from training.texts.corpus import (
     BATCH_SIZE,
     PADDING,
-    Row,
     Rows,
+    TokenIds,
     document_pieces,
     encode_all,
-    pack,
+    pack_batch,
     pad_rows,
     sentence_rows,
     split_sentences,
@@ -32,7 +32,7 @@ from training.texts.english import as_wikitext
 LENGTHS = st.lists(st.integers(0, 23), max_size=7)
 
 
-def document(length: int, first: int = 0) -> Row:
+def document(length: int, first: int = 0) -> TokenIds:
     return np.arange(first, first + length, dtype=np.int32)
 
 
@@ -118,7 +118,7 @@ def test_rows_give_their_texts_back(lengths: list[int]) -> None:
     rows = Rows.of(texts)
     assert rows.lengths.tolist() == lengths
     assert {tensor.dtype for tensor in rows.batch} == {torch.int32}
-    row = pack(rows.batch)
+    row = pack_batch(rows.batch)
     for text, ids, types in zip(texts, row.by_text(row.token_ids), row.by_text(row.type_ids), strict=True):
         assert torch.equal(ids, torch.from_numpy(text.ids))
         assert torch.equal(types, torch.from_numpy(text.type_ids))

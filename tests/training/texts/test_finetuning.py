@@ -32,7 +32,7 @@ from training.data.questions import Question
 from training.data.stsb import ScoredPair
 from training.errors import TrainingError
 from training.muon import Muon
-from training.texts.corpus import Rows, pack
+from training.texts.corpus import Rows, pack_batch
 from training.texts.finetuning import (
     EMBEDDING_RATE_FACTOR,
     ContrastivePairs,
@@ -155,7 +155,7 @@ def cosines(model: TextEncoder, stage: FineTuning, folder: Path) -> Tensor:
     """Of every first text with every second, `[n, n]`."""
     items = stage.items(resources(folder))
     with torch.inference_mode():
-        firsts, seconds = (embed(model, pack(items[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, pack_batch(items[start : start + 3])) for start in (0, 3))
     return firsts @ seconds.T
 
 
@@ -211,7 +211,7 @@ def test_neighbours_are_sought_either_way(tmp_path: Path) -> None:
 def test_vectors_are_those_that_encode_gives(tmp_path: Path) -> None:
     codec, model = vocabulary().codec(resources(tmp_path), N_TOKENS), bert(size_of(resources(tmp_path)))
     texts = [codec.encode(text) for text in ("the dog", SENTENCES[0], "a red horse, yes!")]
-    row = pack(Rows.of(texts).batch)
+    row = pack_batch(Rows.of(texts).batch)
     with torch.inference_mode():
         torch.testing.assert_close(embed(model, row), model.vectors(texts, "mean", normalize=True))
 
