@@ -1,4 +1,4 @@
-"""The semi-supervised adversarial autoencoder of MNIST digits: a style of 10 numbers and a class, 100 labels in all."""
+"""The semi-supervised adversarial autoencoder of MNIST digits: 10 latents of style and a class, with 100 labels."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -24,11 +24,11 @@ from training.recipe import Bar, Batch, Resources, Stage
 
 N_LABELS = 100
 N_LABELLED = 200
-"""Labelled images in a batch, each label twice, moved differently."""
+"""Number of labelled images in a batch: each of the `N_LABELS` twice, with different augmentation."""
 
 
 class Adversarial(Stage[AdversarialAutoencoder]):
-    """All phases in one step: each loss reaches only the networks it is meant for."""
+    """Trains all networks in one step; each loss reaches only the networks it is meant for."""
 
     name = "adversarial"
     n_epochs = 60
@@ -36,16 +36,16 @@ class Adversarial(Stage[AdversarialAutoencoder]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """The 60,000 images of the training split; labels are -1 but for the first ten of each digit."""
+        """Return the 60,000 images of the training split, with labels of -1 except for the first ten of each digit."""
         images, labels = mnist_images(resources.data).train, mnist_labels(resources.data).train
         kept = torch.cat([(labels == digit).nonzero().squeeze(1)[: N_LABELS // len(DIGITS)] for digit in range(10)])
-        hidden = torch.full_like(labels, -1)
-        hidden[kept] = labels[kept]
-        return images, hidden
+        few_labels = torch.full_like(labels, -1)
+        few_labels[kept] = labels[kept]
+        return images, few_labels
 
     @override
     def begin(self, model: AdversarialAutoencoder, items: Batch) -> nn.Module:
-        """He's weights; the labelled images are kept at hand, for every step needs them."""
+        """Draw He's weights, and keep the labelled images in the companion, since every step needs them."""
         initialise_linear(model.modules(), gain=2**0.5)
         initialise_linear([model.code_head, model.class_head or nn.Module()], gain=0.1)
         images, labels = items
@@ -56,7 +56,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
 
     @override
     def optimisers(self, model: AdversarialAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for the matrices of the autoencoder; Adam with little momentum for the discriminators."""
+        """Return Muon and AdamW for the autoencoder, and AdamW with little momentum for the discriminators."""
         discriminators = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
         others = nn.ModuleList([model.trunk, model.code_head, model.class_head or nn.Module(), model.decoder])
         return [
@@ -68,7 +68,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
     def loss(
         self, model: AdversarialAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """Reconstruction, the game of each discriminator, the few labels, and agreement under movement."""
+        """Return the sum of reconstruction, adversarial, supervised and consistency losses."""
         images = augment(batch[0], generator, strength=0.5)
         codes, logits = codes_and_logits(model, images)
         classes = logits.float().softmax(1)
@@ -96,13 +96,13 @@ class Adversarial(Stage[AdversarialAutoencoder]):
 
 
 def codes_and_logits(model: AdversarialAutoencoder, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes and class logits of a model with labels."""
+    """Return the codes and the class logits of a model with labels."""
     codes, logits = model.heads(images)
     return codes, cast("Tensor", logits)
 
 
 def augment(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
-    """`[B, 1, 28, 28]`, each rotated, scaled, sheared and shifted by draws that grow with `strength`."""
+    """Rotate, scale, shear and shift each image `[B, 1, 28, 28]` at random; `strength` scales the limits."""
     return random_affine(
         images,
         generator,
@@ -114,7 +114,7 @@ def augment(images: Tensor, generator: torch.Generator, *, strength: float) -> T
 
 
 class AaeMnist(DigitRecipe):
-    """784-1000-500-(10 + 10 classes)-500-1000-784."""
+    """Recipe of `aae-mnist`: layers of 784-1000-500-(10 + 10 classes)-500-1000-784."""
 
     name = "aae-mnist"
     family = "autoencoders/adversarial"
@@ -158,11 +158,11 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Classes, samples, and how well the codes deceive the discriminator."""
+        """Measure classes, samples and how well the discriminator tells codes from draws of the prior."""
         (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         distance = digit_frechet_distance(model, resources)
-        found = classifier_features(images, resources)
+        test_features = classifier_features(images, resources)
         with torch.inference_mode():
             network = cast("AdversarialAutoencoder", model)
             codes, _ = network.heads(images)
@@ -171,7 +171,7 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
         return {
             "semi_supervised_error": classification_error(model, list(images), labels, DIGITS),
             "frechet": distance,
-            "frechet_split_half": frechet_distance(found[::2], found[1::2]),
+            "frechet_split_half": frechet_distance(test_features[::2], test_features[1::2]),
             "frechet_over_vae": distance / digit_frechet_distance(resources.model("vae-mnist"), resources),
             "discriminator_accuracy": is_correct.float().mean().item(),
             **super().evaluate(models, resources),
@@ -179,7 +179,7 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """Ten styles by ten digits."""
+        """Draw ten digits in each of ten styles."""
         styles = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
         latents = [torch.cat([style, torch.eye(10)[digit]]) for digit in range(10) for style in styles]
         with torch.inference_mode():

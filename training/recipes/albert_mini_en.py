@@ -1,4 +1,4 @@
-"""ALBERT of English: masked words and the order of sentences, with one block for all layers."""
+"""ALBERT for English: masked words and sentence order, with one block shared by all layers."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ SHAPE: dict[str, Any] = {
 
 
 def pretraining(**settings: Any) -> SentenceOrder:
-    """Of this model; its sources and their number of tokens are given."""
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
     return SentenceOrder(vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, **settings)
 
 
 class AlbertMiniEn(MaskedLanguageRecipe):
-    """6 times one layer of 192."""
+    """Recipe of `albert-mini-en`: one layer of width 192, applied 6 times."""
 
     name = "albert-mini-en"
     family = "transformers/albert"
@@ -99,7 +99,6 @@ facts. How an article begins it tells from the rest far better than what of its 
 
     @override
     def held_out(self) -> MaskedPretraining:
-        """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=ORDERED_HELD_OUT, n_tokens=0, length=N_POSITIONS)
 
 

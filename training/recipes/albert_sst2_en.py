@@ -1,4 +1,4 @@
-"""ALBERT of film reviews."""
+"""ALBERT that classifies film reviews."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from training.texts.reviews import ReviewRecipe, review_classification
 
 
 class AlbertSst2En(ReviewRecipe):
-    """Its parent, with a head for two classes."""
+    """Recipe of `albert-sst2-en`: `albert-mini-en` with a head for two classes."""
 
     name = "albert-sst2-en"
     family = "transformers/albert"
@@ -41,7 +41,7 @@ linear decay, dropout 0.1, labels smoothed by 0.1.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Beside BERT."""
+        """Measure the accuracy, and compare it and the number of parameters with those of BERT."""
         (model,), other = models, resources.model(BERT.name)
         found = super().evaluate(models, resources)
         return found | {

@@ -1,4 +1,4 @@
-"""BERT of English: masked words and next sentences, on an encyclopaedia, stories and novels."""
+"""BERT for English: masked words and next sentences, trained on an encyclopaedia, stories and novels."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ SHAPE: dict[str, Any] = {
 
 
 def pretraining(**settings: Any) -> NextSentences:
-    """Of this model; its sources and their number of tokens are given."""
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
     return NextSentences(vocabulary=VOCABULARY, masking="dynamic", loss_of=loss, **settings)
 
 
 class BertMiniEn(MaskedLanguageRecipe):
-    """Deep and narrow: 6 layers of 160 (docs/decisions/0013)."""
+    """Recipe of `bert-mini-en`: deep and narrow, 6 layers of width 160 (docs/decisions/0013)."""
 
     name = "bert-mini-en"
     family = "transformers/bert"
@@ -93,7 +93,6 @@ Trained on rows of 128 tokens, and on few of 256. Everything is in lower case.
 
     @override
     def held_out(self) -> MaskedPretraining:
-        """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=HELD_OUT, n_tokens=0)
 
 

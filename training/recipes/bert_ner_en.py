@@ -1,4 +1,4 @@
-"""BERT of names: persons, places and organisations in texts."""
+"""BERT that finds the names of persons, places and organisations in texts."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -45,19 +45,22 @@ SAMPLE_INPUTS = (
 
 
 def training_sentences(data: DataFolder) -> list[TaggedSentence]:
-    """Tweets, WNUT-17's splits but for the test, and half of WikiGold, four times for it is small."""
+    """Return the training data: tweets, WNUT-17 without its test split, and half of WikiGold.
+
+    WikiGold is repeated four times, since it is small.
+    """
     first, _ = alternating_halves(wikigold(data))
     posts = wnut17(data)
     return [*broad_twitter(data), *posts.train, *posts.dev, *(4 * first)]
 
 
 def article_sentences(data: DataFolder) -> list[str]:
-    """Sentences of Wikipedia's articles, drawn at random."""
+    """Return `N_SENTENCES` random sentences of Wikipedia's articles."""
     return draw_examples(sentences(wikipedia(data).train), N_SENTENCES)
 
 
 class BertNerEn(TextRecipe):
-    """The first 4 of the 6 layers, with a class for each word."""
+    """Recipe of `bert-ner-en`: the first 4 of the 6 layers of `bert-mini-en`, with a class for each word."""
 
     name = "bert-ner-en"
     family = "transformers/bert"
@@ -118,35 +121,33 @@ encyclopaedias are what it knows.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Entities found on test data, and those found without tuning the layers."""
+        """Measure the F1 of entities on test data, and that of a linear classifier on the untuned parent."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
         _, test = alternating_halves(wikigold(resources.data))
-        found = entity_f1([row.tags for row in test], predict_tags(model, codec, test))
-        social = wnut17(resources.data).test
-        frozen = tags_from_frozen_parent(
-            cast("TextEncoder", resources.model("bert-mini-en")), codec, training_sentences(resources.data), test
-        )
-        frozen_f1 = entity_f1([row.tags for row in test], frozen)
+        wikigold_f1 = entity_f1([row.tags for row in test], predict_tags(model, codec, test))
+        wnut17_test = wnut17(resources.data).test
+        parent = cast("TextEncoder", resources.model("bert-mini-en"))
+        frozen_tags = tags_from_frozen_parent(parent, codec, training_sentences(resources.data), test)
+        frozen_f1 = entity_f1([row.tags for row in test], frozen_tags)
         return {
-            "wikigold_f1": found,
-            "wnut17_f1": entity_f1([row.tags for row in social], predict_tags(model, codec, social)),
+            "wikigold_f1": wikigold_f1,
+            "wnut17_f1": entity_f1([row.tags for row in wnut17_test], predict_tags(model, codec, wnut17_test)),
             "frozen_f1": frozen_f1,
-            "gain_over_frozen": found - frozen_f1,
+            "gain_over_frozen": wikigold_f1 - frozen_f1,
         }
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Sentences and the names in them."""
+        """Show sentences and the names found in them."""
         codec = self.codec(resources)
-        held_out = [
-            " ".join(row.words) for row in draw_examples(alternating_halves(wikigold(resources.data))[1], N_SAMPLES)
-        ]
+        _, test = alternating_halves(wikigold(resources.data))
+        held_out = [" ".join(row.words) for row in draw_examples(test, N_SAMPLES)]
         lines = [_show_entities(cast("TextEncoder", model), codec, text) for text in (*SAMPLE_INPUTS, *held_out)]
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
 def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
-    """Each word's likeliest tag, by its first token."""
+    """Return the likeliest tag of each word, predicted at its first token."""
     texts = [codec.encode_truncated(" ".join(row.words)) for row in rows]
     with torch.inference_mode():
         scores = [
@@ -160,7 +161,7 @@ def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSent
 
 
 def _tags_by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
-    """A word without a token, or behind the end of what the model takes, is no name."""
+    """Return each word's likeliest tag; words without a token, or beyond the model's longest input, get `O`."""
     tags = ["O"] * len(row.words)
     for word, position in first_tokens(text, row.words).items():
         tags[word] = TAGS[int(scores[position].argmax())]
@@ -170,7 +171,7 @@ def _tags_by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[s
 def tags_from_frozen_parent(
     parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
 ) -> list[list[str]]:
-    """As `word_tags`, by a linear classifier of the parent's hidden states, trained on the same rows."""
+    """Return the tags of each test row, from a linear classifier on the parent's states, trained on `rows`."""
     states, tags = _states(parent, codec, rows)
     torch.manual_seed(0)
     head = nn.Linear(states.shape[1], len(TAGS))
@@ -186,16 +187,16 @@ def tags_from_frozen_parent(
 
 
 def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
-    """The hidden state of each word's first token, `[n, D]`, and its tag, `[n]`."""
+    """Return the hidden state of each word's first token, `[n, D]`, and the index of its tag, `[n]`."""
     states, tags = [], []
     for start in range(0, len(rows), BATCH_SIZE):
         part = rows[start : start + BATCH_SIZE]
         texts = [codec.encode_truncated(" ".join(row.words)) for row in part]
         with torch.inference_mode():
             hidden = parent.states(texts)
-        wanted = [tags_of_first_tokens(*pair) for pair in zip(texts, part, strict=True)]
-        states += [state[tag >= 0] for state, tag in zip(hidden, wanted, strict=True)]
-        tags += [tag[tag >= 0] for tag in wanted]
+        labels = [tags_of_first_tokens(*pair) for pair in zip(texts, part, strict=True)]
+        states += [state[tag >= 0] for state, tag in zip(hidden, labels, strict=True)]
+        tags += [tag[tag >= 0] for tag in labels]
     return torch.cat(states).clone(), torch.cat(tags)
 
 

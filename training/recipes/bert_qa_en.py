@@ -1,4 +1,4 @@
-"""BERT of answers: the span of a context that answers a question."""
+"""BERT that finds the span of a context that answers a question."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from training.texts.scores import best_overlap_sentence, exact_match, token_f1
 from training.texts.spans import SpanExtraction
 
 SURROUNDED_SHARE, MAX_SURROUNDING = 0.5, 6
-"""How many of QAMR's questions get sentences around theirs, and how many sentences at most."""
+"""Share of QAMR's questions whose sentence is put among others, and the maximum number of these others."""
 N_CLOZES, N_MIXED_CLOZES = 60_000, 20_000
 MAX_ANSWER_TOKENS, STRIDE = 30, 64
 CONTEXT = (
@@ -54,18 +54,21 @@ SAMPLE_INPUTS = (
 
 
 def training_questions(data: DataFolder) -> list[Question]:
-    """QAMR's, half of them among other sentences, the literal spans of FairytaleQA twice, and some that were made."""
+    """Return the questions of the second stage, from QAMR, FairytaleQA and clozes.
+
+    Half of QAMR's sentences are put among others, and the literal spans of FairytaleQA count twice.
+    """
     tales = [row for row in fairytale_qa(data).train if row.start is not None]
     return [*with_surrounding_sentences(qamr(data)), *tales, *tales, *clozes(wikipedia(data).train, N_MIXED_CLOZES)]
 
 
 def article_clozes(data: DataFolder) -> list[Question]:
-    """Made of Wikipedia's articles."""
+    """Return clozes made of Wikipedia's articles."""
     return clozes(wikipedia(data).train, N_CLOZES)
 
 
 def with_surrounding_sentences(rows: Sequence[Question]) -> list[Question]:
-    """Half of the contexts, which are sentences, at a random place among up to `MAX_OTHERS` of the others."""
+    """Put half of the contexts, which are single sentences, at a random position among other contexts."""
     rng = random.Random(0)  # noqa: S311 no secret
     sentences = sorted({row.context for row in rows})
     return [
@@ -77,22 +80,22 @@ def with_surrounding_sentences(rows: Sequence[Question]) -> list[Question]:
 
 
 def _surround(row: Question, others: list[str], rng: random.Random) -> Question:
-    others = [one for one in others if one != row.context]
+    others = [sentence for sentence in others if sentence != row.context]
     before = others[: rng.randint(0, len(others))]
     context = " ".join([*before, row.context, *others[len(before) :]])
-    shift = sum(len(one) + 1 for one in before)
+    shift = sum(len(sentence) + 1 for sentence in before)
     return replace(row, context=context, start=None if row.start is None else row.start + shift)
 
 
 def span_stage(**settings: Any) -> SpanExtraction:
-    """Of this model; its rows are given."""
+    """Return a fine-tuning stage of this model with the given rows."""
     return SpanExtraction(
         vocabulary=VOCABULARY, max_tokens=N_POSITIONS, batch_size=32, lr=1e-3, dropout=0.0, hint_weight=3.0, **settings
     )
 
 
 class BertQaEn(TextRecipe):
-    """All layers of its parent, and two numbers for each token."""
+    """Recipe of `bert-qa-en`: all layers of `bert-mini-en`, with two logits for each token."""
 
     name = "bert-qa-en"
     family = "transformers/bert"
@@ -143,43 +146,45 @@ Where a question has no answer in the context, it answers all the same.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Answers to questions of two test sets."""
+        """Measure the answers to the questions of two test sets."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
         xquad_rows = xquad(resources.data)
         fairytale_rows = [row for row in fairytale_qa(resources.data).test if row.start is not None]
-        said, told = find_answers(model, codec, xquad_rows), find_answers(model, codec, fairytale_rows)
+        xquad_answers = find_answers(model, codec, xquad_rows)
+        fairytale_answers = find_answers(model, codec, fairytale_rows)
         overlap = [best_overlap_sentence(row.question, row.context) for row in xquad_rows]
-        f1, overlap_f1 = _mean(token_f1, said, xquad_rows), _mean(token_f1, overlap, xquad_rows)
+        f1, overlap_f1 = _mean(token_f1, xquad_answers, xquad_rows), _mean(token_f1, overlap, xquad_rows)
         return {
             "xquad_f1": f1,
-            "xquad_em": _mean(exact_match, said, xquad_rows),
+            "xquad_em": _mean(exact_match, xquad_answers, xquad_rows),
             "overlap_f1": overlap_f1,
             "gain_over_overlap": f1 - overlap_f1,
-            "fairytale_f1": _mean(token_f1, told, fairytale_rows),
-            "fairytale_em": _mean(exact_match, told, fairytale_rows),
+            "fairytale_f1": _mean(token_f1, fairytale_answers, fairytale_rows),
+            "fairytale_em": _mean(exact_match, fairytale_answers, fairytale_rows),
         }
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Questions on one paragraph, and questions of XQuAD with their true answers."""
+        """Show answers about one paragraph, and answers to XQuAD's questions with the true ones."""
         codec, encoder = self.codec(resources), cast("TextEncoder", model)
-        own = [Question(question, CONTEXT, ("",), None) for question in SAMPLE_INPUTS]
-        xquad_rows = draw_examples(xquad(resources.data), N_SAMPLES)
-        said, told = find_answers(encoder, codec, own), find_answers(encoder, codec, xquad_rows)
-        lines = [f"{quote(row.question)} → {quote(one)}" for row, one in zip(xquad_rows, told, strict=True)]
-        return (
-            [f"{quote(row.question)} → {quote(one)}" for row, one in zip(own, said, strict=True)],
-            [f"{line} (true: {quote(row.answers[0])})" for line, row in zip(lines, xquad_rows, strict=True)],
-        )
+        chosen = [Question(question, CONTEXT, ("",), None) for question in SAMPLE_INPUTS]
+        drawn = draw_examples(xquad(resources.data), N_SAMPLES)
+        found = find_answers(encoder, codec, [*chosen, *drawn])
+        lines = [
+            f"{quote(row.question)} → {quote(answer)}" for row, answer in zip([*chosen, *drawn], found, strict=True)
+        ]
+        n = len(chosen)
+        true = [f"{line} (true: {quote(row.answers[0])})" for line, row in zip(lines[n:], drawn, strict=True)]
+        return lines[:n], true
 
     @override
     def samples_section(self, model: TextModel, resources: Resources) -> str:
-        """The paragraph behind the chosen ones first."""
+        """Return the samples, preceded by the paragraph that the chosen questions are about."""
         return f"> {CONTEXT}\n\n{super().samples_section(model, resources)}"
 
 
 def find_answers(model: TextEncoder, codec: FastCodec, rows: Sequence[Question]) -> list[str]:
-    """The likeliest span for each question, as `/answer` gives it."""
+    """Return the likeliest span for each question, as `/answer` does."""
     found: list[str] = []
     with torch.inference_mode():
         for row in track(rows, "answers"):

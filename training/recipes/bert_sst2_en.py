@@ -1,4 +1,4 @@
-"""BERT of film reviews: the first layers of bert-mini-en, with a head for two classes."""
+"""BERT that classifies film reviews: the first layers of bert-mini-en, with a head for two classes."""
 
 from models.transformers.bert.config import BertConfig
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
@@ -6,7 +6,7 @@ from training.texts.reviews import ReviewRecipe, review_classification
 
 
 class BertSst2En(ReviewRecipe):
-    """The first 4 of the 6 layers: three quarters of the size."""
+    """Recipe of `bert-sst2-en`: the first 4 of the 6 layers of `bert-mini-en`, three quarters of its size."""
 
     name = "bert-sst2-en"
     family = "transformers/bert"

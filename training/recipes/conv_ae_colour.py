@@ -23,7 +23,7 @@ MAX_SHIFT_PX = 4
 
 
 class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
-    """Squared error of reconstructed images; each batch is shifted, and half of the batches are mirrored."""
+    """Minimises the squared error of reconstructions; each batch is shifted, and half of the batches are mirrored."""
 
     name = "reconstruction"
     n_epochs = 150
@@ -31,25 +31,28 @@ class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """The 3,600 training images."""
+        """Return the 3,600 training images."""
         return (cifar10_images(resources.data).train,)
 
     @override
     def optimisers(self, model: ConvolutionalAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for the kernels, AdamW for the biases."""
+        """Return Muon for the kernels and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=0.02, kernel_lr=0.02, adamw_lr=2e-3)
 
     @override
     def loss(
         self, model: ConvolutionalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """The objective on the moved batch."""
+        """Return the squared error on the augmented batch."""
         images = augment(batch[0], generator).contiguous(memory_format=torch.channels_last)
         return squared_error(model(images).float(), images)
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """`[B, C, H, W]` all shifted alike, by up to `MAX_SHIFT_PX` each way with a reflected margin; perhaps mirrored."""
+    """Shift all images `[B, C, H, W]` by the same random offset, and mirror them half of the time.
+
+    The offset is up to `MAX_SHIFT_PX` in each direction; the margin is filled by reflection.
+    """
     down, right, is_mirrored = (
         int(torch.randint(n, (), generator=generator)) for n in (2 * MAX_SHIFT_PX + 1, 2 * MAX_SHIFT_PX + 1, 2)
     )
@@ -60,7 +63,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 class ConvAeColour(AutoencoderRecipe):
-    """32x32x3 to 16x16x64 to 8x8x128 to 8x8x8 and back, with residual blocks."""
+    """Recipe of `conv-ae-colour`: 32x32x3 to 16x16x64 to 8x8x128 to 8x8x8 and back, with residual blocks."""
 
     name = "conv-ae-colour"
     family = "autoencoders/convolutional"
@@ -99,13 +102,13 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
 
     @override
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """The training images; the held-out ones."""
+        """Return the training images and the held-out images."""
         images = cifar10_images(data)
         return list(images.train), list(images.test)
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Errors on the 400 held-out images, beside PCA of the same latent size."""
+        """Measure errors on the 400 held-out images, and those of PCA with the same latent size."""
         images = cifar10_images(resources.data)
         (model,) = models
         errors = reconstruction_errors(model, list(images.test))
@@ -115,12 +118,12 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
 
     @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """The 400 images kept back, which are the calibration's as well: there are no more."""
+        """Return the 400 held-out images, which are also those of the calibration, since there are no others."""
         return {"photographs": list(cifar10_images(data).test)}
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """The first held-out images, each left of its reconstruction."""
+        """Draw the first held-out images, each left of its reconstruction."""
         images = cifar10_images(resources.data).test[:N_PICTURED]
         return side_by_side_png(images, reconstruct(model, images))
 

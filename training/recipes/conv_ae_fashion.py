@@ -1,4 +1,4 @@
-"""The convolutional autoencoder of Fashion-MNIST's clothes, latent 32. Its checkpoint does not ship."""
+"""The convolutional autoencoder of Fashion-MNIST, latent 32; its checkpoint does not ship."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ from training.stages import GreyReconstruction
 
 
 class ConvAeFashion(DigitRecipe):
-    """28x28 to 14x14x32 to 7x7x64 to 32 and back."""
+    """Recipe of `conv-ae-fashion`: 28x28 to 14x14x32 to 7x7x64 to 32 and back."""
 
     name = "conv-ae-fashion"
     family = "autoencoders/convolutional"
@@ -49,12 +49,11 @@ scores behind `/detect-anomalies` are those of the first 5,000 test images.
 
     @override
     def images(self, data: DataFolder) -> GreyImages:
-        """Fashion-MNIST's."""
         return fashion_mnist_images(data)
 
     @override
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """The last 5,000 test images."""
+        """Return the test images that the calibration does not use, as one group."""
         return {"clothes": list(self.images(data).test[N_CALIBRATION:])}
 
 

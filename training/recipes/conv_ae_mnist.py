@@ -9,7 +9,7 @@ from training.stages import GreyReconstruction
 
 
 class ConvAeMnist(DigitRecipe):
-    """28x28 to 14x14x32 to 7x7x64 to 32 and back."""
+    """Recipe of `conv-ae-mnist`: 28x28 to 14x14x32 to 7x7x64 to 32 and back."""
 
     name = "conv-ae-mnist"
     family = "autoencoders/convolutional"

@@ -1,4 +1,4 @@
-"""The label-conditional variational autoencoder of binarised MNIST digits, latent 32 and a class."""
+"""The label-conditional variational autoencoder of binarised MNIST digits: latent 32 and a class."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from training.stages import augment_half
 
 
 class ConditionalBound(Stage[VariationalAutoencoder]):
-    """Maximises the ELBO given the class, and the classifier's log-likelihood, of dynamically binarised digits."""
+    """Maximises the ELBO given the class and the classifier's log-likelihood, on binarised digits."""
 
     name = "elbo"
     n_epochs = 60
@@ -29,25 +29,25 @@ class ConditionalBound(Stage[VariationalAutoencoder]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """The 60,000 grey images of the training split and their labels."""
+        """Return the 60,000 grey images of the training split and their labels."""
         return mnist_images(resources.data).train, mnist_labels(resources.data).train
 
     @override
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
-        """He's weights for rectifiers."""
+        """Draw He's weights, for rectifiers."""
         initialise_linear(model.modules(), gain=2**0.5)
         return nn.Module()
 
     @override
     def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for matrices, AdamW for biases."""
+        """Return Muon for the matrices and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=0.05, adamw_lr=1e-3)
 
     @override
     def loss(
         self, model: VariationalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """The negative bound in nats an image, and ten times the cross-entropy."""
+        """Return the negative ELBO in nats per image plus ten times the classifier's cross-entropy."""
         images, labels = batch
         images = augment_half(images, generator)
         binary = (torch.rand(images.shape, generator=generator).to(images.device) < images).float()
@@ -58,7 +58,7 @@ class ConditionalBound(Stage[VariationalAutoencoder]):
 
 
 class CvaeMnist(DigitRecipe):
-    """794-512-512-32 and back from 42; the classifier is 784-512-10."""
+    """Recipe of `cvae-mnist`: encoder 794-512-512-32, decoder from 42 back, classifier 784-512-10."""
 
     name = "cvae-mnist"
     family = "autoencoders/variational"
@@ -88,20 +88,20 @@ one CPU core.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Whether samples are what they are asked to be, and what the other cards measure."""
+        """Measure whether samples show the requested digits, the classifier and the reconstructions."""
         (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
-        asked = torch.arange(1000) % len(DIGITS)
-        drawn = draw_labelled_samples(model, [DIGITS[i] for i in asked])
+        requested = torch.arange(1000) % len(DIGITS)
+        drawn = draw_labelled_samples(model, [DIGITS[i] for i in requested])
         return {
-            "sample_error": classification_error(resources.model("denoising-ae-mnist"), list(drawn), asked, DIGITS),
+            "sample_error": classification_error(resources.model("denoising-ae-mnist"), list(drawn), requested, DIGITS),
             "classification_error": classification_error(model, list(images), labels, DIGITS),
             **super().evaluate(models, resources),
         }
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """Ten of each digit."""
+        """Draw ten samples of each digit."""
         return ImageCodec(1, 28, 28).png(draw_labelled_samples(model, [d for d in DIGITS for _ in range(10)]).numpy())
 
 

@@ -23,7 +23,10 @@ N_PIXELS = 784
 
 
 class Pretraining(Stage[DeepBeliefNetwork]):
-    """Contrastive divergence for one machine of the stack, on what the machines below make of the digits."""
+    """Trains one restricted Boltzmann machine of the stack by contrastive divergence.
+
+    Its data are the hidden probabilities of the machines below.
+    """
 
     batch_size = 100
     autocast = False
@@ -35,12 +38,12 @@ class Pretraining(Stage[DeepBeliefNetwork]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """The 60,000 images of the training split."""
+        """Return the 60,000 images of the training split."""
         return (mnist_images(resources.data).train,)
 
     @override
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
-        """Visible biases that give each pixel its mean; chains that start at data."""
+        """Set the visible biases to the logits of the mean, and start the persistent chains at data."""
         rbm = model.machines[self.level]
         below = self._visible(model, items[0][: 10 * self.batch_size])
         rbm.visible_bias.data.copy_(below.mean(0).clamp(0.02, 0.98).logit())
@@ -51,13 +54,13 @@ class Pretraining(Stage[DeepBeliefNetwork]):
 
     @override
     def optimisers(self, model: DeepBeliefNetwork) -> list[torch.optim.Optimizer]:
-        """Gradient descent with momentum and a little weight decay, as Hinton's guide (2010) has it."""
+        """Return gradient descent with momentum and a little weight decay, after Hinton's guide (2010)."""
         parameters = model.machines[self.level].parameters()
         return [torch.optim.SGD(parameters, lr=self.rate, momentum=0.9, weight_decay=1e-4)]
 
     @override
     def loss(self, model: DeepBeliefNetwork, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """The contrastive divergence of binary draws of what lies below."""
+        """Return the contrastive divergence on binary draws of the layer below."""
         probabilities = self._visible(model, batch[0])
         visible = (torch.rand(probabilities.shape, generator=generator).to(probabilities) < probabilities).float()
         chains = dict(companion.named_buffers()).get("visible")
@@ -70,7 +73,7 @@ class Pretraining(Stage[DeepBeliefNetwork]):
 
     @override
     def end(self, model: DeepBeliefNetwork, companion: nn.Module) -> None:
-        """Keep the chains of the top machine: sampling goes on from them."""
+        """Keep the chains of the top machine in the model, since sampling continues them."""
         if self.level == len(model.machines) - 1:
             model.chains.copy_(companion.get_buffer("visible"))
 
@@ -83,24 +86,24 @@ class Pretraining(Stage[DeepBeliefNetwork]):
 
 
 def unrolled(model: DeepBeliefNetwork) -> nn.Module:
-    """Encoder and decoder; the stack rests while they are fine-tuned."""
+    """Return the encoder and the decoder; the machines are not fine-tuned."""
     return nn.ModuleList([model.encoder, model.decoder])
 
 
 class FineTuning(GreyReconstruction[DeepBeliefNetwork]):
-    """The unrolled network as one."""
+    """Fine-tunes encoder and decoder as one network."""
 
     name = "fine-tuning"
 
     @override
     def begin(self, model: DeepBeliefNetwork, items: Batch) -> nn.Module:
-        """Unroll the stack."""
+        """Unroll the machines into encoder and decoder."""
         model.unroll()
         return nn.Module()
 
 
 class DbnAeMnist(DigitRecipe):
-    """784-1000-500-250-30 and back."""
+    """Recipe of `dbn-ae-mnist`: layers of 784-1000-500-250-30 and back."""
 
     name = "dbn-ae-mnist"
     family = "autoencoders/deep_belief"
@@ -139,7 +142,7 @@ about 30 minutes on one CPU core.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """The error as the paper counts it, and as the other cards do."""
+        """Measure the error summed over pixels, as in the paper, and the metrics of the other digit recipes."""
         metrics = super().evaluate(models, resources)
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
@@ -151,13 +154,13 @@ about 30 minutes on one CPU core.
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """Reconstructions, and Gibbs samples below."""
+        """Draw reconstructions, with Gibbs samples below."""
         images = mnist_images(resources.data).test[:N_PICTURED]
         requests = [t.SampleRequest(seed=0, index=i, sampler="gibbs") for i in range(2 * N_PICTURED)]
         with torch.inference_mode():
             drawn = torch.stack([result.sample for result in SAMPLE.run(model, requests)])
-        both = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
-        return ImageCodec(1, 28, 28).png(torch.cat([both, drawn]).numpy())
+        pairs = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
+        return ImageCodec(1, 28, 28).png(torch.cat([pairs, drawn]).numpy())
 
 
 RECIPE = DbnAeMnist()

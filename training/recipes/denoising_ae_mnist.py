@@ -25,27 +25,30 @@ MIXTURE: tuple[tuple[NoiseType, slice, float], ...] = (
     ("masking", slice(1, None, 4), 0.5),
     ("salt_and_pepper", slice(3, None, 4), 0.25),
 )
-"""Which of a batch get which noise, and up to what level."""
+"""Kinds of noise: the name, the images of a batch that get it, and its maximum level."""
 
 
-def corrupted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """`[B, 1, 28, 28]`: half with gaussian noise, a quarter each with the others, at levels drawn for each image."""
-    dirty = images.cpu().clone()
-    for type_, places, max_level in MIXTURE:
-        part = dirty[places]
+def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Add gaussian noise to half of the images `[B, 1, 28, 28]` and the other kinds to a quarter each.
+
+    The level is drawn for each image.
+    """
+    noisy = images.cpu().clone()
+    for type_, indices, max_level in MIXTURE:
+        part = noisy[indices]
         level = max_level * torch.rand(len(part), 1, 1, 1, generator=generator)
-        dirty[places] = CORRUPTIONS[type_](part, level, generator, 0.0, 1.0)
-    return dirty.to(images.device)
+        noisy[indices] = CORRUPTIONS[type_](part, level, generator, 0.0, 1.0)
+    return noisy.to(images.device)
 
 
 class DenoisingAeMnist(DigitRecipe):
-    """784-1024-512-256 and back; the classifier ends in 10."""
+    """Recipe of `denoising-ae-mnist`: layers of 784-1024-512-256 and back; the classifier ends in 10 classes."""
 
     name = "denoising-ae-mnist"
     family = "autoencoders/denoising"
     config = DenoisingConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512), latent_width=256, labels=DIGITS)
     stages = (
-        GreyReconstruction[DenoisingAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2, corrupt=corrupted),
+        GreyReconstruction[DenoisingAutoencoder](n_epochs=100, loss_of=squared_error, gain=1.2, corrupt=corrupt),
         DigitClassification[DenoisingAutoencoder](),
     )
     bars = {  # noqa: RUF012
@@ -77,7 +80,7 @@ encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one 
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Errors under each noise, and of the classifier."""
+        """Measure the errors for each kind of noise, and the classifier's."""
         (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
@@ -90,7 +93,7 @@ encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one 
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """Noisy images, each left of the denoised one."""
+        """Draw noisy images, each left of the denoised one."""
         images = mnist_images(resources.data).test[:N_PICTURED]
         requests = [DenoiseRequest(item=image, noise=GAUSSIAN, seed=i) for i, image in enumerate(images)]
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""GPT of English: an encyclopaedia, novels and stories, and stories again at the end."""
+"""GPT for English: an encyclopaedia, novels and stories, with more stories at the end."""
 
 import json
 import math
@@ -37,7 +37,7 @@ from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
 VOCAB_SIZE, N_POSITIONS = 8192, 256
 N_TOKENS, N_LAST_TOKENS = 18_000_000, 5_000_000
 STORIES_SHARE, N_WIKITEXT_WORDS = 3, 33_000
-"""Of the last rows, those of stories come this often; WikiText knows as many words."""
+"""Repetitions of the stories in the last stage, and the number of words that WikiText keeps."""
 STRIDE, BATCH_SIZE = 128, 32
 ORDER = 5
 SAMPLE_INPUTS = (
@@ -55,14 +55,17 @@ SAMPLE_INPUTS = (
 
 
 def stories_and_articles(data: DataFolder) -> list[str]:
-    """The children's stories several times, a tenth of the articles, and a sixth as WikiText writes them."""
+    """Return the texts of the last stage: the stories several times, and some of the articles.
+
+    A tenth of the articles is unchanged, and a sixth is rewritten in the style of WikiText.
+    """
     articles = wikipedia(data).train
     wikitext_style = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
     return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *wikitext_style]
 
 
 def held_out(data: DataFolder) -> dict[str, str]:
-    """The texts it is measured on, by the metric's name."""
+    """Return the texts the model is measured on, by the prefix of their metrics."""
     return {
         "wikipedia": "\n\n".join(wikipedia(data).valid),
         "stories": "\n\n".join(childrens_stories(data).held_out),
@@ -81,7 +84,7 @@ _TEST_NAMES = {
 
 
 class GptMiniEn(TextRecipe):
-    """6 layers of 160."""
+    """Recipe of `gpt-mini-en`: 6 layers of width 160."""
 
     name = "gpt-mini-en"
     family = "transformers/gpt"
@@ -145,14 +148,19 @@ is knowledge: names, years and places are made up.
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
-        """As every text recipe, and what is never generated."""
+        """Write the checkpoint, and suppress the token `<` in its generation settings.
+
+        It begins `<unk>`, which the model has learned from texts in WikiText's style.
+        """
         super().write(folder, runs, folds, resources)
-        mark = self.vocabulary.tokenizer(resources).token_to_id("<")
-        (folder / "generation_config.json").write_text(json.dumps({"suppress_tokens": [mark]}, indent=2) + "\n")
+        suppressed_id = self.vocabulary.tokenizer(resources).token_to_id("<")
+        (folder / "generation_config.json").write_text(
+            json.dumps({"suppress_tokens": [suppressed_id]}, indent=2) + "\n"
+        )
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Bits a byte, beside a compressor and counted n-grams."""
+        """Measure bits per byte, and their ratios to those of a compressor and of an n-gram model."""
         model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(resources)
         ngrams = KneserNey.fit(
             np.concatenate(tokenise_documents(tokenizer, english_texts(resources.data), "n-grams")),
@@ -172,23 +180,26 @@ is knowledge: names, years and places are made up.
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Beginnings and what the model makes of them."""
+        """Show beginnings of texts and how the model continues them."""
         examples = draw_examples(sentences(wikipedia(resources.data).valid), N_SAMPLES)
         beginnings = [" ".join(text.split()[:8]) for text in examples]
-        lines = [self._continued(cast("Gpt", model), resources, text) for text in (*SAMPLE_INPUTS, *beginnings)]
+        lines = [self._show_continuation(cast("Gpt", model), resources, text) for text in (*SAMPLE_INPUTS, *beginnings)]
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
-    def _continued(self, model: Gpt, resources: Resources, text: str) -> str:
+    def _show_continuation(self, model: Gpt, resources: Resources, text: str) -> str:
         codec = self.codec(resources)
         request = t.GenerateRequest(tokens=codec.encode(text), max_new_tokens=40, do_sample=True, top_p=0.9, seed=0)
         with torch.inference_mode():
             (result,) = GENERATE.run(model, [request])
-        made = codec.decode([token.id for token in result.sequences[0].tokens])
-        return f"{quote(text)} → {quote(made)}"
+        continuation = codec.decode([token.id for token in result.sequences[0].tokens])
+        return f"{quote(text)} → {quote(continuation)}"
 
 
 def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
-    """Of all tokens of a text but the first; each has at least half of the model's context before it, if there is."""
+    """Return the bits of all tokens of a text but the first.
+
+    Windows overlap, so that each token is predicted from at least half of the model's context where the text allows it.
+    """
     ids = torch.from_numpy(row).long()
     starts = range(0, max(1, len(ids) - N_POSITIONS + STRIDE), STRIDE)
     nats = 0.0
@@ -200,11 +211,10 @@ def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
             )
             hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
             for number, (window, states) in enumerate(zip(windows, packed.segments.split(hidden), strict=True)):
-                n_learned_positions = (
-                    1 if batch_start + number == 0 else N_POSITIONS - STRIDE
-                )  # of those the window before has scored
-                logits = model.logits(states[n_learned_positions - 1 : -1])
-                nats += functional.cross_entropy(logits, window[n_learned_positions:], reduction="sum").item()
+                # All tokens but the last `STRIDE` were scored in the window before.
+                n_scored = 1 if batch_start + number == 0 else N_POSITIONS - STRIDE
+                logits = model.logits(states[n_scored - 1 : -1])
+                nats += functional.cross_entropy(logits, window[n_scored:], reduction="sum").item()
     return nats / math.log(2)
 
 

@@ -4,7 +4,7 @@ from training.heartbeats import PROCEDURE, HeartbeatRecipe, heartbeat_config, he
 
 
 class GruAeEcg(HeartbeatRecipe):
-    """Two layers of 64 each way."""
+    """Recipe of `gru-ae-ecg`: encoder and decoder with two layers of 64 cells each."""
 
     name = "gru-ae-ecg"
     config = heartbeat_config("gru")

@@ -4,7 +4,7 @@ from training.heartbeats import PROCEDURE, HeartbeatRecipe, heartbeat_config, he
 
 
 class LstmAeEcg(HeartbeatRecipe):
-    """Two layers of 64 each way."""
+    """Recipe of `lstm-ae-ecg`: encoder and decoder with two layers of 64 cells each."""
 
     name = "lstm-ae-ecg"
     config = heartbeat_config("lstm")

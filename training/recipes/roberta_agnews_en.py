@@ -1,4 +1,4 @@
-"""RoBERTa of news: the subjects of AG News."""
+"""RoBERTa that classifies news by subject (AG News)."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ MAX_TOKENS, N_TOKENS = 128, 10_000_000
 
 
 def unlabelled(data: DataFolder) -> list[str]:
-    """The texts it is tuned on."""
+    """Return the training texts without their labels."""
     return [row.text for row in agnews(data).train]
 
 
 class RobertaAgnewsEn(ClassificationRecipe):
-    """The first 4 of the 6 layers, with a head for four classes."""
+    """Recipe of `roberta-agnews-en`: the first 4 of the 6 layers of `roberta-mini-en`, with a head for four classes."""
 
     name = "roberta-agnews-en"
     family = "transformers/roberta"
@@ -95,7 +95,7 @@ masks first, three and twelve times over; R-Drop; averaged weights; texts withou
 
     @override
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
-        """The whole test split."""
+        """Return the whole test split."""
         return agnews(data).test
 
 

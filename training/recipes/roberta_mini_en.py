@@ -1,4 +1,4 @@
-"""RoBERTa of English: masked words alone, in whole texts one after the other."""
+"""RoBERTa for English: masked words only, in consecutive whole texts."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ SHAPE: dict[str, Any] = {
 
 
 def pretraining(**settings: Any) -> MaskedPretraining:
-    """Of this model; its sources and their number of tokens are given."""
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
     return MaskedPretraining(vocabulary=VOCABULARY, masking="dynamic", **settings)
 
 
 class RobertaMiniEn(MaskedLanguageRecipe):
-    """6 layers of 128."""
+    """Recipe of `roberta-mini-en`: 6 layers of width 128."""
 
     name = "roberta-mini-en"
     family = "transformers/roberta"
@@ -81,7 +81,6 @@ facts. Trained on rows of 128 tokens; it takes 256, but has not learned the late
 
     @override
     def held_out(self) -> MaskedPretraining:
-        """See `MaskedLanguageRecipe.held_out`."""
         return pretraining(sources=HELD_OUT, n_tokens=0)
 
 

@@ -1,4 +1,4 @@
-"""Sentences as vectors: alike where their meanings are."""
+"""A sentence encoder: sentences with similar meanings get similar vectors."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from training.texts.scores import spearman
 MAX_TOKENS, BATCH_SIZE = 128, 64
 N_NEIGHBOURS = 60_000
 MIN_RELATED_SCORE = 4.0
-"""From this score on, of 5, two sentences of STS-B belong together."""
+"""Minimum score, of 5, at which two sentences of STS-B count as related."""
 SAMPLE_INPUTS = (
     ("A man is playing a guitar.", "Someone makes music."),
     ("A man is playing a guitar.", "A man is eating soup."),
@@ -47,7 +47,7 @@ SAMPLE_INPUTS = (
 
 
 def related_pairs(data: DataFolder) -> list[tuple[str, str]]:
-    """Sentences that follow each other in an article; a question and the sentence it is on; what people find alike."""
+    """Return pairs of neighbouring sentences, of questions and their sentences, and of similar sentences."""
     follow = [pair for line in body_lines(wikipedia(data).train) for pair in pairwise(plain_sentences(line))]
     asked = [(row.question, row.context) for row in qamr(data)]
     alike = [(row.first, row.second) for row in stsb(data).train if row.score >= MIN_RELATED_SCORE]
@@ -55,12 +55,12 @@ def related_pairs(data: DataFolder) -> list[tuple[str, str]]:
 
 
 def scored_pairs(data: DataFolder) -> list[ScoredPair]:
-    """STS-B's training split."""
+    """Return the training split of STS-B."""
     return stsb(data).train
 
 
 class SentenceMiniEn(TextRecipe):
-    """The first 4 layers of its parent; the mean of a text's tokens."""
+    """Recipe of `sentence-mini-en`: the first 4 layers of `bert-mini-en`; a vector is the mean of a text's tokens."""
 
     name = "sentence-mini-en"
     family = "transformers/bert"
@@ -121,7 +121,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
-        """With the files that say what a vector is made of, as sentence-transformers has them."""
+        """Write the checkpoint, with the files in which sentence-transformers describes how vectors are made."""
         super().write(folder, runs, folds, resources)
         kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling"), "2": ("2_Normalize", "Normalize")}
         modules = [
@@ -136,7 +136,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """On STS-B's test split, beside what needs no tuning."""
+        """Measure the rank correlation on STS-B's test split, and that of two encoders without tuning."""
         model, codec = cast("TextEncoder", models[0]), self.codec(resources)
         parent = cast("TextEncoder", resources.model("bert-mini-en"))
         test = stsb(resources.data).test
@@ -150,7 +150,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Pairs of sentences and the cosines of their vectors."""
+        """Show pairs of sentences and the cosines of their vectors."""
         rows = draw_examples(stsb(resources.data).test, N_SAMPLES)
         pairs = [*SAMPLE_INPUTS, *((row.first, row.second) for row in rows)]
         values = cosines(cast("TextEncoder", model), self.codec(resources), pairs).tolist()
@@ -160,7 +160,7 @@ it compares less well. Two sentences that contradict each other are alike to it.
 
 
 def cosines(model: TextEncoder, codec: FastCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
-    """Of both texts' vectors, `[n]`."""
+    """Return the cosine of the two texts' vectors for each pair, `[n]`."""
     firsts, seconds = (_vectors(model, codec, [pair[side] for pair in pairs]) for side in (0, 1))
     return functional.cosine_similarity(firsts, seconds)
 
@@ -175,7 +175,7 @@ def _vectors(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> Tens
 
 
 def word_cosines(model: TextEncoder, codec: FastCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
-    """Of the means of both texts' word embeddings, `[n]`."""
+    """Return the cosine of the two texts' mean word embeddings for each pair, `[n]`."""
     words = model.word_matrix()
     firsts, seconds = (
         torch.stack([words[codec.encode(pair[side], add_special_tokens=False).ids].mean(0) for pair in pairs])

@@ -1,4 +1,4 @@
-"""The Transformer of captions, from English into German."""
+"""The Transformer that translates captions from English into German."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -49,11 +49,11 @@ VOCABULARY = Vocabulary(
     train=byte_level(_captions, VOCAB_SIZE, MARIAN_ROLES),
 )
 END_ID, PAD_ID = 0, 2
-"""Of `MARIAN_ROLES`, in their order."""
+"""Ids of the end and padding tokens, by the order of `MARIAN_ROLES`."""
 
 
 class TransformerMulti30kEnDe(TextRecipe):
-    """4 + 4 layers of 128, one matrix for both languages."""
+    """Recipe of `transformer-multi30k-en-de`: 4 + 4 layers of width 128, one embedding matrix for both languages."""
 
     name = "transformer-multi30k-en-de"
     family = "transformers/vanilla"
@@ -113,12 +113,12 @@ or garbled; see the last of the chosen samples.
 
     @override
     def special_ids(self, resources: Resources) -> dict[str, Any]:
-        """The padding also begins a translation."""
+        """Return the id of the padding token, which also begins a translation."""
         return {"pad_token_id": PAD_ID}
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Of the test split."""
+        """Measure BLEU on the test split, with and without beam search."""
         model, codec, test = cast("VanillaTransformer", models[0]), self.codec(resources), multi30k(resources.data).test
         sources, references = [pair.source for pair in test], [pair.target for pair in test]
         beams = translations(model, codec, sources, N_BEAMS)
@@ -131,7 +131,7 @@ or garbled; see the last of the chosen samples.
 
     @override
     def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
-        """Captions and their translations."""
+        """Show captions and their translations."""
         test: list[TranslationPair] = draw_examples(multi30k(resources.data).test, N_SAMPLES)
         inputs = [*SAMPLE_INPUTS, *(pair.source for pair in test)]
         translated = translations(cast("VanillaTransformer", model), self.codec(resources), inputs, N_BEAMS)
@@ -140,7 +140,7 @@ or garbled; see the last of the chosen samples.
 
 
 def translations(model: VanillaTransformer, codec: FastCodec, texts: Sequence[str], num_beams: int) -> list[str]:
-    """As `/translate` makes them."""
+    """Translate the texts as `/translate` does."""
     translated: list[str] = []
     with torch.inference_mode():
         for start in track(range(0, len(texts), BATCH_SIZE), f"translations, {num_beams} beams"):

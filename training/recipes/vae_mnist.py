@@ -24,10 +24,11 @@ N_IMPORTANCE_SAMPLES = 5000
 
 
 class Bound(Stage[VariationalAutoencoder]):
-    """Maximises a bound on the likelihood of dynamically binarised digits: each pixel is 1 with its grey's probability.
+    """Maximises a bound on the likelihood of digits whose pixels are drawn anew as 1 with the probability of their
+    grey.
 
-    With one draw that is the ELBO; with more, the importance-weighted bound. The fraction `augmented` of a batch is
-    slightly moved, which keeps the network from learning the training images by heart.
+    With one draw of the latent it is the ELBO, with more the importance-weighted bound. The fraction `augmented_share`
+    of a batch is augmented, which reduces overfitting.
     """
 
     def __init__(self, name: str, *, n_epochs: int, n_draws: int, muon_lr: float, augmented_share: float) -> None:
@@ -36,32 +37,32 @@ class Bound(Stage[VariationalAutoencoder]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """The 60,000 grey images of the training split."""
+        """Return the 60,000 grey images of the training split."""
         return (mnist_images(resources.data).train,)
 
     @override
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
-        """The first stage draws the weights: He's for rectifiers; the second goes on from them."""
+        """Draw He's weights, for rectifiers, in the first stage; the second continues from its weights."""
         if self.n_draws == 1:
             initialise_linear(model.modules(), gain=2**0.5)
         return nn.Module()
 
     @override
     def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for matrices, AdamW for biases."""
+        """Return Muon for the matrices and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=self.muon_lr, adamw_lr=1e-3, weight_decay=0.0)
 
     @override
     def loss(
         self, model: VariationalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """The negative bound in nats an image."""
+        """Return the negative bound in nats per image."""
         (images,) = batch
-        if n_moved := int(len(images) * self.augmented_share):
+        if n_augmented := int(len(images) * self.augmented_share):
             augmented = random_affine(
-                images[:n_moved], generator, max_rotation_deg=5.0, max_scale=0.06, max_shear=0.1, max_shift_px=1.0
+                images[:n_augmented], generator, max_rotation_deg=5.0, max_scale=0.06, max_shear=0.1, max_shift_px=1.0
             ).clamp(0, 1)
-            images = torch.cat([augmented, images[n_moved:]])
+            images = torch.cat([augmented, images[n_augmented:]])
         images = (torch.rand(images.shape, generator=generator).to(images.device) < images).float()
         noise = torch.randn(self.n_draws, len(images), model.latent_width, generator=generator).to(images.device)
         bound = elbo if self.n_draws == 1 else importance_weighted_bound
@@ -69,7 +70,7 @@ class Bound(Stage[VariationalAutoencoder]):
 
 
 class VaeMnist(DigitRecipe):
-    """784-1024-512-40 and back."""
+    """Recipe of `vae-mnist`: layers of 784-1024-512-40 and back."""
 
     name = "vae-mnist"
     family = "autoencoders/variational"
@@ -108,12 +109,12 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
 
     @override
     def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Likelihoods, compression and samples, and the errors of grey reconstructions."""
+        """Measure likelihoods, lossless compression, samples, and the reconstructions of grey images."""
         model = cast("VariationalAutoencoder", models[0])
         grey = mnist_images(resources.data).test
         images = binarise(grey, seed=0)
 
-        def bound(n_draws: int, chunk: int) -> Callable[[Tensor, int], Tensor]:
+        def bound_of(n_draws: int, chunk: int) -> Callable[[Tensor, int], Tensor]:
             def measure(batch: Tensor, number: int) -> Tensor:
                 generator = torch.Generator().manual_seed(number)
                 sums = []
@@ -124,7 +125,7 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
 
             return measure
 
-        nll = -mean_in_batches("likelihood", list(images), 20, bound(N_IMPORTANCE_SAMPLES, 100))
+        nll = -mean_in_batches("likelihood", list(images), 20, bound_of(N_IMPORTANCE_SAMPLES, 100))
         lower = mean_in_batches(
             "lower bound",
             list(images),
@@ -149,10 +150,10 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
 
     @override
     def picture(self, model: Model, resources: Resources) -> bytes:
-        """Reconstructions, and samples below."""
+        """Draw reconstructions, with samples below."""
         images = mnist_images(resources.data).test[:N_PICTURED]
-        both = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
-        return ImageCodec(1, 28, 28).png(torch.cat([both, draw_samples(model, 2 * N_PICTURED, seed=0)]).numpy())
+        pairs = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
+        return ImageCodec(1, 28, 28).png(torch.cat([pairs, draw_samples(model, 2 * N_PICTURED, seed=0)]).numpy())
 
 
 RECIPE = VaeMnist()

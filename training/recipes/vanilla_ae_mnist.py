@@ -1,6 +1,6 @@
-"""The vanilla autoencoder of MNIST digits, latent 32.
+"""The fully connected autoencoder of MNIST digits, latent 32.
 
-Muon is worth about a factor of four in epochs over AdamW on this network (docs/decisions/0006).
+Muon needs about a quarter of AdamW's epochs on this network (docs/decisions/0006).
 """
 
 from models.autoencoders.vanilla.config import VanillaConfig
@@ -12,7 +12,7 @@ from training.stages import GreyReconstruction
 
 
 class VanillaAeMnist(DigitRecipe):
-    """784-384-192-96-32 and back."""
+    """Recipe of `vanilla-ae-mnist`: layers of 784-384-192-96-32 and back."""
 
     name = "vanilla-ae-mnist"
     family = "autoencoders/vanilla"
