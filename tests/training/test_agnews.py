@@ -1,4 +1,4 @@
-"""Pieces of news: what is read of the files, and what they are rid of."""
+"""Tests of the AG News reader: which texts it reads, and which markup it removes."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def news(place: Place, train: str, test: str) -> agnews.AgNews:
     return agnews.agnews(place(agnews, "agnews", {"train_subset.csv.gz": train, "test.csv.gz": test}))
 
 
-def test_news_have_blanks_for_backslashes_and_labels_from_0(place: Place) -> None:
+def test_news_have_spaces_for_backslashes_and_labels_from_0(place: Place) -> None:
     train = 'label,fields,text\n4,description,"Up to \\$5, he said."\n'
     read = news(place, train, '"1","A ""Title""","First\\second, third."\n')
     assert read.train == [LabelledText("Up to $5, he said.", 3)]

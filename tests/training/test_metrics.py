@@ -1,4 +1,4 @@
-"""Measures against their definitions, written out."""
+"""Tests of the metrics against their definitions."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ def test_f1_by_hand() -> None:
 
 
 def principal_root(matrix: Tensor) -> Tensor:
-    """By the eigenvectors of a matrix that need not be symmetric."""
+    """Return the principal square root, from the eigenvectors of a matrix that need not be symmetric."""
     values, vectors = torch.linalg.eig(matrix)
     root: Tensor = (vectors @ torch.diag(values.sqrt()) @ torch.linalg.inv(vectors)).real
     return root
@@ -46,7 +46,7 @@ def test_the_frechet_distance_is_its_formula() -> None:
     assert frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
 
 
-def test_between_spheres_it_is_the_difference_of_means_and_deviations() -> None:
+def test_the_frechet_distance_of_spheres_is_that_of_means_and_deviations() -> None:
     draws = torch.randn(1000, 2, dtype=torch.float64)
     white = (draws - draws.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(draws.T))).T
     assert frechet_distance(white, 3 * white + 2) == pytest.approx(2 * (2**2 + (3 - 1) ** 2))
@@ -67,6 +67,6 @@ def test_binarised_pixels_are_ones_as_often_as_they_are_grey() -> None:
     assert not torch.equal(binarise(images, 1), binarise(images, 2))
 
 
-def test_decibels() -> None:
+def test_psnr_is_in_decibels() -> None:
     assert psnr_db(0.01) == pytest.approx(20)
     assert psnr_db(1.0) == pytest.approx(10 * math.log10(1))

@@ -35,7 +35,7 @@ def edit_metric(folder: Path, value: float) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: Path) -> None:
+def test_published_numbers_are_measured_again(published: Path, tmp_path: Path) -> None:
     assert published == tmp_path / "autoencoders/vanilla/tiny-ae"
     measurements = {m.metric: m for m in measure(Resources(NOWHERE, tmp_path))}
     assert set(measurements) == {"test_mse", "test_mae"}
@@ -48,7 +48,7 @@ def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: 
         assert (published / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None:
+def test_each_item_is_scored_by_the_run_that_left_it_out(tmp_path: Path) -> None:
     class Folded(TinyRecipe):
         name = "folded-ae"
         n_folds = 2
@@ -74,7 +74,7 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
         )
 
 
-def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_path: Path) -> None:
+def test_rewriting_updates_the_folder_to_the_measurement(published: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in published.iterdir() if path.is_file()}
     edit_metric(published, 0.01)
     for name in ("README.md", "picture.png", "charts.png"):
@@ -85,7 +85,7 @@ def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_pa
     assert CliRunner().invoke(evaluate, arguments).exit_code == 0
 
 
-def test_a_number_that_was_edited_does_not_hold(published: Path, tmp_path: Path) -> None:
+def test_an_edited_number_does_not_hold(published: Path, tmp_path: Path) -> None:
     edit_metric(published, 0.01)
     held = {m.metric: m.holds for m in measure(Resources(NOWHERE, tmp_path))}
     assert held == {"test_mse": False, "test_mae": True}

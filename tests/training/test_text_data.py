@@ -1,4 +1,4 @@
-"""Small files in the formats of the text data sets: what is read from them, and what is refused."""
+"""Tests of the readers of text data sets, with small and with damaged files."""
 
 import json
 from typing import Any
@@ -96,7 +96,7 @@ def test_an_empty_novel_is_refused(place: Place) -> None:
         novels.novels(folder)
 
 
-def test_wikitext_is_left_as_it_is(place: Place) -> None:
+def test_wikitext_is_unchanged(place: Place) -> None:
     contents = {"valid.txt.gz": " \n = A = \n", "test.txt.gz": " b <unk> \n"}
     read = wikitext.wikitext2(place(wikitext, "wikitext-2", contents))
     assert (read.valid, read.test) == (" \n = A = \n", " b <unk> \n")
@@ -138,7 +138,7 @@ def reviews(place: Place, dev: str) -> sst2.Sst2:
     return sst2.sst2(place(sst2, "sst2", contents))
 
 
-def test_sentences_lose_the_blank_at_their_end(place: Place) -> None:
+def test_sentences_lose_trailing_space(place: Place) -> None:
     read = reviews(place, "sentence\tlabel\nbad . \t0\n")
     assert (read.train, read.dev) == ([LabelledText('a "good film', 1)], [LabelledText("bad .", 0)])
     assert [sst2.LABELS[row.label] for row in read.train + read.dev] == ["positive", "negative"]

@@ -35,7 +35,7 @@ def test_a_run_cut_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: 
     assert_equal(run(tmp_path / "cut"), whole)
 
 
-def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
+def test_runs_of_one_seed_are_equal_and_training_lowers_the_error(tmp_path: Path) -> None:
     first, second, start = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", n_steps=0)
     assert_equal(first, second)
     recipe = TinyRecipe()

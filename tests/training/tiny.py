@@ -1,4 +1,4 @@
-"""A recipe that trains in milliseconds on data it makes itself."""
+"""A recipe that trains in milliseconds on made-up data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from training.recipe import Bar, Batch, Resources, Stage
 
 
 class TinyStage(Stage[VanillaAutoencoder]):
-    """Images of 4x4 that lie on a plane, with noise drawn anew each step; the companion counts steps."""
+    """Images of 4x4 pixels that lie on a plane, with noise drawn in each step; the companion counts steps."""
 
     name = "tiny"
     n_epochs = 3
@@ -47,7 +47,7 @@ class TinyStage(Stage[VanillaAutoencoder]):
 
 
 class TinyRecipe(AutoencoderRecipe):
-    """Two stages, two seeds."""
+    """A recipe with two seeds."""
 
     name = "tiny-ae"
     family = "autoencoders/vanilla"

@@ -18,7 +18,7 @@ from training.texts.recipe import N_SAMPLES, TextRecipe
 from training.texts.samples import draw_examples, mask_one_word, show_mask_predictions
 
 N_SCORED = 200
-"""Number of sentences behind the pseudo-perplexity."""
+"""Number of sentences that the pseudo-perplexity is measured on."""
 
 MASKED_METRICS = {
     "pseudo_perplexity": f"pseudo-perplexity, a token, {N_SCORED} sentences of held-out articles",

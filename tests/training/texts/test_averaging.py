@@ -1,4 +1,4 @@
-"""The average of weights, of a run that was cut or was not."""
+"""Tests of averaged weights, with and without an interruption."""
 
 from pathlib import Path
 
@@ -32,14 +32,14 @@ def test_an_average_is_the_plain_mean() -> None:
         torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
 
 
-def test_an_average_of_nothing_gives_nothing() -> None:
+def test_an_empty_average_changes_nothing() -> None:
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
     WeightAverage(model).copy_to(model)
     assert torch.equal(model.weight, before)
 
 
-def test_an_average_goes_on_from_its_buffers() -> None:
+def test_an_average_resumes_from_its_buffers() -> None:
     model = nn.Linear(2, 2)
     one, whole = WeightAverage(model), WeightAverage(model)
     for step in range(5):
@@ -54,7 +54,7 @@ def test_an_average_goes_on_from_its_buffers() -> None:
 
 
 def trained(run: Path, weights: Path, n_steps: int | None = None) -> tuple[Model, list[dict[str, Tensor]]]:
-    """The model, and the weights after each step."""
+    """Return the model, and the weights after each step."""
     seen: list[dict[str, Tensor]] = []
     after_step = Translation.after_step
 
@@ -64,8 +64,8 @@ def trained(run: Path, weights: Path, n_steps: int | None = None) -> tuple[Model
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Translation, "after_step", watched)
-        its = Run(resources=resources(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
-        return train(TinyTranslation(), its).model, seen
+        settings = Run(resources=resources(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
+        return train(TinyTranslation(), settings).model, seen
 
 
 @pytest.mark.parametrize("cut", [5, 12, 15, 20])

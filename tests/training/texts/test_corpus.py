@@ -1,4 +1,4 @@
-"""Texts become rows, and nothing of them is lost that is not said to be."""
+"""Tests of rows made from texts: nothing is lost but what the documentation says."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ def document(length: int, first: int = 0) -> TokenIds:
 
 @given(lengths=LENGTHS, length=st.integers(1, 9))
 @settings(max_examples=100, deadline=None)
-def test_pieces_are_all_of_each_document_that_is_long_enough(lengths: list[int], length: int) -> None:
+def test_pieces_cover_each_document_that_is_long_enough(lengths: list[int], length: int) -> None:
     rows = [document(n, 100 * number) for number, n in enumerate([*lengths, length])]
     cut = document_pieces(rows, length)
     assert cut.dtype == torch.int32
@@ -46,22 +46,22 @@ def test_pieces_are_all_of_each_document_that_is_long_enough(lengths: list[int],
     found = cut.tolist()
     assert all(row == list(range(row[0], row[0] + length)) for row in found)  # never of two documents
     for row in rows:
-        its = [one for one in found if one[0] // 100 == row[:1] // 100] if len(row) else []
+        own = [piece for piece in found if piece[0] // 100 == row[:1] // 100] if len(row) else []
         if len(row) < length:
-            assert not its
+            assert not own
         else:
-            assert sorted({token for one in its for token in one}) == row.tolist()
-            assert len(its) == -(-len(row) // length)  # no more of them than it takes
+            assert sorted({token for piece in own for token in piece}) == row.tolist()
+            assert len(own) == -(-len(row) // length)  # as few as possible
 
 
-def test_the_last_piece_reaches_back() -> None:
+def test_the_last_piece_overlaps_the_one_before() -> None:
     assert document_pieces([document(7)], 3).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
     assert document_pieces([document(6), document(2, 50)], 3).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 @given(lengths=LENGTHS.filter(bool), length=st.integers(1, 9))
 @settings(max_examples=100, deadline=None)
-def test_a_stream_is_all_documents_each_with_an_end(lengths: list[int], length: int) -> None:
+def test_a_token_stream_has_all_documents_each_with_an_end(lengths: list[int], length: int) -> None:
     rows = [document(n, 100 * number) for number, n in enumerate(lengths)]
     whole = [token for row in rows for token in (*row.tolist(), 999)]
     flat = token_stream(rows, 999, length)
@@ -86,13 +86,13 @@ def test_rows_of_whole_sentences_are_all_of_a_text_but_single_ones(texts: list[s
     per_row = length // 8  # a sentence has eight tokens
     expected: list[list[str]] = []
     for text in [*texts, two]:
-        its = [one for paragraph in text.splitlines() if paragraph for one in split_sentences(paragraph)]
-        expected += [its[start : start + per_row] for start in range(0, len(its), per_row)]
+        sentences = [part for paragraph in text.splitlines() if paragraph for part in split_sentences(paragraph)]
+        expected += [sentences[start : start + per_row] for start in range(0, len(sentences), per_row)]
     expected = [group for group in expected if len(group) > 1]
     assert [tokenizer.decode(row[row != PADDING].tolist()) for row in rows] == [
         tokenizer.decode(tokenizer.encode(" ".join(group), add_special_tokens=False).ids) for group in expected
     ]
-    assert [its.nonzero().flatten().tolist() for its in begins] == [
+    assert [row_begins.nonzero().flatten().tolist() for row_begins in begins] == [
         list(range(0, 8 * len(group), 8)) for group in expected
     ]
 
@@ -124,7 +124,7 @@ def test_rows_give_their_texts_back(lengths: list[int]) -> None:
         assert torch.equal(types, torch.from_numpy(text.type_ids))
 
 
-def test_what_fills_a_row_is_no_token_unless_told() -> None:
+def test_rows_are_padded_with_minus_1_or_the_given_value() -> None:
     rows = [torch.tensor([7, 8, 9]), torch.tensor([], dtype=torch.int64), torch.tensor([5])]
     assert pad_rows(rows).tolist() == [[7, 8, 9], [-1, -1, -1], [5, -1, -1]]
     assert pad_rows(rows, 0).tolist() == [[7, 8, 9], [0, 0, 0], [5, 0, 0]]
@@ -156,7 +156,7 @@ def test_texts_and_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None
     assert [len(text) for text in found] == [4, 12, 7, 12]
 
 
-def test_articles_in_the_spelling_of_wikitext() -> None:
+def test_articles_are_rewritten_in_the_style_of_wikitext() -> None:
     articles = [
         "Ann Lee\nAnn Lee's well-known book, of 1,250.5 pages (in 2 parts), sold.\nEarly life.\n"
         "She lived - for a long time - in Rome.",

@@ -1,4 +1,4 @@
-"""Which tokens are chosen, and what becomes of them."""
+"""Tests of masking: which tokens are chosen, and what replaces them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from training.texts.masking import MASK_SHARE, RANDOM_SHARE, Masking, MaskingKin
 VOCAB_SIZE, N_SPECIAL, MASK_ID, SHARE = 1000, 5, 4, 0.15
 KINDS: tuple[MaskingKind, ...] = ("static", "dynamic", "whole-word")
 BEGINS_WORD = torch.arange(VOCAB_SIZE) % 3 != 0
-"""Of three tokens two begin a word, one goes on."""
+"""Whether each token begins a word, which two tokens of three do."""
 
 
 def masking(kind: MaskingKind, **changes: Any) -> Masking:
@@ -28,19 +28,19 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def rows(n: int, length: int, first: int = 0) -> Tensor:
-    """Any tokens, special ones among them only if `first` is one."""
+    """Return random tokens, at least `first`, special ones included if it is 0."""
     return torch.randint(first, VOCAB_SIZE, (n, length), generator=seeded(9), dtype=torch.int32)
 
 
 def assert_share(successes: Tensor, share: float) -> None:
-    """Within four deviations of a binomial's mean."""
+    """Assert that the share is within four standard deviations of a binomial's mean."""
     n = successes.numel()
     assert n >= 1000
     assert abs(successes.sum().item() - n * share) < 4 * (n * share * (1 - share)) ** 0.5
 
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
-def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_kept(kind: MaskingKind) -> None:
+def test_the_share_is_chosen_and_of_it_80_percent_masked_10_replaced_and_10_kept(kind: MaskingKind) -> None:
     ids = rows(600, 100, first=N_SPECIAL)
     masked, targets = masking(kind)(ids, torch.arange(600), seeded())
     chosen = targets >= 0
@@ -53,7 +53,7 @@ def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_
     assert N_SPECIAL <= others.min() < others.max() < VOCAB_SIZE
 
 
-def test_of_whole_words_the_share_is_chosen_too() -> None:
+def test_whole_word_masking_chooses_the_share() -> None:
     ids = rows(600, 100, first=N_SPECIAL)
     _, targets = masking("whole-word")(ids, torch.arange(600), seeded())
     # tokens of one word share their fate, so words are counted, each at the token that begins it
@@ -88,7 +88,7 @@ def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: MaskingKind
 
 
 def words_of(row: list[int]) -> list[list[int]]:
-    """Places of tokens, word by word."""
+    """Return the positions of the tokens of each word."""
     words: list[list[int]] = []
     for place, token in enumerate(row):
         if not words or BEGINS_WORD[token]:
@@ -97,7 +97,7 @@ def words_of(row: list[int]) -> list[list[int]]:
     return words
 
 
-def test_words_are_masked_as_wholes_or_not_at_all() -> None:
+def test_whole_words_are_masked_or_not_at_all() -> None:
     ids = rows(200, 50, first=N_SPECIAL)
     _, targets = masking("whole-word", share=0.4)(ids, torch.arange(200), seeded())
     fates: set[tuple[int, bool]] = set()
@@ -108,7 +108,7 @@ def test_words_are_masked_as_wholes_or_not_at_all() -> None:
     assert fates == {(length, actions) for length in (1, 2, 3, 4) for actions in (False, True)}
 
 
-def test_pieces_alone_are_chosen_one_by_one() -> None:
+def test_dynamic_masking_splits_words() -> None:
     ids = rows(200, 50, first=N_SPECIAL)
     _, targets = masking("dynamic", share=0.4)(ids, torch.arange(200), seeded())
     torn = [
@@ -132,7 +132,7 @@ def test_a_static_mask_belongs_to_the_number_of_the_row() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "whole-word"])
-def test_other_masks_are_the_generators_alone(kind: MaskingKind) -> None:
+def test_other_masks_depend_on_the_generator_only(kind: MaskingKind) -> None:
     ids, mask = rows(8, 60, first=N_SPECIAL), masking(kind)
     one = mask(ids, torch.arange(8), seeded(1))
     again = mask(ids, torch.arange(8) + 100, seeded(1))
@@ -148,7 +148,7 @@ def test_other_masks_are_the_generators_alone(kind: MaskingKind) -> None:
         ("unigram", ["▁", ".", "?", "[MASK]", "[CLS]"], ["d", "e"]),
     ],
 )
-def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
+def test_tokens_that_begin_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
     tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
     begins = begins_word_table(tokenizer)
     assert begins.shape == (tokenizer.get_vocab_size(),)

@@ -1,4 +1,4 @@
-"""What models are pretrained on: rows of texts, first weights, losses that fall."""
+"""Tests of pretraining stages: rows of texts, initial weights, falling losses."""
 
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def deviation(weight: Tensor) -> float:
     return weight.std().item()
 
 
-def test_first_weights_keep_the_deviation_of_what_goes_through() -> None:
+def test_initial_weights_keep_the_deviation_of_activations() -> None:
     shape: dict[str, Any] = {"width": 96, "n_layers": 3, "n_heads": 3, "inner_width": 160, "n_positions": 64}
     model = Bert(BertConfig(vocab_size=200, n_token_types=2, **shape, heads=("pooler",)))
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_first_weights_keep_the_deviation_of_what_goes_through() -> None:
     assert lasts == 2 * sum(isinstance(module, Block) for module in model.modules()) == 6
 
 
-def test_first_weights_are_the_seeds() -> None:
+def test_initial_weights_depend_on_the_seed() -> None:
     one, again = bert(50), bert(50)
     torch.manual_seed(1)
     initialise_weights(again)
@@ -99,7 +99,7 @@ def test_first_weights_are_the_seeds() -> None:
         assert torch.equal(mine, theirs)
 
 
-def test_continuations_are_learned(tmp_path: Path) -> None:
+def test_causal_pretraining_learns(tmp_path: Path) -> None:
     kind = "byte-level with an end"
     stage = CausalPretraining(**pretraining_settings(vocabulary=vocabulary(kind), adamw_lr=1e-2))
     items = stage.items(resources(tmp_path))
@@ -112,14 +112,14 @@ def test_continuations_are_learned(tmp_path: Path) -> None:
     assert mean(found[-3:]) < 0.5 * found[0]
 
 
-def test_masked_texts_are_learned(tmp_path: Path) -> None:
+def test_masked_pretraining_learns(tmp_path: Path) -> None:
     stage = MaskedPretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
     items = stage.items(resources(tmp_path))
     found = losses(stage, bert(size_of(resources(tmp_path)), heads=("masked",)), items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]
 
 
-def test_every_family_of_texts_takes_first_weights() -> None:
+def test_every_text_family_can_be_initialised() -> None:
     for name in ("bert", "albert", "roberta", "gpt", "vanilla"):
         spec = family(f"transformers/{name}")
         for config in spec.tiny:
@@ -131,7 +131,7 @@ def test_every_family_of_texts_takes_first_weights() -> None:
             assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_texts_of_a_task_are_learned_with_a_head_for_the_time_being(tmp_path: Path) -> None:
+def test_task_adaptive_pretraining_learns_and_removes_its_head(tmp_path: Path) -> None:
     stage = TaskAdaptivePretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
     items = stage.items(resources(tmp_path))
     model = bert(size_of(resources(tmp_path)), heads=("pooler",))
@@ -141,7 +141,7 @@ def test_texts_of_a_task_are_learned_with_a_head_for_the_time_being(tmp_path: Pa
     assert set(model.state_dict()) == names
 
 
-def test_positions_that_are_not_known_begin_as_copies(tmp_path: Path) -> None:
+def test_new_positions_start_as_copies(tmp_path: Path) -> None:
     model = bert(size_of(resources(tmp_path)), heads=("masked",))
     weight = model.embeddings.positions.weight
     before = weight.detach().clone()

@@ -1,4 +1,4 @@
-"""From a recipe of a text model to its folder and back: a parent and a child, on made-up data."""
+"""Tests of text recipes from training to the published folder: a parent and a child, on made-up data."""
 
 import json
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def pairs(n_tokens: int) -> NextSentences:
 
 
 class TinyParent(MaskedLanguageRecipe):
-    """A few steps of reading on, a few of masks."""
+    """A few steps of causal pretraining, then a few of masked pairs."""
 
     name = "tiny-parent"
     family = "transformers/bert"
@@ -85,7 +85,7 @@ class TinyParent(MaskedLanguageRecipe):
 
 
 class TinyChild(ClassificationRecipe):
-    """The first of its parent's layers, and what a sentence is about."""
+    """The first layer of the parent, classifying sentences by their animal."""
 
     name = "tiny-child"
     family = "transformers/bert"
@@ -132,7 +132,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_published_is_what_is_measured_again(weights: Path) -> None:
+def test_published_numbers_are_measured_again(weights: Path) -> None:
     measurements = {(m.checkpoint, m.metric): m for m in measure(resources(weights))}
     assert set(measurements) == {(r.name, metric) for r in RECIPES.values() for metric in r.metrics}
     for measurement in measurements.values():
@@ -145,7 +145,7 @@ def test_what_is_published_is_what_is_measured_again(weights: Path) -> None:
     assert (weights / "transformers/bert/tiny-child/curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_rewriting_makes_the_folder_say_what_is_measured(weights: Path) -> None:
+def test_rewriting_updates_the_folder_to_the_measurement(weights: Path) -> None:
     folder = weights / "transformers/bert/tiny-child"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     content = json.loads(before["manifold.json"])
@@ -190,7 +190,7 @@ def test_the_time_a_training_took_survives_a_resumption(tmp_path: Path) -> None:
     assert whole.histories["reading-on"].seconds > cut.histories["reading-on"].seconds > 0
 
 
-def test_the_state_of_a_child_of_other_weights_is_refused(weights: Path) -> None:
+def test_the_state_of_a_child_of_another_parent_is_refused(weights: Path) -> None:
     model = load_model(read_checkpoint(weights / "transformers/bert/tiny-parent"))
     next(model.parameters()).data += 1.0
     publish(RECIPES["tiny-parent"], [TrainedModel(model, {"none": History([20], [1.0], 1.0)})], resources(weights))

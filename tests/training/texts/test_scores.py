@@ -1,4 +1,4 @@
-"""Scores against examples by hand and against their definitions, written out."""
+"""Tests of the scores against examples by hand and against their definitions."""
 
 import math
 from itertools import combinations
@@ -24,7 +24,7 @@ PAIRS = st.lists(TAGS.flatmap(lambda row: st.tuples(st.just(row), st.permutation
 
 
 def entities(rows: list[list[str]]) -> set[tuple[int, int, int, str]]:
-    """Every span that begins where an entity may, goes on with `I-` of its kind, and could not go on further."""
+    """Return every span that begins an entity, continues with `I-` tags of its kind, and cannot be longer."""
     return {
         (number, start, end, kind)
         for number, row in enumerate(rows)

@@ -1,4 +1,4 @@
-"""Made-up texts, and vocabularies, models and recipes as small as they allow."""
+"""Made-up texts, and tiny vocabularies, models and recipes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ SENTENCES = [
     f"The {colour} {animal} {verb} to the {place}."
     for animal, place, colour, verb in product(ANIMALS, PLACES, ("red", "small"), ("walked", "wandered"))
 ]
-"""64, each of seven words and a full stop."""
+"""64 sentences, each of seven words and a full stop."""
 DOCUMENTS = [" ".join(SENTENCES[start::16] * 3) for start in range(16)]
 N_TOKENS = 40
 SHAPE: dict[str, Any] = {
@@ -57,14 +57,14 @@ SHAPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """Special tokens, and how the other tokens are found."""
+    """Special tokens by role, and the function that trains the tokenizer."""
 
     roles: Mapping[str, str]
     train: Callable[[DataFolder], Tokenizer]
 
 
 def texts(data: DataFolder) -> list[str]:
-    """For tokenizers."""
+    """Return the texts that tokenizers are trained on."""
     return [*SENTENCES, "Does it see a “schöner” Tag? It's so, said 9 of 10 men: yes!"]
 
 
@@ -79,33 +79,33 @@ SOURCES = (TextSource("made up", lambda data: DOCUMENTS),)
 
 
 def pretraining_settings(**changes: Any) -> dict[str, Any]:
-    """Of a stage over them."""
+    """Return the settings of a pretraining stage over `SOURCES`, with changes."""
     common = {"vocabulary": vocabulary(), "sources": SOURCES, "n_tokens": 1000, "length": N_TOKENS, "batch_size": 8}
     return common | changes
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """A generator of its own."""
+    """Return a new generator with that seed."""
     return torch.Generator().manual_seed(seed)
 
 
 def vocabulary(kind: str = "wordpiece") -> Vocabulary:
-    """In a folder of its own on the shelf."""
+    """Return the vocabulary of that kind, with its own folder below the weights."""
     return Vocabulary(folder=kind, roles=KINDS[kind].roles, train=KINDS[kind].train)
 
 
 def resources(folder: Path) -> Resources:
-    """Without data: all of it is made up."""
+    """Return resources without data sets, since all data is made up."""
     return Resources(NOWHERE, folder)
 
 
 def size_of(resources: Resources, kind: str = "wordpiece") -> int:
-    """Tokens of the vocabulary."""
+    """Return the size of the vocabulary."""
     return int(vocabulary(kind).tokenizer(resources).get_vocab_size())
 
 
 def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
-    """With the first weights that recipes give, which are the same each time."""
+    """Return a model with the initial weights of recipes, always the same."""
     torch.manual_seed(0)
     model = Bert(BertConfig(vocab_size=vocab_size, **SHAPE, **heads))
     initialise_weights(model)
@@ -114,7 +114,7 @@ def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
 
 
 class Unpublished(Recipe):
-    """Trained, and nothing else."""
+    """A recipe that is trained but not published."""
 
     def initialise(self, model: Model, resources: Resources) -> None:
         initialise_weights(model)
@@ -133,7 +133,7 @@ class Unpublished(Recipe):
 
 
 class TinyPairs(Unpublished):
-    """12 steps of masked pairs, then 8 of naming the animal."""
+    """12 steps of masked pairs, then 8 steps of classifying sentences by their animal."""
 
     name = "tiny-pairs"
     family = "transformers/bert"
@@ -155,7 +155,7 @@ class TinyPairs(Unpublished):
 
 
 class TinyTranslation(Unpublished):
-    """20 steps; the average is that of the last 8."""
+    """20 steps of translation, with the average of the last 8."""
 
     name = "tiny-translation"
     family = "transformers/vanilla"
@@ -193,12 +193,12 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TinyPairs(), Ti
 
 
 def labelled() -> list[LabelledText]:
-    """Sentences and the places of their animals."""
+    """Return sentences labelled with the indices of their animals."""
     return [LabelledText(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
 
 
 def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[float]:
-    """Of that many steps over all items, with the stage's own optimisers at their peak rates."""
+    """Return the losses of `n_steps` steps over all items, at the peak rates of the stage's own optimisers."""
     companion = stage.begin(model, items)
     optimisers = stage.optimisers(model.train())
     found: list[float] = []
@@ -217,17 +217,18 @@ def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[fl
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of losses that jump from step to step."""
+    """Return the mean of losses, which vary from step to step."""
     return sum(values) / len(values)
 
 
 def tuning(**changes: Any) -> dict[str, Any]:
+    """Return the settings of a fine-tuning stage, with changes."""
     common = {"vocabulary": vocabulary(), "max_tokens": N_TOKENS, "n_epochs": 1, "lr": 1e-2, "dropout": 0.1}
     return common | changes
 
 
 def tagged(text: str) -> TaggedSentence:
-    """Animals are persons, places are places."""
+    """Tag animals as persons and places as places."""
     kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
     words = tuple(text.replace(".", " .").split())
     return TaggedSentence(words, tuple(kinds.get(word, "O") for word in words))
