@@ -26,7 +26,7 @@ from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
 from models.transformers import __doc__ as transformers_table
 from tests.app.server import SHIPPED, Served, serve
-from training.recipe import recipe
+from training.recipe import get_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -150,7 +150,7 @@ def test_card_and_readme_tell_the_measured_numbers(folder: Path) -> None:
     for value in metrics.values():
         assert f"{value:.5f}" in card
     (row,) = [line for line in README.splitlines() if line.startswith(f"| [`{folder.name}`]")]
-    assert recipe(folder.name).headline.format_map(metrics) in row
+    assert get_recipe(folder.name).headline.format_map(metrics) in row
     assert card.splitlines()[0] == f"# {folder.name}"
 
 

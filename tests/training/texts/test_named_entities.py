@@ -1,4 +1,4 @@
-"""Words as names: which token of a word is judged, what capitals tell, what is hidden."""
+"""Tests of word classification: first tokens, labels from capitals, masked words."""
 
 from itertools import accumulate
 from pathlib import Path
@@ -18,19 +18,19 @@ from tests.training.texts.tiny import (
     SENTENCES,
     bert,
     losses,
-    shelf,
+    resources,
     size_of,
     tagged,
     tuning,
     vocabulary,
 )
-from training.data.names import TAGS, Tagged
+from training.data.named_entities import TAGS, TaggedSentence
 from training.texts.finetuning import (
-    Capitals,
-    WordClasses,
-    capitals,
+    CapitalPrediction,
+    TokenClassification,
+    capital_labels,
     first_tokens,
-    token_tags,
+    tags_of_first_tokens,
 )
 
 WORDS = ("The", "dog", "wanderer", "forests", "redder", "“schöner”", "9", "don't", ".", "漢")
@@ -44,8 +44,8 @@ def test_each_words_tag_is_that_of_its_first_token(
     kind: str, words: list[str], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tags = data.draw(st.lists(st.sampled_from(TAGS), min_size=len(words), max_size=len(words)))
-    text = vocabulary(kind).codec(shelf(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
-    found = token_tags(text, Tagged(tuple(words), tuple(tags)))
+    text = vocabulary(kind).codec(resources(tmp_path_factory.getbasetemp()), 200).encode(" ".join(words))
+    found = tags_of_first_tokens(text, TaggedSentence(tuple(words), tuple(tags)))
     assert found.dtype == torch.int64
     assert len(found) == len(text)
     assert [TAGS[tag] for tag in found.tolist() if tag >= 0] == tags
@@ -57,14 +57,14 @@ def test_each_words_tag_is_that_of_its_first_token(
     assert found[0] == found[-1] == -1
 
 
-def test_what_is_cut_off_has_no_tag(tmp_path: Path) -> None:
-    codec, row = vocabulary().codec(shelf(tmp_path), 6), tagged(SENTENCES[0])
+def test_truncated_words_have_no_tag(tmp_path: Path) -> None:
+    codec, row = vocabulary().codec(resources(tmp_path), 6), tagged(SENTENCES[0])
     text = codec.encode_truncated(" ".join(row.words))
-    assert token_tags(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
+    assert tags_of_first_tokens(text, row).tolist() == [-1, 0, 0, TAGS.index("B-PER"), 0, -1]
 
 
-def test_capitals_tell_names_where_they_tell_anything() -> None:
-    words, marks = capitals("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
+def test_capitals_label_only_informative_words() -> None:
+    words, marks = capital_labels("Yesterday Ann Lee of Oslo, 9, left the house of “Eve and Bo”; Ed stayed in Rome")
     known = {word: mark for word, mark in zip(words, marks, strict=True) if mark >= 0}
     assert " ".join(words) == "Yesterday Ann Lee of Oslo , 9 , left the house of “ Eve and Bo ” ; Ed stayed in Rome"
     assert known == {
@@ -79,20 +79,20 @@ def test_capitals_tell_names_where_they_tell_anything() -> None:
         "in": 0,
         "Rome": 1,
     }
-    assert capitals("") == ([], [])
+    assert capital_labels("") == ([], [])
 
 
 def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
+    test_resources = resources(tmp_path)
     texts = [text.replace(f" {animal} ", f" {animal.title()} ") for text, animal in with_animals()]
-    stage = Capitals(**tuning(rows_of=lambda data: texts))
-    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
-    items = stage.items(its)
+    stage = CapitalPrediction(**tuning(rows_of=lambda data: texts))
+    model = bert(size_of(test_resources), heads=("tokens",), labels=TAGS)
+    items = stage.items(test_resources)
     losses(stage, model, items, N_STEPS)
     assert model.token_head is not None
     for text, animal in with_animals()[:4]:
         row = tagged(text)
-        tokens = vocabulary().codec(its, N_TOKENS).encode(" ".join(row.words))
+        tokens = vocabulary().codec(test_resources, N_TOKENS).encode(" ".join(row.words))
         with torch.inference_mode():
             none = model.token_head(model.states([tokens])[0]).softmax(-1)[:, 0]
         places = first_tokens(tokens, row.words)
@@ -104,9 +104,9 @@ def with_animals() -> list[tuple[str, str]]:
     return [(text, next(one for one in ANIMALS if one in text)) for text in SENTENCES]
 
 
-def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
-    its = shelf(tmp_path)
-    codec = vocabulary().codec(its, N_TOKENS)
+def test_only_words_of_the_text_are_masked(tmp_path: Path) -> None:
+    test_resources = resources(tmp_path)
+    codec = vocabulary().codec(test_resources, N_TOKENS)
     seen: list[Tensor] = []
 
     class Spy(nn.Module):
@@ -118,13 +118,13 @@ def test_hidden_words_are_those_of_the_text(tmp_path: Path) -> None:
             seen.append(row.token_ids)
             return self.model.hidden(row, attend)
 
-    def rows(data: object) -> list[Tagged]:
+    def rows(data: object) -> list[TaggedSentence]:
         return [tagged(text) for text in SENTENCES]
 
-    model = bert(size_of(its), heads=("tokens",), labels=TAGS)
+    model = bert(size_of(test_resources), heads=("tokens",), labels=TAGS)
     for share in (0.0, 0.25):
-        stage = WordClasses(**tuning(rows_of=rows), hidden_share=share)
-        items = stage.items(its)
+        stage = TokenClassification(**tuning(rows_of=rows), masked_share=share)
+        items = stage.items(test_resources)
         stage.loss(cast("TextEncoder", Spy(model)), items, torch.Generator().manual_seed(0), nn.Module())
     plain, hidden = seen
     is_hidden = hidden.ne(plain)

@@ -1,4 +1,4 @@
-"""Sentences whose names are tagged: persons, places and organisations. All three sets: CC BY 4.0.
+"""Sentences with tagged names of persons, places and organisations. The licence of all three data sets is CC BY 4.0.
 
 WikiGold: Balasuriya et al., People's Web 2009. WNUT-17: Derczynski et al., W-NUT 2017. Broad Twitter Corpus:
 Derczynski, Bontcheva, Roberts, COLING 2016.
@@ -11,17 +11,17 @@ from training.data.files import DataFile, DataFolder
 from training.data.text_files import TextFile, read_texts
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-"""`B` begins a name, `I` goes on with it, `O` is no part of one."""
+"""Tags in the BIO scheme: `B` begins a name, `I` continues it, and `O` is outside of names."""
 
 _WIKIGOLD = DataFile(
     name="wikigold.conll.txt.gz",
     url="https://figshare.com/articles/Learning_multilingual_named_entity_recognition_from_Wikipedia/5462500",
     sha256="9676eb08de3a586b9421ab52e06028f792dfb9ef633090fa2cec18d812d4bf8f",
-    direct=False,
+    is_downloadable=False,
 )
 _WNUT17_SOURCE = "https://github.com/leondz/emerging_entities_17"
 _WNUT17 = tuple(
-    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256, direct=False)
+    DataFile(name=name, url=_WNUT17_SOURCE, sha256=sha256, is_downloadable=False)
     for name, sha256 in (
         ("train.conll.gz", "73166ca232684f62c789af13efcbd7e2cc54937fd0e72a8ae53c3c7c2ac50c06"),
         ("dev.conll.gz", "290cb9e279496df9fe592e29e8af80acb5fc56991ae7087020c038a0ad946bac"),
@@ -30,7 +30,7 @@ _WNUT17 = tuple(
 )
 _BROAD_TWITTER_SOURCE = "https://github.com/GateNLP/broad_twitter_corpus"
 _BROAD_TWITTER = tuple(
-    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256, direct=False)
+    DataFile(name=name, url=_BROAD_TWITTER_SOURCE, sha256=sha256, is_downloadable=False)
     for name, sha256 in (
         ("a.conll.gz", "e61e3b2e5ea752166e7d5871bf08217bac65e8c3f55afd2b18d0f0f74ffe748a"),
         ("b.conll.gz", "2883d2a538edba0e16c939eb0781e453d56c4ff57b8b815fc713351d51ac3374"),
@@ -44,7 +44,7 @@ _DOCUMENT_START = ("-DOCSTART-",)
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedSentence:
     """The words of a sentence, at least one and none with white space, and a tag of `TAGS` for each."""
 
     words: tuple[str, ...]
@@ -52,16 +52,22 @@ class Tagged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scheme:
-    """How a file tags: `kinds` from its kinds of names to ours or `None`; `begins` where B tells that a name begins."""
+class _TagScheme:
+    """How a file tags words.
+
+    `kinds` maps the file's kinds of names to those of `TAGS`, or to `None` for kinds that are left out.
+    `marks_beginnings` is true if the file tags the first word of a name with `B`.
+    """
 
     separator: str
     kinds: Mapping[str, str | None]
-    begins: bool
+    marks_beginnings: bool
 
 
-_WIKIGOLD_SCHEME = _Scheme(separator=" ", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": None}, begins=False)
-_WNUT17_SCHEME = _Scheme(
+_WIKIGOLD_SCHEME = _TagScheme(
+    separator=" ", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": None}, marks_beginnings=False
+)
+_WNUT17_SCHEME = _TagScheme(
     separator="\t",
     kinds={
         "person": "PER",
@@ -71,68 +77,74 @@ _WNUT17_SCHEME = _Scheme(
         "product": None,
         "creative-work": None,
     },
-    begins=True,
+    marks_beginnings=True,
 )
-_BROAD_TWITTER_SCHEME = _Scheme(separator="\t", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG"}, begins=True)
+_BROAD_TWITTER_SCHEME = _TagScheme(
+    separator="\t", kinds={"PER": "PER", "LOC": "LOC", "ORG": "ORG"}, marks_beginnings=True
+)
 
 
 @dataclass(frozen=True)
 class Wnut17:
-    """3,394 posts on social media in `train`, 1,009 in `dev`, 1,287 in `test`; most names of the test are rare."""
+    """Posts on social media: 3,394 in `train`, 1,009 in `dev` and 1,287 in `test`; most names of the test are rare."""
 
-    train: list[Tagged]
-    dev: list[Tagged]
-    test: list[Tagged]
+    train: list[TaggedSentence]
+    dev: list[TaggedSentence]
+    test: list[TaggedSentence]
 
 
-def wikigold(folder: DataFolder) -> list[Tagged]:
-    """1,696 sentences of Wikipedia. MISC becomes O. The file has no B: neighbours of one kind are taken for one name.
+def wikigold(folder: DataFolder) -> list[TaggedSentence]:
+    """Read 1,696 sentences of Wikipedia, with MISC tags replaced by O.
+
+    The file has no `B` tags, so that two neighbouring names of one kind count as one name.
 
     Raises:
-        DataError: the file cannot be had or is damaged.
+        DataError: the file is missing or damaged.
     """
     (file,) = read_texts(folder, "ner-wikigold", [_WIKIGOLD])
     return [row for row in _sentences(file, _WIKIGOLD_SCHEME) if row.words != _DOCUMENT_START]
 
 
-def halves(rows: list[Tagged]) -> tuple[list[Tagged], list[Tagged]]:
-    """The rows with even places, to train on, and those with odd ones, to test on."""
+def alternating_halves(rows: list[TaggedSentence]) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
+    """Return the rows with even indices, for training, and those with odd indices, for testing."""
     return rows[::2], rows[1::2]
 
 
 def wnut17(folder: DataFolder) -> Wnut17:
-    """All three splits. Corporations and groups become ORG, products and creative works O.
+    """Read all three splits; corporations and groups become ORG, products and creative works become O.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     files = read_texts(folder, "ner-wnut17", _WNUT17)
     return Wnut17(*(_sentences(file, _WNUT17_SCHEME) for file in files))
 
 
-def broad_twitter(folder: DataFolder) -> list[Tagged]:
-    """9,338 tweets of the sections a, b, e, f, g and h. White space in a word is dropped, and a word of nothing else.
+def broad_twitter(folder: DataFolder) -> list[TaggedSentence]:
+    """Read the 9,338 tweets of the sections a, b, e, f, g and h.
+
+    White space within a word is removed, and so are words of white space alone.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     files = read_texts(folder, "ner-btc", _BROAD_TWITTER)
     return [row for file in files for row in _sentences(file, _BROAD_TWITTER_SCHEME)]
 
 
-def _sentences(file: TextFile, scheme: _Scheme) -> list[Tagged]:
+def _sentences(file: TextFile, scheme: _TagScheme) -> list[TaggedSentence]:
     sentences = []
     for block in _blocks(file):
-        words, tags, before = [], [], ""
+        words, tags, previous_kind = [], [], ""
         for number, line in block:
             word, tag = _word_and_tag(file, number, line, scheme)
-            standard = _standard(file, number, tag, before, scheme)
+            standard = _standard_tag(file, number, tag, previous_kind, scheme)
             if word:
                 words.append(word)
                 tags.append(standard)
-                before = tag.partition("-")[2]
+                previous_kind = tag.partition("-")[2]
         if words:
-            sentences.append(Tagged(tuple(words), tuple(tags)))
+            sentences.append(TaggedSentence(tuple(words), tuple(tags)))
     return sentences
 
 
@@ -148,7 +160,7 @@ def _blocks(file: TextFile) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _word_and_tag(file: TextFile, number: int, line: str, scheme: _Scheme) -> tuple[str, str]:
+def _word_and_tag(file: TextFile, number: int, line: str, scheme: _TagScheme) -> tuple[str, str]:
     word, separator, tag = line.rpartition(scheme.separator)
     prefix, _, kind = tag.partition("-")
     if not separator or (tag != "O" and (prefix not in ("B", "I") or kind not in scheme.kinds)):
@@ -156,12 +168,12 @@ def _word_and_tag(file: TextFile, number: int, line: str, scheme: _Scheme) -> tu
     return "".join(word.split()), tag
 
 
-def _standard(file: TextFile, number: int, tag: str, before: str, scheme: _Scheme) -> str:
-    """The tag of `TAGS` for one of the file's own; `before` is the file's kind of the word before, or nothing."""
+def _standard_tag(file: TextFile, number: int, tag: str, previous_kind: str, scheme: _TagScheme) -> str:
+    """Convert a file's tag to one of `TAGS`; `previous_kind` is the file's kind of the word before, or empty."""
     prefix, _, kind = tag.partition("-")
-    if scheme.begins and prefix == "I" and kind != before:
-        raise file.error(number, f"{tag} goes on with a name that has not begun")
+    if scheme.marks_beginnings and prefix == "I" and kind != previous_kind:
+        raise file.error(number, f"{tag} continues a name that has not begun")
     standard = scheme.kinds[kind] if kind else None
     if standard is None:
         return "O"
-    return f"I-{standard}" if prefix == "I" and kind == before else f"B-{standard}"
+    return f"I-{standard}" if prefix == "I" and kind == previous_kind else f"B-{standard}"
