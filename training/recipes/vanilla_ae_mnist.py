@@ -1,6 +1,6 @@
 """The vanilla autoencoder of MNIST digits, latent 32.
 
-Muon is worth about a factor of four in epochs over AdamW on this network (docs/decisions/0006).
+Muon is worth about a factor of four in epochs over AdamW on this network (docs/performance.md).
 """
 
 from models.autoencoders.vanilla.config import VanillaConfig

@@ -1,7 +1,7 @@
 """Small runs that decide how the backbones are trained: `python -m training.texts.scaling DATA [TOKENS]`.
 
 Each trains bert-mini-en, changed in one respect, from nothing, on some articles, and prints the mean loss of the last
-eighth of its steps and its pace. The table of docs/decisions/0013 is its output.
+eighth of its steps and its pace. The table in docs/performance.md is its output.
 """
 
 import sys
