@@ -85,7 +85,7 @@ Family: `transformers/albert`. Vocabulary: 5,000 pieces of a unigram model.
 """
     procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0013), with Muon at 0.01
+MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0016), with Muon at 0.01
 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens of the articles and stories without their titles:
 whole sentences of one text, as many as 128 tokens hold, cut in two between two of them, the two parts the other way
 round half of the time; 15% of the words are masked as wholes, anew each time; at three tenths of the rates. Batches of

@@ -34,7 +34,7 @@ def pretraining(**settings: Any) -> NextSentences:
 
 
 class BertMiniEn(MaskedLanguageRecipe):
-    """Recipe of `bert-mini-en`: deep and narrow, 6 layers of width 160 (docs/decisions/0013)."""
+    """Recipe of `bert-mini-en`: deep and narrow, 6 layers of width 160 (docs/decisions/0016)."""
 
     name = "bert-mini-en"
     family = "transformers/bert"
@@ -80,7 +80,7 @@ masked words, and whether a text follows another. Family: `transformers/bert`. V
 """
     procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0013),
+MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0016),
 with Muon at 0.01 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens in rows of 128 of one document,
 cut in two behind a sentence; the second part is another document's half of the time; 30% of the tokens are masked, anew
 each time; at three tenths of the rates. Then {N_LONG_TOKENS:,} in rows of 256 with 15% masked, at a tenth of the rates.

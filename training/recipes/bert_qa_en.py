@@ -133,7 +133,7 @@ files, 36,748 questions on single sentences, half of them at a random place amon
 al. 2022; the 3,308 questions of the training split whose answer is a literal span, twice) and {N_MIXED_CLOZES:,} of the
 first. Batches of 32, with a linear decay in each part. Beside the answer, the model tells of each token of the context
 whether the question has it too, from what it knows half-way up, and whether it is in the answer's sentence, by heads
-that are dropped at the end (docs/decisions/0017). SQuAD was never trained on.
+that are dropped at the end (docs/decisions/0016). SQuAD was never trained on.
 """
     limits = """
 It points at something that looks like an answer of the kind asked for, near words of the question; it does not reason.

@@ -69,7 +69,7 @@ capitals and punctuation included. Family: `transformers/roberta`. Vocabulary: 8
 """
     procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0013), with Muon at 0.01
+MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0016), with Muon at 0.01
 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens of whole texts, one after the other; 15% of the
 tokens are masked, anew each time, and there are no pairs; at three tenths of the rates. Batches of 32 rows of 128
 tokens, with a linear decay in each part.

@@ -1,6 +1,6 @@
 """The fully connected autoencoder of MNIST digits, latent 32.
 
-Muon needs about a quarter of AdamW's epochs on this network (docs/decisions/0006).
+Muon needs about a quarter of AdamW's epochs on this network (docs/performance.md).
 """
 
 from models.autoencoders.vanilla.config import VanillaConfig

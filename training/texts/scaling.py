@@ -1,7 +1,7 @@
 """Compare small pretraining runs, to choose settings: `python -m training.texts.scaling DATA [TOKENS]`.
 
 Each run trains bert-mini-en from scratch with one setting changed, on a subset of the articles, and prints the mean
-loss of the last eighth of its steps and the tokens per second. The table in docs/decisions/0013 is its output.
+loss of the last eighth of its steps and the tokens per second. The table in docs/performance.md is its output.
 """
 
 import sys
