@@ -61,13 +61,16 @@ class Application(FastAPI):
         await self.tasks[scope["path"]].handle(scope, receive, send)
 
 
-def create_app(settings: Settings) -> Application:
-    """The application. Models load in the background once it starts; `/health/ready` says when they serve.
+def create_app(settings: Settings | None = None) -> Application:
+    """The application, with the settings of the environment where none are given.
+
+    Models load in the background once it starts; `/health/ready` says when they serve.
 
     Raises:
         UnknownModel: a setting names a model that is not in the weights folder.
         CheckpointError: two checkpoints have the same name.
     """
+    settings = settings or Settings()
     registry = Registry(settings)
 
     @asynccontextmanager
