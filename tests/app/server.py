@@ -24,11 +24,12 @@ _CLI = "from app.cli import main; main()"
 
 @dataclass(frozen=True)
 class Served:
-    """The address of a server, its process, and the file of its log."""
+    """The address of a server, its process, the file of its log, and which of `KINDS` it is."""
 
     url: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    kind: str = "tuned"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -59,7 +60,7 @@ def serve(tmp_path: Path, *options: str, weights: Path = SHIPPED, kind: str = "t
         process = subprocess.Popen(command, stderr=out, stdout=subprocess.DEVNULL, env=environment)
     try:
         wait_ready(f"http://127.0.0.1:{port}", process, log)
-        yield Served(f"http://127.0.0.1:{port}", process, log)
+        yield Served(f"http://127.0.0.1:{port}", process, log, kind)
     finally:
         if process.poll() is None:
             process.kill()

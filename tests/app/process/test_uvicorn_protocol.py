@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from app.process.refusals import MAX_HEAD_BYTES
 from app.process.uvicorn_protocol import Protocol
@@ -288,3 +289,66 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
                 piece = await asyncio.to_thread(client.recv, 2**16)
                 assert piece, n_read
                 n_read += len(piece)
+
+
+class RecordingTransport(asyncio.Transport):
+    """Keeps what is written to it, and is connected to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+SPLIT = {
+    "length": b"content-length: 31\r\n\r\nGET /hidden HTTP/1.1\r\nhost: x\r\n",
+    "chunked": b"transfer-encoding: chunked\r\n\r\n1F\r\nGET /hidden HTTP/1.1\r\nhost: x\r\n\r\n0\r\nx: y\r\n\r\n",
+    "nothing": b"content-length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", SPLIT)
+async def test_a_request_that_offers_an_upgrade_may_be_split_anywhere(kind: str) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    async def record(scope: Any, receive: Any, send: Any) -> None:
+        body, more_body = b"", True
+        while more_body:
+            message = await receive()
+            body, more_body = body + message["body"], message["more_body"]
+        received.append((scope["path"], body))
+        await nothing(scope, receive, send)
+
+    config = uvicorn.Config(record, ws="none", lifespan="off", log_config=None)
+    offer = b"POST /first HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
+    data = offer + SPLIT[kind] + REQUEST.replace(b"/encode", b"/second")
+    hidden = b"" if kind == "nothing" else b"GET /hidden HTTP/1.1\r\nhost: x\r\n"
+    for place in range(len(data)):
+        received.clear()
+        state, transport = ServerState(), RecordingTransport()
+        protocol = Protocol(config=config, server_state=state, app_state={})
+        protocol.connection_made(transport)
+        for piece in (data[:place], data[place:]):
+            protocol.data_received(piece)
+            while state.tasks and not protocol.cycle.more_body:
+                await asyncio.sleep(0)
+        assert received == [("/first", hidden), ("/second", b"body")], place
+        assert statuses(transport.written) == [200, 200]
+        protocol.connection_lost(None)
