@@ -92,7 +92,7 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or not access_log.isEnabledFor(logging.INFO):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
@@ -104,6 +104,8 @@ class AccessLog:
 
 def log_request(context: RequestContext, method: str, path: str, started_at: float) -> None:
     """Write the line of one request to the access log; `started_at` is a time of `time.perf_counter`."""
+    if not access_log.isEnabledFor(logging.INFO):
+        return
     fields: dict[str, object] = {
         "request_id": context.request_id,
         "method": method,
