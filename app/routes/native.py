@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.engine.policy import Outcome
+from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
 from app.http.content import (
     EVENTS,

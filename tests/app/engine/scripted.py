@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from app.engine.engine import Engine
-from app.engine.policy import Job, Outcome, Slice
+from app.engine.job import Job, Outcome, Slice
 from app.settings import Settings
 from models.family import Model
 from models.layers.parts import parts_of

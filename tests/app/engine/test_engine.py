@@ -5,7 +5,7 @@ import pytest
 
 from app.engine.engine import Engine
 from app.engine.execution import Execution
-from app.engine.policy import Outcome
+from app.engine.job import Outcome
 from app.engine.supervisor import MAX_STUCK, Health
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.family import Model

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.policy import Job, Slice, next_batch
+from app.engine.job import Job, Slice
+from app.engine.policy import next_batch
 from models.tasks import DECODE, ENCODE
 from tests.app.engine.scripted import item, job, latent, slices
 
@@ -31,7 +32,7 @@ def test_a_job_larger_than_the_budget_is_split() -> None:
 
 def test_a_suspect_runs_alone_one_request_at_a_time() -> None:
     suspect, innocent = job(item(1), item(2)), job(item(3))
-    suspect.suspect = True
+    suspect.is_suspect = True
     (part,) = next_batch(slices(suspect, innocent), 10)
     assert (part.job, part.start, part.stop) == (suspect, 0, 1)
     assert [part.job for part in next_batch(slices(innocent, suspect), 10)] == [innocent]
@@ -59,7 +60,7 @@ def test_every_request_is_dispatched_once_in_order_and_within_the_budget(
         assert len({part.job.task for part in batch}) == 1
         for part in batch:
             dispatched[part.job] += range(part.start, part.stop)
-            waiting[part.job] = waiting[part.job].since(part.stop)
+            waiting[part.job] = Slice(part.job, part.stop, waiting[part.job].stop)
             if not waiting[part.job]:
                 del waiting[part.job]
     for one, places in dispatched.items():

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from app.engine import worker
 from app.engine.engine import Engine
-from app.engine.policy import Job, Room, next_batch
+from app.engine.job import Job
+from app.engine.policy import StepCapacity, next_batch
 from app.errors import InferenceFailed, ModelUnavailable
 from app.settings import Settings
 from models.errors import InvalidItems
@@ -156,14 +157,14 @@ async def test_a_listener_hears_each_token_and_may_end_a_text() -> None:
 async def test_what_nobody_listens_to_is_told_when_a_text_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = await start()
     expected = await ids(engine, request(3, 4), request(4, 7))
-    monkeypatch.setattr(worker, "TELL_EVERY_S", 60.0)
-    hear, told = engine._on_step, []
+    monkeypatch.setattr(worker, "REPORT_EVERY_S", 60.0)
+    hear, told = engine._handle_steps, []
 
-    def count(step: worker.Step) -> None:
-        told.append(len(step.told))
-        hear(step)
+    def count(report: worker.StepReport) -> None:
+        told.append(len(report.progress))
+        hear(report)
 
-    monkeypatch.setattr(engine.workers[0], "_hear_step", count)
+    monkeypatch.setattr(engine.workers[0], "_on_steps", count)
     assert await ids(engine, request(3, 4), request(4, 7)) == expected
     assert [n for n in told if n] == [8, 3]
     told.clear()
@@ -270,7 +271,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_all_workers_together_make_no_more_at_once_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = await start(n_workers=2, max_running_sequences=4)
     seen: list[int] = []
-    watch_steps(monkeypatch, lambda _: seen.append(sum(worker._worker.hands.n_rows for worker in engine.workers)))
+    watch_steps(monkeypatch, lambda _: seen.append(sum(worker._worker.slot.n_rows for worker in engine.workers)))
     assert len(await asyncio.gather(*(ids(engine, request(length, 14)) for length in range(2, 10)))) == 8
     assert max(seen) == 4
     assert len(await ids(engine, request(3, n=6))) == 1  # alone, it may have more
@@ -298,7 +299,7 @@ def encoding() -> Job:
 
 
 def taken(jobs: Sequence[Job], n_rows: int, *, is_idle: bool = False) -> list[tuple[Job, int, int]]:
-    batch = next_batch(slices(*jobs), 100, Room(n_rows=n_rows, n_running=0 if is_idle else 1))
+    batch = next_batch(slices(*jobs), 100, StepCapacity(n_free=n_rows, n_running=0 if is_idle else 1))
     return [(part.job, part.start, part.stop) for part in batch]
 
 
@@ -318,6 +319,6 @@ def test_what_has_no_room_does_not_keep_others_waiting() -> None:
 
 def test_a_suspect_begins_when_nothing_runs() -> None:
     suspect, other = generating(1, 1), generating(1)
-    suspect.suspect = True
+    suspect.is_suspect = True
     assert taken([suspect, other], 10) == [(other, 0, 1)]
     assert taken([suspect, other], 10, is_idle=True) == [(suspect, 0, 1)]

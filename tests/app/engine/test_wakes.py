@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 def n_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Jobs that waited, whenever workers were woken."""
     found: list[int] = []
-    wake = JobQueue.wake
+    wake = JobQueue.wake_worker
 
     def counted(queue: JobQueue) -> bool:
         found.append(len(queue))
         return wake(queue)
 
-    monkeypatch.setattr(JobQueue, "wake", counted)
+    monkeypatch.setattr(JobQueue, "wake_worker", counted)
     return found
 
 
@@ -58,7 +58,7 @@ async def test_who_is_alone_is_served_at_once_whatever_became_of_those_before(
 async def test_where_several_are_to_work_they_are_woken_for_each(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
-    engine._queue.rests_spare = False
+    engine._queue.short_batches_on_one_worker = False
     model.gate.clear()
     tasks = [asyncio.create_task(engine.submit(ENCODE, [item(i)])) for i in range(4)]
     await until(lambda: len(n_waiting) == 4)

@@ -107,7 +107,7 @@ async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_bac
 
 async def test_unloading_gives_the_memory_back(own_client: httpx.AsyncClient) -> None:
     served_model = own_client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
-    model = weakref.ref(served_model.loaded.engine.workers[0]._plan.model)
+    model = weakref.ref(served_model.loaded.engine.workers[0]._config.model)
     assert model() is not None
     await own_client.post(f"/models/{TINY}/unload")
     assert model() is None
@@ -177,7 +177,7 @@ async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itsel
     own_client: httpx.AsyncClient,
 ) -> None:
     engine = own_client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
-    model = engine.workers[0]._plan.model
+    model = engine.workers[0]._config.model
     before = [worker._worker.thread for worker in engine.workers]
     run, gate = model.encode, threading.Event()
 
