@@ -31,7 +31,7 @@ from app.inference.offload import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, 
 from app.inference.run import infer
 from app.inference.stream import Stream
 from app.inference.timers import Timeout
-from app.registry.registry import ServedModel
+from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from app.errors import UnknownModel
-from app.registry.registry import Registry, ServedModel
+from app.registry.registry import Registry
+from app.registry.served_model import ServedModel
 from app.settings import Settings
 from models.errors import CheckpointError
 from models.tasks import AUTOENCODER_TASKS
@@ -226,8 +227,13 @@ def test_no_start_waits_for_a_compiler_that_is_not_used() -> None:
 import asyncio, sys
 from app.main import create_app
 from app.settings import Settings
+
+async def load(registry):
+    registry.start_loading()
+    await registry.loaded()
+
 registry = create_app(Settings(log_level="error", device="cpu")).state.registry
-asyncio.run(registry.open())
+asyncio.run(load(registry))
 assert registry.ready
 print({"torch._dynamo", "sympy"} & sys.modules.keys() or "neither")
 """
