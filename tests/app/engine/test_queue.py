@@ -58,7 +58,7 @@ def test_closing_wakes_a_waiting_worker() -> None:
     assert taken == [None]
 
 
-def test_a_lost_batch_returns_in_front_as_suspects() -> None:
+def test_the_batch_of_a_failed_worker_returns_to_the_front_as_suspects() -> None:
     queue = JobQueue(max_items=9)
     slot = queue.add_worker()
     first, second = job(item(1), item(2)), job(item(3))
@@ -73,7 +73,7 @@ def test_a_lost_batch_returns_in_front_as_suspects() -> None:
     assert (batch[0].job, batch[0].start, batch[0].stop) == (first, 0, 1)
 
 
-def test_a_suspect_lost_again_is_given_up() -> None:
+def test_a_suspect_that_fails_again_is_given_up() -> None:
     queue = JobQueue(max_items=9)
     slot = queue.add_worker()
     lethal = job(item(1), item(2))
@@ -84,7 +84,7 @@ def test_a_suspect_lost_again_is_given_up() -> None:
     assert len(queue) == 0
 
 
-def test_a_delivered_batch_is_not_returned() -> None:
+def test_a_finished_batch_is_not_given_back() -> None:
     queue = JobQueue(max_items=9)
     slot = queue.add_worker()
     queue.put(job(item(1)))
@@ -94,7 +94,7 @@ def test_a_delivered_batch_is_not_returned() -> None:
     assert len(queue) == 0
 
 
-def test_a_job_that_nobody_waits_for_is_not_returned() -> None:
+def test_an_abandoned_job_is_not_given_back() -> None:
     queue = JobQueue(max_items=9)
     slot = queue.add_worker()
     left, other = job(item(1)), job(item(2))
@@ -109,12 +109,12 @@ def test_a_job_that_nobody_waits_for_is_not_returned() -> None:
     assert [part.job for part in batch] == [other]
 
 
-def test_an_idle_worker_waits_as_long_as_its_patience_lasts() -> None:
+def test_an_idle_worker_waits_until_its_timeout() -> None:
     queue = JobQueue(max_items=9)
     assert queue.take(queue.add_worker(), budget=9, timeout_s=0.01) == []
 
 
-def test_retired_hands_are_empty_and_are_given_nothing_more() -> None:
+def test_a_retired_worker_loses_its_work_and_gets_no_more() -> None:
     queue = JobQueue(max_items=3)
     slot, others = queue.add_worker(), queue.add_worker()
     running, waiting = job(item(1)), job(item(2))
@@ -131,7 +131,7 @@ def test_retired_hands_are_empty_and_are_given_nothing_more() -> None:
     assert [part.job for part in batch] == [running]
 
 
-def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
+def test_only_the_work_of_the_failed_worker_is_given_back() -> None:
     queue = JobQueue(max_items=9)
     slot, others = queue.add_worker(), queue.add_worker()
     large = job(*(item(i) for i in range(6)))
@@ -142,7 +142,7 @@ def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
     queue.put(large_too := job(item(7)))
     assert queue.give_back(others) == []
     assert len(queue) == 3
-    time.sleep(LATE_S)  # or the other would be waited for
+    time.sleep(LATE_S)  # or the other worker would be waited for
     found = []
     while len(queue):
         batch = queue.take(slot, budget=9)
@@ -152,7 +152,7 @@ def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
 
 
 class Clock:
-    """That stands still; batches take none of a thread's time."""
+    """A clock that stands still; batches use no CPU time."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -173,7 +173,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @contextmanager
 def sleeping(queue: JobQueue) -> Iterator[list[object]]:
-    """A worker that is idle, and what it has taken once it is woken, which it is in the end."""
+    """Run an idle worker on a thread; yield the list that its batch is appended to. The test must wake it."""
     slot, taken = queue.add_worker(), list[object]()
     thread = threading.Thread(target=lambda: taken.append(queue.take(slot, budget=9)))
     thread.start()
@@ -185,7 +185,7 @@ def sleeping(queue: JobQueue) -> Iterator[list[object]]:
 
 
 def with_short_batches(*, short_batches_on_one_worker: bool = True) -> tuple[JobQueue, WorkerSlot]:
-    """And a worker that has just taken one."""
+    """Make a queue that has seen short batches, and a worker that has just taken one."""
     queue = JobQueue(max_items=9, short_batches_on_one_worker=short_batches_on_one_worker)
     busy = queue.add_worker()
     for number in range(2):
@@ -196,12 +196,12 @@ def with_short_batches(*, short_batches_on_one_worker: bool = True) -> tuple[Job
     return queue, busy
 
 
-def test_who_is_soon_free_is_waited_for_unless_late(clock: Clock) -> None:
+def test_a_worker_that_is_soon_free_is_waited_for_unless_it_is_late(clock: Clock) -> None:
     queue, busy = with_short_batches()
     with sleeping(queue):
         queue.put(job(item(2)))
         queue.wake_worker()
-        assert queue._idle  # nobody was woken
+        assert queue._idle  # no worker was woken
         queue.finish_batch(busy)
         assert queue._idle
         assert queue.take(busy, budget=9)
@@ -215,33 +215,33 @@ def test_while_batches_are_short_one_worker_takes_them_all(clock: Clock) -> None
     spare = queue.add_worker()
     queue.finish_batch(busy)
     queue.put(job(item(2)))
-    assert queue.take(spare, budget=1, timeout_s=0.01) == []  # though there is something
+    assert queue.take(spare, budget=1, timeout_s=0.01) == []  # although a job waits
     assert queue.take(busy, budget=1)
     queue.put(job(item(3)))
     clock.now += LATE_S
     assert queue.take(spare, budget=1)
 
 
-def test_on_gpus_all_workers_take_them(clock: Clock) -> None:
+def test_without_the_rule_for_short_batches_all_workers_take_them(clock: Clock) -> None:
     queue, _ = with_short_batches(short_batches_on_one_worker=False)
     with sleeping(queue):
         queue.put(job(item(2)))
         queue.wake_worker()
 
 
-def test_what_waits_for_one_who_is_late_is_taken_by_another_once_it_is_woken(clock: Clock) -> None:
+def test_another_worker_is_woken_when_the_busy_one_is_late(clock: Clock) -> None:
     queue, _ = with_short_batches()
     with sleeping(queue) as taken:
         queue.put(job(item(2)))
         assert queue.wake_worker()
         clock.now += LATE_S
         assert queue._idle
-        assert not taken  # nobody was woken
+        assert not taken  # no worker was woken
         assert queue.wake_worker()
     assert not queue.wake_worker()
 
 
-def test_a_closed_queue_is_emptied_whoever_is_spare(clock: Clock) -> None:
+def test_all_workers_empty_a_closed_queue(clock: Clock) -> None:
     queue, busy = with_short_batches()
     other = queue.add_worker()
     clock.now += LATE_S
@@ -257,21 +257,21 @@ def test_a_closed_queue_is_emptied_whoever_is_spare(clock: Clock) -> None:
     assert queue.take(busy, budget=1) is None
 
 
-def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:
+def test_an_idle_worker_is_woken_while_batches_may_be_long() -> None:
     queue = JobQueue(max_items=9)
     queue.put(job(item(0)))
     assert queue.take(queue.add_worker(), budget=9)
     with sleeping(queue):
-        queue.put(job(item(1)))  # of batches nothing is known yet
+        queue.put(job(item(1)))  # no batch has been measured yet
         queue.wake_worker()
 
 
-def test_who_is_woken_takes_all_that_was_put_before() -> None:
+def test_a_woken_worker_takes_all_jobs_that_were_put_before() -> None:
     queue = JobQueue(max_items=9)
     with sleeping(queue) as taken:
         jobs = [job(item(number)) for number in range(3)]
-        for one in jobs:
-            queue.put(one)
+        for waiting in jobs:
+            queue.put(waiting)
         assert queue._idle
         assert queue.wake_worker()
     (batch,) = taken
