@@ -77,6 +77,19 @@ class ScriptedModel(Model):
         return DecodeRequest(latent=torch.zeros(1))
 
 
+class Clock:
+    """A clock that stands still until a test moves it; threads use no CPU time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return 0.0
+
+
 def item(value: float) -> EncodeRequest:
     return EncodeRequest(item=torch.tensor([value]))
 

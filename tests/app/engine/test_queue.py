@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-import pytest
-
 from app.engine.job import Slice
 from app.engine.queue import LATE_S, JobQueue, WorkerSlot
-from tests.app.engine.scripted import item, job
+from tests.app.engine.scripted import Clock, item, job
 
 
 def test_the_limit_counts_requests_and_a_refused_job_changes_nothing() -> None:
@@ -149,26 +147,6 @@ def test_only_the_work_of_the_failed_worker_is_given_back() -> None:
         assert batch is not None
         found += [(part.job, part.start, part.stop) for part in batch]
     assert found == [(large, 2, 3), (large, 3, 4), (large_too, 0, 1)]
-
-
-class Clock:
-    """A clock that stands still; batches use no CPU time."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def thread_time(self) -> float:
-        return 0.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("app.engine.queue.time", clock)
-    return clock
 
 
 @contextmanager
