@@ -43,6 +43,7 @@ class Job:
         on_progress: receives each step of a generation task.
         results: finished results by request index.
         progress: by request index, all progress of a generation task since it last began.
+        was_announced: the observer knows that the job has started.
         is_abandoned: nobody waits for this job any more.
         abandoned_sequences: (request index, sequence) of texts that ended early, which workers stop generating.
     """

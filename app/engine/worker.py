@@ -120,7 +120,7 @@ class WorkerConfig:
     probe_every_s: float
 
 
-def _yield_to_event_loop() -> None:
+def _use_batch_scheduling() -> None:
     """Declare this thread a batch job to Linux's scheduler, so that the event loop runs at once when it wakes."""
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
@@ -174,7 +174,7 @@ class Worker:
 
     def _run(self) -> None:
         reason: BaseException | None = None
-        _yield_to_event_loop()
+        _use_batch_scheduling()
         torch.set_num_threads(self._config.torch_threads)
         gpu_stream = self._config.gpu_stream
         try:

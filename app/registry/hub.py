@@ -15,7 +15,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from models.errors import CheckpointError
 
-PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
+"""Files of a repository that are downloaded. Pickles are not among them."""
 DEFAULT_REVISION = "main"
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -49,7 +50,7 @@ def find(hub_id: HubId) -> Path:
     try:
         return Path(
             snapshot_download(
-                hub_id.repository, revision=hub_id.revision, allow_patterns=list(PATTERNS), local_files_only=True
+                hub_id.repository, revision=hub_id.revision, allow_patterns=list(FILE_PATTERNS), local_files_only=True
             )
         )
     except (LocalEntryNotFoundError, OSError, ValueError):
@@ -73,7 +74,7 @@ def pull(hub_id: HubId) -> Path:
         files = {file.rfilename: file for file in info.siblings or []}
         if not any(name.endswith(".safetensors") for name in files):
             raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
-        folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(PATTERNS)))
+        folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
         _store_revision(folder, hub_id.revision)
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no answer"

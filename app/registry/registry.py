@@ -93,7 +93,7 @@ class Registry:
             raise UnknownModel(name, self.models)
         return self.models[name]
 
-    def serving(self, task_name: str, name: str | None) -> ServedModel:
+    def model_for(self, task_name: str, name: str | None) -> ServedModel:
         """Return the named model, or the default model of the task if no name is given.
 
         Raises:
@@ -111,14 +111,14 @@ class Registry:
             raise TaskNotServed(f"{name} does not serve {task_name}; it serves {', '.join(model.task_names)}")
         return model
 
-    def asked(self, task_name: str, values: Any) -> ServedModel:
-        """Return the model for a request body, parsed but not yet checked, whose `model` may name one.
+    def model_for_body(self, task_name: str, body: Any) -> ServedModel:
+        """Return the model for a request body that is parsed but not yet validated; its `model` may name one.
 
         Raises:
-            UnknownModel, TaskNotServed: as `serving`.
+            UnknownModel, TaskNotServed: as `model_for`.
         """
-        name = values.get("model") if isinstance(values, dict) else None
-        return self.serving(task_name, name if isinstance(name, str) else None)
+        name = body.get("model") if isinstance(body, dict) else None
+        return self.model_for(task_name, name if isinstance(name, str) else None)
 
     async def load(self, name: str) -> ServedModel:
         """Load a model, and count it as wanted from now on.

@@ -118,7 +118,7 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         ManifoldError: the request is refused.
     """
     raw = await _read(services, endpoint, request)
-    model = services.registry.asked(endpoint.name, raw.values)
+    model = services.registry.model_for_body(endpoint.name, raw.values)
     context = context_of(request)
     context.model = model.name
     checkpoint, loaded = model.require()
