@@ -99,9 +99,9 @@ class Supervisor:
         return self._config.queue.give_back(self._worker.slot, retire=True)
 
     def _start_worker(self) -> Worker:
-        """Start a thread, whose callbacks run on the event loop. A retired thread's reports are ignored.
+        """Start a thread whose callbacks run on the event loop.
 
-        The exception are the results of batches, which count whoever computed them.
+        Callbacks of a retired thread are ignored, except for the results of a batch, which are valid all the same.
         """
 
         def call(callback: Callable[..., None], *arguments: object) -> None:

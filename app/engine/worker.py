@@ -26,9 +26,9 @@ from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
 REPORT_EVERY_S = 0.05
-"""Longest time for which the progress of a generation is held back that nobody streams and no text of which has ended.
-On a GPU a step takes half a millisecond; waking the event loop after each, which takes the interpreter lock from the
-worker, would take as long again."""
+"""Longest time for which progress is held back while no caller streams it and no request ends. On a GPU a step takes
+half a millisecond; waking the event loop after each step, which takes the interpreter lock from the worker, would take
+as long again."""
 
 RequestKey = tuple[Job, int]
 """A job and the index of one of its requests."""
@@ -255,7 +255,7 @@ class Worker:
         """Between the parts of a long forward pass: show that the worker is not stuck, and stop if nobody waits."""
         self.busy_since = time.monotonic()
         if all(part.job.is_abandoned for part in batch):
-            raise InvalidItems(Problem("nobody waits for it any more"))
+            raise InvalidItems(Problem("the caller no longer waits for this item"))
 
     def _new_generation(self) -> Generation[RequestKey] | None:
         model = self._model
@@ -283,7 +283,7 @@ class Worker:
             self._on_steps(StepReport(failed=refused, begun=batch))
 
     def _run_step(self, generation: Generation[RequestKey]) -> None:
-        """Generate the next token of each running sequence, and report if somebody is waiting to hear of it."""
+        """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
         progress: list[tuple[RequestKey, Progress]] = []
         try:
             with self._computing() as started_at, kernels.threads(self._config.step_threads):
@@ -321,7 +321,7 @@ class Worker:
         self._on_steps(report)
 
     def _abort_generation(self, error: Exception) -> None:
-        """End all running sequences after a failed step. Each runs again alone, for which one failed is not known."""
+        """End all running sequences after a failed step. Each runs again alone, because any of them may have failed."""
         if is_out_of_memory(error):
             self._max_rows = max(1, self.n_rows // 2)
         self._generation = self._new_generation()

@@ -110,11 +110,11 @@ async def test_a_result_with_nan_fails_that_item_alone(engine: Engine, model: Sc
     waiting = [asyncio.create_task(engine.submit(ENCODE, [item(value)])) for value in (1, IS_NAN, 3)]
     await until(lambda: engine.n_queued == 3)
     model.gate.set()
-    one, bad, three = await asyncio.gather(*waiting, return_exceptions=True)
+    first_good, bad, second_good = await asyncio.gather(*waiting, return_exceptions=True)
     await first
     assert isinstance(bad, InferenceFailed)
     assert [fault.detail for fault in bad.faults] == ["the model's output for this item is not a number"]
-    assert [values(one), values(three)] == [[2], [6]]  # type: ignore[arg-type]
+    assert [values(first_good), values(second_good)] == [[2], [6]]  # type: ignore[arg-type]
 
 
 async def test_two_workers_run_two_batches_at_once_from_one_queue() -> None:

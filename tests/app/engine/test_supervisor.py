@@ -35,9 +35,9 @@ async def test_a_request_that_kills_workers_is_given_up_and_its_neighbours_are_s
     await until(lambda: engine.n_queued == 3)
     model.gate.set()
     await first
-    one, lethal, three = await asyncio.gather(*waiting, return_exceptions=True)
+    before, lethal, after = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(lethal, InferenceFailed)
-    assert [values(one), values(three)] == [[2], [6]]  # type: ignore[arg-type]
+    assert [values(before), values(after)] == [[2], [6]]  # type: ignore[arg-type]
     await until(lambda: engine.health is Health.READY)
 
 

@@ -167,7 +167,7 @@ async def test_two_checkpoints_of_one_name_are_an_error(weights: Path) -> None:
         Registry(Settings(weights_dir=weights))
 
 
-async def test_loading_that_raises_is_raised_to_whoever_waits_and_every_model_is_stopped_all_the_same(
+async def test_an_error_of_loading_is_raised_when_waiting_for_it_and_all_models_are_stopped(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tiny(weights, "other-ae")
