@@ -55,7 +55,8 @@ def _metavar(field: FieldInfo) -> str:
             return pairs.form.partition(" ")[0]
     if get_origin(field.annotation) is tuple:
         return "LIST"
-    return {int: "NUMBER", Path: "FOLDER"}.get(field.annotation or str, "TEXT")
+    kinds: dict[Any, str] = {int: "NUMBER", Path: "FOLDER"}
+    return kinds.get(field.annotation, "TEXT")
 
 
 def option_name(setting: str) -> str:

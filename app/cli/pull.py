@@ -1,10 +1,18 @@
 """`manifold pull`."""
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from app.cli.errors import Interrupted, WrongUsage, sentence
+from app.cli.errors import INTERRUPTED, WrongUsage, sentence
 from app.errors import ManifoldError
 from models.errors import CheckpointError, ModelsError
+
+STDERR = 2
+"""File descriptor of standard error: a signal handler may not use the stream, which may be in the middle of a line."""
 
 
 @click.command()
@@ -22,12 +30,30 @@ def pull(hub_id: str) -> None:
     except CheckpointError as error:
         raise WrongUsage([sentence(error)]) from None
     try:
-        folder = hub.pull(place)
+        with _exit_on_interrupt():
+            folder = hub.pull(place)
         checkpoint = read_checkpoint(folder, place.repository)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
-    except KeyboardInterrupt:
-        raise Interrupted("Interrupted; the same command goes on where it was.") from None
     name = place.repository.partition("/")[2]
     click.echo(f"{place.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
     click.echo(f"manifold serve --model {name}={hub_id}")
+
+
+@contextmanager
+def _exit_on_interrupt() -> Iterator[None]:
+    """Exit at once at Ctrl-C.
+
+    A KeyboardInterrupt would wait for the threads that download, which may take hours. Nothing is lost: the next pull
+    goes on with the files that this one began.
+    """
+
+    def end(signum: int, frame: object) -> None:
+        os.write(STDERR, b"\nInterrupted; the same command goes on where it was.\n")
+        os._exit(INTERRUPTED)
+
+    previous = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
