@@ -76,7 +76,8 @@ class Pairs:
             except (ValueError, RecursionError):
                 raise error from None
             return content.items()
-        pairs = [part.partition("=") for part in _NEXT_PAIR.split(text)] if text.strip() else []
+        text = text.strip(" ,")
+        pairs = [part.partition("=") for part in _NEXT_PAIR.split(text)] if text else []
         named = [(name.strip(), value.strip()) for name, _, value in pairs]
         if not all(name and value for name, value in named):
             raise error
