@@ -42,19 +42,23 @@ def checkpoint_folders(settings: Settings, label: Label) -> list[Path]:
 
 def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
     is_chosen = "weights_dir" in settings.model_fields_set
-    if not settings.model or (is_chosen and not settings.weights_dir.is_dir()):
+    if not settings.model or (is_chosen and not _is_folder(settings.weights_dir)):
         yield from _check_weights(settings, label)
     for name, place in settings.model.items():
-        if not Path(place).expanduser().is_dir() and not _is_hub_id(place):
-            yield (
-                f"{label('model')} gives {quote(name)} the place {quote(place)}, but there is no such folder, "
-                "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
-            )
+        given = f"{label('model')} gives {quote(name)} the place {quote(place)}"
+        if not _is_folder(place):
+            if not _is_hub_id(place):
+                yield (
+                    f"{given}, but there is no such folder, "
+                    "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
+                )
+        elif not (Path(place).expanduser() / CONFIG_FILE).exists():
+            yield f"{given}, but that folder is not a checkpoint: there is no {CONFIG_FILE} in it."
 
 
 def _check_weights(settings: Settings, label: Label) -> Iterator[str]:
     folder, named = settings.weights_dir, label("weights_dir")
-    if not folder.is_dir():
+    if not _is_folder(folder):
         yield f"{named} is {quote(str(folder))}, but there is no such folder."
     elif (folder / CONFIG_FILE).exists():
         yield (
@@ -66,6 +70,14 @@ def _check_weights(settings: Settings, label: Label) -> Iterator[str]:
             f"{named} is {quote(str(folder))}, but there is no checkpoint in it. "
             f"A checkpoint is a folder KIND/FAMILY/NAME with a {CONFIG_FILE}."
         )
+
+
+def _is_folder(place: str | Path) -> bool:
+    """Return whether there is such a folder, which is not so where the system cannot even look for it."""
+    try:
+        return Path(place).expanduser().is_dir()
+    except (OSError, RuntimeError):  # not permitted, too long, or the home of an unknown user
+        return False
 
 
 def _is_hub_id(place: str) -> bool:

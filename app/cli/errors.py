@@ -55,6 +55,6 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def in_words(words: Sequence[str], conjunction: str = "or") -> str:
-    """Join words as a sentence does: "a, b or c"."""
-    *others, last = words
+    """Join words as a sentence does, as "a, b or c"; no words are "none"."""
+    *others, last = words or ["none"]
     return f"{', '.join(others)} {conjunction} {last}" if others else last

@@ -83,7 +83,7 @@ def _run(settings: "Settings") -> None:
 
 
 def _bind_once(host: str, port: int) -> None:
-    """Bind the port and let it go, to learn of what is wrong before anything is loaded.
+    """Bind the port and let it go, so that a wrong address is reported before anything is loaded.
 
     Raises:
         OSError: the address cannot be bound.

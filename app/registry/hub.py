@@ -14,6 +14,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -112,12 +113,17 @@ def _explain(error: Exception, hub_id: HubId) -> str:
             return f"{failed}: {_explain_status(error.response.status_code, endpoint)}"
         case OfflineModeIsEnabled():
             return f"{failed}: the variable HF_HUB_OFFLINE forbids it. Unset it."
+        case HFValidationError():
+            return f"{repository} is not an id that the hub accepts."
         case OSError(strerror=str(reason)):
             return f"{failed}: {reason}."
-    return (
-        f"{failed}: the connection to {endpoint} failed. Check the network, and HF_ENDPOINT if you set it, "
-        "then run the same command again: it goes on where it was."
-    )
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second is that of the client's HTTP library
+        return (
+            f"{failed}: the connection to {endpoint} failed. Check the network, and HF_ENDPOINT if you set it, "
+            "then run the same command again: it goes on where it was."
+        )
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{failed}: {endpoint} gave an answer that cannot be used ({reason}). Check HF_ENDPOINT if you set it."
 
 
 def _explain_status(status: int, endpoint: str) -> str:

@@ -56,6 +56,12 @@ def test_an_installation_without_weights_serves_a_model_of_its_own(
             ],
         ),
         (
+            ["--model", "x=/dev"],
+            ["--model gives 'x' the place '/dev', but that folder is not a checkpoint: there is no config.json in it."],
+        ),
+        (["--model", "x=~nobody-has-this-name/x"], ["--model gives 'x' the place '~nobody-has-this-name/x', but"]),
+        (["--model", f"x={'x' * 5000}"], ["--model gives 'x' the place 'xxx"]),
+        (
             ["--models", "tiny-ea"],
             [
                 "--models names 'tiny-ea', but there is no such model. Did you mean tiny-ae? "

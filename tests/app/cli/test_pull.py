@@ -108,8 +108,14 @@ def test_what_the_hub_refuses_is_a_sentence(
 
 def test_an_answer_that_is_no_model_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
     said = pull(environment(tmp_path, hub.url))
-    assert said.startswith("Error: org/name ")
+    assert said.startswith(f"Error: org/name could not be downloaded: {hub.url} gave an answer that cannot be used (")
+    assert said.endswith("). Check HF_ENDPOINT if you set it.\n")
     assert said.count("\n") == 1
+
+
+def test_an_id_that_the_client_refuses_is_a_sentence(tmp_path: Path) -> None:
+    said = pull(environment(tmp_path, "http://127.0.0.1:9"), "org/two--hyphens")
+    assert said == "Error: org/two--hyphens is not an id that the hub accepts.\n"
 
 
 def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
