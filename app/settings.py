@@ -19,7 +19,7 @@ from models.precision import Precision, Wanted
 
 ENV_PREFIX = "MANIFOLD_"
 N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
-"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0018)."""
+"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
 """While one waits for the GPU, the other prepares what it computes next."""
 
