@@ -10,7 +10,7 @@ from typing import Any
 import httptools
 from starlette.responses import Response
 
-from app.errors import MalformedRequest, HeadTooLarge, ManifoldError
+from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
 from app.http.context import RequestContext, log_request, request_id_from
 from app.http.problems import problem_of
 

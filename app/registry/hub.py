@@ -8,10 +8,19 @@ programs share, and a download resumes where it was interrupted. The environment
 import hashlib
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from models.errors import CheckpointError
 
@@ -36,7 +45,7 @@ class HubId:
             CheckpointError: the text has another form.
         """
         if not _ID.fullmatch(text):
-            raise CheckpointError(f"{text[:200]!r} is not a hub id; it must be org/name or org/name@revision")
+            raise CheckpointError(f"{text[:200]!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION")
         repository, _, revision = text.partition("@")
         return cls(repository, revision or DEFAULT_REVISION)
 
@@ -72,19 +81,60 @@ def pull(hub_id: HubId) -> Path:
     try:
         info = HfApi().model_info(hub_id.repository, revision=hub_id.revision, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or []}
-        if not any(name.endswith(".safetensors") for name in files):
-            raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
-        folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
-        _store_revision(folder, hub_id.revision)
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise CheckpointError(f"{hub_id.repository} at {hub_id.revision}: the hub says {status}") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{hub_id.repository} could not be downloaded: {error}") from error
+        is_safe = any(name.endswith(".safetensors") for name in files)
+        if is_safe:
+            folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
+            _store_revision(folder, hub_id.revision)
+    except Exception as error:  # its client raises what its HTTP libraries raise, which differ by version
+        raise CheckpointError(_explain(error, hub_id)) from error
+    if not is_safe:
+        raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
     for name, file in files.items():
         if file.lfs and (folder / name).exists():
             _verify(folder / name, name, file.lfs.sha256)
     return folder
+
+
+def _explain(error: Exception, hub_id: HubId) -> str:
+    """Say in plain words why a download failed, and what to check."""
+    repository, endpoint = hub_id.repository, HfApi().endpoint
+    failed = f"{repository} could not be downloaded"
+    match error:
+        case RevisionNotFoundError():
+            return f"{repository} has no branch, tag or commit named {hub_id.revision}."
+        case GatedRepoError():
+            return (
+                f"{failed}: its owner asks for consent to terms. Accept them at {endpoint}/{repository}, "
+                "then set HF_TOKEN to a token of that account."
+            )
+        case RepositoryNotFoundError():
+            return (
+                f"{failed}: there is no model of this id at {endpoint}, or it is private. "
+                "Check the id, and for a private model set HF_TOKEN."
+            )
+        case HfHubHTTPError():
+            return f"{failed}: {_explain_status(error.response.status_code, endpoint)}"
+        case OfflineModeIsEnabled():
+            return f"{failed}: the variable HF_HUB_OFFLINE forbids it. Unset it."
+        case HFValidationError():
+            return f"{repository} is not an id that the hub accepts."
+        case OSError(strerror=str(reason)):
+            return f"{failed}: {reason}."
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second is that of the client's HTTP library
+        return (
+            f"{failed}: the connection to {endpoint} failed. Check the network, and HF_ENDPOINT if you set it, "
+            "then run the same command again: it goes on where it was."
+        )
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{failed}: {endpoint} gave an answer that cannot be used ({reason}). Check HF_ENDPOINT if you set it."
+
+
+def _explain_status(status: int, endpoint: str) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return f"{endpoint} refuses access (status {status}). Check HF_TOKEN; public models need none."
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"{endpoint} had too many requests from here (status {status}). Try again later, or set HF_TOKEN."
+    return f"{endpoint} answered with status {status}. Try again later, and check HF_ENDPOINT if you set it."
 
 
 def _store_revision(folder: Path, revision: str) -> None:

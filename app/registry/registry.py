@@ -49,7 +49,7 @@ class Registry:
         for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
             if name not in names:
                 raise UnknownModel(name, names)
-        self._wanted = set(settings.models or names)
+        self._wanted = {*settings.models, *settings.model} if settings.models else set(names)
         self.models = {
             name: ServedModel(name, folders[name], settings, wanted=name in self._wanted, observer=observer)
             for name in names

@@ -213,14 +213,14 @@ def test_a_damaged_file_is_deleted(hub: Hub, tmp_path: Path) -> None:
 def test_a_repository_that_does_not_exist(hub: Hub, tmp_path: Path) -> None:
     done = pull(hub, tmp_path, "org/none")
     assert done.returncode == 1
-    assert "org/none at main: the hub says 404" in done.stderr
+    assert "org/none could not be downloaded: there is no model of this id" in done.stderr
 
 
 @pytest.mark.parametrize("what", ["tiny", "../../etc", "org/tiny@", "org/tiny@a b", ""])
 def test_a_malformed_hub_id_is_refused_before_any_request(what: str) -> None:
     done = CliRunner().invoke(main, ["pull", what])
-    assert done.exit_code == 1
-    assert f"{what!r} is not a hub id; it must be org/name or org/name@revision" in done.output
+    assert done.exit_code == 2
+    assert f"{what!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION" in done.output
 
 
 def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: Hub, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ async def test_a_model_given_by_its_folder_serves_beside_one_that_fails(tmp_path
     [
         ({"a/b": "."}, InvalidRequest, "the name 'a/b'"),
         ({"gpt-0": "."}, InvalidRequest, "is taken"),
-        ({"mine": "/nowhere"}, CheckpointError, "is not a hub id"),
+        ({"mine": "/nowhere"}, CheckpointError, "is not an id of the hub"),
         ({"mine": "org/never-pulled"}, CheckpointError, "`manifold pull org/never-pulled` fetches it"),
     ],
 )
