@@ -10,6 +10,7 @@ import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from app.concurrency.worker_pools import WorkerPools
 from app.errors import (
     ClientDisconnected,
     Fault,
@@ -20,7 +21,6 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.http.context import context_of
-from app.inference.offload import WorkerPools
 
 JSON = "application/json"
 NPY = "application/x-npy"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from app.concurrency.timers import Timeout
 from app.engine.job import OnProgress, Outcome
 from app.inference.deadline import Deadline
-from app.inference.timers import Timeout
 from app.registry.served_model import ServedModel
 from app.services import Services
 from models.tasks import Request, Task

@@ -8,6 +8,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.concurrency.timers import Timeout
+from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
 from app.http.content import (
@@ -27,10 +29,8 @@ from app.http.context import context_of
 from app.http.deadline import CancelOnDisconnect, deadline_of
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
 from app.inference.deadline import Deadline
-from app.inference.offload import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.inference.run import infer
 from app.inference.stream import Stream
-from app.inference.timers import Timeout
 from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.parsing import parse_body
