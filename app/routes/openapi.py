@@ -48,7 +48,7 @@ RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
 
 ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size")
-"""Names of the headers of a task's answer; the last three are missing where there is no forward pass, and of streams."""
+"""Names of the headers of a task's answer; streams, and answers without a forward pass, lack the last three."""
 HEADERS = {
     "x-request-id": ("string", "Id of the request: the client's own, or a random one."),
     "x-model": ("string", "Id of the model that answered."),
@@ -84,9 +84,9 @@ REFERENCE = "#/components/{kind}/{name}"
 
 
 class UploadedFiles(BaseModel):
-    """A multipart body."""
+    """Encoded images, each in a part named `files`."""
 
-    files: list[bytes] = Field(description="Encoded images, each in a part named `files`.")
+    files: list[bytes] = Field(description="The images: PNG, JPEG or WebP.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -161,9 +161,10 @@ def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
     parameters = {}
     for schema in schemas:
         document = schema.body.model_json_schema(ref_template=REFERENCE.format(kind="schemas", name="{model}"))
-        properties = document["$defs"][schema.body.model_fields["parameters"].annotation.__name__]["properties"]
-        for name, value in properties.items():
-            kinds = [_resolve(kind, document["$defs"]).get("type") for kind in _alternatives(value)]
+        definitions = document["$defs"]
+        fields = _resolve(document["properties"]["parameters"], definitions)["properties"]
+        for name, value in fields.items():
+            kinds = [_resolve(kind, definitions).get("type") for kind in _alternatives(value)]
             if "object" not in kinds and "array" not in kinds:
                 parameters[name] = _query_parameter(name, value)
     return [_reference("parameters", "model"), *parameters.values()] if schemas else []
@@ -172,7 +173,7 @@ def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
 def _query_parameter(name: str, value: dict[str, Any]) -> dict[str, Any]:
     """Return the query parameter for a field of a task's parameters.
 
-    The default is told in the description alone: generated clients would send one that is part of the schema with every
+    The default is in the description and not in the schema: generated clients send the defaults of schemas with every
     request, and the server refuses query parameters beside a JSON body.
     """
     sentences = [value["description"], "Only for bodies that are not JSON."]
@@ -199,7 +200,8 @@ def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
 def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema that another one refers to, or the schema itself if it is no reference."""
     name = schema.get("$ref", "").rpartition("/")[2]
-    return definitions.get(name, schema)
+    found: dict[str, Any] = definitions.get(name, schema)
+    return found
 
 
 def _reference(kind: str, name: str) -> dict[str, Any]:
@@ -242,8 +244,8 @@ def _complete(document: dict[str, Any]) -> None:
             _share_problems(operation["responses"])
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
-    _remove_titles(document["paths"])
-    _remove_titles(components)
+    _remove_noise(document["paths"])
+    _remove_noise(components)
 
 
 def _task_definitions() -> dict[str, Any]:
@@ -272,10 +274,24 @@ def _share_problems(responses: dict[str, Any]) -> None:
             del responses[status]
 
 
-def _remove_titles(node: Any) -> None:
-    """Remove the titles of schemas, which repeat the names of fields and components in other words."""
-    children = node if isinstance(node, list) else list(node.values()) if isinstance(node, dict) else []
-    for child in children:
-        _remove_titles(child)
-    if isinstance(node, dict) and isinstance(node.get("title"), str):
-        del node["title"]
+def _remove_noise(node: Any) -> None:
+    """Remove from schemas what says nothing: titles that repeat a name, and defaults that mean "if omitted".
+
+    A default of null would make generated clients believe that an answer always has the field.
+    """
+    if isinstance(node, list):
+        for child in node:
+            _remove_noise(child)
+    elif isinstance(node, dict):
+        for name in [name for name, value in node.items() if _is_noise(name, value)]:
+            del node[name]
+        for name, child in node.items():
+            if name not in ("example", "examples"):
+                _remove_noise(child)
+
+
+def _is_noise(name: str, value: Any) -> bool:
+    """Whether a member of an object is a title, or a default that is null or an object; fields may have these names."""
+    is_title = name == "title" and isinstance(value, str)
+    is_default = name == "default" and (value is None or (isinstance(value, dict) and "description" not in value))
+    return is_title or is_default

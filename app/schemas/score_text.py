@@ -31,7 +31,7 @@ class ScoreTextOutput(BaseModel):
 
     log_likelihood: float = Field(description="Log-likelihood in nats: the sum over the predicted tokens.")
     perplexity: float | None = Field(
-        description="exp(-log_likelihood / number of predicted tokens); null if no token is predicted."
+        description="Perplexity: exp(-log_likelihood / predicted tokens); null if no token is predicted."
     )
     tokens: list[TokenScore] = Field(description="The tokens of the text with their log-probabilities.")
 

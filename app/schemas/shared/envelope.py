@@ -18,7 +18,9 @@ class Parameters(Strict):
     """Base of a task's parameters."""
 
 
-ImageFormat = TypeAliasType("ImageFormat", Literal["array", "png"])
+ImageFormat = TypeAliasType(
+    "ImageFormat", Annotated[Literal["array", "png"], Field(description="How images are answered in JSON.")]
+)
 Item = TypeAliasType(
     "Item",
     Annotated[
