@@ -91,8 +91,8 @@ class ClassifyTextParameters(TextParameters):
     top_k: int | None = Field(None, ge=1, description="Number of labels to return; all if omitted.")
     function_to_apply: Activation | None = Field(
         None,
-        description="Function that turns the model's logits into scores; `none` returns the logits; the one that the "
-        "checkpoint was trained for if omitted.",
+        description="Function that turns the model's logits into scores; `none` returns the logits. If omitted, the "
+        "function that the checkpoint was trained for.",
     )
 
 

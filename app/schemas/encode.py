@@ -24,7 +24,7 @@ class EncodeParameters(ItemInputParameters):
     sample: bool = Field(
         False, description="Whether to draw the latent from the posterior; only for models that have a posterior."
     )
-    seed: Seed = Field(0, description="Seed of the draw, for each item.")
+    seed: Seed = Field(0, description="Sampling seed of each item; only used with `sample`.")
 
 
 class EncodeOutput(BaseModel):

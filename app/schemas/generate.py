@@ -23,7 +23,7 @@ MAX_SEQUENCES = 64
 MAX_STOPS = 16
 """Maximum number of stop strings."""
 SAMPLING_PARAMETERS = ("temperature", "top_k", "top_p")
-"""Parameters that only have a meaning if tokens are drawn; giving one of them asks for it."""
+"""Parameters of sampling; giving any of them turns it on."""
 
 
 class GenerateParameters(TextParameters):
@@ -53,7 +53,7 @@ class GenerateParameters(TextParameters):
         None,
         gt=0,
         le=1,
-        description="Draw from the fewest likeliest tokens whose probabilities sum to at least this; all if omitted.",
+        description="Total probability of the likeliest tokens to draw from; the whole vocabulary if omitted.",
     )
     repetition_penalty: float = Field(
         1.0, gt=0, le=100, description="Penalty on tokens that the text already has; above 1, they are less likely."
@@ -126,7 +126,7 @@ class Generation(BaseModel):
         None, description="The log-probability of each token, if the request asks for them."
     )
     score: float | None = Field(None, description="Score by which beam search ranks the text; only of beam search.")
-    seed: int = Field(description="Sampling seed, which repeats the text.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same text again.")
 
 
 class GenerateOutput(BaseModel):
@@ -158,7 +158,7 @@ class GenerateEvent(BaseModel):
         None, description="The log-probability of the token, if the request asks for it."
     )
     finish_reason: FinishReason | None = Field(None, description="Why the text ends; null unless this is its end.")
-    seed: int = Field(description="Sampling seed, which repeats the text.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same text again.")
 
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:

@@ -43,7 +43,7 @@ class SampleOutput(BaseModel):
 
     sample: Item = Field(description="The item: numbers of the item's shape, or a `data:` URL.")
     latent: list[Any] = Field(description="The latent that the item was decoded from.")
-    seed: int = Field(description="Sampling seed of the request, which repeats the items.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same items again.")
 
 
 class SampleBody(Body):

@@ -23,7 +23,7 @@ class TokenizeOutput(BaseModel):
     ids: list[int] = Field(description="Ids of the tokens.")
     tokens: list[str] = Field(description="The tokens as the vocabulary writes them.")
     offsets: list[tuple[int, int]] = Field(
-        description="Indices of the first character of each token in the text, and after its last."
+        description="Place of each token in the text: the index of its first character, and the index after its last."
     )
 
 

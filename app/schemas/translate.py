@@ -13,7 +13,7 @@ from models.tasks import TRANSLATE, Request
 from models.tasks.text import GenerateRequest, GenerateResult
 
 MIN_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
-"""Default of `max_new_tokens`, for an empty text and for each of its tokens more."""
+"""Default of `max_new_tokens` for an empty text, and what each token of the text adds to it."""
 
 
 class TranslateParameters(TextParameters):

@@ -77,7 +77,7 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
 
 
 def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:
-    """Return how many tokens were read, for tasks whose requests cost as much as they have tokens."""
+    """Return how many tokens were read, for tasks whose requests cost their number of tokens."""
     return {"tokens": sum(request.cost for request in requests)}
 
 
