@@ -25,13 +25,6 @@ from app.settings import N_CORES, Settings
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads that decode and render what is short, and of those for what takes long."""
 
-DESCRIPTION = """
-One server for representation models: autoencoders and Transformers.
-
-Every task takes `{"model", "inputs", "parameters"}` and answers `{"model", "outputs", "usage"}`. The examples below
-answer as they stand.
-"""
-
 
 def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
     """Return the middleware that every request passes, outermost first."""
@@ -85,7 +78,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Manifold",
         version=version("manifold"),
-        description=DESCRIPTION,
         lifespan=lifespan,
         middleware=middleware_of(settings),
         docs_url=None,

@@ -12,7 +12,12 @@ from app.services import services_of
 router = APIRouter(tags=["service"])
 
 
-@router.get("/health/live", operation_id="get_liveness", summary="Tell whether the process answers")
+@router.get(
+    "/health/live",
+    operation_id="get_liveness",
+    summary="Tell whether the process answers",
+    response_description="The process answers.",
+)
 async def live() -> schema.Health:
     """Return 200 as long as the process answers."""
     return schema.Health(status="alive")
@@ -23,6 +28,7 @@ async def live() -> schema.Health:
     operation_id="get_readiness",
     summary="Tell whether the models serve",
     response_model=schema.Health,
+    response_description="Every wanted model serves.",
     responses={503: {"model": schema.Health, "description": "A model does not serve, or the server is shutting down."}},
 )
 async def ready(request: Request) -> Response:
@@ -32,7 +38,12 @@ async def ready(request: Request) -> Response:
     return JSONResponse(health.model_dump(mode="json"), 200 if health.status == "ready" else 503)
 
 
-@router.get("/info", operation_id="get_info", summary="Describe the server")
+@router.get(
+    "/info",
+    operation_id="get_info",
+    summary="Describe the server",
+    response_description="Versions, default models and limits.",
+)
 async def info(request: Request) -> schema.Info:
     """Return versions, the default model of each task, and every limit."""
     services = services_of(request)

@@ -15,20 +15,36 @@ router = APIRouter(tags=["service"])
 ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])]
 
 
-@router.get("/models", operation_id="list_models", summary="List the models")
+@router.get(
+    "/models",
+    operation_id="list_models",
+    summary="List the models",
+    response_description="The models.",
+    responses=problem_responses(500),
+)
 async def list_models(request: Request) -> schema.ModelList:
     """Return each model's family, tasks, shapes, memory, metrics and state."""
     return schema.cards(services_of(request).registry)
 
 
-@router.get("/models/{id}", operation_id="get_model", summary="Describe a model", responses=problem_responses(404))
+@router.get(
+    "/models/{id}",
+    operation_id="get_model",
+    summary="Describe a model",
+    response_description="The model.",
+    responses=problem_responses(404, 500),
+)
 async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Return one model's family, tasks, shapes, memory, metrics and state."""
     return schema.card(services_of(request).registry.get(id))
 
 
 @router.post(
-    "/models/{id}/load", operation_id="load_model", summary="Load a model", responses=problem_responses(404, 422)
+    "/models/{id}/load",
+    operation_id="load_model",
+    summary="Load a model",
+    response_description="The loaded model.",
+    responses=problem_responses(403, 404, 422, 500),
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Bring a model into memory and answer once it serves. Nothing happens if it serves already."""
@@ -36,7 +52,11 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
 
 
 @router.post(
-    "/models/{id}/unload", operation_id="unload_model", summary="Unload a model", responses=problem_responses(404)
+    "/models/{id}/unload",
+    operation_id="unload_model",
+    summary="Unload a model",
+    response_description="The unloaded model.",
+    responses=problem_responses(403, 404, 500),
 )
 async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Finish the requests that are waiting, then free the model's memory."""

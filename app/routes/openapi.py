@@ -1,96 +1,120 @@
-"""The OpenAPI document: what FastAPI cannot see, because bodies of tasks are read and written by hand."""
+"""The OpenAPI document: what FastAPI cannot see of the tasks, because their bodies are read and written by hand."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from app.http.content import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
 from app.http.problems import PROBLEM_JSON
 from app.schemas.catalogue import task_endpoints
-from app.schemas.shared.task_schema import CodecSchema, TaskEndpoint, TaskSchema
+from app.schemas.shared.envelope import StreamEnd
+from app.schemas.shared.problem import Problem, StreamError
+from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
 
-SCHEMA_REF = "#/components/schemas/{model}"
+INFO = {
+    "summary": "One server for representation models: autoencoders and Transformers.",
+    "description": (
+        'Every task takes `{"model", "inputs", "parameters"}` and answers '
+        '`{"model", "outputs", "usage"}`. The examples answer as they stand if the models that come with the '
+        "server are loaded."
+    ),
+    "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+}
+TAGS = [
+    {"name": "autoencoders", "description": "Tasks on images, series and vectors, served by autoencoders."},
+    {"name": "transformers", "description": "Tasks on texts, served by Transformers."},
+    {"name": "service", "description": "The models of the server, its health and its limits."},
+]
 
 PROBLEMS = {
-    400: "The body is not JSON, or its bytes are not an image or an array.",
-    403: "A web page of another site made the request.",
-    404: "No such model.",
-    406: "The route cannot answer in any of the accepted types.",
-    413: "The body is too large.",
-    415: "The route does not take this content type or content coding.",
-    422: "A wrong shape, range, count or field, or a task that the model does not serve.",
-    429: "The queue is full; `Retry-After` says when to try again.",
-    500: "The server failed; the request id finds the reason in its log.",
-    503: "The model is loading, unloading or failed; `Retry-After` says when to try again.",
-    504: "The answer was not ready by the deadline.",
+    400: ("BadRequest", "The body is not JSON, or its bytes are not an image or an array."),
+    403: ("Forbidden", "A web page of another site made the request."),
+    404: ("NotFound", "There is no such model."),
+    406: ("NotAcceptable", "The route cannot answer in any of the accepted types."),
+    413: ("ContentTooLarge", "The body is too large."),
+    415: ("UnsupportedMediaType", "The route does not take this content type or content coding."),
+    422: ("UnprocessableContent", "A shape, range, count or field is wrong, or the model does not serve the task."),
+    429: ("TooManyRequests", "The queue is full; `retry-after` says when to try again."),
+    500: ("InternalServerError", "The server failed; the request id finds the reason in its log."),
+    503: ("ServiceUnavailable", "The model is loading, unloading or failed; `retry-after` says when to try again."),
+    504: ("GatewayTimeout", "The answer was not ready by the deadline."),
 }
-"""Descriptions of the errors that a task can answer with, by status."""
+"""Name and description of the shared response for each status that an error can have."""
+RETRYABLE = (429, 503)
+"""Status codes of errors that have the header `retry-after`."""
 
-HEADERS: dict[str, dict[str, Any]] = {
-    "x-request-id": {"description": "Id of the request: the client's own, or a random one.", "type": "string"},
-    "x-model": {"description": "Id of the model that answered.", "type": "string"},
-    "x-queue-time-ms": {"description": "Time the request waited for its first forward pass.", "type": "number"},
-    "x-inference-time-ms": {"description": "Time from its first forward pass to its last one.", "type": "number"},
-    "x-batch-size": {"description": "Items in the largest batch that the request was part of.", "type": "integer"},
+ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size")
+"""Names of the headers of a task's answer; streams, and answers without a forward pass, lack the last three."""
+HEADERS = {
+    "x-request-id": ("string", "Id of the request: the client's own, or a random one."),
+    "x-model": ("string", "Id of the model that answered."),
+    "x-queue-time-ms": ("number", "Time in milliseconds that the request waited for its first forward pass."),
+    "x-inference-time-ms": ("number", "Time in milliseconds from the first forward pass of the request to the last."),
+    "x-batch-size": ("integer", "Number of items in the largest batch that the request was part of."),
+    "retry-after": ("integer", "Time in seconds after which to try again."),
 }
-"""Response headers of tasks; the last three are missing where no forward pass is needed."""
+"""Type and description of each response header."""
 
-TIMEOUT_PARAMETER = {
-    "name": "x-timeout-ms",
-    "in": "header",
-    "required": False,
-    "description": "Deadline of the request in milliseconds; the server's default if omitted.",
-    "schema": {"type": "integer", "minimum": 1},
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "x-timeout-ms": {
+        "in": "header",
+        "description": "Deadline of the request in milliseconds, at most the limit `max_timeout_ms` of `/info`; the "
+        "server's default if omitted.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "x-request-id": {
+        "in": "header",
+        "description": "Id of the request, of at most 128 visible ASCII characters; random if omitted.",
+        "schema": {"type": "string", "maxLength": 128},
+    },
+    "model": {
+        "in": "query",
+        "description": "Id of the model; the default model of the task if omitted. Only for bodies that are not JSON.",
+        "schema": {"type": "string"},
+    },
 }
-REQUEST_ID_PARAMETER = {
-    "name": "x-request-id",
-    "in": "header",
-    "required": False,
-    "description": "Id of the request, of at most 128 visible ASCII characters; random if omitted.",
-    "schema": {"type": "string"},
-}
+"""Parameters that several tasks share, by name."""
+
+BINARY = {"type": "string", "format": "binary"}
+REFERENCE = "#/components/{kind}/{name}"
 
 
-class ProblemFault(BaseModel):
-    """One place in the request and what is wrong there."""
+class UploadedFiles(BaseModel):
+    """Encoded images, each in a part named `files`."""
 
-    pointer: str
-    detail: str
-
-
-class Problem(BaseModel):
-    """Problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemFault]
-    request_id: str
+    files: list[bytes] = Field(description="The images: PNG, JPEG or WebP.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return OpenAPI responses for errors of these statuses; each refers to a shared component."""
-    content = {PROBLEM_JSON: {"schema": {"$ref": SCHEMA_REF.format(model="Problem")}}}
-    return {status: {"description": PROBLEMS[status], "content": content} for status in statuses}
+    """Return OpenAPI responses for errors of these statuses; `complete_openapi` makes each a shared component."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        headers = ["x-request-id", *(["retry-after"] if status in RETRYABLE else [])]
+        responses[status] = {
+            "description": PROBLEMS[status][1],
+            "headers": {name: _reference("headers", name) for name in headers},
+            "content": {PROBLEM_JSON: {"schema": _reference("schemas", Problem.__name__)}},
+        }
+    return responses
 
 
 def describe_task(endpoint: TaskEndpoint) -> dict[str, Any]:
     """Return the keyword arguments that describe a task's route to FastAPI."""
     answer = {
-        "description": "The answer.",
+        "description": "The outputs of the task.",
+        "headers": {name: _reference("headers", name) for name in ANSWER_HEADERS},
         "content": _answer_content(endpoint),
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS},
     }
-    parameters = [{"$ref": f"#/components/parameters/{name}"} for name in ("x-timeout-ms", "x-request-id")]
+    parameters = [_reference("parameters", name) for name in ("x-timeout-ms", "x-request-id")]
     return {
         "name": endpoint.name,
         "operation_id": endpoint.name,
         "summary": endpoint.summary,
-        "description": "",
+        "description": endpoint.description,
         "tags": endpoint.tags,
         "openapi_extra": {
             "requestBody": {"required": True, "content": _body_content(endpoint)},
@@ -102,62 +126,92 @@ def describe_task(endpoint: TaskEndpoint) -> dict[str, Any]:
 
 
 def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
-    binary = {"type": "string", "format": "binary"}
-    files = {"type": "object", "properties": {"files": {"type": "array", "items": binary}}, "required": ["files"]}
+    """Return the content types that a task takes, JSON first: many generators of clients take the first only."""
     examples = {example["model"]: {"value": example} for example in endpoint.examples}
-    content: dict[str, Any] = {JSON: {"schema": _any_of(s.body for s in endpoint.schemas), "examples": examples}}
+    bodies = _any_of(schema.body for schema in endpoint.schemas)
+    content: dict[str, Any] = {JSON: {"schema": bodies, "examples": examples}}
     for schema in endpoint.schemas:
         if isinstance(schema, TaskSchema) and schema.takes_arrays:
-            content[NPY] = {"schema": binary}
+            content[NPY] = {"schema": BINARY}
         if isinstance(schema, TaskSchema) and schema.takes_images:
-            content |= {MULTIPART: {"schema": files}} | {media_type: {"schema": binary} for media_type in IMAGES}
+            content[MULTIPART] = {"schema": _reference("schemas", UploadedFiles.__name__)}
+            content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
     return content
 
 
 def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
-    binary = {"type": "string", "format": "binary"}
+    """Return the content types that a task answers in, JSON first."""
     content: dict[str, Any] = {JSON: {"schema": _any_of(schema.answer for schema in endpoint.schemas)}}
     schemas = [schema for schema in endpoint.schemas if isinstance(schema, TaskSchema)]
     if any(schema.array for schema in schemas):
-        content[NPY] = {"schema": binary}
+        content[NPY] = {"schema": BINARY}
     if any(schema.answers_images for schema in schemas):
-        content[PNG] = {"schema": binary}
+        content[PNG] = {"schema": BINARY}
     if endpoint.event is not None:
-        content[EVENTS] = {"schema": {"$ref": SCHEMA_REF.format(model=endpoint.event.__name__)}}
+        content[EVENTS] = {"schema": _any_of([endpoint.event, StreamEnd, StreamError])}
     return content
 
 
 def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
-    """Return the model and the task's parameters as query parameters, which go with bodies that are not JSON."""
-    if not endpoint.takes_arrays:
-        return []
-    fields: dict[str, dict[str, Any]] = {"model": {"type": "string", "description": "Model id."}}
-    for schema in endpoint.schemas:
-        if isinstance(schema, CodecSchema) or not schema.takes_arrays:
-            continue
-        kind = schema.body.model_fields["parameters"].annotation
-        if kind is None:
-            continue
-        for name, value in kind.model_json_schema(ref_template=SCHEMA_REF).get("properties", {}).items():
-            kinds = [value, *value.get("anyOf", ())]
-            if not any("$ref" in each or each.get("type") in ("object", "array") for each in kinds):
-                fields[name] = value
-    only = "Only with a body that is not JSON."
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": f"{value.get('description', '')} {only}".strip(),
-            "schema": {key: content for key, content in value.items() if key not in ("title", "description")},
-        }
-        for name, value in fields.items()
-    ]
+    """Return the model and the task's parameters as query parameters, which go with bodies that are not JSON.
+
+    Parameters that are objects or lists can only be given in JSON.
+    """
+    schemas = [schema for schema in endpoint.schemas if isinstance(schema, TaskSchema) and schema.takes_arrays]
+    parameters = {}
+    for schema in schemas:
+        document = schema.body.model_json_schema(ref_template=REFERENCE.format(kind="schemas", name="{model}"))
+        definitions = document["$defs"]
+        fields = _resolve(document["properties"]["parameters"], definitions)["properties"]
+        for name, value in fields.items():
+            kinds = [_resolve(kind, definitions).get("type") for kind in _alternatives(value)]
+            if "object" not in kinds and "array" not in kinds:
+                parameters[name] = _query_parameter(name, value)
+    return [_reference("parameters", "model"), *parameters.values()] if schemas else []
+
+
+def _query_parameter(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    """Return the query parameter for a field of a task's parameters.
+
+    The default is in the description and not in the schema: generated clients send the defaults of schemas with every
+    request, and the server refuses query parameters beside a JSON body.
+    """
+    sentences = [value["description"], "Only for bodies that are not JSON."]
+    if value.get("default") is not None:
+        default = value["default"] if isinstance(value["default"], str) else json.dumps(value["default"])
+        sentences.insert(1, f"The default is `{default}`.")
+    alternatives = _alternatives(value)
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": " ".join(sentences),
+        "schema": alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives},
+    }
+
+
+def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas that a value may have, other than null, without annotations."""
+    annotations = ("title", "description", "default", "anyOf")
+    kinds = schema.get("anyOf", [{key: value for key, value in schema.items() if key not in annotations}])
+    return [kind for kind in kinds if kind.get("type") != "null"]
+
+
+def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that another one refers to, or the schema itself if it is no reference."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = definitions.get(name, schema)
+    return found
+
+
+def _reference(kind: str, name: str) -> dict[str, Any]:
+    return {"$ref": REFERENCE.format(kind=kind, name=name)}
 
 
 def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """Return a schema for one of several models, each of which is a component."""
     names = dict.fromkeys(model.__name__ for model in models)
-    references = [{"$ref": SCHEMA_REF.format(model=name)} for name in names]
+    references = [_reference("schemas", name) for name in names]
     return references[0] if len(references) == 1 else {"anyOf": references}
 
 
@@ -167,37 +221,77 @@ def complete_openapi(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _add_components(generate())
+            _complete(generate())
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _add_components(document: dict[str, Any]) -> None:
-    wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
-    for endpoint in task_endpoints():
-        if endpoint.event is not None:
-            wanted.append((endpoint.event, "serialization"))
-        for schema in endpoint.schemas:
-            wanted += [(schema.body, "validation"), (schema.answer, "serialization")]
-    _, definitions = models_json_schema(wanted, ref_template=SCHEMA_REF)
+def _complete(document: dict[str, Any]) -> None:
+    """Add what FastAPI does not know to the document that it made."""
+    document["info"] |= INFO
+    document["tags"] = TAGS
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(definitions["$defs"])
+    components.setdefault("schemas", {}).update(_task_definitions())
     components["headers"] = {
-        name: {"description": value["description"], "schema": {"type": value["type"]}}
-        for name, value in HEADERS.items()
+        name: {"description": description, "schema": {"type": kind}} for name, (kind, description) in HEADERS.items()
     }
-    components["parameters"] = {value["name"]: value for value in (TIMEOUT_PARAMETER, REQUEST_ID_PARAMETER)}
-    components["responses"] = {
-        f"Problem{status}": response for status, response in problem_responses(*PROBLEMS).items()
-    }
+    components["parameters"] = {name: {"name": name, "required": False, **each} for name, each in PARAMETERS.items()}
+    responses = problem_responses(*PROBLEMS)
+    components["responses"] = {name: responses[status] for status, (name, _) in PROBLEMS.items()}
     for item in document["paths"].values():
         for operation in item.values():
             _share_problems(operation["responses"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    _remove_noise(document["paths"])
+    _remove_noise(components)
+
+
+def _task_definitions() -> dict[str, Any]:
+    """Return the schemas of every task's body, answer and events, and of errors, by name."""
+    wanted: list[tuple[type[BaseModel], Any]] = [(UploadedFiles, "validation"), (StreamError, "serialization")]
+    for endpoint in task_endpoints():
+        if endpoint.event is not None:
+            wanted += [(endpoint.event, "serialization"), (StreamEnd, "serialization")]
+        for schema in endpoint.schemas:
+            wanted += [(schema.body, "validation"), (schema.answer, "serialization")]
+    _, document = models_json_schema(wanted, ref_template=REFERENCE.format(kind="schemas", name="{model}"))
+    definitions: dict[str, Any] = document["$defs"]
+    return definitions
 
 
 def _share_problems(responses: dict[str, Any]) -> None:
-    """Replace each error of an operation by a reference to the component that describes it."""
-    for status, response in responses.items():
-        if PROBLEM_JSON in response.get("content", {}):
-            responses[status] = {"$ref": f"#/components/responses/Problem{status}"}
+    """Replace each error of an operation by a reference to the shared response.
+
+    FastAPI's own response for parameters that it refuses is removed: no route here has parameters that could be wrong.
+    """
+    for status, response in list(responses.items()):
+        content = response.get("content", {})
+        if PROBLEM_JSON in content:
+            responses[status] = _reference("responses", PROBLEMS[int(status)][0])
+        elif content.get(JSON, {}).get("schema") == _reference("schemas", "HTTPValidationError"):
+            del responses[status]
+
+
+def _remove_noise(node: Any) -> None:
+    """Remove from schemas what says nothing: titles that repeat a name, and defaults that mean "if omitted".
+
+    A default of null would make generated clients believe that an answer always has the field.
+    """
+    if isinstance(node, list):
+        for child in node:
+            _remove_noise(child)
+    elif isinstance(node, dict):
+        for name in [name for name, value in node.items() if _is_noise(name, value)]:
+            del node[name]
+        for name, child in node.items():
+            if name not in ("example", "examples"):
+                _remove_noise(child)
+
+
+def _is_noise(name: str, value: Any) -> bool:
+    """Whether a member of an object is a title, or a default that is null or an object; fields may have these names."""
+    is_title = name == "title" and isinstance(value, str)
+    is_default = name == "default" and (value is None or (isinstance(value, dict) and "description" not in value))
+    return is_title or is_default

@@ -1,1 +1,1 @@
-"""Bodies to task requests, task results to bodies. One file a task; the contract of the wire is in these classes."""
+"""The wire format of every task, one file for each: its request body, its answer, and the conversions of both."""

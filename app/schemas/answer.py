@@ -1,4 +1,4 @@
-"""`/answer`: answers found in contexts."""
+"""`/answer`: find the answer to a question in a context."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,46 +14,50 @@ from models.tasks import ANSWER, Request
 from models.tasks.text import AnswerRequest, AnswerResult
 
 DEFAULT_STRIDE = 128
+"""Default of `stride`, in tokens, for models that read at least four times as many."""
 
 
 class AnswerParameters(Parameters):
     """Parameters of `/answer`."""
 
-    top_k: int = Field(1, ge=1, le=100, description="How many answers.")
-    max_answer_tokens: int = Field(15, ge=1, le=512, description="Longest answer.")
+    top_k: int = Field(1, ge=1, le=100, description="Maximum number of answers for each question.")
+    max_answer_tokens: int = Field(15, ge=1, le=512, description="Maximum length of an answer in tokens.")
     stride: int | None = Field(
         None,
         ge=0,
-        description="Tokens that neighbouring windows of a long context share: 128, or a quarter of a shorter window.",
+        description="Number of tokens that neighbouring windows of a long context share; if omitted, 128, or a "
+        "quarter of the model's context if that is less.",
     )
-    allow_no_answer: bool = Field(False, description="Whether there may be none: an empty answer.")
+    allow_no_answer: bool = Field(
+        False, description="Whether an empty answer, which says that the context has none, competes with the others."
+    )
 
 
-class AnswerOut(BaseModel):
-    """A part of the context."""
+class FoundAnswer(BaseModel):
+    """A part of the context that answers the question."""
 
-    answer: str
-    score: float = Field(description="Its probability among all spans.")
-    start: int = Field(description="Its first character.")
-    end: int = Field(description="The character after its last.")
+    answer: str = Field(description="The part of the context; empty for no answer.")
+    score: float = Field(description="Probability of this answer among all possible ones.")
+    start: int = Field(description="Index of the first character of the answer in the context.")
+    end: int = Field(description="Index after the last character of the answer.")
 
 
 class AnswerOutput(BaseModel):
-    """One question's answers."""
+    """The answers to one question."""
 
-    answers: list[AnswerOut] = Field(description="Best first.")
+    answers: list[FoundAnswer] = Field(description="The answers, best first.")
 
 
 class AnswerBody(ItemsBody):
-    """What `/answer` is asked. An item is `{"question", "context"}`."""
+    """Request body of `/answer`. An item is `{"question", "context"}`."""
 
-    parameters: AnswerParameters = AnswerParameters()
+    parameters: AnswerParameters = Field(AnswerParameters(), description="Parameters of the task.")
 
 
 class AnswerAnswer(Answer):
-    """What `/answer` answers."""
+    """Answer of `/answer`."""
 
-    outputs: list[AnswerOutput]
+    outputs: list[AnswerOutput] = Field(description="The answers to each question, in the order of the inputs.")
 
 
 def _requests(body: AnswerBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -72,8 +76,8 @@ def _outputs(
     return [
         {
             "answers": [
-                {"answer": one.answer, "score": one.score, "start": one.start, "end": one.end}
-                for one in answers(request.windows, result.spans, **asked)
+                {"answer": found.answer, "score": found.score, "start": found.start, "end": found.end}
+                for found in answers(request.windows, result.spans, **asked)
             ]
         }
         for request, result in zip(requests, results, strict=True)
@@ -92,6 +96,9 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="answer",
     summary="Answer questions from contexts",
+    description="Finds the answer to a question in a context. An item is an object of a `question` and a `context`; a "
+    "context longer than the model's is read in overlapping windows. Returns the best answers to each question, with "
+    "their places in the context.",
     schemas=(SCHEMA,),
     examples=(
         {

@@ -1,4 +1,4 @@
-"""`/attend`: what tokens see."""
+"""`/attend`: the attention weights between the tokens of a text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,87 +8,92 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text import TextCodec
 from models.codecs.text.codec import Text
 from models.errors import InvalidItems, Problem
 from models.tasks import ATTEND, Request
 from models.tasks.text import AttendRequest, AttendResult
 
 MAX_PAIRS = 2**18
-"""Of tokens of one text each, of all texts of a request; one text alone has the model's own limit."""
+"""Maximum number of pairs of tokens in the texts of one request; for a single text, only the model's limit counts."""
 
 
 class AttendParameters(TextParameters):
     """Parameters of `/attend`."""
 
     layers: list[int] | None = Field(
-        None, min_length=1, max_length=1000, description="Which layers, from 0; all if left out."
+        None, min_length=1, max_length=1000, description="Indices of the layers to return, from 0; all if omitted."
     )
     heads: list[int] | None = Field(
-        None, min_length=1, max_length=1000, description="Which heads, from 0; all if left out."
+        None, min_length=1, max_length=1000, description="Indices of the heads to return, from 0; all if omitted."
     )
 
 
 class AttendOutput(BaseModel):
-    """One text's attention; of an encoder-decoder, that of its translation as well."""
+    """The attention weights of one text and, for an encoder-decoder, of its translation."""
 
-    tokens: list[str]
-    attention: list[Any] = Field(description="Weights [layer][head][query][key]; each query's sum to 1.")
-    target_tokens: list[str] | None = Field(None, description="What the decoder has read.")
-    target_attention: list[Any] | None = Field(None, description="Among those.")
-    cross_attention: list[Any] | None = Field(None, description="From those to the text's tokens.")
+    tokens: list[str] = Field(description="The tokens of the text.")
+    attention: list[Any] = Field(
+        description="Weights between the tokens of the text, `[layer][head][query][key]`; those of a query sum to 1."
+    )
+    target_tokens: list[str] | None = Field(
+        None, description="The tokens of the translation, which the decoder reads; only for encoder-decoders."
+    )
+    target_attention: list[Any] | None = Field(
+        None, description="Weights between the tokens of the translation; only for encoder-decoders."
+    )
+    cross_attention: list[Any] | None = Field(
+        None, description="Weights from the translation's tokens to the text's; only for encoder-decoders."
+    )
 
 
 class AttendBody(ItemsBody):
-    """What `/attend` is asked. Of an encoder-decoder, `text_pair` is the translation; its own if left out."""
+    """Request body of `/attend`. For an encoder-decoder, `text_pair` is the translation; the model's own if omitted."""
 
-    parameters: AttendParameters = AttendParameters()
+    parameters: AttendParameters = Field(AttendParameters(), description="Parameters of the task.")
 
 
 class AttendAnswer(Answer):
-    """What `/attend` answers."""
+    """Answer of `/attend`."""
 
-    outputs: list[AttendOutput]
+    outputs: list[AttendOutput] = Field(description="The attention weights of each text, in the order of the inputs.")
 
 
 def _requests(body: AttendBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked, codec = body.parameters, codecs.texts
     texts = codec.texts(body.inputs, limits)
     targets = [codec.encode_target(text.pair) if codec.crosses and text.pair is not None else None for text in texts]
+    layers = None if asked.layers is None else tuple(asked.layers)
+    heads = None if asked.heads is None else tuple(asked.heads)
     sources = [Text(text.text, ids=text.ids) for text in texts] if codec.crosses else texts
     requests = [
-        AttendRequest(tokens=tokens, target=target, layers=_places(asked.layers), heads=_places(asked.heads))
+        AttendRequest(tokens=tokens, target=target, layers=layers, heads=heads)
         for tokens, target in zip(codec.tokens(sources, truncate=asked.truncate), targets, strict=True)
     ]
     n_pairs = sum(request.cost for request in requests)
     if len(requests) > 1 and n_pairs > MAX_PAIRS:
-        told = f"the texts have {n_pairs} pairs of tokens, all together"
-        raise InvalidItems(Problem(f"{told}; the limit is {MAX_PAIRS}: ask for fewer texts at a time"))
+        detail = f"the texts have {n_pairs} pairs of tokens, all together"
+        raise InvalidItems(Problem(f"{detail}; the limit is {MAX_PAIRS}: ask for fewer texts at a time"))
     return [*requests]
-
-
-def _places(places: list[int] | None) -> tuple[int, ...] | None:
-    return None if places is None else tuple(places)
 
 
 def _outputs(
     results: Sequence[AttendResult], requests: Sequence[AttendRequest], body: AttendBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [_output(*pair, codecs.texts) for pair in zip(results, requests, strict=True)]
-
-
-def _output(result: AttendResult, request: AttendRequest, codec: TextCodec) -> dict[str, Any]:
-    output: dict[str, Any] = {
-        "tokens": [codec.token(token) for token in request.tokens.ids.tolist()],
-        "attention": result.attention.numpy(),
-    }
-    if result.target_ids is not None and result.target_attention is not None and result.cross_attention is not None:
-        output |= {
-            "target_tokens": [codec.token(token) for token in result.target_ids.tolist()],
-            "target_attention": result.target_attention.numpy(),
-            "cross_attention": result.cross_attention.numpy(),
+    codec = codecs.texts
+    outputs = []
+    for result, request in zip(results, requests, strict=True):
+        output: dict[str, Any] = {
+            "tokens": [codec.token(token) for token in request.tokens.ids.tolist()],
+            "attention": result.attention.numpy(),
         }
-    return output
+        if result.target_ids is not None and result.target_attention is not None and result.cross_attention is not None:
+            output |= {
+                "target_tokens": [codec.token(token) for token in result.target_ids.tolist()],
+                "target_attention": result.target_attention.numpy(),
+                "cross_attention": result.cross_attention.numpy(),
+            }
+        outputs.append(output)
+    return outputs
 
 
 SCHEMA = TaskSchema(
@@ -103,6 +108,9 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="attend",
     summary="Return attention weights between tokens",
+    description="Shows how much each token of a text attends to each other token, in every layer and head. An item is "
+    "a text; for an encoder-decoder, `text_pair` may be its translation. Returns the tokens and their attention "
+    "weights.",
     schemas=(SCHEMA,),
     examples=({"model": "gpt-mini-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}},),
 )

@@ -1,50 +1,56 @@
-"""`/classify`: items and texts to labels."""
+"""`/classify`: assign labels to items and texts."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.schemas.shared.choices import Activation
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
-from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult
+from models.tasks.autoencoding import ClassifyRequest, ClassifyResult
 from models.tasks.text import ClassifyTextRequest
+
+NUMBERS_PER_LABEL = 8
+"""How many numbers take as long to render as one label with its score."""
 
 
 class ClassifyParameters(ItemInputParameters):
     """Parameters of `/classify`."""
 
-    top_k: int | None = Field(None, ge=1, description="How many labels; all if left out.")
-    function_to_apply: Activation = Field("softmax", description="To the logits.")
+    top_k: int | None = Field(None, ge=1, description="Number of labels to return; all if omitted.")
+    function_to_apply: Activation = Field(
+        "softmax", description="Function that turns the model's logits into scores; `none` returns the logits."
+    )
 
 
-class LabelOut(BaseModel):
+class ScoredLabel(BaseModel):
     """A label and its score."""
 
-    label: str
-    score: float
+    label: str = Field(description="Name of the label.")
+    score: float = Field(description="Score of the label: a probability, or a logit if no function is applied.")
 
 
 class ClassifyOutput(BaseModel):
-    """One item's labels."""
+    """The labels of one item."""
 
-    labels: list[LabelOut] = Field(description="Best first.")
+    labels: list[ScoredLabel] = Field(description="The labels, best first.")
 
 
 class ClassifyBody(ItemsBody):
-    """What `/classify` is asked."""
+    """Request body of `/classify` for items."""
 
-    parameters: ClassifyParameters = ClassifyParameters()
+    parameters: ClassifyParameters = Field(ClassifyParameters(), description="Parameters of the task.")
 
 
 class ClassifyAnswer(Answer):
-    """What `/classify` answers."""
+    """Answer of `/classify`."""
 
-    outputs: list[ClassifyOutput]
+    outputs: list[ClassifyOutput] = Field(description="The labels of each item, in the order of the inputs.")
 
 
 def _requests(body: ClassifyBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -58,11 +64,14 @@ def _requests(body: ClassifyBody, codecs: ModelCodecs, limits: Limits) -> list[R
 def _outputs(
     results: Sequence[ClassifyResult], requests: Sequence[Any], body: Any, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
+    return [
+        {"labels": [{"label": scored.label, "score": scored.score} for scored in result.labels]} for result in results
+    ]
 
 
 def _n_numbers(results: Sequence[ClassifyResult]) -> int:
-    return 8 * len(results) * len(results[0].labels)  # a label takes as long as so many
+    n_labels = len(results[0].labels)
+    return NUMBERS_PER_LABEL * len(results) * n_labels
 
 
 SCHEMA = TaskSchema(
@@ -79,16 +88,18 @@ SCHEMA = TaskSchema(
 class ClassifyTextParameters(TextParameters):
     """Parameters of `/classify` for texts."""
 
-    top_k: int | None = Field(None, ge=1, description="How many labels; all if left out.")
+    top_k: int | None = Field(None, ge=1, description="Number of labels to return; all if omitted.")
     function_to_apply: Activation | None = Field(
-        None, description="To the logits; if left out, what the checkpoint was trained for."
+        None,
+        description="Function that turns the model's logits into scores; `none` returns the logits. If omitted, the "
+        "function that the checkpoint was trained for.",
     )
 
 
 class ClassifyTextBody(ItemsBody):
-    """What `/classify` is asked of texts."""
+    """Request body of `/classify` for texts."""
 
-    parameters: ClassifyTextParameters = ClassifyTextParameters()
+    parameters: ClassifyTextParameters = Field(ClassifyTextParameters(), description="Parameters of the task.")
 
 
 def _text_requests(body: ClassifyTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -112,10 +123,9 @@ TEXT_SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="classify",
     summary="Classify items and texts",
-    schemas=(
-        SCHEMA,
-        TEXT_SCHEMA,
-    ),
+    description="Assigns the labels that the model was trained on. An item is an image, or a text or pair of texts. "
+    "Returns the labels of each item with their scores, best first.",
+    schemas=(SCHEMA, TEXT_SCHEMA),
     examples=(
         {"model": "denoising-ae-mnist", "inputs": [SEVEN_PNG]},
         {"model": "bert-sst2-en", "inputs": ["a wonderful film"]},

@@ -1,15 +1,16 @@
-"""`/classify-tokens`: names in texts."""
+"""`/classify-tokens`: find named entities in texts."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.schemas.shared.choices import Aggregation
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text.entities import Aggregation, Entity, entities
+from models.codecs.text.entities import Entity, entities
 from models.tasks import CLASSIFY_TOKENS, Request
 from models.tasks.text import ClassifyTokensRequest, ClassifyTokensResult
 
@@ -19,40 +20,43 @@ class ClassifyTokensParameters(TextParameters):
 
     aggregation: Aggregation = Field(
         "simple",
-        description="`simple` joins neighbouring tokens of a kind; `first`, `average`, `max` whole words; `none` none.",
+        description="How tokens are joined into entities. `none` returns each token; `simple` joins neighbouring "
+        "tokens of one kind; the others join whole words, each classified by its first token (`first`), by the mean "
+        "of its tokens (`average`) or by its surest token (`max`).",
     )
 
 
-class EntityOut(BaseModel):
-    """A part of the text, and what it is."""
+class NamedEntity(BaseModel):
+    """A part of the text that names something."""
 
-    entity_group: str
-    score: float
-    word: str
-    start: int = Field(description="Its first character.")
-    end: int = Field(description="The character after its last.")
+    entity_group: str = Field(description="Kind of the entity, such as `PER` for a person.")
+    score: float = Field(description="Probability of this kind, the mean over the parts that were joined.")
+    word: str = Field(description="The part of the text.")
+    start: int = Field(description="Index of the first character of the entity in the text.")
+    end: int = Field(description="Index after the last character of the entity.")
 
 
 class ClassifyTokensOutput(BaseModel):
-    """One text's entities."""
+    """The entities of one text."""
 
-    entities: list[EntityOut]
+    entities: list[NamedEntity] = Field(description="The entities, in the order of the text.")
 
 
 class ClassifyTokensBody(ItemsBody):
-    """What `/classify-tokens` is asked."""
+    """Request body of `/classify-tokens`."""
 
-    parameters: ClassifyTokensParameters = ClassifyTokensParameters()
+    parameters: ClassifyTokensParameters = Field(ClassifyTokensParameters(), description="Parameters of the task.")
 
 
 class ClassifyTokensAnswer(Answer):
-    """What `/classify-tokens` answers."""
+    """Answer of `/classify-tokens`."""
 
-    outputs: list[ClassifyTokensOutput]
+    outputs: list[ClassifyTokensOutput] = Field(description="The entities of each text, in the order of the inputs.")
 
 
 def _requests(body: ClassifyTokensBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    return [ClassifyTokensRequest(tokens=tokens) for tokens in tokenize_inputs(body, codecs, limits)]
+    texts = tokenize_inputs(body, codecs, limits)
+    return [ClassifyTokensRequest(tokens=tokens) for tokens in texts]
 
 
 def _outputs(
@@ -61,16 +65,22 @@ def _outputs(
     body: ClassifyTokensBody,
     codecs: ModelCodecs,
 ) -> list[dict[str, Any]]:
-    how = body.parameters.aggregation
-    return [
-        {"entities": [_entity(one) for one in entities(request.tokens, result.scores, codecs.labels, how)]}
-        for request, result in zip(requests, results, strict=True)
-    ]
+    aggregation = body.parameters.aggregation
+    outputs = []
+    for request, result in zip(requests, results, strict=True):
+        found = entities(request.tokens, result.scores, codecs.labels, aggregation)
+        outputs.append({"entities": [_entity(entity) for entity in found]})
+    return outputs
 
 
 def _entity(entity: Entity) -> dict[str, Any]:
-    place = {"start": entity.start, "end": entity.end}
-    return {"entity_group": entity.kind, "score": entity.score, "word": entity.word, **place}
+    return {
+        "entity_group": entity.kind,
+        "score": entity.score,
+        "word": entity.word,
+        "start": entity.start,
+        "end": entity.end,
+    }
 
 
 SCHEMA = TaskSchema(
@@ -85,6 +95,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="classify_tokens",
     summary="Find named entities in texts",
+    description="Finds the names of persons, places and other kinds that the model was trained on. An item is a text. "
+    "Returns the entities of each text, with their kind, probability and place.",
     schemas=(SCHEMA,),
     examples=({"model": "bert-ner-en", "inputs": ["Anna Schmidt lives in London."]},),
 )

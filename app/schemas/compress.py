@@ -1,4 +1,4 @@
-"""`/compress`: items to streams of bytes."""
+"""`/compress`: turn items into streams of bytes."""
 
 import base64
 from collections.abc import Sequence
@@ -18,32 +18,42 @@ from models.tasks.autoencoding import CompressRequest, CompressResult
 class CompressParameters(ItemInputParameters):
     """Parameters of `/compress`."""
 
-    bits: int = Field(8, ge=1, le=16, description="Of each latent element, before entropy coding.")
-    lossless: bool = Field(False, description="Every bit comes back; for variational models of binary items.")
-    chain: bool = Field(False, description="All items in one stream, which saves the start of all but the first.")
+    bits: int = Field(8, ge=1, le=16, description="Bits of each latent element before entropy coding.")
+    lossless: bool = Field(
+        False, description="Whether every bit must come back; only for variational models of binary items."
+    )
+    chain: bool = Field(
+        False, description="Whether to put all items into one stream, which takes fewer bytes than one for each."
+    )
 
 
 class CompressOutput(BaseModel):
-    """One stream."""
+    """A stream, and how well it represents the items in it."""
 
-    stream: str = Field(description="In base64, for `/decompress` with the same model.")
-    bytes: int = Field(description="Length of the stream, its header included.")
-    bits_per_element: float
-    ratio: float = Field(description="Against 8 bits an element of an image, 32 of others.")
-    mse: float = Field(description="Of what `/decompress` gives.")
-    psnr: float = Field(description="Of what `/decompress` gives, in dB; 100 where nothing is lost.")
+    stream: str = Field(description="The stream in base64, which `/decompress` reads with the same model.")
+    bytes: int = Field(description="Length of the stream in bytes, including the header.")
+    bits_per_element: float = Field(description="Bits of the stream for each element of the items.")
+    ratio: float = Field(
+        description="Size of the items divided by that of the stream; elements count 8 bits in images, 32 in others."
+    )
+    mse: float = Field(description="Mean squared error of the items that `/decompress` returns.")
+    psnr: float = Field(
+        description="Peak signal-to-noise ratio in dB of the items that `/decompress` returns; 100 if nothing is lost."
+    )
 
 
 class CompressBody(ItemsBody):
-    """What `/compress` is asked."""
+    """Request body of `/compress`."""
 
-    parameters: CompressParameters = CompressParameters()
+    parameters: CompressParameters = Field(CompressParameters(), description="Parameters of the task.")
 
 
 class CompressAnswer(Answer):
-    """What `/compress` answers."""
+    """Answer of `/compress`."""
 
-    outputs: list[CompressOutput] = Field(description="One an item, or a single one with `chain`.")
+    outputs: list[CompressOutput] = Field(
+        description="A stream for each item, in the order of the inputs; a single one with `chain`."
+    )
 
 
 def _requests(body: CompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -79,6 +89,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="compress",
     summary="Compress items into bitstreams",
+    description="Compresses items by entropy coding their quantised latents or, for some models, without loss. An item "
+    "is an image, a series or a vector. Returns a stream in base64 for each item, with its size and error.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

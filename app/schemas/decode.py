@@ -1,4 +1,4 @@
-"""`/decode`: latents to items."""
+"""`/decode`: map latents to items."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,25 +17,27 @@ from models.tasks.autoencoding import DecodeRequest, DecodeResult
 class DecodeParameters(ItemOutputParameters):
     """Parameters of `/decode`."""
 
-    length: int | None = Field(None, ge=1, description="Steps of a series; what the model was trained on if left out.")
+    length: int | None = Field(
+        None, ge=1, description="Number of steps of a series; the length that the model was trained on if omitted."
+    )
 
 
 class DecodeOutput(BaseModel):
-    """One latent's item."""
+    """The item of one latent."""
 
-    reconstruction: Item = Field(description="Numbers of the item's shape, or a `data:` URL.")
+    reconstruction: Item = Field(description="The item: numbers of the item's shape, or a `data:` URL.")
 
 
 class DecodeBody(ItemsBody):
-    """What `/decode` is asked."""
+    """Request body of `/decode`. An item is a latent."""
 
-    parameters: DecodeParameters = DecodeParameters()
+    parameters: DecodeParameters = Field(DecodeParameters(), description="Parameters of the task.")
 
 
 class DecodeAnswer(Answer):
-    """What `/decode` answers."""
+    """Answer of `/decode`."""
 
-    outputs: list[DecodeOutput]
+    outputs: list[DecodeOutput] = Field(description="The item of each latent, in the order of the inputs.")
 
 
 def _requests(body: DecodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -46,7 +48,8 @@ def _requests(body: DecodeBody, codecs: ModelCodecs, limits: Limits) -> list[Req
 def _outputs(
     results: Sequence[DecodeResult], requests: Sequence[Any], body: DecodeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"reconstruction": render_item(result.reconstruction, body.parameters, codecs)} for result in results]
+    items = [render_item(result.reconstruction, body.parameters, codecs) for result in results]
+    return [{"reconstruction": item} for item in items]
 
 
 SCHEMA = TaskSchema(
@@ -62,6 +65,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="decode",
     summary="Map latents to items",
+    description="Decodes latents, such as `/encode` returns. An item is a latent: numbers of the model's latent shape. "
+    "Returns the reconstructed image, series or vector for each.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": AS_PNG},),
 )

@@ -1,11 +1,11 @@
-"""`/decompress`: streams of bytes to items."""
+"""`/decompress`: turn streams of bytes back into items."""
 
 import base64
 import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
@@ -23,27 +23,27 @@ class DecompressParameters(ItemOutputParameters):
 
 
 class DecompressOutput(BaseModel):
-    """One stream's items."""
+    """The items of one stream."""
 
-    items: list[Item]
+    items: list[Item] = Field(description="The items, in the order in which they were compressed.")
 
 
 class DecompressBody(ItemsBody):
-    """What `/decompress` is asked; `inputs` are streams in base64."""
+    """Request body of `/decompress`. An item is a stream in base64."""
 
-    parameters: DecompressParameters = DecompressParameters()
+    parameters: DecompressParameters = Field(DecompressParameters(), description="Parameters of the task.")
 
 
 class DecompressAnswer(Answer):
-    """What `/decompress` answers."""
+    """Answer of `/decompress`."""
 
-    outputs: list[DecompressOutput]
+    outputs: list[DecompressOutput] = Field(description="The items of each stream, in the order of the inputs.")
 
 
 def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
-    streams = [_stream(value, i) for i, value in enumerate(inputs)]
+    streams = [_decode_stream(value, index) for index, value in enumerate(inputs)]
     counts = [max(1, n_items_of(stream)) for stream in streams]
     check_count(sum(counts), limits.max_items)
     return [
@@ -52,19 +52,23 @@ def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list
     ]
 
 
-def _stream(value: object, index: int) -> bytes:
+def _decode_stream(value: object, index: int) -> bytes:
     try:
         if isinstance(value, str):
             return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        pass  # told below, as for anything else that is no base64
+        pass  # refused below, like a value that is not a string
     raise InvalidRequest.of([Fault(f"/inputs/{index}", "a stream is a string in base64, as /compress answers it")])
 
 
 def _outputs(
     results: Sequence[DecompressResult], requests: Sequence[Any], body: DecompressBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"items": [render_item(item, body.parameters, codecs) for item in result.items]} for result in results]
+    outputs = []
+    for result in results:
+        items = [render_item(item, body.parameters, codecs) for item in result.items]
+        outputs.append({"items": items})
+    return outputs
 
 
 SCHEMA = TaskSchema(
@@ -79,6 +83,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="decompress",
     summary="Decompress bitstreams into items",
+    description="Reads streams that `/compress` made with the same model. An item is a stream in base64. Returns the "
+    "items of each stream; a foreign, truncated or damaged stream is refused.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_BITSTREAM], "parameters": AS_PNG},),
 )

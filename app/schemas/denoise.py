@@ -1,52 +1,58 @@
-"""`/denoise`: corrupted items to clean ones."""
+"""`/denoise`: remove noise from items."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.schemas.shared.choices import NoiseType
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed, Strict
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import DENOISE, Request
-from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise, NoiseType
+from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise
 
 
 class NoiseParameters(Strict):
-    """What is added to an item that is clean, for a trial."""
+    """Noise to add to a clean item, to see how well it is removed."""
 
-    type: NoiseType
-    level: float = Field(ge=0, le=1, description="Deviation of gaussian noise; else the fraction of elements hit.")
+    type: NoiseType = Field(description="Kind of the noise.")
+    level: float = Field(
+        ge=0,
+        le=1,
+        description="Standard deviation of gaussian noise; for the other kinds, the fraction of elements that they "
+        "change.",
+    )
 
 
 class DenoiseParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/denoise`."""
 
-    noise: NoiseParameters | None = Field(None, description="Added first, so that the result can be compared.")
-    seed: Seed = Field(0, description="Of the noise.")
+    noise: NoiseParameters | None = Field(None, description="Noise to add to the items first; none if omitted.")
+    seed: Seed = Field(0, description="Seed of the noise of the first item; each further item has the next seed.")
 
 
 class DenoiseOutput(BaseModel):
-    """One item, cleaned. The rest is there where noise was asked for."""
+    """One item without noise. The other fields are there only if the request asks for noise to be added."""
 
-    denoised: Item
-    noisy: Item | None = None
-    psnr_before: float | None = Field(None, description="Of the noisy item, in dB.")
-    psnr_after: float | None = Field(None, description="Of the denoised item, in dB.")
+    denoised: Item = Field(description="The item without noise.")
+    noisy: Item | None = Field(None, description="The item with the added noise.")
+    psnr_before: float | None = Field(None, description="Peak signal-to-noise ratio of the noisy item, in dB.")
+    psnr_after: float | None = Field(None, description="Peak signal-to-noise ratio of the denoised item, in dB.")
 
 
 class DenoiseBody(ItemsBody):
-    """What `/denoise` is asked."""
+    """Request body of `/denoise`."""
 
-    parameters: DenoiseParameters = DenoiseParameters()
+    parameters: DenoiseParameters = Field(DenoiseParameters(), description="Parameters of the task.")
 
 
 class DenoiseAnswer(Answer):
-    """What `/denoise` answers."""
+    """Answer of `/denoise`."""
 
-    outputs: list[DenoiseOutput]
+    outputs: list[DenoiseOutput] = Field(description="The denoised items, in the order of the inputs.")
 
 
 def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -86,6 +92,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="denoise",
     summary="Remove noise from items",
+    description="Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a "
+    "series or a vector. Returns each item without noise and, if noise was added, the noisy item and both qualities.",
     schemas=(SCHEMA,),
     examples=(
         {

@@ -1,4 +1,4 @@
-"""`/detect-anomalies`: items beside the normal ones."""
+"""`/detect-anomalies`: score items against normal data."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,48 +17,58 @@ from models.tasks import DETECT_ANOMALIES, Request
 from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
 
 MAX_TOP = 100
+"""Maximum of `n_top`."""
 
 
 class DetectAnomaliesParameters(ItemInputParameters):
     """Parameters of `/detect-anomalies`."""
 
-    score: str | None = Field(None, description="One of the model's scores: `mse`, `mae`, …; its first if left out.")
-    threshold: float | None = Field(None, ge=0, description="On the score; the checkpoint's own if left out.")
-    percentile: float | None = Field(
-        None, ge=0, le=100, description="Of the held-out normal items' scores, as the threshold."
+    score: str | None = Field(
+        None, description="Name of the score, one of the model's `scores`, such as `mse`; the first of them if omitted."
     )
-    n_top: int = Field(5, ge=0, le=MAX_TOP, description="How many of the largest contributions to name.")
+    threshold: float | None = Field(
+        None, ge=0, description="Score above which an item is an anomaly; the checkpoint's own if omitted."
+    )
+    percentile: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.",
+    )
+    n_top: int = Field(5, ge=0, le=MAX_TOP, description="Number of the largest contributions to return in `top`.")
 
 
-class ContributionOut(BaseModel):
-    """One element's part of the score."""
+class ElementContribution(BaseModel):
+    """How much one element contributes to the score."""
 
-    index: list[int] = Field(description="Place of the element in the item.")
-    contribution: float
+    index: list[int] = Field(description="Indices of the element in the item, one for each dimension.")
+    contribution: float = Field(description="The part of the score that the element causes.")
 
 
 class DetectAnomaliesOutput(BaseModel):
-    """One item's verdict."""
+    """The score of one item, and what it is made of."""
 
-    score: float
-    threshold: float
+    score: float = Field(description="Score of the item; the higher, the less normal.")
+    threshold: float = Field(description="Score above which an item is an anomaly.")
     is_anomaly: bool = Field(description="Whether the score exceeds the threshold.")
     percentile: float = Field(description="Share of the held-out normal items, in percent, that score no higher.")
-    p_value: float = Field(description="Conformal, against the held-out normal items.")
-    contributions: list[Any] = Field(description="Of each element, of the item's shape; they sum to the score.")
-    top: list[ContributionOut] = Field(description="The largest contributions.")
+    p_value: float = Field(description="Conformal p-value of the score against the held-out normal items.")
+    contributions: list[Any] = Field(
+        description="Contribution of each element to the score, in the item's shape; they sum to the score."
+    )
+    top: list[ElementContribution] = Field(description="The largest contributions, in descending order.")
 
 
 class DetectAnomaliesBody(ItemsBody):
-    """What `/detect-anomalies` is asked."""
+    """Request body of `/detect-anomalies`."""
 
-    parameters: DetectAnomaliesParameters = DetectAnomaliesParameters()
+    parameters: DetectAnomaliesParameters = Field(DetectAnomaliesParameters(), description="Parameters of the task.")
 
 
 class DetectAnomaliesAnswer(Answer):
-    """What `/detect-anomalies` answers."""
+    """Answer of `/detect-anomalies`."""
 
-    outputs: list[DetectAnomaliesOutput]
+    outputs: list[DetectAnomaliesOutput] = Field(description="The score of each item, in the order of the inputs.")
 
 
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -79,7 +89,7 @@ def _outputs(
     outputs = []
     for result in results:
         contributions = cast("ItemCodec", codecs.items).arrange(result.contributions.numpy())
-        top = [{"index": c.index[: contributions.ndim], "contribution": c.contribution} for c in result.top]
+        top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
         outputs.append(
             {
                 "score": result.score,
@@ -107,6 +117,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="detect_anomalies",
     summary="Score items against normal data and flag anomalies",
+    description="Scores how unlike the normal items of the model's training data an item is. An item is an image, a "
+    "series or a vector. Returns the score of each item, whether it is an anomaly, and which elements contribute most.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

@@ -1,4 +1,4 @@
-"""`/detokenize`: tokens to text, without the model."""
+"""`/detokenize`: turn token ids into text, without a forward pass."""
 
 from typing import Any
 
@@ -13,33 +13,32 @@ from models.errors import InvalidItems, Problem
 class DetokenizeParameters(Parameters):
     """Parameters of `/detokenize`."""
 
-    add_special_tokens: bool = Field(True, description="Whether special tokens are part of the text.")
+    add_special_tokens: bool = Field(True, description="Whether special tokens appear in the text.")
 
 
 class DetokenizeOutput(BaseModel):
-    """The tokens' text."""
+    """The text of one list of tokens."""
 
-    text: str
+    text: str = Field(description="The text.")
 
 
 class DetokenizeBody(ItemsBody):
-    """What `/detokenize` is asked. An item is a list of token ids."""
+    """Request body of `/detokenize`. An item is a list of token ids."""
 
-    parameters: DetokenizeParameters = DetokenizeParameters()
+    parameters: DetokenizeParameters = Field(DetokenizeParameters(), description="Parameters of the task.")
 
 
 class DetokenizeAnswer(Answer):
-    """What `/detokenize` answers."""
+    """Answer of `/detokenize`."""
 
-    outputs: list[DetokenizeOutput]
+    outputs: list[DetokenizeOutput] = Field(description="The text of each item, in the order of the inputs.")
 
 
 def _outputs(body: DetokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
     items = codecs.texts.texts(body.inputs, limits)
-    if strangers := [
-        Problem("the item must be a list of token ids", i) for i, item in enumerate(items) if item.ids is None
-    ]:
-        raise InvalidItems(*strangers)
+    not_ids = [index for index, item in enumerate(items) if item.ids is None]
+    if not_ids:
+        raise InvalidItems(*(Problem("the item must be a list of token ids", index) for index in not_ids))
     skip = not body.parameters.add_special_tokens
     return [{"text": codecs.texts.decode(item.ids or (), skip_special_tokens=skip)} for item in items]
 
@@ -48,6 +47,8 @@ SCHEMA = CodecSchema(body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outp
 ENDPOINT = TaskEndpoint(
     name="detokenize",
     summary="Turn token ids into text",
+    description="Decodes token ids by the model's tokenizer, without a forward pass. An item is a list of token ids. "
+    "Returns the text of each list.",
     schemas=(SCHEMA,),
     examples=({"model": "gpt-mini-en", "inputs": [[40, 41, 42]]},),
 )

@@ -1,4 +1,4 @@
-"""`/encode`: items to latents, texts to embeddings."""
+"""`/encode`: map items to latents, texts to embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from app.schemas.shared.choices import Pooling
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, Seed, TextParameters
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_inputs
@@ -14,37 +15,43 @@ from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
-from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults, Pooling
+from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults
 
 
 class EncodeParameters(ItemInputParameters):
-    """Parameters of `/encode`."""
+    """Parameters of `/encode` for items."""
 
-    sample: bool = Field(False, description="Draw from the posterior; only for models that have one.")
-    seed: Seed = Field(0, description="Of the drawn latent.")
+    sample: bool = Field(
+        False, description="Whether to draw the latent from the posterior; only for models that have a posterior."
+    )
+    seed: Seed = Field(0, description="Sampling seed of each item; only used with `sample`.")
 
 
 class EncodeOutput(BaseModel):
-    """One item's latent."""
+    """The latent of one item."""
 
-    latent: list[Any] = Field(description="Numbers of the model's latent shape.")
-    mean: list[float] | None = Field(None, description="Of the posterior, where the family has one.")
-    log_variance: list[float] | None = Field(None, description="Of the posterior, where the family has one.")
+    latent: list[Any] = Field(description="The latent: numbers of the model's latent shape.")
+    mean: list[float] | None = Field(None, description="Mean of the posterior; only for models that have a posterior.")
+    log_variance: list[float] | None = Field(
+        None, description="Logarithm of the posterior's variance; only for models that have a posterior."
+    )
     prior_score: float | None = Field(
-        None, description="Where the family has a discriminator: the probability that the latent came from the prior."
+        None,
+        description="Probability, as the discriminator sees it, that the latent was drawn from the prior; only for "
+        "models that have a discriminator.",
     )
 
 
 class EncodeBody(ItemsBody):
-    """What `/encode` is asked."""
+    """Request body of `/encode` for items."""
 
-    parameters: EncodeParameters = EncodeParameters()
+    parameters: EncodeParameters = Field(EncodeParameters(), description="Parameters of the task.")
 
 
 class EncodeAnswer(Answer):
-    """What `/encode` answers."""
+    """Answer of `/encode` for items."""
 
-    outputs: list[EncodeOutput]
+    outputs: list[EncodeOutput] = Field(description="The latent of each item, in the order of the inputs.")
 
 
 def _requests(body: EncodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -56,16 +63,15 @@ def _requests(body: EncodeBody, codecs: ModelCodecs, limits: Limits) -> list[Req
 def _outputs(
     results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [_output(result) for result in results]
-
-
-def _output(result: EncodeResult) -> dict[str, Any]:
-    output: dict[str, Any] = {"latent": result.latent.numpy()}
-    if result.mean is not None and result.log_variance is not None:
-        output |= {"mean": result.mean.numpy(), "log_variance": result.log_variance.numpy()}
-    if result.prior_score is not None:
-        output["prior_score"] = result.prior_score
-    return output
+    outputs = []
+    for result in results:
+        output: dict[str, Any] = {"latent": result.latent.numpy()}
+        if result.mean is not None and result.log_variance is not None:
+            output |= {"mean": result.mean.numpy(), "log_variance": result.log_variance.numpy()}
+        if result.prior_score is not None:
+            output["prior_score"] = result.prior_score
+        outputs.append(output)
+    return outputs
 
 
 SCHEMA = TaskSchema(
@@ -84,28 +90,36 @@ class EncodeTextParameters(TextParameters):
     """Parameters of `/encode` for texts."""
 
     pooling: Pooling | None = Field(
-        None, description="How one vector is made of the tokens'; the checkpoint's way if left out, `none` for all."
+        None,
+        description="How the tokens' vectors become one: their mean, the first token's (`cls`), their maximum, the "
+        "last token's, or each of them (`none`); as the checkpoint was trained if omitted.",
     )
-    normalize: bool | None = Field(None, description="To unit length; as the checkpoint says if left out.")
-    dimensions: int | None = Field(None, ge=1, description="How many of the first elements to keep; all if left out.")
+    normalize: bool | None = Field(
+        None, description="Whether to scale the embedding to unit length; as the checkpoint was trained if omitted."
+    )
+    dimensions: int | None = Field(
+        None, ge=1, description="Number of elements of the embedding to keep, from the first; all if omitted."
+    )
 
 
 class EncodeTextOutput(BaseModel):
-    """One text's vector."""
+    """The embedding of one text."""
 
-    embedding: list[Any] = Field(description="Numbers; without pooling, a list of them for each token.")
+    embedding: list[Any] = Field(
+        description="The embedding: a list of numbers or, without pooling, one such list for each token."
+    )
 
 
 class EncodeTextBody(ItemsBody):
-    """What `/encode` is asked of texts."""
+    """Request body of `/encode` for texts."""
 
-    parameters: EncodeTextParameters = EncodeTextParameters()
+    parameters: EncodeTextParameters = Field(EncodeTextParameters(), description="Parameters of the task.")
 
 
 class EncodeTextAnswer(Answer):
-    """What `/encode` answers of texts."""
+    """Answer of `/encode` for texts."""
 
-    outputs: list[EncodeTextOutput]
+    outputs: list[EncodeTextOutput] = Field(description="The embedding of each text, in the order of the inputs.")
 
 
 def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -119,11 +133,12 @@ def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) ->
 def _text_outputs(
     results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"embedding": embedding} for embedding in _embeddings(results)]
+    embeddings = _embeddings(results)
+    return [{"embedding": embedding} for embedding in embeddings]
 
 
 def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Of each text; all in one array where they are the rows of one."""
+    """Return the embedding of each text; as one array, if the model gave one with a row for each text."""
     if isinstance(results, EncodeTextResults):
         return results.embeddings
     return [result.embedding.numpy() for result in results]
@@ -148,10 +163,9 @@ TEXT_SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="encode",
     summary="Map items to latents, texts to embeddings",
-    schemas=(
-        SCHEMA,
-        TEXT_SCHEMA,
-    ),
+    description="Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series or a "
+    "vector; or a text. Returns the latent of each item, or the embedding of each text.",
+    schemas=(SCHEMA, TEXT_SCHEMA),
     examples=(
         {"model": "vae-mnist", "inputs": [SEVEN_PNG]},
         {"model": "sentence-mini-en", "inputs": ["A dog runs through the grass."]},

@@ -1,4 +1,4 @@
-"""`/fill-mask`: the likeliest words behind a mask."""
+"""`/fill-mask`: predict the words behind masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,91 +15,108 @@ from models.tasks import FILL_MASK, Request
 from models.tasks.text import FillMaskRequest, FillMaskResult, Tokens
 
 WORD_BEGINNINGS = ("", "Ġ", "▁")
-"""What a vocabulary may put before a token that begins a word."""
+"""Prefixes by which vocabularies mark a token that begins a word."""
 MAX_FILLS = 4096
-"""Of all masks of a request: each is told with the whole text, which takes up to a fifth of a millisecond to write."""
+"""Maximum number of predicted tokens for all masks of a request.
+
+Each is answered with the whole text, which takes up to 0.2 ms to decode.
+"""
 
 
 class FillMaskParameters(TextParameters):
     """Parameters of `/fill-mask`."""
 
-    top_k: int = Field(5, ge=1, le=1000, description="How many tokens for each mask.")
+    top_k: int = Field(5, ge=1, le=1000, description="Number of tokens to return for each mask.")
     targets: list[str] | None = Field(
-        None, min_length=1, max_length=1000, description="Tokens to choose from; all if left out."
+        None, min_length=1, max_length=1000, description="Tokens to choose from; the whole vocabulary if omitted."
     )
 
 
-class FillOut(BaseModel):
-    """A token, and the text with it."""
+class MaskFill(BaseModel):
+    """A token that may stand behind a mask."""
 
-    score: float = Field(description="Its probability.")
-    token: int
-    token_str: str
-    sequence: str = Field(description="The text with this token; other masks are left as they are.")
+    score: float = Field(description="Probability of the token.")
+    token: int = Field(description="Id of the token.")
+    token_str: str = Field(description="The token as text.")
+    sequence: str = Field(description="The text with the token in place of the mask; other masks are left as they are.")
 
 
 class FillMaskOutput(BaseModel):
-    """One text's masks."""
+    """The predictions for the masks of one text."""
 
-    fills: list[list[FillOut]] = Field(description="For each mask, the likeliest tokens, best first.")
+    fills: list[list[MaskFill]] = Field(description="The likeliest tokens for each mask, best first.")
 
 
 class FillMaskBody(ItemsBody):
-    """What `/fill-mask` is asked."""
+    """Request body of `/fill-mask`. An item is a text with at least one mask."""
 
-    parameters: FillMaskParameters = FillMaskParameters()
+    parameters: FillMaskParameters = Field(FillMaskParameters(), description="Parameters of the task.")
 
 
 class FillMaskAnswer(Answer):
-    """What `/fill-mask` answers."""
+    """Answer of `/fill-mask`."""
 
-    outputs: list[FillMaskOutput]
+    outputs: list[FillMaskOutput] = Field(description="The predictions for each text, in the order of the inputs.")
 
 
 def _requests(body: FillMaskBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked, codec = body.parameters, codecs.texts
-    targets = None if asked.targets is None else tuple(_target(word, codec) for word in asked.targets)
+    targets = None if asked.targets is None else tuple(_target_id(word, codec) for word in asked.targets)
     texts = tokenize_inputs(body, codecs, limits)
-    places = [_masks(tokens, codec) for tokens in texts]
-    if missing := [Problem(_advice(codec), number) for number, of_text in enumerate(places) if not of_text]:
-        raise InvalidItems(*missing)
-    n_masks, n_each = sum(map(len, places)), min(asked.top_k, codec.vocab_size if targets is None else len(targets))
+    masks = _find_masks(texts, codec)
+    n_masks = sum(map(len, masks))
+    n_each = min(asked.top_k, codec.vocab_size if targets is None else len(targets))
     if n_masks * n_each > MAX_FILLS:
-        told = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
-        raise InvalidItems(Problem(f"{told}; the limit is {MAX_FILLS}"))
+        detail = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
+        raise InvalidItems(Problem(f"{detail}; the limit is {MAX_FILLS}"))
     return [
-        FillMaskRequest(tokens=tokens, places=of_text, top_k=asked.top_k, targets=targets)
-        for tokens, of_text in zip(texts, places, strict=True)
+        FillMaskRequest(tokens=tokens, places=places, top_k=asked.top_k, targets=targets)
+        for tokens, places in zip(texts, masks, strict=True)
     ]
 
 
-def _masks(tokens: Tokens, codec: TextCodec) -> tuple[int, ...]:
-    return tuple(place for place, token in enumerate(tokens.ids.tolist()) if token == codec.special.mask)
+def _find_masks(texts: Sequence[Tokens], codec: TextCodec) -> list[tuple[int, ...]]:
+    """Return the places of the masks of each text.
+
+    Raises:
+        InvalidItems: a text has no mask; the error says how to write one.
+    """
+    mask = codec.special.mask
+    masks = [tuple(place for place, token in enumerate(tokens.ids.tolist()) if token == mask) for tokens in texts]
+    without = [index for index, places in enumerate(masks) if not places]
+    if without:
+        written = codec.token(mask) if mask is not None else ""
+        detail = f"the text has no mask; write {written} where a word is to be guessed"
+        raise InvalidItems(*(Problem(detail, index) for index in without))
+    return masks
 
 
-def _advice(codec: TextCodec) -> str:
-    mask = codec.token(codec.special.mask) if codec.special.mask is not None else ""
-    return f"the text has no mask; write {mask} where a word is to be guessed"
+def _target_id(word: str, codec: TextCodec) -> int:
+    """Return the id of a word's token.
 
-
-def _target(word: str, codec: TextCodec) -> int:
-    ids = (codec.id_of(beginning + word) for beginning in WORD_BEGINNINGS)
-    found = next((one for one in ids if one is not None), None)
-    if found is None:
-        raise InvalidItems(Problem(f"the target {word[:40]!r} is no token of this model's vocabulary"))
-    return found
+    Raises:
+        InvalidItems: the vocabulary has no token for this word.
+    """
+    for beginning in WORD_BEGINNINGS:
+        token = codec.id_of(beginning + word)
+        if token is not None:
+            return token
+    raise InvalidItems(Problem(f"the target {word[:40]!r} is no token of this model's vocabulary"))
 
 
 def _outputs(
     results: Sequence[FillMaskResult], requests: Sequence[FillMaskRequest], body: FillMaskBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [
-        {"fills": [_fills(request, number, result, codecs.texts) for number in range(len(request.places))]}
+        {"fills": [_render_fills(request, number, result, codecs.texts) for number in range(len(request.places))]}
         for request, result in zip(requests, results, strict=True)
     ]
 
 
-def _fills(request: FillMaskRequest, number: int, result: FillMaskResult, codec: TextCodec) -> list[dict[str, Any]]:
+def _render_fills(
+    request: FillMaskRequest, number: int, result: FillMaskResult, codec: TextCodec
+) -> list[dict[str, Any]]:
+    """Return the predictions for one mask of a text, the `number`-th."""
     ids = request.tokens.ids.tolist()
     is_only = len(request.places) == 1
     fills = []
@@ -128,6 +145,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="fill_mask",
     summary="Predict masked words",
+    description="Predicts the words behind masks. An item is a text that has the model's mask token, such as `[MASK]`, "
+    "in place of a word, once or more. Returns the likeliest tokens for each mask of each text, best first.",
     schemas=(SCHEMA,),
     examples=({"model": "bert-mini-en", "inputs": ["The [MASK] was born in 1950 ."]},),
 )

@@ -1,55 +1,94 @@
-"""`/generate`: texts continued, at once or as a stream."""
+"""`/generate`: continue texts, with the answer as a whole or as a stream of tokens."""
 
 import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
+from typing_extensions import override
 
+from app.inference.stream import EventWriter
+from app.schemas.shared.choices import FinishReason
 from app.schemas.shared.envelope import Answer, ItemsBody, Seed, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.assembly import TextAssembly
 from models.tasks import GENERATE, Request
-from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, GenerateResult, Progress
+from models.tasks.text import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 MAX_SEQUENCES = 64
+"""Maximum of `n`."""
 MAX_STOPS = 16
+"""Maximum number of stop strings."""
+SAMPLING_PARAMETERS = ("temperature", "top_k", "top_p")
+"""Parameters of sampling; giving any of them turns it on."""
 
 
 class GenerateParameters(TextParameters):
-    """Parameters of `/generate`. `truncate` cuts a prompt at its beginning, a text to translate at its end."""
+    """Parameters of `/generate`."""
 
-    max_new_tokens: int | None = Field(None, ge=1, description="64, or as many as fit, if left out.")
-    min_new_tokens: int = Field(0, ge=0, description="The text does not end before.")
+    truncate: bool = Field(
+        False,
+        description="Whether to cut a text that leaves no room for new tokens, or to refuse it. A prompt is cut at its "
+        "beginning, the source text of an encoder-decoder at its end.",
+    )
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="Maximum number of tokens to generate; 64, or as many as fit if fewer, if omitted."
+    )
+    min_new_tokens: int = Field(0, ge=0, description="Minimum number of tokens to generate before a text may end.")
     do_sample: bool | None = Field(
-        None, description="Draw each token instead of taking the likeliest; true if a parameter of the draw is given."
+        None,
+        description="Whether to draw each token instead of taking the likeliest; if omitted, true only if "
+        "`temperature`, `top_k` or `top_p` is given.",
     )
-    temperature: float | None = Field(None, gt=0, le=100, description="Divides the logits before the draw (1.0).")
-    top_k: int | None = Field(None, ge=1, description="Draw from so many tokens; all if left out.")
+    temperature: float | None = Field(
+        None, gt=0, le=100, description="Number by which the logits are divided before the draw; 1.0 if omitted."
+    )
+    top_k: int | None = Field(
+        None, ge=1, description="Number of likeliest tokens to draw from; the whole vocabulary if omitted."
+    )
     top_p: float | None = Field(
-        None, gt=0, le=1, description="Draw from the fewest tokens of so much probability; all if left out."
+        None,
+        gt=0,
+        le=1,
+        description="Total probability of the likeliest tokens to draw from; the whole vocabulary if omitted.",
     )
-    repetition_penalty: float = Field(1.0, gt=0, le=100, description="Above 1, tokens seen before are less likely.")
-    num_beams: int = Field(1, ge=1, le=32, description="Above 1, beam search.")
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=100, description="Penalty on tokens that the text already has; above 1, they are less likely."
+    )
+    num_beams: int = Field(1, ge=1, le=32, description="Number of beams of the search; 1 is no beam search.")
     length_penalty: float = Field(
-        1.0, ge=-10, le=10, description="Beam search ranks by log-likelihood / length ** this."
+        1.0,
+        ge=-10,
+        le=10,
+        description="Exponent of the length by which beam search divides the log-likelihood of a text.",
     )
-    n: int = Field(1, ge=1, le=MAX_SEQUENCES, description="Texts for each input; of beam search, the best.")
+    n: int = Field(
+        1,
+        ge=1,
+        le=MAX_SEQUENCES,
+        description="Number of texts to generate for each input; of beam search, the best ones.",
+    )
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = Field(
-        None, description="Strings that end a text, and are no part of it."
+        None, description="A string or strings that end a text where they appear, and are not part of it."
     )
-    seed: Seed | None = Field(None, description="Of the draws; drawn itself, and told, if left out.")
+    seed: Seed | None = Field(None, description="Sampling seed; random, and returned, if omitted.")
     logprobs: int | None = Field(
-        None, ge=0, le=20, description="Tell each token's log-probability, and so many likelier others."
+        None,
+        ge=0,
+        le=20,
+        description="Number of likeliest tokens to return with their log-probabilities in the place of each generated "
+        "token, beside its own; none are returned if omitted.",
     )
-    stream: bool = Field(False, description="Answer with Server-Sent Events, one a token.")
+    stream: bool = Field(
+        False, description="Whether to answer with Server-Sent Events, one for each token, or with the whole texts."
+    )
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        drawn = [name for name in ("temperature", "top_k", "top_p") if getattr(self, name) is not None]
+    def _check_combination(self) -> Self:
+        drawn = [name for name in SAMPLING_PARAMETERS if getattr(self, name) is not None]
         if drawn and self.do_sample is False:
             raise ValueError(f"{drawn[0]} shapes a draw, and do_sample is false")
         if self.num_beams > 1 and (drawn or self.do_sample):
@@ -62,66 +101,70 @@ class GenerateParameters(TextParameters):
 
 
 class Alternative(BaseModel):
-    """A token that might have been."""
+    """A token that could have been generated, and its log-probability."""
 
-    token: int
-    token_str: str
-    logprob: float
+    token: int = Field(description="Id of the token.")
+    token_str: str = Field(description="The token as text.")
+    logprob: float = Field(description="Log-probability of the token in nats, before any parameter changes it.")
 
 
 class TokenLogprob(Alternative):
-    """A token that is."""
+    """A generated token, its log-probability, and those of the likeliest tokens in its place."""
 
-    top: list[Alternative] = Field(description="The likeliest tokens in its place.")
+    top: list[Alternative] = Field(description="The likeliest tokens in the place of this one.")
 
 
 class Generation(BaseModel):
-    """One text."""
+    """One generated text."""
 
-    text: str
-    finish_reason: FinishReason = Field(description="`stop`: it ended, or met a stop string; `length`: it was cut.")
-    tokens: list[int] = Field(description="Those generated; of a text with a stop string, with those of the string.")
-    logprobs: list[TokenLogprob] | None = Field(
-        None, description="In nats, as the model gives them, before any parameter changes them."
+    text: str = Field(description="The generated text, without the prompt and without a stop string.")
+    finish_reason: FinishReason = Field(
+        description="Why the text ends: the model ended it or it met a stop string (`stop`), or a limit (`length`)."
     )
-    score: float | None = Field(None, description="Of beam search.")
-    seed: int
+    tokens: list[int] = Field(description="Ids of the generated tokens, including those of a stop string.")
+    logprobs: list[TokenLogprob] | None = Field(
+        None, description="The log-probability of each token, if the request asks for them."
+    )
+    score: float | None = Field(None, description="Score by which beam search ranks the text; only of beam search.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same text again.")
 
 
 class GenerateOutput(BaseModel):
-    """One input's texts."""
+    """The texts generated for one input."""
 
-    generations: list[Generation]
+    generations: list[Generation] = Field(description="The generated texts.")
 
 
 class GenerateBody(ItemsBody):
-    """What `/generate` is asked."""
+    """Request body of `/generate`. An item is a text to continue."""
 
-    parameters: GenerateParameters = GenerateParameters()
+    parameters: GenerateParameters = Field(GenerateParameters(), description="Parameters of the task.")
 
 
 class GenerateAnswer(Answer):
-    """What `/generate` answers, unless it streams."""
+    """Answer of `/generate`, unless it is a stream."""
 
-    outputs: list[GenerateOutput]
+    outputs: list[GenerateOutput] = Field(description="The texts for each input, in the order of the inputs.")
 
 
 class GenerateEvent(BaseModel):
-    """One event of a stream. The last has `usage`; one with `error` ends the stream before its time."""
+    """Event of a stream for one token of one text."""
 
-    input: int = Field(description="Which input, from 0.")
-    generation: int = Field(description="Which of its texts, from 0.")
-    text: str = Field(description="What is new. Whole characters only, so it may be empty.")
-    token: int | None = None
-    logprobs: TokenLogprob | None = None
-    finish_reason: FinishReason | None = Field(None, description="Of the last event of this text.")
-    seed: int
+    input: int = Field(description="Index of the input, from 0.")
+    generation: int = Field(description="Index of the text among those of the same input, from 0.")
+    text: str = Field(description="The characters that are new; none while those of the token are incomplete.")
+    token: int | None = Field(None, description="Id of the token; null if the text ends without one.")
+    logprobs: TokenLogprob | None = Field(
+        None, description="The log-probability of the token, if the request asks for it."
+    )
+    finish_reason: FinishReason | None = Field(None, description="Why the text ends; null unless this is its end.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same text again.")
 
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     texts = codecs.texts.texts(body.inputs, limits)
-    drawn = any(getattr(asked, name) is not None for name in ("temperature", "top_k", "top_p"))
+    drawn = any(getattr(asked, name) is not None for name in SAMPLING_PARAMETERS)
     seed = secrets.randbits(62) if asked.seed is None else asked.seed
     return [
         GenerateRequest(
@@ -144,8 +187,8 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
     ]
 
 
-class GenerateWriter:
-    """Assembles the texts of one call, and the events of its stream."""
+class GenerateWriter(EventWriter):
+    """Assembles the texts of one request from their tokens, and the events of its stream."""
 
     def __init__(self, requests: Sequence[GenerateRequest], body: GenerateBody, codecs: ModelCodecs) -> None:
         stop = body.parameters.stop
@@ -156,8 +199,8 @@ class GenerateWriter:
         self._assemblies: dict[tuple[int, int], TextAssembly] = {}
         self._events: list[dict[str, Any]] = []
 
+    @override
     def on_progress(self, index: int, progress: Progress) -> bool:
-        """See `Writer.on_progress`: a stop string ends a text."""
         key = (index, progress.sequence)
         assembly = self._assemblies.setdefault(key, TextAssembly(self._codec, self._stops))
         token = progress.token
@@ -174,12 +217,12 @@ class GenerateWriter:
             "seed": self._requests[index].seed,
         }
         if self._wants_logprobs and token:
-            event["logprobs"] = logprob(token, self._codec)
+            event["logprobs"] = _describe_token(token, self._codec)
         self._events.append(event)
         return assembly.stopped
 
+    @override
     def events(self) -> list[dict[str, Any]]:
-        """See `Writer.events`."""
         events, self._events = self._events, []
         return events
 
@@ -187,48 +230,52 @@ class GenerateWriter:
 def _outputs(
     results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: GenerateBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    asked = body.parameters
-    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
     outputs = []
     for result, request in zip(results, requests, strict=True):
         generations = []
         for sequence in result.sequences:
-            ids = [token.id for token in sequence.tokens]
-            text, stopped = assembled(ids, codecs.texts, stops)
-            generation: dict[str, Any] = {
-                "text": text,
-                "finish_reason": "stop" if stopped else sequence.finish_reason,
-                "tokens": ids,
-                "seed": request.seed,
-            }
-            if asked.logprobs is not None:
-                generation["logprobs"] = [logprob(token, codecs.texts) for token in sequence.tokens]
-            if sequence.score is not None:
-                generation["score"] = sequence.score
-            generations.append(generation)
+            generation = _render_sequence(sequence, body.parameters, codecs.texts)
+            generations.append(generation | {"seed": request.seed})
         outputs.append({"generations": generations})
     return outputs
 
 
-def assembled(ids: Sequence[int], codec: TextCodec, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text of these tokens, as a stream of them would be, and whether a stop string ended it."""
+def _render_sequence(sequence: GeneratedSequence, asked: GenerateParameters, codec: TextCodec) -> dict[str, Any]:
+    """Return one generated text as it is answered, without its seed."""
+    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+    ids = [token.id for token in sequence.tokens]
+    text, is_stopped = assemble_text(ids, codec, stops)
+    generation: dict[str, Any] = {
+        "text": text,
+        "finish_reason": "stop" if is_stopped else sequence.finish_reason,
+        "tokens": ids,
+    }
+    if asked.logprobs is not None:
+        generation["logprobs"] = [_describe_token(token, codec) for token in sequence.tokens]
+    if sequence.score is not None:
+        generation["score"] = sequence.score
+    return generation
+
+
+def assemble_text(ids: Sequence[int], codec: TextCodec, stops: Sequence[str]) -> tuple[str, bool]:
+    """Return the text of these tokens, the same as a stream of them gives, and whether a stop string ended it."""
     assembly = TextAssembly(codec, stops)
     text = "".join([assembly.feed(token) for token in ids]) + assembly.finish()
     return text, assembly.stopped
 
 
-def logprob(token: GeneratedToken, codec: TextCodec) -> dict[str, Any]:
-    """A token, its log-probability and those of others."""
+def _describe_token(token: GeneratedToken, codec: TextCodec) -> dict[str, Any]:
+    """Return a token with its log-probability and those of the likeliest tokens in its place."""
     top = [
         {"token": other, "token_str": codec.token_text(other), "logprob": value} for other, value in token.alternatives
     ]
     return {"token": token.id, "token_str": codec.token_text(token.id), "logprob": token.log_prob, "top": top}
 
 
-def usage(requests: Sequence[GenerateRequest], results: Sequence[GenerateResult]) -> dict[str, int]:
-    """Tokens read and made."""
-    made = sum(len(sequence.tokens) for result in results for sequence in result.sequences)
-    return {"tokens": sum(len(request.tokens) for request in requests), "generated_tokens": made}
+def count_generated_tokens(requests: Sequence[GenerateRequest], results: Sequence[GenerateResult]) -> dict[str, int]:
+    """Return how many tokens were read and how many were generated."""
+    n_generated = sum(len(sequence.tokens) for result in results for sequence in result.sequences)
+    return {"tokens": sum(len(request.tokens) for request in requests), "generated_tokens": n_generated}
 
 
 SCHEMA = TaskSchema(
@@ -238,12 +285,15 @@ SCHEMA = TaskSchema(
     answer=GenerateAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=usage,
+    usage=count_generated_tokens,
     writer=GenerateWriter,
 )
 ENDPOINT = TaskEndpoint(
     name="generate",
     summary="Continue texts",
+    description="Generates text, greedily, by sampling or by beam search. An item is a text to continue or, for an "
+    "encoder-decoder, to translate. Returns the generated texts of each; with `stream`, Server-Sent Events, one for "
+    "each token.",
     schemas=(SCHEMA,),
     examples=(
         {"model": "gpt-mini-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}},

@@ -1,4 +1,4 @@
-"""`/impute`: gaps in items, filled."""
+"""`/impute`: fill in the missing values of items."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,30 +14,36 @@ from models.tasks import IMPUTE, Request
 from models.tasks.autoencoding import ImputeRequest, ImputeResult
 
 MAX_ITERATIONS = 200
+"""Maximum of `iterations`."""
 
 
 class ImputeParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/impute`."""
 
-    iterations: int = Field(20, ge=1, le=MAX_ITERATIONS, description="Rounds of reconstructing and keeping the gaps.")
+    iterations: int = Field(
+        20,
+        ge=1,
+        le=MAX_ITERATIONS,
+        description="Number of times that the missing values are replaced by their reconstruction.",
+    )
 
 
 class ImputeOutput(BaseModel):
-    """One item without gaps."""
+    """One item without missing values."""
 
-    imputed: Item = Field(description="What was observed is unchanged.")
+    imputed: Item = Field(description="The item with its missing values filled in; observed values are unchanged.")
 
 
 class ImputeBody(ItemsBody):
-    """What `/impute` is asked; null stands for what is missing."""
+    """Request body of `/impute`. Null stands for a missing value of an item."""
 
-    parameters: ImputeParameters = ImputeParameters()
+    parameters: ImputeParameters = Field(ImputeParameters(), description="Parameters of the task.")
 
 
 class ImputeAnswer(Answer):
-    """What `/impute` answers."""
+    """Answer of `/impute`."""
 
-    outputs: list[ImputeOutput]
+    outputs: list[ImputeOutput] = Field(description="The items without missing values, in the order of the inputs.")
 
 
 def _requests(body: ImputeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -48,7 +54,8 @@ def _requests(body: ImputeBody, codecs: ModelCodecs, limits: Limits) -> list[Req
 def _outputs(
     results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"imputed": render_item(result.imputed, body.parameters, codecs)} for result in results]
+    items = [render_item(result.imputed, body.parameters, codecs) for result in results]
+    return [{"imputed": item} for item in items]
 
 
 SCHEMA = TaskSchema(
@@ -64,6 +71,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="impute",
     summary="Fill in missing values of items",
+    description="Replaces missing values by what the model makes of the observed ones. An item is an image, a series "
+    "or a vector, as numbers with null for each missing value. Returns the items without missing values.",
     schemas=(SCHEMA,),
     examples=({"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": AS_PNG},),
 )

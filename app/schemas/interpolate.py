@@ -1,4 +1,4 @@
-"""`/interpolate`: the way from one item to another."""
+"""`/interpolate`: go from one item to another through the latent space."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,41 +6,45 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
+from app.schemas.shared.choices import InterpolationMethod
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import INTERPOLATE, Request
-from models.tasks.autoencoding import InterpolateRequest, InterpolateResult, Method
+from models.tasks.autoencoding import InterpolateRequest, InterpolateResult
 
 MAX_STEPS = 256
+"""Maximum of `steps`."""
 
 
 class InterpolateParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/interpolate`."""
 
-    steps: int = Field(8, ge=2, le=MAX_STEPS, description="Frames, both ends included.")
-    method: Method = Field("linear", description="Straight through the latent space, or along a great circle.")
+    steps: int = Field(8, ge=2, le=MAX_STEPS, description="Number of frames, including both ends.")
+    method: InterpolationMethod = Field(
+        "linear", description="Whether to go straight through the latent space or along a great circle (`slerp`)."
+    )
 
 
 class InterpolateOutput(BaseModel):
-    """The way."""
+    """The way from the first item to the second."""
 
-    frames: list[Item] = Field(description="Items; the first and last are the reconstructed ends.")
-    latents: list[list[Any]]
+    frames: list[Item] = Field(description="Decoded items; the first and the last are reconstructions of the inputs.")
+    latents: list[list[Any]] = Field(description="The latent of each frame.")
 
 
 class InterpolateBody(ItemsBody):
-    """What `/interpolate` is asked; `inputs` are two items."""
+    """Request body of `/interpolate`. The inputs are exactly two items."""
 
-    parameters: InterpolateParameters = InterpolateParameters()
+    parameters: InterpolateParameters = Field(InterpolateParameters(), description="Parameters of the task.")
 
 
 class InterpolateAnswer(Answer):
-    """What `/interpolate` answers."""
+    """Answer of `/interpolate`."""
 
-    outputs: list[InterpolateOutput] = Field(description="One.")
+    outputs: list[InterpolateOutput] = Field(description="A single output, for both inputs together.")
 
 
 def _requests(body: InterpolateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -76,6 +80,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="interpolate",
     summary="Interpolate between two items in latent space",
+    description="Decodes points between the latents of two items. An item is an image, a series or a vector, and there "
+    "are exactly two. Returns a single output with the frames from the first item to the second, and their latents.",
     schemas=(SCHEMA,),
     examples=({"model": "vae-mnist", "inputs": [SEVEN_PNG, [0.0] * 784], "parameters": {"steps": 5, **AS_PNG}},),
 )

@@ -1,4 +1,4 @@
-"""`/project`: items and texts as points in a plane."""
+"""`/project`: show items and texts as points in a plane."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,52 +6,59 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
+from app.schemas.shared.choices import ProjectionMethod
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
-from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
+from app.schemas.shared.examples import EXAMPLE_MODEL, ONE_PNG, SEVEN_PNG, ZERO_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import PROJECT, PROJECT_TEXTS, Request
-from models.tasks.autoencoding import Projection, ProjectRequest, ProjectResult
+from models.tasks.autoencoding import ProjectRequest, ProjectResult
 from models.tasks.text import ProjectTextsRequest
 
 
 class ProjectParameters(ItemInputParameters):
-    """Parameters of `/project`."""
+    """Parameters of `/project` for items."""
 
-    method: Projection = Field(
-        "pca", description="Principal components of the request's latents, or two-dimensional latents as they are."
+    method: ProjectionMethod = Field(
+        "pca",
+        description="Whether to use the first two principal components of the request's latents (`pca`), or the "
+        "latents as they are (`latent`), which must then be two-dimensional.",
     )
 
 
 class ProjectOutput(BaseModel):
-    """One item's point."""
+    """The point of one item."""
 
-    x: float
-    y: float
+    x: float = Field(description="First coordinate of the point.")
+    y: float = Field(description="Second coordinate of the point.")
 
 
 class ProjectBody(ItemsBody):
-    """What `/project` is asked."""
+    """Request body of `/project` for items."""
 
-    parameters: ProjectParameters = ProjectParameters()
+    parameters: ProjectParameters = Field(ProjectParameters(), description="Parameters of the task.")
 
 
 class ProjectAnswer(Answer):
-    """What `/project` answers."""
+    """Answer of `/project`."""
 
-    outputs: list[ProjectOutput]
-    explained_variance: list[float] | None = Field(None, description="Share of each axis, for pca.")
+    outputs: list[ProjectOutput] = Field(description="The point of each item, in the order of the inputs.")
+    explained_variance: list[float] | None = Field(
+        None, description="Share of the whole variance that each of the two axes explains; only for `pca`."
+    )
 
 
 def _requests(body: ProjectBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    return [ProjectRequest(items=tuple(decode_items(body, codecs, limits)), method=body.parameters.method)]
+    items = decode_items(body, codecs, limits)
+    return [ProjectRequest(items=tuple(items), method=body.parameters.method)]
 
 
 def _outputs(
     results: Sequence[ProjectResult], requests: Sequence[Any], body: Any, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"x": x, "y": y} for result in results for x, y in result.points.tolist()]
+    (result,) = results
+    return [{"x": x, "y": y} for x, y in result.points.tolist()]
 
 
 def _summary(results: Sequence[ProjectResult]) -> dict[str, Any]:
@@ -74,19 +81,22 @@ SCHEMA = TaskSchema(
 class ProjectTextsParameters(TextParameters):
     """Parameters of `/project` for texts."""
 
-    method: Projection = Field(
-        "pca", description="Principal components of the request's embeddings, or two-dimensional ones as they are."
+    method: ProjectionMethod = Field(
+        "pca",
+        description="Whether to use the first two principal components of the request's embeddings (`pca`), or the "
+        "embeddings as they are (`latent`), which must then be two-dimensional.",
     )
 
 
 class ProjectTextsBody(ItemsBody):
-    """What `/project` is asked of texts."""
+    """Request body of `/project` for texts."""
 
-    parameters: ProjectTextsParameters = ProjectTextsParameters()
+    parameters: ProjectTextsParameters = Field(ProjectTextsParameters(), description="Parameters of the task.")
 
 
 def _text_requests(body: ProjectTextsBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    return [ProjectTextsRequest(texts=tuple(tokenize_inputs(body, codecs, limits)), method=body.parameters.method)]
+    texts = tokenize_inputs(body, codecs, limits)
+    return [ProjectTextsRequest(texts=tuple(texts), method=body.parameters.method)]
 
 
 TEXT_SCHEMA = TaskSchema(
@@ -103,12 +113,11 @@ TEXT_SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="project",
     summary="Project items into two dimensions",
-    schemas=(
-        SCHEMA,
-        TEXT_SCHEMA,
-    ),
+    description="Places the items of one request in a plane, close to those that the model finds similar. An item is "
+    "an image, a series or a vector; or a text. Returns a point for each item.",
+    schemas=(SCHEMA, TEXT_SCHEMA),
     examples=(
-        {"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},
-        {"model": "sentence-mini-en", "inputs": ["A dog runs."]},
+        {"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG, ONE_PNG, ZERO_PNG]},
+        {"model": "sentence-mini-en", "inputs": ["A dog runs.", "A puppy is playing.", "Stocks fell on Monday."]},
     ),
 )

@@ -1,4 +1,4 @@
-"""`/reconstruct`: items to latents and back."""
+"""`/reconstruct`: map items to latents and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,31 +17,36 @@ from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
 class ReconstructParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/reconstruct`."""
 
-    seed: Seed | None = Field(None, description="Draws the latent, of models with a posterior; others ignore it.")
+    seed: Seed | None = Field(
+        None,
+        description="Seed to draw the latent from the posterior, for models that have one; others ignore it. Nothing "
+        "is drawn if omitted.",
+    )
 
 
 class ReconstructOutput(BaseModel):
-    """One item's reconstruction."""
+    """The reconstruction of one item."""
 
-    reconstruction: Item = Field(description="Numbers of the item's shape, or a `data:` URL.")
-    mse: float = Field(description="Mean squared error over the item's elements, as the model sees them.")
-    mae: float = Field(description="Mean absolute error over the item's elements, as the model sees them.")
+    reconstruction: Item = Field(description="The reconstruction: numbers of the item's shape, or a `data:` URL.")
+    mse: float = Field(description="Mean squared error over the elements of the item, as the model normalises them.")
+    mae: float = Field(description="Mean absolute error over the elements of the item, as the model normalises them.")
 
 
 class ReconstructBody(ItemsBody):
-    """What `/reconstruct` is asked."""
+    """Request body of `/reconstruct`."""
 
-    parameters: ReconstructParameters = ReconstructParameters()
+    parameters: ReconstructParameters = Field(ReconstructParameters(), description="Parameters of the task.")
 
 
 class ReconstructAnswer(Answer):
-    """What `/reconstruct` answers."""
+    """Answer of `/reconstruct`."""
 
-    outputs: list[ReconstructOutput]
+    outputs: list[ReconstructOutput] = Field(description="The reconstructions, in the order of the inputs.")
 
 
 def _requests(body: ReconstructBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in decode_items(body, codecs, limits)]
+    items = decode_items(body, codecs, limits)
+    return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items]
 
 
 def _outputs(
@@ -71,6 +76,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="reconstruct",
     summary="Encode items and decode them again",
+    description="Maps items to latents and back. An item is an image, a series or a vector. Returns the "
+    "reconstruction of each item and how far it is from the item.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG], "parameters": AS_PNG},),
 )

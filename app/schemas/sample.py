@@ -1,4 +1,4 @@
-"""`/sample`: new items."""
+"""`/sample`: generate new items."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,45 +15,54 @@ from models.codecs.arrays import Limits
 from models.tasks import SAMPLE, Request
 from models.tasks.autoencoding import SampleRequest, SampleResult
 
-_SEED_BITS = 32
+SEED_BITS = 32
+"""Number of bits of a random seed."""
 
 
 class SampleParameters(ItemOutputParameters):
     """Parameters of `/sample`."""
 
-    n: int = Field(1, ge=1, description="How many; at most `max_items`.")
-    seed: Seed | None = Field(None, description="The same seed gives the same items; drawn and told if left out.")
-    temperature: float = Field(1.0, gt=0, le=10, description="Scales the deviation of what is drawn.")
-    label: str | int | None = Field(None, description="A class, for models that have them.")
-    sampler: str | None = Field(None, description="`prior`, `gmm` or `gibbs`, where the model has it.")
-    length: int | None = Field(None, ge=1, description="Steps of a series; what the model was trained on if left out.")
+    n: int = Field(1, ge=1, description="Number of items; the server's `max_items` is the limit.")
+    seed: Seed | None = Field(None, description="Sampling seed; random, and returned, if omitted.")
+    temperature: float = Field(
+        1.0, gt=0, le=10, description="Factor of the standard deviation of the distribution that is drawn from."
+    )
+    label: str | int | None = Field(None, description="Class of the items, for models that have classes.")
+    sampler: str | None = Field(
+        None,
+        description="Name of the sampler, one of the model's `samplers`: `prior`, `gmm` or `gibbs`; the first of them "
+        "if omitted.",
+    )
+    length: int | None = Field(
+        None, ge=1, description="Number of steps of a series; the length that the model was trained on if omitted."
+    )
 
 
 class SampleOutput(BaseModel):
     """One new item."""
 
-    sample: Item
-    latent: list[Any] = Field(description="What it was decoded from.")
-    seed: int
+    sample: Item = Field(description="The item: numbers of the item's shape, or a `data:` URL.")
+    latent: list[Any] = Field(description="The latent that the item was decoded from.")
+    seed: int = Field(description="Sampling seed; the same seed gives the same items again.")
 
 
 class SampleBody(Body):
-    """What `/sample` is asked; there are no inputs."""
+    """Request body of `/sample`, which has no inputs."""
 
-    parameters: SampleParameters = SampleParameters()
+    parameters: SampleParameters = Field(SampleParameters(), description="Parameters of the task.")
 
 
 class SampleAnswer(Answer):
-    """What `/sample` answers."""
+    """Answer of `/sample`."""
 
-    outputs: list[SampleOutput]
+    outputs: list[SampleOutput] = Field(description="The new items.")
 
 
 def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     if asked.n > limits.max_items:
         raise InvalidRequest.of([Fault("/parameters/n", f"{asked.n} items; a request may ask for {limits.max_items}")])
-    seed = secrets.randbits(_SEED_BITS) if asked.seed is None else asked.seed
+    seed = secrets.randbits(SEED_BITS) if asked.seed is None else asked.seed
     return [
         SampleRequest(
             seed=seed,
@@ -93,6 +102,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="sample",
     summary="Sample new items",
+    description="Draws latents at random and decodes them. There are no inputs: `parameters.n` says how many items to "
+    "make. Returns the new images, series or vectors with their latents.",
     schemas=(SCHEMA,),
     examples=({"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **AS_PNG}},),
 )

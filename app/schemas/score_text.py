@@ -1,4 +1,4 @@
-"""`/score-text`: how likely texts are."""
+"""`/score-text`: compute how likely texts are."""
 
 import math
 from collections.abc import Sequence
@@ -10,57 +10,65 @@ from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text import TextCodec
 from models.tasks import SCORE_TEXT, Request
 from models.tasks.text import ScoreTextRequest, ScoreTextResult
 
+MAX_EXPONENT = 700.0
+"""Largest exponent of a perplexity; a little more would overflow a float64."""
+
 
 class TokenScore(BaseModel):
-    """A token; `log_prob` in nats is null where it is given and not predicted."""
+    """A token of the text and its log-probability."""
 
-    token: str
-    log_prob: float | None
+    token: str = Field(description="The token.")
+    log_prob: float | None = Field(
+        description="Log-probability of the token in nats; null for tokens that are not predicted, such as the first."
+    )
 
 
 class ScoreTextOutput(BaseModel):
-    """One text's likelihood; of a bidirectional model its pseudo-likelihood (Salazar et al. 2020)."""
+    """The likelihood of one text; from a bidirectional model, the pseudo-likelihood (Salazar et al. 2020)."""
 
-    log_likelihood: float = Field(description="In nats: the sum over the predicted tokens.")
-    perplexity: float | None = Field(description="exp(-log_likelihood / predicted tokens); null where there are none.")
-    tokens: list[TokenScore]
+    log_likelihood: float = Field(description="Log-likelihood in nats: the sum over the predicted tokens.")
+    perplexity: float | None = Field(
+        description="Perplexity: exp(-log_likelihood / predicted tokens); null if no token is predicted."
+    )
+    tokens: list[TokenScore] = Field(description="The tokens of the text with their log-probabilities.")
 
 
 class ScoreTextBody(ItemsBody):
-    """What `/score-text` is asked."""
+    """Request body of `/score-text`. An item is a text."""
 
-    parameters: TextParameters = TextParameters()
+    parameters: TextParameters = Field(TextParameters(), description="Parameters of the task.")
 
 
 class ScoreTextAnswer(Answer):
-    """What `/score-text` answers."""
+    """Answer of `/score-text`."""
 
-    outputs: list[ScoreTextOutput]
+    outputs: list[ScoreTextOutput] = Field(description="The likelihood of each text, in the order of the inputs.")
 
 
 def _requests(body: ScoreTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    return [ScoreTextRequest(tokens=tokens) for tokens in tokenize_inputs(body, codecs, limits)]
+    texts = tokenize_inputs(body, codecs, limits)
+    return [ScoreTextRequest(tokens=tokens) for tokens in texts]
 
 
 def _outputs(
     results: Sequence[ScoreTextResult], requests: Sequence[ScoreTextRequest], body: ScoreTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [_output(*pair, codecs.texts) for pair in zip(results, requests, strict=True)]
-
-
-def _output(result: ScoreTextResult, request: ScoreTextRequest, codec: TextCodec) -> dict[str, Any]:
-    log_probs = dict(zip(result.places, result.log_probs.tolist(), strict=True))
-    total = math.fsum(log_probs.values())
-    names = [codec.token(token) for token in request.tokens.ids.tolist()]
-    return {
-        "log_likelihood": total,
-        "perplexity": math.exp(min(-total / len(log_probs), 700.0)) if log_probs else None,
-        "tokens": [{"token": name, "log_prob": log_probs.get(place)} for place, name in enumerate(names)],
-    }
+    outputs = []
+    for result, request in zip(results, requests, strict=True):
+        log_probs = dict(zip(result.places, result.log_probs.tolist(), strict=True))
+        total = math.fsum(log_probs.values())
+        tokens = [codecs.texts.token(token) for token in request.tokens.ids.tolist()]
+        outputs.append(
+            {
+                "log_likelihood": total,
+                "perplexity": math.exp(min(-total / len(log_probs), MAX_EXPONENT)) if log_probs else None,
+                "tokens": [{"token": token, "log_prob": log_probs.get(place)} for place, token in enumerate(tokens)],
+            }
+        )
+    return outputs
 
 
 SCHEMA = TaskSchema(
@@ -75,6 +83,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="score_text",
     summary="Compute the log-likelihood of texts",
+    description="Scores how likely a text is to the model. An item is a text. Returns the log-likelihood and "
+    "perplexity of each text, and the log-probability of each of its tokens.",
     schemas=(SCHEMA,),
     examples=({"model": "gpt-mini-en", "inputs": ["the dog ran home"]},),
 )

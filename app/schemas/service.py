@@ -1,4 +1,4 @@
-"""What the server says of itself: its models, its health, its limits."""
+"""What the server says about itself: its models, its health, its limits."""
 
 from typing import Any
 
@@ -9,67 +9,81 @@ from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 
 
-class Items(BaseModel):
-    """The items a model takes."""
+class ModelItem(BaseModel):
+    """The items that a model takes."""
 
-    modality: str
-    shape: list[int]
+    modality: str = Field(description="Kind of the items, such as `image`, `series`, `vector` or `text`.")
+    shape: list[int] = Field(description="Shape of an item.")
 
 
 class ModelCard(BaseModel):
-    """One model. What needs its checkpoint is null while that cannot be read, what needs memory while unloaded."""
+    """What the server knows about a model.
 
-    id: str
-    state: State
-    reason: str | None = Field(None, description="Why it failed.")
-    family: str | None = None
-    title: str | None = None
-    tasks: list[str] = []
-    item: Items | None = None
-    latent_shape: list[int] | None = None
-    labels: list[str] | None = Field(None, description="Its classes.")
-    scores: list[str] | None = Field(None, description="What `/detect-anomalies` can score by, the default first.")
-    samplers: list[str] | None = Field(None, description="What `/sample` can draw by, the default first.")
-    parameters: int | None = Field(None, description="Trainable numbers.")
-    dtype: str | None = Field(None, description="What it computes in.")
-    dtype_reason: str | None = Field(None, description="Why.")
+    Fields that come from the checkpoint are null while it cannot be read; those that come from the loaded model are
+    null while it is not loaded.
+    """
+
+    id: str = Field(description="Id of the model, by which requests name it.")
+    state: State = Field(description="State of the model.")
+    reason: str | None = Field(None, description="Why the model failed; null unless it did.")
+    family: str | None = Field(None, description="Family of the model, such as `autoencoders/variational`.")
+    title: str | None = Field(None, description="Name of the family in words.")
+    tasks: list[str] = Field([], description="Names of the tasks that the model serves.")
+    item: ModelItem | None = Field(None, description="The items that the model takes.")
+    latent_shape: list[int] | None = Field(None, description="Shape of a latent.")
+    labels: list[str] | None = Field(None, description="Names of the model's classes.")
+    scores: list[str] | None = Field(
+        None, description="Scores that `/detect-anomalies` can compute, starting with the default."
+    )
+    samplers: list[str] | None = Field(
+        None, description="Samplers that `/sample` can draw with, starting with the default."
+    )
+    parameters: int | None = Field(None, description="Number of trainable parameters.")
+    dtype: str | None = Field(None, description="Type of number that the model computes in.")
+    dtype_reason: str | None = Field(None, description="Why the model computes in this type of number.")
     cosine_to_float32: float | None = Field(
-        None, description="The least cosine of what `/encode` makes of 16 random items to what it is in float32."
+        None,
+        description="Smallest cosine, over 16 random items, between what the model makes of an item and what it makes "
+        "of it in float32.",
     )
     memory_bytes: int | None = Field(
-        None, description="Memory of weights and calibration; of a model that generates, its cache comes on top."
+        None, description="Memory of the weights and the calibration in bytes; the cache of generation comes on top."
     )
-    queued_items: int | None = Field(None, description="Items waiting at this moment.")
-    running_sequences: int | None = Field(None, description="Texts that are being generated at this moment.")
+    queued_items: int | None = Field(None, description="Number of items that are waiting at this moment.")
+    running_sequences: int | None = Field(None, description="Number of texts that are being generated at this moment.")
     unused_weights: list[str] | None = Field(
-        None, description="Parameters of the checkpoint that belong to heads the model has no task for."
+        None, description="Names of the checkpoint's parameters that belong to heads without a task here."
     )
-    metrics: dict[str, float] = Field({}, description="As measured on the shipped file; see its model card.")
-    licence: str | None = None
-    sha256: str | None = Field(None, description="Digest of the weights file.")
+    metrics: dict[str, float] = Field(
+        {}, description="Metrics measured on the published checkpoint; its model card explains them."
+    )
+    licence: str | None = Field(None, description="Licence of the weights, as an SPDX identifier.")
+    sha256: str | None = Field(None, description="SHA-256 digest of the weights file, in hexadecimal.")
 
 
 class ModelList(BaseModel):
-    """Every model the server knows."""
+    """Every model that the server knows."""
 
-    models: list[ModelCard]
+    models: list[ModelCard] = Field(description="The models.")
 
 
 class Health(BaseModel):
-    """Whether the server lives or is ready, and the state of each model."""
+    """Whether the server is alive or ready, and the state of each model."""
 
-    status: str
-    models: dict[str, State] = {}
+    status: str = Field(description="`alive` of the process; `ready`, `unready` or `draining` of the models.")
+    models: dict[str, State] = Field({}, description="State of each model by its id; empty for liveness.")
 
 
 class Info(BaseModel):
-    """The server's version and every limit."""
+    """Versions, default models and limits of the server."""
 
-    version: str
-    torch: str
-    device: str
-    default_models: dict[str, str] = Field(description="Model of each task where a request names none.")
-    limits: dict[str, int]
+    version: str = Field(description="Version of the server.")
+    torch: str = Field(description="Version of PyTorch.")
+    device: str = Field(description="Device that the models run on.")
+    default_models: dict[str, str] = Field(
+        description="Id of the model that serves a task where a request names none, by the name of the task."
+    )
+    limits: dict[str, int] = Field(description="Every numeric limit of the server, by the name of the setting.")
 
 
 LIMITS = (
@@ -93,17 +107,18 @@ LIMITS = (
     "keep_alive_s",
     "torch_threads",
 )
+"""Names of the settings that `/info` shows as limits."""
 
 
 def card(model: ServedModel) -> ModelCard:
-    """All that is known of a model now."""
+    """Return what is known about a model at this moment."""
     content: dict[str, Any] = {"id": model.name, "state": model.state, "reason": model.reason}
     if checkpoint := model.checkpoint:
         content |= {
             "family": checkpoint.spec.id,
             "title": checkpoint.spec.title,
             "tasks": model.task_names,
-            "item": Items(modality=checkpoint.modality, shape=list(checkpoint.item_shape)),
+            "item": ModelItem(modality=checkpoint.modality, shape=list(checkpoint.item_shape)),
             "metrics": dict(checkpoint.metrics),
             "licence": checkpoint.licence,
             "sha256": checkpoint.sha256,
@@ -127,18 +142,18 @@ def card(model: ServedModel) -> ModelCard:
 
 
 def cards(registry: Registry) -> ModelList:
-    """Every model."""
+    """Return what is known about every model."""
     return ModelList(models=[card(model) for model in registry.models.values()])
 
 
 def readiness(registry: Registry, *, draining: bool) -> Health:
-    """`ready` only if every wanted model serves and the server is not shutting down."""
+    """Return the state of the server: `ready` if every wanted model serves and the server is not shutting down."""
     status = "draining" if draining else "ready" if registry.ready else "unready"
     return Health(status=status, models={name: model.state for name, model in registry.models.items()})
 
 
 def info(registry: Registry, settings: Settings, *, version: str, torch_version: str) -> Info:
-    """Versions, defaults and limits."""
+    """Return versions, default models and limits."""
     return Info(
         version=version,
         torch=torch_version,

@@ -1,4 +1,4 @@
-"""`/similarity`: how close texts are to one."""
+"""`/similarity`: compare a text with candidates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,21 +15,23 @@ from models.tasks.text import SimilarityRequest, SimilarityResult
 
 
 class SimilarityOutput(BaseModel):
-    """One source's candidates."""
+    """The similarities of one source to its candidates."""
 
-    scores: list[float] = Field(description="The cosine of each candidate's embedding with the source's.")
+    scores: list[float] = Field(
+        description="Cosine of the angle between the embeddings of the source and of each candidate, in [-1, 1]."
+    )
 
 
 class SimilarityBody(ItemsBody):
-    """What `/similarity` is asked. An item is `{"source", "candidates"}`."""
+    """Request body of `/similarity`. An item is `{"source", "candidates"}`."""
 
-    parameters: TextParameters = TextParameters()
+    parameters: TextParameters = Field(TextParameters(), description="Parameters of the task.")
 
 
 class SimilarityAnswer(Answer):
-    """What `/similarity` answers."""
+    """Answer of `/similarity`."""
 
-    outputs: list[SimilarityOutput]
+    outputs: list[SimilarityOutput] = Field(description="The similarities of each item, in the order of the inputs.")
 
 
 def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -45,7 +47,8 @@ def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list
 def _outputs(
     results: Sequence[SimilarityResult], requests: Sequence[Any], body: SimilarityBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"scores": result.scores.numpy()} for result in results]
+    scores = [result.scores.numpy() for result in results]
+    return [{"scores": of_item} for of_item in scores]
 
 
 SCHEMA = TaskSchema(
@@ -60,6 +63,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="similarity",
     summary="Compare a text with candidates",
+    description="Compares the meaning of a text with that of candidates. An item is an object of a `source` text and a "
+    "list of `candidates`. Returns a score in [-1, 1] for each candidate; the higher, the more similar.",
     schemas=(SCHEMA,),
     examples=(
         {

@@ -1,4 +1,4 @@
-"""`/tokenize`: texts to tokens, without the model."""
+"""`/tokenize`: split texts into tokens, without a forward pass."""
 
 from typing import Any
 
@@ -12,50 +12,54 @@ from models.codecs.arrays import Limits
 class TokenizeParameters(Parameters):
     """Parameters of `/tokenize`."""
 
-    add_special_tokens: bool = Field(True, description="Add those that the model expects around a text.")
+    add_special_tokens: bool = Field(
+        True, description="Whether to add the special tokens that the model expects around a text."
+    )
 
 
 class TokenizeOutput(BaseModel):
-    """One text's tokens."""
+    """The tokens of one text."""
 
-    ids: list[int]
-    tokens: list[str]
-    offsets: list[tuple[int, int]] = Field(description="Which characters of the text each stands for: from, to.")
+    ids: list[int] = Field(description="Ids of the tokens.")
+    tokens: list[str] = Field(description="The tokens as the vocabulary writes them.")
+    offsets: list[tuple[int, int]] = Field(
+        description="Place of each token in the text: the index of its first character, and the index after its last."
+    )
 
 
 class TokenizeBody(ItemsBody):
-    """What `/tokenize` is asked."""
+    """Request body of `/tokenize`. An item is a text."""
 
-    parameters: TokenizeParameters = TokenizeParameters()
+    parameters: TokenizeParameters = Field(TokenizeParameters(), description="Parameters of the task.")
 
 
 class TokenizeAnswer(Answer):
-    """What `/tokenize` answers."""
+    """Answer of `/tokenize`."""
 
-    outputs: list[TokenizeOutput]
+    outputs: list[TokenizeOutput] = Field(description="The tokens of each text, in the order of the inputs.")
 
 
 def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
     codec = codecs.texts
-    tokens = codec.tokens(
+    texts = codec.tokens(
         codec.texts(body.inputs, limits),
         limited_length=False,
         add_special_tokens=body.parameters.add_special_tokens,
     )
-    return [
-        {
-            "ids": (ids := one.ids.tolist()),
-            "tokens": [codec.token(token) for token in ids],
-            "offsets": one.details().offsets,
-        }
-        for one in tokens
-    ]
+    outputs = []
+    for tokens in texts:
+        ids = tokens.ids.tolist()
+        names = [codec.token(token) for token in ids]
+        outputs.append({"ids": ids, "tokens": names, "offsets": tokens.details().offsets})
+    return outputs
 
 
 SCHEMA = CodecSchema(body=TokenizeBody, answer=TokenizeAnswer, outputs=_outputs)
 ENDPOINT = TaskEndpoint(
     name="tokenize",
     summary="Split texts into tokens",
+    description="Splits texts into tokens by the model's tokenizer, without a forward pass. An item is a text. "
+    "Returns the ids, names and places of the tokens of each text.",
     schemas=(SCHEMA,),
     examples=({"model": "bert-mini-en", "inputs": ["Tokenizers cut words."]},),
 )

@@ -1,49 +1,55 @@
-"""`/translate`: texts in another language."""
+"""`/translate`: translate texts into another language."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.generate import assembled, usage
+from app.schemas.generate import assemble_text, count_generated_tokens
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
 from models.tasks.text import GenerateRequest, GenerateResult
 
-LEAST_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
+MIN_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
+"""Default of `max_new_tokens` for an empty text, and what each token of the text adds to it."""
 
 
 class TranslateParameters(TextParameters):
     """Parameters of `/translate`."""
 
-    num_beams: int = Field(5, ge=1, le=32, description="Beams of the search; 1 is greedy.")
+    num_beams: int = Field(
+        5, ge=1, le=32, description="Number of beams of the search; 1 takes the likeliest token each time."
+    )
     length_penalty: float = Field(
-        1.0, ge=-10, le=10, description="The search ranks by log-likelihood / length ** this."
+        1.0, ge=-10, le=10, description="Exponent of the length by which the search divides the log-likelihood."
     )
     max_new_tokens: int | None = Field(
-        None, ge=1, description="Three times the text's tokens and sixteen, or as many as fit, if left out."
+        None,
+        ge=1,
+        description="Maximum number of tokens of a translation; if omitted, three times those of the text and 16 "
+        "more, or as many as fit.",
     )
 
 
 class TranslateOutput(BaseModel):
-    """One text's translation."""
+    """The translation of one text."""
 
-    translation: str
-    score: float = Field(description="Log-likelihood / length ** length_penalty, in nats.")
+    translation: str = Field(description="The translation.")
+    score: float = Field(description="Log-likelihood in nats, divided by the length to the power of `length_penalty`.")
 
 
 class TranslateBody(ItemsBody):
-    """What `/translate` is asked."""
+    """Request body of `/translate`. An item is a text."""
 
-    parameters: TranslateParameters = TranslateParameters()
+    parameters: TranslateParameters = Field(TranslateParameters(), description="Parameters of the task.")
 
 
 class TranslateAnswer(Answer):
-    """What `/translate` answers."""
+    """Answer of `/translate`."""
 
-    outputs: list[TranslateOutput]
+    outputs: list[TranslateOutput] = Field(description="The translation of each text, in the order of the inputs.")
 
 
 def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
@@ -53,7 +59,7 @@ def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[
         GenerateRequest(
             tokens=tokens,
             max_new_tokens=asked.max_new_tokens
-            or min(NEW_TOKENS_PER_TOKEN * len(tokens) + LEAST_NEW_TOKENS, codec.max_tokens - 1),
+            or min(NEW_TOKENS_PER_TOKEN * len(tokens) + MIN_NEW_TOKENS, codec.max_tokens - 1),
             num_beams=asked.num_beams,
             length_penalty=asked.length_penalty,
         )
@@ -67,7 +73,7 @@ def _outputs(
     outputs = []
     for result in results:
         best = result.sequences[0]
-        text, _ = assembled([token.id for token in best.tokens], codecs.texts, ())
+        text, _ = assemble_text([token.id for token in best.tokens], codecs.texts, ())
         total = sum(token.log_prob for token in best.tokens)
         greedy = total / max(1, len(best.tokens)) ** body.parameters.length_penalty
         outputs.append({"translation": text, "score": greedy if best.score is None else best.score})
@@ -81,11 +87,13 @@ SCHEMA = TaskSchema(
     answer=TranslateAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=usage,
+    usage=count_generated_tokens,
 )
 ENDPOINT = TaskEndpoint(
     name="translate",
     summary="Translate texts",
+    description="Translates texts between the languages that the model was trained on, by beam search. An item is a "
+    "text. Returns the translation of each text with its score.",
     schemas=(SCHEMA,),
     examples=({"model": "transformer-multi30k-en-de", "inputs": ["A man is riding a bike."]},),
 )

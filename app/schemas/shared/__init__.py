@@ -1,1 +1,1 @@
-"""What the schemas of all tasks share: the envelope, the declaration of a task, and reading and rendering of items."""
+"""What the schemas of several tasks share."""

@@ -1,12 +1,15 @@
-"""The one envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
+"""The envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
+
+from app.schemas.shared.choices import ImageFit
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown fields, so that a misspelt parameter is never silently ignored."""
+    """Base of models that refuse unknown fields, so that a misspelt parameter is never silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -15,38 +18,52 @@ class Parameters(Strict):
     """Base of a task's parameters."""
 
 
+ImageFormat = TypeAliasType(
+    "ImageFormat", Annotated[Literal["array", "png"], Field(description="How images are answered in JSON.")]
+)
+Item = TypeAliasType(
+    "Item",
+    Annotated[
+        list[Any] | str, Field(description="Numbers of the item's shape, or the `data:` URL of a PNG if asked for.")
+    ],
+)
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class ItemInputParameters(Parameters):
     """Parameters of tasks that take items."""
 
-    fit: Literal["contain", "cover", "stretch"] = Field(
-        "contain", description="How an encoded image of another size is resized to the model's size."
+    fit: ImageFit = Field(
+        "contain",
+        description="How an encoded image of another size is brought to the model's size: scaled to fit inside with "
+        "black bars (`contain`), scaled to fill and cropped (`cover`), or stretched (`stretch`).",
     )
 
 
 class ItemOutputParameters(Parameters):
     """Parameters of tasks that answer with items."""
 
-    format: Literal["array", "png"] = Field("array", description="Images as nested numbers or as `data:` URLs.")
+    format: ImageFormat = Field(
+        "array", description="Whether images are answered as nested numbers or as `data:` URLs of PNG files."
+    )
 
 
 class TextParameters(Parameters):
     """Parameters of tasks that read texts."""
 
-    truncate: bool = Field(False, description="Cut texts that are longer than the model's context, at their end.")
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Item = list[Any] | str
+    truncate: bool = Field(
+        False, description="Whether to cut the end of a text that is longer than the model's context, or to refuse it."
+    )
 
 
 class Body(Strict):
     """Request body of a task without inputs. Each task's own body adds its `parameters`."""
 
-    model: str | None = Field(None, description="Model id; the default model of the task if omitted.")
+    model: str | None = Field(None, description="Id of the model; the default model of the task if omitted.")
 
 
 class ItemsBody(Body):
-    """Request body of a task with inputs."""
+    """Request body of a task with inputs. Each task's own body adds its `parameters`."""
 
     inputs: Any = Field(description="A list of items, or a single item.")
 
@@ -55,12 +72,21 @@ class Usage(BaseModel):
     """Counts of what a request consumed."""
 
     items: int = Field(description="Number of items answered.")
-    tokens: int | None = Field(None, description="Number of tokens read.")
-    generated_tokens: int | None = Field(None, description="Number of tokens generated.")
+    tokens: int | None = Field(None, description="Number of tokens read; missing for tasks that read no texts.")
+    generated_tokens: int | None = Field(
+        None, description="Number of tokens generated; missing for tasks that generate none."
+    )
 
 
 class Answer(BaseModel):
-    """Answer of a task. Each task's own answer adds its `outputs`, one for each input, in order."""
+    """Answer of a task. Each task's own answer adds its `outputs`."""
 
     model: str = Field(description="Id of the model that answered.")
-    usage: Usage
+    usage: Usage = Field(description="Counts of what the request consumed.")
+
+
+class StreamEnd(BaseModel):
+    """Last event of a stream that ended well."""
+
+    model: str = Field(description="Id of the model that answered.")
+    usage: Usage = Field(description="Counts of what the request consumed.")

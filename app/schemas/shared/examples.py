@@ -1,7 +1,7 @@
-"""Inputs that the examples of several tasks share."""
+"""Inputs and parameters that the examples of several tasks share."""
 
 EXAMPLE_MODEL = "vanilla-ae-mnist"
-"""Model of the examples that any autoencoder could answer."""
+"""Id of the model in those examples that any autoencoder could answer."""
 
 SEVEN_PNG = (
     "data:image/png;base64,"
@@ -11,10 +11,24 @@ SEVEN_PNG = (
     "XyIB18iELPmfxUn3xZaXWF3KyKC66/9aWaw2MjAwpb5/m8SEI/bkNvzfroykkQk5Dm0sP297yIDdRpkV/w9qIduIbIOi0Y8t"
     "d5A1MiPp/Md5YclrRlwJioePkdykyEitRA0AVXxUN1NeQToAAAAASUVORK5CYII="
 )
-"""A hand-drawn seven, 28x28 pixels, as a `data:` URL; `docs/examples/seven.png` is the same picture."""
+"""A hand-drawn seven, 28x28 pixels, as a `data:` URL; `docs/examples/seven.png` is the same image."""
+
+ONE_PNG = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAJ0lEQVR42mNgGGSAEZX7H0WECZ9OukiiumcQOIg2kmjeHBAHDToAANj1AyQA"
+    "cZmsAAAAAElFTkSuQmCC"
+)
+"""A slanted stroke, 28x28 pixels, as a `data:` URL."""
+
+ZERO_PNG = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAVElEQVR42s2RwQrAMAxC1f//Z3fYYDEZg57aHFqS14hY4LBibdwGauw+JnRc"
+    "CQ2ADKpmIDzoz62KKp9tr23ugHzj47qsM/cal8dI4x2/ZTl+/7S6AJyuDiNlYhipAAAAAElFTkSuQmCC"
+)
+"""An ellipse, 28x28 pixels, as a `data:` URL."""
 
 AS_PNG = {"format": "png"}
-"""Parameters that ask for pictures."""
+"""Parameters that ask for images as `data:` URLs."""
 
 SEVEN_BITSTREAM = "TUZMRAEACPXubc9kkjD4AQMBHBz2lspKbpWeVZ4lfponeFg3YIik3WCnQAkJKTcAetVoFQ=="
-"""The seven, compressed by the example model."""
+"""The seven as a bitstream of `EXAMPLE_MODEL`, as `/compress` answers it."""

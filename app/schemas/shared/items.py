@@ -17,7 +17,9 @@ from models.tasks.text import Tokens
 
 
 def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
-    """Return the body's items as tensors of the model's shape; with `gaps`, null becomes NaN.
+    """Return the body's items as tensors of the model's shape.
+
+    Null stands for a missing element and becomes NaN if `gaps` is true; it is refused otherwise.
 
     Raises:
         InvalidItems: an item has a wrong shape, range or type, or there are too many.
@@ -27,20 +29,25 @@ def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool =
 
 
 def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Tokens]:
-    """Return the body's texts as tokens of the model.
+    """Return the tokens of each of the body's texts.
 
     Raises:
-        InvalidItems: a text is too long for the model and is not to be truncated, or is no text.
+        InvalidItems: an item is not a text, or is longer than the model's context and `truncate` is false.
     """
     texts = codecs.texts.texts(body.inputs, limits)
     return codecs.texts.tokens(texts, truncate=body.parameters.truncate)
 
 
 def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:
-    """Return items that are objects of exactly these fields: texts (`str`), or lists of at least one text (`list`).
+    """Return items that are objects.
+
+    Args:
+        values: the items, or a single one.
+        fields: the fields that each item must have, and no others: `str` for a text, `list` for a list of texts.
+        limits: the limits on the number of items and texts together, and on the length of a text.
 
     Raises:
-        InvalidItems: an item has other fields, or there are too many items or texts.
+        InvalidItems: an item has other fields or an empty list, or there are too many items and texts.
     """
     items = values if isinstance(values, list) else [values]
     n_texts = sum(
@@ -70,15 +77,15 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
 
 
 def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:
-    """Return the usage of tasks whose requests cost their tokens."""
+    """Return how many tokens were read, for tasks whose requests cost their number of tokens."""
     return {"tokens": sum(request.cost for request in requests)}
 
 
 def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
-    """Return an item as an array or, if asked for, as the `data:` URL of a PNG.
+    """Return an item as an array or, if the client asks for it, as the `data:` URL of a PNG.
 
     Raises:
-        InvalidRequest: PNG is asked of a model whose items are not images.
+        InvalidRequest: the client asks for a PNG, and the model's items are not images.
     """
     array = cast("ItemCodec", codecs.items).encode(item.numpy())
     if parameters.format == "array":
@@ -92,17 +99,17 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> NDArray[np.float32
     """Return items as one array `[n, …]` of float32.
 
     Raises:
-        InvalidRequest: they differ in shape.
+        InvalidRequest: the items differ in shape.
     """
     codec = cast("ItemCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 
 
 def stack_arrays(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return arrays as one.
+    """Stack arrays into one `[n, …]`; a single array is not copied.
 
     Raises:
-        InvalidRequest: they differ in shape.
+        InvalidRequest: the arrays differ in shape.
     """
     if len({array.shape for array in arrays}) > 1:
         raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")

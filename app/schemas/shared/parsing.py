@@ -11,14 +11,17 @@ from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Body
 
 MAX_FAULTS = 16
-"""Maximum number of fields named in one error; a body can have millions of unknown ones."""
+"""Maximum number of fields that one error names; a body can have millions of unknown ones."""
 
 
 def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
-    """Validate a body; `strict` for JSON, where a number in quotes is not a number.
+    """Check the values of a body and return it.
+
+    If `strict` is true, as for JSON, a number in quotes is not a number; query parameters are always in quotes.
 
     Raises:
-        InvalidRequest: names every field that is unknown, missing or out of range.
+        InvalidRequest: a field is unknown, missing or out of range; the error names every such field, `MAX_FAULTS` at
+            most.
     """
     if not isinstance(values, dict):
         raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
@@ -34,7 +37,7 @@ def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
 def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
     """Yield a fault for each unknown field, in nested objects as well.
 
-    Pydantic would build the list of all of them before the first could be reported.
+    Pydantic would build the whole list of them, however long, before the first could be reported.
     """
     fields = kind.model_fields
     for name, value in values.items():

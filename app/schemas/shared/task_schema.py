@@ -1,4 +1,4 @@
-"""How a task is declared: its body, its answer, and the conversions between these and the models' task requests."""
+"""How a task is declared: its body, its answer, and the conversions between these and what the models take and give."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,11 +47,12 @@ class TaskSchema:
         requests: turns a body into one task request for each item.
         outputs: turns the results into the `outputs` of a JSON answer.
         array: turns the results into the main array `[n, …]`; None if the outputs are no array.
-        n_numbers: the count of numbers in the results, if rendering them is all there is to do; None otherwise.
-        summary: fields that the answer has once, and not for each output.
-        usage: counts that `usage` has beside the number of items.
+        n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
+            if rendering takes longer and should be done off the event loop.
+        summary: returns the fields that the answer has once, and not for each output.
+        usage: returns the counts that `usage` has beside the number of items.
         writer: makes the events of a stream, for tasks that run step by step.
-        modality: what the inputs are.
+        modality: whether the inputs are texts or other items.
         takes_images: whether encoded images are accepted.
         answers_images: whether the answer may be a PNG.
     """
@@ -78,7 +79,13 @@ class TaskSchema:
 
 @dataclass(frozen=True, kw_only=True)
 class CodecSchema:
-    """How a task looks on the wire that a model's tokenizer answers alone, without a forward pass."""
+    """How one task looks on the wire if the tokenizer alone answers it, without a forward pass.
+
+    Attributes:
+        body: the request body.
+        answer: the answer, for the OpenAPI document.
+        outputs: turns a body into the `outputs` of a JSON answer.
+    """
 
     body: type[Body]
     answer: type[Answer]
@@ -91,14 +98,17 @@ class TaskEndpoint:
 
     Attributes:
         name: the task's name, in snake case; the path has hyphens instead.
-        summary: what the task does, in the imperative, for the OpenAPI document.
-        schemas: the schemas; which one counts is up to the model.
+        summary: what the task does, in the imperative, as a title of the OpenAPI document.
+        description: one to three sentences for the OpenAPI document: what the task does, what an item is, what comes
+            back.
+        schemas: the schemas, one for each kind of model; the tasks of the model decide which one applies.
         examples: request bodies that the shipped models answer with 200.
         event: the model of an event of the stream, if the task streams.
     """
 
     name: str
     summary: str
+    description: str
     schemas: tuple[TaskSchema | CodecSchema, ...]
     examples: tuple[dict[str, Any], ...]
     event: type[Any] | None = None
@@ -115,12 +125,12 @@ class TaskEndpoint:
 
     @property
     def tags(self) -> list[str]:
-        """The groups of the OpenAPI document that the route belongs to."""
+        """The tags that group the route in the OpenAPI document."""
         of_items = any(isinstance(schema, TaskSchema) and schema.modality == "item" for schema in self.schemas)
         of_texts = any(isinstance(schema, CodecSchema) or schema.modality == "text" for schema in self.schemas)
         return ["autoencoders"] * of_items + ["transformers"] * of_texts
 
     def schema_for(self, tasks: Sequence[Task]) -> TaskSchema | CodecSchema:
-        """Return the schema whose task is among the model's tasks; the first one if that does not decide."""
+        """Return the schema whose task is among the tasks of a model; the first one if there is no such schema."""
         found = (schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.task in tasks)
         return next(found, self.schemas[0])

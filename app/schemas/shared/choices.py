@@ -1,0 +1,31 @@
+"""Names that a client chooses from, each a schema of its own in the OpenAPI document."""
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
+
+from models.codecs.image import Fit
+from models.codecs.text.entities import Aggregation as TokenAggregation
+from models.tasks import autoencoding, text
+
+ImageFit = TypeAliasType(
+    "ImageFit", Annotated[Fit, Field(description="How an image of another size is brought to the model's size.")]
+)
+Aggregation = TypeAliasType(
+    "Aggregation", Annotated[TokenAggregation, Field(description="How tokens are joined into entities.")]
+)
+NoiseType = TypeAliasType("NoiseType", Annotated[autoencoding.NoiseType, Field(description="Kind of noise.")])
+InterpolationMethod = TypeAliasType(
+    "InterpolationMethod", Annotated[autoencoding.Method, Field(description="Way through the latent space.")]
+)
+ProjectionMethod = TypeAliasType(
+    "ProjectionMethod", Annotated[autoencoding.Projection, Field(description="Way of finding points in a plane.")]
+)
+Activation = TypeAliasType(
+    "Activation", Annotated[autoencoding.Activation, Field(description="Function that turns logits into scores.")]
+)
+Pooling = TypeAliasType(
+    "Pooling", Annotated[text.Pooling, Field(description="How the vectors of a text's tokens become one.")]
+)
+FinishReason = TypeAliasType("FinishReason", Annotated[text.FinishReason, Field(description="Why a text ends.")])
