@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.reconstruct import Row, run
+from benchmarks.server.reconstruct import Row, run
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """Shapes with which a benchmark takes no time."""
 
-from benchmarks.shapes import Shape
+from benchmarks.lib.checkpoints import Shape
 from models.transformers.bert.config import BertConfig
 from models.transformers.gpt.config import GptConfig
 

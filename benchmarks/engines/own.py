@@ -1,4 +1,4 @@
-"""What peers are asked, asked of this project's engine: `python -m benchmarks.own < job.json`."""
+"""What peers are asked, asked of this project's engine: `python -m benchmarks.engines.own < job.json`."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import torch
 from app.engine.engine import Engine
 from app.process.serve import SWITCH_INTERVAL_S
 from app.settings import Settings
-from benchmarks.peers.common import Job, asked
+from benchmarks.engines.peers.common import Job, asked
 from models.allocator import keep_freed_memory
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model

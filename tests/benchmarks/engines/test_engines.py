@@ -15,11 +15,13 @@ from click.testing import CliRunner
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoModelForCausalLM
 
-from benchmarks import engines, profiles, shapes
-from benchmarks.engines import BENCHMARKS, ENCODE, GENERATE, Case, Measured, measure, report
-from benchmarks.lengths import MOST, lengths
-from benchmarks.peers.common import Batch, Job, Run, generation_rates, padded, rates
-from benchmarks.shapes import SHAPES, words, write
+from benchmarks.engines import profiles
+from benchmarks.engines import run as engines
+from benchmarks.engines.peers.common import Batch, Job, Run, generation_rates, padded, rates
+from benchmarks.engines.run import BENCHMARKS, ENCODE, GENERATE, Case, Measured, measure, report
+from benchmarks.lib import checkpoints as shapes
+from benchmarks.lib.checkpoints import SHAPES, words, write
+from benchmarks.lib.texts import MOST, lengths
 from models import kernels
 from models.checkpoint import load_model, read_checkpoint
 from tests.benchmarks.tiny import TINY
@@ -47,7 +49,7 @@ def test_lengths_are_the_same_each_time_and_about_42() -> None:
 
 def test_rates_are_of_all_texts_by_length(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
-    monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("benchmarks.engines.peers.common.time.perf_counter", lambda: float(next(clock)))
     seen: list[list[list[int]]] = []
     make = lambda n_workers, n_threads: lambda batch: seen.append(list(batch))  # noqa: E731
     assert rates(job(), make) == {"1": {"2": 6.0}}  # six tokens, a second a round
@@ -64,7 +66,7 @@ def test_one_worker_and_a_worker_a_thread_are_measured(monkeypatch: pytest.Monke
         def run(batch: Batch) -> None:
             seen.append((n_workers, n_threads, list(batch)))
 
-        monkeypatch.setattr("benchmarks.peers.common.time.perf_counter", _steps(seconds[n_workers]))
+        monkeypatch.setattr("benchmarks.engines.peers.common.time.perf_counter", _steps(seconds[n_workers]))
         return run
 
     texts = [[1], [2], [3]]

@@ -11,7 +11,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import optimizer
 from transformers import AutoModel
 
-from benchmarks.peers.common import Batch, Run, asked, padded, rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, padded, rates, told
 
 
 class _Named(torch.nn.Module):

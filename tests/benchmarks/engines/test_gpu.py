@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu, shapes
-from benchmarks.engines import Measured
-from benchmarks.gpu import ENCODE, OWN, THEIRS, operations_per_token, report
-from benchmarks.lengths import lengths
+from benchmarks.engines import gpu
+from benchmarks.engines.gpu import ENCODE, OWN, THEIRS, operations_per_token, report
+from benchmarks.engines.run import Measured
+from benchmarks.lib import checkpoints as shapes
+from benchmarks.lib.texts import lengths
 from tests.benchmarks.tiny import TINY
 
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoModelForCausalLM
 
-from benchmarks.peers.common import Batch, Run, asked, generation_rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, generation_rates, told
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Many mixed requests to one server with all shipped models: does it lose any, does it grow, is it idle afterwards?
 
-`python -m benchmarks.soak` starts the server and prints the report. Requests are the examples of the documentation,
+`python -m benchmarks.server.soak` starts the server and prints the report. Requests are the examples of the documentation,
 items of random content and size, and bad ones; some clients leave before their answer is there.
 """
 
@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.routes.examples import EXAMPLES
-from benchmarks.load import Connection, connect, http_request
-from benchmarks.servers import manifold
+from benchmarks.lib.servers import manifold
+from benchmarks.server.load import Connection, connect, http_request
 from models.codecs.arrays import to_npy
 
 N_WARM = 20_000

@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import overload, shapes
+from benchmarks.lib import checkpoints as shapes
+from benchmarks.server import overload
 from tests.benchmarks.tiny import TINY
 
 

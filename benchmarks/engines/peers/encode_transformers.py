@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoModel
 
-from benchmarks.peers.common import Batch, Run, asked, padded, rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, padded, rates, told
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where a model's time goes, by kernels and torch's operators: `python -m benchmarks.profiles encode int8`."""
+"""Where a model's time goes, by kernels and torch's operators: `python -m benchmarks.engines.profiles encode int8`."""
 
 import json
 import tempfile
@@ -13,10 +13,10 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.engines import BENCHMARKS
-from benchmarks.own import asked_of, loaded
-from benchmarks.report import table
-from benchmarks.shapes import write
+from benchmarks.engines.own import asked_of, loaded
+from benchmarks.engines.run import BENCHMARKS
+from benchmarks.lib.checkpoints import write
+from benchmarks.lib.report import table
 from models import kernels
 from models.layers import text_model, transformer
 from models.precision import Precision

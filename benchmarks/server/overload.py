@@ -1,4 +1,4 @@
-"""`/encode` at ten times what the server can do: `python -m benchmarks.overload`.
+"""`/encode` at ten times what the server can do: `python -m benchmarks.server.overload`.
 
 In turns: the peak, with as many connections as suffice for it; then requests at ten times that rate, whatever becomes
 of them: how many good answers come a second, and how fast the others are refused. The load comes from the same cores:
@@ -22,11 +22,11 @@ import uvloop
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.lengths import lengths
-from benchmarks.load import Connection, connect, http_request
-from benchmarks.processor import spent_by
-from benchmarks.servers import Server, manifold
-from benchmarks.shapes import words, write
+from benchmarks.lib.checkpoints import words, write
+from benchmarks.lib.processor import spent_by
+from benchmarks.lib.servers import Server, manifold
+from benchmarks.lib.texts import lengths
+from benchmarks.server.load import Connection, connect, http_request
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from benchmarks.load import Load, http_request
-from benchmarks.naive import MODEL
-from benchmarks.servers import manifold, running
+from benchmarks.lib.servers import manifold, running
+from benchmarks.server.load import Load, http_request
+from benchmarks.server.naive import MODEL
 from models.codecs.arrays import to_npy
 
 
@@ -39,7 +39,7 @@ def run(*, n_connections: int, seconds: float, n_rounds: int) -> list[Row]:
     npy_headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
     as_npy = http_request("/reconstruct", to_npy(image[None]), npy_headers)
     with (
-        running("-m", "uvicorn", "--factory", "benchmarks.naive:create_app", "--log-level", "warning") as naive,
+        running("-m", "uvicorn", "--factory", "benchmarks.server.naive:create_app", "--log-level", "warning") as naive,
         manifold("--models", MODEL) as ours,
     ):
         cases = [
@@ -59,7 +59,7 @@ def run(*, n_connections: int, seconds: float, n_rounds: int) -> list[Row]:
 
 
 def _measure(case: _Case, n_connections: int, seconds: float) -> Load:
-    command = [sys.executable, "-m", "benchmarks.load", "--port", str(case.port)]
+    command = [sys.executable, "-m", "benchmarks.server.load", "--port", str(case.port)]
     command += ["--connections", str(n_connections), "--seconds", str(seconds)]
     done = subprocess.run(command, input=case.request, stdout=subprocess.PIPE, check=True)  # noqa: S603
     return Load(**json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""What serving costs beside the model: `python -m benchmarks.costs`.
+"""What serving costs beside the model: `python -m benchmarks.server.costs`.
 
 How long a server with all shipped models takes from its start to being ready; and the processor's time for a short
 `/encode`, of which the model's, and what is outside of it: on one thread of torch, which does not spin. Of a client
@@ -24,9 +24,9 @@ from rich.console import Console
 from app import cli
 from app.http.content import JSON
 from app.settings import Settings
-from benchmarks.load import generate, http_request
-from benchmarks.processor import Spent, spent_by
-from benchmarks.servers import manifold, running
+from benchmarks.lib.processor import Spent, spent_by
+from benchmarks.lib.servers import manifold, running
+from benchmarks.server.load import generate, http_request
 from models.checkpoint import find_checkpoints
 from models.tasks import Task
 
@@ -108,7 +108,7 @@ def measured(n_rounds: int, seconds: float) -> dict[int, list[Costs]]:
     with tempfile.TemporaryDirectory() as place:
         meter = Path(place) / "meter"
         meter.write_bytes(bytes(_PASSES.size))
-        serve = "import sys; from benchmarks.costs import serve_with_a_meter; serve_with_a_meter(*sys.argv[1:])"
+        serve = "import sys; from benchmarks.server.costs import serve_with_a_meter; serve_with_a_meter(*sys.argv[1:])"
         with running("-c", serve, str(meter), "--models", MODEL, "--torch-threads", "1") as server:
 
             def one(n_clients: int) -> Costs:

@@ -1,4 +1,4 @@
-"""One linear layer: torch's own, laid out for the kernel, and in int8. `python -m benchmarks.products` prints it.
+"""One linear layer: torch's own, laid out for the kernel, and in int8. `python -m benchmarks.engines.products` prints it.
 
 The shapes are those of MiniLM (384 wide) and GPT-2 (768 wide), with the rows of a batch of texts, and of one step of
 generation. The first is larger than any of these: what oneDNN gets of it, the processor can give.

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.soak import Report, requests, soak
+from benchmarks.server.soak import Report, requests, soak
 from tests.app.process.serve import Served, serve
 
 

@@ -1,4 +1,4 @@
-"""On a GPU, beside Transformers: `python -m benchmarks.gpu`; its part over HTTP needs wrk and nvidia-smi.
+"""On a GPU, beside Transformers: `python -m benchmarks.engines.gpu`; its part over HTTP needs wrk and nvidia-smi.
 
 How near vectors of texts come to what products of matrices could give; how fast texts are generated; and how busy
 a server keeps the GPU.
@@ -20,33 +20,33 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.engines import BERT_BASE, GENERATE, Benchmark, Case, Measured, measure
-from benchmarks.lengths import lengths
-from benchmarks.report import Ratio, machine, ratio_table, table
-from benchmarks.servers import manifold
-from benchmarks.serving import Round, wrk
-from benchmarks.shapes import SHAPES, words, write
+from benchmarks.engines.run import BERT_BASE, GENERATE, Benchmark, Case, Measured, measure
+from benchmarks.lib.checkpoints import SHAPES, words, write
+from benchmarks.lib.report import Ratio, machine, ratio_table, table
+from benchmarks.lib.servers import manifold
+from benchmarks.lib.texts import lengths
+from benchmarks.server.serving import Round, wrk
 
 OWN, THEIRS = "Manifold bfloat16", "Transformers bfloat16"
 OWN_SIZES, THEIR_SIZE, N_AT_ONCE, N_CONNECTIONS, N_SERVED = (512, 1024, 1536), 32, 64, 128, 4096
 ENCODE = replace(
     BERT_BASE,
-    cases=[Case(OWN, "manifold", "benchmarks.own", "bfloat16")],
+    cases=[Case(OWN, "manifold", "benchmarks.engines.own", "bfloat16")],
     sizes=OWN_SIZES,
     n_texts=16384,
     device="cuda",
 )
 THEIR_ENCODE = replace(
     ENCODE,
-    cases=[Case(THEIRS, "gpu", "benchmarks.peers.encode_transformers", "bfloat16")],
+    cases=[Case(THEIRS, "gpu", "benchmarks.engines.peers.encode_transformers", "bfloat16")],
     sizes=(THEIR_SIZE,),
     n_texts=4096,
 )
 GENERATED = replace(
     GENERATE,
     cases=[
-        Case(OWN, "manifold", "benchmarks.own", "bfloat16"),
-        Case(THEIRS, "gpu", "benchmarks.peers.generate_transformers", "bfloat16"),
+        Case(OWN, "manifold", "benchmarks.engines.own", "bfloat16"),
+        Case(THEIRS, "gpu", "benchmarks.engines.peers.generate_transformers", "bfloat16"),
     ],
     sizes=(1, 8, N_AT_ONCE),
     device="cuda",
@@ -136,7 +136,7 @@ def report(found: Mapping[str, Any], folder: Path) -> None:
     parts = [
         "# On a GPU",
         f"{found['device']}, torch {found['torch']}; {machine()}",
-        "```\npython -m benchmarks.gpu\n```",
+        "```\npython -m benchmarks.engines.gpu\n```",
     ]
     if "encode" in found:
         best = found["encode"][OWN].best(OWN_SIZES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
-from benchmarks.peers.common import Batch, Run, asked, rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, rates, told
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Connections that cost little, and a closed-loop load of them: each sends its next request when its last answer is in.
 
 Requests are bytes prepared once and answers are only framed, not parsed, so that one core drives many thousand
-requests a second. Runs in a process of its own: `python -m benchmarks.load < request.bin`.
+requests a second. Runs in a process of its own: `python -m benchmarks.server.load < request.bin`.
 """
 
 import asyncio

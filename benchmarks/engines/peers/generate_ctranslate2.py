@@ -6,7 +6,7 @@ from pathlib import Path
 import ctranslate2
 from transformers import AutoTokenizer
 
-from benchmarks.peers.common import Batch, Run, asked, generation_rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, generation_rates, told
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.servers import running
-from benchmarks.serving import CASES, CONNECTIONS, RATIOS, Measured, Round, report
+from benchmarks.lib.servers import running
+from benchmarks.server.serving import CASES, CONNECTIONS, RATIOS, Measured, Round, report
 
 
 def test_every_body_is_json_with_one_text() -> None:
@@ -61,7 +61,7 @@ def test_a_report_has_rates_waits_and_ratios(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_wrk_asks_with_every_text(tmp_path: Path) -> None:
-    from benchmarks.serving import wrk  # only where wrk is there
+    from benchmarks.server.serving import wrk  # only where wrk is there
 
     script = tmp_path / "server.py"
     script.write_text(

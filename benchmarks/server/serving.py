@@ -1,4 +1,4 @@
-"""`/encode` over HTTP beside other servers with the same weights: `python -m benchmarks.serving`; needs wrk.
+"""`/encode` over HTTP beside other servers with the same weights: `python -m benchmarks.server.serving`; needs wrk.
 
 Each request has one text, and each text another length. All servers take their turns, several times, one at a time.
 """
@@ -18,15 +18,15 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.environments import python_of
-from benchmarks.lengths import lengths
-from benchmarks.report import Ratio, bars, machine, ratio_table, table
-from benchmarks.servers import Server, manifold, running
-from benchmarks.shapes import words, write
+from benchmarks.lib.checkpoints import words, write
+from benchmarks.lib.environments import python_of
+from benchmarks.lib.report import Ratio, bars, machine, ratio_table, table
+from benchmarks.lib.servers import Server, manifold, running
+from benchmarks.lib.texts import lengths
 
 N_TEXTS = 4000
 CONNECTIONS = (1, 8, 32, 128)
-LUA = Path(__file__).parent / "peers" / "requests.lua"
+LUA = Path(__file__).with_name("wrk.lua")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ CASES = [
         "LitServe",
         "/predict",
         '{"input": "TEXT"}',
-        command=("-m", "benchmarks.peers.serve_litserve", "--folder", "FOLDER"),
+        command=("-m", "benchmarks.server.peers.litserve_server", "--folder", "FOLDER"),
         environment="litserve",
     ),
     Case(
@@ -161,7 +161,7 @@ def report(found: Mapping[str, Measured], folder: Path) -> None:
     parts = [
         "# `/encode` over HTTP, MiniLM's shape, one text a request",
         machine(),
-        "```\npython -m benchmarks.serving\n```",
+        "```\npython -m benchmarks.server.serving\n```",
         f"![requests a second at {COUNTED} connections](serving.png)",
         "Good answers a second:",
         table(columns, rows),

@@ -4,7 +4,7 @@ import json
 
 from click.testing import CliRunner
 
-from benchmarks import costs
+from benchmarks.server import costs
 
 
 def test_costs_are_those_of_a_server_and_of_its_model() -> None:

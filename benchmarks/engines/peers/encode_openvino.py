@@ -7,7 +7,7 @@ import openvino as ov
 import torch
 from transformers import AutoModel
 
-from benchmarks.peers.common import Batch, Run, asked, padded, rates, told
+from benchmarks.engines.peers.common import Batch, Run, asked, padded, rates, told
 
 
 def main() -> None:

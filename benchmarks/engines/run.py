@@ -19,11 +19,11 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.environments import python_of
-from benchmarks.lengths import lengths
-from benchmarks.peers.common import Job, Rates
-from benchmarks.report import Ratio, bars, machine, ratio_table, table
-from benchmarks.shapes import SHAPES, write
+from benchmarks.engines.peers.common import Job, Rates
+from benchmarks.lib.checkpoints import SHAPES, write
+from benchmarks.lib.environments import python_of
+from benchmarks.lib.report import Ratio, bars, machine, ratio_table, table
+from benchmarks.lib.texts import lengths
 
 N_TEXTS, PROMPT_LENGTH, N_NEW = 256, 32, 64
 
@@ -92,12 +92,12 @@ class Benchmark:
         )
 
 
-OWN = [Case(f"Manifold {p}", "manifold", "benchmarks.own", p) for p in ("float32", "bfloat16", "int8")]
+OWN = [Case(f"Manifold {p}", "manifold", "benchmarks.engines.own", p) for p in ("float32", "bfloat16", "int8")]
 
 
 def peers(name: str, module: str, *precisions: str) -> list[Case]:
     """Another engine's."""
-    return [Case(f"{name} {p}", "engines", f"benchmarks.peers.{module}", p) for p in precisions]
+    return [Case(f"{name} {p}", "engines", f"benchmarks.engines.peers.{module}", p) for p in precisions]
 
 
 ENCODE = Benchmark(
@@ -193,7 +193,7 @@ def report(name: str, found: Mapping[str, Measured], folder: Path) -> None:
     parts = [
         f"# {benchmark.title}",
         machine(),
-        f"```\npython -m benchmarks.engines {name}\n```",
+        f"```\npython -m benchmarks.engines.run {name}\n```",
         f"![the best of each]({name}.png)",
         f"{benchmark.unit.capitalize()}:",
         table(["", "package", *map(str, benchmark.sizes)], rows),

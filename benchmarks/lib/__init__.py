@@ -1,0 +1,1 @@
+"""Shared by the benchmarks: environments, servers, checkpoints with random weights, statistics and reports."""
