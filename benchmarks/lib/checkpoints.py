@@ -1,11 +1,10 @@
-"""Checkpoints of well-known shapes with random weights, in the format of Hugging Face, and words to ask them with.
+"""Checkpoints of well-known shapes with random weights, in the format of Hugging Face.
 
-Speed does not depend on the weights. Every word of the vocabulary is one token, so that texts have the lengths they are
-given.
+Speed does not depend on the values of the weights. Each word of the vocabulary is a token, so that texts have exactly
+the lengths that a benchmark asks for.
 """
 
 import json
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ import torch
 from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 
+from benchmarks.lib.texts import VOCAB_SIZE
 from models.catalogue import family
 from models.checkpoint.published import write_published
 from models.family import FamilyConfig
 from models.transformers.bert.config import BertConfig
 from models.transformers.gpt.config import GptConfig
 
-BERT: dict[str, Any] = {"vocab_size": 30522, "n_positions": 512, "n_token_types": 2, "heads": ("pooler",)}
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-ROLES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
-END = "<|endoftext|>"
+BERT: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "n_positions": 512, "n_token_types": 2, "heads": ("pooler",)}
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ROLES = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True))
+END_TOKEN = "<|endoftext|>"  # noqa: S105 not a password
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Shape:
 
     family: str
     config: FamilyConfig
+
+    @property
+    def vocab_size(self) -> int:
+        """Return the number of tokens."""
+        return int(self.config.to_dict()["vocab_size"])
 
 
 SHAPES = {
@@ -44,43 +49,40 @@ SHAPES = {
 }
 
 
-def write(name: str, folder: Path) -> Path:
-    """The checkpoint of that shape in `folder`; an encoder is one of sentences, with mean pooling."""
+def write_checkpoint(name: str, folder: Path) -> Path:
+    """Write the checkpoint of a shape to a folder, which is returned.
+
+    An encoder is a sentence encoder with mean pooling.
+    """
     shape = SHAPES[name]
     torch.manual_seed(0)
     model = family(shape.family).build(shape.config)
     is_encoder = isinstance(shape.config, BertConfig)
     ids = {} if is_encoder else {"bos_token_id": 0, "eos_token_id": 0}
     write_published(folder, model, family(shape.family), shape.config, extra=ids, dtype=torch.float32)
-    roles = ROLES if is_encoder else {"bos_token": END, "eos_token": END, "unk_token": END}
-    special = SPECIAL if is_encoder else (END,)
-    tokenizer = _tokenizer(special, shape.config.to_dict()["vocab_size"])
+    roles = ROLES if is_encoder else {"bos_token": END_TOKEN, "eos_token": END_TOKEN, "unk_token": END_TOKEN}
+    tokenizer = _tokenizer(SPECIAL_TOKENS if is_encoder else (END_TOKEN,), shape.vocab_size)
     if is_encoder:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )
-        _write_sentences(folder, shape.config.to_dict()["width"])
+        _write_sentence_transformers_files(folder, shape.config.to_dict()["width"])
     tokenizer.save(str(folder / "tokenizer.json"))
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **roles})
     return folder
 
 
-def words(lengths: list[int], vocab_size: int = BERT["vocab_size"], seed: int = 0) -> list[str]:
-    """Texts of so many tokens each, the two special ones counted."""
-    draw = random.Random(seed)  # noqa: S311 no secret
-    return [" ".join(f"w{draw.randrange(len(SPECIAL), vocab_size)}" for _ in range(n - 2)) for n in lengths]
-
-
-def _tokenizer(special: tuple[str, ...], vocab_size: int) -> Tokenizer:
-    vocabulary = {token: number for number, token in enumerate(special)}
-    vocabulary |= {f"w{number}": number for number in range(len(special), vocab_size)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=special[-1] if len(special) == 1 else special[1]))
+def _tokenizer(special_tokens: tuple[str, ...], vocab_size: int) -> Tokenizer:
+    vocabulary = {token: number for number, token in enumerate(special_tokens)}
+    vocabulary |= {f"w{number}": number for number in range(len(special_tokens), vocab_size)}
+    unknown = END_TOKEN if special_tokens == (END_TOKEN,) else ROLES["unk_token"]
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=unknown))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens(list(special))
+    tokenizer.add_special_tokens(list(special_tokens))
     return tokenizer
 
 
-def _write_sentences(folder: Path, width: int) -> None:
+def _write_sentence_transformers_files(folder: Path, width: int) -> None:
     kinds = {"": "Transformer", "1_Pooling": "Pooling"}
     modules = [
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}

@@ -1,23 +1,29 @@
-"""What a server takes of the processor."""
+"""The processor time that a server has spent."""
 
 from typing import NamedTuple
 
 import psutil
 
 
-class Spent(NamedTuple):
-    """Seconds: of all threads, and of the first, which is the event loop's."""
+class ProcessorTime(NamedTuple):
+    """Seconds of processor time of a process: of all its threads, and of the main thread, which runs the event loop."""
 
-    all: float
-    loop: float
+    total: float
+    event_loop: float
 
-    def since(self, before: "Spent") -> "Spent":
-        """What came after."""
-        return Spent(self.all - before.all, self.loop - before.loop)
+    def since(self, earlier: "ProcessorTime") -> "ProcessorTime":
+        """Return the time spent after an earlier reading."""
+        return ProcessorTime(self.total - earlier.total, self.event_loop - earlier.event_loop)
 
 
-def spent_by(process_id: int) -> Spent:
-    """So far."""
+def processor_time(process_id: int) -> ProcessorTime:
+    """Return the processor time that a process has spent since its start."""
     process = psutil.Process(process_id)
     threads = {thread.id: thread.user_time + thread.system_time for thread in process.threads()}
-    return Spent(sum(process.cpu_times()[:2]), threads[process_id])
+    return ProcessorTime(sum(process.cpu_times()[:2]), threads[process_id])
+
+
+def processor_time_with_children(process_id: int) -> float:
+    """Return the seconds of processor time that a process and its living descendants have spent."""
+    process = psutil.Process(process_id)
+    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
