@@ -6,7 +6,22 @@ import click
 from typing_extensions import override
 
 COMMANDS = {
-    "compare": ("benchmarks.server.compare.command:compare_command", "Compare the speed of two source trees."),
+    "reconstruct": (
+        "benchmarks.server.reconstruct:reconstruct",
+        "Compare /reconstruct with a naive FastAPI handler.",
+    ),
+    "serving": ("benchmarks.server.serving:serving", "Compare /encode with LitServe and infinity."),
+    "costs": ("benchmarks.server.costs:costs", "Measure the time to start, and the processor time of a request."),
+    "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
+    "soak": ("benchmarks.server.soak:soak", "Send 200,000 mixed requests; fail if one is lost."),
+    "compare": (
+        "benchmarks.server.compare.command:compare_command",
+        "Compare the speed of two source trees, in interleaved pairs of short bursts.",
+    ),
+    "engines": ("benchmarks.engines.command:engines", "Compare vectors or generation with other engines."),
+    "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
+    "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
+    "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),
 }
 """By name: where the command is, and what it does."""
 

@@ -1,4 +1,4 @@
-"""Virtual environments for peers, made once, with what they publish at the versions named here."""
+"""Virtual environments of the peers, made on first use, with the published packages at the versions named here."""
 
 import hashlib
 import subprocess
@@ -7,8 +7,10 @@ import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+OWN = "manifold"
+"""The environment that this process runs in."""
 REQUIREMENTS: Mapping[str, Sequence[str]] = {
-    "manifold": (),
+    OWN: (),
     "engines": (
         "torch==2.13.0",
         "transformers==4.57.6",
@@ -26,10 +28,10 @@ ROOT = Path("runs/benchmarks/environments")
 
 
 def python_of(name: str) -> str:
-    """Its interpreter; the environment is made where it is missing or has other requirements.
+    """Return the interpreter of an environment, which is made if it is missing or has other requirements.
 
     Raises:
-        CalledProcessError: a package cannot be installed.
+        CalledProcessError: A package cannot be installed.
     """
     requirements = REQUIREMENTS[name]
     if not requirements:

@@ -1,51 +1,119 @@
-"""What was measured, as Markdown and pictures."""
+"""Print the results of a benchmark as Markdown or JSON, and write them to the documentation with a picture."""
 
 import io
+import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+FOLDER = Path("docs/performance")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Of two measurements, and the least that it is to be; None where nothing is demanded."""
+    """A ratio of two measurements, and its least acceptable value; None if there is no demand."""
 
     name: str
-    value: float
-    least: float | None
+    ratio: float
+    target: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Return whether the target is met, in words; empty without a target."""
+        if self.target is None:
+            return ""
+        return "holds" if self.ratio >= self.target else "falls short"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of a benchmark as Markdown, with bars for a picture if there is one."""
+
+    name: str
+    markdown: str
+    bars: Mapping[str, float] | None = None
+    bars_label: str = ""
+
+    def write(self, folder: Path = FOLDER) -> None:
+        """Write `NAME.md`, and `NAME.png` if there are bars."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.md").write_text(self.markdown)
+        if self.bars is not None:
+            (folder / f"{self.name}.png").write_bytes(bar_chart(self.bars, self.bars_label))
+
+
+def output_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options `--json` and `--write`, which `print_report` takes, to a command."""
+    json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
+    write_option = click.option(
+        "--write", is_flag=True, help=f"Also write the Markdown and a picture to {FOLDER}, where the command runs."
+    )
+    return json_option(write_option(command))
+
+
+def print_report(report: Report, results: Mapping[str, Any], *, as_json: bool, write: bool) -> None:
+    """Print a report as Markdown, or the results as JSON; write the report to the documentation if asked."""
+    click.echo(json.dumps(results, indent=2) if as_json else report.markdown)
+    if write:
+        report.write()
+
+
+def progress(description: str) -> Progress:
+    """Return a progress bar that counts on the standard error, with the time left."""
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), refresh_per_second=2)  # a load may run in this process
+
+
+def join_sections(*sections: str) -> str:
+    """Return Markdown of sections with blank lines between them."""
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def command_block(command: str) -> str:
+    """Return Markdown of a command."""
+    return f"```\n{command}\n```"
 
 
 def machine() -> str:
-    """A line that names the processor, its cores, and Python."""
+    """Return a sentence that names the processor, its cores, the operating system and Python."""
     return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; all columns but the first are aligned right."""
+    """Return a Markdown table; all columns but the first are aligned right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def ratio_table(ratios: Sequence[Ratio]) -> str:
-    """Each with its demand, and whether it holds."""
+    """Return a Markdown table of ratios with their targets; empty without ratios."""
+    if not ratios:
+        return ""
     rows = [
-        [one.name, f"{one.value:.2f}", "" if one.least is None else f"{one.least:g}", _holds(one)] for one in ratios
+        [each.name, f"{each.ratio:.2f}", "" if each.target is None else f"{each.target:g}", each.verdict]
+        for each in ratios
     ]
     return table(["ratio", "measured", "at least", ""], rows)
 
 
-def bars(values: Mapping[str, float], unit: str) -> bytes:
-    """Horizontal bars as PNG, the longest at the top."""
-    from matplotlib.figure import Figure  # an extra; only reports need it
+def bar_chart(values: Mapping[str, float], label: str) -> bytes:
+    """Return a PNG of horizontal bars, the longest at the top."""
+    from matplotlib.figure import Figure  # an optional dependency
 
-    its = sorted(values.items(), key=lambda pair: pair[1])
-    figure = Figure(figsize=(7, 0.35 * len(its) + 0.8), layout="constrained")
+    ordered = sorted(values.items(), key=lambda pair: pair[1])
+    figure = Figure(figsize=(7, 0.35 * len(ordered) + 0.8), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.barh([name for name, _ in its], [value for _, value in its])
-    axes.bar_label(drawn, [f"{value:,.0f}" for _, value in its], padding=3)
-    axes.set_xlabel(unit)
+    bars = axes.barh([name for name, _ in ordered], [value for _, value in ordered])
+    axes.bar_label(bars, [f"{value:,.0f}" for _, value in ordered], padding=3)
+    axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
     file = io.BytesIO()
@@ -53,17 +121,11 @@ def bars(values: Mapping[str, float], unit: str) -> bytes:
     return file.getvalue()
 
 
-def _holds(ratio: Ratio) -> str:
-    if ratio.least is None:
-        return ""
-    return "holds" if ratio.value >= ratio.least else "falls short"
-
-
 def _processor() -> str:
-    """Its name, and its family and model: one name may stand for several, of which one is twice as fast as another."""
-    info = Path("/proc/cpuinfo")
-    pairs = (line.partition(":") for line in info.read_text().splitlines()) if info.exists() else ()
-    known = {key.strip(): value.strip() for key, _, value in pairs}
-    if "model name" not in known:
+    """Return the processor's name, family and model: processors of the same name may differ twofold in speed."""
+    path = Path("/proc/cpuinfo")
+    pairs = (line.partition(":") for line in path.read_text().splitlines()) if path.exists() else ()
+    info = {key.strip(): value.strip() for key, _, value in pairs}
+    if "model name" not in info:
         return platform.machine()
-    return f"{known['model name']} (family {known.get('cpu family')}, model {known.get('model')})"
+    return f"{info['model name']} (family {info.get('cpu family')}, model {info.get('model')})"

@@ -1,155 +1,169 @@
-"""What serving costs beside the model: `python -m benchmarks.server.costs`.
+"""What serving costs in addition to the model: time to start, and processor time."""
 
-How long a server with all shipped models takes from its start to being ready; and the processor's time for a short
-`/encode`, of which the model's, and what is outside of it: on one thread of torch, which does not spin. Of a client
-that waits for each answer, and of many, whose texts share passes.
-"""
-
-import json
-import struct
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from mmap import mmap
 from pathlib import Path
 from statistics import median
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
+import httpx
 import uvloop
-from rich.console import Console
+from rich.progress import Progress
 
-from app import cli
-from app.http.content import JSON
-from app.settings import Settings
-from benchmarks.lib.processor import Spent, spent_by
-from benchmarks.lib.servers import manifold, running
-from benchmarks.server.load import generate, http_request
-from models.checkpoint import find_checkpoints
-from models.tasks import Task
+from benchmarks.lib.processor import ProcessorTime, processor_time
+from benchmarks.lib.report import (
+    Report,
+    command_block,
+    join_sections,
+    machine,
+    output_options,
+    print_report,
+    progress,
+    table,
+)
+from benchmarks.lib.servers import start_manifold, start_server
+from benchmarks.server.load import closed_loop
+from benchmarks.server.metered_server import ForwardPasses, create_meter, read_meter
+from benchmarks.server.requests import ENCODER, encode_request
 
-MODEL, TEXT = "sentence-mini-en", "A dog runs through the grass."
-N_CLIENTS = (1, 32)
+CONNECTIONS = (1, 32)
 
 
-def start_to_ready_s() -> float:
-    """Of all shipped models."""
-    started_at = time.perf_counter()
-    with manifold():
-        return time.perf_counter() - started_at
+@dataclass(frozen=True)
+class Start:
+    """The start of a server with all shipped models."""
 
-
-class Passes(NamedTuple):
-    """How many there have been, of how many items; and seconds of the processor, of the threads that made them."""
-
-    n: float
-    n_items: float
     seconds: float
-
-    def since(self, before: "Passes") -> "Passes":
-        """What came after."""
-        return Passes(*(late - early for late, early in zip(self, before, strict=True)))
+    n_models: int
 
 
-_PASSES = struct.Struct("3d")
-
-
-def _read(meter: Path) -> Passes:
-    return Passes(*_PASSES.unpack(meter.read_bytes()))
-
-
-def serve_with_a_meter(meter: str, *options: str) -> None:
-    """`manifold serve *options`, which keeps its `Passes` in a file."""
-    with Path(meter).open("r+b") as file:
-        shared, lock, run = mmap(file.fileno(), _PASSES.size), Lock(), Task.run
-
-    def metered(self: Task, model: object, requests: Sequence[Any]) -> Sequence[Any]:
-        started_at = time.thread_time()
-        results = run(self, model, requests)
-        spent = time.thread_time() - started_at
-        with lock:
-            n, n_items, seconds = _PASSES.unpack_from(shared)
-            _PASSES.pack_into(shared, 0, n + 1, n_items + len(requests), seconds + spent)
-        return results
-
-    Task.run = metered  # type: ignore[method-assign]
-    cli.main(("serve", "--log-level", "warning", *options))
+def measure_start() -> Start:
+    """Measure how long a server takes from its start to being ready."""
+    started_at = time.perf_counter()
+    with start_manifold() as server:
+        seconds = time.perf_counter() - started_at
+        return Start(seconds, len(httpx.get(f"{server.url}/models").json()["models"]))
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one short `/encode`, in milliseconds of processor time: the server's, of which the event loop's, and of which
-    its share of a forward pass of `n_texts`.
-    """
+    """Processor time of a short `/encode` in milliseconds; the forward pass is shared by `texts_per_pass` requests."""
 
-    served: float
-    looped: float
-    computed: float
-    n_texts: float
+    total_ms: float
+    event_loop_ms: float
+    model_ms: float
+    texts_per_pass: float
 
     @classmethod
-    def of(cls, spent: Spent, passes: Passes) -> "Costs":
-        """Of each item of them."""
-        served, looped, computed = (1000 * seconds / passes.n_items for seconds in (*spent, passes.seconds))
-        return cls(served, looped, computed, n_texts=passes.n_items / passes.n)
+    def of_items(cls, spent: ProcessorTime, passes: ForwardPasses) -> "Costs":
+        """Divide the processor time of a server among the items of its forward passes."""
+        total, event_loop, model = (1000 * seconds / passes.n_items for seconds in (*spent, passes.seconds))
+        return cls(total, event_loop, model, texts_per_pass=passes.n_items / passes.n)
 
     @property
-    def outside(self) -> float:
-        """Of the model."""
-        return self.served - self.computed
+    def serving_ms(self) -> float:
+        """Return the processor time outside of the model."""
+        return self.total_ms - self.model_ms
 
 
-def measured(n_rounds: int, seconds: float) -> dict[int, list[Costs]]:
-    """By the number of clients, which wait for their answers, for so long in each round."""
-    body = json.dumps({"model": MODEL, "inputs": [TEXT]}).encode()
-    request = http_request("/encode", body, {"content-type": JSON})
-    with tempfile.TemporaryDirectory() as place:
-        meter = Path(place) / "meter"
-        meter.write_bytes(bytes(_PASSES.size))
-        serve = "import sys; from benchmarks.server.costs import serve_with_a_meter; serve_with_a_meter(*sys.argv[1:])"
-        with running("-c", serve, str(meter), "--models", MODEL, "--torch-threads", "1") as server:
+def measure_costs(n_rounds: int, seconds: float, progress_bar: Progress) -> dict[int, list[Costs]]:
+    """Measure rounds of so many seconds for each number of connections, which take turns.
 
-            def one(n_clients: int) -> Costs:
-                before, counted = spent_by(server.process_id), _read(meter)
-                load = uvloop.run(generate(server.port, request, n_connections=n_clients, seconds=seconds))
-                if load.n_failed:
-                    raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
-                return Costs.of(spent_by(server.process_id).since(before), _read(meter).since(counted))
-
-            rounds = [{n: one(n) for n in N_CLIENTS} for _ in range(1 + n_rounds)][1:]  # the first warms up
-    return {n: [its[n] for its in rounds] for n in N_CLIENTS}
+    Raises:
+        RuntimeError: A request failed.
+    """
+    request = encode_request()
+    rounds: dict[int, list[Costs]] = {n: [] for n in CONNECTIONS}
+    with tempfile.TemporaryDirectory() as directory:
+        meter = Path(directory) / "meter"
+        create_meter(meter)
+        command = ("-m", "benchmarks.server.metered_server", "--meter", str(meter), "--model", ENCODER)
+        with start_server(*command, python=sys.executable) as server:
+            for number in progress_bar.track(range(1 + n_rounds)):
+                for n in CONNECTIONS:
+                    time_before, passes_before = processor_time(server.process_id), read_meter(meter)
+                    load = uvloop.run(closed_loop(server.port, request, n_connections=n, seconds=seconds))
+                    if load.n_failed:
+                        raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
+                    spent = processor_time(server.process_id).since(time_before)
+                    if number > 0:  # the first round warms the server up
+                        rounds[n].append(Costs.of_items(spent, read_meter(meter).since(passes_before)))
+    return rounds
 
 
 @click.command()
-@click.option("--starts", default=3, show_default=True, help="Of which the median is told.")
-@click.option("--rounds", "n_rounds", default=9, show_default=True, help="The same, of costs.")
-@click.option("--seconds", default=1.0, show_default=True, help="Of each number of clients, in each round.")
-def main(starts: int, n_rounds: int, seconds: float) -> None:
-    """Print both as JSON."""
-    with Console(stderr=True).status("servers"):
-        ready = median(start_to_ready_s() for _ in range(starts))
-        costs = measured(n_rounds, seconds)
-    told = {
-        "start to ready, s": round(ready, 2),
-        "models": len(find_checkpoints(Settings().weights_dir)),
-        **{f"of {n} at once": _told(rounds) for n, rounds in costs.items()},
+@click.option("--starts", default=3, show_default=True, help="Starts of a server; the median is printed.")
+@click.option("--rounds", "n_rounds", default=9, show_default=True, help="Rounds; medians are printed.")
+@click.option("--seconds", default=1.0, show_default=True, help="Length of a round for each number of connections.")
+@output_options
+def costs(starts: int, n_rounds: int, seconds: float, as_json: bool, write: bool) -> None:
+    """Measure the time to start, and the processor time of a request.
+
+    The start is that of a server with all shipped models. The processor time is that of a short /encode, of one client
+    that waits for each answer, and of 32, whose texts share forward passes. The model runs on one thread of torch,
+    because more would spin while they wait. An observer in the server meters the forward passes.
+
+    \b
+    Keys of the JSON output:
+      ready_seconds              from the start of a server to its being ready, the median
+      n_models                   the models that it serves
+      costs                      a list, one entry for each number of connections, with medians of the rounds:
+        connections              how many clients at once
+        texts_per_pass           texts that share a forward pass
+        total_ms                 processor time of the server for a request
+        event_loop_ms            the event loop's part of it
+        model_ms                 the forward pass's part of it
+        serving_ms               total_ms without model_ms
+        serving_ms_min           the least of a round
+        serving_ms_max           the most of a round
+    """
+    with progress("starts") as bar:
+        measured = [measure_start() for _ in bar.track(range(starts))]
+    with progress("rounds") as bar:
+        rounds_by_connections = measure_costs(n_rounds, seconds, bar)
+    results = {
+        "ready_seconds": round(median(start.seconds for start in measured), 2),
+        "n_models": measured[0].n_models,
+        "costs": [{"connections": n, **summarise(rounds)} for n, rounds in rounds_by_connections.items()],
     }
-    click.echo(json.dumps(told, indent=2))
+    print_report(_report(results), results, as_json=as_json, write=write)
 
 
-def _told(rounds: Sequence[Costs]) -> dict[str, object]:
-    """Medians."""
+def summarise(rounds: Sequence[Costs]) -> dict[str, float]:
+    """Return the medians of all rounds with the keys of the JSON output."""
+    serving_ms = [each.serving_ms for each in rounds]
     return {
-        "texts a forward pass": round(median(one.n_texts for one in rounds), 1),
-        "processor time of a short /encode, ms": round(median(one.served for one in rounds), 3),
-        "of which the event loop's, ms": round(median(one.looped for one in rounds), 3),
-        "of which the model's, ms": round(median(one.computed for one in rounds), 3),
-        "outside of the model, ms": round(median(one.outside for one in rounds), 3),
-        "the least and the most of a round": [round(end(one.outside for one in rounds), 3) for end in (min, max)],
+        "texts_per_pass": round(median(each.texts_per_pass for each in rounds), 1),
+        "total_ms": round(median(each.total_ms for each in rounds), 3),
+        "event_loop_ms": round(median(each.event_loop_ms for each in rounds), 3),
+        "model_ms": round(median(each.model_ms for each in rounds), 3),
+        "serving_ms": round(median(serving_ms), 3),
+        "serving_ms_min": round(min(serving_ms), 3),
+        "serving_ms_max": round(max(serving_ms), 3),
     }
 
 
-if __name__ == "__main__":
-    main()
+def _report(results: Mapping[str, Any]) -> Report:
+    rows = [
+        [
+            str(each["connections"]),
+            f"{each['texts_per_pass']:.1f}",
+            *(f"{each[key]:.3f}" for key in ("total_ms", "event_loop_ms", "model_ms", "serving_ms")),
+            f"{each['serving_ms_min']:.3f} to {each['serving_ms_max']:.3f}",
+        ]
+        for each in results["costs"]
+    ]
+    columns = ["connections", "texts a pass", "total", "event loop", "model", "without model", "range of rounds"]
+    markdown = join_sections(
+        "# What serving costs in addition to the model",
+        machine(),
+        command_block("manifold bench costs"),
+        f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s.",
+        "Milliseconds of processor time for a short `/encode`:",
+        table(columns, rows),
+    )
+    return Report("costs", markdown)

@@ -1,23 +1,22 @@
-"""The peer: what one writes in an afternoon. FastAPI as its tutorial has it, the same network called inline."""
+"""A naive server for comparison: FastAPI as in its tutorial, with the same network called inside the handler."""
 
 import torch
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from app.settings import Settings
+from benchmarks.server.requests import AUTOENCODER
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
-
-MODEL = "vanilla-ae-mnist"
 
 
 class Body(BaseModel):
-    """The same JSON as ours."""
+    """The same JSON as Manifold accepts."""
 
     inputs: list[list[list[float]]]
 
 
 class Output(BaseModel):
-    """One image."""
+    """The reconstruction of an image, and its errors."""
 
     reconstruction: list[list[list[float]]]
     mse: float
@@ -25,15 +24,15 @@ class Output(BaseModel):
 
 
 class Answer(BaseModel):
-    """The same JSON as ours."""
+    """The same JSON as Manifold answers."""
 
     model: str
     outputs: list[Output]
 
 
 def create_app() -> FastAPI:
-    """The whole server."""
-    folder = next(f for f in find_checkpoints(Settings().weights_dir) if f.name == MODEL)
+    """Return the application."""
+    folder = next(f for f in find_checkpoints(Settings().weights_dir) if f.name == AUTOENCODER)
     model = load_model(read_checkpoint(folder))
     app = FastAPI()
 
@@ -51,6 +50,6 @@ def create_app() -> FastAPI:
             )
             for i in range(len(images))
         ]
-        return Answer(model=MODEL, outputs=outputs)
+        return Answer(model=AUTOENCODER, outputs=outputs)
 
     return app

@@ -1,181 +1,187 @@
-"""`/encode` at ten times what the server can do: `python -m benchmarks.server.overload`.
+"""`/encode` at ten times the rate that the server can answer."""
 
-In turns: the peak, with as many connections as suffice for it; then requests at ten times that rate, whatever becomes
-of them: how many good answers come a second, and how fast the others are refused. The load comes from the same cores:
-the smaller the model, the more of them it takes to send and to refuse ten times as much.
-"""
-
-import asyncio
-import json
-import random
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import uvloop
-from rich.console import Console
-from rich.progress import track
 
-from benchmarks.lib.checkpoints import words, write
-from benchmarks.lib.processor import spent_by
-from benchmarks.lib.servers import Server, manifold
-from benchmarks.lib.texts import lengths
-from benchmarks.server.load import Connection, connect, http_request
+from benchmarks.lib.checkpoints import write_checkpoint
+from benchmarks.lib.processor import processor_time
+from benchmarks.lib.report import (
+    Report,
+    command_block,
+    join_sections,
+    machine,
+    output_options,
+    print_report,
+    progress,
+    table,
+)
+from benchmarks.lib.servers import Server, start_manifold
+from benchmarks.lib.texts import random_texts, text_lengths
+from benchmarks.server.load import OpenLoopResult, open_loop
+from benchmarks.server.requests import encode_request
 
 T = TypeVar("T")
 
-N_TEXTS, N_AT_PEAK, FACTOR = 2000, 64, 10.0
+N_TEXTS, N_PEAK_CONNECTIONS, FACTOR = 2000, 64, 10.0
 PROMPT_S = 0.1
-"""A refusal within this is a prompt one."""
-PATIENCE_S = 60.0
-TICK_S = 0.002
-"""Requests are sent, and answers read, in so long steps: to wake for each of them would cost more than that."""
+"""Longest time that a prompt refusal takes."""
 
 
-@dataclass
-class Answers:
-    """When good ones came, in seconds from the start; how long refusals took; statuses; connections that broke."""
+@dataclass(frozen=True)
+class BusyCores:
+    """How many cores were busy, on average, with each part."""
 
-    started_at: float = field(default_factory=time.perf_counter)
-    good_at: list[float] = field(default_factory=list)
-    refused_in: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    n_broken: int = 0
-
-
-async def ask(
-    port: int, requests: Sequence[bytes], *, n_connections: int, rate: float | None, seconds: float
-) -> Answers:
-    """For `seconds`: `rate` requests a second, at random moments, or as many as the connections can carry if None.
-
-    A request whose moment has come while all connections wait for an answer is sent when the next is free.
-    """
-    draw = random.Random(0)  # noqa: S311 no secret
-    answers, free = Answers(), deque[Connection]()
-
-    def take(connection: Connection, status: int, spent: float) -> None:
-        now = time.perf_counter() - answers.started_at
-        answers.statuses[status] += 1
-        if status == 200:
-            answers.good_at.append(now)
-        else:
-            answers.refused_in.append(spent)
-        if rate is None and now < seconds:
-            connection.send(draw.choice(requests))
-        else:
-            free.append(connection)
-
-    connections = [await connect(port, take) for _ in range(n_connections)]
-    answers.started_at = time.perf_counter()
-    free.extend(connections)
-    due = 0.0
-    while (now := time.perf_counter() - answers.started_at) < seconds:
-        while free and due <= now:
-            due += draw.expovariate(rate) if rate else 0.0
-            free.popleft().send(draw.choice(requests))
-        time.sleep(TICK_S)  # not the loop's, which would wake for each answer
-        for _ in range(2):  # turns: one reads what has come
-            await asyncio.sleep(0)
-    until = time.perf_counter() + PATIENCE_S
-    while any(connection.is_waiting for connection in connections) and time.perf_counter() < until:
-        await asyncio.sleep(0.05)
-    answers.n_broken = sum(one.lost.done() and one.lost.result() for one in connections)
-    for connection in connections:
-        connection.close()
-    return answers
-
-
-def peak_of(port: int, requests: Sequence[bytes], seconds: float) -> float:
-    """Good answers a second, with as many connections as suffice."""
-    return _rate(uvloop.run(ask(port, requests, n_connections=N_AT_PEAK, rate=None, seconds=seconds)), seconds)
+    workers: float
+    event_loop: float
+    client: float
 
 
 @dataclass(frozen=True)
 class Round:
-    """Good answers a second at the peak, and of ten times as many requests; what became of these."""
+    """Good answers a second at the peak, the results of the overload, and the cores that were busy during each."""
 
-    peak: float
-    good: float
-    answers: Answers
-    cores: dict[str, dict[str, float]]
-    """By when and by whom: how many are busy."""
+    peak_per_second: float
+    overload: OpenLoopResult
+    busy_at_peak: BusyCores
+    busy_at_overload: BusyCores
 
-    @classmethod
-    def of(cls, server: Server, requests: Sequence[bytes], n_connections: int, seconds: float) -> "Round":
-        """For `seconds` each."""
-        at_peak, peak = _busy(server, lambda: peak_of(server.port, requests, seconds))
-        overload = ask(server.port, requests, n_connections=n_connections, rate=FACTOR * peak, seconds=seconds)
-        at_overload, answers = _busy(server, lambda: uvloop.run(overload))
-        return cls(peak, _rate(answers, seconds), answers, {"peak": at_peak, "ten times it": at_overload})
+    @property
+    def ratio(self) -> float:
+        """Return the good answers a second during the overload over those at the peak."""
+        return self.overload.good_per_second / self.peak_per_second
 
 
-def _busy(server: Server, run: Callable[[], T]) -> tuple[dict[str, float], T]:
-    """How many cores while it ran, and what it returned."""
-    before, began, started_at = spent_by(server.process_id), time.process_time(), time.perf_counter()
+def measure_peak(port: int, requests: Sequence[bytes], seconds: float) -> float:
+    """Return the good answers a second with as many connections as keep the server busy."""
+    load = open_loop(port, requests, n_connections=N_PEAK_CONNECTIONS, rate=None, seconds=seconds)
+    return uvloop.run(load).good_per_second
+
+
+def measure_round(server: Server, requests: Sequence[bytes], n_connections: int, seconds: float) -> Round:
+    """Measure the peak, and then ten times as many requests, for so many seconds each."""
+    busy_at_peak, peak = _with_busy_cores(server, lambda: measure_peak(server.port, requests, seconds))
+    load = open_loop(server.port, requests, n_connections=n_connections, rate=FACTOR * peak, seconds=seconds)
+    busy_at_overload, overload = _with_busy_cores(server, lambda: uvloop.run(load))
+    return Round(peak, overload, busy_at_peak, busy_at_overload)
+
+
+def _with_busy_cores(server: Server, run: Callable[[], T]) -> tuple[BusyCores, T]:
+    """Return the cores that were busy while a function ran, and what it returned."""
+    server_before, client_before, started_at = (
+        processor_time(server.process_id),
+        time.process_time(),
+        time.perf_counter(),
+    )
     result = run()
-    seconds, own = time.perf_counter() - started_at, time.process_time() - began
-    spent = spent_by(server.process_id).since(before)
-    its = {"workers": spent.all - spent.loop, "event loop": spent.loop, "client": own}
-    return {name: its_s / seconds for name, its_s in its.items()}, result
+    seconds, client_s = time.perf_counter() - started_at, time.process_time() - client_before
+    spent = processor_time(server.process_id).since(server_before)
+    busy = BusyCores(
+        workers=(spent.total - spent.event_loop) / seconds,
+        event_loop=spent.event_loop / seconds,
+        client=client_s / seconds,
+    )
+    return busy, result
 
 
 @click.command()
-@click.option("--seconds", default=4.0, show_default=True, help="Of the peak, and of the overload, in each round.")
-@click.option("--rounds", "n_rounds", default=12, show_default=True, help="Of which the median is told.")
-@click.option("--connections", default=1500, show_default=True, help="Of the overload.")
-@click.option("--queue", default=64, show_default=True, help="Items that the server lets wait.")
+@click.option("--seconds", default=4.0, show_default=True, help="Length of the peak and of the overload in a round.")
+@click.option("--rounds", "n_rounds", default=12, show_default=True, help="Rounds; medians are printed.")
+@click.option("--connections", default=1500, show_default=True, help="Connections of the overload.")
+@click.option("--queue", default=64, show_default=True, help="Items that may wait in the server.")
 @click.option("--shape", type=click.Choice(("minilm", "bert-base")), default="minilm", show_default=True)
-@click.option("--dtype", default="bfloat16", show_default=True)
-def main(seconds: float, n_rounds: int, connections: int, queue: int, shape: str, dtype: str) -> None:
-    """Print the peak, and what became of ten times as many requests, as JSON."""
-    texts = words(lengths(N_TEXTS))
-    requests = [
-        http_request(
-            "/encode",
-            json.dumps({"model": shape, "inputs": [text]}).encode(),
-            {"content-type": "application/json"},
-        )
-        for text in texts
-    ]
-    with tempfile.TemporaryDirectory() as place:
-        folder = write(shape, Path(place) / shape)
+@click.option("--dtype", default="bfloat16", show_default=True, help="Data type of the model.")
+@output_options
+def overload(
+    seconds: float, n_rounds: int, connections: int, queue: int, shape: str, dtype: str, as_json: bool, write: bool
+) -> None:
+    """Send ten times as many requests as the server can answer.
+
+    Each round measures the peak first, with as many connections as keep the server busy. Then requests are sent at ten
+    times that rate, at random times. The load comes from the same cores: the smaller the model, the more of them it
+    takes to send and to refuse the requests.
+
+    \b
+    Keys of the JSON output:
+      shape, dtype             the model
+      peak_per_second          good answers a second at the peak
+      sent_per_second          ten times as many
+      good_per_second          good answers a second during the overload
+      good_over_peak           good_per_second over peak_per_second, the median of the rounds
+      good_over_peak_by_round  the same of each round
+      busy_cores               by peak and overload, and by workers, event_loop and client
+      refusals                 answers with another status than 200
+      prompt_refusals          share of the refusals that came within 100 ms
+      answers_by_status        answers during the overload by their status
+      broken_connections       connections that the server closed without an answer
+    """
+    requests = [encode_request(shape, text) for text in random_texts(text_lengths(N_TEXTS))]
+    with tempfile.TemporaryDirectory() as directory:
+        folder = write_checkpoint(shape, Path(directory) / shape)
         options = ("--models", shape, "--model", f"{shape}={folder}", "--dtype", dtype)
         limits = ("--max-queue-items", str(queue), "--max-items", str(queue))
-        with manifold(*options, *limits) as server:
-            peak_of(server.port, requests, seconds)  # warms up
-            turns = track(range(n_rounds), "overload", console=Console(stderr=True))
-            rounds = [Round.of(server, requests, connections, seconds) for _ in turns]
-    refused = [spent for one in rounds for spent in one.answers.refused_in]
-    told = {
-        "shape": shape,
-        "dtype": dtype,
-        "peak, good answers a second": round(median(one.peak for one in rounds), 1),
-        "asked a second": round(FACTOR * median(one.peak for one in rounds), 1),
-        "good answers a second": round(median(one.good for one in rounds), 1),
-        "good answers over the peak": round(median(one.good / one.peak for one in rounds), 3),
-        "the same of each round": [round(one.good / one.peak, 3) for one in rounds],
-        "cores that are busy at": {
-            when: {name: round(median(one.cores[when][name] for one in rounds), 2) for name in its}
-            for when, its in rounds[0].cores.items()
+        with start_manifold(*options, *limits) as server, progress("rounds") as bar:
+            measure_peak(server.port, requests, seconds)  # warms the server up
+            rounds = [measure_round(server, requests, connections, seconds) for _ in bar.track(range(n_rounds))]
+    results = {"shape": shape, "dtype": dtype, **summarise(rounds)}
+    print_report(_report(results), results, as_json=as_json, write=write)
+
+
+def summarise(rounds: Sequence[Round]) -> dict[str, Any]:
+    """Return the results of all rounds with the keys of the JSON output."""
+    refused_after = [seconds for each in rounds for seconds in each.overload.refused_after]
+    peak = median(each.peak_per_second for each in rounds)
+    return {
+        "peak_per_second": round(peak, 1),
+        "sent_per_second": round(FACTOR * peak, 1),
+        "good_per_second": round(median(each.overload.good_per_second for each in rounds), 1),
+        "good_over_peak": round(median(each.ratio for each in rounds), 3),
+        "good_over_peak_by_round": [round(each.ratio, 3) for each in rounds],
+        "busy_cores": {
+            "peak": _median_of([each.busy_at_peak for each in rounds]),
+            "overload": _median_of([each.busy_at_overload for each in rounds]),
         },
-        "refusals": len(refused),
-        "share of refusals within 100 ms": round(sum(one < PROMPT_S for one in refused) / max(1, len(refused)), 4),
-        "statuses": dict(sum((one.answers.statuses for one in rounds), Counter[int]())),
-        "broken connections": sum(one.answers.n_broken for one in rounds),
+        "refusals": len(refused_after),
+        "prompt_refusals": round(sum(s < PROMPT_S for s in refused_after) / max(1, len(refused_after)), 4),
+        "answers_by_status": dict(sum((each.overload.n_by_status for each in rounds), Counter[int]())),
+        "broken_connections": sum(each.overload.n_broken_connections for each in rounds),
     }
-    click.echo(json.dumps(told, indent=2))
 
 
-def _rate(answers: Answers, seconds: float) -> float:
-    """Good answers a second while requests were sent."""
-    return sum(at < seconds for at in answers.good_at) / seconds
+def _median_of(busy: Sequence[BusyCores]) -> dict[str, float]:
+    return {
+        "workers": round(median(each.workers for each in busy), 2),
+        "event_loop": round(median(each.event_loop for each in busy), 2),
+        "client": round(median(each.client for each in busy), 2),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def _report(results: dict[str, Any]) -> Report:
+    busy = results["busy_cores"]
+    rows = [
+        ["good answers a second at the peak", f"{results['peak_per_second']:,.0f}"],
+        ["requests a second during the overload", f"{results['sent_per_second']:,.0f}"],
+        ["good answers a second during the overload", f"{results['good_per_second']:,.0f}"],
+        ["good answers over the peak, the median of rounds", f"{results['good_over_peak']:.3f}"],
+        ["refusals within 100 ms", f"{results['prompt_refusals']:.2%}"],
+        ["broken connections", str(results["broken_connections"])],
+        *(
+            [f"busy cores {when}: workers, event loop, client", ", ".join(f"{n:.2f}" for n in busy[key].values())]
+            for key, when in (("peak", "at the peak"), ("overload", "during the overload"))
+        ),
+    ]
+    markdown = join_sections(
+        f"# Ten times as many requests as can be answered, {results['shape']} in {results['dtype']}",
+        machine(),
+        command_block(f"manifold bench overload --shape {results['shape']} --dtype {results['dtype']}"),
+        table(["", "measured"], rows),
+    )
+    return Report("overload", markdown)

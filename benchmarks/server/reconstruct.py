@@ -1,70 +1,122 @@
-"""`/reconstruct`, one 28x28 image a request: this server in JSON and npy beside the naive handler, in one run."""
+"""`/reconstruct` beside a naive FastAPI handler with the same network."""
 
-import json
 import statistics
-import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
-import numpy as np
-import orjson
+import click
+import uvloop
+from rich.progress import Progress
 
-from benchmarks.lib.servers import manifold, running
-from benchmarks.server.load import Load, http_request
-from benchmarks.server.naive import MODEL
-from models.codecs.arrays import to_npy
+from benchmarks.lib.report import (
+    Report,
+    command_block,
+    join_sections,
+    machine,
+    output_options,
+    print_report,
+    progress,
+    table,
+)
+from benchmarks.lib.servers import start_manifold, start_server
+from benchmarks.server.load import LoadResult, closed_loop
+from benchmarks.server.requests import AUTOENCODER, reconstruct_json_request, reconstruct_npy_request
+
+WARM_UP_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One way to ask, its median round, and its requests/s over the naive handler's."""
+class Case:
+    """A server, and the request that is sent to it."""
 
-    name: str
-    load: Load
-    ratio: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Case:
     name: str
     port: int
     request: bytes
 
 
-def run(*, n_connections: int, seconds: float, n_rounds: int) -> list[Row]:
-    """Start both servers, then measure the cases in turn, `n_rounds` times, so that drift hits them alike."""
-    image = np.random.default_rng(0).random((28, 28), dtype=np.float32)
-    body = orjson.dumps({"inputs": [image]}, option=orjson.OPT_SERIALIZE_NUMPY)
-    as_json = http_request("/reconstruct", body, {"content-type": "application/json"})
-    npy_headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
-    as_npy = http_request("/reconstruct", to_npy(image[None]), npy_headers)
-    with (
-        running("-m", "uvicorn", "--factory", "benchmarks.server.naive:create_app", "--log-level", "warning") as naive,
-        manifold("--models", MODEL) as ours,
-    ):
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """The median round of a case, and its requests/s over those of the naive handler."""
+
+    name: str
+    load: LoadResult
+    ratio: float
+
+
+def measure(*, n_connections: int, seconds: float, n_rounds: int, progress_bar: Progress) -> list[CaseResult]:
+    """Start both servers, then measure the cases in turn, `n_rounds` times, so that drift affects all alike."""
+    naive_command = ("-m", "uvicorn", "--factory", "benchmarks.server.naive:create_app", "--log-level", "warning")
+    with start_server(*naive_command) as naive, start_manifold("--models", AUTOENCODER) as manifold:
         cases = [
-            _Case(name="naive FastAPI handler, JSON", port=naive.port, request=as_json),
-            _Case(name="Manifold, JSON", port=ours.port, request=as_json),
-            _Case(name="Manifold, npy", port=ours.port, request=as_npy),
+            Case(name="naive FastAPI handler, JSON", port=naive.port, request=reconstruct_json_request()),
+            Case(name="Manifold, JSON", port=manifold.port, request=reconstruct_json_request()),
+            Case(name="Manifold, npy", port=manifold.port, request=reconstruct_npy_request()),
         ]
         for case in cases:
-            _measure(case, n_connections, 1.0)
-        rounds = [[_measure(case, n_connections, seconds) for case in cases] for _ in range(n_rounds)]
+            _load(case, n_connections, WARM_UP_S)
+        turns = progress_bar.track(range(n_rounds))
+        rounds = [[_load(case, n_connections, seconds) for case in cases] for _ in turns]
     medians = [_median(loads) for loads in zip(*rounds, strict=True)]
-    rate = medians[0].requests_per_s
+    naive_rate = medians[0].requests_per_second
     return [
-        Row(name=case.name, load=load, ratio=load.requests_per_s / rate)
+        CaseResult(name=case.name, load=load, ratio=load.requests_per_second / naive_rate)
         for case, load in zip(cases, medians, strict=True)
     ]
 
 
-def _measure(case: _Case, n_connections: int, seconds: float) -> Load:
-    command = [sys.executable, "-m", "benchmarks.server.load", "--port", str(case.port)]
-    command += ["--connections", str(n_connections), "--seconds", str(seconds)]
-    done = subprocess.run(command, input=case.request, stdout=subprocess.PIPE, check=True)  # noqa: S603
-    return Load(**json.loads(done.stdout))
+def _load(case: Case, n_connections: int, seconds: float) -> LoadResult:
+    return uvloop.run(closed_loop(case.port, case.request, n_connections=n_connections, seconds=seconds))
 
 
-def _median(loads: tuple[Load, ...]) -> Load:
-    middle = statistics.median_low(load.requests_per_s for load in loads)
-    return next(load for load in loads if load.requests_per_s == middle)
+def _median(loads: tuple[LoadResult, ...]) -> LoadResult:
+    middle = statistics.median_low(load.requests_per_second for load in loads)
+    return next(load for load in loads if load.requests_per_second == middle)
+
+
+@click.command()
+@click.option("--connections", default=32, show_default=True, help="Connections at once.")
+@click.option("--seconds", default=5.0, show_default=True, help="Length of a round.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of each case; the median round is printed.")
+@output_options
+def reconstruct(connections: int, seconds: float, rounds: int, as_json: bool, write: bool) -> None:
+    """Compare /reconstruct with a naive FastAPI handler.
+
+    Each request has one 28x28 image. The handler has the same network, and answers the same JSON. All cases take
+    turns in one run.
+
+    \b
+    Keys of the JSON output:
+      connections                name, requests_per_second and so on are of so many connections
+      cases                      a list, one entry for each case, with the figures of its median round:
+        name                     the server and the format
+        requests_per_second      good answers a second
+        ratio                    requests_per_second over that of the naive handler
+        p50_ms, p95_ms, p99_ms   quantiles of the latency of good answers
+        n_ok, n_failed           answers with status 200, and others
+    """
+    with progress(f"{rounds} rounds of 3 cases, {seconds:g} s each") as bar:
+        results = measure(n_connections=connections, seconds=seconds, n_rounds=rounds, progress_bar=bar)
+    cases = [{"name": result.name, "ratio": result.ratio, **asdict(result.load)} for result in results]
+    report = _report(results, connections)
+    print_report(report, {"connections": connections, "cases": cases}, as_json=as_json, write=write)
+
+
+def _report(results: Sequence[CaseResult], n_connections: int) -> Report:
+    rows = [
+        [
+            result.name,
+            f"{result.load.requests_per_second:,.0f}",
+            f"{result.ratio:.2f}",
+            *(f"{latency:.1f}" for latency in (result.load.p50_ms, result.load.p95_ms, result.load.p99_ms)),
+            str(result.load.n_failed),
+        ]
+        for result in results
+    ]
+    markdown = join_sections(
+        f"# `/reconstruct`, one 28x28 image a request, {n_connections} connections",
+        machine(),
+        command_block("manifold bench reconstruct"),
+        table(["", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"], rows),
+    )
+    rates = {result.name: result.load.requests_per_second for result in results}
+    return Report("reconstruct", markdown, rates, "requests/s")

@@ -1,37 +1,47 @@
-"""`/encode` over HTTP beside other servers with the same weights: `python -m benchmarks.server.serving`; needs wrk.
+"""`/encode` over HTTP beside other servers with the same weights."""
 
-Each request has one text, and each text another length. All servers take their turns, several times, one at a time.
-"""
-
-import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
-from benchmarks.lib.checkpoints import words, write
+from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.environments import python_of
-from benchmarks.lib.report import Ratio, bars, machine, ratio_table, table
-from benchmarks.lib.servers import Server, manifold, running
-from benchmarks.lib.texts import lengths
+from benchmarks.lib.report import (
+    Ratio,
+    Report,
+    command_block,
+    join_sections,
+    machine,
+    output_options,
+    print_report,
+    progress,
+    ratio_table,
+    table,
+)
+from benchmarks.lib.servers import Server, start_manifold, start_server
+from benchmarks.lib.texts import random_texts, text_lengths
+from benchmarks.server.wrk import WrkResult, run_wrk
 
 N_TEXTS = 4000
 CONNECTIONS = (1, 8, 32, 128)
-LUA = Path(__file__).with_name("wrk.lua")
+RATIO_CONNECTIONS = 32
+"""Connections at which servers are compared with their targets."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A server: how it is started on a folder's model, and the path and the body of a request."""
+    """A server: how to start it with the model in a folder, and the path and the body of a request.
+
+    `precision` is that of Manifold. Other servers have a command instead, as arguments of the interpreter of an
+    environment; FOLDER in it stands for the model and BIN for the environment's folder of programs.
+    """
 
     name: str
     path: str
@@ -41,49 +51,47 @@ class Case:
     environment: str = "manifold"
 
     def bodies(self, texts: Sequence[str]) -> str:
-        """One JSON body a line."""
+        """Return the body of a request for each text, in lines."""
         return "".join(f"{self.body.replace('TEXT', text)}\n" for text in texts)
 
     @contextmanager
-    def served(self, folder: str) -> Iterator[Server]:
-        """Running, and ready."""
+    def start(self, folder: str) -> Iterator[Server]:
+        """Run the server, with the model in a folder."""
         if self.precision is not None:
             options = ("--models", "minilm", "--model", f"minilm={folder}", "--dtype", self.precision)
-            with manifold(*options) as server:
+            with start_manifold(*options) as server:
                 yield server
             return
         python = python_of(self.environment)
         command = [part.replace("FOLDER", folder).replace("BIN", str(Path(python).parent)) for part in self.command]
-        with running(*command, python=python, health="/health") as server:
+        with start_server(*command, python=python, health_path="/health") as server:
             yield server
 
 
-@dataclass(frozen=True)
-class Round:
-    """What wrk tells."""
-
-    requests: int
-    seconds: float
-    errors: int
-    p50_ms: float
-    p99_ms: float
-
-
 @dataclass
-class Measured:
-    """Of a case: its rounds by the number of connections."""
+class CaseResult:
+    """The rounds of a case, by the number of connections."""
 
-    rounds: dict[int, list[Round]] = field(default_factory=lambda: {n: [] for n in CONNECTIONS})
+    rounds: dict[int, list[WrkResult]] = field(default_factory=lambda: {n: [] for n in CONNECTIONS})
 
-    def rate(self, n: int) -> float:
-        """Good answers a second, the median."""
-        return median((one.requests - one.errors) / one.seconds for one in self.rounds[n])
+    def good_per_second(self, n_connections: int) -> float:
+        """Return the median of the good answers a second."""
+        return median(each.good_per_second for each in self.rounds[n_connections])
+
+    def p50_ms(self, n_connections: int) -> float:
+        """Return the median of the rounds' median latency."""
+        return median(each.p50_ms for each in self.rounds[n_connections])
+
+    def p99_ms(self, n_connections: int) -> float:
+        """Return the median of the rounds' 99th percentile of latency."""
+        return median(each.p99_ms for each in self.rounds[n_connections])
 
 
+PRECISIONS = ("float32", "bfloat16", "int8")
 CASES = [
     *(
-        Case(f"Manifold {p}", "/encode", '{"model": "minilm", "inputs": ["TEXT"]}', precision=p)
-        for p in ("float32", "bfloat16", "int8")
+        Case(f"Manifold {precision}", "/encode", '{"model": "minilm", "inputs": ["TEXT"]}', precision=precision)
+        for precision in PRECISIONS
     ),
     Case(
         "LitServe",
@@ -103,90 +111,100 @@ CASES = [
         environment="infinity",
     ),
 ]
-RATIOS = [
-    (f"Manifold {own}", their, least)
-    for their, leasts in (("LitServe", (4, 6, 8)), ("infinity", (3.5, 5, 7)))
-    for own, least in zip(("float32", "bfloat16", "int8"), leasts, strict=True)
+TARGETS = [
+    (f"Manifold {precision}", peer, target)
+    for peer, targets in (("LitServe", (4, 6, 8)), ("infinity", (3.5, 5, 7)))
+    for precision, target in zip(PRECISIONS, targets, strict=True)
 ]
-COUNTED = 32
-"""Connections at which the ratios count."""
+"""Least ratios of good answers a second, each of two cases."""
 
 
-def measure(only: str, n_passes: int, seconds: float) -> dict[str, Measured]:
-    """All servers whose name has `only`, in turns."""
+def measure(only: str, n_passes: int, seconds: float, progress_bar: Progress) -> dict[str, CaseResult]:
+    """Measure the servers whose names contain `only`; all take turns, `n_passes` times."""
     cases = [case for case in CASES if only.lower() in case.name.lower()]
-    found = {case.name: Measured() for case in cases}
-    texts = words(lengths(N_TEXTS))
-    with tempfile.TemporaryDirectory() as place:
-        folder, bodies = write("minilm", Path(place) / "minilm"), Path(place) / "bodies"
-        for case in track(cases * n_passes, "servers", console=Console(stderr=True)):
+    results = {case.name: CaseResult() for case in cases}
+    texts = random_texts(text_lengths(N_TEXTS))
+    with tempfile.TemporaryDirectory() as directory:
+        folder, bodies = write_checkpoint("minilm", Path(directory) / "minilm"), Path(directory) / "bodies"
+        for case in progress_bar.track(cases * n_passes):
             bodies.write_text(case.bodies(texts))
-            with case.served(str(folder)) as server:
-                wrk(server.url + case.path, bodies, CONNECTIONS[-1], seconds)  # warmed up
-                for n, rounds in found[case.name].rounds.items():
-                    rounds.append(wrk(server.url + case.path, bodies, n, seconds))
-    return found
+            with case.start(str(folder)) as server:
+                url = server.url + case.path
+                run_wrk(url, bodies, n_connections=CONNECTIONS[-1], seconds=seconds)  # warms the server up
+                for n, rounds in results[case.name].rounds.items():
+                    rounds.append(run_wrk(url, bodies, n_connections=n, seconds=seconds))
+    return results
 
 
-def wrk(url: str, bodies: Path, n_connections: int, seconds: float, accept: str = "application/json") -> Round:
-    """A load of the bodies in a file, one a line."""
-    command = ["wrk", "-t1", f"-c{n_connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(LUA), url]
-    done = subprocess.run([*command, "--", str(bodies), accept], capture_output=True, text=True, check=True)  # noqa: S603
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return Round(**told)
-
-
-def report(found: Mapping[str, Measured], folder: Path) -> None:
-    """Markdown and a picture."""
-    rows = [[name, *(f"{one.rate(n):,.0f}" for n in CONNECTIONS)] for name, one in found.items()]
-    waits = [
-        [
-            name,
-            *(
-                f"{median(r.p50_ms for r in one.rounds[n]):.1f} / {median(r.p99_ms for r in one.rounds[n]):.1f}"
-                for n in CONNECTIONS
-            ),
-        ]
-        for name, one in found.items()
+def ratios_of(results: Mapping[str, CaseResult]) -> list[Ratio]:
+    """Return the ratios that have a target and whose cases were measured."""
+    rates = {name: result.good_per_second(RATIO_CONNECTIONS) for name, result in results.items()}
+    return [
+        Ratio(f"{own} / {peer}", rates[own] / rates[peer], target)
+        for own, peer, target in TARGETS
+        if own in rates and peer in rates
     ]
-    ratios = [
-        Ratio(f"{own} / {their}", found[own].rate(COUNTED) / found[their].rate(COUNTED), least)
-        for own, their, least in RATIOS
-        if own in found and their in found
-    ]
-    columns = ["", *(f"{n} connections" for n in CONNECTIONS)]
-    (folder / "serving.png").write_bytes(
-        bars({name: one.rate(COUNTED) for name, one in found.items()}, f"requests/s, {COUNTED} connections")
-    )
-    parts = [
-        "# `/encode` over HTTP, MiniLM's shape, one text a request",
-        machine(),
-        "```\npython -m benchmarks.server.serving\n```",
-        f"![requests a second at {COUNTED} connections](serving.png)",
-        "Good answers a second:",
-        table(columns, rows),
-        "Milliseconds, half of the answers within / 99 of 100 within:",
-        table(columns, waits),
-        f"At {COUNTED} connections:",
-        ratio_table(ratios),
-    ]
-    (folder / "serving.md").write_text("\n\n".join(parts) + "\n")
 
 
 @click.command()
-@click.option("--only", default="", help="Servers whose name has this.")
-@click.option("--passes", default=3, show_default=True, help="How often all servers take their turn.")
-@click.option("--seconds", default=8.0, show_default=True, help="Of each number of connections, within a turn.")
-@click.option("--report", "folder", type=click.Path(path_type=Path), help="Write Markdown and a picture there.")
-def main(only: str, passes: int, seconds: float, folder: Path | None) -> None:
-    """Measure, and print everything as JSON."""
+@click.option("--only", default="", help="Measure the servers whose names contain this.")
+@click.option("--passes", default=3, show_default=True, help="How often each server takes its turn.")
+@click.option("--seconds", default=8.0, show_default=True, help="Length of a round.")
+@output_options
+def serving(only: str, passes: int, seconds: float, as_json: bool, write: bool) -> None:
+    """Compare /encode with LitServe and infinity.
+
+    All have the same weights, of MiniLM's shape. Each request has one text, and the lengths of texts vary. A turn of a
+    server has a round for each number of connections. This needs wrk; the other servers are installed on first use,
+    in environments under runs/benchmarks/environments.
+
+    \b
+    Keys of the JSON output:
+      cases                  a list, one entry for each server and number of connections:
+        name, connections    the server; how many clients at once
+        requests_per_second  good answers a second, the median of the rounds
+        p50_ms, p99_ms       quantiles of the latency, the median of the rounds
+        rounds               what wrk printed: requests, seconds, errors, p50_ms, p99_ms
+      ratios                 a list: name, ratio, target (of requests_per_second at 32 connections)
+    """
     os.environ["DO_NOT_TRACK"] = "1"
-    found = measure(only, passes, seconds)
-    click.echo(json.dumps({name: asdict(one) for name, one in found.items()}, indent=2))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        report(found, folder)
+    with progress("servers") as bar:
+        results = measure(only, passes, seconds, bar)
+    cases = [
+        {
+            "name": name,
+            "connections": n,
+            "requests_per_second": result.good_per_second(n),
+            "p50_ms": result.p50_ms(n),
+            "p99_ms": result.p99_ms(n),
+            "rounds": [asdict(each) for each in rounds],
+        }
+        for name, result in results.items()
+        for n, rounds in result.rounds.items()
+    ]
+    ratios = [asdict(ratio) for ratio in ratios_of(results)]
+    print_report(report_of(results), {"cases": cases, "ratios": ratios}, as_json=as_json, write=write)
 
 
-if __name__ == "__main__":
-    main()
+def report_of(results: Mapping[str, CaseResult]) -> Report:
+    """Return Markdown, with a picture of requests a second."""
+    columns = ["", *(f"{n} connections" for n in CONNECTIONS)]
+    rates = [[name, *(f"{result.good_per_second(n):,.0f}" for n in CONNECTIONS)] for name, result in results.items()]
+    latencies = [
+        [name, *(f"{result.p50_ms(n):.1f} / {result.p99_ms(n):.1f}" for n in CONNECTIONS)]
+        for name, result in results.items()
+    ]
+    markdown = join_sections(
+        "# `/encode` over HTTP, MiniLM's shape, one text a request",
+        machine(),
+        command_block("manifold bench serving"),
+        f"![requests a second at {RATIO_CONNECTIONS} connections](serving.png)",
+        "Good answers a second:",
+        table(columns, rates),
+        "Latency in milliseconds, median / 99th percentile:",
+        table(columns, latencies),
+        f"At {RATIO_CONNECTIONS} connections:",
+        ratio_table(ratios_of(results)),
+    )
+    bars = {name: result.good_per_second(RATIO_CONNECTIONS) for name, result in results.items()}
+    return Report("serving", markdown, bars, f"requests/s, {RATIO_CONNECTIONS} connections")

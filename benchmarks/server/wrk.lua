@@ -1,9 +1,9 @@
--- For wrk: POSTs the lines of the file named behind `--`, each a JSON body, in turn; every thread begins elsewhere.
--- A second name is the type of answers that is accepted.
-local bodies, place, n_threads = {}, 0, 0
+-- A script for wrk: posts the lines of a file in turn, each a JSON body. Each thread begins at another line.
+-- Arguments behind `--`: the file, and the media type of the answers.
+local bodies, position, n_threads = {}, 0, 0
 
 function setup(thread)
-  thread:set("start", n_threads * 977)
+  thread:set("first_position", n_threads * 977)
   n_threads = n_threads + 1
 end
 
@@ -11,15 +11,15 @@ function init(args)
   for line in io.lines(args[1]) do
     bodies[#bodies + 1] = line
   end
-  place = start
+  position = first_position
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   wrk.headers["Accept"] = args[2]
 end
 
 function request()
-  place = place % #bodies + 1
-  return wrk.format(nil, nil, nil, bodies[place])
+  position = position % #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[position])
 end
 
 function done(summary, latency, requests)

@@ -121,7 +121,7 @@ def compare_command(
 def _compare_one(
     name: str, old: Side, new: Side, plan: Plan, n_connections: int, console: Console
 ) -> tuple[Workload, Comparison]:
-    with console.status(f"{name}: starting") as status, tempfile.TemporaryDirectory() as folder:
+    with console.status(f"{name}: starting", refresh_per_second=2) as status, tempfile.TemporaryDirectory() as folder:
         workload = WORKLOADS[name](Path(folder), n_connections)
         try:
             comparison = compare(

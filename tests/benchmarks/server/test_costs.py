@@ -1,22 +1,41 @@
-"""The benchmark of what serving costs, on the shipped models and real servers."""
+"""The benchmark of what serving costs, with the shipped models and real servers."""
 
 import json
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from benchmarks.server import costs
+pytest.importorskip("app.engine.observer")  # the hooks through which forward passes are metered
+
+from benchmarks.server.costs import CONNECTIONS, costs
+from benchmarks.server.metered_server import ForwardPasses, ForwardPassMeter, create_meter, read_meter
 
 
 def test_costs_are_those_of_a_server_and_of_its_model() -> None:
-    result = CliRunner().invoke(costs.main, ["--starts", "1", "--rounds", "1", "--seconds", "0.2"])
+    result = CliRunner().invoke(costs, ["--starts", "1", "--rounds", "1", "--seconds", "0.2", "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["models"] == 21
-    assert told["start to ready, s"] > 0
-    for n_clients in costs.N_CLIENTS:
-        its = told[f"of {n_clients} at once"]
-        assert 1 <= its["texts a forward pass"] <= n_clients
-        total = its["processor time of a short /encode, ms"]
-        assert 0 < its["of which the event loop's, ms"] < total
-        assert 0 < its["of which the model's, ms"] < total
-        assert abs(its["of which the model's, ms"] + its["outside of the model, ms"] - total) < 0.002
+    results = json.loads(result.stdout)
+    assert results["n_models"] == 21
+    assert results["ready_seconds"] > 0
+    assert [entry["connections"] for entry in results["costs"]] == list(CONNECTIONS)
+    for entry in results["costs"]:
+        assert 1 <= entry["texts_per_pass"] <= entry["connections"]
+        assert 0 < entry["event_loop_ms"] < entry["total_ms"]
+        assert 0 < entry["model_ms"] < entry["total_ms"]
+        assert abs(entry["model_ms"] + entry["serving_ms"] - entry["total_ms"]) < 0.002
+        assert entry["serving_ms_min"] <= entry["serving_ms"] <= entry["serving_ms_max"]
+
+
+def test_the_meter_counts_forward_passes_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 10.5, 20.0, 21.0])
+    monkeypatch.setattr("benchmarks.server.metered_server.time.thread_time", lambda: next(clock))
+    create_meter(tmp_path / "meter")
+    meter = ForwardPassMeter(tmp_path / "meter")
+    meter.batch_started("m", "encode", 3, 30)
+    meter.batch_finished("m", "encode", 3, 30, 0.6)
+    first = read_meter(tmp_path / "meter")
+    assert first == ForwardPasses(n=1, n_items=3, seconds=0.5)
+    meter.batch_started("m", "encode", 4, 40)
+    meter.batch_finished("m", "encode", 4, 40, 1.1)
+    assert read_meter(tmp_path / "meter").since(first) == ForwardPasses(n=1, n_items=4, seconds=1.0)

@@ -1,15 +1,14 @@
-"""The benchmark of servers: what is asked, how servers start and end, what is reported."""
+"""The benchmark of `/encode` beside other servers: requests, ratios and reports."""
 
 import json
 import shutil
 from pathlib import Path
 
-import httpx
-import psutil
 import pytest
 
-from benchmarks.lib.servers import running
-from benchmarks.server.serving import CASES, CONNECTIONS, RATIOS, Measured, Round, report
+from benchmarks.lib.servers import start_server
+from benchmarks.server.serving import CASES, CONNECTIONS, TARGETS, CaseResult, report_of
+from benchmarks.server.wrk import WrkResult, run_wrk
 
 
 def test_every_body_is_json_with_one_text() -> None:
@@ -21,48 +20,26 @@ def test_every_body_is_json_with_one_text() -> None:
         )
 
 
-def test_a_server_ends_with_all_that_it_started(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    script = tmp_path / "server.py"
-    script.write_text(
-        "import argparse, http.server, signal, subprocess, sys\n"
-        "parser = argparse.ArgumentParser(); parser.add_argument('--port', type=int)\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "print('started', flush=True)\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
-        "http.server.HTTPServer(('127.0.0.1', parser.parse_args().port),"
-        " http.server.SimpleHTTPRequestHandler).serve_forever()\n"
-    )
-    with running(str(script), health="/nothing") as server:
-        assert httpx.get(server.url + "/nothing").status_code == 404
-        (child,) = psutil.Process(server.process_id).children()
-    child.wait(timeout=5)
-    assert not child.is_running()
-    printed = capfd.readouterr()
-    assert "started" in printed.err
-    assert not printed.out
-
-
-def test_a_report_has_rates_waits_and_ratios(tmp_path: Path) -> None:
-    found = {
-        name: Measured(
-            {n: [Round(requests=10 * n, seconds=2.0, errors=n, p50_ms=1.5, p99_ms=9.25)] for n in CONNECTIONS}
+def test_a_report_has_rates_latencies_and_ratios(tmp_path: Path) -> None:
+    results = {
+        name: CaseResult(
+            {n: [WrkResult(requests=10 * n, seconds=2.0, errors=n, p50_ms=1.5, p99_ms=9.25)] for n in CONNECTIONS}
         )
         for name in (case.name for case in CASES)
     }
-    found["Manifold int8"].rounds[32] = [Round(3200, 1.0, 0, 1.0, 2.0)]
-    report(found, tmp_path)
+    results["Manifold int8"].rounds[32] = [WrkResult(3200, 1.0, 0, 1.0, 2.0)]
+    report_of(results).write(tmp_path)
     text = (tmp_path / "serving.md").read_text()
     assert "| LitServe | 4 | 36 | 144 | 576 |" in text
     assert "| infinity | 1.5 / 9.2 |" in text.replace("9.3", "9.2")
     assert "| Manifold int8 / LitServe | 22.22 | 8 | holds |" in text
     assert "| Manifold float32 / infinity | 1.00 | 3.5 | falls short |" in text
-    assert {name for own, their, _ in RATIOS for name in (own, their)} == set(found)
+    assert {name for own, peer, _ in TARGETS for name in (own, peer)} == set(results)
+    assert (tmp_path / "serving.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
-def test_wrk_asks_with_every_text(tmp_path: Path) -> None:
-    from benchmarks.server.serving import wrk  # only where wrk is there
-
+def test_wrk_sends_every_body_and_counts_errors(tmp_path: Path) -> None:
     script = tmp_path / "server.py"
     script.write_text(
         "import argparse, http.server, pathlib\n"
@@ -80,9 +57,9 @@ def test_wrk_asks_with_every_text(tmp_path: Path) -> None:
     )
     bodies = tmp_path / "bodies"
     bodies.write_text('"one"\n"two"\n"bad"\n')
-    with running(str(script), health="/") as server:
-        told = wrk(server.url + "/", bodies, 2, 1.0)
+    with start_server(str(script), health_path="/") as server:
+        result = run_wrk(server.url + "/", bodies, n_connections=2, seconds=1.0)
     assert {"", '"one"', '"two"', '"bad"'} == set((tmp_path / "seen").read_text().splitlines())
-    assert told.requests > 10
-    assert told.requests / 4 < told.errors < told.requests / 2
-    assert told.p50_ms <= told.p99_ms
+    assert result.requests > 10
+    assert result.requests / 4 < result.errors < result.requests / 2
+    assert result.p50_ms <= result.p99_ms
