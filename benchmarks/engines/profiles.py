@@ -1,11 +1,12 @@
-"""Where a model's time goes, by kernels and torch's operators: `python -m benchmarks.engines.profiles encode int8`."""
+"""Which of torch's operators and of this project's kernels take a model's time."""
 
-import json
+import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, get_args
 from unittest.mock import patch
 
@@ -13,73 +14,93 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.engines.own import asked_of, loaded
-from benchmarks.engines.run import BENCHMARKS
-from benchmarks.lib.checkpoints import write
-from benchmarks.lib.report import table
+from benchmarks.engines.benchmarks import BENCHMARKS
+from benchmarks.engines.manifold_engine import load, requests_of
+from benchmarks.lib.checkpoints import write_checkpoint
+from benchmarks.lib.report import Report, command_block, join_sections, machine, output_options, print_report, table
 from models import kernels
-from models.layers import text_model, transformer
+from models.layers import transformer
 from models.precision import Precision
 
-LEAST_SHARE = 0.01
-KERNELS = {
-    kernels: ("linear", "add_norm", "attend", "likeliest"),
-    transformer: ("embed",),
-    text_model: ("pool",),
-}
-"""By the module that calls them."""
+MIN_SHARE = 0.01
+KERNELS_FOLDER = str(Path(kernels.__file__).parent)
 
 
 @click.command()
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.argument("precision", type=click.Choice(get_args(Precision)))
 @click.option("--size", default=16, show_default=True, help="Texts a batch, or prompts at once.")
-@click.option("--threads", default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def main(name: str, precision: Precision, size: int, threads: int, as_json: bool) -> None:
-    """Print the share of each operator that takes a hundredth of the time or more, those it calls left out."""
+@click.option("--threads", default=1, show_default=True, help="Threads of torch.")
+@output_options
+def profiles(name: str, precision: Precision, size: int, threads: int, as_json: bool, write: bool) -> None:
+    """Show which operators take a model's time.
+
+    NAME is a benchmark of `manifold bench engines`. Printed are the operators that take a hundredth of the time or
+    more, without the operators that these call. Blocks run part by part here, and not as a single kernel.
+
+    \b
+    Keys of the JSON output:
+      benchmark, precision, size, threads  as given
+      shares                               shares of the time by operator, the largest first; this project's kernels
+                                           are kernels.NAME
+    """
     benchmark = BENCHMARKS[name]
     with tempfile.TemporaryDirectory() as folder:
-        job = benchmark.job(str(write(benchmark.shape, Path(folder))), n_rounds=1, n_threads=threads)
-        model, _ = loaded(replace(job, precision=precision))
+        checkpoint = write_checkpoint(benchmark.shape, Path(folder))
+        job = benchmark.job(str(checkpoint), n_rounds=1, n_threads=threads)
+        model, _ = load(replace(job, precision=precision))
     torch.set_num_threads(threads)
-    task, requests = asked_of(job, size)
+    task, requests = requests_of(job, size)
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
-    shares = measured(lambda: [task.run(model, batch) for batch in batches])
-    if as_json:
-        click.echo(json.dumps(shares, indent=2))
-    else:
-        click.echo(table(["operator", "share"], [[key, f"{share:.1%}"] for key, share in shares.items()]))
+    shares = operator_shares(lambda: [task.run(model, batch) for batch in batches])
+    markdown = join_sections(
+        f"# Operators: {benchmark.title}, {precision}",
+        machine(),
+        command_block(f"manifold bench profiles {name} {precision} --size {size} --threads {threads}"),
+        table(["operator", "share"], [[operator, f"{share:.1%}"] for operator, share in shares.items()]),
+    )
+    output = {"benchmark": name, "precision": precision, "size": size, "threads": threads, "shares": shares}
+    print_report(Report(f"profile-{name}-{precision}", markdown), output, as_json=as_json, write=write)
 
 
-def measured(run: Callable[[], object]) -> dict[str, float]:
-    """Shares of the time of all operators of one run, which another warms up; the largest first.
-
-    Blocks are run part by part, not in one call as they are otherwise.
-    """
-    with torch.inference_mode(), ExitStack() as patched:
-        patched.enter_context(patch.object(transformer.Block, "kernel_for", lambda *_: None))
-        for module, names in KERNELS.items():
-            for name in names:
-                patched.enter_context(patch.object(module, name, _recorded(name, getattr(module, name))))
+def operator_shares(run: Callable[[], object]) -> dict[str, float]:
+    """Return the shares of the time of all operators in a call, which another call warms up; the largest first."""
+    # There is no public switch that makes blocks run part by part.
+    with torch.inference_mode(), patch.object(transformer.Block, "kernel_for", lambda *_: None):
         run()
-        with profile(activities=[ProfilerActivity.CPU]) as found:
+        with profile(activities=[ProfilerActivity.CPU]) as profiler, _recorded_kernels():
             run()
-    times = {event.key: float(event.self_cpu_time_total) for event in found.key_averages()}
+    times = {event.key: float(event.self_cpu_time_total) for event in profiler.key_averages()}
     total = sum(times.values())
-    shares = {key: time / total for key, time in times.items() if time >= LEAST_SHARE * total}
+    shares = {key: time / total for key, time in times.items() if time >= MIN_SHARE * total}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
-def _recorded(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Known to the profiler."""
+@contextmanager
+def _recorded_kernels() -> Iterator[None]:
+    """Record the functions of `models.kernels` that other modules call, on this thread, for torch's profiler.
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with record_function(f"kernels.{name}"):
-            return kernel(*args, **kwargs)
+    Kernels are called through ctypes, which the profiler does not see. The interpreter's hook for profilers does.
+    """
+    open_records: list[tuple[FrameType, Any]] = []
 
-    return run
+    def on_event(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and _is_kernel(frame.f_code.co_filename):
+            caller = frame.f_back
+            if caller is None or not _is_kernel(caller.f_code.co_filename):
+                record: Any = record_function(f"kernels.{frame.f_code.co_name}")
+                record.__enter__()
+                open_records.append((frame, record))
+        elif event == "return" and open_records and open_records[-1][0] is frame:
+            open_records.pop()[1].__exit__(None, None, None)
+
+    previous = sys.getprofile()
+    sys.setprofile(on_event)
+    try:
+        yield
+    finally:
+        sys.setprofile(previous)
 
 
-if __name__ == "__main__":
-    main()
+def _is_kernel(file_name: str) -> bool:
+    return file_name.startswith(KERNELS_FOLDER)

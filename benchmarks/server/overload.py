@@ -132,7 +132,7 @@ def overload(
             measure_peak(server.port, requests, seconds)  # warms the server up
             rounds = [measure_round(server, requests, connections, seconds) for _ in bar.track(range(n_rounds))]
     results = {"shape": shape, "dtype": dtype, **summarise(rounds)}
-    print_report(_report(results), results, as_json=as_json, write=write)
+    print_report(report_of(results), results, as_json=as_json, write=write)
 
 
 def summarise(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -164,7 +164,8 @@ def _median_of(busy: Sequence[BusyCores]) -> dict[str, float]:
     }
 
 
-def _report(results: dict[str, Any]) -> Report:
+def report_of(results: dict[str, Any]) -> Report:
+    """Return Markdown of the results."""
     busy = results["busy_cores"]
     rows = [
         ["good answers a second at the peak", f"{results['peak_per_second']:,.0f}"],

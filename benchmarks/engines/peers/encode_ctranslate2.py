@@ -1,4 +1,4 @@
-"""Vectors of texts with CTranslate2, from its own conversion."""
+"""Encode texts with CTranslate2, which converts the model with its own tool."""
 
 import tempfile
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
-from benchmarks.engines.peers.common import Batch, Run, asked, rates, told
+from benchmarks.engines.peers.protocol import Batch, Runner, encoding_rates, read_job, write_result
 
 
 def main() -> None:
-    """`precision` is a compute type."""
-    job = asked()
+    """Run a job whose precision is a compute type of CTranslate2."""
+    job = read_job()
     with tempfile.TemporaryDirectory() as folder:
-        place = str(Path(folder) / "converted")
-        ctranslate2.converters.TransformersConverter(job.folder).convert(place)
+        converted = str(Path(folder) / "converted")
+        ctranslate2.converters.TransformersConverter(job.folder).convert(converted)
 
-        def make(n_workers: int, n_threads: int) -> Run:
+        def make_runner(n_workers: int, n_threads: int) -> Runner:
             encoder = ctranslate2.Encoder(
-                place, compute_type=job.precision, inter_threads=n_workers, intra_threads=n_threads
+                converted, compute_type=job.precision, inter_threads=n_workers, intra_threads=n_threads
             )
 
             def run(batch: Batch) -> list[np.ndarray]:
@@ -27,7 +27,7 @@ def main() -> None:
 
             return run
 
-        told("ctranslate2", rates(job, make))
+        write_result("ctranslate2", encoding_rates(job, make_runner))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Vectors of texts with ONNX Runtime, exported, fused and, for int8, quantised by its own tools."""
+"""Encode texts with ONNX Runtime, whose own tools export, fuse and, for int8, quantise the model."""
 
 import tempfile
 from pathlib import Path
@@ -11,10 +11,10 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import optimizer
 from transformers import AutoModel
 
-from benchmarks.engines.peers.common import Batch, Run, asked, padded, rates, told
+from benchmarks.engines.peers.protocol import Batch, Runner, encoding_rates, pad, read_job, write_result
 
 
-class _Named(torch.nn.Module):
+class _LastHiddenState(torch.nn.Module):
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -24,15 +24,15 @@ class _Named(torch.nn.Module):
         return states
 
 
-def exported(folder: str, place: Path) -> Path:
-    """The model as one ONNX graph with BERT's fusions."""
+def export_fused(folder: str, target: Path) -> Path:
+    """Write the model to a folder as an ONNX graph with the fusions of BERT, whose path is returned."""
     model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     ids = torch.ones(2, 7, dtype=torch.int64)
     dynamic = {0: "batch", 1: "tokens"}
     torch.onnx.export(
-        _Named(model),
+        _LastHiddenState(model),
         (ids, ids),
-        str(place / "plain.onnx"),
+        str(target / "plain.onnx"),
         input_names=["input_ids", "attention_mask"],
         output_names=["states"],
         dynamic_axes={"input_ids": dynamic, "attention_mask": dynamic, "states": dynamic},
@@ -41,45 +41,45 @@ def exported(folder: str, place: Path) -> Path:
     )
     config = model.config
     fused = optimizer.optimize_model(
-        str(place / "plain.onnx"),
+        str(target / "plain.onnx"),
         model_type="bert",
         num_heads=config.num_attention_heads,
         hidden_size=config.hidden_size,
         opt_level=1,
     )
-    fused.save_model_to_file(str(place / "fused.onnx"))
-    return place / "fused.onnx"
+    fused.save_model_to_file(str(target / "fused.onnx"))
+    return target / "fused.onnx"
 
 
 def main() -> None:
-    """`precision` is float32 or int8."""
-    job = asked()
+    """Run a job whose precision is float32 or int8."""
+    job = read_job()
     with tempfile.TemporaryDirectory() as folder:
-        graph = exported(job.folder, Path(folder))
+        graph = export_fused(job.folder, Path(folder))
         if job.precision == "int8":
-            small = graph.with_name("int8.onnx")
+            quantized = graph.with_name("int8.onnx")
             quantize_dynamic(
                 str(graph),
-                str(small),
+                str(quantized),
                 per_channel=True,
                 weight_type=QuantType.QInt8,
                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )
-            graph = small
+            graph = quantized
 
-        def make(_: int, n_threads: int) -> Run:
+        def make_runner(n_workers: int, n_threads: int) -> Runner:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = n_threads
             session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
             def run(batch: Batch) -> list[np.ndarray]:
-                ids, mask = (np.asarray(rows, dtype=np.int64) for rows in padded(batch))
+                ids, mask = (np.asarray(rows, dtype=np.int64) for rows in pad(batch))
                 (states,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
                 return [state[: len(row)].mean(0) for state, row in zip(states, batch, strict=True)]
 
             return run
 
-        told("onnxruntime", rates(job, make))
+        write_result("onnxruntime", encoding_rates(job, make_runner))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""New tokens with CTranslate2, greedily, from its own conversion."""
+"""Generate tokens greedily with CTranslate2, which converts the model with its own tool."""
 
 import tempfile
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 import ctranslate2
 from transformers import AutoTokenizer
 
-from benchmarks.engines.peers.common import Batch, Run, asked, generation_rates, told
+from benchmarks.engines.peers.protocol import Batch, Runner, generation_rates, read_job, write_result
 
 
 def main() -> None:
-    """`precision` is a compute type; all prompts are of one length."""
-    job = asked()
+    """Run a job whose precision is a compute type of CTranslate2."""
+    job = read_job()
     with tempfile.TemporaryDirectory() as folder:
-        place = str(Path(folder) / "converted")
-        ctranslate2.converters.TransformersConverter(job.folder).convert(place)
+        converted = str(Path(folder) / "converted")
+        ctranslate2.converters.TransformersConverter(job.folder).convert(converted)
         tokenizer = AutoTokenizer.from_pretrained(job.folder)
 
-        def make(n_workers: int, n_threads: int) -> Run:
+        def make_runner(n_workers: int, n_threads: int) -> Runner:
             generator = ctranslate2.Generator(
-                place, compute_type=job.precision, inter_threads=n_workers, intra_threads=n_threads
+                converted, compute_type=job.precision, inter_threads=n_workers, intra_threads=n_threads
             )
 
             def run(prompts: Batch) -> object:
@@ -27,15 +27,15 @@ def main() -> None:
                     [tokenizer.convert_ids_to_tokens(prompt) for prompt in prompts],
                     beam_size=1,
                     sampling_topk=1,
-                    min_length=job.n_new,
-                    max_length=job.n_new,
+                    min_length=job.n_new_tokens,
+                    max_length=job.n_new_tokens,
                     include_prompt_in_result=False,
                     max_batch_size=0,
                 )
 
             return run
 
-        told("ctranslate2", generation_rates(job, make))
+        write_result("ctranslate2", generation_rates(job, make_runner))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.lib.servers import Server, start_manifold
-from benchmarks.server import soak as soak_module
 from benchmarks.server.soak import Soak, SoakResult, soak
 from benchmarks.server.soak_requests import SoakRequest, examples_of, mixed_requests
 
@@ -75,8 +74,8 @@ def test_unexpected_answers_are_reported() -> None:
 
 
 def test_the_command_prints_the_results_and_fails_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = soak_module.start_manifold
-    monkeypatch.setattr(soak_module, "start_manifold", lambda: original("--models", "vanilla-ae-mnist"))
+    lacking = start_manifold("--models", "vanilla-ae-mnist")
+    monkeypatch.setattr("benchmarks.server.soak.start_manifold", lambda: lacking)
     command = CliRunner().invoke(soak, ["--requests", "40", "--warm", "20", "--json"])
     assert command.exit_code == 1, command.output
     results = json.loads(command.stdout)

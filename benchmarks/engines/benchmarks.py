@@ -1,0 +1,152 @@
+"""The benchmarks of engines: their cases, which are engines at a precision, and the targets of their ratios."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from benchmarks.engines.peers.protocol import Job, TokenRates
+from benchmarks.lib.checkpoints import SHAPES
+from benchmarks.lib.environments import OWN
+from benchmarks.lib.texts import N_SPECIAL_TOKENS, text_lengths
+
+N_TEXTS, PROMPT_LENGTH, N_NEW_TOKENS = 256, 32, 64
+PRECISIONS = ("float32", "bfloat16", "int8")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine: a module to run in an environment, and a precision as the engine names it."""
+
+    name: str
+    environment: str
+    module: str
+    precision: str
+
+
+@dataclass
+class CaseResult:
+    """What the processes of a case wrote: the package, the least cosine of its codes, and rates for each pass."""
+
+    package: str = ""
+    cosine: float | None = None
+    passes: list[TokenRates] = field(default_factory=list)
+
+    def rate(self, batch_size: int, n_workers: int | None = None) -> float:
+        """Return the median of the tokens a second, with so many workers, or with the best number of them if None."""
+        ways = self.passes[0] if n_workers is None else [str(n_workers)]
+        return max(median(rates[way][str(batch_size)] for rates in self.passes) for way in ways)
+
+    def best_rate(self, batch_sizes: Sequence[int], n_workers: int | None = None) -> float:
+        """Return the highest rate of all batch sizes."""
+        return max(self.rate(size, n_workers) for size in batch_sizes)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The least ratio of two cases, at a batch size or, if it is None, each at its best.
+
+    The ratio is taken over the other engine as one worker with all threads, which is what it does without options, and
+    over the better of that and a worker for each thread.
+    """
+
+    own: str
+    peer: str
+    batch_size: int | None
+    least: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Cases on the same checkpoint and the same texts, measured at several batch sizes."""
+
+    title: str
+    unit: str
+    by: str
+    """What a batch size counts."""
+    shape: str
+    cases: Sequence[Case]
+    batch_sizes: Sequence[int]
+    targets: Sequence[Target] = ()
+    n_texts: int = N_TEXTS
+    device: str = "cpu"
+
+    @property
+    def generates(self) -> bool:
+        """Return whether prompts are continued, and not texts encoded."""
+        return self.shape == "gpt2"
+
+    def job(self, folder: str, n_rounds: int, n_threads: int) -> Job:
+        """Return the job of every case, except for the precision."""
+        draw = random.Random(0)  # noqa: S311 not a secret
+        vocab_size = SHAPES[self.shape].vocab_size
+        lengths = [PROMPT_LENGTH] * max(self.batch_sizes) if self.generates else text_lengths(self.n_texts)
+        return Job(
+            folder=folder,
+            precision="",
+            texts=[[draw.randrange(N_SPECIAL_TOKENS, vocab_size) for _ in range(n)] for n in lengths],
+            batch_sizes=list(self.batch_sizes),
+            n_new_tokens=N_NEW_TOKENS if self.generates else 0,
+            n_rounds=n_rounds,
+            n_threads=n_threads,
+            device=self.device,
+        )
+
+
+def own_case(precision: str) -> Case:
+    """Return the case of this project's engine."""
+    return Case(f"Manifold {precision}", OWN, "benchmarks.engines.manifold_engine", precision)
+
+
+def peer_cases(name: str, module: str, *precisions: str, environment: str = "engines") -> list[Case]:
+    """Return the cases of another engine."""
+    return [Case(f"{name} {p}", environment, f"benchmarks.engines.peers.{module}", p) for p in precisions]
+
+
+ENCODE = Benchmark(
+    title="Vectors of texts, MiniLM's shape (6 layers of 384), in one process",
+    unit="tokens/s",
+    by="texts a batch",
+    shape="minilm",
+    cases=[
+        *map(own_case, PRECISIONS),
+        *peer_cases("CTranslate2", "encode_ctranslate2", "float32", "int8_float32"),
+        *peer_cases("ONNX Runtime", "encode_onnxruntime", "float32", "int8"),
+        *peer_cases("OpenVINO", "encode_openvino", "f32", "bf16"),
+        *peer_cases("Transformers", "encode_transformers", "float32", "bfloat16"),
+    ],
+    batch_sizes=(4, 8, 16, 32, 64),
+    targets=[
+        Target("Manifold float32", "CTranslate2 float32", None, 1.3),
+        Target("Manifold float32", "ONNX Runtime float32", None, 1.05),
+        Target("Manifold float32", "OpenVINO f32", None, 0.95),
+        Target("Manifold bfloat16", "OpenVINO bf16", None, 1.05),
+        Target("Manifold int8", "CTranslate2 int8_float32", None, 1.6),
+        Target("Manifold int8", "ONNX Runtime int8", None, 1.1),
+    ],
+)
+ENCODE_BASE = replace(
+    ENCODE, title="Vectors of texts, BERT-base's shape, in one process", shape="bert-base", targets=()
+)
+GENERATE = Benchmark(
+    title=f"GPT-2 124M, {PROMPT_LENGTH} tokens of prompt and {N_NEW_TOKENS} new ones, greedily, in one process",
+    unit="new tokens/s",
+    by="prompts at once",
+    shape="gpt2",
+    cases=[
+        *map(own_case, PRECISIONS),
+        *peer_cases("Transformers", "generate_transformers", "float32", "bfloat16"),
+        *peer_cases("CTranslate2", "generate_ctranslate2", "float32", "int8_float32"),
+    ],
+    batch_sizes=(1, 8, 32),
+    targets=[
+        Target(f"Manifold {precision}", peer, batch_size, least)
+        for precision, peer, leasts in (
+            ("int8", "Transformers bfloat16", (2, 3, 4)),
+            ("bfloat16", "Transformers bfloat16", (2, 3, 4)),
+            ("int8", "CTranslate2 int8_float32", (1.2, 2, 2)),
+        )
+        for batch_size, least in zip((1, 8, 32), leasts, strict=True)
+    ],
+)
+BENCHMARKS = {"encode": ENCODE, "encode-base": ENCODE_BASE, "generate": GENERATE}
