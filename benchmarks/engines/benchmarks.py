@@ -69,38 +69,30 @@ class Benchmark:
     batch_sizes: Sequence[int]
     targets: Sequence[Target] = ()
     n_texts: int = N_TEXTS
+    n_new_tokens: int = 0
+    """New tokens for each prompt; 0 if texts are encoded."""
     device: str = "cpu"
-
-    @property
-    def generates(self) -> bool:
-        """Return whether prompts are continued, and not texts encoded."""
-        return self.shape == "gpt2"
 
     def job(self, folder: str, n_rounds: int, n_threads: int) -> Job:
         """Return the job of every case, except for the precision."""
         draw = random.Random(0)  # noqa: S311 not a secret
-        vocab_size = SHAPES[self.shape].vocab_size
-        lengths = [PROMPT_LENGTH] * max(self.batch_sizes) if self.generates else text_lengths(self.n_texts)
+        vocab_size = SHAPES[self.shape].config.to_dict()["vocab_size"]
+        lengths = [PROMPT_LENGTH] * max(self.batch_sizes) if self.n_new_tokens else text_lengths(self.n_texts)
         return Job(
             folder=folder,
             precision="",
             texts=[[draw.randrange(N_SPECIAL_TOKENS, vocab_size) for _ in range(n)] for n in lengths],
             batch_sizes=list(self.batch_sizes),
-            n_new_tokens=N_NEW_TOKENS if self.generates else 0,
+            n_new_tokens=self.n_new_tokens,
             n_rounds=n_rounds,
             n_threads=n_threads,
             device=self.device,
         )
 
 
-def own_case(precision: str) -> Case:
-    """Return the case of this project's engine."""
-    return Case(f"Manifold {precision}", OWN, "benchmarks.engines.manifold_engine", precision)
-
-
-def peer_cases(name: str, module: str, *precisions: str, environment: str = "engines") -> list[Case]:
-    """Return the cases of another engine."""
-    return [Case(f"{name} {p}", environment, f"benchmarks.engines.peers.{module}", p) for p in precisions]
+def cases(name: str, module: str, *precisions: str, environment: str = "engines") -> list[Case]:
+    """Return a case for each precision of an engine."""
+    return [Case(f"{name} {p}", environment, f"benchmarks.engines.{module}", p) for p in precisions]
 
 
 ENCODE = Benchmark(
@@ -109,11 +101,11 @@ ENCODE = Benchmark(
     by="texts a batch",
     shape="minilm",
     cases=[
-        *map(own_case, PRECISIONS),
-        *peer_cases("CTranslate2", "encode_ctranslate2", "float32", "int8_float32"),
-        *peer_cases("ONNX Runtime", "encode_onnxruntime", "float32", "int8"),
-        *peer_cases("OpenVINO", "encode_openvino", "f32", "bf16"),
-        *peer_cases("Transformers", "encode_transformers", "float32", "bfloat16"),
+        *cases("Manifold", "manifold_engine", *PRECISIONS, environment=OWN),
+        *cases("CTranslate2", "peers.encode_ctranslate2", "float32", "int8_float32"),
+        *cases("ONNX Runtime", "peers.encode_onnxruntime", "float32", "int8"),
+        *cases("OpenVINO", "peers.encode_openvino", "f32", "bf16"),
+        *cases("Transformers", "peers.encode_transformers", "float32", "bfloat16"),
     ],
     batch_sizes=(4, 8, 16, 32, 64),
     targets=[
@@ -133,10 +125,11 @@ GENERATE = Benchmark(
     unit="new tokens/s",
     by="prompts at once",
     shape="gpt2",
+    n_new_tokens=N_NEW_TOKENS,
     cases=[
-        *map(own_case, PRECISIONS),
-        *peer_cases("Transformers", "generate_transformers", "float32", "bfloat16"),
-        *peer_cases("CTranslate2", "generate_ctranslate2", "float32", "int8_float32"),
+        *cases("Manifold", "manifold_engine", *PRECISIONS, environment=OWN),
+        *cases("Transformers", "peers.generate_transformers", "float32", "bfloat16"),
+        *cases("CTranslate2", "peers.generate_ctranslate2", "float32", "int8_float32"),
     ],
     batch_sizes=(1, 8, 32),
     targets=[

@@ -14,8 +14,7 @@ from benchmarks.engines.benchmarks import (
     GENERATE,
     Benchmark,
     CaseResult,
-    own_case,
-    peer_cases,
+    cases,
 )
 from benchmarks.engines.command import case_entries, rate_table
 from benchmarks.engines.gpu_serving import N_CONNECTIONS, ServingResult, measure_serving
@@ -37,18 +36,24 @@ from benchmarks.lib.texts import text_lengths
 
 OWN_NAME, PEER_NAME = "Manifold bfloat16", "Transformers bfloat16"
 OWN_BATCH_SIZES, PEER_BATCH_SIZE, N_PROMPTS = (512, 1024, 1536), 32, 64
-ENCODE = replace(ENCODE_BASE, cases=[own_case("bfloat16")], batch_sizes=OWN_BATCH_SIZES, n_texts=16384, device="cuda")
+ENCODE = replace(
+    ENCODE_BASE,
+    cases=cases("Manifold", "manifold_engine", "bfloat16", environment=OWN),
+    batch_sizes=OWN_BATCH_SIZES,
+    n_texts=16384,
+    device="cuda",
+)
 PEER_ENCODE = replace(
     ENCODE,
-    cases=peer_cases("Transformers", "encode_transformers", "bfloat16", environment="gpu"),
+    cases=cases("Transformers", "peers.encode_transformers", "bfloat16", environment="gpu"),
     batch_sizes=(PEER_BATCH_SIZE,),
     n_texts=4096,
 )
 GENERATE_ON_GPU = replace(
     GENERATE,
     cases=[
-        own_case("bfloat16"),
-        *peer_cases("Transformers", "generate_transformers", "bfloat16", environment="gpu"),
+        *cases("Manifold", "manifold_engine", "bfloat16", environment=OWN),
+        *cases("Transformers", "peers.generate_transformers", "bfloat16", environment="gpu"),
     ],
     batch_sizes=(1, 8, N_PROMPTS),
     device="cuda",
@@ -139,8 +144,8 @@ def gpu(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: floa
 def _measure(benchmarks: Sequence[Benchmark], here: bool, n_passes: int, n_rounds: int) -> dict[str, CaseResult]:
     results: dict[str, CaseResult] = {}
     for benchmark in benchmarks:
-        cases = [replace(case, environment=OWN) if here else case for case in benchmark.cases]
-        results |= measure(replace(benchmark, cases=cases), n_passes=n_passes, n_rounds=n_rounds, n_threads=1)
+        chosen = [replace(case, environment=OWN) if here else case for case in benchmark.cases]
+        results |= measure(replace(benchmark, cases=chosen), n_passes=n_passes, n_rounds=n_rounds, n_threads=1)
     return results
 
 

@@ -31,11 +31,8 @@ class ServingResult:
     accept: str
     load: WrkResult
     gpu_busy: float
-
-    @property
-    def texts_per_second(self) -> float:
-        """Return the texts in good answers a second."""
-        return self.n_texts * self.load.good_per_second
+    texts_per_second: float
+    """Texts in good answers."""
 
 
 def measure_serving(seconds: float) -> list[ServingResult]:
@@ -52,7 +49,15 @@ def measure_serving(seconds: float) -> list[ServingResult]:
                 run_wrk(url, bodies, n_connections=N_CONNECTIONS, seconds=WARM_UP_S, accept=accept)
                 with sampled_utilisation() as samples:
                     load = run_wrk(url, bodies, n_connections=N_CONNECTIONS, seconds=seconds, accept=accept)
-                results.append(ServingResult(n_texts=n_texts, accept=accept, load=load, gpu_busy=mean(samples) / 100))
+                results.append(
+                    ServingResult(
+                        n_texts=n_texts,
+                        accept=accept,
+                        load=load,
+                        gpu_busy=mean(samples) / 100,
+                        texts_per_second=n_texts * load.good_per_second,
+                    )
+                )
     return results
 
 

@@ -85,9 +85,9 @@ def _recorded_kernels() -> Iterator[None]:
     open_records: list[tuple[FrameType, Any]] = []
 
     def on_event(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and _is_kernel(frame.f_code.co_filename):
+        if event == "call" and frame.f_code.co_filename.startswith(KERNELS_FOLDER):
             caller = frame.f_back
-            if caller is None or not _is_kernel(caller.f_code.co_filename):
+            if caller is None or not caller.f_code.co_filename.startswith(KERNELS_FOLDER):
                 record: Any = record_function(f"kernels.{frame.f_code.co_name}")
                 record.__enter__()
                 open_records.append((frame, record))
@@ -100,7 +100,3 @@ def _recorded_kernels() -> Iterator[None]:
         yield
     finally:
         sys.setprofile(previous)
-
-
-def _is_kernel(file_name: str) -> bool:
-    return file_name.startswith(KERNELS_FOLDER)

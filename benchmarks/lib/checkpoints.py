@@ -33,11 +33,6 @@ class Shape:
     family: str
     config: FamilyConfig
 
-    @property
-    def vocab_size(self) -> int:
-        """Return the number of tokens."""
-        return int(self.config.to_dict()["vocab_size"])
-
 
 SHAPES = {
     "minilm": Shape("transformers/bert", BertConfig(**BERT, width=384, n_layers=6, n_heads=12, inner_width=1536)),
@@ -61,7 +56,7 @@ def write_checkpoint(name: str, folder: Path) -> Path:
     ids = {} if is_encoder else {"bos_token_id": 0, "eos_token_id": 0}
     write_published(folder, model, family(shape.family), shape.config, extra=ids, dtype=torch.float32)
     roles = ROLES if is_encoder else {"bos_token": END_TOKEN, "eos_token": END_TOKEN, "unk_token": END_TOKEN}
-    tokenizer = _tokenizer(SPECIAL_TOKENS if is_encoder else (END_TOKEN,), shape.vocab_size)
+    tokenizer = _tokenizer(SPECIAL_TOKENS if is_encoder else (END_TOKEN,), shape.config.to_dict()["vocab_size"])
     if is_encoder:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]

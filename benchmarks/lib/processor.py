@@ -11,10 +11,6 @@ class ProcessorTime(NamedTuple):
     total: float
     event_loop: float
 
-    def since(self, earlier: "ProcessorTime") -> "ProcessorTime":
-        """Return the time spent after an earlier reading."""
-        return ProcessorTime(self.total - earlier.total, self.event_loop - earlier.event_loop)
-
 
 def processor_time(process_id: int) -> ProcessorTime:
     """Return the processor time that a process has spent since its start."""

@@ -83,8 +83,17 @@ def command_block(command: str) -> str:
 
 
 def machine() -> str:
-    """Return a sentence that names the processor, its cores, the operating system and Python."""
-    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
+    """Return a sentence that names the processor, its cores, the operating system and Python.
+
+    Processors of the same name may differ twofold in speed, so their family and model are named too.
+    """
+    path = Path("/proc/cpuinfo")
+    pairs = (line.partition(":") for line in path.read_text().splitlines()) if path.exists() else ()
+    info = {key.strip(): value.strip() for key, _, value in pairs}
+    processor = platform.machine()
+    if "model name" in info:
+        processor = f"{info['model name']} (family {info.get('cpu family')}, model {info.get('model')})"
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -119,13 +128,3 @@ def bar_chart(values: Mapping[str, float], label: str) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
-
-
-def _processor() -> str:
-    """Return the processor's name, family and model: processors of the same name may differ twofold in speed."""
-    path = Path("/proc/cpuinfo")
-    pairs = (line.partition(":") for line in path.read_text().splitlines()) if path.exists() else ()
-    info = {key.strip(): value.strip() for key, _, value in pairs}
-    if "model name" not in info:
-        return platform.machine()
-    return f"{info['model name']} (family {info.get('cpu family')}, model {info.get('model')})"

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import httpx
-import uvloop
 from rich.progress import Progress
 
-from benchmarks.lib.processor import ProcessorTime, processor_time
+from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
     command_block,
@@ -25,9 +24,9 @@ from benchmarks.lib.report import (
     progress,
     table,
 )
-from benchmarks.lib.servers import start_manifold, start_server
-from benchmarks.server.load import closed_loop
-from benchmarks.server.metered_server import ForwardPasses, create_meter, read_meter
+from benchmarks.lib.servers import Server, start_manifold, start_server
+from benchmarks.server.load import run_closed_loop
+from benchmarks.server.metered_server import read_meter
 from benchmarks.server.requests import ENCODER, encode_request
 
 CONNECTIONS = (1, 32)
@@ -49,6 +48,21 @@ def measure_start() -> Start:
         return Start(seconds, len(httpx.get(f"{server.url}/models").json()["models"]))
 
 
+class Reading(NamedTuple):
+    """What a server has spent and computed since its start."""
+
+    total_s: float
+    event_loop_s: float
+    n_passes: float
+    n_items: float
+    model_s: float
+
+
+def read(server: Server, meter: Path) -> Reading:
+    """Read the processor time of a metered server and its forward passes."""
+    return Reading(*processor_time(server.process_id), *read_meter(meter))
+
+
 @dataclass(frozen=True)
 class Costs:
     """Processor time of a short `/encode` in milliseconds; the forward pass is shared by `texts_per_pass` requests."""
@@ -56,18 +70,16 @@ class Costs:
     total_ms: float
     event_loop_ms: float
     model_ms: float
+    serving_ms: float
+    """Processor time outside of the model."""
     texts_per_pass: float
 
-    @classmethod
-    def of_items(cls, spent: ProcessorTime, passes: ForwardPasses) -> "Costs":
-        """Divide the processor time of a server among the items of its forward passes."""
-        total, event_loop, model = (1000 * seconds / passes.n_items for seconds in (*spent, passes.seconds))
-        return cls(total, event_loop, model, texts_per_pass=passes.n_items / passes.n)
 
-    @property
-    def serving_ms(self) -> float:
-        """Return the processor time outside of the model."""
-        return self.total_ms - self.model_ms
+def costs_between(earlier: Reading, later: Reading) -> Costs:
+    """Divide what a server has spent between two readings among its requests."""
+    spent = Reading(*(after - before for before, after in zip(earlier, later, strict=True)))
+    total, event_loop, model = (1000 * s / spent.n_items for s in (spent.total_s, spent.event_loop_s, spent.model_s))
+    return Costs(total, event_loop, model, total - model, texts_per_pass=spent.n_items / spent.n_passes)
 
 
 def measure_costs(n_rounds: int, seconds: float, progress_bar: Progress) -> dict[int, list[Costs]]:
@@ -80,18 +92,16 @@ def measure_costs(n_rounds: int, seconds: float, progress_bar: Progress) -> dict
     rounds: dict[int, list[Costs]] = {n: [] for n in CONNECTIONS}
     with tempfile.TemporaryDirectory() as directory:
         meter = Path(directory) / "meter"
-        create_meter(meter)
         command = ("-m", "benchmarks.server.metered_server", "--meter", str(meter), "--model", ENCODER)
         with start_server(*command, python=sys.executable) as server:
             for number in progress_bar.track(range(1 + n_rounds)):
                 for n in CONNECTIONS:
-                    time_before, passes_before = processor_time(server.process_id), read_meter(meter)
-                    load = uvloop.run(closed_loop(server.port, request, n_connections=n, seconds=seconds))
+                    before = read(server, meter)
+                    load = run_closed_loop(server.port, request, n_connections=n, seconds=seconds)
                     if load.n_failed:
                         raise RuntimeError(f"{load.n_failed} of {load.n_ok + load.n_failed} requests failed")
-                    spent = processor_time(server.process_id).since(time_before)
                     if number > 0:  # the first round warms the server up
-                        rounds[n].append(Costs.of_items(spent, read_meter(meter).since(passes_before)))
+                        rounds[n].append(costs_between(before, read(server, meter)))
     return rounds
 
 

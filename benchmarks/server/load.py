@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
+import uvloop
 from typing_extensions import override
 
 from benchmarks.lib.statistics import quantile
@@ -41,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._sent_at: float | None = None
         self._body_parts: list[bytes] = []
+        self.body = b""
+        """The body of the last answer."""
         self.closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Resolved when the connection is closed, with whether an answer was missing."""
 
@@ -48,11 +51,6 @@ class Connection(asyncio.Protocol):
     def is_waiting(self) -> bool:
         """Return whether an answer is missing."""
         return self._sent_at is not None
-
-    @property
-    def body(self) -> bytes:
-        """Return the body of the last answer."""
-        return b"".join(self._body_parts)
 
     def send(self, request: bytes) -> None:
         """Send a request; the last answer must have arrived."""
@@ -86,6 +84,7 @@ class Connection(asyncio.Protocol):
         if self._sent_at is None:
             raise RuntimeError("the server sent an answer without a request")
         seconds, self._sent_at = time.perf_counter() - self._sent_at, None
+        self.body = b"".join(self._body_parts)
         self._on_answer(self, self._parser.get_status_code(), seconds)
 
 
@@ -139,6 +138,11 @@ async def closed_loop(port: int, request: bytes, *, n_connections: int, seconds:
         n_ok=len(latencies),
         n_failed=n_failed,
     )
+
+
+def run_closed_loop(port: int, request: bytes, *, n_connections: int, seconds: float) -> LoadResult:
+    """Run `closed_loop` in an event loop of its own."""
+    return uvloop.run(closed_loop(port, request, n_connections=n_connections, seconds=seconds))
 
 
 @dataclass

@@ -24,15 +24,6 @@ class ForwardPasses(NamedTuple):
     n_items: float
     seconds: float
 
-    def since(self, earlier: "ForwardPasses") -> "ForwardPasses":
-        """Return the forward passes after an earlier reading."""
-        return ForwardPasses(*(now - then for now, then in zip(self, earlier, strict=True)))
-
-
-def create_meter(path: Path) -> None:
-    """Write a meter that has counted nothing."""
-    path.write_bytes(bytes(_METER.size))
-
 
 def read_meter(path: Path) -> ForwardPasses:
     """Return what a server has counted in its meter so far."""
@@ -40,9 +31,10 @@ def read_meter(path: Path) -> ForwardPasses:
 
 
 class ForwardPassMeter(EngineObserver):
-    """Counts forward passes in a file that another process reads."""
+    """Counts forward passes in a new file that another process reads."""
 
     def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(_METER.size))
         with path.open("r+b") as file:
             self._shared = mmap(file.fileno(), _METER.size)
         self._lock = threading.Lock()
@@ -61,11 +53,11 @@ class ForwardPassMeter(EngineObserver):
 
 
 @click.command()
-@click.option("--meter", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--meter", type=click.Path(path_type=Path), required=True)
 @click.option("--model", required=True)
 @click.option("--port", type=int, required=True)
 def main(meter: Path, model: str, port: int) -> None:
-    """Serve a model on one thread of torch, and count its forward passes in a file."""
+    """Serve a model on one thread of torch, and count its forward passes in a new file."""
     settings = Settings(models=model, torch_threads=1, port=port, log_level="warning")
     serve(settings, observer=ForwardPassMeter(meter))
 

@@ -76,20 +76,13 @@ def measure_round(server: Server, requests: Sequence[bytes], n_connections: int,
 
 def _with_busy_cores(server: Server, run: Callable[[], T]) -> tuple[BusyCores, T]:
     """Return the cores that were busy while a function ran, and what it returned."""
-    server_before, client_before, started_at = (
-        processor_time(server.process_id),
-        time.process_time(),
-        time.perf_counter(),
-    )
+    server_before, client_before = processor_time(server.process_id), time.process_time()
+    started_at = time.perf_counter()
     result = run()
     seconds, client_s = time.perf_counter() - started_at, time.process_time() - client_before
-    spent = processor_time(server.process_id).since(server_before)
-    busy = BusyCores(
-        workers=(spent.total - spent.event_loop) / seconds,
-        event_loop=spent.event_loop / seconds,
-        client=client_s / seconds,
-    )
-    return busy, result
+    server_after = processor_time(server.process_id)
+    total_s, event_loop_s = (after - before for after, before in zip(server_after, server_before, strict=True))
+    return BusyCores((total_s - event_loop_s) / seconds, event_loop_s / seconds, client_s / seconds), result
 
 
 @click.command()

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import click
-import uvloop
 from rich.progress import Progress
 
 from benchmarks.lib.report import (
@@ -19,7 +18,7 @@ from benchmarks.lib.report import (
     table,
 )
 from benchmarks.lib.servers import start_manifold, start_server
-from benchmarks.server.load import LoadResult, closed_loop
+from benchmarks.server.load import LoadResult, run_closed_loop
 from benchmarks.server.requests import AUTOENCODER, reconstruct_json_request, reconstruct_npy_request
 
 WARM_UP_S = 1.0
@@ -53,19 +52,17 @@ def measure(*, n_connections: int, seconds: float, n_rounds: int, progress_bar: 
             Case(name="Manifold, npy", port=manifold.port, request=reconstruct_npy_request()),
         ]
         for case in cases:
-            _load(case, n_connections, WARM_UP_S)
-        turns = progress_bar.track(range(n_rounds))
-        rounds = [[_load(case, n_connections, seconds) for case in cases] for _ in turns]
+            run_closed_loop(case.port, case.request, n_connections=n_connections, seconds=WARM_UP_S)
+        rounds = [
+            [run_closed_loop(c.port, c.request, n_connections=n_connections, seconds=seconds) for c in cases]
+            for _ in progress_bar.track(range(n_rounds))
+        ]
     medians = [_median(loads) for loads in zip(*rounds, strict=True)]
     naive_rate = medians[0].requests_per_second
     return [
         CaseResult(name=case.name, load=load, ratio=load.requests_per_second / naive_rate)
         for case, load in zip(cases, medians, strict=True)
     ]
-
-
-def _load(case: Case, n_connections: int, seconds: float) -> LoadResult:
-    return uvloop.run(closed_loop(case.port, case.request, n_connections=n_connections, seconds=seconds))
 
 
 def _median(loads: tuple[LoadResult, ...]) -> LoadResult:

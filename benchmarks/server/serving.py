@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -50,10 +50,6 @@ class Case:
     command: Sequence[str] = ()
     environment: str = "manifold"
 
-    def bodies(self, texts: Sequence[str]) -> str:
-        """Return the body of a request for each text, in lines."""
-        return "".join(f"{self.body.replace('TEXT', text)}\n" for text in texts)
-
     @contextmanager
     def start(self, folder: str) -> Iterator[Server]:
         """Run the server, with the model in a folder."""
@@ -68,23 +64,26 @@ class Case:
             yield server
 
 
-@dataclass
-class CaseResult:
-    """The rounds of a case, by the number of connections."""
+Rounds = dict[int, list[WrkResult]]
+"""What wrk measured, by the number of connections."""
 
-    rounds: dict[int, list[WrkResult]] = field(default_factory=lambda: {n: [] for n in CONNECTIONS})
 
-    def good_per_second(self, n_connections: int) -> float:
-        """Return the median of the good answers a second."""
-        return median(each.good_per_second for each in self.rounds[n_connections])
+@dataclass(frozen=True)
+class Summary:
+    """Medians of rounds."""
 
-    def p50_ms(self, n_connections: int) -> float:
-        """Return the median of the rounds' median latency."""
-        return median(each.p50_ms for each in self.rounds[n_connections])
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
 
-    def p99_ms(self, n_connections: int) -> float:
-        """Return the median of the rounds' 99th percentile of latency."""
-        return median(each.p99_ms for each in self.rounds[n_connections])
+
+def summarise(rounds: Sequence[WrkResult]) -> Summary:
+    """Return the medians of rounds."""
+    return Summary(
+        median(each.good_per_second for each in rounds),
+        median(each.p50_ms for each in rounds),
+        median(each.p99_ms for each in rounds),
+    )
 
 
 PRECISIONS = ("float32", "bfloat16", "int8")
@@ -119,26 +118,26 @@ TARGETS = [
 """Least ratios of good answers a second, each of two cases."""
 
 
-def measure(only: str, n_passes: int, seconds: float, progress_bar: Progress) -> dict[str, CaseResult]:
+def measure(only: str, n_passes: int, seconds: float, progress_bar: Progress) -> dict[str, Rounds]:
     """Measure the servers whose names contain `only`; all take turns, `n_passes` times."""
     cases = [case for case in CASES if only.lower() in case.name.lower()]
-    results = {case.name: CaseResult() for case in cases}
+    results: dict[str, Rounds] = {case.name: {n: [] for n in CONNECTIONS} for case in cases}
     texts = random_texts(text_lengths(N_TEXTS))
     with tempfile.TemporaryDirectory() as directory:
         folder, bodies = write_checkpoint("minilm", Path(directory) / "minilm"), Path(directory) / "bodies"
         for case in progress_bar.track(cases * n_passes):
-            bodies.write_text(case.bodies(texts))
+            bodies.write_text("".join(case.body.replace("TEXT", text) + "\n" for text in texts))
             with case.start(str(folder)) as server:
                 url = server.url + case.path
                 run_wrk(url, bodies, n_connections=CONNECTIONS[-1], seconds=seconds)  # warms the server up
-                for n, rounds in results[case.name].rounds.items():
+                for n, rounds in results[case.name].items():
                     rounds.append(run_wrk(url, bodies, n_connections=n, seconds=seconds))
     return results
 
 
-def ratios_of(results: Mapping[str, CaseResult]) -> list[Ratio]:
+def ratios_of(results: Mapping[str, Rounds]) -> list[Ratio]:
     """Return the ratios that have a target and whose cases were measured."""
-    rates = {name: result.good_per_second(RATIO_CONNECTIONS) for name, result in results.items()}
+    rates = {name: summarise(by_n[RATIO_CONNECTIONS]).requests_per_second for name, by_n in results.items()}
     return [
         Ratio(f"{own} / {peer}", rates[own] / rates[peer], target)
         for own, peer, target in TARGETS
@@ -174,25 +173,23 @@ def serving(only: str, passes: int, seconds: float, as_json: bool, write: bool) 
         {
             "name": name,
             "connections": n,
-            "requests_per_second": result.good_per_second(n),
-            "p50_ms": result.p50_ms(n),
-            "p99_ms": result.p99_ms(n),
+            **asdict(summarise(rounds)),
             "rounds": [asdict(each) for each in rounds],
         }
-        for name, result in results.items()
-        for n, rounds in result.rounds.items()
+        for name, rounds_by_connections in results.items()
+        for n, rounds in rounds_by_connections.items()
     ]
     ratios = [asdict(ratio) for ratio in ratios_of(results)]
     print_report(report_of(results), {"cases": cases, "ratios": ratios}, as_json=as_json, write=write)
 
 
-def report_of(results: Mapping[str, CaseResult]) -> Report:
+def report_of(results: Mapping[str, Rounds]) -> Report:
     """Return Markdown, with a picture of requests a second."""
     columns = ["", *(f"{n} connections" for n in CONNECTIONS)]
-    rates = [[name, *(f"{result.good_per_second(n):,.0f}" for n in CONNECTIONS)] for name, result in results.items()]
+    medians = {name: {n: summarise(by_n[n]) for n in CONNECTIONS} for name, by_n in results.items()}
+    rates = [[name, *(f"{each.requests_per_second:,.0f}" for each in by_n.values())] for name, by_n in medians.items()]
     latencies = [
-        [name, *(f"{result.p50_ms(n):.1f} / {result.p99_ms(n):.1f}" for n in CONNECTIONS)]
-        for name, result in results.items()
+        [name, *(f"{each.p50_ms:.1f} / {each.p99_ms:.1f}" for each in by_n.values())] for name, by_n in medians.items()
     ]
     markdown = join_sections(
         "# `/encode` over HTTP, MiniLM's shape, one text a request",
@@ -206,5 +203,5 @@ def report_of(results: Mapping[str, CaseResult]) -> Report:
         f"At {RATIO_CONNECTIONS} connections:",
         ratio_table(ratios_of(results)),
     )
-    bars = {name: result.good_per_second(RATIO_CONNECTIONS) for name, result in results.items()}
+    bars = {name: by_n[RATIO_CONNECTIONS].requests_per_second for name, by_n in medians.items()}
     return Report("serving", markdown, bars, f"requests/s, {RATIO_CONNECTIONS} connections")

@@ -1,20 +1,36 @@
 """The command `manifold bench compare`."""
 
 import json
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.lib.statistics import CONFIDENCE
-from benchmarks.server.compare.pairs import Comparison, Plan, Side, compare
-from benchmarks.server.compare.workloads import WORKLOADS, Workload
+from benchmarks.server.compare.pairs import Pair, Plan, Side, compare, estimate
+from benchmarks.server.compare.workloads import WORKLOADS
 
 DEFAULT_WORKLOADS = ("json", "npy", "encode")
+JSON_KEYS = """\b
+Keys of the JSON output:
+  old, new                        tree, commit, environment
+  comparisons                     a list, one entry for each benchmark:
+    benchmark, unit               the name; what the medians count
+    old_median, new_median        medians of the bursts
+    ratio, ratio_low, ratio_high  new/old and its interval; low and high are null if unknown
+    confidence                    of the interval, 0.9
+    n_pairs, n_starts             pairs measured; starts of both servers
+    is_narrow                     whether the interval is narrower than asked
+    pairs                         old and new of each pair
+"""
 
 
 def _variables(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -33,7 +49,7 @@ def _tree(context: click.Context, parameter: click.Parameter, path: Path) -> Pat
     return path.resolve()
 
 
-@click.command("compare")
+@click.command("compare", epilog=JSON_KEYS)
 @click.argument("old_tree", type=click.Path(exists=True, file_okay=False, path_type=Path), callback=_tree)
 @click.argument("new_tree", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".", callback=_tree)
 @click.option(
@@ -90,100 +106,77 @@ def compare_command(
     logarithms. Pairs of the same two processes are not independent, so a sample is the median of the pairs between two
     starts; with --pairs-per-start 0 it is a pair, and the interval does not cover how much starts differ. Three samples
     are the least. An interval that contains 1 shows no difference.
-
-    \b
-    Keys of the JSON output:
-      old, new                        tree, commit, environment
-      comparisons                     a list, one entry for each benchmark:
-        benchmark, unit               the name; what the medians count
-        old_median, new_median        medians of the bursts
-        ratio, ratio_low, ratio_high  new/old and its interval; low and high are null if unknown
-        confidence                    of the interval, 0.9
-        n_pairs, n_starts             pairs measured; starts of both servers
-        is_narrow                     whether the interval is narrower than asked
-        pairs                         old and new of each pair
     """
     old, new = Side(old_tree, env_a), Side(new_tree, env_b)
-    console = Console(stderr=True)
-    if old.has_compiled_kernels() != new.has_compiled_kernels():
-        console.print("[yellow]Only one of the trees has compiled kernels under models: install the other first.")
     plan = Plan(burst_s=seconds, until_width=until_width, max_pairs=max_pairs, pairs_per_start=pairs_per_start)
-    found: dict[str, tuple[Workload, Comparison]] = {}
-    for name in names:
-        found[name] = _compare_one(name, old, new, plan, connections, console)
+    console = Console(stderr=True)
+    if _has_compiled_library(old_tree) != _has_compiled_library(new_tree):
+        console.print("[yellow]Only one of the trees has compiled kernels under models: install the other first.")
+    entries = [_compare_one(name, old, new, plan, connections, console) for name in names]
+    sides = {name: _describe(side) for name, side in (("old", old), ("new", new))}
     if as_json:
-        click.echo(json.dumps(_report(old, new, found, until_width), indent=2))
-    else:
-        click.echo(f"old: {_describe(old)}\nnew: {_describe(new)}")
-        Console().print(_table(found))
+        click.echo(json.dumps({**sides, "comparisons": entries}, indent=2))
+        return
+    for name, description in sides.items():
+        click.echo(f"{name}: {description['tree']} {description['commit']} {description['environment'] or ''}".rstrip())
+    Console().print(_table(entries))
 
 
-def _compare_one(
-    name: str, old: Side, new: Side, plan: Plan, n_connections: int, console: Console
-) -> tuple[Workload, Comparison]:
+def _compare_one(name: str, old: Side, new: Side, plan: Plan, n_connections: int, console: Console) -> dict[str, Any]:
+    """Compare one benchmark, with progress on the console; return its entry in the JSON output."""
     with console.status(f"{name}: starting", refresh_per_second=2) as status, tempfile.TemporaryDirectory() as folder:
-        workload = WORKLOADS[name](Path(folder), n_connections)
+
+        def show_progress(starts: list[list[Pair]]) -> None:
+            ratio, n_pairs = estimate(starts, plan).ratio, sum(map(len, starts))
+            interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
+            status.update(f"{name}: pair {n_pairs} of at most {plan.max_pairs}, new/old {ratio.ratio:.3f}, {interval}")
+
         try:
-            comparison = compare(
-                workload, old, new, plan, lambda so_far: status.update(f"{name}: {_progress(so_far, plan)}")
-            )
+            workload = WORKLOADS[name](Path(folder), n_connections)
+            starts = compare(workload, old, new, plan, show_progress)
         except RuntimeError as error:
             raise click.ClickException(f"{name}: {error}") from error
-    return workload, comparison
-
-
-def _progress(comparison: Comparison, plan: Plan) -> str:
-    estimate, n_pairs = comparison.estimate(), len(comparison.pairs)
-    interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"pair {n_pairs} of at most {plan.max_pairs}, new/old {estimate.ratio:.3f}, {interval}"
-
-
-def _describe(side: Side) -> str:
-    variables = [f"{name}={value}" for name, value in side.environment.items()]
-    return " ".join((str(side.tree), side.commit(), *variables))
-
-
-def _report(old: Side, new: Side, found: dict[str, tuple[Workload, Comparison]], width: float) -> dict[str, Any]:
-    sides = {
-        name: {"tree": str(side.tree), "commit": side.commit(), "environment": dict(side.environment)}
-        for name, side in (("old", old), ("new", new))
-    }
-    return {**sides, "comparisons": [_entry(name, *each, width) for name, each in found.items()]}
-
-
-def _entry(name: str, workload: Workload, comparison: Comparison, width: float) -> dict[str, Any]:
-    estimate = comparison.estimate()
-    has_interval = len(comparison.samples) > 1
+    found, pairs = estimate(starts, plan), list(chain.from_iterable(starts))
     return {
         "benchmark": name,
         "unit": workload.unit,
-        "old_median": comparison.median_of_old(),
-        "new_median": comparison.median_of_new(),
-        "ratio": estimate.ratio,
-        "ratio_low": estimate.low if has_interval else None,
-        "ratio_high": estimate.high if has_interval else None,
+        "old_median": median(pair.old for pair in pairs),
+        "new_median": median(pair.new for pair in pairs),
+        "ratio": found.ratio.ratio,
+        "ratio_low": found.ratio.low if found.n_samples > 1 else None,
+        "ratio_high": found.ratio.high if found.n_samples > 1 else None,
         "confidence": CONFIDENCE,
-        "n_pairs": len(comparison.pairs),
-        "n_starts": len(comparison.starts),
-        "is_narrow": comparison.is_narrow(width),
-        "pairs": [asdict(pair) for pair in comparison.pairs],
+        "n_pairs": len(pairs),
+        "n_starts": len(starts),
+        "is_narrow": found.is_narrow,
+        "pairs": [asdict(pair) for pair in pairs],
     }
 
 
-def _table(found: dict[str, tuple[Workload, Comparison]]) -> Table:
-    table = Table("benchmark", "unit")
+def _has_compiled_library(tree: Path) -> bool:
+    return next((tree / "models").rglob("*.so"), None) is not None
+
+
+def _describe(side: Side) -> dict[str, Any]:
+    """Return the tree, its short commit, which is marked if files have changed, and the environment of a side."""
+    command = ["git", "-C", str(side.tree), "describe", "--always", "--dirty", "--exclude", "*"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return {"tree": str(side.tree), "commit": commit, "environment": dict(side.environment)}
+
+
+def _table(entries: Sequence[dict[str, Any]]) -> Table:
+    table = Table("benchmark", Column("unit", no_wrap=True))
     for column in ("old", "new", "new/old", f"{CONFIDENCE:.0%} interval", "pairs"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, (workload, comparison) in found.items():
-        estimate = comparison.estimate()
-        interval = f"{estimate.low:.3f} to {estimate.high:.3f}" if len(comparison.samples) > 1 else "unknown"
+    for entry in entries:
+        is_known = entry["ratio_low"] is not None
         table.add_row(
-            name,
-            workload.unit.replace("_per_", "/").replace("_", " "),
-            f"{comparison.median_of_old():,.4g}",
-            f"{comparison.median_of_new():,.4g}",
-            f"{estimate.ratio:.3f}",
-            interval,
-            str(len(comparison.pairs)),
+            entry["benchmark"],
+            entry["unit"].replace("_per_second", "/s").replace("_per_", "/").replace("_", " "),
+            f"{entry['old_median']:,.4g}",
+            f"{entry['new_median']:,.4g}",
+            f"{entry['ratio']:.3f}",
+            f"{entry['ratio_low']:.3f} to {entry['ratio_high']:.3f}" if is_known else "unknown",
+            str(entry["n_pairs"]),
         )
     return table

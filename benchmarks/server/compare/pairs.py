@@ -1,9 +1,7 @@
 """Measure two sides in interleaved pairs until the interval around their ratio is narrow."""
 
 import math
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -23,19 +21,6 @@ class Side:
     tree: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def start(self, options: Sequence[str]) -> AbstractContextManager[Server]:
-        """Return a context manager in which a server of this side runs, with options of `manifold serve`."""
-        return start_manifold(*options, tree=self.tree, environment=self.environment)
-
-    def commit(self) -> str:
-        """Return the short commit of the tree, marked if files have changed; empty outside of git."""
-        command = ["git", "-C", str(self.tree), "describe", "--always", "--dirty", "--exclude", "*"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-
-    def has_compiled_kernels(self) -> bool:
-        """Return whether a compiled library lies in the tree's models."""
-        return next((self.tree / "models").rglob("*.so"), None) is not None
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -43,53 +28,6 @@ class Pair:
 
     old: float
     new: float
-
-    @property
-    def log_ratio(self) -> float:
-        """Return the logarithm of new/old."""
-        return math.log(self.new / self.old)
-
-
-@dataclass
-class Comparison:
-    """The pairs of each start of the two servers."""
-
-    starts: list[list[Pair]] = field(default_factory=list)
-    has_one_start: bool = False
-    """Whether the servers are never started again."""
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """Return the pairs of all starts."""
-        return [pair for start in self.starts for pair in start]
-
-    @property
-    def samples(self) -> list[float]:
-        """Return the independent samples of the logarithm of the ratio.
-
-        Pairs of the same two processes share the luck of their start, such as the layout of memory. So a sample is the
-        median of the pairs of a start, which a burst that something else disturbed does not move; or a pair, if there
-        is just one start.
-        """
-        if self.has_one_start:
-            return [pair.log_ratio for pair in self.pairs]
-        return [median(pair.log_ratio for pair in start) for start in self.starts if start]
-
-    def estimate(self) -> RatioEstimate:
-        """Return new/old with its interval."""
-        return estimate_ratio(self.samples)
-
-    def is_narrow(self, width: float) -> bool:
-        """Return whether the interval is narrower than `width`."""
-        return len(self.samples) >= MIN_SAMPLES and self.estimate().width < width
-
-    def median_of_old(self) -> float:
-        """Return the median of the old side's measurements."""
-        return median(pair.old for pair in self.pairs)
-
-    def median_of_new(self) -> float:
-        """Return the median of the new side's measurements."""
-        return median(pair.new for pair in self.pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +41,38 @@ class Plan:
     """Pairs after which both servers are started anew; 0 to start them once."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What pairs say of new/old."""
+
+    ratio: RatioEstimate
+    n_samples: int
+    is_narrow: bool
+    """Whether the interval is as narrow as the plan asks."""
+
+
+def estimate(starts: list[list[Pair]], plan: Plan) -> Estimate:
+    """Estimate new/old from the pairs of each start of the two servers.
+
+    Pairs of the same two processes share the luck of their start, such as the layout of memory, and are not
+    independent. So a sample is the median of the pairs of a start, which a burst that something else disturbed does not
+    move. If the servers are started once, a sample is a pair.
+    """
+    logs = [[math.log(pair.new / pair.old) for pair in pairs] for pairs in starts if pairs]
+    samples = list(map(median, logs)) if plan.pairs_per_start else logs[0]
+    ratio = estimate_ratio(samples)
+    is_narrow = len(samples) >= MIN_SAMPLES and ratio.width < plan.until_width
+    return Estimate(ratio=ratio, n_samples=len(samples), is_narrow=is_narrow)
+
+
 def compare(
-    workload: Workload, old: Side, new: Side, plan: Plan, on_pair: Callable[[Comparison], None] = lambda _: None
-) -> Comparison:
-    """Measure a workload on both sides; `on_pair` is called after each pair.
+    workload: Workload,
+    old: Side,
+    new: Side,
+    plan: Plan,
+    on_pair: Callable[[list[list[Pair]]], None] = lambda starts: None,
+) -> list[list[Pair]]:
+    """Measure a workload on both sides, and return the pairs of each start; `on_pair` is called after each pair.
 
     Both servers are up at the same time and are driven in turn: old new, new old, old new, and so on. The one that
     is not driven is idle, so that a machine whose speed drifts slowly affects both alike.
@@ -114,31 +80,30 @@ def compare(
     Raises:
         RuntimeError: A server did not start, or a request failed.
     """
-    comparison = Comparison(has_one_start=plan.pairs_per_start == 0)
+    starts: list[list[Pair]] = []
     n_left = plan.max_pairs
-    while n_left > 0 and (comparison.has_one_start or not comparison.is_narrow(plan.until_width)):
+    while n_left > 0 and not (starts and estimate(starts, plan).is_narrow):
         n_pairs = min(n_left, plan.pairs_per_start or plan.max_pairs)
+        options = workload.serve_options
         with (
-            old.start(workload.serve_options) as old_server,
-            new.start(workload.serve_options) as new_server,
+            start_manifold(*options, tree=old.tree, environment=old.environment) as old_server,
+            start_manifold(*options, tree=new.tree, environment=new.environment) as new_server,
         ):
             workload.warm_up(old_server)
             workload.warm_up(new_server)
-            comparison.starts.append([])
+            starts.append([])
             for _ in range(n_pairs):
-                pair = _measure_pair(workload, (old_server, new_server), plan.burst_s, len(comparison.pairs))
-                comparison.starts[-1].append(pair)
-                on_pair(comparison)
+                starts[-1].append(_measure_pair(workload, old_server, new_server, plan.burst_s, n_left % 2 == 0))
+                on_pair(starts)
                 n_left -= 1
-                if comparison.has_one_start and comparison.is_narrow(plan.until_width):
-                    return comparison
-    return comparison
+                if not plan.pairs_per_start and estimate(starts, plan).is_narrow:
+                    return starts
+    return starts
 
 
-def _measure_pair(workload: Workload, servers: Sequence[Server], seconds: float, number: int) -> Pair:
-    old_server, new_server = servers
-    if number % 2 == 0:
-        old = workload.measure(old_server, seconds)
-        return Pair(old, workload.measure(new_server, seconds))
-    new = workload.measure(new_server, seconds)
-    return Pair(workload.measure(old_server, seconds), new)
+def _measure_pair(workload: Workload, old: Server, new: Server, seconds: float, is_old_first: bool) -> Pair:
+    if is_old_first:
+        first = workload.measure(old, seconds)
+        return Pair(old=first, new=workload.measure(new, seconds))
+    first = workload.measure(new, seconds)
+    return Pair(old=workload.measure(old, seconds), new=first)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from benchmarks.lib.processor import processor_time_with_children
 from benchmarks.lib.servers import Server
-from benchmarks.server.load import LoadResult, closed_loop, open_loop
+from benchmarks.server.load import LoadResult, open_loop, run_closed_loop
 from benchmarks.server.requests import (
     AUTOENCODER,
     ENCODER,
@@ -28,12 +28,9 @@ class Workload(ABC):
     """Requests to a server, and the quantity that is compared."""
 
     unit: str
-    """Unit of the quantity, as a key of the JSON output."""
-
-    @property
-    @abstractmethod
-    def serve_options(self) -> tuple[str, ...]:
-        """Return the options of `manifold serve`."""
+    """Unit of the quantity, in words joined by underscores."""
+    serve_options: tuple[str, ...]
+    """Options of `manifold serve`."""
 
     @abstractmethod
     def measure(self, server: Server, seconds: float) -> float:
@@ -54,19 +51,15 @@ class Throughput(Workload):
     unit = "requests_per_second"
 
     def __init__(self, model: str, request: bytes, n_connections: int) -> None:
-        self._model, self._request, self._n_connections = model, request, n_connections
-
-    @property
-    @override
-    def serve_options(self) -> tuple[str, ...]:
-        return ("--models", self._model)
+        self.serve_options = ("--models", model)
+        self._request, self._n_connections = request, n_connections
 
     @override
     def measure(self, server: Server, seconds: float) -> float:
         return self._load(server, seconds).requests_per_second
 
     def _load(self, server: Server, seconds: float) -> LoadResult:
-        result = uvloop.run(closed_loop(server.port, self._request, n_connections=self._n_connections, seconds=seconds))
+        result = run_closed_loop(server.port, self._request, n_connections=self._n_connections, seconds=seconds)
         if result.n_failed or not result.n_ok:
             raise RuntimeError(f"{result.n_failed} of {result.n_ok + result.n_failed} requests failed")
         return result
@@ -80,10 +73,9 @@ class ProcessorTime(Throughput):
 
     unit = "processor_ms_per_request"
 
-    @property
-    @override
-    def serve_options(self) -> tuple[str, ...]:
-        return (*super().serve_options, "--torch-threads", "1")
+    def __init__(self, model: str, request: bytes, n_connections: int) -> None:
+        super().__init__(model, request, n_connections)
+        self.serve_options += ("--torch-threads", "1")
 
     @override
     def measure(self, server: Server, seconds: float) -> float:
@@ -108,16 +100,12 @@ class Overload(Workload):
         from benchmarks.lib.checkpoints import write_checkpoint  # imports torch, which other workloads do without
         from benchmarks.lib.texts import random_texts, text_lengths
 
-        self._folder = write_checkpoint("minilm", folder / "minilm")
-        self._requests = [encode_request("minilm", text) for text in random_texts(text_lengths(self.n_texts))]
-        self._rate: float | None = None
-
-    @property
-    @override
-    def serve_options(self) -> tuple[str, ...]:
+        checkpoint = write_checkpoint("minilm", folder / "minilm")
         limit = str(self.max_queue_items)
         limits = ("--max-queue-items", limit, "--max-items", limit)
-        return ("--models", "minilm", "--model", f"minilm={self._folder}", "--dtype", "bfloat16", *limits)
+        self.serve_options = ("--models", "minilm", "--model", f"minilm={checkpoint}", "--dtype", "bfloat16", *limits)
+        self._requests = [encode_request("minilm", text) for text in random_texts(text_lengths(self.n_texts))]
+        self._rate: float | None = None
 
     @override
     def warm_up(self, server: Server) -> None:

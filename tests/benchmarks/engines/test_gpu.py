@@ -45,7 +45,7 @@ def results() -> GpuResults:
         product_operations_per_second=1000.0,
         operations_per_token=2.0,
         generate={OWN_NAME: case({1: 30.0, 8: 40.0, 64: 990.0}), PEER_NAME: case({1: 10.0, 8: 20.0, 64: 100.0})},
-        serve=[ServingResult(n_texts=32, accept="application/json", load=load, gpu_busy=0.75)],
+        serve=[ServingResult(n_texts=32, accept="application/json", load=load, gpu_busy=0.75, texts_per_second=1234.5)],
     )
 
 

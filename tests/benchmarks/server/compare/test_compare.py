@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from typing_extensions import override
 
-from benchmarks.lib.servers import Server
+from benchmarks.lib.servers import Server, start_manifold
 from benchmarks.server.compare import command
-from benchmarks.server.compare.pairs import Comparison, Pair, Plan, Side, compare
+from benchmarks.server.compare.pairs import Pair, Plan, Side, compare, estimate
 from benchmarks.server.compare.workloads import WORKLOADS, Workload
 
 SERVER = """
@@ -47,15 +47,11 @@ class Speed(Workload):
     """The speed that a server claims, and the order in which servers were asked."""
 
     unit = "speed"
+    serve_options = ("--models", "tiny")
 
     def __init__(self) -> None:
         self.measured: list[float] = []
         self.warmed_up: list[float] = []
-
-    @property
-    @override
-    def serve_options(self) -> tuple[str, ...]:
-        return ("--models", "tiny")
 
     @override
     def measure(self, server: Server, seconds: float) -> float:
@@ -96,48 +92,57 @@ def plan(**changes: float) -> Plan:
 
 def test_each_tree_runs_its_own_code_and_sides_take_turns_at_going_first(trees: tuple[Path, Path]) -> None:
     workload = Speed()
-    comparison = compare(workload, Side(trees[0]), Side(trees[1]), plan())
+    starts = compare(workload, Side(trees[0]), Side(trees[1]), plan())
     assert workload.warmed_up == [100, 150]
     assert workload.measured == [100, 150, 150, 100, 100, 150]
-    assert comparison.pairs == [Pair(100, 150)] * 3
-    assert comparison.estimate().ratio == pytest.approx(1.5)
-    assert comparison.is_narrow(0.04)
+    assert starts == [[Pair(100, 150)] * 3]
+    found = estimate(starts, plan())
+    assert found.ratio.ratio == pytest.approx(1.5)
+    assert found.is_narrow
 
 
 def test_servers_are_started_anew_until_the_interval_is_narrow(trees: tuple[Path, Path]) -> None:
     workload, seen = Speed(), list[int]()
-    found = compare(
-        workload, Side(trees[0]), Side(trees[1]), plan(pairs_per_start=2), lambda so_far: seen.append(len(so_far.pairs))
+    starts = compare(
+        workload,
+        Side(trees[0]),
+        Side(trees[1]),
+        plan(pairs_per_start=2),
+        lambda so_far: seen.append(sum(map(len, so_far))),
     )
-    assert [len(start) for start in found.starts] == [2, 2, 2]
+    assert list(map(len, starts)) == [2, 2, 2]
     assert workload.warmed_up == [100, 150] * 3
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_number_of_pairs_is_limited(trees: tuple[Path, Path]) -> None:
-    found = compare(Speed(), Side(trees[0]), Side(trees[1]), plan(pairs_per_start=2, max_pairs=3))
-    assert [len(start) for start in found.starts] == [2, 1]
-    assert not found.is_narrow(0.04)
+    limited = plan(pairs_per_start=2, max_pairs=3)
+    starts = compare(Speed(), Side(trees[0]), Side(trees[1]), limited)
+    assert list(map(len, starts)) == [2, 1]
+    assert not estimate(starts, limited).is_narrow
 
 
 def test_one_tree_is_compared_under_two_environments(trees: tuple[Path, Path]) -> None:
-    found = compare(Speed(), Side(trees[0], {"FACTOR": "2"}), Side(trees[0], {"FACTOR": "3"}), plan(max_pairs=1))
-    assert found.pairs == [Pair(200, 300)]
+    starts = compare(Speed(), Side(trees[0], {"FACTOR": "2"}), Side(trees[0], {"FACTOR": "3"}), plan(max_pairs=1))
+    assert starts == [[Pair(200, 300)]]
 
 
 def test_a_disturbed_burst_does_not_move_the_ratio() -> None:
     disturbed = [Pair(100, 110), Pair(100, 10), Pair(100, 110)]
-    comparison = Comparison(starts=[disturbed, [Pair(100, 110)] * 3, [Pair(200, 220)] * 3])
-    assert comparison.estimate().ratio == pytest.approx(1.1)
-    assert comparison.is_narrow(0.01)
-    assert comparison.median_of_old() == 100
-    assert comparison.median_of_new() == 110
+    found = estimate([disturbed, [Pair(100, 110)] * 3, [Pair(200, 220)] * 3], plan(pairs_per_start=3))
+    assert found.ratio.ratio == pytest.approx(1.1)
+    assert found.is_narrow
 
 
 def test_starts_that_differ_widen_the_interval() -> None:
     starts = [[Pair(100, ratio * 100)] * 20 for ratio in (0.9, 1.0, 1.1)]
-    assert Comparison(starts=starts).estimate().width > 0.3
-    assert Comparison(starts=starts, has_one_start=True).estimate().width < 0.05
+    restarted = estimate(starts, plan(pairs_per_start=20))
+    assert restarted.n_samples == 3
+    assert restarted.ratio.width > 0.3
+    assert not restarted.is_narrow
+    started_once = estimate([[pair for start in starts for pair in start]], plan())
+    assert started_once.n_samples == 60
+    assert started_once.ratio.width < 0.05
 
 
 def test_the_command_prints_json_that_names_trees_and_intervals(
@@ -170,7 +175,7 @@ def test_the_command_prints_a_table(trees: tuple[Path, Path], monkeypatch: pytes
 def test_workloads_measure_any_server(name: str, trees: tuple[Path, Path], tmp_path: Path) -> None:
     workload = WORKLOADS[name](tmp_path, 2)
     assert "--models" in workload.serve_options
-    with Side(trees[0]).start(()) as server:
+    with start_manifold(tree=trees[0]) as server:
         assert workload.measure(server, 0.3) > 0
 
 
