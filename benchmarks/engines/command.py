@@ -12,9 +12,6 @@ from benchmarks.engines.run import measure
 from benchmarks.lib.report import (
     Ratio,
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     ratio_table,
@@ -103,14 +100,15 @@ def rate_table(results: Mapping[str, CaseResult], batch_sizes: Sequence[int]) ->
 def report_of(name: str, results: Mapping[str, CaseResult]) -> Report:
     """Return Markdown, with a picture of the best rate of each case."""
     benchmark = BENCHMARKS[name]
-    markdown = join_sections(
-        f"# {benchmark.title}",
-        machine(),
-        command_block(f"manifold bench engines {name}"),
-        f"![the best rate of each engine]({name}.png)",
-        f"{benchmark.unit.capitalize()} by {benchmark.by}:",
-        rate_table(results, benchmark.batch_sizes),
-        ratio_table(ratios_of(benchmark, results)),
+    return Report(
+        name=name,
+        title=benchmark.title,
+        command=f"manifold bench engines {name}",
+        sections=[
+            f"{benchmark.unit.capitalize()} by {benchmark.by}:",
+            rate_table(results, benchmark.batch_sizes),
+            ratio_table(ratios_of(benchmark, results)),
+        ],
+        bars={case: result.best_rate(benchmark.batch_sizes) for case, result in results.items()},
+        bars_label=f"{benchmark.unit}, the best of each",
     )
-    best = {case: result.best_rate(benchmark.batch_sizes) for case, result in results.items()}
-    return Report(name, markdown, best, benchmark.unit)

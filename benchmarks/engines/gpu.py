@@ -24,8 +24,6 @@ from benchmarks.lib.environments import OWN
 from benchmarks.lib.report import (
     Ratio,
     Report,
-    command_block,
-    join_sections,
     machine,
     output_options,
     print_report,
@@ -207,7 +205,7 @@ def _serve_ratios(results: GpuResults) -> list[Ratio]:
 
 def report_of(results: GpuResults, hardware: str) -> Report:
     """Return Markdown with a section for each part that was measured."""
-    sections = ["# On a GPU", hardware, command_block("manifold bench gpu")]
+    sections: list[str] = []
     if results.encode is not None:
         operations = f"{results.product_operations_per_second / 1e12:,.0f} · 10¹²"
         sections += [
@@ -234,4 +232,4 @@ def report_of(results: GpuResults, hardware: str) -> Report:
             table(["texts a request, and the answer", "texts/s", "GPU busy"], rows),
             ratio_table(_serve_ratios(results)),
         ]
-    return Report("gpu", join_sections(*sections))
+    return Report(name="gpu", title="On a GPU", command="manifold bench gpu", sections=sections, hardware=hardware)

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from benchmarks.lib.report import (
     Report,
-    command_block,
-    join_sections,
     machine,
     output_options,
     print_report,
@@ -135,11 +133,13 @@ def _report(results: list[ProductResult]) -> Report:
         ]
         for result in results
     ]
-    markdown = join_sections(
-        "# Products of matrices",
-        f"{machine()} {torch.get_num_threads()} threads, torch {torch.__version__}.",
-        command_block("manifold bench products"),
-        "10⁹ operations a second:",
-        table(["rows x inputs x outputs", *columns], rows),
+    return Report(
+        name="products",
+        title="Products of matrices",
+        command="manifold bench products",
+        hardware=f"{machine()} {torch.get_num_threads()} threads, torch {torch.__version__}.",
+        sections=[
+            "10⁹ operations a second:",
+            table(["rows x inputs x outputs", *columns], rows),
+        ],
     )
-    return Report("products", markdown)

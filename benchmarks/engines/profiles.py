@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from benchmarks.engines.benchmarks import BENCHMARKS
 from benchmarks.engines.manifold_engine import load, requests_of
 from benchmarks.lib.checkpoints import write_checkpoint
-from benchmarks.lib.report import Report, command_block, join_sections, machine, output_options, print_report, table
+from benchmarks.lib.report import Report, output_options, print_report, table
 from models import kernels
 from models.layers import transformer
 from models.precision import Precision
@@ -53,14 +53,16 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
     task, requests = requests_of(job, size)
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
     shares = operator_shares(lambda: [task.run(model, batch) for batch in batches])
-    markdown = join_sections(
-        f"# Operators: {benchmark.title}, {precision}",
-        machine(),
-        command_block(f"manifold bench profiles {name} {precision} --size {size} --threads {threads}"),
-        table(["operator", "share"], [[operator, f"{share:.1%}"] for operator, share in shares.items()]),
+    report = Report(
+        name=f"profile-{name}-{precision}",
+        title=f"Operators: {benchmark.title}, {precision}",
+        command=f"manifold bench profiles {name} {precision} --size {size} --threads {threads}",
+        sections=[
+            table(["operator", "share"], [[operator, f"{share:.1%}"] for operator, share in shares.items()]),
+        ],
     )
     output = {"benchmark": name, "precision": precision, "size": size, "threads": threads, "shares": shares}
-    print_report(Report(f"profile-{name}-{precision}", markdown), output, as_json=as_json, write=write)
+    print_report(report, output, as_json=as_json, write=write)
 
 
 def operator_shares(run: Callable[[], object]) -> dict[str, float]:

@@ -33,20 +33,31 @@ class Ratio:
         return "holds" if self.ratio >= self.target else "falls short"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """The results of a benchmark as Markdown, with bars for a picture if there is one."""
+    """The results of a benchmark as a page of Markdown, with bars for a picture if there are any."""
 
     name: str
-    markdown: str
+    title: str
+    command: str
+    sections: Sequence[str]
+    hardware: str = ""
+    """The machine; by default the processor of this one."""
     bars: Mapping[str, float] | None = None
     bars_label: str = ""
+
+    @property
+    def markdown(self) -> str:
+        """Return the page: title, machine, command, picture and sections; empty sections are left out."""
+        picture = f"![{self.bars_label}]({self.name}.png)" if self.bars else ""
+        head = [f"# {self.title}", self.hardware or machine(), f"```\n{self.command}\n```", picture]
+        return "\n\n".join(part for part in (*head, *self.sections) if part) + "\n"
 
     def write(self, folder: Path = FOLDER) -> None:
         """Write `NAME.md`, and `NAME.png` if there are bars."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.md").write_text(self.markdown)
-        if self.bars is not None:
+        if self.bars:
             (folder / f"{self.name}.png").write_bytes(bar_chart(self.bars, self.bars_label))
 
 
@@ -70,16 +81,6 @@ def progress(description: str) -> Progress:
     """Return a progress bar that counts on the standard error, with the time left."""
     columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), refresh_per_second=2)  # a load may run in this process
-
-
-def join_sections(*sections: str) -> str:
-    """Return Markdown of sections with blank lines between them."""
-    return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def command_block(command: str) -> str:
-    """Return Markdown of a command."""
-    return f"```\n{command}\n```"
 
 
 def machine() -> str:

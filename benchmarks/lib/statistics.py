@@ -11,16 +11,11 @@ CONFIDENCE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class RatioEstimate:
-    """The geometric mean of ratios, and a 90% confidence interval around it."""
+    """The geometric mean of ratios, and a 90% confidence interval around it, from 0 to infinity if nothing is known."""
 
     ratio: float
     low: float
     high: float
-
-    @property
-    def width(self) -> float:
-        """Return the width of the interval; infinite if one ratio is all there is."""
-        return self.high - self.low
 
 
 def estimate_ratio(log_ratios: Sequence[float]) -> RatioEstimate:

@@ -16,9 +16,6 @@ from rich.progress import Progress
 from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     progress,
@@ -168,12 +165,13 @@ def _report(results: Mapping[str, Any]) -> Report:
         for each in results["costs"]
     ]
     columns = ["connections", "texts a pass", "total", "event loop", "model", "without model", "range of rounds"]
-    markdown = join_sections(
-        "# What serving costs in addition to the model",
-        machine(),
-        command_block("manifold bench costs"),
-        f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s.",
-        "Milliseconds of processor time for a short `/encode`:",
-        table(columns, rows),
+    return Report(
+        name="costs",
+        title="What serving costs in addition to the model",
+        command="manifold bench costs",
+        sections=[
+            f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s.",
+            "Milliseconds of processor time for a short `/encode`:",
+            table(columns, rows),
+        ],
     )
-    return Report("costs", markdown)

@@ -16,9 +16,6 @@ from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     progress,
@@ -172,10 +169,11 @@ def report_of(results: dict[str, Any]) -> Report:
             for key, when in (("peak", "at the peak"), ("overload", "during the overload"))
         ),
     ]
-    markdown = join_sections(
-        f"# Ten times as many requests as can be answered, {results['shape']} in {results['dtype']}",
-        machine(),
-        command_block(f"manifold bench overload --shape {results['shape']} --dtype {results['dtype']}"),
-        table(["", "measured"], rows),
+    return Report(
+        name="overload",
+        title=f"Ten times as many requests as can be answered, {results['shape']} in {results['dtype']}",
+        command=f"manifold bench overload --shape {results['shape']} --dtype {results['dtype']}",
+        sections=[
+            table(["", "measured"], rows),
+        ],
     )
-    return Report("overload", markdown)

@@ -9,9 +9,6 @@ from rich.progress import Progress
 
 from benchmarks.lib.report import (
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     progress,
@@ -109,11 +106,13 @@ def _report(results: Sequence[CaseResult], n_connections: int) -> Report:
         ]
         for result in results
     ]
-    markdown = join_sections(
-        f"# `/reconstruct`, one 28x28 image a request, {n_connections} connections",
-        machine(),
-        command_block("manifold bench reconstruct"),
-        table(["", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"], rows),
+    return Report(
+        name="reconstruct",
+        title=f"`/reconstruct`, one 28x28 image a request, {n_connections} connections",
+        command="manifold bench reconstruct",
+        sections=[
+            table(["", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"], rows),
+        ],
+        bars={result.name: result.load.requests_per_second for result in results},
+        bars_label="requests/s",
     )
-    rates = {result.name: result.load.requests_per_second for result in results}
-    return Report("reconstruct", markdown, rates, "requests/s")

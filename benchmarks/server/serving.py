@@ -16,9 +16,6 @@ from benchmarks.lib.environments import python_of
 from benchmarks.lib.report import (
     Ratio,
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     progress,
@@ -191,17 +188,18 @@ def report_of(results: Mapping[str, Rounds]) -> Report:
     latencies = [
         [name, *(f"{each.p50_ms:.1f} / {each.p99_ms:.1f}" for each in by_n.values())] for name, by_n in medians.items()
     ]
-    markdown = join_sections(
-        "# `/encode` over HTTP, MiniLM's shape, one text a request",
-        machine(),
-        command_block("manifold bench serving"),
-        f"![requests a second at {RATIO_CONNECTIONS} connections](serving.png)",
-        "Good answers a second:",
-        table(columns, rates),
-        "Latency in milliseconds, median / 99th percentile:",
-        table(columns, latencies),
-        f"At {RATIO_CONNECTIONS} connections:",
-        ratio_table(ratios_of(results)),
+    return Report(
+        name="serving",
+        title="`/encode` over HTTP, MiniLM's shape, one text a request",
+        command="manifold bench serving",
+        sections=[
+            "Good answers a second:",
+            table(columns, rates),
+            "Latency in milliseconds, median / 99th percentile:",
+            table(columns, latencies),
+            f"At {RATIO_CONNECTIONS} connections:",
+            ratio_table(ratios_of(results)),
+        ],
+        bars={name: by_n[RATIO_CONNECTIONS].requests_per_second for name, by_n in medians.items()},
+        bars_label=f"requests/s, {RATIO_CONNECTIONS} connections",
     )
-    bars = {name: by_n[RATIO_CONNECTIONS].requests_per_second for name, by_n in medians.items()}
-    return Report("serving", markdown, bars, f"requests/s, {RATIO_CONNECTIONS} connections")

@@ -14,9 +14,6 @@ import uvloop
 
 from benchmarks.lib.report import (
     Report,
-    command_block,
-    join_sections,
-    machine,
     output_options,
     print_report,
     progress,
@@ -216,11 +213,12 @@ def _report(result: SoakResult) -> Report:
         ["idle and ready at the end", "yes" if result.is_idle and result.is_ready else "no"],
     ]
     failures = "\n".join(f"- {failure}" for failure in result.failures[:20])
-    markdown = join_sections(
-        "# Many mixed requests",
-        machine(),
-        command_block("manifold bench soak"),
-        table(["", "measured"], rows),
-        failures,
+    return Report(
+        name="soak",
+        title="Many mixed requests",
+        command="manifold bench soak",
+        sections=[
+            table(["", "measured"], rows),
+            failures,
+        ],
     )
-    return Report("soak", markdown)

@@ -61,7 +61,7 @@ def estimate(starts: list[list[Pair]], plan: Plan) -> Estimate:
     logs = [[math.log(pair.new / pair.old) for pair in pairs] for pairs in starts if pairs]
     samples = list(map(median, logs)) if plan.pairs_per_start else logs[0]
     ratio = estimate_ratio(samples)
-    is_narrow = len(samples) >= MIN_SAMPLES and ratio.width < plan.until_width
+    is_narrow = len(samples) >= MIN_SAMPLES and ratio.high - ratio.low < plan.until_width
     return Estimate(ratio=ratio, n_samples=len(samples), is_narrow=is_narrow)
 
 

@@ -1,0 +1,53 @@
+"""Reports of benchmarks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.lib.report import Ratio, Report, machine, print_report, ratio_table, table
+
+REPORT = Report(
+    name="one",
+    title="One",
+    command="manifold bench one",
+    sections=["First.", "", "Second."],
+    bars={"a": 1.0, "b": 2.0},
+    bars_label="things",
+)
+PAGE = f"# One\n\n{machine()}\n\n```\nmanifold bench one\n```\n\n![things](one.png)\n\nFirst.\n\nSecond.\n"
+
+
+def test_a_report_is_a_page_with_a_picture(tmp_path: Path) -> None:
+    REPORT.write(tmp_path / "new")
+    assert (tmp_path / "new/one.md").read_text() == PAGE
+    assert (tmp_path / "new/one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_without_bars_has_no_picture(tmp_path: Path) -> None:
+    Report(name="plain", title="Plain", command="x", sections=[], hardware="A GPU.").write(tmp_path)
+    assert (tmp_path / "plain.md").read_text() == "# Plain\n\nA GPU.\n\n```\nx\n```\n"
+    assert not (tmp_path / "plain.png").exists()
+
+
+def test_markdown_or_json_is_printed_and_the_page_written_if_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    print_report(REPORT, {"n": 1}, as_json=False, write=False)
+    assert capsys.readouterr().out.strip() == PAGE.strip()
+    assert not list(tmp_path.iterdir())
+    print_report(REPORT, {"n": 1}, as_json=True, write=True)
+    assert json.loads(capsys.readouterr().out) == {"n": 1}
+    assert (tmp_path / "docs/performance/one.md").read_text() == PAGE
+
+
+def test_tables_are_aligned_and_ratios_say_what_holds() -> None:
+    assert table(["", "n"], [["a", "1"]]) == "|  | n |\n| --- | ---: |\n| a | 1 |"
+    ratios = [Ratio("a / b", 1.5, 1.4), Ratio("a / c", 1.234, 1.3), Ratio("a / d", 2, None)]
+    assert ratio_table(ratios).splitlines()[2:] == [
+        "| a / b | 1.50 | 1.4 | holds |",
+        "| a / c | 1.23 | 1.3 | falls short |",
+        "| a / d | 2.00 |  |  |",
+    ]
+    assert ratio_table([]) == ""
