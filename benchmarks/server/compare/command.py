@@ -104,7 +104,7 @@ def compare_command(
 
     Printed are the median of each side, and the ratio new/old with its 90% confidence interval: Student's t over the
     logarithms. Pairs of the same two processes are not independent, so a sample is the median of the pairs between two
-    starts; with --pairs-per-start 0 it is a pair, and the interval does not cover how much starts differ. Three samples
+    starts; with --pairs-per-start 0 it is a pair, and the interval does not cover how much starts differ. Five samples
     are the least. An interval that contains 1 shows no difference.
     """
     old, new = Side(old_tree, env_a), Side(new_tree, env_b)

@@ -94,8 +94,8 @@ def test_each_tree_runs_its_own_code_and_sides_take_turns_at_going_first(trees: 
     workload = Speed()
     starts = compare(workload, Side(trees[0]), Side(trees[1]), plan())
     assert workload.warmed_up == [100, 150]
-    assert workload.measured == [100, 150, 150, 100, 100, 150]
-    assert starts == [[Pair(100, 150)] * 3]
+    assert workload.measured == [100, 150, 150, 100, 100, 150, 150, 100, 100, 150]
+    assert starts == [[Pair(100, 150)] * 5]
     found = estimate(starts, plan())
     assert found.ratio.ratio == pytest.approx(1.5)
     assert found.is_narrow
@@ -110,9 +110,9 @@ def test_servers_are_started_anew_until_the_interval_is_narrow(trees: tuple[Path
         plan(pairs_per_start=2),
         lambda so_far: seen.append(sum(map(len, so_far))),
     )
-    assert list(map(len, starts)) == [2, 2, 2]
-    assert workload.warmed_up == [100, 150] * 3
-    assert seen == [1, 2, 3, 4, 5, 6]
+    assert list(map(len, starts)) == [2, 2, 2, 2, 2]
+    assert workload.warmed_up == [100, 150] * 5
+    assert seen == list(range(1, 11))
 
 
 def test_the_number_of_pairs_is_limited(trees: tuple[Path, Path]) -> None:
@@ -129,19 +129,19 @@ def test_one_tree_is_compared_under_two_environments(trees: tuple[Path, Path]) -
 
 def test_a_disturbed_burst_does_not_move_the_ratio() -> None:
     disturbed = [Pair(100, 110), Pair(100, 10), Pair(100, 110)]
-    found = estimate([disturbed, [Pair(100, 110)] * 3, [Pair(200, 220)] * 3], plan(pairs_per_start=3))
+    found = estimate([disturbed, *[[Pair(100, 110)] * 3] * 4], plan(pairs_per_start=3))
     assert found.ratio.ratio == pytest.approx(1.1)
     assert found.is_narrow
 
 
 def test_starts_that_differ_widen_the_interval() -> None:
-    starts = [[Pair(100, ratio * 100)] * 20 for ratio in (0.9, 1.0, 1.1)]
+    starts = [[Pair(100, ratio * 100)] * 20 for ratio in (0.9, 0.95, 1.0, 1.05, 1.1)]
     restarted = estimate(starts, plan(pairs_per_start=20))
-    assert restarted.n_samples == 3
-    assert restarted.ratio.high - restarted.ratio.low > 0.3
+    assert restarted.n_samples == 5
+    assert restarted.ratio.high - restarted.ratio.low > 0.1
     assert not restarted.is_narrow
     started_once = estimate([[pair for start in starts for pair in start]], plan())
-    assert started_once.n_samples == 60
+    assert started_once.n_samples == 100
     assert started_once.ratio.high - started_once.ratio.low < 0.05
 
 
@@ -156,10 +156,10 @@ def test_the_command_prints_json_that_names_trees_and_intervals(
     assert report["old"] == {"tree": str(trees[0]), "commit": "", "environment": {}}
     assert report["new"]["environment"] == {"FACTOR": "2"}
     (entry,) = report["comparisons"]
-    assert (entry["benchmark"], entry["unit"], entry["n_pairs"], entry["n_starts"]) == ("json", "speed", 3, 1)
+    assert (entry["benchmark"], entry["unit"], entry["n_pairs"], entry["n_starts"]) == ("json", "speed", 5, 1)
     assert (entry["old_median"], entry["new_median"], entry["is_narrow"]) == (100, 300, True)
     assert entry["ratio"] == pytest.approx(3)
-    assert entry["pairs"] == [{"old": 100, "new": 300}] * 3
+    assert entry["pairs"] == [{"old": 100, "new": 300}] * 5
 
 
 def test_the_command_prints_a_table(trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
