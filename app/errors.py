@@ -1,23 +1,28 @@
-"""What the service can refuse or fail to do. Status codes are known only to `handlers.py`.
+"""What the service can refuse or fail to do. Status codes are known only to `app/http/problems.py`.
 
 ManifoldError
+├── BadRequest              the request breaks a rule of HTTP
 ├── MalformedBody           the body is not what its content type says
-├── HeadTooLarge            the head is longer than the server reads
-├── PayloadTooLarge         so is the body
-├── UnsupportedMediaType    a content type the route does not take
-├── NotAcceptable           no answer in a type the client accepts
-├── InvalidRequest          understood, but with a wrong value, shape, range, count or name
-├── UnknownModel            no model of that name
+├── HeadTooLarge            the head of the request is longer than the server reads
+├── PayloadTooLarge         the body is longer than the server reads
+├── UnsupportedMediaType    the route does not take this content type or content coding
+├── NotAcceptable           the client accepts none of the types that the route can answer in
+├── InvalidRequest          well formed, but with a wrong value, shape, range, count or name
+├── CrossSiteRequest        a web page of another site sent the request
+├── UnknownRoute            no route has this path
+├── MethodNotAllowed        the route does not have this method
+├── RouteError              a dependency of a route, or the framework, refused the request
+├── UnknownModel            no model has this name
 ├── TaskNotServed           the model, or every model, does not serve the task
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
-│   └── QueueFull           as much work is waiting as the server lets wait
+│   └── QueueFull           as much work is waiting as the server allows
 ├── DeadlineExceeded        the answer was not ready in time
-├── ClientDisconnected      nobody is left to answer
-└── InferenceFailed         the forward pass raised on these inputs: a fault of ours
+├── ClientDisconnected      the client hung up
+└── InferenceFailed         the forward pass raised on these inputs: a fault of the server
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -38,46 +43,71 @@ class ManifoldError(Exception):
         self.faults = tuple(faults)
 
 
+class BadRequest(ManifoldError):
+    """The request breaks a rule of HTTP."""
+
+
 class MalformedBody(ManifoldError):
-    """The body is not what its content type says: no JSON, no image, no array."""
+    """The body is not what its content type says: not JSON, not an image, not an array."""
 
 
 class HeadTooLarge(ManifoldError):
-    """Answered before there is a request; the connection ends."""
+    """The head of the request is longer than the server reads; the connection is closed."""
 
 
 class PayloadTooLarge(ManifoldError):
-    """Raised while reading, before the rest of the body arrives."""
+    """The body is longer than the server reads; raised before the rest of it arrives."""
 
 
 class UnsupportedMediaType(ManifoldError):
-    """Lists the content types the route takes."""
+    """The route does not take this content type or content coding; the detail lists those it takes."""
 
 
 class NotAcceptable(ManifoldError):
-    """Lists the types the route can answer in."""
+    """The route cannot answer in a type the client accepts; the detail lists those it can answer in."""
 
 
 class InvalidRequest(ManifoldError):
-    """Names each value and its limit."""
+    """A value, shape, range, count or name is wrong; the detail names it and its limit."""
 
     @classmethod
     def of(cls, faults: Sequence[Fault]) -> "InvalidRequest":
-        """An error whose detail is the first fault's."""
+        """Return an error whose detail is that of the first fault."""
         first = faults[0]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return cls(f"{first.pointer or 'the body'}: {first.detail}{more}", faults)
 
 
+class CrossSiteRequest(ManifoldError):
+    """A web page of another site sent a request that could change something."""
+
+
+class RouteError(ManifoldError):
+    """A dependency of a route, or the framework, refused the request with this status code."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+class UnknownRoute(RouteError):
+    """No route has this path."""
+
+
+class MethodNotAllowed(RouteError):
+    """The route does not have this method; the `Allow` header lists those it has."""
+
+
 class UnknownModel(ManifoldError):
-    """Lists the models that would have served."""
+    """No model has this name; the detail lists the models that would have served."""
 
     def __init__(self, name: str, candidates: Iterable[str]) -> None:
         super().__init__(f"no model is named {name[:100]!r}; there are: {', '.join(candidates) or 'none'}")
 
 
 class TaskNotServed(ManifoldError):
-    """Says which tasks the model has."""
+    """The model does not serve the task; the detail lists the tasks it serves."""
 
 
 class Retryable(ManifoldError):
@@ -93,7 +123,7 @@ class ModelUnavailable(Retryable):
 
 
 class QueueFull(Retryable):
-    """As much work is waiting as the server lets wait."""
+    """As much work is waiting as the server allows."""
 
 
 class DeadlineExceeded(ManifoldError):

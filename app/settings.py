@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.precision import Precision, Wanted
 
 N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
-"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0018)."""
+"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
 """While one waits for the GPU, the other prepares what it computes next."""
 
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     default_models: dict[str, str] = Field(
         {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
     device: str = Field(
         "cpu",
         pattern=r"^(cpu|cuda(:\d+)?(,cuda:\d+)*)$",
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
         named = self.device.split(",")
         return [*dict.fromkeys(named)] if generates else named * WORKERS_PER_GPU
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """What the C library does with memory that torch has freed.
 
 glibc gives every tensor of some size back to the system at once, and asks for new pages for the next one: at each layer
-of each batch, a page fault for every 4 KiB. That doubles the time of a layer on small models (docs/decisions/0016).
+of each batch, a page fault for every 4 KiB. That doubles the time of a layer on small models (docs/decisions/0011).
 
 What is kept lies in arenas, eight for each processor unless told otherwise, and each comes to keep as much as its
 threads ever needed at once. There are two threads and more for each model, but no more of them run than processors.

@@ -58,7 +58,7 @@ async def served(settings: Settings, *, wait: bool = True) -> AsyncIterator[http
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client:
             if wait:
-                await app.state.loading
+                await app.state.registry.loaded()
             client.app = app  # type: ignore[attr-defined]
             yield client
 

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from app.routes.examples import EXAMPLES
-from tests.app.process.serve import Served, serve
+from app.schemas.catalogue import task_endpoints
+from tests.app.server import Served, serve
+
+EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

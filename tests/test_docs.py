@@ -16,17 +16,17 @@ from PIL import Image
 
 from app import errors
 from app.errors import ManifoldError, Retryable
-from app.http.problems import STATUS, slug
+from app.http.problems import STATUS, error_slug
 from app.main import create_app
-from app.routes.documentation import SCHEMAS
-from app.routes.examples import EXAMPLES, SEVEN
+from app.schemas.catalogue import task_endpoints
+from app.schemas.shared.examples import SEVEN_PNG
 from app.settings import Settings
 from models.autoencoders import __doc__ as autoencoders_table
 from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
 from models.transformers import __doc__ as transformers_table
-from tests.app.process.serve import SHIPPED, Served, serve
-from training.recipe import recipe
+from tests.app.server import SHIPPED, Served, serve
+from training.recipe import get_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -101,8 +101,7 @@ def test_every_service_operation_answers_as_it_stands(server: Served, path: str)
 
 
 def test_the_example_picture_is_the_one_in_the_docs() -> None:
-    assert base64.b64decode(SEVEN.partition(",")[2]) == (ROOT / "docs/examples/seven.png").read_bytes()
-    assert set(EXAMPLES) == {schema.name for schema in SCHEMAS}
+    assert base64.b64decode(SEVEN_PNG.partition(",")[2]) == (ROOT / "docs/examples/seven.png").read_bytes()
 
 
 def test_every_reference_in_openapi_resolves() -> None:
@@ -117,19 +116,20 @@ def test_every_route_is_in_the_api_document() -> None:
 
 
 def test_every_parameter_is_in_the_api_document() -> None:
-    for schema in SCHEMAS:
-        (row,) = [line for line in API.splitlines() if line.startswith(f"| `POST /{schema.name.replace('_', '-')}` |")]
-        parameters = schema.body.model_fields["parameters"].annotation
-        assert parameters is not None
-        for name in parameters.model_fields:
-            assert f"`{name}`" in row
+    for endpoint in task_endpoints():
+        (row,) = [line for line in API.splitlines() if line.startswith(f"| `POST {endpoint.path}` |")]
+        for schema in endpoint.schemas:
+            parameters = schema.body.model_fields["parameters"].annotation
+            assert parameters is not None
+            for name in parameters.model_fields:
+                assert f"`{name}`" in row
 
 
 def test_every_error_has_a_status_and_both_are_in_the_api_document() -> None:
     kinds = {kind for base in (ManifoldError, Retryable) for kind in base.__subclasses__()} - {Retryable}
     assert kinds == set(STATUS)
     for kind, status in STATUS.items():
-        assert f"| `{slug(kind.__name__)}` | {status} |" in API
+        assert f"| `{error_slug(kind.__name__)}` | {status} |" in API
         assert kind.__name__ in (errors.__doc__ or "")
 
 
@@ -150,7 +150,7 @@ def test_card_and_readme_tell_the_measured_numbers(folder: Path) -> None:
     for value in metrics.values():
         assert f"{value:.5f}" in card
     (row,) = [line for line in README.splitlines() if line.startswith(f"| [`{folder.name}`]")]
-    assert recipe(folder.name).headline.format_map(metrics) in row
+    assert get_recipe(folder.name).headline.format_map(metrics) in row
     assert card.splitlines()[0] == f"# {folder.name}"
 
 

@@ -1,1 +1,1 @@
-"""One trainer, one recipe a checkpoint, data sets with checksums. `manifold train` and `manifold evaluate`."""
+"""Train, measure and publish the checkpoints of this repository: `manifold train` and `manifold evaluate`."""

@@ -1,4 +1,4 @@
-"""Random changes of training items that leave them what they are. Shapes: `B` batch, `C` channels, `H`, `W`."""
+"""Random geometric augmentation of images. Shapes: `B` batch, `C` channels, `H` height, `W` width."""
 
 import math
 
@@ -16,7 +16,10 @@ def random_affine(
     max_shear: float,
     max_shift_px: float,
 ) -> Tensor:
-    """Rotate, scale, shear and shift each of `[B, C, H, W]` by its own uniform draw; outside is 0."""
+    """Rotate, scale, shear and shift each image of `[B, C, H, W]` at random, with bilinear interpolation.
+
+    Each image gets its own draws, uniform between minus and plus the given maxima. Pixels from outside the image are 0.
+    """
     n = len(images)
     draws = torch.rand(5, n, generator=generator).mul(2).sub(1).to(images.device)  # each in [-1, 1]
     angle, scale, shear = draws[0] * math.radians(max_rotation_deg), 1 + draws[1] * max_scale, draws[2] * max_shear

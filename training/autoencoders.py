@@ -1,4 +1,4 @@
-"""What recipes of autoencoders share: calibration, replicas, pictures."""
+"""The base class of autoencoder recipes: calibration, weights of further seeds, pictures of the model card."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from typing_extensions import override
 
 from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
 from models.family import Model
@@ -15,51 +16,55 @@ from training.calibrate import calibrate
 from training.card import CARD_FILE, Picture, card
 from training.charts import charts
 from training.data.files import DataFolder
-from training.recipe import Recipe, Shelf, Trained
+from training.recipe import Recipe, Resources, TrainedModel
 
 PICTURE_FILE = "picture.png"
 CHARTS_FILE = "charts.png"
 CHARTS_CAPTION = "Latents and anomaly scores of items never trained on."
 REPLICAS = "replicas"
-"""Subfolder with the weights of the other seeds, where a metric is a mean over seeds."""
+"""Subfolder with the weights of the seeds after the first, for metrics that are means over seeds."""
 
 
 class AutoencoderRecipe(Recipe):
-    """A model that is calibrated, and whose card has two pictures: one of its own, with a `caption`, and the charts.
+    """A recipe of a calibrated autoencoder, whose model card shows one picture of its own and the charts.
 
-    In `caption`, too, `{name:.5f}` stands for a metric.
+    `codec` describes the items in the checkpoint's configuration. `caption` describes the recipe's own picture; in it,
+    as in `procedure`, `{name:.5f}` is replaced by the value of a metric.
     """
 
     codec: ClassVar[Mapping[str, Any]]
     percentile: ClassVar[float] = 99.0
-    """Of the held-out normal items' scores: the threshold of `/detect-anomalies`."""
+    """Percentile of the held-out normal items' scores that becomes the threshold of `/detect-anomalies`."""
     n_components: ClassVar[int] = 20
-    """Gaussians in the mixture fitted to the latents."""
+    """Number of Gaussians in the mixture fitted to the latents."""
     caption: ClassVar[str]
 
     @abstractmethod
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Items the model was trained on, and the normal ones whose scores are its calibration.
+        """Return items the model was trained on, and the normal items whose scores are its calibration.
 
-        The model was not trained on those, either; unless there are folds. Then these are the items of the stages, and
-        each is scored by the run that left it out, so that no normal item is lost to training.
+        Without folds, the model must not have been trained on the normal items. With folds, they are the training
+        items, in order, and each is scored by the run that left it out, so that no normal item is lost to training.
         """
 
     @abstractmethod
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        """A PNG for the model card."""
+    def picture(self, model: Model, resources: Resources) -> bytes:
+        """Return a PNG for the model card."""
 
     @abstractmethod
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """Items never trained on, by name, for the model card's charts."""
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Return items never trained on for the model card's charts, grouped by the name in the legend."""
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
-        """Weights, calibration and replicas."""
-        models = [_still(run) for run in runs]
-        training, normal = self.calibration_items(shelf.data)
-        judges = [_still(run) for run in folds] or models[:1]
-        judged = [(judge, normal[number :: len(judges)]) for number, judge in enumerate(judges)]
-        calibration = calibrate(models[0], training, judged, percentile=self.percentile, n_components=self.n_components)
+    @override
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
+        """Write the first run's model with its calibration, and the weights of the other seeds into a subfolder."""
+        models = [_frozen(run) for run in runs]
+        training, normal = self.calibration_items(resources.data)
+        scorers = [_frozen(run) for run in folds] or models[:1]
+        scored = [(scorer, normal[number :: len(scorers)]) for number, scorer in enumerate(scorers)]
+        calibration = calibrate(models[0], training, scored, percentile=self.percentile, n_components=self.n_components)
         write_checkpoint(
             folder,
             models[0],
@@ -75,8 +80,9 @@ class AutoencoderRecipe(Recipe):
             weights = {key: tensor.to(self.stored_dtype).contiguous() for key, tensor in model.state_dict().items()}
             save_file(weights, folder / REPLICAS / f"seed-{seed}.safetensors")
 
+    @override
     def load(self, folder: Path) -> list[Model]:
-        """The shipped model and its replicas, in the order of their seeds; all with the shipped calibration."""
+        """Return the models of all seeds, the shipped one first, all with the shipped calibration."""
         checkpoint = read_checkpoint(folder)
         models = [load_model(checkpoint)]
         for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
@@ -86,11 +92,11 @@ class AutoencoderRecipe(Recipe):
             models.append(replica.float().eval().requires_grad_(False))
         return models
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
-        """See `Recipe.describe`."""
+    @override
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         write_metrics(folder, metrics)
-        (folder / PICTURE_FILE).write_bytes(self.picture(model, shelf))
-        (folder / CHARTS_FILE).write_bytes(charts(model, self.groups(shelf.data)))
+        (folder / PICTURE_FILE).write_bytes(self.picture(model, resources))
+        (folder / CHARTS_FILE).write_bytes(charts(model, self.chart_groups(resources.data)))
         pictures = (
             Picture(PICTURE_FILE, self.caption.format_map(metrics)),
             Picture(CHARTS_FILE, CHARTS_CAPTION),
@@ -98,5 +104,5 @@ class AutoencoderRecipe(Recipe):
         (folder / CARD_FILE).write_text(card(self, metrics, pictures))
 
 
-def _still(run: Trained) -> Autoencoder:
+def _frozen(run: TrainedModel) -> Autoencoder:
     return cast("Autoencoder", run.model.eval().requires_grad_(False))

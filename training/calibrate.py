@@ -1,4 +1,4 @@
-"""Measures what is stored beside a trained autoencoder's weights."""
+"""Measure the calibration that is stored beside a trained autoencoder's weights."""
 
 from collections.abc import Sequence
 
@@ -11,34 +11,35 @@ from models.layers.mixture import fit_mixture
 from training.metrics import anomaly_scores, latents
 
 MIN_DEVIATION = 1e-3
-"""Of a latent element, as a share of the largest; elements that hardly vary must not be blown up."""
+"""Smallest standard deviation of a latent element, as a share of the largest, so that dividing by it stays stable."""
 
 
 def calibrate(
     model: Autoencoder,
     training: Sequence[Tensor],
-    judged: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
+    scored: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
     *,
     percentile: float,
     n_components: int,
 ) -> Calibration:
-    """The model's latents of `training` items, and every anomaly score of the `judged`.
+    """Measure the latents of the `training` items and the anomaly scores of the normal items in `scored`.
 
-    These are normal items, beside the model that scores them and has not seen them: the model itself, or those of a
-    cross-validation. `percentile` of the scores becomes the threshold; the mixture has `n_components`.
+    `scored` pairs each set of normal items with a model that was not trained on them: `model` itself, or the models of
+    a cross-validation. `percentile` of these scores becomes the threshold. Where the model samples from a Gaussian
+    mixture, one of at most `n_components` is fitted to the latents.
 
     Source: Vovk, Cross-conformal predictors, 2015, for scores from a cross-validation.
     """
-    scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in judged]).sort().values for name in model.scores}
-    flat = latents(model, training).clone().flatten(1)
-    deviation = flat.std(0)
+    scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in scored]).sort().values for name in model.scores}
+    flat_latents = latents(model, training).clone().flatten(1)
+    deviation = flat_latents.std(0)
     mixture = None
     if "gmm" in model.samplers:
-        mixture = fit_mixture(flat, min(n_components, len(flat)), torch.Generator().manual_seed(0))
+        mixture = fit_mixture(flat_latents, min(n_components, len(flat_latents)), torch.Generator().manual_seed(0))
     return Calibration(
         scores=scores,
         percentile=percentile,
-        latent_mean=flat.mean(0).view(model.latent_shape),
+        latent_mean=flat_latents.mean(0).view(model.latent_shape),
         latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
         mixture=mixture,
     )

@@ -1,4 +1,4 @@
-"""The model card, from what a recipe says and what was measured."""
+"""Render the model card from what a recipe declares and what was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of the checkpoint's folder, and what it shows."""
+    """A picture file in the checkpoint's folder, with its caption."""
 
     file: str
     caption: str
@@ -19,17 +19,17 @@ class Picture:
 def card(
     recipe: Recipe, metrics: Mapping[str, float], pictures: Sequence[Picture], sections: Mapping[str, str] | None = None
 ) -> str:
-    """Markdown; `sections` are further ones by their title, before the limits."""
+    """Return the model card in Markdown, with the further `sections`, by title, before the section on limits."""
     rows = "\n".join(
-        f"| {what} | {metrics[name]:.5f} | {_bar(recipe, name)} |" for name, what in recipe.metrics.items()
+        f"| {meaning} | {metrics[name]:.5f} | {_bar_text(recipe, name)} |" for name, meaning in recipe.metrics.items()
     )
-    shown = "\n".join(f"![{one.caption}]({one.file})\n\n{one.caption}\n" for one in pictures)
-    more = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
+    picture_lines = "\n".join(f"![{picture.caption}]({picture.file})\n\n{picture.caption}\n" for picture in pictures)
+    extra = "".join(f"## {title}\n\n{text.strip()}\n\n" for title, text in (sections or {}).items())
     return f"""# {recipe.name}
 
 {recipe.summary.strip()}
 
-{shown}
+{picture_lines}
 ## Metrics
 
 Measured on the file in this folder:
@@ -46,7 +46,7 @@ prints the same numbers again.
 
 ## Data and recipe
 
-{recipe.story.strip().format_map(metrics)}
+{recipe.procedure.strip().format_map(metrics)}
 
 ```
 make train RECIPE={recipe.name}
@@ -55,7 +55,7 @@ make train RECIPE={recipe.name}
 repeats it; `training/recipes/{recipe.name.replace("-", "_")}.py` is the whole recipe. Weights are stored as
 {str(recipe.stored_dtype).removeprefix("torch.")} and computed in float32.
 
-{more}## Limits
+{extra}## Limits
 
 {recipe.limits.strip()}
 
@@ -65,8 +65,8 @@ Weights: {recipe.licence}. {recipe.data_licence.strip()}
 """
 
 
-def _bar(recipe: Recipe, name: str) -> str:
+def _bar_text(recipe: Recipe, name: str) -> str:
     bar = recipe.bars.get(name)
     if bar is None:
         return ""
-    return f"{'at least' if bar.more else 'at most'} {bar.must:g}"
+    return f"{'at least' if bar.higher_is_better else 'at most'} {bar.must:g}"

@@ -1,4 +1,4 @@
-"""The picture every model card has beside its own: where held-out items lie in the latent space, and how they score."""
+"""Render the charts of an autoencoder's model card: held-out items in the latent space and their anomaly scores."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,14 @@ from training.metrics import anomaly_scores, latents
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80
 N_BINS = 60
 SHOWN_QUANTILE = 0.995
-"""The histogram ends here: a few far outliers would squeeze the rest."""
+"""Quantile of the scores at which the histogram ends, since a few far outliers would squeeze the rest."""
 
 
 def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
-    """A PNG: latents of each group in the plane of their two principal components; histograms of their anomaly scores.
+    """Return a PNG with two panels: the latents of each group, and the histograms of the groups' anomaly scores.
 
-    The scores are those of `/detect-anomalies` with its defaults, and so is the threshold, the dashed line.
+    The latents are shown in the plane of the two leading principal components of all groups. The scores, and the
+    threshold drawn as a dashed line, are those of `/detect-anomalies` with its default parameters.
     """
     autoencoder = cast("Autoencoder", model)
     score = autoencoder.scores[0]

@@ -1,4 +1,4 @@
-"""`manifold train` and `manifold evaluate`."""
+"""The commands `manifold train` and `manifold evaluate`."""
 
 import json
 import sys
@@ -14,67 +14,82 @@ from models.allocator import keep_freed_memory
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
-from training.recipe import Shelf, Trained, recipe, recipes
+from training.recipe import Resources, TrainedModel, get_recipe, recipes
 from training.trainer import Run
 from training.trainer import train as run_recipe
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
-_data = click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder with one subfolder a data set. Default: download to ./data."
+_data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with a subfolder for each data set. Default: download to ./data.",
 )
-_weights = click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+_weights_option = click.option(
+    "--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True, help="Folder of the checkpoints."
+)
 
 
-def _folder(data: Path | None) -> DataFolder:
+def _data_folder(data: Path | None) -> DataFolder:
     return DataFolder(data, download=False) if data else DataFolder(Path("data"), download=True)
 
 
 @click.command()
 @click.argument("name", type=click.Choice(sorted(recipes())))
-@_data
-@_weights
+@_data_option
+@_weights_option
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Resumable state."
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for the state that an interrupted training resumes from.",
 )
-@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
-@click.option("--threads", type=int, help="CPU threads. Default: all cores.")
+@click.option(
+    "--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True, help="Device to train on."
+)
+@click.option("--threads", type=int, help="Number of CPU threads. Default: all cores.")
 def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:
-    """Train the checkpoint NAME, or go on where it was interrupted, and publish it in the weights folder."""
+    """Train the checkpoint NAME, resuming an interrupted training, and write it to the weights folder."""
     keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     try:
-        shelf = Shelf(_folder(data), weights)
-        its_recipe = recipe(name)
+        resources = Resources(_data_folder(data), weights)
+        recipe = get_recipe(name)
 
-        def trained(part: str, seed: int, fold: int | None = None) -> Trained:
-            run = run_recipe(its_recipe, Run(shelf=shelf, folder=runs / name / part, device=device), seed, fold)
-            run.model.to("cpu")
-            return run
+        def train_one(subfolder: str, seed: int, fold: int | None = None) -> TrainedModel:
+            run = Run(resources=resources, folder=runs / name / subfolder, device=device)
+            result = run_recipe(recipe, run, seed, fold)
+            result.model.to("cpu")
+            return result
 
-        seeds = [trained(f"seed-{seed}", seed) for seed in range(its_recipe.n_seeds)]
-        folds = [trained(f"fold-{fold}", its_recipe.n_seeds + fold, fold) for fold in range(its_recipe.n_folds)]
-        click.echo(f"published {publish(its_recipe, seeds, shelf, folds)}")
+        seeds = [train_one(f"seed-{seed}", seed) for seed in range(recipe.n_seeds)]
+        folds = [train_one(f"fold-{fold}", recipe.n_seeds + fold, fold) for fold in range(recipe.n_folds)]
+        click.echo(f"published {publish(recipe, seeds, resources, folds)}")
     except KeyboardInterrupt:
-        raise click.ClickException("interrupted; the same command goes on from the last saved step") from None
+        raise click.ClickException(
+            "interrupted; run the same command again to resume from the last saved step"
+        ) from None
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(sorted(recipes())))
-@_data
-@_weights
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
-@click.option("--rewrite", is_flag=True, help="Write cards, pictures and metrics anew from what is measured now.")
+@_data_option
+@_weights_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@click.option(
+    "--rewrite", is_flag=True, help="Write the measured metrics, new cards and new pictures into the checkpoints."
+)
 def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: bool, rewrite: bool) -> None:
-    """Measure the shipped checkpoints NAMES, or all, and compare with what their cards say and with their bars.
+    """Measure the shipped checkpoints NAMES, or all, and compare with their cards and with the required values.
 
-    Exits with 1 if a number differs from the published one or misses its bar.
+    The exit status is 1 if a measurement differs from the published value or misses the required one.
     """
     try:
-        measurements = measure(Shelf(_folder(data), weights), names, rewrite=rewrite)
+        measurements = measure(Resources(_data_folder(data), weights), names, rewrite=rewrite)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -1,4 +1,4 @@
-"""What can go wrong while training or evaluating.
+"""The errors that training and evaluation raise on purpose.
 
 TrainingError
 ├── DataError       a data set is missing, damaged, or could not be downloaded
@@ -12,12 +12,12 @@ class TrainingError(Exception):
 
 
 class DataError(TrainingError):
-    """Names the file and what is wrong with it."""
+    """Raised when a data set or a needed checkpoint is missing or damaged; names the file and what is wrong with it."""
 
 
 class UnknownRecipe(TrainingError):
-    """Lists the recipes there are."""
+    """Raised when no recipe has the given name; lists the recipes there are."""
 
 
 class StateError(TrainingError):
-    """Names the state's folder."""
+    """Raised when the saved state belongs to another run; names the folder of the state."""

@@ -1,4 +1,4 @@
-"""What the two recipes of heartbeats share: they differ in the cell only."""
+"""The base class of the two heartbeat recipes, which differ only in the recurrent cell."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder
@@ -16,13 +17,13 @@ from models.tasks import autoencoding as t
 from training.autoencoders import AutoencoderRecipe
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
-from training.digits import reconstructed
+from training.digits import reconstruct
 from training.metrics import auroc, batches, f1, mean
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 
 class SeriesReconstruction(Stage[RecurrentAutoencoder]):
-    """Squared error of reconstructed normal heartbeats."""
+    """Minimises the squared error of reconstructed normal heartbeats."""
 
     name = "reconstruction"
     n_epochs = 80
@@ -30,29 +31,32 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
     autocast = False
     max_gradient_norm = 1.0
 
-    def items(self, shelf: Shelf) -> Batch:
-        """The 292 normal series of the training split."""
-        return (ecg5000(shelf.data).train.normal,)
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return the 292 normal series of the training split."""
+        return (ecg5000(resources.data).train.normal,)
 
+    @override
     def optimisers(self, model: RecurrentAutoencoder) -> list[torch.optim.Optimizer]:
-        """AdamW."""
         return [torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)]
 
+    @override
     def learning_rate(self, progress: float) -> float:
-        """A rise over the first 5%, then a straight line to zero."""
+        """Rise over the first 5% of the steps, then fall linearly to zero."""
         return min(1.0, progress / 0.05) * (1.0 - progress)
 
+    @override
     def loss(
         self, model: RecurrentAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """Mean squared error an element."""
+        """Return the mean squared error per element."""
         (series,) = batch
         lengths = torch.full((len(series),), series.shape[1], device=series.device)
         return masked_squared_error(model(series, lengths), series, lengths)
 
 
 class HeartbeatRecipe(AutoencoderRecipe):
-    """ECG5000, trained on its normal heartbeats alone."""
+    """A recipe of a recurrent autoencoder of ECG5000, trained on the normal heartbeats alone."""
 
     family = "autoencoders/recurrent"
     codec = {  # noqa: RUF012
@@ -68,8 +72,8 @@ class HeartbeatRecipe(AutoencoderRecipe):
     n_components = 4
     stages = (SeriesReconstruction(),)
     bars = {  # noqa: RUF012
-        "auroc": Bar(must=0.985, aim=0.993, more=True),
-        "f1": Bar(must=0.965, aim=0.98, more=True),
+        "auroc": Bar(must=0.985, aim=0.993, higher_is_better=True),
+        "f1": Bar(must=0.965, aim=0.98, higher_is_better=True),
     }
     metrics = {  # noqa: RUF012
         "auroc": "area under the ROC curve, normal against abnormal, whole test split, mean of 5 seeds",
@@ -94,21 +98,23 @@ It reads series of up to 560 steps, but was trained on 140 only.
         "ECG5000: UCR archive, free to use with citation; its source, PhysioNet's record chf07, is ODC-By 1.0."
     )
 
+    @override
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """The normal series, twice: each is scored by the run that left it out."""
+        """Return the normal series twice, since each is scored by the run that left it out."""
         normal = list(ecg5000(data).train.normal)
         return normal, normal
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """The whole test split for every seed; the five classes for the shipped one."""
-        data = ecg5000(shelf.data)
-        abnormal = data.test.classes != NORMAL
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure every seed on the whole test split, and the shipped seed on each of the five classes."""
+        data = ecg5000(resources.data)
+        is_abnormal = data.test.classes != NORMAL
         rows = []
         for model in models:
-            scores, alarms = verdicts(model, data.test.series)
-            false_alarms = alarms[~abnormal].float().mean().item()
-            rows.append((auroc(scores, abnormal), f1(alarms, abnormal), false_alarms))
-        _, alarms = verdicts(models[0], data.labelled.series)
+            scores, alarms = detect_anomalies(model, data.test.series)
+            false_alarms = alarms[~is_abnormal].float().mean().item()
+            rows.append((auroc(scores, is_abnormal), f1(alarms, is_abnormal), false_alarms))
+        _, alarms = detect_anomalies(models[0], data.labelled.series)
         detected = {
             f"detected_{name.lower().replace(' ', '_').replace('-', '_')}": alarms[data.labelled.classes == number]
             .float()
@@ -126,19 +132,21 @@ It reads series of up to 560 steps, but was trained on 140 only.
             **detected,
         }
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """The test series whose class of five is known."""
+    @override
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Group the test series whose class is known by their class."""
         labelled = ecg5000(data).labelled
         return {name: list(labelled.series[labelled.classes == number]) for number, name in CLASSES.items()}
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        """Curves of eight series."""
-        test = ecg5000(shelf.data).test
+    @override
+    def picture(self, model: Model, resources: Resources) -> bytes:
+        """Draw the curves of four normal and four abnormal test series and of their reconstructions."""
+        test = ecg5000(resources.data).test
         columns = [test.series[test.classes == NORMAL][:4], test.series[test.classes != NORMAL][:4]]
         canvas = Image.new("RGB", (2 * 3 * N_STEPS, 4 * 90), "white")
         draw = ImageDraw.Draw(canvas)
         for column, series in enumerate(columns):
-            for row, curves in enumerate(zip(series, reconstructed(model, series), strict=True)):
+            for row, curves in enumerate(zip(series, reconstruct(model, series), strict=True)):
                 for curve, colour in zip(curves, ("#999999", "#2060c0"), strict=True):
                     points = [
                         (3 * N_STEPS * column + 3 * i, 90 * row + 45 - 8 * value)
@@ -150,8 +158,11 @@ It reads series of up to 560 steps, but was trained on 140 only.
         return file.getvalue()
 
 
-def verdicts(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
-    """Score and alarm of each of `[N, T, C]`, by `/detect-anomalies` with its defaults."""
+def detect_anomalies(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the anomaly score and the alarm, a boolean, of each series of `[N, T, C]`: two tensors `[N]`.
+
+    Both are those of `/detect-anomalies` with its default parameters.
+    """
     results: list[t.DetectAnomaliesResult] = []
     with torch.inference_mode():
         for batch in batches(list(series)):
@@ -160,14 +171,14 @@ def verdicts(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def heartbeat_config(cell: str) -> RecurrentConfig:
-    """Two layers of 64, latent 4."""
+    """Return the configuration with two layers of 64 cells and a latent of 4; `cell` is `gru` or `lstm`."""
     return RecurrentConfig(
         cell=cell, n_channels=1, length=N_STEPS, max_length=4 * N_STEPS, hidden_width=64, n_layers=2, latent_width=4
     )
 
 
-def summary(cell: str) -> str:
-    """The card's first lines."""
+def heartbeat_summary(cell: str) -> str:
+    """Return the summary of the model card; `cell` is the name of the cell in capitals."""
     return f"""
 A recurrent autoencoder of heartbeats: {cell} encoder and decoder of two layers of 64 cells, latent **4**, trained on
 normal heartbeats alone, so that abnormal ones are reconstructed badly and `/detect-anomalies` finds them. Family:
@@ -175,7 +186,7 @@ normal heartbeats alone, so that abnormal ones are reconstructed badly and `/det
 """
 
 
-STORY = """
+PROCEDURE = """
 ECG5000 (Chen et al. 2015), the 292 normal series of the training split and nothing else. 80 epochs
 of 14 batches of 20, AdamW at 0.004 with a linear decay, five seeds; the four that are not shipped lie in `replicas/`
 and serve the metrics only. Five runs more, each without a fifth of the series, score what they have not seen (Vovk

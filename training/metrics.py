@@ -1,4 +1,4 @@
-"""Measures of models, through the tasks the server runs. Shapes: `N` items, `D` elements of an item or feature."""
+"""Measure models through the tasks that the server runs. Shapes: `N` items, `D` elements of an item or feature."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ BATCH_SIZE = 500
 
 
 def reconstruction_errors(model: Model, items: Sequence[Tensor]) -> dict[str, float]:
-    """Mean squared and mean absolute error an element over the items."""
+    """Return the mean squared and mean absolute error per element of the reconstructed items."""
     results: list[t.ReconstructResult] = []
     with torch.inference_mode():
         for batch in batches(items):
@@ -25,128 +25,136 @@ def reconstruction_errors(model: Model, items: Sequence[Tensor]) -> dict[str, fl
 
 
 def denoising_error(model: Model, items: Sequence[Tensor], noise: t.Noise) -> float:
-    """Mean squared error an element against the clean items; the i-th item's noise has the seed i."""
+    """Return the mean squared error per element against the clean items; the noise of the i-th item has the seed i."""
     total = 0.0
     with torch.inference_mode():
-        for at, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
-            requests = [t.DenoiseRequest(item=x, noise=noise, seed=at + i) for i, x in enumerate(batch)]
+        for start, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
+            requests = [t.DenoiseRequest(item=x, noise=noise, seed=start + i) for i, x in enumerate(batch)]
             for item, result in zip(batch, DENOISE.run(model, requests), strict=True):
                 total += (result.denoised - item).square().mean().item()
     return total / len(items)
 
 
 def latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
-    """`[N, *latent_shape]`."""
+    """Return the latents of the items, `[N, *latent_shape]`."""
     with torch.inference_mode():
         return torch.cat([model.latents_of(batch) for batch in batches(items)])
 
 
 def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
-    """The named score of each item: `[N]`."""
+    """Return the anomaly score of that name for each item, `[N]`."""
     with torch.inference_mode():
         parts = [part for batch in batches(items) for part in model.score_parts(batch, name)]
     return torch.stack([part.double().sum() for part in parts]).float()
 
 
 def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:
-    """Share of the items whose best label is not theirs; `labels` `[N]` are places in `names`."""
-    best: list[str] = []
+    """Return the share of items whose likeliest label is wrong; `labels` `[N]` are indices into `names`."""
+    predicted: list[str] = []
     with torch.inference_mode():
         for batch in batches(items):
             results = CLASSIFY.run(model, [t.ClassifyRequest(item=item, top_k=1) for item in batch])
-            best += [result.labels[0].label for result in results]
-    return mean(float(name != names[label]) for name, label in zip(best, labels.tolist(), strict=True))
+            predicted += [result.labels[0].label for result in results]
+    return mean(float(name != names[label]) for name, label in zip(predicted, labels.tolist(), strict=True))
 
 
 def pca_error(train: Tensor, test: Tensor, n_components: int) -> float:
-    """Mean squared error an element of `test` projected on the leading components of `train`, both `[N, …]`.
+    """Return the mean squared error per element of `test` projected on the leading components of `train`.
 
-    The best any linear autoencoder of that latent width can do on `train` (Baldi and Hornik 1989).
+    No linear autoencoder with a latent of `n_components` has a smaller error on `train` (Baldi and Hornik 1989).
     """
     x, y = train.flatten(1).double(), test.flatten(1).double()
     centre = x.mean(0)
-    _, vectors = torch.linalg.eigh((x - centre).T @ (x - centre))  # eigenvalues ascend
+    _, vectors = torch.linalg.eigh((x - centre).T @ (x - centre))  # in ascending order of eigenvalues
     basis = vectors[:, -n_components:]
     centred = y - centre
     return float((centred - centred @ basis @ basis.T).square().mean())
 
 
-def decibel(mse: float) -> float:
-    """Peak signal-to-noise ratio of items in [0, 1]."""
+def psnr_db(mse: float) -> float:
+    """Return the peak signal-to-noise ratio in decibels of items in [0, 1] with that mean squared error."""
     return -10 * math.log10(mse)
 
 
 def bits_per_element(model: Model, items: Sequence[Tensor]) -> float:
-    """Bytes of one lossless stream of all the items, header included, in bits an element."""
+    """Return the size, in bits per element, of one lossless stream of all items, header included.
+
+    Raises:
+        ArithmeticError: the decompressed items differ from the originals.
+    """
     with torch.inference_mode():
         (result,) = COMPRESS.run(model, [t.CompressRequest(items=tuple(items), lossless=True)])
     if result.mse:
-        raise ArithmeticError("the lossless stream gave back something else")
+        raise ArithmeticError("the lossless stream does not give back the original items")
     return float(result.bits_per_element)
 
 
-def samples(model: Model, n: int, seed: int) -> Tensor:
-    """`[n, …]` by the model's default sampler."""
-    drawn: list[Tensor] = []
+def draw_samples(model: Model, n: int, seed: int) -> Tensor:
+    """Draw `n` samples, `[n, …]`, with the model's default sampler."""
+    sampled: list[Tensor] = []
     with torch.inference_mode():
-        for at in range(0, n, BATCH_SIZE):
-            requests = [t.SampleRequest(seed=seed, index=i) for i in range(at, min(at + BATCH_SIZE, n))]
-            drawn += [result.sample for result in SAMPLE.run(model, requests)]
-    return torch.stack(drawn)
+        for start in range(0, n, BATCH_SIZE):
+            requests = [t.SampleRequest(seed=seed, index=i) for i in range(start, min(start + BATCH_SIZE, n))]
+            sampled += [result.sample for result in SAMPLE.run(model, requests)]
+    return torch.stack(sampled)
 
 
-def frechet_distance(one: Tensor, other: Tensor) -> float:
-    """Between the normal distributions fitted to features `[N, D]`: |m - m'|² + tr(C + C' - 2 (C C')^½).
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Return the Frechet distance of the Gaussians fitted to two sets of features `[N, D]`.
+
+    With means m, m' and covariances C, C', it is |m - m'|² + tr(C + C' - 2 (C C')^½).
 
     Source: Heusel et al. 2017, equation 6; Dowson and Landau 1982.
     """
-    one, other = one.double(), other.double()
-    c, d = torch.cov(one.T), torch.cov(other.T)
+    first, second = first.double(), second.double()
+    c, d = torch.cov(first.T), torch.cov(second.T)
     values, vectors = torch.linalg.eigh(c)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ d @ root).clamp(min=0).sqrt().sum()
-    return float((one.mean(0) - other.mean(0)).square().sum() + c.trace() + d.trace() - 2 * cross)
+    return float((first.mean(0) - second.mean(0)).square().sum() + c.trace() + d.trace() - 2 * cross)
 
 
 def auroc(scores: Tensor, positive: Tensor) -> float:
-    """Probability that a positive scores higher than a negative, ties counted half; both `[N]`.
+    """Return the probability that a positive scores higher than a negative, with ties counted half; both `[N]`.
 
     Source: Mann and Whitney 1947; Fawcett 2006, section 7.
     """
     ordered, ranks = scores.double().sort()
-    _, places, counts = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    _, positions, counts = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
     last = counts.cumsum(0)
-    mean_rank = (last - (counts - 1) / 2)[places]  # ranks from 1, equal scores share theirs
+    mean_rank = (last - (counts - 1) / 2)[positions]  # ranks count from 1; equal scores share their mean rank
     n_positive = int(positive.sum())
     total = mean_rank[positive[ranks]].sum().item()
     return float((total - n_positive * (n_positive + 1) / 2) / (n_positive * (len(scores) - n_positive)))
 
 
 def f1(predicted: Tensor, positive: Tensor) -> float:
-    """Harmonic mean of precision and recall; both `[N]`, boolean."""
+    """Return the harmonic mean of precision and recall; both arguments `[N]`, boolean."""
     return 2 * int((predicted & positive).sum()) / (int(predicted.sum()) + int(positive.sum()))
 
 
-def binarised(images: Tensor, seed: int) -> Tensor:
-    """Each pixel 1 with its grey's probability."""
+def binarise(images: Tensor, seed: int) -> Tensor:
+    """Draw each pixel as 1 with the probability of its grey value, else 0."""
     return (torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) < images).float()
 
 
 def mean(values: Iterable[float]) -> float:
-    """Arithmetic mean."""
+    """Return the arithmetic mean."""
     numbers = list(values)
     return sum(numbers) / len(numbers)
 
 
-def mean_in_batches(what: str, items: Sequence[Tensor], size: int, measure: Callable[[Tensor, int], Tensor]) -> float:
-    """Mean of `measure(batch, number)`, one value an item, with a progress bar."""
+def mean_in_batches(
+    description: str, items: Sequence[Tensor], size: int, measure: Callable[[Tensor, int], Tensor]
+) -> float:
+    """Return the mean of `measure(batch, number)`, which gives one value per item, and show a progress bar."""
     values: list[Tensor] = []
     with torch.inference_mode():
-        for number, at in enumerate(track(range(0, len(items), size), description=what, transient=True)):
-            values.append(measure(torch.stack(list(items[at : at + size])), number))
+        for number, start in enumerate(track(range(0, len(items), size), description=description, transient=True)):
+            values.append(measure(torch.stack(list(items[start : start + size])), number))
     return float(torch.cat(values).double().mean())
 
 
 def batches(items: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-    """In order, `BATCH_SIZE` at a time."""
-    return [items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE)]
+    """Split the items into batches of `BATCH_SIZE`, in order."""
+    return [items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE)]

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024), for matrices and for the kernels of convolutions."""
+"""The Muon optimiser (Jordan et al. 2024), for matrices and for convolution kernels."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.precision import has_fast_bfloat16
 
@@ -14,10 +15,10 @@ N_ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update of each matrix is made near-orthogonal, `[out, in]`; a kernel is `[out, in h w]`.
+    """Momentum with a near-orthogonal update for each matrix `[out, in]`; a kernel counts as a matrix `[out, in h w]`.
 
-    As `torch.optim.Muon`, which multiplies in bfloat16 even where that is emulated, takes no kernels, and takes the
-    matrices one by one: here all of one shape are one batch.
+    Like `torch.optim.Muon`, with three differences: it multiplies in bfloat16 only where that is fast, it accepts
+    convolution kernels, and it orthogonalises all matrices of one shape as one batch.
     """
 
     def __init__(
@@ -25,19 +26,20 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
+    @override
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Nesterov's momentum, orthogonalised; then decay and descent. A tall matrix's update is longer."""
+        """Orthogonalise Nesterov's momentum, decay the weights and descend; updates of tall matrices are scaled up."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
+                    by_shape[parameter.shape].append(parameter)
+            for parameters in by_shape.values():
                 updates = torch.stack([self._update(parameter, group["momentum"]) for parameter in parameters])
                 n_out, n_in = updates.shape[1:]
                 rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
-                for parameter, update in zip(parameters, orthogonalised(updates), strict=True):
+                for parameter, update in zip(parameters, orthogonalise(updates), strict=True):
                     parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                     parameter.sub_(update.view_as(parameter), alpha=rate)
 
@@ -49,13 +51,14 @@ class Muon(torch.optim.Optimizer):
         return gradient.lerp(buffer, momentum).flatten(1)
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """Nearly the nearest orthogonal matrices, `[B, m, n]`: singular values come near 1, by quintic Newton-Schulz steps.
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Return matrices near the nearest orthogonal ones, `[B, m, n]`, by quintic Newton-Schulz iterations.
 
-    In bfloat16 where products of it are fast, which is precise enough, and float32 elsewhere.
+    The singular values come out near 1. The products are in bfloat16 where that is fast, which is precise enough here,
+    and in the matrices' own type elsewhere.
     """
     if matrices.shape[1] > matrices.shape[2]:
-        return orthogonalised(matrices.mT).mT
+        return orthogonalise(matrices.mT).mT
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16() if has_fast_bfloat16(matrices.device) else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)

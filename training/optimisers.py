@@ -1,4 +1,4 @@
-"""Optimisers and first weights that recipes share."""
+"""Optimisers and weight initialisation that recipes share."""
 
 from collections.abc import Iterable
 
@@ -16,15 +16,15 @@ def muon_and_adamw(
     weight_decay: float = 0.0,
     kernel_lr: float | None = None,
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the weight matrices of linear layers, AdamW for everything else.
+    """Return Muon for the weight matrices of linear layers and AdamW for all other trainable parameters.
 
-    With `kernel_lr`, Muon for convolutions' kernels too.
+    With `kernel_lr`, the kernels of convolutions use Muon too, at that rate. `weight_decay` applies to Muon only.
     """
     matrices = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
     convolutions = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
     kernels = [m.weight for m in convolutions if m.weight.requires_grad] if kernel_lr is not None else []
-    taken = {id(weight) for weight in (*matrices, *kernels)}
-    others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+    muon_ids = {id(weight) for weight in (*matrices, *kernels)}
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in muon_ids]
     optimisers: list[torch.optim.Optimizer] = []
     if kernel_lr is not None and kernels:
         optimisers.append(Muon(kernels, lr=kernel_lr, weight_decay=weight_decay))
@@ -36,7 +36,7 @@ def muon_and_adamw(
 
 
 def initialise_linear(modules: Iterable[nn.Module], *, gain: float) -> None:
-    """Glorot's normal weights times `gain`, zero biases, for every linear layer."""
+    """Draw Glorot's normal weights times `gain`, and zero the biases, in every linear layer."""
     for module in modules:
         if isinstance(module, nn.Linear):
             nn.init.xavier_normal_(module.weight, gain=gain)

@@ -1,4 +1,4 @@
-"""From trained models to a folder in `weights/`, and the check that the folder still measures what it says."""
+"""Write trained models to a folder of `weights/`, and check that shipped checkpoints still measure what they state."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.checkpoint import find_checkpoints, read_checkpoint
-from training.recipe import Recipe, Shelf, Trained, recipe
+from training.recipe import Recipe, Resources, TrainedModel, get_recipe
 
 TOLERANCE = 1e-3
-"""Relative; another processor sums in another order."""
+"""Relative tolerance of a measurement, since other processors sum in another order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One metric: as measured now, as the checkpoint's folder says, and the bar, if there is one."""
+    """One metric of a checkpoint: as measured now, as published in its folder, and the bar it has to meet, if any."""
 
     checkpoint: str
     metric: str
@@ -26,34 +26,39 @@ class Measurement:
 
     @property
     def holds(self) -> bool:
-        """Within the bar, and equal to what is published."""
+        """Whether the metric meets its bar and equals the published value, within `TOLERANCE`."""
         is_close = self.published is not None and math.isclose(self.measured, self.published, rel_tol=TOLERANCE)
         return is_close and self.in_bar
 
 
-def publish(recipe: Recipe, runs: Sequence[Trained], shelf: Shelf, folds: Sequence[Trained] = ()) -> Path:
-    """Write the checkpoint of the runs of all seeds, measure it as it ships and describe it; returns its folder."""
-    folder = shelf.weights / recipe.family / recipe.name
-    recipe.write(folder, runs, folds, shelf)
+def publish(
+    recipe: Recipe, runs: Sequence[TrainedModel], resources: Resources, folds: Sequence[TrainedModel] = ()
+) -> Path:
+    """Write the checkpoint, measure it as shipped, describe it, and return its folder.
+
+    `runs` are those of all seeds in order, `folds` those of the cross-validation.
+    """
+    folder = resources.weights / recipe.family / recipe.name
+    recipe.write(folder, runs, folds, resources)
     shipped = recipe.load(folder)
-    recipe.describe(folder, shipped[0], recipe.evaluate(shipped, shelf), shelf)
+    recipe.describe(folder, shipped[0], recipe.evaluate(shipped, resources), resources)
     return folder
 
 
-def measure(shelf: Shelf, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
-    """Evaluate every shipped checkpoint, or `only` some; `rewrite` describes each anew."""
+def measure(resources: Resources, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
+    """Evaluate every shipped checkpoint, or only those named; with `rewrite`, describe each anew."""
     measurements: list[Measurement] = []
-    for folder in find_checkpoints(shelf.weights):
+    for folder in find_checkpoints(resources.weights):
         if only and folder.name not in only:
             continue
         published = read_checkpoint(folder).metrics
-        its_recipe = recipe(folder.name)
-        models = its_recipe.load(folder)
-        measured = its_recipe.evaluate(models, shelf)
+        recipe = get_recipe(folder.name)
+        models = recipe.load(folder)
+        measured = recipe.evaluate(models, resources)
         if rewrite:
-            its_recipe.describe(folder, models[0], measured, shelf)
+            recipe.describe(folder, models[0], measured, resources)
         for metric, value in measured.items():
-            bar = its_recipe.bars.get(metric)
+            bar = recipe.bars.get(metric)
             measurements.append(
                 Measurement(
                     checkpoint=folder.name,

@@ -1,4 +1,4 @@
-"""What a recipe says: how one checkpoint is trained, stage by stage, and how it is measured."""
+"""The interface of recipes: how a checkpoint is trained, stage by stage, and how it is measured."""
 
 import importlib
 import pkgutil
@@ -24,93 +24,95 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """The project's own demand on a metric: `must` holds, `aim` would be fine. Less is better unless `more`."""
+    """Required value of a metric, `must`, and a desired one, `aim`, which is shown but not enforced."""
 
     must: float
     aim: float | None = None
-    more: bool = False
+    higher_is_better: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether `value` meets `must`."""
-        return value >= self.must if self.more else value <= self.must
+        """Return whether `value` meets `must`."""
+        return value >= self.must if self.higher_is_better else value <= self.must
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Where data sets and shipped checkpoints lie, for measurements."""
+class Resources:
+    """The data sets and shipped checkpoints that training and measurements read."""
 
     data: DataFolder
     weights: Path
 
     def model(self, name: str) -> Model:
-        """Another shipped checkpoint, as a yardstick.
+        """Load another shipped checkpoint, to start from or to compare with.
 
         Raises:
-            DataError: it is not there.
+            DataError: no checkpoint has that name.
         """
         for folder in find_checkpoints(self.weights):
             if folder.name == name:
                 return load_model(read_checkpoint(folder))
-        raise DataError(f"the checkpoint {name}, needed as a yardstick, is not in {self.weights}")
+        raise DataError(f"the checkpoint {name} is needed, but is not in {self.weights}")
 
 
 class Stage(ABC, Generic[ModelT]):
-    """One part of a training: what it runs over and what it minimises.
+    """One part of a training run: its items, its optimisers and its loss.
 
-    A stage has no state of its own. What must outlive a step, beside the model and the optimisers (persistent chains,
-    averaged weights), are buffers of the module that `begin` returns; it is saved with them and dropped at the end.
+    A stage object holds no state of a run. State that must persist between steps beside the model and the optimisers,
+    such as persistent chains or averaged weights, goes into buffers of the module that `begin` returns, the companion.
+    It is saved with the model and dropped at the end of the stage.
     """
 
     name: str
     n_epochs: int
     batch_size: int
     unit: str = "items"
-    """What the progress line counts, and how many of it an item is."""
+    """Unit that the progress line counts in."""
     units_per_item: float = 1.0
+    """Number of units in an item."""
     autocast: bool = True
-    """Whether products are computed in bfloat16, where the device has it."""
+    """Whether to compute products in bfloat16 where the device is fast at it."""
     max_gradient_norm: float | None = None
-    """Longer gradients are shortened to this, all parameters together."""
+    """Largest norm of the gradient of all parameters together; longer gradients are clipped to it."""
 
     @abstractmethod
-    def items(self, shelf: Shelf) -> Batch:
-        """Everything that is trained on: one tensor or several of equal length, such as images and labels."""
+    def items(self, resources: Resources) -> Batch:
+        """Return the training items as tensors of equal length, such as images and labels."""
 
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
-        """Prepare the model, from torch's global generator where something is drawn; returns the companion."""
+        """Prepare the model and return the companion; draws come from torch's global generator."""
         return nn.Module()
 
     def total_steps(self, n_items: int) -> int:
-        """How many batches there are; those of `n_epochs`, unless a stage says otherwise."""
+        """Return the number of steps; by default, the complete batches of `n_epochs` epochs."""
         return self.n_epochs * (n_items // self.batch_size)
 
     @abstractmethod
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
-        """Optimisers at their peak learning rates."""
+        """Return the optimisers at their peak learning rates."""
 
     def learning_rate(self, progress: float) -> float:
-        """The factor on the peak rates once the fraction `progress` in [0, 1) of all steps is done.
+        """Return the factor on the peak rates once the fraction `progress` in [0, 1) of all steps is done.
 
-        Unless a stage says otherwise: a linear rise over the first 2%, then a straight line to zero.
+        By default it rises linearly over the first 2% and then falls linearly to zero.
         """
         return min(1.0, progress / 0.02) * (1.0 - progress)
 
     @abstractmethod
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """The scalar to minimise on one batch; whatever is drawn at random comes from `generator` (on the CPU)."""
+        """Return the scalar loss of a batch; all random draws but dropout's come from `generator`, on the CPU."""
 
-    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
-        """What follows each step, the fraction `progress` in (0, 1] of all being done; nothing unless a stage says."""
+    def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+        """Run after each step, once the fraction `progress` in (0, 1] of all steps is done; does nothing by default."""
         return
 
     def end(self, model: ModelT, companion: nn.Module) -> None:
-        """What follows the last step; nothing unless a stage says otherwise."""
+        """Run after the last step; does nothing by default."""
         return
 
 
 @dataclass
 class History:
-    """How a stage went: the mean loss of the steps up to each of `steps`, and the time all of it took."""
+    """The loss curve of a stage, as the mean loss up to each of `steps`, and the time it took in seconds."""
 
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -118,19 +120,19 @@ class History:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A model at the end of its run; `histories` are those of its stages, by name."""
+class TrainedModel:
+    """A model at the end of its run, with the history of each stage by name."""
 
     model: Model
     histories: Mapping[str, History]
 
 
 class Recipe(ABC):
-    """One checkpoint's training. A recipe is a module in `training/recipes` whose `RECIPE` is an instance.
+    """How one checkpoint is trained and measured: a module in `training/recipes` whose `RECIPE` is an instance.
 
-    `bars` are demands on metrics. The card is made of `summary`, `metrics` (what each metric of `evaluate` is), `story`
-    (data and recipe) and `limits`; the README's line of `what` and `headline`. In `story` and `headline`,
-    `{name:.5f}` stands for a metric.
+    `bars` are requirements on metrics. The model card is made of `summary`, `metrics` (what each metric of `evaluate`
+    means), `procedure` (data and training) and `limits`; `short_description` and `headline` are those of the README's
+    table. In `procedure` and `headline`, `{name:.5f}` is replaced by the value of a metric.
     """
 
     name: ClassVar[str]
@@ -139,43 +141,45 @@ class Recipe(ABC):
     licence: ClassVar[str] = "Apache-2.0"
     stored_dtype: ClassVar[torch.dtype] = torch.float16
     n_seeds: ClassVar[int] = 1
-    """Runs, with seeds from 0 on. The first ships as the model, the others beside it, for the metrics."""
+    """Number of runs with the seeds from 0 on; the first ships as the model, the others beside it, for the metrics."""
     n_folds: ClassVar[int] = 0
-    """Runs besides, of which each leaves one part of the items out: every `n_folds`-th, from another one on."""
+    """Number of cross-validation runs; the k-th leaves out every `n_folds`-th item, beginning with item k."""
     stages: ClassVar[Sequence[Stage[Any]]]
     bars: ClassVar[Mapping[str, Bar]] = {}
     metrics: ClassVar[Mapping[str, str]]
-    what: ClassVar[str]
+    short_description: ClassVar[str]
     headline: ClassVar[str]
     summary: ClassVar[str]
-    story: ClassVar[str]
+    procedure: ClassVar[str]
     limits: ClassVar[str]
     data_licence: ClassVar[str]
 
-    def start(self, model: Model, shelf: Shelf) -> None:
-        """Give a new model its first weights; those it was built with, unless the recipe says otherwise."""
+    def initialise(self, model: Model, resources: Resources) -> None:
+        """Give a new model its initial weights; by default it keeps those it was built with."""
         return
 
     @abstractmethod
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Every metric of the model card, from data never trained on; `models` are those of all seeds."""
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Return every metric of the model card, measured on data never trained on; `models` are those of all seeds."""
 
     @abstractmethod
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
-        """Make the checkpoint of the runs' models."""
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
+        """Write the checkpoint of the runs' models into the folder."""
 
     def load(self, folder: Path) -> list[Model]:
-        """The shipped models, in the order of their seeds."""
+        """Return the shipped models in the order of their seeds."""
         return [load_model(read_checkpoint(folder))]
 
     @abstractmethod
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
-        """Write what was measured of the shipped `model` beside it: metrics, pictures, card."""
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
+        """Write the metrics, pictures and card of the shipped `model` into its folder."""
 
 
 @cache
 def recipes() -> dict[str, Recipe]:
-    """Every recipe by its checkpoint's name."""
+    """Return every recipe by the name of its checkpoint."""
     modules = (
         importlib.import_module(f"training.recipes.{m.name}")
         for m in pkgutil.iter_modules(training.recipes.__path__)
@@ -184,11 +188,11 @@ def recipes() -> dict[str, Recipe]:
     return {module.RECIPE.name: module.RECIPE for module in modules}
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of that checkpoint.
+def get_recipe(name: str) -> Recipe:
+    """Return the recipe of the checkpoint `name`.
 
     Raises:
-        UnknownRecipe: there is none; the error lists those there are.
+        UnknownRecipe: there is none; the error lists the recipes there are.
     """
     try:
         return recipes()[name]

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.family import Model
 from models.layers.classification import EncoderClassifier
@@ -14,17 +15,15 @@ from training.data.files import DataFolder
 from training.data.mnist import GreyImages, mnist_images, mnist_labels
 from training.errors import TrainingError
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Batch, ModelT, Shelf, Stage
+from training.recipe import Batch, ModelT, Resources, Stage
 
 
 class GreyReconstruction(Stage[ModelT]):
-    """Squared error of reconstructed grey images: MNIST digits, unless `images` says otherwise.
+    """Minimises `loss_of` (reconstruction, image) on grey images, by default the MNIST training split.
 
-    Half of each batch is slightly moved: without that, networks of this size have half the error on the training images
-    that they have on others.
-
-    `loss_of` is the family's objective; `part` picks the modules to train; `gain` widens Glorot's first weights of the
-    linear layers, None leaves them as they are.
+    Half of each batch is augmented: otherwise, networks of this size have half the error on training images that they
+    have on others. `corrupt` changes the input but not the target. `trained_part` picks the modules to train. `gain`
+    scales Glorot's initial weights of their linear layers; None keeps the weights as they are.
     """
 
     name = "reconstruction"
@@ -38,79 +37,86 @@ class GreyReconstruction(Stage[ModelT]):
         batch_size: int = 1000,
         muon_lr: float = 0.03,
         adamw_lr: float = 1e-3,
-        part: Callable[[ModelT], nn.Module] = lambda model: model,
+        trained_part: Callable[[ModelT], nn.Module] = lambda model: model,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] = lambda images, _: images,
         images: Callable[[DataFolder], GreyImages] = mnist_images,
     ) -> None:
         self.n_epochs, self.batch_size = n_epochs, batch_size
         self._loss_of, self._gain, self._muon_lr, self._adamw_lr = loss_of, gain, muon_lr, adamw_lr
-        self._part, self._corrupt, self._images = part, corrupt, images
+        self._trained_part, self._corrupt, self._images = trained_part, corrupt, images
 
-    def items(self, shelf: Shelf) -> Batch:
-        """The 60,000 images of the training split."""
-        return (self._images(shelf.data).train,)
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return the 60,000 images of the training split."""
+        return (self._images(resources.data).train,)
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
-        """Draw the linear layers' weights, if that is asked for."""
+        """Draw the weights of the linear layers, if `gain` is set."""
         if self._gain is not None:
-            initialise_linear(self._part(model).modules(), gain=self._gain)
+            initialise_linear(self._trained_part(model).modules(), gain=self._gain)
         return nn.Module()
 
+    @override
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
-        """Muon for matrices, AdamW for the rest."""
-        return muon_and_adamw(self._part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
+        return muon_and_adamw(self._trained_part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
 
+    @override
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """The objective on reconstructions of the batch, corrupted first where the recipe says so."""
-        images = half_moved(batch[0], generator)
+        """Return the objective on the reconstructions of the augmented, and possibly corrupted, batch."""
+        images = augment_half(batch[0], generator)
         return self._loss_of(model(self._corrupt(images, generator)).float(), images)
 
 
-class Classified(Protocol):
-    """A model whose encoder a classifier grows from."""
+class HasClassifier(Protocol):
+    """A model with an encoder and an optional classifier of the same layers."""
 
     encoder: nn.Module
     classifier: EncoderClassifier | None
 
 
 class DigitClassification(Stage[ModelT]):
-    """Cross-entropy of the classifier, which starts as a copy of the encoder, with labels smoothed by a tenth."""
+    """Minimises the cross-entropy of the classifier, which starts as a copy of the encoder; label smoothing is 0.1."""
 
     name = "classification"
     batch_size = 500
     n_epochs = 40
 
-    def items(self, shelf: Shelf) -> Batch:
-        """The 60,000 images of the training split and their labels."""
-        return mnist_images(shelf.data).train, mnist_labels(shelf.data).train
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return the 60,000 images of the training split and their labels."""
+        return mnist_images(resources.data).train, mnist_labels(resources.data).train
 
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
-        """Copy the encoder; the last layer starts at zero."""
-        _classifier(model).grow_from(cast("Classified", model).encoder)
+        """Copy the encoder into the classifier, whose last layer starts at zero."""
+        _classifier(model).grow_from(cast("HasClassifier", model).encoder)
         return nn.Module()
 
+    @override
     def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
-        """Muon for the classifier's matrices, AdamW for its biases."""
+        """Return Muon for the classifier's matrices and AdamW for its biases."""
         return muon_and_adamw(_classifier(model), muon_lr=0.01, adamw_lr=1e-3, weight_decay=0.01)
 
+    @override
     def loss(self, model: ModelT, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """On images of which half are moved."""
+        """Return the cross-entropy on a batch of which half is augmented."""
         images, labels = batch
-        logits = _classifier(model)(half_moved(images, generator))
+        logits = _classifier(model)(augment_half(images, generator))
         return functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
 
 
 def _classifier(model: Model) -> EncoderClassifier:
-    classifier = cast("Classified", model).classifier
+    classifier = cast("HasClassifier", model).classifier
     if classifier is None:
         raise TrainingError(f"{type(model).__name__} was built without labels; there is no classifier to train")
     return classifier
 
 
-def half_moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """The first half of `[B, 1, 28, 28]` slightly rotated, scaled, sheared and shifted."""
+def augment_half(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Slightly rotate, scale, shear and shift the first half of the images `[B, 1, 28, 28]`."""
     half = len(images) // 2
-    moved = random_affine(
+    augmented = random_affine(
         images[:half], generator, max_rotation_deg=7.0, max_scale=0.08, max_shear=0.12, max_shift_px=1.5
     ).clamp(0, 1)
-    return torch.cat([moved, images[half:]])
+    return torch.cat([augmented, images[half:]])

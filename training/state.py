@@ -1,6 +1,6 @@
-"""The state of a run between two steps, as safetensors: resuming needs no pickle.
+"""The saved state of a run between two steps, as safetensors, so that resuming needs no pickle.
 
-Nothing random is stored: all draws of a step come from a generator seeded by the run's seed and the step's number.
+No generator state is stored: all draws of a step come from generators seeded by the run's seed and the step's number.
 """
 
 import json
@@ -23,7 +23,7 @@ STATE_FILE = "state.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """All that a stage changes, and the folder it is saved in. `fingerprint` tells this run from others."""
+    """Everything that a stage changes, and the folder it is saved in; `fingerprint` identifies the run."""
 
     folder: Path
     fingerprint: str
@@ -33,7 +33,7 @@ class State:
     history: History
 
     def save(self, step: int) -> None:
-        """Write atomically: a kill at any moment leaves the old state or the new one."""
+        """Save the state atomically, so that a kill at any moment leaves either the old or the new state."""
         tensors = {f"model.{key}": tensor for key, tensor in self.model.state_dict().items()}
         tensors |= {f"companion.{key}": tensor for key, tensor in self.companion.state_dict().items()}
         scalars: dict[str, Any] = {}
@@ -53,7 +53,7 @@ class State:
         partial.replace(self.folder / STATE_FILE)
 
     def load(self) -> int | None:
-        """Restore what was saved; returns the steps already done, None where nothing is saved.
+        """Restore the saved state and return the number of steps done, or None if nothing is saved.
 
         Raises:
             StateError: the state was saved by a run with other settings.
@@ -65,7 +65,7 @@ class State:
             metadata = saved.metadata()
             if metadata["fingerprint"] != self.fingerprint:
                 raise StateError(
-                    f"{self.folder} holds the state of another recipe, seed or parent; remove it to start anew"
+                    f"{self.folder} holds the state of another recipe, seed or parent; delete it to start afresh"
                 )
             values = {k: saved.get_tensor(k) for k in saved.keys()} | json.loads(metadata["scalars"])  # noqa: SIM118
         for prefix, module in (("model.", self.model), ("companion.", self.companion)):

@@ -1,8 +1,10 @@
-"""The only map from an error to a status code, and its rendering as RFC 9457 problem details."""
+"""The only map from an error to a status code, and the middleware that renders errors as RFC 9457 problem details."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -11,13 +13,18 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.http.context import context_in
+from models.errors import InvalidItems, UndecodableItems
 
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.ManifoldError], int] = {
+    errors.BadRequest: 400,
     errors.MalformedBody: 400,
+    errors.CrossSiteRequest: 403,
     errors.UnknownModel: 404,
     errors.NotAcceptable: 406,
     errors.PayloadTooLarge: 413,
@@ -31,81 +38,139 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.ModelUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
+"""Status codes by error class; an error whose class is not here has the status of its nearest base class."""
 
 PROBLEM_JSON = "application/problem+json"
+DISCARD_S = 5.0
+"""Longest time, in seconds, for which the rest of a refused body is read and discarded before the connection closes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Problem details (RFC 9457), without the id of the request. `name` is that of an error class."""
+
+    name: str
+    status: int
+    detail: str
+    faults: tuple[errors.Fault, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self, request_id: str) -> dict[str, Any]:
+        """Return the members of the JSON object."""
+        name = error_slug(self.name)
+        return {
+            "type": f"/errors/{name}",
+            "title": name.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults],
+            "request_id": request_id,
+        }
+
+    def response(self, request_id: str) -> Response:
+        """Return the answer."""
+        body = orjson.dumps(self.content(request_id))
+        return Response(body, self.status, headers=self.headers, media_type=PROBLEM_JSON)
 
 
 @cache
-def slug(name: str) -> str:
-    """`QueueFull` to `queue-full`."""
+def error_slug(name: str) -> str:
+    """Turn the name of an error class into the end of its `type`: `QueueFull` into `queue-full`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
-def problem(
-    request_id: str,
-    *,
-    name: str,
-    status: int,
-    detail: str,
-    faults: tuple[errors.Fault, ...] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """An `application/problem+json` answer; `name` is an error class's."""
-    content = details(request_id, name=name, status=status, detail=detail, faults=faults)
-    return Response(orjson.dumps(content), status, headers=headers, media_type=PROBLEM_JSON)
+def problem_of(error: Exception) -> Problem:
+    """Describe an error to the client; one that is not ours is a fault of the server, described by the log alone."""
+    if isinstance(error, InvalidItems):
+        error = _refused_items(error)
+    if not isinstance(error, errors.ManifoldError):
+        detail = "the server failed; the request id finds the reason in its log"
+        return Problem(name="InternalError", status=500, detail=detail)
+    if isinstance(error, errors.RouteError):
+        status, headers = error.status, error.headers
+    else:
+        status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+        headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, errors.Retryable) else {}
+    return Problem(name=type(error).__name__, status=status, detail=error.detail, faults=error.faults, headers=headers)
 
 
-def details(
-    request_id: str, *, name: str, status: int, detail: str, faults: tuple[errors.Fault, ...] = ()
-) -> dict[str, Any]:
-    """Problem details (RFC 9457)."""
-    return {
-        "type": f"/errors/{slug(name)}",
-        "title": slug(name).replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults],
-        "request_id": request_id,
-    }
+def _refused_items(error: InvalidItems) -> errors.ManifoldError:
+    """Turn refused items into an error that points at each: `/inputs/3`, or `/inputs` for all of them."""
+    faults = [
+        errors.Fault("/inputs" if problem.index is None else f"/inputs/{problem.index}", problem.detail)
+        for problem in error.problems
+    ]
+    refusal = errors.InvalidRequest.of(faults)
+    return errors.MalformedBody(refusal.detail, faults) if isinstance(error, UndecodableItems) else refusal
 
 
-def refused(request_id: str, error: errors.ManifoldError) -> Response:
-    """The answer to an error of ours."""
-    retry = {"retry-after": str(error.retry_after_s)} if isinstance(error, errors.Retryable) else None
-    return problem(
-        request_id,
-        name=type(error).__name__,
-        status=STATUS[type(error)],
-        detail=error.detail,
-        faults=error.faults,
-        headers=retry,
-    )
-
-
-def add_handlers(app: FastAPI) -> None:
-    """Render the errors of the router; ours are `RequestContext`'s, whichever way a request took."""
+def add_route_errors(app: FastAPI) -> None:
+    """Let refusals of the framework and of routes' dependencies rise to `Problems`, as all other errors do."""
 
     @app.exception_handler(HTTPException)
-    async def routers(request: Request, error: HTTPException) -> Response:
-        names = {404: "UnknownRoute", 405: "MethodNotAllowed"}
-        detail = {
-            404: f"no route is {request.url.path[:200]}",
-            405: f"{request.method} is not a method of {request.url.path[:200]}",
-        }
-        return problem(
-            request.state.request_id,
-            name=names.get(error.status_code, "HttpError"),
-            status=error.status_code,
-            detail=detail.get(error.status_code, error.detail),
-            headers=error.headers,
-        )
+    async def raise_route_error(request: Request, error: HTTPException) -> Response:
+        path = request.url.path[:200]
+        if error.status_code == 404 and error.detail == "Not Found":
+            raise errors.UnknownRoute(404, f"no route is {path}", error.headers) from error
+        if error.status_code == 405:
+            detail = f"{request.method} is not a method of {path}"
+            raise errors.MethodNotAllowed(405, detail, error.headers) from error
+        raise errors.RouteError(error.status_code, str(error.detail), error.headers) from error
 
 
-def unexpected(request_id: str) -> Response:
-    """The answer to a fault of ours; the log has the rest."""
-    return problem(
-        request_id,
-        name="InternalError",
-        status=500,
-        detail="the server failed; the request id finds the reason in its log",
-    )
+class Problems:
+    """Renders every error as problem details, whichever route or middleware inside this one raised it.
+
+    If the client is still sending its body, the rest is read and discarded for a bounded time. If the connection were
+    closed at once, the client would see a reset in place of the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_received = False
+
+        async def receive_and_note_end() -> Message:
+            nonlocal is_received
+            message = await receive()
+            is_received = not message.get("more_body", False)
+            return message
+
+        try:
+            await self._app(scope, receive_and_note_end, send)
+        except Exception as error:
+            context = context_in(scope)
+            problem = problem_of(error)
+            context.error = problem.detail
+            if problem.name == "InternalError":
+                log.exception("unexpected error", extra={"request_id": context.request_id})
+                context.error = f"unexpected {type(error).__name__}"
+            if context.status != 0:  # the answer cannot be taken back: the server closes the connection
+                return
+            response = problem.response(context.request_id)
+            if is_received or not _has_body(context.headers):
+                await response(scope, receive, send)
+            else:
+                await _send_then_discard(response, receive, send)
+
+
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
+
+
+async def _send_then_discard(response: Response, receive: Receive, send: Send) -> None:
+    """Send the answer, then read and discard the rest of the request before the answer ends."""
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": bytes(response.body), "more_body": True})
+    try:
+        async with asyncio.timeout(DISCARD_S):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        log.info("a client was still sending a refused body when its connection was closed")
+    await send({"type": "http.response.body", "body": b""})

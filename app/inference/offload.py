@@ -1,4 +1,4 @@
-"""What would hold the event loop up, on threads beside it."""
+"""Threads for decoding and rendering that would hold up the event loop, and the sizes from which they are used."""
 
 import asyncio
 import threading
@@ -10,68 +10,84 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 _Outcome = tuple[Any, BaseException | None]
-_Given = SimpleQueue[tuple[Callable[[], Any], "asyncio.Future[_Outcome]"] | None]
+_WorkQueue = SimpleQueue[tuple[Callable[[], Any], "asyncio.Future[_Outcome]"] | None]
+
+MAX_SHORT_BYTES = 2**18
+"""Size of the largest body that counts as short. Work on larger bodies may take seconds and has threads of its own."""
+MAX_INLINE_TEXT_BYTES = 4096
+"""Size of the largest body whose texts are tokenized on the event loop, at about a megabyte a second."""
+MAX_INLINE_NUMBERS = 2**14
+"""Count of numbers that are rendered as JSON or PNG on the event loop, in about half a millisecond."""
+MAX_INLINE_ARRAY_NUMBERS = 2**17
+"""Count of numbers that are rendered as a NumPy file on the event loop, in about half a millisecond."""
 
 
-class Aside:
-    """A few threads for what is short, and as many for what takes long, which begin with what waits longest.
+class WorkerPools:
+    """Threads for short work, and as many for long work, so that short work does not wait behind long work.
 
-    The event loop is woken once for all that has been done meanwhile: waking it for each takes longer than much of
-    what is asked of the threads, and gives the interpreter's lock to and fro.
+    The event loop is woken once for all results that are ready, rather than once for each: waking it takes longer than
+    much of the work, and makes it compete for the interpreter's lock.
     """
 
     def __init__(self, n_threads: int) -> None:
-        """`n_threads` of each kind."""
-        self._loop = asyncio.get_running_loop()
-        self._short: _Given = SimpleQueue()
-        self._long: _Given = SimpleQueue()
-        self._done: deque[tuple[asyncio.Future[_Outcome], _Outcome]] = deque()
-        self._is_called = False
-        self._threads = [
-            threading.Thread(target=self._run, args=(given,), name=f"aside-{number}", daemon=True)
-            for number in range(n_threads)
-            for given in (self._short, self._long)
-        ]
-        for thread in self._threads:
-            thread.start()
+        """Create the pools, of `n_threads` each; no thread runs before `start`."""
+        self._n_threads = n_threads
+        self._short: _WorkQueue = SimpleQueue()
+        self._long: _WorkQueue = SimpleQueue()
+        self._finished: deque[tuple[asyncio.Future[_Outcome], _Outcome]] = deque()
+        self._is_delivery_scheduled = False
 
-    async def run(self, work: Callable[..., T], *arguments: Any, is_long: bool = False) -> T:
-        """What it returns or raises. If the caller is cancelled, it is not begun any more."""
+    def start(self) -> None:
+        """Start the threads. Must be called on the event loop that will use the pools."""
+        self._loop = asyncio.get_running_loop()
+        for number in range(self._n_threads):
+            for name, queue in (("short", self._short), ("long", self._long)):
+                threading.Thread(target=self._run, args=(queue,), name=f"offload-{name}-{number}", daemon=True).start()
+
+    async def run(self, work: Callable[..., T], *arguments: Any, n_bytes: int = 0) -> T:
+        """Call `work` on a thread and return its result; `n_bytes` is the size of the body it works on.
+
+        If the caller is cancelled before the work has begun, it is not begun.
+
+        Raises:
+            Exception: whatever the work raises.
+        """
+        queue = self._long if n_bytes > MAX_SHORT_BYTES else self._short
         future: asyncio.Future[_Outcome] = self._loop.create_future()
-        (self._long if is_long else self._short).put((partial(work, *arguments), future))
+        queue.put((partial(work, *arguments), future))
         result, error = await future
         if error is None:
             return cast("T", result)
         try:
             raise error
         finally:
-            del error, future  # which would keep each other, and all that the work had, alive
+            del error, future  # the error refers to this frame: without this, both would stay until garbage collection
 
     def close(self) -> None:
-        """End the threads, once all is done."""
-        for given in (self._short, self._long):
-            for _ in self._threads:
-                given.put(None)
+        """End the threads once all work is done."""
+        for queue in (self._short, self._long):
+            for _ in range(self._n_threads):
+                queue.put(None)
 
-    def _run(self, given: "_Given") -> None:
-        while (its := given.get()) is not None:
-            work, future = its
+    def _run(self, queue: "_WorkQueue") -> None:
+        while (entry := queue.get()) is not None:
+            work, future = entry
             if not future.cancelled():
-                self._done.append((future, _outcome(work)))
-                if not self._is_called and not self._loop.is_closed():
-                    self._is_called = True
+                self._finished.append((future, _call(work)))
+                if not self._is_delivery_scheduled and not self._loop.is_closed():
+                    self._is_delivery_scheduled = True
                     self._loop.call_soon_threadsafe(self._deliver)
-            del its, work, future  # while the thread waits, and for an error, which knows this frame
+            del entry, work, future  # so that an idle thread keeps neither bodies nor results alive
 
     def _deliver(self) -> None:
-        self._is_called = False  # whoever is done from here on calls again
-        while self._done:
-            future, outcome = self._done.popleft()
+        self._is_delivery_scheduled = False  # results that are ready from here on schedule another delivery
+        while self._finished:
+            future, outcome = self._finished.popleft()
             if not future.done():
                 future.set_result(outcome)
 
 
-def _outcome(work: Callable[[], Any]) -> _Outcome:
+def _call(work: Callable[[], Any]) -> _Outcome:
     try:
         return work(), None
     except BaseException as error:

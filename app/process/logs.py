@@ -6,43 +6,49 @@ from logging.config import dictConfig
 from typing import Any
 
 import orjson
+from typing_extensions import override
 
 from app.settings import Settings
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
+_STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Time in UTC, level, logger, message, whatever was passed as `extra`, and the traceback if there is one."""
+    """Formats a record as one JSON object.
 
+    Its fields are the time in UTC, the level, the logger, the message, whatever was passed as `extra`, and the
+    traceback if there is one.
+    """
+
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         line: dict[str, Any] = {
             "time": _utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people."""
+    """Formats a record as a line of text for people, with the traceback below it."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback below it."""
-        extra = " ".join(f"{key}={value}" for key, value in record.__dict__.items() if key not in _STANDARD)
+        extra = " ".join(f"{key}={value}" for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS)
         trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
         return f"{_utc(record.created)} {record.levelname:<7} {record.getMessage()} {extra}{trace}"
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send everything, uvicorn's own messages included, through one handler.
+    """Send everything that is logged, uvicorn's own messages included, through one handler.
 
-    Who logs, a thread or a process, is not asked: no line tells it, and to ask takes longer than the rest.
+    No line names the thread or the process that logs, so they are not looked up: that would take longer than all the
+    rest of logging a line.
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = JsonFormatter if settings.log_format == "json" else TextFormatter

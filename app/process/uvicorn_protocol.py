@@ -1,261 +1,349 @@
-"""HTTP/1.1 as uvicorn has it, but for the system calls of an answer, and for what is refused at the door."""
+"""HTTP/1.1 connections: uvicorn's protocol, and what it leaves to be done.
+
+This is the only module that uses uvicorn's private names. `METHODS` and `ATTRIBUTES` list them, so that
+`app.process.guard` can look for them in the installed version before a server starts.
+"""
 
 import asyncio
-import time
-from array import array
-from fcntl import ioctl
-from termios import TIOCOUTQ
-from typing import Any, cast
+import inspect
+import math
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
 
-from fastapi import FastAPI
-from uvicorn._types import ASGI3Application
+import httptools
+import uvicorn
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
-from app.errors import HeadTooLarge
-from app.http.admission import Door, Verdict, head_of
-from app.http.context import log_request, request_id_of
-from app.http.problems import refused
+from app.process.refusals import MAX_HEAD_BYTES, Refusal, head_bytes, refusal_of_head, refusal_of_syntax
 
-HELD_S = 1.0
-"""How long the rest of a request is waited for before what has come of it is read."""
-MAX_HEAD_BYTES = 2**16
-"""Of a request, or of what follows its body. The parser would keep any number of them until they are whole."""
+HEAD_GRACE_S = 1.0
+"""Time that a head which has begun to arrive is given to be completed once the server shuts down."""
+LINGER_S = 2.0
+"""Time that a refused client is given to read the answer and to hang up, while what it still sends is discarded."""
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""Headers that say where a body ends."""
+
+METHODS: dict[type, dict[str, tuple[str, ...]]] = {
+    HttpToolsProtocol: {
+        "connection_made": ("transport",),
+        "data_received": ("data",),
+        "shutdown": (),
+        "timeout_keep_alive_handler": (),
+        "on_message_begin": (),
+        "on_header": ("name", "value"),
+        "on_headers_complete": (),
+        "on_body": ("body",),
+        "on_message_complete": (),
+        "on_response_complete": (),
+        "_start_asgi_task": ("cycle", "app"),
+        "_unset_keepalive_if_required": (),
+    },
+    RequestResponseCycle: {"send": ("message",)},
+}
+"""Methods of uvicorn that this module calls or overrides, with their parameters."""
+
+ATTRIBUTES: dict[type, tuple[str, ...]] = {
+    HttpToolsProtocol: (
+        *("transport", "parser", "loop", "headers", "cycle", "pipeline", "server_state"),
+        *("timeout_keep_alive", "timeout_keep_alive_task"),
+    ),
+    RequestResponseCycle: (
+        *("scope", "transport", "flow", "default_headers", "on_response", "message_event", "disconnected"),
+        *("keep_alive", "waiting_for_100_continue", "response_started", "response_complete", "chunked_encoding"),
+        "expected_content_length",
+    ),
+    ServerState: ("default_headers",),
+}
+"""Attributes of uvicorn's instances that this module reads or sets."""
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class Cycle(RequestResponseCycle):
-    """uvicorn's, of a request and its answer, but that a plain answer is one write.
+def make_instances() -> tuple[HttpToolsProtocol, RequestResponseCycle, ServerState]:
+    """Return objects of uvicorn's classes, never to be used, whose attributes can be looked at."""
+    config = uvicorn.Config(_no_app, ws="none", lifespan="off", log_config=None)
+    nothing: Any = object()
+    state, n_parameters = ServerState(), len(inspect.signature(RequestResponseCycle).parameters)
+    return HttpToolsProtocol(config, state, {}, nothing), RequestResponseCycle(*[nothing] * n_parameters), state
 
-    uvicorn writes head and body one after the other, each with a system call that wakes the client, and looks through
-    each header twice: for a small answer, this costs more than all else that is done to send it.
+
+async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Stand in for an application where none is called."""
+
+
+class OneWriteCycle(RequestResponseCycle):
+    """A request and its answer, where a complete answer of known length is sent by one system call.
+
+    uvicorn writes the head and the body separately, each of which wakes the client, and searches the name and the value
+    of every header. One line of `Protocol._start_asgi_task` installs this class; nothing else depends on it.
     """
 
-    _start: Any = None
+    _delayed_start: Any = None
 
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        """Answer, or end the connection: to close it waits for a client that perhaps reads nothing any more."""
-        await super().run_asgi(app)
-        if not self.response_complete and not self.disconnected:
-            self.transport.abort()
-
+    @override
     async def send(self, message: Any) -> None:
-        """See ASGI. The head is held back until the body comes."""
         if message["type"] == "http.response.start" and not self.response_started:
-            self._start = message
+            self._delayed_start = message
             return
-        start, self._start = self._start, None
+        start, self._delayed_start = self._delayed_start, None
         if start is None:
             await super().send(message)
-        elif plain := self._plain(start, message):
+        elif data := self._complete_answer(start, message):
             self.response_started = self.response_complete = True
             self.waiting_for_100_continue = False
-            self.transport.write(plain)
+            self.transport.write(data)
             self.message_event.set()
             self.on_response()
         else:
             await super().send(start)
             await super().send(message)
 
-    def _plain(self, start: Any, end: Any) -> bytes:
-        """All of an answer that is whole, of the length that it names, and after which the connection goes on."""
+    def _complete_answer(self, start: Any, end: Any) -> bytes:
+        """Return the whole answer, or nothing unless it has the length that it names and the connection stays open."""
         if end["type"] != "http.response.body" or end.get("more_body") or self.scope["method"] == "HEAD":
             return b""
         if not self.keep_alive or self.disconnected or self.flow.write_paused:
             return b""
         headers, body = [*self.default_headers, *start.get("headers", ())], end.get("body", b"")
-        head = head_of(start["status"], headers)
+        head = head_bytes(start["status"], headers)
         has_length = b"\r\ncontent-length: %d\r\n" % len(body) in head
         is_clean = head.count(b"\r") == head.count(b"\n") == len(headers) + 1
-        goes_on = b"\r\nconnection:" not in head and b"\r\ntransfer-encoding:" not in head
-        return b"%s\r\n%s" % (head, body) if has_length and is_clean and goes_on else b""
+        stays_open = b"\r\nconnection:" not in head and b"\r\ntransfer-encoding:" not in head
+        return b"%s\r\n%s" % (head, body) if has_length and is_clean and stays_open else b""
+
+
+class Reading(Enum):
+    """The part of a request of which more is to arrive."""
+
+    NOTHING = "nothing"
+    HEAD = "head"
+    BODY = "body"
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with a `Cycle`, behind a `Door`. It waits neither for what is never asked nor for who never reads."""
+    """One connection, as uvicorn serves it, with stricter rules.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._door: Door = cast("FastAPI", self.config.app).state.door
-        self._is_between_requests = True
-        self._n_unparsed = 0  # bytes that the parser has kept to itself
-        self._waits_since = 0.0  # for a request, or for the rest of its head
-        self._held = b""
-        self._held_timer: asyncio.TimerHandle | None = None
-        self._reader_timer: asyncio.TimerHandle | None = None
+    - A connection on which no complete head arrives within the keep-alive timeout is closed.
+    - A head of more than `MAX_HEAD_BYTES` is refused with 431; malformed requests, and those without exactly one valid
+      Host, with 400. Refusals are problem details, sent in order after the answers to earlier requests.
+    - An offer to upgrade is ignored (RFC 9110, 7.8): the request, with its body, is answered as HTTP/1.1.
+    - Clients of HTTP/1.0 receive neither chunked coding nor `100 Continue`, and every answer ends the connection.
+    - White space around header values is removed (RFC 9110, 5.5), and trailers are not mixed with headers (6.5.1).
+    - If the application does not complete an answer, the connection is aborted.
+    """
 
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._reading = Reading.NOTHING
+        self._n_unparsed = 0  # bytes received since the parser last reported a part of a body or the end of a request
+        self._idle_deadline = 0.0
+        self._n_unread: float = math.inf  # bytes that the client had not read when the idle timer last fired
+        self._refusal: Refusal | None = None
+
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._waits_since = self.loop.time()
-        self._wait_for_request()
-        self._door.visit()
+        self._restart_idle_timeout(self.timeout_keep_alive)
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """Called by the loop. Where the door is watched, whole requests are held up to it before they are read."""
-        data, self._held = self._held + data, b""
-        is_next = self._is_between_requests and not self._is_answering
-        is_looked_at = is_next and self._door.is_watched and not self.flow.write_paused
-        verdict = self._door.verdict(data, self.server_state.default_headers) if is_looked_at else Verdict.LET_IN
-        if verdict is Verdict.INCOMPLETE:
-            self._hold(data)
+        if self._refusal is not None:
             return
-        self._no_longer_held()
-        if isinstance(verdict, bytes):
-            self._refuse(verdict)
-        else:
-            self._read(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
-        self._no_longer_held()
-        self._no_longer_look()
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Called by the transport: the client reads more slowly than it is sent."""
-        super().pause_writing()
-        self._look_at_reader_later(self._n_unread())
-
-    def resume_writing(self) -> None:
-        """Called by the transport."""
-        self._no_longer_look()
-        super().resume_writing()
-
-    def _look_at_reader_later(self, n_bytes: int) -> None:
-        """Hang up if by then it has read nothing of what waits for it."""
-        self._no_longer_look()
-        self._reader_timer = self.loop.call_later(self.timeout_keep_alive, self._look_at_reader, n_bytes)
-
-    def _look_at_reader(self, n_before: int) -> None:
-        n_bytes, self._reader_timer = self._n_unread(), None
-        if n_bytes >= n_before:
+        self._unset_keepalive_if_required()
+        self._n_unparsed += len(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._refuse(Refusal.head_too_large() if self._is_head_too_large else refusal_of_syntax(error))
+            return
+        if self._is_head_too_large:
+            self._refuse(Refusal.head_too_large())
+        elif self._reading is Reading.BODY and self._n_unparsed > MAX_HEAD_BYTES:
             self.transport.abort()
-        elif n_bytes:
-            self._look_at_reader_later(n_bytes)
+        elif not self._is_answering and not self.transport.is_closing():
+            self._start_idle_timer()
 
-    def _n_unread(self) -> int:
-        """Bytes that wait here or, perhaps megabytes, in the kernel."""
-        sent = array("i", [0])
-        ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, sent)
-        return self.transport.get_write_buffer_size() + sent[0]
+    def _parse(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:
+                rest = rest[offer.args[0] :]
+                self._ignore_upgrade()
+            else:
+                return
 
-    def _no_longer_look(self) -> None:
-        if self._reader_timer is not None:
-            self._reader_timer.cancel()
-            self._reader_timer = None
+    def _ignore_upgrade(self) -> None:
+        """Parse the body of a request that offers an upgrade, which the parser leaves to the other protocol.
 
-    def shutdown(self) -> None:
-        """Called when the server ends: a request that has begun to come is waited for.
-
-        For its head, which has no deadline of its own, as long as for what the door holds back.
+        Another parser is given a head with the same framing, so that it expects the body next. `_reading` is BODY then,
+        and what a parser reports of a head counts only where one is expected.
         """
-        self._let_in()
-        if self._has_begun:
-            self.loop.call_later(HELD_S, super().shutdown)
-        else:
-            super().shutdown()
+        if framing := self._framing():
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % header for header in framing))
 
+    def _framing(self) -> list[tuple[bytes, bytes]]:
+        return [header for header in self.headers if header[0] in _FRAMING]
+
+    @override
     def on_message_begin(self) -> None:
-        """Called by the parser."""
-        self._is_between_requests = False
-        self._waits_since = self.loop.time()
-        super().on_message_begin()
+        if self._reading is Reading.NOTHING:
+            self._reading = Reading.HEAD
+            self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+            super().on_message_begin()
 
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading is Reading.HEAD:
+            super().on_header(name, value.strip(b" \t"))
+
+    @override
+    def on_headers_complete(self) -> None:
+        if self._reading is Reading.HEAD:
+            super().on_headers_complete()
+            self._reading = Reading.BODY
+
+    @override
     def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
         self._n_unparsed = 0
         super().on_body(body)
 
+    @override
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        if self.parser.should_upgrade() and self._framing():
+            return  # `_ignore_upgrade` has the body parsed
         self._n_unparsed = 0
-        self._is_between_requests = True
+        self._reading = Reading.NOTHING
         super().on_message_complete()
 
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:
+        cycle.__class__ = OneWriteCycle
+        refusal = refusal_of_head(cycle.scope)
+        served: App = app if refusal is None else refusal
+        if cycle.scope["http_version"] != "1.1":
+            cycle.keep_alive = cycle.waiting_for_100_continue = False
+            served = _without_chunked_coding(served, cycle)
+        super()._start_asgi_task(cycle, _aborting_incomplete(served, cycle))
+
+    @override
     def on_response_complete(self) -> None:
-        """Called by the cycle."""
-        self._waits_since = self.loop.time()
-        if not self.flow.write_paused:
-            self._no_longer_look()  # more waits now than before
+        self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+        self._n_unread = math.inf
+        is_last = not self.pipeline
         super().on_response_complete()
+        if is_last and self._refusal is not None and not self.transport.is_closing():
+            self._send_refusal(self._refusal)
 
+    @override
     def timeout_keep_alive_handler(self) -> None:
-        """Called by the loop. Refusals leave the timer as it was, for it costs as much as they do."""
+        """Close an idle connection; one whose client is still reading its last answer is not idle."""
         self.timeout_keep_alive_task = None
-        if self._is_answering:
-            return  # the end of the answer sets it
-        if self.transport.get_write_buffer_size():  # the last answer is still being read, or is not
-            self._waits_since = self.loop.time()
-            if self._reader_timer is None:
-                self._look_at_reader_later(self._n_unread())
-        if self._waits_since + self.timeout_keep_alive > self.loop.time():
-            self._wait_for_request()
-        else:
+        n_unread = self.transport.get_write_buffer_size()
+        if n_unread == 0:
             super().timeout_keep_alive_handler()
+        elif n_unread < self._n_unread:
+            self._n_unread = n_unread
+            self._restart_idle_timeout(self.timeout_keep_alive)
+        else:
+            self.transport.abort()
 
-    def _wait_for_request(self) -> None:
-        """Until it has not come for so long, whatever else comes."""
-        left_s = self._waits_since + self.timeout_keep_alive - self.loop.time()
-        self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+    @override
+    def shutdown(self) -> None:
+        """Close the connection once the requests that have arrived, even in part, are answered."""
+        if self._reading is Reading.HEAD:
+            self.loop.call_later(HEAD_GRACE_S, super().shutdown)
+        else:
+            super().shutdown()
+
+    @property
+    def _is_head_too_large(self) -> bool:
+        return self._reading is Reading.HEAD and self._n_unparsed > MAX_HEAD_BYTES
 
     @property
     def _is_answering(self) -> bool:
-        """Whether a request that has come is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    @property
-    def _has_begun(self) -> bool:
-        """Whether a request's head is being read."""
-        return not self._is_between_requests and (self.cycle is None or self.cycle.scope is not self.scope)
+    def _restart_idle_timeout(self, limit_s: float) -> None:
+        self._idle_deadline = self.loop.time() + limit_s
+        self._start_idle_timer()
 
-    def _read(self, data: bytes) -> None:
-        """By the parser; see to it that what this keeps does not grow, and that the rest is not waited for too long."""
-        self._n_unparsed += len(data)
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if not self._is_between_requests and self._n_unparsed > MAX_HEAD_BYTES:
-            if self._has_begun and not self._is_answering:
-                self._refuse_head()
-            else:
-                self.transport.abort()
-        elif self.timeout_keep_alive_task is None and not self._is_answering:
-            self._wait_for_request()
-
-    def _refuse_head(self) -> None:
-        request_id = request_id_of(b"")
-        detail = f"the request's head has more than {MAX_HEAD_BYTES} bytes, the limit"
-        answer = refused(request_id, HeadTooLarge(detail))
-        own = ((b"x-request-id", request_id.encode()), (b"connection", b"close"))
-        head = head_of(answer.status_code, (*self.server_state.default_headers, *answer.raw_headers, *own))
-        self.transport.write(b"%s\r\n%s" % (head, bytes(answer.body)))
-        self.transport.close()
-        log_request(request_id, "?", "?", answer.status_code, time.perf_counter())
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.__class__ = Cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _hold(self, data: bytes) -> None:
-        """Until the rest has come; for a moment, after which the application has it, and its deadline."""
+    def _start_idle_timer(self) -> None:
         self._unset_keepalive_if_required()
-        self._held = data
-        if self._held_timer is None:
-            self._held_timer = self.loop.call_later(HELD_S, self._let_in)
+        self.timeout_keep_alive_task = self.loop.call_at(self._idle_deadline, self.timeout_keep_alive_handler)
 
-    def _no_longer_held(self) -> None:
-        if self._held_timer is not None:
-            self._held_timer.cancel()
-            self._held_timer = None
+    def _refuse(self, refusal: Refusal) -> None:
+        """Read nothing more, answer the requests before, then send the refusal and close the connection."""
+        self._refusal = refusal
+        if self._reading is not Reading.BODY:
+            if not self._is_answering:
+                self._send_refusal(refusal)
+        elif self.pipeline:  # the request that is refused is the last that waits there
+            self.pipeline[0] = (self.cycle, refusal)
+        elif self.cycle.response_complete:
+            self._linger()
+        elif self.cycle.response_started:
+            self.transport.abort()
+        else:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._send_refusal(refusal)
 
-    def _let_in(self) -> None:
-        self._no_longer_held()
-        held, self._held = self._held, b""
-        if held:
-            self._read(held)
+    def _send_refusal(self, refusal: Refusal) -> None:
+        self.transport.write(refusal.to_bytes(self.server_state.default_headers))
+        self._linger()
 
-    def _refuse(self, answer: bytes) -> None:
-        self.transport.write(answer)
-        self.server_state.total_requests += 1
-        self._waits_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait_for_request()
+    def _linger(self) -> None:
+        """End the answer now and the connection later: to close while a client sends may reset what it has to read."""
+        self.transport.write_eof()
+        self._n_unread = 0
+        self._restart_idle_timeout(LINGER_S)
+
+
+def _aborting_incomplete(app: App, cycle: RequestResponseCycle) -> App:
+    """Wrap an application so that the connection is aborted if it ends before its answer does.
+
+    uvicorn closes the connection, which waits for a client that perhaps reads nothing any more.
+    """
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        finally:
+            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+                cycle.transport.abort()
+
+    return run
+
+
+def _without_chunked_coding(app: App, cycle: RequestResponseCycle) -> App:
+    """Wrap an application so that a body of unknown length is sent as it is (RFC 9112, 6.1 and 6.3)."""
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        has_length = False
+
+        async def send_as_it_is(message: Any) -> None:
+            nonlocal has_length
+            if message["type"] == "http.response.start":
+                headers = [header for header in message.get("headers", ()) if header[0].lower() != b"transfer-encoding"]
+                message = {**message, "headers": headers}
+                has_length = any(name.lower() == b"content-length" for name, _ in headers)
+                cycle.chunked_encoding = None if has_length else False
+            elif not has_length:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await app(scope, receive, send_as_it_is)
+        finally:
+            if not cycle.response_started:  # uvicorn answers for the application
+                cycle.chunked_encoding = None
+
+    return run

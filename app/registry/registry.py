@@ -204,8 +204,17 @@ class Registry:
         self._choose_defaults()
         _settle_garbage()
 
+    def start_loading(self) -> None:
+        """Start loading the wanted models in the background."""
+        self._loading = asyncio.create_task(self.open())
+
+    async def loaded(self) -> None:
+        """Wait until each wanted model serves or has failed."""
+        await self._loading
+
     async def close(self) -> None:
         """Stop everything; the memory goes with the process."""
+        await self._loading
         await asyncio.gather(*(model.stop() for model in self.models.values()))
 
     @property

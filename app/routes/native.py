@@ -1,27 +1,15 @@
-"""What routes are given: the registry, the settings, and `Call`, one inference request on its way."""
+"""The native dialect: reads a task's request, runs it, and renders its answer."""
 
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import cached_property
-from typing import Annotated, Any, TypeVar, cast
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
-from fastapi import Depends, HTTPException
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from app.engine.policy import Outcome
-from app.errors import (
-    DeadlineExceeded,
-    Fault,
-    InvalidRequest,
-    MalformedBody,
-    ManifoldError,
-    NotAcceptable,
-    UnsupportedMediaType,
-)
+from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
 from app.http.content import (
     EVENTS,
     IMAGES,
@@ -29,347 +17,258 @@ from app.http.content import (
     MULTIPART,
     NPY,
     PNG,
-    Patience,
-    Received,
     content_type,
-    header,
     negotiate,
+    parse_files,
     parse_json,
-    read_files,
+    read_body,
 )
-from app.http.responses import UNBUFFERED, PacedResponse, Stream, failure, sse
-from app.inference.offload import Aside
-from app.registry.registry import Registry, ServedModel
-from app.schemas.envelope import Body, Codecs, CodecSchema, Schema, Writer, parse_body
-from app.settings import Settings
-from models.checkpoint import Checkpoint
+from app.http.context import context_of
+from app.http.deadline import CancelOnDisconnect, deadline_of
+from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
+from app.inference.deadline import Deadline
+from app.inference.offload import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
+from app.inference.run import infer
+from app.inference.stream import Stream
+from app.inference.timers import Timeout
+from app.registry.registry import ServedModel
+from app.schemas.shared.envelope import Body
+from app.schemas.shared.parsing import parse_body
+from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
+from app.services import Services
 from models.codecs import ImageCodec
 from models.codecs.arrays import Limits, parse_npy, to_npy
-from models.errors import InvalidItems, UndecodableItems
+from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_INLINE_NUMBERS = {JSON: 2**14, PNG: 2**14, NPY: 2**17}
-"""Answers of more, which takes about half a millisecond, are rendered off the event loop."""
-MAX_SHORT_BYTES = 2**18
-"""Larger bodies may take seconds, for which the others do not wait."""
-MAX_DIGITS = 12
-"""Of a deadline."""
-MAX_INLINE_TEXT_BYTES = 4096
-"""Bodies of texts with more are cut into tokens off the event loop: about a megabyte a second."""
+
+@dataclass(slots=True)
+class RawBody:
+    """A request's body before it is checked: its values, its size, and whether they came as JSON."""
+
+    values: Any
+    n_bytes: int
+    is_json: bool
 
 
-def get_registry(request: Request) -> Registry:
-    """The registry of this application."""
-    registry: Registry = request.app.state.registry
-    return registry
+@dataclass(kw_only=True, slots=True)
+class TaskCall:
+    """A request that has been read and checked: the model it goes to, its body, and the media type of its answer."""
 
-
-def get_settings(request: Request) -> Settings:
-    """The settings of this application."""
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-RegistryDep = Annotated[Registry, Depends(get_registry)]
-SettingsDep = Annotated[Settings, Depends(get_settings)]
-
-
-class Call:
-    """One inference request: its model found, its body checked. Use: `requests`, then `run`, then `respond`.
-
-    A route has a schema for each kind of model that serves its task; which one counts is up to the model.
-    """
-
-    def __init__(self, request: Request, schemas: Sequence[Schema | CodecSchema], settings: Settings) -> None:
-        self._request, self._schemas, self._settings = request, schemas, settings
-        self._aside: Aside = request.app.state.aside
-        self._is_small = False
-        self._n_bytes = 0
-        self._media_type = JSON
-        self.body: Body
-        self.model: ServedModel
-        self.codecs: Codecs
-
-    async def open(self, registry: Registry) -> "Call":
-        """Read the body, find the model, check the body."""
-        values, is_json = await self._read()
-        self.model = registry.asked(self._schemas[0].name, values)
-        checkpoint, loaded = self.model.require()
-        chosen = self._chosen(checkpoint)
-        self._schema = cast("Schema", chosen)  # a CodecSchema only where `answer` is called
-        if isinstance(chosen, Schema):
-            loaded.engine.require_room()
-        self._engine = loaded.engine
-        self._media_type = self._negotiated(chosen)
-        self.codecs = Codecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels)
-        if self._media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
-            raise NotAcceptable(f"{self.model.name} has no images to answer with; accept {JSON} or {NPY}")
-
-        def parse() -> Body:
-            return parse_body(chosen.body, values, strict=is_json)
-
-        self.body = parse() if self._is_small or not is_json else await self._beside(parse)
-        return self
+    services: Services
+    model: ServedModel
+    schema: TaskSchema | CodecSchema
+    codecs: ModelCodecs
+    body: Body
+    media_type: str
+    n_bytes: int
 
     @property
-    def streams(self) -> bool:
-        """Whether the client asked for a stream."""
-        return bool(getattr(getattr(self.body, "parameters", None), "stream", False))
-
-    def _chosen(self, checkpoint: Checkpoint) -> Schema | CodecSchema:
-        """The schema of the task as this model has it; the first where the model's tasks do not decide."""
-        return next(
-            (s for s in self._schemas if isinstance(s, Schema) and s.task in checkpoint.tasks), self._schemas[0]
-        )
-
-    def _negotiated(self, schema: Schema | CodecSchema) -> str:
-        array = isinstance(schema, Schema) and schema.array
-        images = isinstance(schema, Schema) and schema.answers_images
-        offered = (JSON, *([NPY] if array else []), *([PNG] if images else []))
-        accept = header(self._request, b"accept") or ""
-        wants_stream = isinstance(schema, Schema) and schema.writer is not None and EVENTS in accept
-        return JSON if wants_stream else negotiate(accept, offered)
-
-    async def requests(self) -> list[TaskRequest]:
-        """The items as task requests, decoded off the event loop unless the body is small."""
-
-        def decode() -> list[TaskRequest]:
-            return self._schema.requests(self.body, self.codecs, self._limits())
-
-        is_of_items = self._schema.modality == "item"
-        is_quick = self._is_small and not self._has_images() if is_of_items else self._is_short_text
-        return decode() if is_quick else await self._beside(decode)
-
-    @property
-    def _is_short_text(self) -> bool:
-        """Whether texts of the body are cut into tokens in no time."""
-        return self._is_small and self._n_bytes <= MAX_INLINE_TEXT_BYTES
-
-    def _has_images(self) -> bool:
-        """Whether there are encoded ones, of which a few bytes may be millions of pixels."""
-        inputs = getattr(self.body, "inputs", None)
-        items = inputs if isinstance(inputs, list) else [inputs]
-        return self._schema.takes_images and any(isinstance(item, str | bytes) for item in items)
-
-    async def run(self, requests: list[TaskRequest]) -> Outcome:
-        """Through the engine. A client that hangs up frees its place."""
-        self._requests = requests
-        writer = self._writer(requests)
-        return await self._engine.submit(self._schema.task, requests, writer.hear if writer else None)
-
-    async def stream(self, requests: list[TaskRequest]) -> Response:
-        """Through the engine, answered step by step as Server-Sent Events, from the first on.
-
-        What is refused before the first event is refused as ever; an error after it is the last event. A client that
-        hangs up ends what it asked for.
-        """
-        writer = self._schema.writer
-        if writer is None:
-            raise InvalidRequest(f"{self._schema.name} does not stream")
-        self._requests = requests
-        stream = Stream(writer(requests, self.body, self.codecs))
-        stream.start(self._engine.submit(self._schema.task, requests, stream.hear), timeout_ms(self._request))
-        try:
-            await stream.begun()
-        except BaseException:
-            stream.end()
-            raise
-        return StreamingResponse(
-            self._events(stream), media_type=EVENTS, headers={"x-model": self.model.name, **UNBUFFERED}
-        )
-
-    async def _events(self, stream: Stream) -> AsyncIterator[bytes]:
-        try:
-            async for event in stream:
-                yield sse(event)
-            outcome = stream.outcome()
-            count = {"items": len(self._requests), **self._schema.usage(self._requests, outcome.results)}
-            yield sse({"model": self.model.name, "usage": count})
-        except InvalidItems as error:
-            yield sse(failure(self._request.state.request_id, _refusal(error)))
-        except ManifoldError as error:
-            yield sse(failure(self._request.state.request_id, error))
-        finally:
-            stream.end()
-
-    async def reply(self, requests: list[TaskRequest]) -> Response:
-        """`run`, then `respond`."""
-        return await self.respond(await self.run(requests))
-
-    async def answer(self) -> Response:
-        """By the codec alone."""
-        schema = cast("CodecSchema", self._schema)
-
-        def render() -> bytes:
-            limits = self._limits()
-            outputs = schema.outputs(self.body, self.codecs, limits)
-            content = {"model": self.model.name, "outputs": outputs, "usage": {"items": len(outputs)}}
-            return orjson.dumps(content)
-
-        content = render() if self._is_short_text else await self._beside(render)
-        return self._answered(content)
-
-    def _writer(self, requests: list[TaskRequest]) -> Writer | None:
-        """Only stop strings need one, where the answer is no stream."""
-        make = self._schema.writer
-        if make is None or getattr(getattr(self.body, "parameters", None), "stop", None) is None:
-            return None
-        return make(requests, self.body, self.codecs)
-
-    def _limits(self) -> Limits:
-        settings = self._settings
+    def limits(self) -> Limits:
+        """The limits on the items of one request."""
+        settings = self.services.settings
         return Limits(
             max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
         )
 
-    async def respond(self, outcome: Outcome) -> Response:
-        """The answer in the negotiated type, with the headers every inference answer has."""
-        results = outcome.results
-        n_numbers = self._schema.n_numbers(results)
-        is_quick = n_numbers is not None and n_numbers <= MAX_INLINE_NUMBERS[self._media_type]
-        content = self._render(outcome) if is_quick else await self._beside(self._render, outcome)
-        return self._answered(
-            content,
-            (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
-            (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
-            (b"x-batch-size", b"%d" % outcome.batch_size),
-        )
+    def parameter(self, name: str) -> Any:
+        """Return a parameter of the request; None if the task has none of this name."""
+        return getattr(getattr(self.body, "parameters", None), name, None)
 
-    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Off the event loop; large bodies, and what is made of them, among themselves."""
-        return await self._aside.run(work, *arguments, is_long=self._n_bytes > MAX_SHORT_BYTES)
-
-    def _answered(self, content: bytes, *headers: tuple[bytes, bytes]) -> Response:
-        its = (b"x-model", self.model.name.encode("latin-1"))
-        return PacedResponse(content, self._media_type, [its, *headers])
-
-    def _render(self, outcome: Outcome) -> bytes:
-        if self._schema.array and self._media_type == NPY:
-            return to_npy(self._schema.array(outcome.results, self.codecs))
-        if self._schema.array and self._media_type == PNG and isinstance(self.codecs.items, ImageCodec):
-            return self.codecs.items.png(self._schema.array(outcome.results, self.codecs))
-        outputs = self._schema.outputs(outcome.results, self._requests, self.body, self.codecs)
-        answer = {
-            "model": self.model.name,
-            "outputs": outputs,
-            **self._schema.summary(outcome.results),
-            "usage": {"items": len(outputs), **self._schema.usage(self._requests, outcome.results)},
-        }
-        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-
-    async def _read(self) -> tuple[Any, bool]:
-        """The body as it came, and whether it is JSON."""
-        request, settings = self._request, self._settings
-        kind = content_type(request)
-        if kind == JSON:
-            if request.scope["query_string"]:
-                detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
-                raise InvalidRequest.of([Fault("", detail)])
-            data = await self._read_whole()
-            return (parse_json(data) if self._is_small else await self._beside(parse_json, data)), True
-        if not any(isinstance(schema, Schema) and schema.takes_arrays for schema in self._schemas):
-            raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted is {JSON}")
-        if kind == MULTIPART:
-            inputs: Any = await read_files(request, settings.max_body_bytes, settings.max_items)
-            self._n_bytes = sum(map(len, inputs))
-        elif kind in IMAGES:
-            inputs = [await self._read_whole()]
-        elif kind == NPY:
-            try:
-                inputs = parse_npy(await self._read_whole())
-            except UndecodableItems as error:
-                raise MalformedBody(str(error)) from error
-        else:
-            accepted = ", ".join((JSON, NPY, MULTIPART, *IMAGES))
-            raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; accepted are {accepted}")
-        return _from_query(request, inputs), False
-
-    async def _read_whole(self) -> bytes:
-        data = await Received(self._request, self._settings.max_body_bytes).whole()
-        self._n_bytes = len(data)
-        self._is_small = self._n_bytes <= self._settings.inline_bytes
-        return data
+    async def offload(self, work: Callable[..., T], *arguments: Any, is_quick: bool) -> T:
+        """Call `work` on the event loop if it is quick, on a thread otherwise."""
+        if is_quick:
+            return work(*arguments)
+        return await self.services.pools.run(work, *arguments, n_bytes=self.n_bytes)
 
 
-class Opener:
-    """The dependency that opens a `Call` of a task, which has one schema for each kind of model."""
+async def answer_task(services: Services, endpoint: TaskEndpoint, request: Request) -> Response:
+    """Answer one request to a task, within its deadline, for as long as the client is there.
 
-    def __init__(self, schemas: Sequence[Schema | CodecSchema]) -> None:
-        self.schemas = schemas
-
-    async def __call__(self, request: Request) -> Call:
-        """Of this request."""
-        return await Call(request, self.schemas, get_settings(request)).open(get_registry(request))
-
-
-def call_of(*schemas: Schema | CodecSchema) -> Opener:
-    """See `Opener`."""
-    return Opener(schemas)
-
-
-class TaskRoute(APIRoute):
-    """A route whose endpoint has one dependency, a `Call`, and answers within the request's deadline.
-
-    The deadline covers everything, from reading the body to rendering the answer. A client has as long again to read
-    it; then the connection is closed, for what is not read is kept in memory. The one dependency is called
-    directly: solving dependencies in general costs more than all the rest of a small request.
+    Raises:
+        ManifoldError: the request is refused or failed.
+        InvalidItems: items of the request are refused.
     """
-
-    @cached_property
-    def opener(self) -> Opener:
-        """The one dependency."""
-        (dependency,) = self.dependant.dependencies
-        return cast("Opener", dependency.call)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or raise for `handlers.py`."""
-        request = Request(scope, receive)
-        methods = self.methods or set()
-        if scope["method"] not in methods:
-            raise HTTPException(405, headers={"allow": ", ".join(methods)})
-        limit_ms = timeout_ms(request)
-        response: Response | None = None
-        try:
-            async with Patience(request, limit_ms / 1000) as patience:
-                call = await self.opener(request)
-                patience.watch()
-                response = await self.endpoint(call)
-                patience.unwatch()
-                patience.renew()
-                await response(scope, receive, send)
-        except InvalidItems as error:
-            raise _refusal(error) from error
-        except TimeoutError:
-            if response is None:
-                raise DeadlineExceeded(f"the answer was not ready within {limit_ms} ms") from None
-            log.warning("a client did not read its answer", extra={"request_id": request.state.request_id})
+    deadline = deadline_of(request, services.settings)
+    try:
+        with Timeout(services.timers, deadline.at_s), CancelOnDisconnect(request, services.timers) as connection:
+            call = await read_call(services, endpoint, request)
+            connection.watch()
+            if isinstance(call.schema, CodecSchema):
+                return await _answer_by_codec(call, call.schema)
+            if call.parameter("stream"):
+                return await _stream(call, call.schema, deadline, context_of(request).request_id)
+            requests = await decode_requests(call, call.schema)
+            writer = None
+            if call.schema.writer is not None and call.parameter("stop") is not None:
+                writer = call.schema.writer(requests, call.body, call.codecs)
+            on_progress = None if writer is None else writer.on_progress
+            outcome = await infer(services, call.schema.task, call.model, requests, deadline, on_progress)
+            return await _render(call, call.schema, requests, outcome)
+    except TimeoutError:
+        raise deadline.exceeded() from None
 
 
-def timeout_ms(request: Request) -> int:
-    """The request's deadline."""
-    settings = get_settings(request)
-    given = header(request, b"x-timeout-ms")
-    if given is None:
-        return settings.default_timeout_ms
-    is_number = given.isdecimal() and given.isascii() and len(given) <= MAX_DIGITS
-    if not (is_number and 1 <= int(given) <= settings.max_timeout_ms):
-        limit = f"it must be a whole number from 1 to {settings.max_timeout_ms}"
-        raise InvalidRequest(f"x-timeout-ms is {given[:40]!r}; {limit}")
-    return int(given)
+async def read_call(services: Services, endpoint: TaskEndpoint, request: Request) -> TaskCall:
+    """Read the body, find the model that it names, refuse if that model's queue is full, then check the body.
+
+    Raises:
+        ManifoldError: the request is refused.
+    """
+    raw = await _read(services, endpoint, request)
+    model = services.registry.asked(endpoint.name, raw.values)
+    context = context_of(request)
+    context.model = model.name
+    checkpoint, loaded = model.require()
+    schema = endpoint.schema_for(checkpoint.tasks)
+    if isinstance(schema, TaskSchema):
+        loaded.engine.require_room()
+    media_type = _negotiate_answer(schema, context.header(b"accept") or "")
+    if media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
+        raise NotAcceptable(f"{model.name} has no images to answer with; accept {JSON} or {NPY}")
+
+    def parse() -> Body:
+        return parse_body(schema.body, raw.values, strict=raw.is_json)
+
+    is_quick = not raw.is_json or raw.n_bytes <= services.settings.inline_bytes
+    return TaskCall(
+        services=services,
+        model=model,
+        schema=schema,
+        codecs=ModelCodecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels),
+        body=parse() if is_quick else await services.pools.run(parse, n_bytes=raw.n_bytes),
+        media_type=media_type,
+        n_bytes=raw.n_bytes,
+    )
 
 
-def _from_query(request: Request, inputs: Any) -> dict[str, Any]:
+async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:
+    settings, kind = services.settings, content_type(request)
+    accepted = (JSON, NPY, MULTIPART, *IMAGES) if endpoint.takes_arrays else (JSON,)
+    if kind not in accepted:
+        detail = f"accepted are {', '.join(accepted)}" if endpoint.takes_arrays else f"accepted is {JSON}"
+        raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; {detail}")
+    if kind == JSON and request.scope["query_string"]:
+        detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
+        raise InvalidRequest.of([Fault("", detail)])
+    data = await read_body(request, settings.max_body_bytes, services.pools)
+    if kind == JSON:
+        is_quick = len(data) <= settings.inline_bytes
+        values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
+        return RawBody(values, len(data), is_json=True)
+    try:
+        inputs: Any = parse_npy(data) if kind == NPY else [data]
+    except UndecodableItems as error:
+        raise MalformedBody(str(error)) from error
+    if kind == MULTIPART:
+        inputs = await parse_files(request, data, settings.max_items)
     query = dict(request.query_params)
     model = {"model": query.pop("model")} if "model" in query else {}
-    return {**model, "inputs": inputs, "parameters": query}
+    return RawBody({**model, "inputs": inputs, "parameters": query}, len(data), is_json=False)
 
 
-def _refusal(error: InvalidItems) -> InvalidRequest | MalformedBody:
-    """Items are refused by place: `/inputs/3`, or `/inputs` where the fault is in all of them."""
-    faults = [Fault("/inputs" if p.index is None else f"/inputs/{p.index}", p.detail) for p in error.problems]
-    refusal = InvalidRequest.of(faults)
-    return MalformedBody(refusal.detail, faults) if isinstance(error, UndecodableItems) else refusal
+def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str) -> str:
+    if isinstance(schema, CodecSchema):
+        return negotiate(accept, (JSON,))
+    if schema.writer is not None and EVENTS in accept:  # whether there is a stream is up to the parameters
+        return JSON
+    return negotiate(accept, (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else [])))
+
+
+async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
+    """Turn the items of the body into task requests, on a thread where that may take long.
+
+    Raises:
+        InvalidItems: an item is refused.
+        InvalidRequest: a parameter is refused.
+    """
+    if schema.modality == "text":
+        is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
+    else:
+        inputs = getattr(call.body, "inputs", None)
+        items = inputs if isinstance(inputs, list) else [inputs]
+        # A few bytes of an encoded image may stand for millions of pixels.
+        may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
+        is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
+    return await call.offload(schema.requests, call.body, call.codecs, call.limits, is_quick=is_quick)
+
+
+async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
+    def render() -> bytes:
+        outputs = schema.outputs(call.body, call.codecs, call.limits)
+        return orjson.dumps({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
+
+    content = await call.offload(render, is_quick=call.n_bytes <= MAX_INLINE_TEXT_BYTES)
+    return TaskResponse(content, call.media_type, [_model_header(call)])
+
+
+async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> Response:
+    """Render the answer in the negotiated type, with the headers that every inference answer has."""
+    limit = MAX_INLINE_ARRAY_NUMBERS if call.media_type == NPY else MAX_INLINE_NUMBERS
+    n_numbers = schema.n_numbers(outcome.results)
+    is_quick = n_numbers is not None and n_numbers <= limit
+    content = await call.offload(_render_content, call, schema, requests, outcome, is_quick=is_quick)
+    headers = (
+        _model_header(call),
+        (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
+        (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
+        (b"x-batch-size", b"%d" % outcome.batch_size),
+    )
+    return TaskResponse(content, call.media_type, headers)
+
+
+def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> bytes:
+    codecs, results = call.codecs, outcome.results
+    if schema.array and call.media_type == NPY:
+        return to_npy(schema.array(results, codecs))
+    if schema.array and call.media_type == PNG and isinstance(codecs.items, ImageCodec):
+        return codecs.items.png(schema.array(results, codecs))
+    outputs = schema.outputs(results, requests, call.body, codecs)
+    answer = {
+        "model": call.model.name,
+        "outputs": outputs,
+        **schema.summary(results),
+        "usage": {"items": len(outputs), **schema.usage(requests, results)},
+    }
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+async def _stream(call: TaskCall, schema: TaskSchema, deadline: Deadline, request_id: str) -> Response:
+    """Answer step by step, as Server-Sent Events.
+
+    What fails before the first event is answered as any other error; what fails later becomes the last event.
+    """
+    requests = await decode_requests(call, schema)
+    if schema.writer is None:
+        raise InvalidRequest(f"{schema.task.name} does not stream")
+    stream = Stream(
+        schema.writer(requests, call.body, call.codecs),
+        lambda on_progress: infer(call.services, schema.task, call.model, requests, deadline, on_progress),
+    )
+    try:
+        await stream.first_event()
+    except BaseException:
+        stream.cancel()
+        raise
+    headers = {"x-model": call.model.name, **UNBUFFERED_HEADERS}
+    return StreamingResponse(_events(call, schema, requests, stream, request_id), media_type=EVENTS, headers=headers)
+
+
+async def _events(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], stream: Stream, request_id: str
+) -> AsyncIterator[bytes]:
+    try:
+        async for event in stream:
+            yield server_sent_event(event)
+        usage = {"items": len(requests), **schema.usage(requests, stream.outcome().results)}
+        yield server_sent_event({"model": call.model.name, "usage": usage})
+    except Exception as error:
+        yield server_sent_event(error_event(request_id, error))
+    finally:
+        stream.cancel()
+
+
+def _model_header(call: TaskCall) -> tuple[bytes, bytes]:
+    return (b"x-model", call.model.name.encode("latin-1"))

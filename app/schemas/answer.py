@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Parameters, Schema, n_tokens, parts_of
+from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
+from app.schemas.shared.items import count_tokens, read_text_objects
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.answers import answers
 from models.tasks import ANSWER, Request
@@ -54,8 +56,8 @@ class AnswerAnswer(Answer):
     outputs: list[AnswerOutput]
 
 
-def _requests(body: AnswerBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    pairs = parts_of(body.inputs, {"question": str, "context": str}, limits)
+def _requests(body: AnswerBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    pairs = read_text_objects(body.inputs, {"question": str, "context": str}, limits)
     given = body.parameters.stride
     stride = min(DEFAULT_STRIDE, codecs.texts.max_tokens // 4) if given is None else given
     return [
@@ -64,7 +66,7 @@ def _requests(body: AnswerBody, codecs: Codecs, limits: Limits) -> list[Request]
 
 
 def _outputs(
-    results: Sequence[AnswerResult], requests: Sequence[AnswerRequest], body: AnswerBody, codecs: Codecs
+    results: Sequence[AnswerResult], requests: Sequence[AnswerRequest], body: AnswerBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     asked = body.parameters.model_dump(exclude={"stride"})
     return [
@@ -78,5 +80,23 @@ def _outputs(
     ]
 
 
-SCHEMA = Schema(task=ANSWER, body=AnswerBody, answer=AnswerAnswer, requests=_requests, outputs=_outputs, usage=n_tokens)
-SCHEMAS = (SCHEMA,)
+SCHEMA = TaskSchema(
+    task=ANSWER,
+    body=AnswerBody,
+    answer=AnswerAnswer,
+    requests=_requests,
+    outputs=_outputs,
+    usage=count_tokens,
+    modality="text",
+)
+ENDPOINT = TaskEndpoint(
+    name="answer",
+    summary="Answer questions from contexts",
+    schemas=(SCHEMA,),
+    examples=(
+        {
+            "model": "bert-qa-en",
+            "inputs": [{"question": "Where does Anna live?", "context": "Anna lives in London. She likes tea."}],
+        },
+    ),
+)

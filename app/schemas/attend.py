@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.codec import Text
@@ -50,7 +51,7 @@ class AttendAnswer(Answer):
     outputs: list[AttendOutput]
 
 
-def _requests(body: AttendBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: AttendBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked, codec = body.parameters, codecs.texts
     texts = codec.texts(body.inputs, limits)
     targets = [codec.encode_target(text.pair) if codec.crosses and text.pair is not None else None for text in texts]
@@ -71,7 +72,7 @@ def _places(places: list[int] | None) -> tuple[int, ...] | None:
 
 
 def _outputs(
-    results: Sequence[AttendResult], requests: Sequence[AttendRequest], body: AttendBody, codecs: Codecs
+    results: Sequence[AttendResult], requests: Sequence[AttendRequest], body: AttendBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [_output(*pair, codecs.texts) for pair in zip(results, requests, strict=True)]
 
@@ -90,7 +91,7 @@ def _output(result: AttendResult, request: AttendRequest, codec: TextCodec) -> d
     return output
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=ATTEND,
     modality="text",
     body=AttendBody,
@@ -99,4 +100,9 @@ SCHEMA = Schema(
     outputs=_outputs,
     usage=lambda requests, results: {"tokens": sum(len(request.tokens) for request in requests)},
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="attend",
+    summary="Return attention weights between tokens",
+    schemas=(SCHEMA,),
+    examples=({"model": "gpt-mini-en", "inputs": ["the dog ran"], "parameters": {"layers": [0], "heads": [0]}},),
+)

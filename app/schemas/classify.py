@@ -5,24 +5,17 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import (
-    Answer,
-    Codecs,
-    ItemIn,
-    ItemsBody,
-    Schema,
-    TextParameters,
-    items_of,
-    n_tokens,
-    tokens_of,
-)
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
+from app.schemas.shared.examples import SEVEN_PNG
+from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
 from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult
 from models.tasks.text import ClassifyTextRequest
 
 
-class ClassifyParameters(ItemIn):
+class ClassifyParameters(ItemInputParameters):
     """Parameters of `/classify`."""
 
     top_k: int | None = Field(None, ge=1, description="How many labels; all if left out.")
@@ -54,16 +47,16 @@ class ClassifyAnswer(Answer):
     outputs: list[ClassifyOutput]
 
 
-def _requests(body: ClassifyBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: ClassifyBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     return [
         ClassifyRequest(item=item, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
-        for item in items_of(body, codecs, limits)
+        for item in decode_items(body, codecs, limits)
     ]
 
 
 def _outputs(
-    results: Sequence[ClassifyResult], requests: Sequence[Any], body: Any, codecs: Codecs
+    results: Sequence[ClassifyResult], requests: Sequence[Any], body: Any, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [{"labels": [{"label": one.label, "score": one.score} for one in result.labels]} for result in results]
 
@@ -72,7 +65,7 @@ def _n_numbers(results: Sequence[ClassifyResult]) -> int:
     return 8 * len(results) * len(results[0].labels)  # a label takes as long as so many
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=CLASSIFY,
     body=ClassifyBody,
     answer=ClassifyAnswer,
@@ -98,15 +91,15 @@ class ClassifyTextBody(ItemsBody):
     parameters: ClassifyTextParameters = ClassifyTextParameters()
 
 
-def _text_requests(body: ClassifyTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _text_requests(body: ClassifyTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     return [
         ClassifyTextRequest(tokens=tokens, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
-        for tokens in tokens_of(body, codecs, limits)
+        for tokens in tokenize_inputs(body, codecs, limits)
     ]
 
 
-TEXT_SCHEMA = Schema(
+TEXT_SCHEMA = TaskSchema(
     task=CLASSIFY_TEXT,
     modality="text",
     body=ClassifyTextBody,
@@ -114,6 +107,17 @@ TEXT_SCHEMA = Schema(
     requests=_text_requests,
     outputs=_outputs,
     n_numbers=_n_numbers,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA, TEXT_SCHEMA)
+ENDPOINT = TaskEndpoint(
+    name="classify",
+    summary="Classify items and texts",
+    schemas=(
+        SCHEMA,
+        TEXT_SCHEMA,
+    ),
+    examples=(
+        {"model": "denoising-ae-mnist", "inputs": [SEVEN_PNG]},
+        {"model": "bert-sst2-en", "inputs": ["a wonderful film"]},
+    ),
+)

@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters, n_tokens, tokens_of
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.entities import Aggregation, Entity, entities
 from models.tasks import CLASSIFY_TOKENS, Request
@@ -49,15 +51,15 @@ class ClassifyTokensAnswer(Answer):
     outputs: list[ClassifyTokensOutput]
 
 
-def _requests(body: ClassifyTokensBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    return [ClassifyTokensRequest(tokens=tokens) for tokens in tokens_of(body, codecs, limits)]
+def _requests(body: ClassifyTokensBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ClassifyTokensRequest(tokens=tokens) for tokens in tokenize_inputs(body, codecs, limits)]
 
 
 def _outputs(
     results: Sequence[ClassifyTokensResult],
     requests: Sequence[ClassifyTokensRequest],
     body: ClassifyTokensBody,
-    codecs: Codecs,
+    codecs: ModelCodecs,
 ) -> list[dict[str, Any]]:
     how = body.parameters.aggregation
     return [
@@ -71,13 +73,18 @@ def _entity(entity: Entity) -> dict[str, Any]:
     return {"entity_group": entity.kind, "score": entity.score, "word": entity.word, **place}
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=CLASSIFY_TOKENS,
     modality="text",
     body=ClassifyTokensBody,
     answer=ClassifyTokensAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="classify_tokens",
+    summary="Find named entities in texts",
+    schemas=(SCHEMA,),
+    examples=({"model": "bert-ner-en", "inputs": ["Anna Schmidt lives in London."]},),
+)

@@ -6,13 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
+from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
+from app.schemas.shared.items import decode_items
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import COMPRESS, Request
 from models.tasks.autoencoding import CompressRequest, CompressResult
 
 
-class CompressParameters(ItemIn):
+class CompressParameters(ItemInputParameters):
     """Parameters of `/compress`."""
 
     bits: int = Field(8, ge=1, le=16, description="Of each latent element, before entropy coding.")
@@ -43,14 +46,14 @@ class CompressAnswer(Answer):
     outputs: list[CompressOutput] = Field(description="One an item, or a single one with `chain`.")
 
 
-def _requests(body: CompressBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    asked, items = body.parameters, items_of(body, codecs, limits)
+def _requests(body: CompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    asked, items = body.parameters, decode_items(body, codecs, limits)
     streams = [tuple(items)] if asked.chain else [(item,) for item in items]
     return [CompressRequest(items=stream, bits=asked.bits, lossless=asked.lossless) for stream in streams]
 
 
 def _outputs(
-    results: Sequence[CompressResult], requests: Sequence[Any], body: CompressBody, codecs: Codecs
+    results: Sequence[CompressResult], requests: Sequence[Any], body: CompressBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -65,7 +68,7 @@ def _outputs(
     ]
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=COMPRESS,
     body=CompressBody,
     answer=CompressAnswer,
@@ -73,4 +76,9 @@ SCHEMA = Schema(
     outputs=_outputs,
     takes_images=True,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="compress",
+    summary="Compress items into bitstreams",
+    schemas=(SCHEMA,),
+    examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
+)

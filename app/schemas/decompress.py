@@ -8,14 +8,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.errors import Fault, InvalidRequest
-from app.schemas.envelope import Answer, Codecs, Item, ItemOut, ItemsBody, Schema, present, stack
+from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
+from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_BITSTREAM
+from app.schemas.shared.items import render_item, stack_items
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits, check_count
 from models.layers.bitstream import n_items_of
 from models.tasks import DECOMPRESS, Request
 from models.tasks.autoencoding import DecompressRequest, DecompressResult
 
 
-class DecompressParameters(ItemOut):
+class DecompressParameters(ItemOutputParameters):
     """Parameters of `/decompress`."""
 
 
@@ -37,7 +40,7 @@ class DecompressAnswer(Answer):
     outputs: list[DecompressOutput]
 
 
-def _requests(body: DecompressBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
     streams = [_stream(value, i) for i, value in enumerate(inputs)]
@@ -59,18 +62,23 @@ def _stream(value: object, index: int) -> bytes:
 
 
 def _outputs(
-    results: Sequence[DecompressResult], requests: Sequence[Any], body: DecompressBody, codecs: Codecs
+    results: Sequence[DecompressResult], requests: Sequence[Any], body: DecompressBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    return [{"items": [present(item, body.parameters, codecs) for item in result.items]} for result in results]
+    return [{"items": [render_item(item, body.parameters, codecs) for item in result.items]} for result in results]
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=DECOMPRESS,
     body=DecompressBody,
     answer=DecompressAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack([item for result in results for item in result.items], codecs),
+    array=lambda results, codecs: stack_items([item for result in results for item in result.items], codecs),
     answers_images=True,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="decompress",
+    summary="Decompress bitstreams into items",
+    schemas=(SCHEMA,),
+    examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_BITSTREAM], "parameters": AS_PNG},),
+)

@@ -5,20 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import (
-    Answer,
-    Codecs,
-    Item,
-    ItemIn,
-    ItemOut,
-    ItemsBody,
-    Schema,
-    Seed,
-    Strict,
-    items_of,
-    present,
-    stack,
-)
+from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed, Strict
+from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
+from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import DENOISE, Request
 from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise, NoiseType
@@ -31,7 +21,7 @@ class NoiseParameters(Strict):
     level: float = Field(ge=0, le=1, description="Deviation of gaussian noise; else the fraction of elements hit.")
 
 
-class DenoiseParameters(ItemIn, ItemOut):
+class DenoiseParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/denoise`."""
 
     noise: NoiseParameters | None = Field(None, description="Added first, so that the result can be compared.")
@@ -59,22 +49,22 @@ class DenoiseAnswer(Answer):
     outputs: list[DenoiseOutput]
 
 
-def _requests(body: DenoiseBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters.noise
     noise = Noise(asked.type, asked.level) if asked else None
-    items = items_of(body, codecs, limits)
+    items = decode_items(body, codecs, limits)
     return [DenoiseRequest(item=item, noise=noise, seed=body.parameters.seed + i) for i, item in enumerate(items)]
 
 
 def _outputs(
-    results: Sequence[DenoiseResult], requests: Sequence[Any], body: DenoiseBody, codecs: Codecs
+    results: Sequence[DenoiseResult], requests: Sequence[Any], body: DenoiseBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
-        output = {"denoised": present(result.denoised, body.parameters, codecs)}
+        output = {"denoised": render_item(result.denoised, body.parameters, codecs)}
         if result.noisy is not None:
             output |= {
-                "noisy": present(result.noisy, body.parameters, codecs),
+                "noisy": render_item(result.noisy, body.parameters, codecs),
                 "psnr_before": result.psnr_before,
                 "psnr_after": result.psnr_after,
             }
@@ -82,15 +72,26 @@ def _outputs(
     return outputs
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=DENOISE,
     body=DenoiseBody,
     answer=DenoiseAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack([result.denoised for result in results], codecs),
+    array=lambda results, codecs: stack_items([result.denoised for result in results], codecs),
     n_numbers=lambda results: 2 * len(results) * results[0].denoised.numel(),
     takes_images=True,
     answers_images=True,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="denoise",
+    summary="Remove noise from items",
+    schemas=(SCHEMA,),
+    examples=(
+        {
+            "model": "denoising-ae-mnist",
+            "inputs": [SEVEN_PNG],
+            "parameters": {"noise": {"type": "gaussian", "level": 0.3}, "seed": 1, **AS_PNG},
+        },
+    ),
+)

@@ -7,7 +7,10 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
-from app.schemas.envelope import Answer, Codecs, ItemIn, ItemsBody, Schema, items_of
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
+from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
+from app.schemas.shared.items import decode_items
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
 from models.tasks import DETECT_ANOMALIES, Request
@@ -16,7 +19,7 @@ from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesRes
 MAX_TOP = 100
 
 
-class DetectAnomaliesParameters(ItemIn):
+class DetectAnomaliesParameters(ItemInputParameters):
     """Parameters of `/detect-anomalies`."""
 
     score: str | None = Field(None, description="One of the model's scores: `mse`, `mae`, …; its first if left out.")
@@ -58,7 +61,7 @@ class DetectAnomaliesAnswer(Answer):
     outputs: list[DetectAnomaliesOutput]
 
 
-def _requests(body: DetectAnomaliesBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     if asked.threshold is not None and asked.percentile is not None:
         raise InvalidRequest.of([Fault("/parameters", "threshold and percentile exclude each other")])
@@ -66,12 +69,12 @@ def _requests(body: DetectAnomaliesBody, codecs: Codecs, limits: Limits) -> list
         DetectAnomaliesRequest(
             item=item, score=asked.score, threshold=asked.threshold, percentile=asked.percentile, n_top=asked.n_top
         )
-        for item in items_of(body, codecs, limits)
+        for item in decode_items(body, codecs, limits)
     ]
 
 
 def _outputs(
-    results: Sequence[DetectAnomaliesResult], requests: Sequence[Any], body: DetectAnomaliesBody, codecs: Codecs
+    results: Sequence[DetectAnomaliesResult], requests: Sequence[Any], body: DetectAnomaliesBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
@@ -91,7 +94,7 @@ def _outputs(
     return outputs
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=DETECT_ANOMALIES,
     body=DetectAnomaliesBody,
     answer=DetectAnomaliesAnswer,
@@ -101,4 +104,9 @@ SCHEMA = Schema(
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="detect_anomalies",
+    summary="Score items against normal data and flag anomalies",
+    schemas=(SCHEMA,),
+    examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
+)

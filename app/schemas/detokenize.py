@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, CodecSchema, ItemsBody, Parameters
+from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
+from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
 
@@ -33,7 +34,7 @@ class DetokenizeAnswer(Answer):
     outputs: list[DetokenizeOutput]
 
 
-def _outputs(body: DetokenizeBody, codecs: Codecs, limits: Limits) -> list[dict[str, Any]]:
+def _outputs(body: DetokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
     items = codecs.texts.texts(body.inputs, limits)
     if strangers := [
         Problem("the item must be a list of token ids", i) for i, item in enumerate(items) if item.ids is None
@@ -43,5 +44,10 @@ def _outputs(body: DetokenizeBody, codecs: Codecs, limits: Limits) -> list[dict[
     return [{"text": codecs.texts.decode(item.ids or (), skip_special_tokens=skip)} for item in items]
 
 
-SCHEMA = CodecSchema(name="detokenize", body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outputs)
-SCHEMAS = (SCHEMA,)
+SCHEMA = CodecSchema(body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outputs)
+ENDPOINT = TaskEndpoint(
+    name="detokenize",
+    summary="Turn token ids into text",
+    schemas=(SCHEMA,),
+    examples=({"model": "gpt-mini-en", "inputs": [[40, 41, 42]]},),
+)

@@ -7,26 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import (
-    Answer,
-    Codecs,
-    ItemIn,
-    ItemsBody,
-    Schema,
-    Seed,
-    TextParameters,
-    items_of,
-    n_tokens,
-    stack_equal,
-    tokens_of,
-)
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, Seed, TextParameters
+from app.schemas.shared.examples import SEVEN_PNG
+from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults, Pooling
 
 
-class EncodeParameters(ItemIn):
+class EncodeParameters(ItemInputParameters):
     """Parameters of `/encode`."""
 
     sample: bool = Field(False, description="Draw from the posterior; only for models that have one.")
@@ -56,14 +47,14 @@ class EncodeAnswer(Answer):
     outputs: list[EncodeOutput]
 
 
-def _requests(body: EncodeBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: EncodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    items = items_of(body, codecs, limits)
+    items = decode_items(body, codecs, limits)
     return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
 
 
 def _outputs(
-    results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: Codecs
+    results: Sequence[EncodeResult], requests: Sequence[Any], body: EncodeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [_output(result) for result in results]
 
@@ -77,7 +68,7 @@ def _output(result: EncodeResult) -> dict[str, Any]:
     return output
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=ENCODE,
     body=EncodeBody,
     answer=EncodeAnswer,
@@ -117,16 +108,16 @@ class EncodeTextAnswer(Answer):
     outputs: list[EncodeTextOutput]
 
 
-def _text_requests(body: EncodeTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     return [
         EncodeTextRequest(tokens=tokens, pooling=asked.pooling, normalize=asked.normalize, dimensions=asked.dimensions)
-        for tokens in tokens_of(body, codecs, limits)
+        for tokens in tokenize_inputs(body, codecs, limits)
     ]
 
 
 def _text_outputs(
-    results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: Codecs
+    results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [{"embedding": embedding} for embedding in _embeddings(results)]
 
@@ -138,12 +129,12 @@ def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | li
     return [result.embedding.numpy() for result in results]
 
 
-def _array(results: Sequence[EncodeTextResult], codecs: Codecs) -> NDArray[np.float32]:
+def _array(results: Sequence[EncodeTextResult], codecs: ModelCodecs) -> NDArray[np.float32]:
     embeddings = _embeddings(results)
-    return stack_equal(embeddings) if isinstance(embeddings, list) else embeddings
+    return stack_arrays(embeddings) if isinstance(embeddings, list) else embeddings
 
 
-TEXT_SCHEMA = Schema(
+TEXT_SCHEMA = TaskSchema(
     task=ENCODE_TEXT,
     modality="text",
     body=EncodeTextBody,
@@ -152,6 +143,17 @@ TEXT_SCHEMA = Schema(
     outputs=_text_outputs,
     array=_array,
     n_numbers=lambda results: results.embeddings.size if isinstance(results, EncodeTextResults) else None,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA, TEXT_SCHEMA)
+ENDPOINT = TaskEndpoint(
+    name="encode",
+    summary="Map items to latents, texts to embeddings",
+    schemas=(
+        SCHEMA,
+        TEXT_SCHEMA,
+    ),
+    examples=(
+        {"model": "vae-mnist", "inputs": [SEVEN_PNG]},
+        {"model": "sentence-mini-en", "inputs": ["A dog runs through the grass."]},
+    ),
+)

@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters, n_tokens, tokens_of
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.errors import InvalidItems, Problem
@@ -54,10 +56,10 @@ class FillMaskAnswer(Answer):
     outputs: list[FillMaskOutput]
 
 
-def _requests(body: FillMaskBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: FillMaskBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked, codec = body.parameters, codecs.texts
     targets = None if asked.targets is None else tuple(_target(word, codec) for word in asked.targets)
-    texts = tokens_of(body, codecs, limits)
+    texts = tokenize_inputs(body, codecs, limits)
     places = [_masks(tokens, codec) for tokens in texts]
     if missing := [Problem(_advice(codec), number) for number, of_text in enumerate(places) if not of_text]:
         raise InvalidItems(*missing)
@@ -89,7 +91,7 @@ def _target(word: str, codec: TextCodec) -> int:
 
 
 def _outputs(
-    results: Sequence[FillMaskResult], requests: Sequence[FillMaskRequest], body: FillMaskBody, codecs: Codecs
+    results: Sequence[FillMaskResult], requests: Sequence[FillMaskRequest], body: FillMaskBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [
         {"fills": [_fills(request, number, result, codecs.texts) for number in range(len(request.places))]}
@@ -114,13 +116,18 @@ def _fills(request: FillMaskRequest, number: int, result: FillMaskResult, codec:
     return fills
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=FILL_MASK,
     modality="text",
     body=FillMaskBody,
     answer=FillMaskAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="fill_mask",
+    summary="Predict masked words",
+    schemas=(SCHEMA,),
+    examples=({"model": "bert-mini-en", "inputs": ["The [MASK] was born in 1950 ."]},),
+)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, Seed, TextParameters
+from app.schemas.shared.envelope import Answer, ItemsBody, Seed, TextParameters
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.assembly import TextAssembly
@@ -117,7 +118,7 @@ class GenerateEvent(BaseModel):
     seed: int
 
 
-def _requests(body: GenerateBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     texts = codecs.texts.texts(body.inputs, limits)
     drawn = any(getattr(asked, name) is not None for name in ("temperature", "top_k", "top_p"))
@@ -146,7 +147,7 @@ def _requests(body: GenerateBody, codecs: Codecs, limits: Limits) -> list[Reques
 class GenerateWriter:
     """Assembles the texts of one call, and the events of its stream."""
 
-    def __init__(self, requests: Sequence[GenerateRequest], body: GenerateBody, codecs: Codecs) -> None:
+    def __init__(self, requests: Sequence[GenerateRequest], body: GenerateBody, codecs: ModelCodecs) -> None:
         stop = body.parameters.stop
         self._stops = [stop] if isinstance(stop, str) else stop or []
         self._codec = codecs.texts
@@ -155,8 +156,8 @@ class GenerateWriter:
         self._assemblies: dict[tuple[int, int], TextAssembly] = {}
         self._events: list[dict[str, Any]] = []
 
-    def hear(self, index: int, progress: Progress) -> bool:
-        """See `Writer.hear`: a stop string ends a text."""
+    def on_progress(self, index: int, progress: Progress) -> bool:
+        """See `Writer.on_progress`: a stop string ends a text."""
         key = (index, progress.sequence)
         assembly = self._assemblies.setdefault(key, TextAssembly(self._codec, self._stops))
         token = progress.token
@@ -184,7 +185,7 @@ class GenerateWriter:
 
 
 def _outputs(
-    results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: GenerateBody, codecs: Codecs
+    results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: GenerateBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     asked = body.parameters
     stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
@@ -230,7 +231,7 @@ def usage(requests: Sequence[GenerateRequest], results: Sequence[GenerateResult]
     return {"tokens": sum(len(request.tokens) for request in requests), "generated_tokens": made}
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=GENERATE,
     modality="text",
     body=GenerateBody,
@@ -240,4 +241,12 @@ SCHEMA = Schema(
     usage=usage,
     writer=GenerateWriter,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="generate",
+    summary="Continue texts",
+    schemas=(SCHEMA,),
+    examples=(
+        {"model": "gpt-mini-en", "inputs": ["Once upon a time"], "parameters": {"max_new_tokens": 20, "seed": 1}},
+    ),
+    event=GenerateEvent,
+)

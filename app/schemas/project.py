@@ -6,24 +6,17 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import (
-    Answer,
-    Codecs,
-    ItemIn,
-    ItemsBody,
-    Schema,
-    TextParameters,
-    items_of,
-    n_tokens,
-    tokens_of,
-)
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
+from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
+from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import PROJECT, PROJECT_TEXTS, Request
 from models.tasks.autoencoding import Projection, ProjectRequest, ProjectResult
 from models.tasks.text import ProjectTextsRequest
 
 
-class ProjectParameters(ItemIn):
+class ProjectParameters(ItemInputParameters):
     """Parameters of `/project`."""
 
     method: Projection = Field(
@@ -51,12 +44,12 @@ class ProjectAnswer(Answer):
     explained_variance: list[float] | None = Field(None, description="Share of each axis, for pca.")
 
 
-def _requests(body: ProjectBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    return [ProjectRequest(items=tuple(items_of(body, codecs, limits)), method=body.parameters.method)]
+def _requests(body: ProjectBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ProjectRequest(items=tuple(decode_items(body, codecs, limits)), method=body.parameters.method)]
 
 
 def _outputs(
-    results: Sequence[ProjectResult], requests: Sequence[Any], body: Any, codecs: Codecs
+    results: Sequence[ProjectResult], requests: Sequence[Any], body: Any, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [{"x": x, "y": y} for result in results for x, y in result.points.tolist()]
 
@@ -66,7 +59,7 @@ def _summary(results: Sequence[ProjectResult]) -> dict[str, Any]:
     return {"explained_variance": result.explained_variance} if result.explained_variance else {}
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=PROJECT,
     body=ProjectBody,
     answer=ProjectAnswer,
@@ -92,11 +85,11 @@ class ProjectTextsBody(ItemsBody):
     parameters: ProjectTextsParameters = ProjectTextsParameters()
 
 
-def _text_requests(body: ProjectTextsBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    return [ProjectTextsRequest(texts=tuple(tokens_of(body, codecs, limits)), method=body.parameters.method)]
+def _text_requests(body: ProjectTextsBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ProjectTextsRequest(texts=tuple(tokenize_inputs(body, codecs, limits)), method=body.parameters.method)]
 
 
-TEXT_SCHEMA = Schema(
+TEXT_SCHEMA = TaskSchema(
     task=PROJECT_TEXTS,
     modality="text",
     body=ProjectTextsBody,
@@ -105,6 +98,17 @@ TEXT_SCHEMA = Schema(
     outputs=_outputs,
     array=SCHEMA.array,
     summary=_summary,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA, TEXT_SCHEMA)
+ENDPOINT = TaskEndpoint(
+    name="project",
+    summary="Project items into two dimensions",
+    schemas=(
+        SCHEMA,
+        TEXT_SCHEMA,
+    ),
+    examples=(
+        {"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},
+        {"model": "sentence-mini-en", "inputs": ["A dog runs."]},
+    ),
+)

@@ -7,7 +7,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
-from app.schemas.envelope import Answer, Body, Codecs, Item, ItemOut, Schema, Seed, present, stack
+from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters, Seed
+from app.schemas.shared.examples import AS_PNG
+from app.schemas.shared.items import render_item, stack_items
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import SAMPLE, Request
 from models.tasks.autoencoding import SampleRequest, SampleResult
@@ -15,7 +18,7 @@ from models.tasks.autoencoding import SampleRequest, SampleResult
 _SEED_BITS = 32
 
 
-class SampleParameters(ItemOut):
+class SampleParameters(ItemOutputParameters):
     """Parameters of `/sample`."""
 
     n: int = Field(1, ge=1, description="How many; at most `max_items`.")
@@ -46,7 +49,7 @@ class SampleAnswer(Answer):
     outputs: list[SampleOutput]
 
 
-def _requests(body: SampleBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked = body.parameters
     if asked.n > limits.max_items:
         raise InvalidRequest.of([Fault("/parameters/n", f"{asked.n} items; a request may ask for {limits.max_items}")])
@@ -66,11 +69,11 @@ def _requests(body: SampleBody, codecs: Codecs, limits: Limits) -> list[Request]
 
 
 def _outputs(
-    results: Sequence[SampleResult], requests: Sequence[Any], body: SampleBody, codecs: Codecs
+    results: Sequence[SampleResult], requests: Sequence[Any], body: SampleBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [
         {
-            "sample": present(result.sample, body.parameters, codecs),
+            "sample": render_item(result.sample, body.parameters, codecs),
             "latent": result.latent.numpy(),
             "seed": result.seed,
         }
@@ -78,13 +81,18 @@ def _outputs(
     ]
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=SAMPLE,
     body=SampleBody,
     answer=SampleAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack([result.sample for result in results], codecs),
+    array=lambda results, codecs: stack_items([result.sample for result in results], codecs),
     answers_images=True,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="sample",
+    summary="Sample new items",
+    schemas=(SCHEMA,),
+    examples=({"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **AS_PNG}},),
+)

@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters, n_tokens, tokens_of
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.tasks import SCORE_TEXT, Request
@@ -40,12 +42,12 @@ class ScoreTextAnswer(Answer):
     outputs: list[ScoreTextOutput]
 
 
-def _requests(body: ScoreTextBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    return [ScoreTextRequest(tokens=tokens) for tokens in tokens_of(body, codecs, limits)]
+def _requests(body: ScoreTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ScoreTextRequest(tokens=tokens) for tokens in tokenize_inputs(body, codecs, limits)]
 
 
 def _outputs(
-    results: Sequence[ScoreTextResult], requests: Sequence[ScoreTextRequest], body: ScoreTextBody, codecs: Codecs
+    results: Sequence[ScoreTextResult], requests: Sequence[ScoreTextRequest], body: ScoreTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [_output(*pair, codecs.texts) for pair in zip(results, requests, strict=True)]
 
@@ -61,13 +63,18 @@ def _output(result: ScoreTextResult, request: ScoreTextRequest, codec: TextCodec
     }
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=SCORE_TEXT,
     modality="text",
     body=ScoreTextBody,
     answer=ScoreTextAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="score_text",
+    summary="Compute the log-likelihood of texts",
+    schemas=(SCHEMA,),
+    examples=({"model": "gpt-mini-en", "inputs": ["the dog ran home"]},),
+)

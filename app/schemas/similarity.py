@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters, n_tokens, parts_of
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import count_tokens, read_text_objects
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.codec import Text
 from models.tasks import SIMILARITY, Request
@@ -30,8 +32,8 @@ class SimilarityAnswer(Answer):
     outputs: list[SimilarityOutput]
 
 
-def _requests(body: SimilarityBody, codecs: Codecs, limits: Limits) -> list[Request]:
-    items = parts_of(body.inputs, {"source": str, "candidates": list}, limits)
+def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    items = read_text_objects(body.inputs, {"source": str, "candidates": list}, limits)
     requests: list[Request] = []
     for item in items:
         texts = [Text(item["source"]), *map(Text, item["candidates"])]
@@ -41,18 +43,28 @@ def _requests(body: SimilarityBody, codecs: Codecs, limits: Limits) -> list[Requ
 
 
 def _outputs(
-    results: Sequence[SimilarityResult], requests: Sequence[Any], body: SimilarityBody, codecs: Codecs
+    results: Sequence[SimilarityResult], requests: Sequence[Any], body: SimilarityBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [{"scores": result.scores.numpy()} for result in results]
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=SIMILARITY,
     modality="text",
     body=SimilarityBody,
     answer=SimilarityAnswer,
     requests=_requests,
     outputs=_outputs,
-    usage=n_tokens,
+    usage=count_tokens,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="similarity",
+    summary="Compare a text with candidates",
+    schemas=(SCHEMA,),
+    examples=(
+        {
+            "model": "sentence-mini-en",
+            "inputs": [{"source": "a dog runs", "candidates": ["a dog walks", "stock prices"]}],
+        },
+    ),
+)

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, CodecSchema, ItemsBody, Parameters
+from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
+from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint
 from models.codecs.arrays import Limits
 
 
@@ -34,7 +35,7 @@ class TokenizeAnswer(Answer):
     outputs: list[TokenizeOutput]
 
 
-def _outputs(body: TokenizeBody, codecs: Codecs, limits: Limits) -> list[dict[str, Any]]:
+def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
     codec = codecs.texts
     tokens = codec.tokens(
         codec.texts(body.inputs, limits),
@@ -51,5 +52,10 @@ def _outputs(body: TokenizeBody, codecs: Codecs, limits: Limits) -> list[dict[st
     ]
 
 
-SCHEMA = CodecSchema(name="tokenize", body=TokenizeBody, answer=TokenizeAnswer, outputs=_outputs)
-SCHEMAS = (SCHEMA,)
+SCHEMA = CodecSchema(body=TokenizeBody, answer=TokenizeAnswer, outputs=_outputs)
+ENDPOINT = TaskEndpoint(
+    name="tokenize",
+    summary="Split texts into tokens",
+    schemas=(SCHEMA,),
+    examples=({"model": "bert-mini-en", "inputs": ["Tokenizers cut words."]},),
+)

@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.envelope import Answer, Codecs, ItemsBody, Schema, TextParameters
 from app.schemas.generate import assembled, usage
+from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
 from models.tasks.text import GenerateRequest, GenerateResult
@@ -45,7 +46,7 @@ class TranslateAnswer(Answer):
     outputs: list[TranslateOutput]
 
 
-def _requests(body: TranslateBody, codecs: Codecs, limits: Limits) -> list[Request]:
+def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     asked, codec = body.parameters, codecs.texts
     texts = codec.tokens(codec.texts(body.inputs, limits), truncate=asked.truncate)
     return [
@@ -61,7 +62,7 @@ def _requests(body: TranslateBody, codecs: Codecs, limits: Limits) -> list[Reque
 
 
 def _outputs(
-    results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: TranslateBody, codecs: Codecs
+    results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: TranslateBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
@@ -73,7 +74,7 @@ def _outputs(
     return outputs
 
 
-SCHEMA = Schema(
+SCHEMA = TaskSchema(
     task=TRANSLATE,
     modality="text",
     body=TranslateBody,
@@ -82,4 +83,9 @@ SCHEMA = Schema(
     outputs=_outputs,
     usage=usage,
 )
-SCHEMAS = (SCHEMA,)
+ENDPOINT = TaskEndpoint(
+    name="translate",
+    summary="Translate texts",
+    schemas=(SCHEMA,),
+    examples=({"model": "transformer-multi30k-en-de", "inputs": ["A man is riding a bike."]},),
+)

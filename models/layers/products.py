@@ -1,7 +1,7 @@
 """Linear layers of a model that learns no more: their weights laid out once as a kernel wants them.
 
 On CPUs, torch's own product of float32 is that of Intel's library, which is slow on other makers' processors (decision
-0016). The project's kernels do all of a layer in one pass (decision 0019); where there are none, those of oneDNN are
+0011). The project's kernels do all of a layer in one pass (decision 0011); where there are none, those of oneDNN are
 used.
 
 Shapes: `N` rows, `I` inputs, `O` outputs.

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.app.items import images
-from tests.app.process.serve import Served, serve
+from tests.app.server import Served, serve
 from tests.app.texts import write_text
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.routes.examples import EXAMPLES
+from app.schemas.catalogue import task_endpoints
 from benchmarks.soak import text
-from tests.app.process.serve import Served, serve
+from tests.app.server import Served, serve
+
+EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
 
 pytestmark = pytest.mark.anyio
 

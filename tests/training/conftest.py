@@ -1,4 +1,4 @@
-"""Small files that stand for data sets."""
+"""Fixtures with small files in place of the data sets."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ Place = Callable[[ModuleType, str, dict[str, str]], DataFolder]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Writes the given contents of a data set; its reader then takes them for the official ones."""
+    """Return a function that writes a data set's files, and makes its reader accept them as the official ones."""
 
     def write(module: ModuleType, dataset: str, contents: dict[str, str]) -> DataFolder:
         (tmp_path / dataset).mkdir(exist_ok=True)

@@ -1,10 +1,10 @@
-"""Pieces of news: what is read of the files, and what they are rid of."""
+"""Tests of the AG News reader: which texts it reads, and which markup it removes."""
 
 import pytest
 
 from tests.training.conftest import Place
 from training.data import agnews
-from training.data.labelled import Labelled
+from training.data.labelled_text import LabelledText
 from training.errors import DataError
 
 
@@ -12,11 +12,11 @@ def news(place: Place, train: str, test: str) -> agnews.AgNews:
     return agnews.agnews(place(agnews, "agnews", {"train_subset.csv.gz": train, "test.csv.gz": test}))
 
 
-def test_news_have_blanks_for_backslashes_and_labels_from_0(place: Place) -> None:
+def test_news_have_spaces_for_backslashes_and_labels_from_0(place: Place) -> None:
     train = 'label,fields,text\n4,description,"Up to \\$5, he said."\n'
     read = news(place, train, '"1","A ""Title""","First\\second, third."\n')
-    assert read.train == [Labelled("Up to $5, he said.", 3)]
-    assert read.test == [Labelled('A "Title" First second, third.', 0)]
+    assert read.train == [LabelledText("Up to $5, he said.", 3)]
+    assert read.test == [LabelledText('A "Title" First second, third.', 0)]
     assert [agnews.LABELS[row.label] for row in read.train + read.test] == ["Sci/Tech", "World"]
 
 
@@ -31,7 +31,7 @@ def test_news_have_blanks_for_backslashes_and_labels_from_0(place: Place) -> Non
     ],
 )
 def test_news_are_without_html(found: str, expected: str) -> None:
-    assert agnews.plain(found) == expected
+    assert agnews.strip_markup(found) == expected
 
 
 @pytest.mark.parametrize(

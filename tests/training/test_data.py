@@ -1,4 +1,4 @@
-"""Files from a folder at hand, or from a source: here a local one."""
+"""Tests of data files, from a local folder and from a local HTTP server."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ CONTENT = bytes(range(256)) * 100
 
 
 class Source(BaseHTTPRequestHandler):
-    """Serves one good file, and a connection that breaks off."""
+    """Serves one complete file, and one whose connection breaks off."""
 
     def do_GET(self) -> None:
         self.send_response(200 if self.path in ("/good", "/broken") else 404)
@@ -68,12 +68,12 @@ def test_a_download_that_fails_leaves_nothing_behind(tmp_path: Path, source: str
     assert list((tmp_path / "set").iterdir()) == []
 
 
-def test_a_folder_at_hand_is_never_filled_from_outside(tmp_path: Path, source: str) -> None:
+def test_nothing_is_downloaded_into_a_given_folder(tmp_path: Path, source: str) -> None:
     with pytest.raises(DataError, match="is missing; leave --data out to download it"):
         DataFolder(tmp_path, download=False).read("set", [file(f"{source}/good")])
 
 
-def test_another_content_is_refused(tmp_path: Path, source: str) -> None:
+def test_a_file_with_another_digest_is_refused(tmp_path: Path, source: str) -> None:
     with pytest.raises(DataError, match=r"has the SHA-256 .*; the official file has"):
         DataFolder(tmp_path, download=True).read("set", [file(f"{source}/good", b"other")])
 
@@ -94,7 +94,7 @@ def test_damaged_idx_files_are_refused(data: bytes) -> None:
         parse_idx(data)
 
 
-def test_mnist_is_images_between_0_and_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_pixels_are_between_0_and_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, n in (("_TRAIN", 3), ("_TEST", 2)):
         data = gzip.compress(idx((n, 28, 28), bytes(i % 256 for i in range(n * 784))))
         known = getattr(mnist, name)
@@ -138,7 +138,7 @@ def affine(images: torch.Tensor, **limits: float) -> torch.Tensor:
     return random_affine(images, torch.Generator().manual_seed(0), **(none | limits))
 
 
-def test_no_freedom_changes_nothing() -> None:
+def test_limits_of_zero_change_nothing() -> None:
     images = torch.rand(4, 1, 8, 8)
     torch.testing.assert_close(affine(images), images)
 
@@ -161,16 +161,18 @@ def test_every_image_is_changed_in_its_own_way() -> None:
     assert not torch.allclose(second, third)
 
 
-def test_what_the_source_offers_in_another_form_is_never_downloaded(tmp_path: Path, source: str) -> None:
-    made = DataFile(name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), direct=False)
+def test_files_made_by_hand_are_never_downloaded(tmp_path: Path, source: str) -> None:
+    made = DataFile(
+        name="file.bin", url=f"{source}/good", sha256=hashlib.sha256(CONTENT).hexdigest(), is_downloadable=False
+    )
     with pytest.raises(
-        DataError, match=f"file.bin is missing; docs/data.md tells how to make it of what {source}/good"
+        DataError, match=f"file.bin is missing; docs/data.md tells how to make it from the data at {source}/good"
     ):
         DataFolder(tmp_path, download=True).read("set", [made])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_document_of_data_sets_names_every_folder_that_is_read() -> None:
+def test_docs_data_names_every_folder_that_is_read() -> None:
     root = Path(__file__).parents[2]
     document = (root / "docs/data.md").read_text()
     readers = "\n".join(path.read_text() for path in (root / "training/data").glob("*.py"))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.muon import Muon, orthogonalised
+from training.muon import Muon, orthogonalise
 from training.optimisers import muon_and_adamw
 
 
@@ -38,7 +38,7 @@ def test_orthogonalised_matrices_have_singular_values_near_1() -> None:
         torch.randn(3, 40, 20, generator=torch.Generator().manual_seed(0))
         * torch.tensor([1e-4, 1.0, 1e4])[:, None, None]
     )
-    values = torch.linalg.svdvals(orthogonalised(matrices))
+    values = torch.linalg.svdvals(orthogonalise(matrices))
     assert values.min() > 0.6
     assert values.max() < 1.3
 

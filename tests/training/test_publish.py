@@ -15,7 +15,7 @@ from training.cli import evaluate, train
 from training.data.files import DataFolder
 from training.metrics import pca_error, reconstruction_errors
 from training.publish import measure, publish
-from training.recipe import Bar, Shelf, Trained
+from training.recipe import Bar, Resources, TrainedModel
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
 
@@ -23,9 +23,9 @@ NOWHERE = DataFolder(Path("nowhere"), download=False)
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
-    monkeypatch.setattr(publishing, "recipe", lambda name: TinyRecipe())
-    models = [Trained(FAMILY.build(TinyRecipe.config), {}) for _ in range(2)]
-    return publish(TinyRecipe(), models, Shelf(NOWHERE, tmp_path))
+    monkeypatch.setattr(publishing, "get_recipe", lambda name: TinyRecipe())
+    models = [TrainedModel(FAMILY.build(TinyRecipe.config), {}) for _ in range(2)]
+    return publish(TinyRecipe(), models, Resources(NOWHERE, tmp_path))
 
 
 def edit_metric(folder: Path, value: float) -> None:
@@ -35,9 +35,9 @@ def edit_metric(folder: Path, value: float) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: Path) -> None:
+def test_published_numbers_are_measured_again(published: Path, tmp_path: Path) -> None:
     assert published == tmp_path / "autoencoders/vanilla/tiny-ae"
-    measurements = {m.metric: m for m in measure(Shelf(NOWHERE, tmp_path))}
+    measurements = {m.metric: m for m in measure(Resources(NOWHERE, tmp_path))}
     assert set(measurements) == {"test_mse", "test_mae"}
     for m in measurements.values():
         assert m.measured == m.published
@@ -48,7 +48,7 @@ def test_what_is_published_is_what_is_measured_again(published: Path, tmp_path: 
         assert (published / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None:
+def test_each_item_is_scored_by_the_run_that_left_it_out(tmp_path: Path) -> None:
     class Folded(TinyRecipe):
         name = "folded-ae"
         n_folds = 2
@@ -56,7 +56,10 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
     torch.manual_seed(0)
     first, even, odd = (FAMILY.build(TinyRecipe.config).eval() for _ in range(3))
     folder = publish(
-        Folded(), [Trained(first, {})] * 2, Shelf(NOWHERE, tmp_path), [Trained(even, {}), Trained(odd, {})]
+        Folded(),
+        [TrainedModel(first, {})] * 2,
+        Resources(NOWHERE, tmp_path),
+        [TrainedModel(even, {}), TrainedModel(odd, {})],
     )
     _, normal = Folded().calibration_items(NOWHERE)
     with torch.inference_mode():
@@ -71,7 +74,7 @@ def test_each_item_is_judged_by_the_run_that_left_it_out(tmp_path: Path) -> None
         )
 
 
-def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_path: Path) -> None:
+def test_rewriting_updates_the_folder_to_the_measurement(published: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in published.iterdir() if path.is_file()}
     edit_metric(published, 0.01)
     for name in ("README.md", "picture.png", "charts.png"):
@@ -82,15 +85,15 @@ def test_rewriting_makes_the_folder_say_what_is_measured(published: Path, tmp_pa
     assert CliRunner().invoke(evaluate, arguments).exit_code == 0
 
 
-def test_a_number_that_was_edited_does_not_hold(published: Path, tmp_path: Path) -> None:
+def test_an_edited_number_does_not_hold(published: Path, tmp_path: Path) -> None:
     edit_metric(published, 0.01)
-    held = {m.metric: m.holds for m in measure(Shelf(NOWHERE, tmp_path))}
+    held = {m.metric: m.holds for m in measure(Resources(NOWHERE, tmp_path))}
     assert held == {"test_mse": False, "test_mae": True}
 
 
 def test_a_missed_bar_does_not_hold(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TinyRecipe, "bars", {"test_mse": Bar(must=1e-9, aim=1e-9)})
-    held = {m.metric: m.holds for m in measure(Shelf(NOWHERE, tmp_path))}
+    held = {m.metric: m.holds for m in measure(Resources(NOWHERE, tmp_path))}
     assert held == {"test_mse": False, "test_mae": True}
 
 

@@ -1,4 +1,4 @@
-"""A training that is killed at any moment goes on in another process, and ends with the same bytes."""
+"""Tests that a training killed at any moment resumes in another process, and ends with the same bytes."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from tests.training.texts.tiny import RECIPES
 
 ROOT = Path(__file__).parents[2]
 N_STEPS = {"tiny-pairs": (12, 8), "tiny-translation": (20,)}
-"""Of each stage."""
+"""Numbers of steps of each recipe's stages."""
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tests.training.texts.tiny import RECIPES, shelf
+from tests.training.texts.tiny import RECIPES, resources
 from training import state, trainer
 
 moment, weights, *runs = sys.argv[1:]
@@ -59,7 +59,7 @@ for kind in {type(stage) for recipe in RECIPES.values() for stage in recipe.stag
     watch(kind)
 state.save_file = saved
 for folder in map(Path, runs):
-    run = trainer.Run(shelf=shelf(Path(weights)), folder=folder, device="cpu", quiet=True)
+    run = trainer.Run(resources=resources(Path(weights)), folder=folder, device="cpu", quiet=True)
     model = trainer.train(RECIPES[folder.name], run).model
     save_file({name: tensor.clone() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
     print(f"{folder.name} {n_calls}")
@@ -68,29 +68,29 @@ for folder in map(Path, runs):
 
 
 def process(moment: str, weights: Path, runs: Sequence[Path]) -> subprocess.CompletedProcess[str]:
-    """Train in each of the folders, whose names are those of recipes, and die at the moment, if it comes."""
+    """Train in folders named like recipes, in a process that kills itself at the given moment."""
     command = [sys.executable, "-c", SCRIPT, moment, str(weights), *map(str, runs)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
 def lines(finished: subprocess.CompletedProcess[str]) -> list[str]:
-    """The recipes that came to their end, and how many steps that took."""
+    """Return the finished recipes with their numbers of steps."""
     assert finished.returncode == 0, finished.stderr
     return [line for line in finished.stdout.splitlines() if line.startswith("tiny-")]
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shelf, with what runs that nobody disturbed made of the recipes."""
+    """Return a folder with the vocabularies, and with the results of uninterrupted runs."""
     root = tmp_path_factory.mktemp("weights")
-    told = lines(process("never", root, [root / name for name in RECIPES]))
-    assert told == [f"{name} {sum(steps)}" for name, steps in N_STEPS.items()]
+    finished = lines(process("never", root, [root / name for name in RECIPES]))
+    assert finished == [f"{name} {sum(steps)}" for name, steps in N_STEPS.items()]
     return root
 
 
 def steps_done(folder: Path) -> list[int]:
-    """Of each stage that has a state, as it says."""
+    """Return the step in the saved state of each stage that has one."""
     found: list[int] = []
     for file in sorted(folder.glob("*/state.safetensors")):
         with safe_open(file, "pt") as state:
@@ -99,7 +99,7 @@ def steps_done(folder: Path) -> list[int]:
 
 
 def kills(name: str) -> list[tuple[str, int]]:
-    """A moment in each stage, at random but the same each time: a kill in a loss, then one while a state is saved."""
+    """Return a random but fixed moment in each stage: a kill in the loss, then one while a state is saved."""
     draw = random.Random(name)  # noqa: S311 no secret
     steps = N_STEPS[name] if len(N_STEPS[name]) > 1 else (10, 10)
     first, second = (draw.randint(3, n - 1) for n in steps)
@@ -107,7 +107,9 @@ def kills(name: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_run_killed_twice_ends_with_the_bytes_of_one_that_was_not(name: str, weights: Path, tmp_path: Path) -> None:
+def test_a_run_killed_twice_ends_with_the_bytes_of_an_uninterrupted_one(
+    name: str, weights: Path, tmp_path: Path
+) -> None:
     run, n_done = tmp_path / name, 0
     for what, number in kills(name):
         killed = process(f"{what}-{number}", weights, [run])

@@ -1,4 +1,4 @@
-"""Small files in the formats of the text data sets: what is read from them, and what is refused."""
+"""Tests of the readers of text data sets, with small and with damaged files."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tests.training.conftest import Place
 from training.data import (
     multi30k,
-    names,
+    named_entities,
     novels,
     questions,
     sst2,
@@ -17,11 +17,11 @@ from training.data import (
     wikipedia,
     wikitext,
 )
-from training.data.labelled import Labelled
-from training.data.multi30k import Pair
-from training.data.names import Tagged
+from training.data.labelled_text import LabelledText
+from training.data.multi30k import TranslationPair
+from training.data.named_entities import TaggedSentence
 from training.data.questions import Question
-from training.data.stsb import Scored
+from training.data.stsb import ScoredPair
 from training.errors import DataError
 
 
@@ -39,7 +39,7 @@ def test_an_empty_line_divides_articles(place: Place) -> None:
 @pytest.mark.parametrize(("text", "line"), [("One\nText.\n\nTwo\n", 4), ("One\nText.\n\n\nTwo\nText.\n", 4), ("", 1)])
 def test_an_article_without_text_is_refused(place: Place, text: str, line: int) -> None:
     folder = place(wikipedia, "wikipedia-en-sample", {"train.txt.gz": "A\nB\n", "valid.txt.gz": text})
-    with pytest.raises(DataError, match=f"valid.txt.gz, line {line}: an article has a title"):
+    with pytest.raises(DataError, match=f"valid.txt.gz, line {line}: expected an article with a title"):
         wikipedia.wikipedia(folder)
 
 
@@ -64,7 +64,9 @@ def test_few_stories_are_all_trained_on(place: Place) -> None:
 
 def test_a_story_without_text_is_refused(place: Place) -> None:
     rows = json_lines(story("A"), {**story("B"), "text": None})
-    with pytest.raises(DataError, match=r"stories.jsonl.gz, line 2: a story has a title, a text and a source"):
+    with pytest.raises(
+        DataError, match=r"stories.jsonl.gz, line 2: expected a story with a title, a text and a source"
+    ):
         stories.childrens_stories(place(stories, "childrens-stories", {"stories.jsonl.gz": rows}))
 
 
@@ -94,7 +96,7 @@ def test_an_empty_novel_is_refused(place: Place) -> None:
         novels.novels(folder)
 
 
-def test_wikitext_is_left_as_it_is(place: Place) -> None:
+def test_wikitext_is_unchanged(place: Place) -> None:
     contents = {"valid.txt.gz": " \n = A = \n", "test.txt.gz": " b <unk> \n"}
     read = wikitext.wikitext2(place(wikitext, "wikitext-2", contents))
     assert (read.valid, read.test) == (" \n = A = \n", " b <unk> \n")
@@ -112,8 +114,11 @@ CAPTIONS = {
 
 def test_captions_pair_line_by_line(place: Place) -> None:
     read = multi30k.multi30k(place(multi30k, "multi30k-en-de", CAPTIONS))
-    assert read.train == [Pair("A man.", "Ein Mann."), Pair("A dog.", "Ein Hund.")]
-    assert (read.valid, read.test) == ([Pair("A cat.", "Eine Katze.")], [Pair("A tree.", "Ein Baum.")])
+    assert read.train == [TranslationPair("A man.", "Ein Mann."), TranslationPair("A dog.", "Ein Hund.")]
+    assert (read.valid, read.test) == (
+        [TranslationPair("A cat.", "Eine Katze.")],
+        [TranslationPair("A tree.", "Ein Baum.")],
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,9 +138,9 @@ def reviews(place: Place, dev: str) -> sst2.Sst2:
     return sst2.sst2(place(sst2, "sst2", contents))
 
 
-def test_sentences_lose_the_blank_at_their_end(place: Place) -> None:
+def test_sentences_lose_trailing_space(place: Place) -> None:
     read = reviews(place, "sentence\tlabel\nbad . \t0\n")
-    assert (read.train, read.dev) == ([Labelled('a "good film', 1)], [Labelled("bad .", 0)])
+    assert (read.train, read.dev) == ([LabelledText('a "good film', 1)], [LabelledText("bad .", 0)])
     assert [sst2.LABELS[row.label] for row in read.train + read.dev] == ["positive", "negative"]
 
 
@@ -160,38 +165,41 @@ def scored(place: Place, test: str) -> stsb.StsB:
 
 def test_pairs_have_scores(place: Place) -> None:
     read = scored(place, "F.,G.,5.0\r\n")
-    assert read.train == [Scored("A, b.", "C.", 2.615)]
-    assert (read.dev, read.test) == ([Scored("D.", "E.", 0.0)], [Scored("F.", "G.", 5.0)])
+    assert read.train == [ScoredPair("A, b.", "C.", 2.615)]
+    assert (read.dev, read.test) == ([ScoredPair("D.", "E.", 0.0)], [ScoredPair("F.", "G.", 5.0)])
 
 
 @pytest.mark.parametrize(
     ("score", "message"),
-    [("high", "'high' is no number"), ("5.1", "5.1 is outside of 0 to 5"), ("nan", "nan is out")],
+    [("high", "'high' is not a number"), ("5.1", "5.1 is not between 0 and 5"), ("nan", "nan is not between")],
 )
 def test_damaged_scores_are_refused(place: Place, score: str, message: str) -> None:
     with pytest.raises(DataError, match=f"test.csv.gz, line 2: the score {message}"):
         scored(place, f"F.,G.,1\r\nF.,G.,{score}\r\n")
 
 
-def gold(place: Place, text: str) -> list[Tagged]:
-    return names.wikigold(place(names, "ner-wikigold", {"wikigold.conll.txt.gz": text}))
+def gold(place: Place, text: str) -> list[TaggedSentence]:
+    return named_entities.wikigold(place(named_entities, "ner-wikigold", {"wikigold.conll.txt.gz": text}))
 
 
 def test_neighbours_of_one_kind_are_one_name(place: Place) -> None:
     text = "Ann I-PER\nLee I-PER\nParis I-LOC\nsaw O\nBob I-PER\n\n-DOCSTART- O\n\nPunk I-MISC\nMad I-ORG\n"
     assert gold(place, text) == [
-        Tagged(("Ann", "Lee", "Paris", "saw", "Bob"), ("B-PER", "I-PER", "B-LOC", "O", "B-PER")),
-        Tagged(("Punk", "Mad"), ("O", "B-ORG")),
+        TaggedSentence(("Ann", "Lee", "Paris", "saw", "Bob"), ("B-PER", "I-PER", "B-LOC", "O", "B-PER")),
+        TaggedSentence(("Punk", "Mad"), ("O", "B-ORG")),
     ]
 
 
 def test_a_name_does_not_cross_sentences(place: Place) -> None:
-    assert gold(place, "Ann I-PER\n\nLee I-PER\n") == [Tagged(("Ann",), ("B-PER",)), Tagged(("Lee",), ("B-PER",))]
+    assert gold(place, "Ann I-PER\n\nLee I-PER\n") == [
+        TaggedSentence(("Ann",), ("B-PER",)),
+        TaggedSentence(("Lee",), ("B-PER",)),
+    ]
 
 
 def test_halves_alternate(place: Place) -> None:
-    rows = [Tagged((str(i),), ("O",)) for i in range(5)]
-    first, second = names.halves(rows)
+    rows = [TaggedSentence((str(i),), ("O",)) for i in range(5)]
+    first, second = named_entities.alternating_halves(rows)
     assert ([row.words for row in first], [row.words for row in second]) == ([("0",), ("2",), ("4",)], [("1",), ("3",)])
 
 
@@ -199,25 +207,25 @@ def test_kinds_of_wnut17_become_three(place: Place) -> None:
     train = "Ann\tB-person\nLee\tI-person\nAcme\tB-corporation\nBand\tB-group\nX\tI-group\n\t\nhere\tB-location\n"
     dev = "phone\tB-product\nfilm\tB-creative-work\nfilm\tI-creative-work\n"
     contents = {"train.conll.gz": train, "dev.conll.gz": dev, "test.conll.gz": "so\tO\n"}
-    read = names.wnut17(place(names, "ner-wnut17", contents))
+    read = named_entities.wnut17(place(named_entities, "ner-wnut17", contents))
     assert read.train == [
-        Tagged(("Ann", "Lee", "Acme", "Band", "X"), ("B-PER", "I-PER", "B-ORG", "B-ORG", "I-ORG")),
-        Tagged(("here",), ("B-LOC",)),
+        TaggedSentence(("Ann", "Lee", "Acme", "Band", "X"), ("B-PER", "I-PER", "B-ORG", "B-ORG", "I-ORG")),
+        TaggedSentence(("here",), ("B-LOC",)),
     ]
-    assert read.dev == [Tagged(("phone", "film", "film"), ("O", "O", "O"))]
-    assert read.test == [Tagged(("so",), ("O",))]
+    assert read.dev == [TaggedSentence(("phone", "film", "film"), ("O", "O", "O"))]
+    assert read.test == [TaggedSentence(("so",), ("O",))]
 
 
-def tweets(place: Place, **sections: str) -> list[Tagged]:
+def tweets(place: Place, **sections: str) -> list[TaggedSentence]:
     contents = {f"{name}.conll.gz": sections.get(name, f"{name}\tO\n") for name in "abefgh"}
-    return names.broad_twitter(place(names, "ner-btc", contents))
+    return named_entities.broad_twitter(place(named_entities, "ner-btc", contents))
 
 
 def test_words_of_tweets_have_no_white_space(place: Place) -> None:
     read = tweets(place, e="Ann\tB-PER\n\u2764 \tO\n\tO\nke s\tO\n\n \tO\n")
     assert [row.words for row in read] == [("a",), ("b",), ("Ann", "\u2764", "kes"), ("f",), ("g",), ("h",)]
     assert read[2].tags == ("B-PER", "O", "O")
-    assert {tag for row in read for tag in row.tags} <= set(names.TAGS)
+    assert {tag for row in read for tag in row.tags} <= set(named_entities.TAGS)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +235,7 @@ def test_words_of_tweets_have_no_white_space(place: Place) -> None:
         ("Ann\tB-DOG", r"expected a word and its tag, not 'Ann\\tB-DOG'"),
         ("Ann\tX-PER", "expected a word and its tag"),
         ("O", "expected a word and its tag"),
-        ("Ann\tI-PER", "I-PER goes on with a name that has not begun"),
+        ("Ann\tI-PER", "I-PER continues a name that has not begun"),
     ],
 )
 def test_damaged_tags_are_refused(place: Place, line: str, message: str) -> None:
@@ -291,9 +299,9 @@ def test_answers_of_qamr_are_unbroken_runs_of_words(place: Place) -> None:
     ("row", "message"),
     [
         (qamr_row("0", "s2"), "no sentence 's2'"),
-        (qamr_row("10"), "the answer '10' is no list of places among 10 words"),
-        (qamr_row("1 x"), "the answer '1 x' is no list of places"),
-        (qamr_row(""), "the answer '' is no list of places"),
+        (qamr_row("10"), "the answer '10' is not a list of indices of 10 words"),
+        (qamr_row("1 x"), "the answer '1 x' is not a list of indices"),
+        (qamr_row(""), "the answer '' is not a list of indices"),
         ("s1\t0\n", "2 columns; expected 9"),
     ],
 )

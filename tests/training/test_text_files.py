@@ -1,4 +1,4 @@
-"""Lines and rows of text files, and what is refused of them."""
+"""Tests of lines and rows of text files, and of damaged ones."""
 
 import gzip
 import hashlib
@@ -47,7 +47,7 @@ def test_damaged_json_lines_are_refused(text: str, message: str) -> None:
         (gzip.compress(b"\xff"), "set/a.gz is not UTF-8"),
     ],
 )
-def test_what_is_no_compressed_text_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+def test_files_that_are_not_compressed_text_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.gz").write_bytes(data)
     file = DataFile(name="a.gz", url="", sha256=hashlib.sha256(data).hexdigest())

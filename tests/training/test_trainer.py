@@ -12,15 +12,15 @@ from models.family import Model
 from tests.training.tiny import TinyRecipe, TinyStage
 from training.data.files import DataFolder
 from training.errors import StateError, UnknownRecipe
-from training.recipe import Batch, Shelf, recipe, recipes
+from training.recipe import Batch, Resources, get_recipe, recipes
 from training.trainer import Run, batch_indices, train
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
-SHELF = Shelf(NOWHERE, Path("nowhere"))
+RESOURCES = Resources(NOWHERE, Path("nowhere"))
 
 
 def run(folder: Path, n_steps: int | None = None) -> Model:
-    return train(TinyRecipe(), Run(shelf=SHELF, folder=folder, device="cpu", n_steps=n_steps, quiet=True)).model
+    return train(TinyRecipe(), Run(resources=RESOURCES, folder=folder, device="cpu", n_steps=n_steps, quiet=True)).model
 
 
 def assert_equal(one: Model, other: Model) -> None:
@@ -35,15 +35,15 @@ def test_a_run_cut_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: 
     assert_equal(run(tmp_path / "cut"), whole)
 
 
-def test_a_seed_is_a_run_and_training_helps(tmp_path: Path) -> None:
+def test_runs_of_one_seed_are_equal_and_training_lowers_the_error(tmp_path: Path) -> None:
     first, second, start = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", n_steps=0)
     assert_equal(first, second)
     recipe = TinyRecipe()
-    assert recipe.evaluate([first], SHELF)["test_mse"] < 0.8 * recipe.evaluate([start], SHELF)["test_mse"]
+    assert recipe.evaluate([first], RESOURCES)["test_mse"] < 0.8 * recipe.evaluate([start], RESOURCES)["test_mse"]
 
 
 def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:
-    (items,) = TinyRecipe.stages[0].items(SHELF)
+    (items,) = TinyRecipe.stages[0].items(RESOURCES)
 
     class Watching(TinyStage):
         """Keeps every image it is shown."""
@@ -60,10 +60,10 @@ def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:
         n_folds = 5
         stages = (Watching(),)
 
-    train(Folded(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True), fold=2)
+    train(Folded(), Run(resources=RESOURCES, folder=tmp_path, device="cpu", quiet=True), fold=2)
     assert Watching.seen == {i for i in range(100) if i % 5 != 2}
     with pytest.raises(StateError, match="another recipe"):
-        train(Folded(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True), fold=3)
+        train(Folded(), Run(resources=RESOURCES, folder=tmp_path, device="cpu", quiet=True), fold=3)
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
     run(tmp_path, n_steps=1)
     with pytest.raises(StateError, match="another recipe"):
-        train(Other(), Run(shelf=SHELF, folder=tmp_path, device="cpu", quiet=True))
+        train(Other(), Run(resources=RESOURCES, folder=tmp_path, device="cpu", quiet=True))
 
 
 @given(n=st.integers(1, 50), batch=st.integers(1, 50), seed=st.integers(0, 9), epoch=st.integers(0, 5))
@@ -93,7 +93,7 @@ def test_epochs_differ() -> None:
 
 @pytest.mark.parametrize("name", recipes())
 def test_a_recipe_is_named_like_its_module_and_its_rate_stays_in_range(name: str) -> None:
-    found = recipe(name)
+    found = get_recipe(name)
     assert type(found).__module__ == f"training.recipes.{name.replace('-', '_')}"
     for stage in found.stages:
         rates = [stage.learning_rate(step / 1000) for step in range(1000)]
@@ -104,4 +104,4 @@ def test_a_recipe_is_named_like_its_module_and_its_rate_stays_in_range(name: str
 
 def test_an_unknown_recipe_lists_the_known() -> None:
     with pytest.raises(UnknownRecipe, match=r"no recipe is named 'none'; there are .*vanilla-ae-mnist"):
-        recipe("none")
+        get_recipe("none")

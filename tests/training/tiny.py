@@ -1,4 +1,4 @@
-"""A recipe that trains in milliseconds on data it makes itself."""
+"""A recipe that trains in milliseconds on made-up data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ from training.autoencoders import AutoencoderRecipe
 from training.data.files import DataFolder
 from training.metrics import reconstruction_errors
 from training.optimisers import muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 
 class TinyStage(Stage[VanillaAutoencoder]):
-    """Images of 4x4 that lie on a plane, with noise drawn anew each step; the companion counts steps."""
+    """Images of 4x4 pixels that lie on a plane, with noise drawn in each step; the companion counts steps."""
 
     name = "tiny"
     n_epochs = 3
     batch_size = 16
     max_gradient_norm = 1.0
 
-    def items(self, shelf: Shelf) -> Batch:
+    def items(self, resources: Resources) -> Batch:
         draw = torch.Generator().manual_seed(5)
         return ((torch.rand(100, 2, generator=draw) @ torch.rand(2, 16, generator=draw) / 2).view(-1, 1, 4, 4),)
 
@@ -47,7 +47,7 @@ class TinyStage(Stage[VanillaAutoencoder]):
 
 
 class TinyRecipe(AutoencoderRecipe):
-    """Two stages, two seeds."""
+    """A recipe with two seeds."""
 
     name = "tiny-ae"
     family = "autoencoders/vanilla"
@@ -59,21 +59,21 @@ class TinyRecipe(AutoencoderRecipe):
     stages = (TinyStage(),)
     bars = {"test_mse": Bar(must=0.09, aim=0.0)}  # noqa: RUF012
     metrics = {"test_mse": "squared", "test_mae": "absolute"}  # noqa: RUF012
-    what, headline, summary, caption = "tiny", "{test_mse:.5f}", "Tiny.", "Four."
-    story, limits, data_licence = "Made up.", "All.", "None."
+    short_description, headline, summary, caption = "tiny", "{test_mse:.5f}", "Tiny.", "Four."
+    procedure, limits, data_licence = "Made up.", "All.", "None."
 
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        (items,) = self.stages[0].items(Shelf(data, Path()))
+        (items,) = self.stages[0].items(Resources(data, Path()))
         return list(items[20:]), list(items[:20])
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        (items,) = self.stages[0].items(shelf)
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        (items,) = self.stages[0].items(resources)
         return reconstruction_errors(models[0], list(items[:20]))
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        (items,) = self.stages[0].items(Shelf(data, Path()))
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        (items,) = self.stages[0].items(Resources(data, Path()))
         return {"even": list(items[::2]), "odd": list(items[1::2])}
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        (items,) = self.stages[0].items(shelf)
+    def picture(self, model: Model, resources: Resources) -> bytes:
+        (items,) = self.stages[0].items(resources)
         return ImageCodec(1, 4, 4).png(items[:4].numpy())

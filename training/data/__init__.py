@@ -1,1 +1,1 @@
-"""Data sets: each file with its official source and its SHA-256."""
+"""Readers of the data sets; each file is listed with its official source and its SHA-256."""

@@ -1,7 +1,7 @@
 """The first 4,000 images of CIFAR-10's training split, 32x32 in colour. Krizhevsky 2009.
 
-Two files hold them: the official archive, which is what is downloaded, and a cut of those images in IDX format, which
-is read where it lies in the data folder already. Their pixels are the same.
+They are read from the file `cifar10-first4000/images-idx4-ubyte.gz` if the data folder has it, which holds these images
+alone in IDX format. Otherwise they are read from the official archive, which is downloaded. The pixels are the same.
 """
 
 import gzip
@@ -18,13 +18,11 @@ from training.data.idx import parse_idx
 
 N_IMAGES, N_TEST = 4000, 400
 _SIDE = 32
-_CUT_DATASET, _CUT = (
-    "cifar10-first4000",
-    DataFile(
-        name="images-idx4-ubyte.gz",
-        url="https://www.cs.toronto.edu/~kriz/cifar.html",
-        sha256="c7feab0f35378ba7687c6605d1822c9a53c855138f82d073f4faa518002ad513",
-    ),
+_SUBSET_FOLDER = "cifar10-first4000"
+_SUBSET = DataFile(
+    name="images-idx4-ubyte.gz",
+    url="https://www.cs.toronto.edu/~kriz/cifar.html",
+    sha256="c7feab0f35378ba7687c6605d1822c9a53c855138f82d073f4faa518002ad513",
 )
 _ARCHIVE = DataFile(
     name="cifar-10-binary.tar.gz",
@@ -36,20 +34,20 @@ _MEMBER = "cifar-10-batches-bin/data_batch_1.bin"
 
 @dataclass(frozen=True)
 class ColourImages:
-    """`train` `[3600, 3, 32, 32]` and `test` `[400, 3, 32, 32]`, float32 in [0, 1]: the last 400 are held out."""
+    """Images `[n, 3, 32, 32]`, float32 in [0, 1]: 3,600 in `train`, and the last 400 in `test`."""
 
     train: Tensor
     test: Tensor
 
 
 def cifar10_images(folder: DataFolder) -> ColourImages:
-    """Both parts.
+    """Read both parts.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
-    if (folder.path / _CUT_DATASET / _CUT.name).exists():
-        (data,) = folder.read(_CUT_DATASET, [_CUT])
+    if (folder.path / _SUBSET_FOLDER / _SUBSET.name).exists():
+        (data,) = folder.read(_SUBSET_FOLDER, [_SUBSET])
         pixels = parse_idx(gzip.decompress(data)).permute(0, 3, 1, 2)
     else:
         (data,) = folder.read("cifar10", [_ARCHIVE])
@@ -59,7 +57,10 @@ def cifar10_images(folder: DataFolder) -> ColourImages:
 
 
 def first_images(archive: bytes) -> Tensor:
-    """`[4000, 3, 32, 32]` uint8, from the official archive: records of a label and 3,072 pixels, colours apart."""
+    """Return the first images of the official archive, `[4000, 3, 32, 32]` uint8.
+
+    Each record of the archive is a label and 3,072 pixels, one colour after the other.
+    """
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         member = files.extractfile(_MEMBER)
         records = np.frombuffer(member.read() if member else b"", dtype=np.uint8)

@@ -20,9 +20,11 @@ _TEST = DataFile(
 
 
 def fashion_mnist_images(folder: DataFolder) -> GreyImages:
-    """Both splits.
+    """Read both splits.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
-    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST])))
+    return GreyImages.from_pixels(
+        *(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST]))
+    )

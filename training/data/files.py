@@ -1,4 +1,4 @@
-"""Fetches the files of a data set: from a folder at hand, or once from the official source."""
+"""Read the files of a data set from a local folder, downloading missing ones from their official source."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,51 +15,53 @@ DOWNLOAD_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One file: where it officially lies, and the digest of its bytes.
+    """A file of a data set, with its official source and the SHA-256 of its bytes.
 
-    Where the source offers the data in another form only, such as an archive, `url` is its page, and the file is not
-    `direct`: it has to be made by hand (docs/data.md).
+    Where the source offers the data in another form only, such as an archive, `is_downloadable` is false, `url` is the
+    source's page, and the file has to be made by hand (docs/data.md).
     """
 
     name: str
     url: str
     sha256: str
-    direct: bool = True
+    is_downloadable: bool = True
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A folder with one subfolder a data set. Files that are absent are downloaded, if `download` is true."""
+    """A folder with one subfolder per data set; missing files are downloaded if `download` is true."""
 
     path: Path
     download: bool
 
     def read(self, dataset: str, files: Sequence[DataFile]) -> list[bytes]:
-        """The verified bytes of `files`, in order.
+        """Return the verified bytes of `files`, in order.
 
         Raises:
-            DataError: a file is absent and may not be or could not be downloaded, or its digest is another.
+            DataError: a file is missing and cannot be downloaded, or its digest differs.
         """
         return [self._read_one(self.path / dataset / file.name, file) for file in files]
 
     def _read_one(self, path: Path, file: DataFile) -> bytes:
         if not path.exists():
-            if not file.direct:
-                raise DataError(f"{path} is missing; docs/data.md tells how to make it of what {file.url} offers")
+            if not file.is_downloadable:
+                raise DataError(f"{path} is missing; docs/data.md tells how to make it from the data at {file.url}")
             if not self.download:
                 raise DataError(f"{path} is missing; leave --data out to download it from {file.url}")
             fetch(file.url, path)
         data = path.read_bytes()
         if (digest := hashlib.sha256(data).hexdigest()) != file.sha256:
-            raise DataError(f"{path} has the SHA-256 {digest}; the official file has {file.sha256}. Delete it to retry")
+            raise DataError(
+                f"{path} has the SHA-256 {digest}; the official file has {file.sha256}. Delete it and try again"
+            )
         return data
 
 
 def fetch(url: str, path: Path) -> None:
-    """Download `url` to `path` with a progress bar. An interrupted download leaves no file behind.
+    """Download `url` to `path` with a progress bar; an interrupted download leaves no file behind.
 
     Raises:
-        DataError: the source did not answer, or not with the file.
+        DataError: the download failed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(path.suffix + ".partial")

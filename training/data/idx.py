@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its kin."""
+"""The IDX file format, used by MNIST and similar data sets."""
 
 import math
 import struct
@@ -11,10 +11,10 @@ from training.errors import DataError
 
 
 def parse_idx(data: bytes) -> Tensor:
-    """A uint8 tensor from the IDX format: big-endian magic `00 00 08 rank`, sizes, values.
+    """Return the uint8 tensor of an IDX file: the bytes `00 00 08 rank`, big-endian sizes, then the values.
 
     Raises:
-        DataError: another magic, or fewer or more values than the sizes say.
+        DataError: the first bytes differ, or the number of values does not match the sizes.
     """
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
         raise DataError(f"not an IDX file of unsigned bytes: it begins with {data[:4].hex(' ')}")

@@ -32,44 +32,44 @@ _TEST_LABELS = DataFile(
 )
 
 DIGITS = tuple("0123456789")
-"""The labels, in order."""
+"""Names of the labels, in order."""
 
 
 @dataclass(frozen=True)
 class GreyImages:
-    """`train` `[60000, 1, 28, 28]` and `test` `[10000, 1, 28, 28]`, float32 in [0, 1]."""
+    """Images `[n, 1, 28, 28]`, float32 in [0, 1]: 60,000 in `train` and 10,000 in `test`."""
 
     train: Tensor
     test: Tensor
 
     @classmethod
-    def of(cls, train: Tensor, test: Tensor) -> Self:
-        """From pixels `[n, 28, 28]`, uint8."""
+    def from_pixels(cls, train: Tensor, test: Tensor) -> Self:
+        """Scale pixels `[n, 28, 28]`, uint8."""
         return cls(*(pixels.float().div(255).unsqueeze(1) for pixels in (train, test)))
 
 
 def mnist_images(folder: DataFolder) -> GreyImages:
-    """Both splits.
+    """Read the images of both splits.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
-    return GreyImages.of(*(parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST])))
+    return GreyImages.from_pixels(*(parse_idx(gzip.decompress(data)) for data in folder.read("mnist", [_TRAIN, _TEST])))
 
 
 @dataclass(frozen=True)
 class MnistLabels:
-    """`train` `[60000]` and `test` `[10000]`, int64: places in `DIGITS`."""
+    """Labels `[n]`, int64, as indices into `DIGITS`: 60,000 in `train` and 10,000 in `test`."""
 
     train: Tensor
     test: Tensor
 
 
 def mnist_labels(folder: DataFolder) -> MnistLabels:
-    """Both splits.
+    """Read the labels of both splits.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     files = folder.read("mnist", [_TRAIN_LABELS, _TEST_LABELS])
     return MnistLabels(*(parse_idx(gzip.decompress(data)).long() for data in files))

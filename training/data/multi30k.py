@@ -1,6 +1,6 @@
 """Multi30K: captions of photographs, English and German. Elliott, Frank, Sima'an, Specia, VL 2016.
 
-Derived from Flickr30K, for non-commercial research and educational purposes.
+The captions derive from Flickr30K; they are for non-commercial research and educational purposes.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _TEST_DE = DataFile(
 
 
 @dataclass(frozen=True)
-class Pair:
+class TranslationPair:
     """A caption in English, `source`, and its translation into German, `target`."""
 
     source: str
@@ -52,29 +52,29 @@ class Pair:
 
 @dataclass(frozen=True)
 class Multi30k:
-    """29,000 pairs in `train`, 1,014 in `valid`; `test` is the 1,000 of 2016 (Flickr)."""
+    """The caption pairs: 29,000 in `train`, 1,014 in `valid`, and the 1,000 of test_2016_flickr in `test`."""
 
-    train: list[Pair]
-    valid: list[Pair]
-    test: list[Pair]
+    train: list[TranslationPair]
+    valid: list[TranslationPair]
+    test: list[TranslationPair]
 
 
 def multi30k(folder: DataFolder) -> Multi30k:
-    """All three splits, without blanks at the ends of a caption.
+    """Read all three splits; white space at both ends of a caption is removed.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged, or the lines of two languages do not pair.
     """
     files = [_TRAIN_EN, _TRAIN_DE, _VALID_EN, _VALID_DE, _TEST_EN, _TEST_DE]
     texts = read_texts(folder, "multi30k-en-de", files)
     return Multi30k(*(_pairs(source, target) for source, target in zip(texts[::2], texts[1::2], strict=True)))
 
 
-def _pairs(source: TextFile, target: TextFile) -> list[Pair]:
+def _pairs(source: TextFile, target: TextFile) -> list[TranslationPair]:
     sources, targets = _captions(source), _captions(target)
     if len(sources) != len(targets):
         raise DataError(f"{source.name} has {len(sources)} lines, {target.name} has {len(targets)}")
-    return [Pair(*captions) for captions in zip(sources, targets, strict=True)]
+    return [TranslationPair(*captions) for captions in zip(sources, targets, strict=True)]
 
 
 def _captions(file: TextFile) -> list[str]:

@@ -1,8 +1,8 @@
-"""Questions on short texts, most of them answered by a span of the text.
+"""Questions about short texts, most of them answered by a span of the text.
 
-XQuAD: Artetxe, Ruder, Yogatama, ACL 2020; from SQuAD 1.1 (Rajpurkar et al., EMNLP 2016); CC BY-SA 4.0.
-QAMR: Michael et al., NAACL 2018; MIT, with sentences of Wikipedia (CC BY-SA) and Wikinews (CC BY).
-FairytaleQA: Xu et al., ACL 2022; Apache-2.0.
+XQuAD: Artetxe, Ruder, Yogatama, ACL 2020; from SQuAD 1.1 (Rajpurkar et al., EMNLP 2016); CC BY-SA 4.0. QAMR: Michael et
+al., NAACL 2018; MIT, with sentences of Wikipedia (CC BY-SA) and Wikinews (CC BY). FairytaleQA: Xu et al., ACL 2022;
+Apache-2.0.
 """
 
 import json
@@ -17,35 +17,35 @@ _XQUAD = DataFile(
     name="xquad.en.json.gz",
     url="https://github.com/google-deepmind/xquad",
     sha256="36c41f5f7aace8ee0468fefd41bb46886642e7f8ad880dd48c132fdd75674648",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_SOURCE = "https://github.com/uwnlp/qamr"
 _QAMR_SENTENCES = DataFile(
     name="wiki-sentences.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="7c61f7dabe5d6818515581ca9db12ba0ed25363de52049870036bdff8b8af89e",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_DEV = DataFile(
     name="filtered-dev.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="5eea920c4fa08f18844be0d4da9aa092a1bccf0737ac7e4aecff0e6fc1eb81e1",
-    direct=False,
+    is_downloadable=False,
 )
 _QAMR_TEST = DataFile(
     name="filtered-test.tsv.gz",
     url=_QAMR_SOURCE,
     sha256="59d823331e98d50dd99173076e1f71d3bde9251138d02da3872a3e406fc05e01",
-    direct=False,
+    is_downloadable=False,
 )
 _FAIRYTALE_QA = DataFile(
     name="fairytaleqa.jsonl.gz",
     url="https://github.com/uci-soe/FairytaleQAData",
     sha256="a2f2e903b11abb93dcb5367b4d834f539185631a2976458613404dc74f919d24",
-    direct=False,
+    is_downloadable=False,
 )
-# The Penn Treebank's spelling of brackets and quotation marks.
-_MARKS = {
+# How the Penn Treebank writes brackets and quotation marks.
+_PENN_TREEBANK_MARKS = {
     "-LRB-": "(",
     "-RRB-": ")",
     "-LSB-": "[",
@@ -60,9 +60,10 @@ _N_QAMR_COLUMNS = 9
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the text it is on, and its right answers.
+    """A question, the text it is about, and its right answers.
 
-    `start` is the character of `context` at which `answers[0]` stands, `None` where it is no literal span.
+    `start` is the index of the character in `context` at which `answers[0]` begins, or `None` if it is not a span of
+    it.
     """
 
     question: str
@@ -73,7 +74,7 @@ class Question:
 
 @dataclass(frozen=True)
 class FairytaleQa:
-    """8,548 questions in `train`, 1,025 in `valid`, 1,007 in `test`, each split on stories of its own."""
+    """Questions about fairy tales: 8,548 in `train`, 1,025 in `valid` and 1,007 in `test`; splits share no tale."""
 
     train: list[Question]
     valid: list[Question]
@@ -81,10 +82,10 @@ class FairytaleQa:
 
 
 def xquad(folder: DataFolder) -> list[Question]:
-    """1,190 questions in English on 240 paragraphs of Wikipedia; each has one answer, a span.
+    """Read 1,190 English questions about 240 paragraphs of Wikipedia; each has one answer, a span.
 
     Raises:
-        DataError: the file cannot be had or is damaged.
+        DataError: the file is missing or damaged.
     """
     (file,) = read_texts(folder, "qa-xquad-en", [_XQUAD])
     try:
@@ -107,13 +108,14 @@ def _squad_question(file: TextFile, number: int, context: Any, row: Any) -> Ques
 
 
 def qamr(folder: DataFolder) -> list[Question]:
-    """36,748 questions on the words of 978 sentences: the filtered dev and test files, in order.
+    """Read 36,748 questions about the words of 978 sentences, from the filtered dev and test files in order.
 
-    Kept are the 97.5% whose answer is an unbroken run of words, with that run for their only answer; the other 930 are
-    left out. The context is the sentence with blanks between words and marks, in ordinary brackets and quotation marks.
+    These are the 97.5% whose answer is an unbroken run of words, which becomes their only answer; the other 930 are
+    left out. The context is the sentence with spaces between words and punctuation, and with ordinary brackets and
+    quotation marks.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     sentences, *parts = read_texts(folder, "qa-qamr", [_QAMR_SENTENCES, _QAMR_DEV, _QAMR_TEST])
     words = {name: sentence.split(" ") for _, (name, sentence) in sentences.tab_separated(2)}
@@ -126,30 +128,30 @@ def _qamr_question(file: TextFile, number: int, row: list[str], sentences: dict[
     name, question, answer = row[0], row[5].strip(), row[6]
     if name not in sentences:
         raise file.error(number, f"no sentence {name!r}")
-    words = [_MARKS.get(word, word) for word in sentences[name]]
-    places = _places(file, number, answer, len(words))
-    first, end = places[0], places[-1] + 1
-    if places != list(range(first, end)):
+    words = [_PENN_TREEBANK_MARKS.get(word, word) for word in sentences[name]]
+    indices = _word_indices(file, number, answer, len(words))
+    first, end = indices[0], indices[-1] + 1
+    if indices != list(range(first, end)):
         return None
     start = sum(len(word) + 1 for word in words[:first])
     return Question(question, " ".join(words), (" ".join(words[first:end]),), start)
 
 
-def _places(file: TextFile, number: int, answer: str, n_words: int) -> list[int]:
-    places = [int(place) if place.isdecimal() else n_words for place in answer.split(" ")]
-    if max(places) >= n_words:
-        raise file.error(number, f"the answer {answer!r} is no list of places among {n_words} words")
-    return places
+def _word_indices(file: TextFile, number: int, answer: str, n_words: int) -> list[int]:
+    indices = [int(index) if index.isdecimal() else n_words for index in answer.split(" ")]
+    if max(indices) >= n_words:
+        raise file.error(number, f"the answer {answer!r} is not a list of indices of {n_words} words")
+    return indices
 
 
 def fairytale_qa(folder: DataFolder) -> FairytaleQa:
-    """All three splits; each question has one or two answers.
+    """Read all three splits; each question has one or two answers.
 
-    In 4,153 questions the first answer stands in the context, but for capitals and a full stop at its end; it is given
-    as it is spelt there. The other questions have no `start`.
+    In 4,153 questions the first answer is a span of the context, apart from capitals and a final full stop; it is
+    returned as spelt in the context. The other questions have no `start`.
 
     Raises:
-        DataError: the file cannot be had or is damaged.
+        DataError: the file is missing or damaged.
     """
     (file,) = read_texts(folder, "qa-fairytaleqa", [_FAIRYTALE_QA])
     splits: dict[str, list[Question]] = {"train": [], "val": [], "test": []}
@@ -170,11 +172,11 @@ def _fairytale_question(file: TextFile, number: int, row: dict[str, Any]) -> Que
         } if all(isinstance(other, str) for other in others):
             if start < 0:
                 return Question(question, context, (first, *others), None)
-            return Question(question, context, (_literal(file, number, context, first, start), *others), start)
+            return Question(question, context, (_literal_span(file, number, context, first, start), *others), start)
     raise file.error(number, "expected a question, its context and its answers")
 
 
-def _literal(file: TextFile, number: int, context: str, answer: str, start: int) -> str:
+def _literal_span(file: TextFile, number: int, context: str, answer: str, start: int) -> str:
     for spelling in (answer, answer.removesuffix(".")):
         span = context[start : start + len(spelling)]
         if span and span.lower() == spelling.lower():

@@ -6,7 +6,7 @@ The source states no licence.
 from dataclasses import dataclass
 
 from training.data.files import DataFile, DataFolder
-from training.data.labelled import Labelled
+from training.data.labelled_text import LabelledText
 from training.data.text_files import TextFile, read_texts
 
 LABELS = ("negative", "positive")
@@ -15,37 +15,37 @@ _TRAIN = DataFile(
     name="train.tsv.gz",
     url=_SOURCE,
     sha256="1c4843303462f8f93e006ff618a9e61d207468cafd030046d7d7fd6b78af342b",
-    direct=False,
+    is_downloadable=False,
 )
 _DEV = DataFile(
     name="dev.tsv.gz",
     url=_SOURCE,
     sha256="19553efc6f7bac0b7fdd37d4e29dc37c15e9e779767249a16f857fbfcedb23fa",
-    direct=False,
+    is_downloadable=False,
 )
 
 
 @dataclass(frozen=True)
 class Sst2:
-    """67,349 phrases in `train`, 872 whole sentences in `dev`; lower case, with blanks between words and marks."""
+    """67,349 phrases in `train` and 872 whole sentences in `dev`, in lower case, with spaces around punctuation."""
 
-    train: list[Labelled]
-    dev: list[Labelled]
+    train: list[LabelledText]
+    dev: list[LabelledText]
 
 
 def sst2(folder: DataFolder) -> Sst2:
-    """Both splits whose labels are public.
+    """Read both splits whose labels are public.
 
     Raises:
-        DataError: a file cannot be had or is damaged.
+        DataError: a file is missing or damaged.
     """
     return Sst2(*(_sentences(file) for file in read_texts(folder, "sst2", [_TRAIN, _DEV])))
 
 
-def _sentences(file: TextFile) -> list[Labelled]:
+def _sentences(file: TextFile) -> list[LabelledText]:
     sentences = []
     for number, (sentence, label) in file.below_header(file.tab_separated(2), ("sentence", "label")):
         if label not in ("0", "1"):
             raise file.error(number, f"the label {label!r} is neither 0 nor 1")
-        sentences.append(Labelled(sentence.rstrip(), int(label)))
+        sentences.append(LabelledText(sentence.rstrip(), int(label)))
     return sentences

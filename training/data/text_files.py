@@ -1,4 +1,4 @@
-"""Compressed text files: their lines and rows. Every fault names the file, and the line where there is one."""
+"""Compressed text files, as lines and rows; every error names the file, and the line where there is one."""
 
 import csv
 import gzip
@@ -15,32 +15,32 @@ from training.errors import DataError
 
 @dataclass(frozen=True)
 class TextFile:
-    """The decoded `text` of a file; `name` is for messages."""
+    """The decoded text of a file; `name` appears in error messages."""
 
     name: str
     text: str
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """The lines and their numbers, from 1.
+        """Iterate over the lines, with their numbers from 1.
 
-        Only a line feed ends a line: Unicode's other line ends may stand inside of a sentence.
+        Only a line feed ends a line, since Unicode's other line separators may occur within a sentence.
         """
         return enumerate(self.text.removesuffix("\n").split("\n") if self.text else [], start=1)
 
     def tab_separated(self, n_columns: int) -> Iterator[tuple[int, list[str]]]:
-        """The rows of columns between tabs, without any quoting.
+        """Iterate over rows of tab-separated columns, without quoting.
 
         Raises:
-            DataError: another number of columns.
+            DataError: a row has another number of columns.
         """
         for number, line in self.lines():
             yield number, self._checked(number, line.split("\t"), n_columns)
 
     def comma_separated(self, n_columns: int) -> Iterator[tuple[int, list[str]]]:
-        """The rows of a CSV file (RFC 4180).
+        """Iterate over the rows of a CSV file (RFC 4180).
 
         Raises:
-            DataError: another number of columns, or quotation marks that do not pair.
+            DataError: a row has another number of columns, or quotation marks do not pair.
         """
         reader = csv.reader(io.StringIO(self.text, newline=""), strict=True)
         try:
@@ -52,7 +52,7 @@ class TextFile:
     def below_header(
         self, rows: Iterator[tuple[int, list[str]]], header: Sequence[str]
     ) -> Iterator[tuple[int, list[str]]]:
-        """The rows after the first.
+        """Return the rows after the first.
 
         Raises:
             DataError: the first row is not `header`.
@@ -62,10 +62,10 @@ class TextFile:
         return rows
 
     def json_objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """One JSON object a line.
+        """Iterate over lines that each hold a JSON object.
 
         Raises:
-            DataError: a line is no JSON object.
+            DataError: a line is not a JSON object.
         """
         for number, line in self.lines():
             try:
@@ -77,7 +77,7 @@ class TextFile:
             yield number, value
 
     def error(self, line: int, fault: str) -> DataError:
-        """What is wrong with a line, to be raised."""
+        """Return an error about a line, to be raised."""
         return DataError(f"{self.name}, line {line}: {fault}")
 
     def _checked(self, number: int, row: list[str], n_columns: int) -> list[str]:
@@ -87,10 +87,10 @@ class TextFile:
 
 
 def read_texts(folder: DataFolder, dataset: str, files: Sequence[DataFile]) -> list[TextFile]:
-    """The texts of gzip files in UTF-8, in order.
+    """Read the texts of gzip files in UTF-8, in order.
 
     Raises:
-        DataError: a file cannot be had, is not gzip, or is not UTF-8.
+        DataError: a file is missing, is not gzip, or is not UTF-8.
     """
     contents = zip(files, folder.read(dataset, files), strict=True)
     return [_decompressed(f"{dataset}/{file.name}", data) for file, data in contents]

@@ -1,1 +1,1 @@
-"""One module a checkpoint, named like it, with `RECIPE`."""
+"""The recipes: one module per checkpoint, named like it, with its recipe as `RECIPE`."""

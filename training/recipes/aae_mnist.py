@@ -1,4 +1,4 @@
-"""The semi-supervised adversarial autoencoder of MNIST digits: a style of 10 numbers and a class, 100 labels in all."""
+"""The semi-supervised adversarial autoencoder of MNIST digits: 10 latents of style and a class, with 100 labels."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoders.adversarial.model import AdversarialAutoencoder
@@ -16,33 +17,35 @@ from models.tasks import DECODE
 from models.tasks.autoencoding import DecodeRequest
 from training.augmentation import random_affine
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
-from training.digits import FRECHET_METRIC, DigitRecipe, digit_frechet, features
+from training.digits import FRECHET_METRIC, DigitRecipe, classifier_features, digit_frechet_distance
 from training.metrics import classification_error, frechet_distance
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 N_LABELS = 100
 N_LABELLED = 200
-"""Labelled images in a batch, each label twice, moved differently."""
+"""Number of labelled images in a batch: each of the `N_LABELS` twice, with different augmentation."""
 
 
 class Adversarial(Stage[AdversarialAutoencoder]):
-    """All phases in one step: each loss reaches only the networks it is meant for."""
+    """Trains all networks in one step; each loss reaches only the networks it is meant for."""
 
     name = "adversarial"
     n_epochs = 60
     batch_size = 500
 
-    def items(self, shelf: Shelf) -> Batch:
-        """The 60,000 images of the training split; labels are -1 but for the first ten of each digit."""
-        images, labels = mnist_images(shelf.data).train, mnist_labels(shelf.data).train
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return the 60,000 images of the training split, with labels of -1 except for the first ten of each digit."""
+        images, labels = mnist_images(resources.data).train, mnist_labels(resources.data).train
         kept = torch.cat([(labels == digit).nonzero().squeeze(1)[: N_LABELS // len(DIGITS)] for digit in range(10)])
-        hidden = torch.full_like(labels, -1)
-        hidden[kept] = labels[kept]
-        return images, hidden
+        few_labels = torch.full_like(labels, -1)
+        few_labels[kept] = labels[kept]
+        return images, few_labels
 
+    @override
     def begin(self, model: AdversarialAutoencoder, items: Batch) -> nn.Module:
-        """He's weights; the labelled images are kept at hand, for every step needs them."""
+        """Draw He's weights, and keep the labelled images in the companion, since every step needs them."""
         initialise_linear(model.modules(), gain=2**0.5)
         initialise_linear([model.code_head, model.class_head or nn.Module()], gain=0.1)
         images, labels = items
@@ -51,53 +54,55 @@ class Adversarial(Stage[AdversarialAutoencoder]):
         companion.register_buffer("labels", labels[labels >= 0])
         return companion
 
+    @override
     def optimisers(self, model: AdversarialAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for the matrices of the autoencoder; Adam with little momentum for the discriminators."""
-        players = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
+        """Return Muon and AdamW for the autoencoder, and AdamW with little momentum for the discriminators."""
+        discriminators = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
         others = nn.ModuleList([model.trunk, model.code_head, model.class_head or nn.Module(), model.decoder])
         return [
             *muon_and_adamw(others, muon_lr=0.02, adamw_lr=1e-3),
-            torch.optim.AdamW(players.parameters(), lr=5e-4, betas=(0.5, 0.99), weight_decay=0.0),
+            torch.optim.AdamW(discriminators.parameters(), lr=5e-4, betas=(0.5, 0.99), weight_decay=0.0),
         ]
 
+    @override
     def loss(
         self, model: AdversarialAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """Reconstruction, the game of each discriminator, the few labels, and agreement under movement."""
-        images = moved(batch[0], generator, strength=0.5)
-        codes, logits = heads(model, images)
+        """Return the sum of reconstruction, adversarial, supervised and consistency losses."""
+        images = augment(batch[0], generator, strength=0.5)
+        codes, logits = codes_and_logits(model, images)
         classes = logits.float().softmax(1)
         one_hot = functional.one_hot(torch.randint(10, (len(images),), generator=generator), 10).to(classes)
         prior = torch.randn(codes.shape, generator=generator).to(codes)
-        games = [
-            game(discriminator, values, *extra)
+        adversarial_losses = [
+            adversarial_loss(discriminator, values, *extra)
             for discriminator, values, draws in (
                 (model.discriminator, codes, prior),
                 (model.class_discriminator or nn.Module(), classes, one_hot),
             )
-            for game, extra in ((discrimination, (draws,)), (regularisation, ()))
+            for adversarial_loss, extra in ((discrimination, (draws,)), (regularisation, ()))
         ]
         reconstructed = model.decoded(torch.cat([codes, classes], 1)).float()
         labelled, labels = companion.get_buffer("images"), companion.get_buffer("labels")
         both = torch.cat([labelled.repeat(N_LABELLED // N_LABELS, 1, 1, 1), batch[0]])
-        _, strong = heads(model, moved(both, generator, strength=2.0))
+        _, strong = codes_and_logits(model, augment(both, generator, strength=2.0))
         supervised = functional.cross_entropy(strong[:N_LABELLED].float(), labels.repeat(N_LABELLED // N_LABELS))
         return (
             squared_error(reconstructed, images) / 10
-            + sum(games)
+            + sum(adversarial_losses)
             + supervised
             + consistency(logits, strong[N_LABELLED:], 0.95)
         )
 
 
-def heads(model: AdversarialAutoencoder, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes and class logits of a model with labels."""
+def codes_and_logits(model: AdversarialAutoencoder, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the codes and the class logits of a model with labels."""
     codes, logits = model.heads(images)
     return codes, cast("Tensor", logits)
 
 
-def moved(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
-    """`[B, 1, 28, 28]`, each rotated, scaled, sheared and shifted by draws that grow with `strength`."""
+def augment(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
+    """Rotate, scale, shear and shift each image `[B, 1, 28, 28]` at random; `strength` scales the limits."""
     return random_affine(
         images,
         generator,
@@ -109,7 +114,7 @@ def moved(images: Tensor, generator: torch.Generator, *, strength: float) -> Ten
 
 
 class AaeMnist(DigitRecipe):
-    """784-1000-500-(10 + 10 classes)-500-1000-784."""
+    """Recipe of `aae-mnist`: layers of 784-1000-500-(10 + 10 classes)-500-1000-784."""
 
     name = "aae-mnist"
     family = "autoencoders/adversarial"
@@ -133,7 +138,7 @@ class AaeMnist(DigitRecipe):
         "discriminator_accuracy": "accuracy of the discriminator on codes of the test split and draws of the prior",
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, style and class apart; 100 labels"
+    short_description = "handwritten digits, style and class apart; 100 labels"
     headline = (
         "error with 100 labels {semi_supervised_error:.5f}; Frechet distance {frechet_over_vae:.5f} of vae-mnist's"
     )
@@ -144,35 +149,37 @@ rectifiers, sigmoid output. Family: `autoencoders/adversarial`. Items: grey imag
 Latent: 10 numbers of style with a standard normal prior, then ten probabilities of the class. `/sample` takes `label`,
 `/classify` names digits, and `/encode` tells by the discriminator how well a style fits the prior (`prior_score`).
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images, of which the first ten of each digit keep their label (LeCun, Bottou, Bengio,
 Haffner 1998). 60 epochs of 120 batches of 500: squared error; a discriminator each for style and class; the labels; and
 agreement of the classes of an image and of the same image moved more (after FixMatch, Sohn et al. 2020). Muon at 0.02
 for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU core.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Classes, samples, and how well the codes deceive the discriminator."""
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure classes, samples and how well the discriminator tells codes from draws of the prior."""
         (model,) = models
-        images, labels = mnist_images(shelf.data).test, mnist_labels(shelf.data).test
-        distance = digit_frechet(model, shelf)
-        found = features(images, shelf)
+        images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
+        distance = digit_frechet_distance(model, resources)
+        test_features = classifier_features(images, resources)
         with torch.inference_mode():
             network = cast("AdversarialAutoencoder", model)
             codes, _ = network.heads(images)
             prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
-            taken = torch.cat([network.discriminator(prior) > 0, network.discriminator(codes) <= 0])
+            is_correct = torch.cat([network.discriminator(prior) > 0, network.discriminator(codes) <= 0])
         return {
             "semi_supervised_error": classification_error(model, list(images), labels, DIGITS),
             "frechet": distance,
-            "frechet_split_half": frechet_distance(found[::2], found[1::2]),
-            "frechet_over_vae": distance / digit_frechet(shelf.model("vae-mnist"), shelf),
-            "discriminator_accuracy": taken.float().mean().item(),
-            **super().evaluate(models, shelf),
+            "frechet_split_half": frechet_distance(test_features[::2], test_features[1::2]),
+            "frechet_over_vae": distance / digit_frechet_distance(resources.model("vae-mnist"), resources),
+            "discriminator_accuracy": is_correct.float().mean().item(),
+            **super().evaluate(models, resources),
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        """Ten styles by ten digits."""
+    @override
+    def picture(self, model: Model, resources: Resources) -> bytes:
+        """Draw ten digits in each of ten styles."""
         styles = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
         latents = [torch.cat([style, torch.eye(10)[digit]]) for digit in range(10) for style in styles]
         with torch.inference_mode():

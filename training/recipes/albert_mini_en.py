@@ -1,20 +1,22 @@
-"""ALBERT of English: masked words and the order of sentences, with one block for all layers."""
+"""ALBERT for English: masked words and sentence order, with one block shared by all layers."""
 
 from typing import Any
+
+from typing_extensions import override
 
 from models.transformers.albert.config import AlbertConfig
 from models.transformers.albert.objective import loss
 from training.recipe import Bar
-from training.texts.english import ENCODER_TEXTS, ORDERED_HELD_OUT, ORDERED_TEXTS, english
+from training.texts.english import ENCODER_TEXTS, ORDERED_HELD_OUT, ORDERED_TEXTS, english_texts
 from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
 from training.texts.pairs import SentenceOrder
-from training.texts.pretraining import MaskedTexts, ReadingOn
+from training.texts.pretraining import CausalEncoderPretraining, MaskedPretraining
 from training.texts.vocabulary import ALBERT_ROLES, Vocabulary, unigram
 
 VOCAB_SIZE, N_POSITIONS = 5000, 512
 N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 8_000_000, 10_000_000, 4_000_000
 VOCABULARY = Vocabulary(
-    folder="transformers/albert/albert-mini-en", roles=ALBERT_ROLES, train=unigram(english, VOCAB_SIZE)
+    folder="transformers/albert/albert-mini-en", roles=ALBERT_ROLES, train=unigram(english_texts, VOCAB_SIZE)
 )
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -29,12 +31,12 @@ SHAPE: dict[str, Any] = {
 
 
 def pretraining(**settings: Any) -> SentenceOrder:
-    """Of this model; its sources and their number of tokens are given."""
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
     return SentenceOrder(vocabulary=VOCABULARY, masking="whole-word", loss_of=loss, **settings)
 
 
 class AlbertMiniEn(MaskedLanguageRecipe):
-    """6 times one layer of 192."""
+    """Recipe of `albert-mini-en`: one layer of width 192, applied 6 times."""
 
     name = "albert-mini-en"
     family = "transformers/albert"
@@ -42,25 +44,27 @@ class AlbertMiniEn(MaskedLanguageRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
-        ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
-        pretraining(sources=ORDERED_TEXTS, n_tokens=N_TOKENS, rate=0.3),
+        CausalEncoderPretraining(
+            name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
+        ),
+        pretraining(sources=ORDERED_TEXTS, n_tokens=N_TOKENS, rate_factor=0.3),
         pretraining(
             name="longer-rows",
             sources=ORDERED_TEXTS,
             n_tokens=N_LONG_TOKENS,
             length=N_POSITIONS,
             batch_size=12,
-            rate=0.2,
-            n_known=128,
+            rate_factor=0.2,
+            n_learned_positions=128,
         ),
     )
-    bars = {"sentence_order_accuracy": Bar(must=0.75, aim=0.85, more=True)}  # noqa: RUF012
+    bars = {"sentence_order_accuracy": Bar(must=0.75, aim=0.85, higher_is_better=True)}  # noqa: RUF012
     pair_metric = "sentence_order_accuracy"
     metrics = {  # noqa: RUF012
         **MASKED_METRICS,
         "sentence_order_accuracy": "accuracy of the order of two parts, the same",
     }
-    chosen = (
+    sample_inputs = (
         "The capital of France is [MASK].",
         "She opened the [MASK] and went into the house.",
         "He was born in [MASK] and grew up in London.",
@@ -72,16 +76,16 @@ class AlbertMiniEn(MaskedLanguageRecipe):
         "Water [MASK] at a hundred degrees.",
         "The album was released in [MASK] by Columbia Records.",
     )
-    what = "masked words, the order of sentences"
+    short_description = "masked words, the order of sentences"
     headline = "sentence order {sentence_order_accuracy:.4f}"
     summary = """
 ALBERT of English in lower case, with one block of width 192, 6 heads and 768 inner units that is run 6 times, and
 words embedded in 96: 1.1 million parameters. It guesses masked words, and which of two parts of a text comes first.
 Family: `transformers/albert`. Vocabulary: 5,000 pieces of a unigram model.
 """
-    story = f"""
+    procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0013), with Muon at 0.01
+MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0016), with Muon at 0.01
 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens of the articles and stories without their titles:
 whole sentences of one text, as many as 128 tokens hold, cut in two between two of them, the two parts the other way
 round half of the time; 15% of the words are masked as wholes, anew each time; at three tenths of the rates. Batches of
@@ -93,8 +97,8 @@ Small, and trained on less than an hour of reading: it knows everyday words and 
 facts. How an article begins it tells from the rest far better than what of its middle follows what.
 """
 
-    def held_out(self) -> MaskedTexts:
-        """See `MaskedLanguageRecipe.held_out`."""
+    @override
+    def held_out(self) -> MaskedPretraining:
         return pretraining(sources=ORDERED_HELD_OUT, n_tokens=0, length=N_POSITIONS)
 
 

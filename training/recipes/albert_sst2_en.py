@@ -1,30 +1,32 @@
-"""ALBERT of film reviews."""
+"""ALBERT that classifies film reviews."""
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from models.family import Model
 from models.transformers.albert.config import AlbertConfig
-from training.recipe import Bar, Shelf
+from training.recipe import Bar, Resources
 from training.recipes.albert_mini_en import SHAPE, VOCABULARY
 from training.recipes.bert_sst2_en import RECIPE as BERT
-from training.texts.opinions import OpinionRecipe, opinions
+from training.texts.reviews import ReviewRecipe, review_classification
 
 
-class AlbertSst2En(OpinionRecipe):
-    """Its parent, with a head for two classes."""
+class AlbertSst2En(ReviewRecipe):
+    """Recipe of `albert-sst2-en`: `albert-mini-en` with a head for two classes."""
 
     name = "albert-sst2-en"
     family = "transformers/albert"
     parent = "albert-mini-en"
-    config = AlbertConfig(**SHAPE, heads=("pooler", "sequence"), labels=OpinionRecipe.labels)
+    config = AlbertConfig(**SHAPE, heads=("pooler", "sequence"), labels=ReviewRecipe.labels)
     vocabulary = VOCABULARY
-    stages = (opinions(VOCABULARY, n_epochs=2, batch_size=32, lr=5e-4),)
+    stages = (review_classification(VOCABULARY, n_epochs=2, batch_size=32, lr=5e-4),)
     bars = {  # noqa: RUF012
         "behind_bert": Bar(must=0.02, aim=0.01),
         "parameter_share": Bar(must=0.6),
     }
     metrics = {  # noqa: RUF012
-        **OpinionRecipe.metrics,
+        **ReviewRecipe.metrics,
         "behind_bert": f"how far that is behind `{BERT.name}`, the same",
         "parameter_share": "its parameters over those of that model",
     }
@@ -32,17 +34,18 @@ class AlbertSst2En(OpinionRecipe):
 ALBERT of English, `albert-mini-en` tuned to tell negative film reviews from positive ones. Family:
 `transformers/albert`.
 """
-    story = """
+    procedure = """
 SST-2 (Socher et al. 2013), the 67,349 phrases of the training split. 2 epochs in batches of 32, AdamW at 0.0005 with a
 linear decay, dropout 0.1, labels smoothed by 0.1.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Beside BERT."""
-        (model,), other = models, shelf.model(BERT.name)
-        found = super().evaluate(models, shelf)
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure the accuracy, and compare it and the number of parameters with those of BERT."""
+        (model,), other = models, resources.model(BERT.name)
+        found = super().evaluate(models, resources)
         return found | {
-            "behind_bert": BERT.evaluate([other], shelf)["accuracy"] - found["accuracy"],
+            "behind_bert": BERT.evaluate([other], resources)["accuracy"] - found["accuracy"],
             "parameter_share": model.n_parameters / other.n_parameters,
         }
 

@@ -1,18 +1,22 @@
-"""BERT of English: masked words and next sentences, on an encyclopaedia, stories and novels."""
+"""BERT for English: masked words and next sentences, trained on an encyclopaedia, stories and novels."""
 
 from typing import Any
 
+from typing_extensions import override
+
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss
-from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
+from training.texts.english import ENCODER_TEXTS, HELD_OUT, english_texts
 from training.texts.language import MASKED_METRICS, MaskedLanguageRecipe
 from training.texts.pairs import NextSentences
-from training.texts.pretraining import MaskedTexts, ReadingOn
+from training.texts.pretraining import CausalEncoderPretraining, MaskedPretraining
 from training.texts.vocabulary import BERT_ROLES, Vocabulary, wordpiece
 
 VOCAB_SIZE, N_POSITIONS = 5000, 256
 N_FIRST_TOKENS, N_TOKENS, N_LONG_TOKENS = 12_000_000, 12_000_000, 1_000_000
-VOCABULARY = Vocabulary(folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english, VOCAB_SIZE))
+VOCABULARY = Vocabulary(
+    folder="transformers/bert/bert-mini-en", roles=BERT_ROLES, train=wordpiece(english_texts, VOCAB_SIZE)
+)
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
     "n_positions": N_POSITIONS,
@@ -25,12 +29,12 @@ SHAPE: dict[str, Any] = {
 
 
 def pretraining(**settings: Any) -> NextSentences:
-    """Of this model; its sources and their number of tokens are given."""
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
     return NextSentences(vocabulary=VOCABULARY, masking="dynamic", loss_of=loss, **settings)
 
 
 class BertMiniEn(MaskedLanguageRecipe):
-    """Deep and narrow: 6 layers of 160 (docs/decisions/0013)."""
+    """Recipe of `bert-mini-en`: deep and narrow, 6 layers of width 160 (docs/decisions/0016)."""
 
     name = "bert-mini-en"
     family = "transformers/bert"
@@ -38,15 +42,17 @@ class BertMiniEn(MaskedLanguageRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
-        ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
-        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, share=0.3, rate=0.3),
+        CausalEncoderPretraining(
+            name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
+        ),
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, masked_share=0.3, rate_factor=0.3),
         pretraining(
             name="longer-rows",
             sources=ENCODER_TEXTS,
             n_tokens=N_LONG_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
-            rate=0.1,
+            rate_factor=0.1,
         ),
     )
     pair_metric = "next_sentence_accuracy"
@@ -54,7 +60,7 @@ class BertMiniEn(MaskedLanguageRecipe):
         **MASKED_METRICS,
         "next_sentence_accuracy": "accuracy of next sentences, the same",
     }
-    chosen = (
+    sample_inputs = (
         "The capital of France is [MASK].",
         "She opened the [MASK] and went into the house.",
         "He was born in [MASK] and grew up in London.",
@@ -66,15 +72,15 @@ class BertMiniEn(MaskedLanguageRecipe):
         "Water [MASK] at a hundred degrees.",
         "The album was released in [MASK] by Columbia Records.",
     )
-    what = "masked words, vectors; the parent of the others"
+    short_description = "masked words, vectors; the parent of the others"
     headline = "pseudo-perplexity {pseudo_perplexity:.2f}; next sentences {next_sentence_accuracy:.3f}"
     summary = """
 BERT of English in lower case, with 6 layers of 160, 5 heads and 640 inner units: 2.8 million parameters. It guesses
 masked words, and whether a text follows another. Family: `transformers/bert`. Vocabulary: 5,000 pieces of words.
 """
-    story = f"""
+    procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0013),
+MB. First {N_FIRST_TOKENS:,} tokens in rows of 128, each token guessed from those before it alone (docs/decisions/0016),
 with Muon at 0.01 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens in rows of 128 of one document,
 cut in two behind a sentence; the second part is another document's half of the time; 30% of the tokens are masked, anew
 each time; at three tenths of the rates. Then {N_LONG_TOKENS:,} in rows of 256 with 15% masked, at a tenth of the rates.
@@ -85,8 +91,8 @@ Small, and trained on some hours of reading: it knows everyday words and the ton
 Trained on rows of 128 tokens, and on few of 256. Everything is in lower case.
 """
 
-    def held_out(self) -> MaskedTexts:
-        """See `MaskedLanguageRecipe.held_out`."""
+    @override
+    def held_out(self) -> MaskedPretraining:
         return pretraining(sources=HELD_OUT, n_tokens=0)
 
 

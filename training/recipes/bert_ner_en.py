@@ -1,4 +1,4 @@
-"""BERT of names: persons, places and organisations in texts."""
+"""BERT that finds the names of persons, places and organisations in texts."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.codecs.text.entities import entities
@@ -16,20 +17,20 @@ from models.tasks import CLASSIFY_TOKENS
 from models.tasks import text as t
 from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
-from training.data.names import TAGS, Tagged, broad_twitter, halves, wikigold, wnut17
+from training.data.named_entities import TAGS, TaggedSentence, alternating_halves, broad_twitter, wikigold, wnut17
 from training.data.wikipedia import wikipedia
-from training.recipe import Bar, Shelf
+from training.recipe import Bar, Resources
 from training.recipes.bert_mini_en import SHAPE, VOCABULARY
 from training.texts.english import sentences
-from training.texts.finetuning import Capitals, WordClasses, first_tokens, token_tags
+from training.texts.finetuning import CapitalPrediction, TokenClassification, first_tokens, tags_of_first_tokens
 from training.texts.recipe import N_SAMPLES, TextRecipe
-from training.texts.samples import drawn, quoted
+from training.texts.samples import draw_examples, quote
 from training.texts.scores import entity_f1
 
-MAX_TOKENS, AT_ONCE = 128, 64
+MAX_TOKENS, BATCH_SIZE = 128, 64
 N_SENTENCES = 250_000
 FROZEN_STEPS, FROZEN_RATE = 300, 0.05
-CHOSEN = (
+SAMPLE_INPUTS = (
     "Anna Schmidt lives in London and works for Siemens.",
     "The president of France met Angela Merkel in Berlin.",
     "Microsoft bought the company for two billion dollars.",
@@ -43,20 +44,23 @@ CHOSEN = (
 )
 
 
-def tagged(data: DataFolder) -> list[Tagged]:
-    """Tweets, WNUT-17's splits but for the test, and half of WikiGold, four times for it is small."""
-    first, _ = halves(wikigold(data))
+def training_sentences(data: DataFolder) -> list[TaggedSentence]:
+    """Return the training data: tweets, WNUT-17 without its test split, and half of WikiGold.
+
+    WikiGold is repeated four times, since it is small.
+    """
+    first, _ = alternating_halves(wikigold(data))
     posts = wnut17(data)
     return [*broad_twitter(data), *posts.train, *posts.dev, *(4 * first)]
 
 
-def of_articles(data: DataFolder) -> list[str]:
-    """Sentences of Wikipedia's articles, drawn at random."""
-    return drawn(sentences(wikipedia(data).train), N_SENTENCES)
+def article_sentences(data: DataFolder) -> list[str]:
+    """Return `N_SENTENCES` random sentences of Wikipedia's articles."""
+    return draw_examples(sentences(wikipedia(data).train), N_SENTENCES)
 
 
 class BertNerEn(TextRecipe):
-    """The first 4 of the 6 layers, with a class for each word."""
+    """Recipe of `bert-ner-en`: the first 4 of the 6 layers of `bert-mini-en`, with a class for each word."""
 
     name = "bert-ner-en"
     family = "transformers/bert"
@@ -65,30 +69,30 @@ class BertNerEn(TextRecipe):
     vocabulary = VOCABULARY
     max_tokens = MAX_TOKENS
     stages = (
-        Capitals(
+        CapitalPrediction(
             name="capitals",
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=of_articles,
+            rows_of=article_sentences,
             n_epochs=1,
             batch_size=64,
             lr=1e-3,
             dropout=0.0,
         ),
-        WordClasses(
+        TokenClassification(
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
-            rows_of=tagged,
+            rows_of=training_sentences,
             n_epochs=8,
             batch_size=32,
             lr=7e-4,
             dropout=0.15,
-            hidden_share=0.2,
+            masked_share=0.2,
         ),
     )
     bars = {  # noqa: RUF012
-        "wikigold_f1": Bar(must=0.55, aim=0.70, more=True),
-        "gain_over_frozen": Bar(must=0.05, more=True),
+        "wikigold_f1": Bar(must=0.55, aim=0.70, higher_is_better=True),
+        "gain_over_frozen": Bar(must=0.05, higher_is_better=True),
     }
     metrics = {  # noqa: RUF012
         "wikigold_f1": "F1 of entities, the other half of WikiGold (848 sentences), by seqeval's rules",
@@ -96,13 +100,13 @@ class BertNerEn(TextRecipe):
         "frozen_f1": "F1 on WikiGold of a linear classifier on bert-mini-en as it is, for comparison",
         "gain_over_frozen": "the difference of the first and the third",
     }
-    what = "names of persons, places, organisations"
+    short_description = "names of persons, places, organisations"
     headline = "F1 {wikigold_f1:.4f} on WikiGold, {wnut17_f1:.4f} on WNUT-17"
     summary = """
 BERT of English, the first 4 of the 6 layers of `bert-mini-en`, tuned to find the names of persons (PER), places (LOC)
 and organisations (ORG). Family: `transformers/bert`. It reads lower case: capitals do not help it.
 """
-    story = f"""
+    procedure = f"""
 First, which words of {N_SENTENCES:,} sentences of Wikipedia are written with a capital (Mayhew et al. 2020): once, in
 batches of 64, at 0.001. Then the Broad Twitter Corpus (Derczynski et al. 2016), WNUT-17's training and development
 splits (Derczynski et al. 2017; person, location, corporation and group kept) and every other sentence of WikiGold
@@ -115,55 +119,59 @@ encyclopaedias are what it knows.
 """
     data_licence = "Wikipedia: CC BY-SA 3.0. The three data sets of names: CC BY 4.0."
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Entities found on test data, and those found without tuning the layers."""
-        model, codec = cast("TextEncoder", models[0]), self.codec(shelf)
-        _, test = halves(wikigold(shelf.data))
-        found = entity_f1([row.tags for row in test], word_tags(model, codec, test))
-        social = wnut17(shelf.data).test
-        frozen = frozen_tags(cast("TextEncoder", shelf.model("bert-mini-en")), codec, tagged(shelf.data), test)
-        frozen_f1 = entity_f1([row.tags for row in test], frozen)
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure the F1 of entities on test data, and that of a linear classifier on the untuned parent."""
+        model, codec = cast("TextEncoder", models[0]), self.codec(resources)
+        _, test = alternating_halves(wikigold(resources.data))
+        wikigold_f1 = entity_f1([row.tags for row in test], predict_tags(model, codec, test))
+        wnut17_test = wnut17(resources.data).test
+        parent = cast("TextEncoder", resources.model("bert-mini-en"))
+        frozen_tags = tags_from_frozen_parent(parent, codec, training_sentences(resources.data), test)
+        frozen_f1 = entity_f1([row.tags for row in test], frozen_tags)
         return {
-            "wikigold_f1": found,
-            "wnut17_f1": entity_f1([row.tags for row in social], word_tags(model, codec, social)),
+            "wikigold_f1": wikigold_f1,
+            "wnut17_f1": entity_f1([row.tags for row in wnut17_test], predict_tags(model, codec, wnut17_test)),
             "frozen_f1": frozen_f1,
-            "gain_over_frozen": found - frozen_f1,
+            "gain_over_frozen": wikigold_f1 - frozen_f1,
         }
 
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
-        """Sentences and the names in them."""
-        codec = self.codec(shelf)
-        held_out = [" ".join(row.words) for row in drawn(halves(wikigold(shelf.data))[1], N_SAMPLES)]
-        lines = [_named(cast("TextEncoder", model), codec, text) for text in (*CHOSEN, *held_out)]
-        return lines[: len(CHOSEN)], lines[len(CHOSEN) :]
+    @override
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
+        """Show sentences and the names found in them."""
+        codec = self.codec(resources)
+        _, test = alternating_halves(wikigold(resources.data))
+        held_out = [" ".join(row.words) for row in draw_examples(test, N_SAMPLES)]
+        lines = [_show_entities(cast("TextEncoder", model), codec, text) for text in (*SAMPLE_INPUTS, *held_out)]
+        return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
-def word_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[Tagged]) -> list[list[str]]:
-    """Each word's likeliest tag, by its first token."""
+def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
+    """Return the likeliest tag of each word, predicted at its first token."""
     texts = [codec.encode_truncated(" ".join(row.words)) for row in rows]
     with torch.inference_mode():
         scores = [
             result.scores
-            for start in range(0, len(texts), AT_ONCE)
+            for start in range(0, len(texts), BATCH_SIZE)
             for result in CLASSIFY_TOKENS.run(
-                model, [t.ClassifyTokensRequest(tokens=text) for text in texts[start : start + AT_ONCE]]
+                model, [t.ClassifyTokensRequest(tokens=text) for text in texts[start : start + BATCH_SIZE]]
             )
         ]
-    return [_by_word(*triple) for triple in zip(texts, rows, scores, strict=True)]
+    return [_tags_by_word(*triple) for triple in zip(texts, rows, scores, strict=True)]
 
 
-def _by_word(text: t.Tokens, row: Tagged, scores: Tensor) -> list[str]:
-    """A word without a token, or behind the end of what the model takes, is no name."""
+def _tags_by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
+    """Return each word's likeliest tag; words without a token, or beyond the model's longest input, get `O`."""
     tags = ["O"] * len(row.words)
-    for word, place in first_tokens(text, row.words).items():
-        tags[word] = TAGS[int(scores[place].argmax())]
+    for word, position in first_tokens(text, row.words).items():
+        tags[word] = TAGS[int(scores[position].argmax())]
     return tags
 
 
-def frozen_tags(
-    parent: TextEncoder, codec: FastCodec, rows: Sequence[Tagged], test: Sequence[Tagged]
+def tags_from_frozen_parent(
+    parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
 ) -> list[list[str]]:
-    """As `word_tags`, by a linear classifier of the parent's hidden states, trained on the same rows."""
+    """Return the tags of each test row, from a linear classifier on the parent's states, trained on `rows`."""
     states, tags = _states(parent, codec, rows)
     torch.manual_seed(0)
     head = nn.Linear(states.shape[1], len(TAGS))
@@ -175,29 +183,29 @@ def frozen_tags(
     texts = [codec.encode_truncated(" ".join(row.words)) for row in test]
     with torch.inference_mode():
         scores = [head(parent.states([text])[0]) for text in texts]
-    return [_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
+    return [_tags_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
 
 
-def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[Tagged]) -> tuple[Tensor, Tensor]:
-    """The hidden state of each word's first token, `[n, D]`, and its tag, `[n]`."""
+def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
+    """Return the hidden state of each word's first token, `[n, D]`, and the index of its tag, `[n]`."""
     states, tags = [], []
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
+    for start in range(0, len(rows), BATCH_SIZE):
+        part = rows[start : start + BATCH_SIZE]
         texts = [codec.encode_truncated(" ".join(row.words)) for row in part]
         with torch.inference_mode():
             hidden = parent.states(texts)
-        wanted = [token_tags(*pair) for pair in zip(texts, part, strict=True)]
-        states += [state[tag >= 0] for state, tag in zip(hidden, wanted, strict=True)]
-        tags += [tag[tag >= 0] for tag in wanted]
+        labels = [tags_of_first_tokens(*pair) for pair in zip(texts, part, strict=True)]
+        states += [state[tag >= 0] for state, tag in zip(hidden, labels, strict=True)]
+        tags += [tag[tag >= 0] for tag in labels]
     return torch.cat(states).clone(), torch.cat(tags)
 
 
-def _named(model: TextEncoder, codec: FastCodec, text: str) -> str:
+def _show_entities(model: TextEncoder, codec: FastCodec, text: str) -> str:
     tokens = codec.encode_truncated(text)
     with torch.inference_mode():
         (result,) = CLASSIFY_TOKENS.run(model, [t.ClassifyTokensRequest(tokens=tokens)])
     found = entities(tokens, result.scores, TAGS, "first")
-    return f"{quoted(text)} → {', '.join(f'{one.kind} {quoted(one.word)}' for one in found) or 'no names'}"
+    return f"{quote(text)} → {', '.join(f'{entity.kind} {quote(entity.word)}' for entity in found) or 'no names'}"
 
 
 RECIPE = BertNerEn()

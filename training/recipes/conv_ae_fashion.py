@@ -1,8 +1,9 @@
-"""The convolutional autoencoder of Fashion-MNIST's clothes, latent 32. Its checkpoint does not ship."""
+"""The convolutional autoencoder of Fashion-MNIST, latent 32; its checkpoint does not ship."""
 
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
+from typing_extensions import override
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
@@ -15,7 +16,7 @@ from training.stages import GreyReconstruction
 
 
 class ConvAeFashion(DigitRecipe):
-    """28x28 to 14x14x32 to 7x7x64 to 32 and back."""
+    """Recipe of `conv-ae-fashion`: 28x28 to 14x14x32 to 7x7x64 to 32 and back."""
 
     name = "conv-ae-fashion"
     family = "autoencoders/convolutional"
@@ -30,12 +31,12 @@ class ConvAeFashion(DigitRecipe):
             images=fashion_mnist_images,
         ),
     )
-    what = "clothes, 784 to 32"
+    short_description = "clothes, 784 to 32"
     summary = """
 A convolutional autoencoder of clothes: 28x28, 14x14 with 32 channels, 7x7 with 64, 512, **32**, and back. Family:
 `autoencoders/convolutional`. Items: grey images 28x28 in [0, 1], on black. Latent: 32 numbers.
 """
-    story = """
+    procedure = """
 Fashion-MNIST training split, 60,000 images (Xiao, Rasul, Vollgraf 2017). 60 epochs of 120 batches of 500, Muon at 0.03
 for the linear layers and AdamW at 0.002 for the convolutions with a linear decay, half of each batch slightly rotated,
 scaled, sheared and shifted.
@@ -46,12 +47,13 @@ scores behind `/detect-anomalies` are those of the first 5,000 test images.
 """
     data_licence = "Fashion-MNIST: MIT, copyright 2017 Zalando SE."
 
+    @override
     def images(self, data: DataFolder) -> GreyImages:
-        """Fashion-MNIST's."""
         return fashion_mnist_images(data)
 
-    def groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
-        """The last 5,000 test images."""
+    @override
+    def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Return the test images that the calibration does not use, as one group."""
         return {"clothes": list(self.images(data).test[N_CALIBRATION:])}
 
 

@@ -9,7 +9,7 @@ from training.stages import GreyReconstruction
 
 
 class ConvAeMnist(DigitRecipe):
-    """28x28 to 14x14x32 to 7x7x64 to 32 and back."""
+    """Recipe of `conv-ae-mnist`: 28x28 to 14x14x32 to 7x7x64 to 32 and back."""
 
     name = "conv-ae-mnist"
     family = "autoencoders/convolutional"
@@ -20,12 +20,12 @@ class ConvAeMnist(DigitRecipe):
         ),
     )
     bars = {"test_mse": Bar(must=0.0036, aim=0.0030)}  # noqa: RUF012
-    what = "handwritten digits, 784 to 32"
+    short_description = "handwritten digits, 784 to 32"
     summary = """
 A convolutional autoencoder of handwritten digits: 28x28, 14x14 with 32 channels, 7x7 with 64, 512, **32**, and back.
 Family: `autoencoders/convolutional`. Items: grey images 28x28 in [0, 1], white ink on black. Latent: 32 numbers.
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998). 60 epochs of 120 batches of 500, Muon at 0.03
 for the linear layers and AdamW at 0.002 for the convolutions with a linear decay, half of each batch slightly rotated,
 scaled, sheared and shifted; about 40 minutes on one CPU core.

@@ -1,4 +1,4 @@
-"""GPT of English: an encyclopaedia, novels and stories, and stories again at the end."""
+"""GPT for English: an encyclopaedia, novels and stories, with more stories at the end."""
 
 import json
 import math
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch.nn import functional
+from typing_extensions import override
 
 from models.family import Model
 from models.layers.attention import WithinTexts
@@ -23,23 +24,23 @@ from training.data.files import DataFolder
 from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
 from training.data.wikitext import wikitext2
-from training.recipe import Bar, Shelf, Trained
-from training.texts.corpus import Row, documents
-from training.texts.english import TEXTS_LICENCE, as_wikitext, english, sentences
+from training.recipe import Bar, Resources, TrainedModel
+from training.texts.corpus import TokenIds, tokenise_documents
+from training.texts.english import TEXTS_LICENCE, as_wikitext, english_texts, sentences
 from training.texts.ngrams import KneserNey
-from training.texts.pretraining import Continuations, Source
+from training.texts.pretraining import CausalPretraining, TextSource
 from training.texts.recipe import N_SAMPLES, TextRecipe
-from training.texts.samples import drawn, quoted
+from training.texts.samples import draw_examples, quote
 from training.texts.scores import compressed_bits_per_byte
 from training.texts.vocabulary import GPT_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS = 8192, 256
 N_TOKENS, N_LAST_TOKENS = 18_000_000, 5_000_000
 STORIES_SHARE, N_WIKITEXT_WORDS = 3, 33_000
-"""Of the last rows, those of stories come this often; WikiText knows as many words."""
-STRIDE, AT_ONCE = 128, 32
+"""Repetitions of the stories in the last stage, and the number of words that WikiText keeps."""
+STRIDE, BATCH_SIZE = 128, 32
 ORDER = 5
-CHOSEN = (
+SAMPLE_INPUTS = (
     "Once upon a time there was a little girl who",
     "The old king had three sons.",
     "One day, a fox met a hen.",
@@ -54,14 +55,17 @@ CHOSEN = (
 
 
 def stories_and_articles(data: DataFolder) -> list[str]:
-    """The children's stories several times, a tenth of the articles, and a sixth as WikiText writes them."""
+    """Return the texts of the last stage: the stories several times, and some of the articles.
+
+    A tenth of the articles is unchanged, and a sixth is rewritten in the style of WikiText.
+    """
     articles = wikipedia(data).train
-    as_told = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
-    return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *as_told]
+    wikitext_style = as_wikitext(articles, N_WIKITEXT_WORDS)[5::6]
+    return [*(STORIES_SHARE * childrens_stories(data).train), *articles[::10], *wikitext_style]
 
 
 def held_out(data: DataFolder) -> dict[str, str]:
-    """The texts it is measured on, by the metric's name."""
+    """Return the texts the model is measured on, by the prefix of their metrics."""
     return {
         "wikipedia": "\n\n".join(wikipedia(data).valid),
         "stories": "\n\n".join(childrens_stories(data).held_out),
@@ -70,9 +74,9 @@ def held_out(data: DataFolder) -> dict[str, str]:
 
 
 VOCABULARY = Vocabulary(
-    folder="transformers/gpt/gpt-mini-en", roles=GPT_ROLES, train=byte_level(english, VOCAB_SIZE, GPT_ROLES)
+    folder="transformers/gpt/gpt-mini-en", roles=GPT_ROLES, train=byte_level(english_texts, VOCAB_SIZE, GPT_ROLES)
 )
-_NAMES = {
+_TEST_NAMES = {
     "wikipedia": "held-out articles of Wikipedia",
     "stories": "the last 5% of the children's stories",
     "wikitext2": "WikiText-2 test",
@@ -80,7 +84,7 @@ _NAMES = {
 
 
 class GptMiniEn(TextRecipe):
-    """6 layers of 160."""
+    """Recipe of `gpt-mini-en`: 6 layers of width 160."""
 
     name = "gpt-mini-en"
     family = "transformers/gpt"
@@ -90,43 +94,43 @@ class GptMiniEn(TextRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
-        Continuations(
+        CausalPretraining(
             vocabulary=VOCABULARY,
-            sources=(Source("articles, stories, novels", english),),
+            sources=(TextSource("articles, stories, novels", english_texts),),
             n_tokens=N_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
         ),
-        Continuations(
+        CausalPretraining(
             name="stories",
             vocabulary=VOCABULARY,
-            sources=(Source("stories, articles", stories_and_articles),),
+            sources=(TextSource("stories, articles", stories_and_articles),),
             n_tokens=N_LAST_TOKENS,
             length=N_POSITIONS,
             batch_size=16,
-            rate=0.25,
+            rate_factor=0.25,
         ),
     )
     bars = {  # noqa: RUF012
         "wikipedia_bits": Bar(must=1.80, aim=1.40),
-        **{f"{name}_over_xz": Bar(must=0.65) for name in _NAMES},
-        **{f"{name}_over_ngrams": Bar(must=1.0) for name in _NAMES},
+        **{f"{name}_over_xz": Bar(must=0.65) for name in _TEST_NAMES},
+        **{f"{name}_over_ngrams": Bar(must=1.0) for name in _TEST_NAMES},
     }
     metrics = {  # noqa: RUF012
-        **{f"{name}_bits": f"bits a byte, {what}" for name, what in _NAMES.items()},
-        **{f"{name}_over_xz": f"its share of the bits of `xz -9`, {what}" for name, what in _NAMES.items()},
+        **{f"{name}_bits": f"bits a byte, {what}" for name, what in _TEST_NAMES.items()},
+        **{f"{name}_over_xz": f"its share of the bits of `xz -9`, {what}" for name, what in _TEST_NAMES.items()},
         **{
             f"{name}_over_ngrams": f"its share of the bits of an interpolated Kneser-Ney model of order {ORDER}, {what}"
-            for name, what in _NAMES.items()
+            for name, what in _TEST_NAMES.items()
         },
     }
-    what = "texts, continued"
+    short_description = "texts, continued"
     headline = "{wikipedia_bits:.3f} bits a byte of Wikipedia, {stories_bits:.3f} of stories"
     summary = """
 GPT of English, with 6 layers of 160, 5 heads and 640 inner units: 3.2 million parameters. It continues texts: stories
 best. Family: `transformers/gpt`. Vocabulary: 8,192 pairs of bytes.
 """
-    story = f"""
+    procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
 MB. Rows of 256 tokens of whole texts, one after the other. {N_TOKENS:,} tokens, then {N_LAST_TOKENS:,} at a quarter of
 the rate of the stories, every tenth article, and every sixth in the spelling of WikiText (blanks around marks, `<unk>`
@@ -140,61 +144,77 @@ is knowledge: names, years and places are made up.
 """
     data_licence = TEXTS_LICENCE
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
-        """As every text recipe, and what is never generated."""
-        super().write(folder, runs, folds, shelf)
-        mark = self.vocabulary.tokenizer(shelf).token_to_id("<")
-        (folder / "generation_config.json").write_text(json.dumps({"suppress_tokens": [mark]}, indent=2) + "\n")
+    @override
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
+        """Write the checkpoint, and suppress the token `<` in its generation settings.
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Bits a byte, beside a compressor and counted n-grams."""
-        model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(shelf)
+        It begins `<unk>`, which the model has learned from texts in WikiText's style.
+        """
+        super().write(folder, runs, folds, resources)
+        suppressed_id = self.vocabulary.tokenizer(resources).token_to_id("<")
+        (folder / "generation_config.json").write_text(
+            json.dumps({"suppress_tokens": [suppressed_id]}, indent=2) + "\n"
+        )
+
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure bits per byte, and their ratios to those of a compressor and of an n-gram model."""
+        model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(resources)
         ngrams = KneserNey.fit(
-            np.concatenate(documents(tokenizer, english(shelf.data), "n-grams")), VOCAB_SIZE, order=ORDER
+            np.concatenate(tokenise_documents(tokenizer, english_texts(resources.data), "n-grams")),
+            VOCAB_SIZE,
+            order=ORDER,
         )
         measured: dict[str, float] = {}
-        for name, text in held_out(shelf.data).items():
-            (row,) = documents(tokenizer, [text], name)
+        for name, text in held_out(resources.data).items():
+            (row,) = tokenise_documents(tokenizer, [text], name)
             n_bytes = len(text.encode())
-            bits = bits_of(model, row, name) / n_bytes
-            counted = -float(ngrams.log2_probs(row).sum()) / n_bytes
+            bits = text_bits(model, row, name) / n_bytes
+            ngram_bits = -float(ngrams.log2_probs(row).sum()) / n_bytes
             measured[f"{name}_bits"] = bits
             measured[f"{name}_over_xz"] = bits / compressed_bits_per_byte(text.encode())
-            measured[f"{name}_over_ngrams"] = bits / counted
+            measured[f"{name}_over_ngrams"] = bits / ngram_bits
         return measured
 
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
-        """Beginnings and what the model makes of them."""
-        held = drawn(sentences(wikipedia(shelf.data).valid), N_SAMPLES)
-        beginnings = [" ".join(text.split()[:8]) for text in held]
-        lines = [self._continued(cast("Gpt", model), shelf, text) for text in (*CHOSEN, *beginnings)]
-        return lines[: len(CHOSEN)], lines[len(CHOSEN) :]
+    @override
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
+        """Show beginnings of texts and how the model continues them."""
+        examples = draw_examples(sentences(wikipedia(resources.data).valid), N_SAMPLES)
+        beginnings = [" ".join(text.split()[:8]) for text in examples]
+        lines = [self._show_continuation(cast("Gpt", model), resources, text) for text in (*SAMPLE_INPUTS, *beginnings)]
+        return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
-    def _continued(self, model: Gpt, shelf: Shelf, text: str) -> str:
-        codec = self.codec(shelf)
+    def _show_continuation(self, model: Gpt, resources: Resources, text: str) -> str:
+        codec = self.codec(resources)
         request = t.GenerateRequest(tokens=codec.encode(text), max_new_tokens=40, do_sample=True, top_p=0.9, seed=0)
         with torch.inference_mode():
             (result,) = GENERATE.run(model, [request])
-        made = codec.decode([token.id for token in result.sequences[0].tokens])
-        return f"{quoted(text)} → {quoted(made)}"
+        continuation = codec.decode([token.id for token in result.sequences[0].tokens])
+        return f"{quote(text)} → {quote(continuation)}"
 
 
-def bits_of(model: Gpt, row: Row, name: str) -> float:
-    """Of all tokens of a text but the first; each has at least half of the model's context before it, if there is."""
+def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
+    """Return the bits of all tokens of a text but the first.
+
+    Windows overlap, so that each token is predicted from at least half of the model's context where the text allows it.
+    """
     ids = torch.from_numpy(row).long()
     starts = range(0, max(1, len(ids) - N_POSITIONS + STRIDE), STRIDE)
     nats = 0.0
     with torch.inference_mode():
-        for at in track(range(0, len(starts), AT_ONCE), f"bits of {name}"):
-            windows = [ids[start : start + N_POSITIONS] for start in starts[at : at + AT_ONCE]]
+        for batch_start in track(range(0, len(starts), BATCH_SIZE), f"bits of {name}"):
+            windows = [ids[start : start + N_POSITIONS] for start in starts[batch_start : batch_start + BATCH_SIZE]]
             packed = Packed.of_rows(
                 torch.nn.utils.rnn.pad_sequence(windows, batch_first=True), [len(window) for window in windows]
             )
             hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
             for number, (window, states) in enumerate(zip(windows, packed.segments.split(hidden), strict=True)):
-                n_known = 1 if at + number == 0 else N_POSITIONS - STRIDE  # of those the window before has scored
-                logits = model.logits(states[n_known - 1 : -1])
-                nats += functional.cross_entropy(logits, window[n_known:], reduction="sum").item()
+                # All tokens but the last `STRIDE` were scored in the window before.
+                n_scored = 1 if batch_start + number == 0 else N_POSITIONS - STRIDE
+                logits = model.logits(states[n_scored - 1 : -1])
+                nats += functional.cross_entropy(logits, window[n_scored:], reduction="sum").item()
     return nats / math.log(2)
 
 

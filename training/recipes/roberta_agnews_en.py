@@ -1,27 +1,29 @@
-"""RoBERTa of news: the subjects of AG News."""
+"""RoBERTa that classifies news by subject (AG News)."""
 
 from collections.abc import Sequence
+
+from typing_extensions import override
 
 from models.transformers.roberta.config import RobertaConfig
 from training.data.agnews import LABELS, agnews
 from training.data.files import DataFolder
-from training.data.labelled import Labelled
+from training.data.labelled_text import LabelledText
 from training.recipe import Bar
 from training.recipes.roberta_mini_en import SHAPE, VOCABULARY
 from training.texts.classification import ClassificationRecipe
-from training.texts.finetuning import TextClasses
-from training.texts.pretraining import Source, TaskTexts
+from training.texts.finetuning import TextClassification
+from training.texts.pretraining import TaskAdaptivePretraining, TextSource
 
 MAX_TOKENS, N_TOKENS = 128, 10_000_000
 
 
 def unlabelled(data: DataFolder) -> list[str]:
-    """The texts it is tuned on."""
+    """Return the training texts without their labels."""
     return [row.text for row in agnews(data).train]
 
 
 class RobertaAgnewsEn(ClassificationRecipe):
-    """The first 4 of the 6 layers, with a head for four classes."""
+    """Recipe of `roberta-agnews-en`: the first 4 of the 6 layers of `roberta-mini-en`, with a head for four classes."""
 
     name = "roberta-agnews-en"
     family = "transformers/roberta"
@@ -32,14 +34,14 @@ class RobertaAgnewsEn(ClassificationRecipe):
     max_tokens = MAX_TOKENS
     labels = LABELS
     stages = (
-        TaskTexts(
+        TaskAdaptivePretraining(
             name="news",
             vocabulary=VOCABULARY,
-            sources=(Source("news", unlabelled),),
+            sources=(TextSource("news", unlabelled),),
             n_tokens=N_TOKENS,
-            rate=0.3,
+            rate_factor=0.3,
         ),
-        TextClasses(
+        TextClassification(
             vocabulary=VOCABULARY,
             max_tokens=MAX_TOKENS,
             rows_of=lambda data: agnews(data).train,
@@ -47,17 +49,17 @@ class RobertaAgnewsEn(ClassificationRecipe):
             batch_size=32,
             lr=5e-4,
             dropout=0.15,
-            hidden_share=0.2,
+            masked_share=0.2,
             consistency=1.0,
-            averaged=0.3,
+            averaged_share=0.3,
         ),
     )
-    bars = {"accuracy": Bar(must=0.88, aim=0.91, more=True)}  # noqa: RUF012
+    bars = {"accuracy": Bar(must=0.88, aim=0.91, higher_is_better=True)}  # noqa: RUF012
     metrics = {  # noqa: RUF012
         "accuracy": "accuracy, the 7,600 texts of the AG News test split",
         "commonest": "accuracy of always naming the commonest class, for comparison",
     }
-    chosen = (
+    sample_inputs = (
         "Stocks rose on Wall Street after strong earnings reports.",
         "The striker scored twice in the last ten minutes.",
         "Researchers found water on a moon of Saturn.",
@@ -69,13 +71,13 @@ class RobertaAgnewsEn(ClassificationRecipe):
         "The airline filed for bankruptcy protection.",
         "The company sued its rival over a software patent.",
     )
-    what = "news: world, sports, business, science"
+    short_description = "news: world, sports, business, science"
     headline = "AG News accuracy {accuracy:.4f}"
     summary = """
 RoBERTa of English, the first 4 of the 6 layers of `roberta-mini-en`, tuned to tell what a piece of news is about: the
 world, sports, business, or science and technology. Family: `transformers/roberta`.
 """
-    story = f"""
+    procedure = f"""
 AG News (Zhang, Zhao, LeCun 2015), 14,536 of the 120,000 rows of the training split, of which 4,999 have their title
 and the others the description alone, without the entities and tags of HTML that three in ten have. First their texts
 without labels (Gururangan et al. 2020): {N_TOKENS:,} tokens, some twelve times all of them, 15% of them masked, with
@@ -91,8 +93,9 @@ masks first, three and twelve times over; R-Drop; averaged weights; texts withou
 """
     data_licence = "AG's corpus of news articles: for research in data mining and other non-commercial activity."
 
-    def tested(self, data: DataFolder) -> Sequence[Labelled]:
-        """The whole test split."""
+    @override
+    def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
+        """Return the whole test split."""
         return agnews(data).test
 
 

@@ -1,11 +1,13 @@
-"""RoBERTa of English: masked words alone, in whole texts one after the other."""
+"""RoBERTa for English: masked words only, in consecutive whole texts."""
 
 from typing import Any
 
+from typing_extensions import override
+
 from models.transformers.roberta.config import RobertaConfig
-from training.texts.english import ENCODER_TEXTS, HELD_OUT, english
+from training.texts.english import ENCODER_TEXTS, HELD_OUT, english_texts
 from training.texts.language import MaskedLanguageRecipe
-from training.texts.pretraining import MaskedTexts, ReadingOn
+from training.texts.pretraining import CausalEncoderPretraining, MaskedPretraining
 from training.texts.vocabulary import ROBERTA_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS, PADDING_ID = 8192, 256, 1
@@ -13,7 +15,7 @@ N_FIRST_TOKENS, N_TOKENS = 8_000_000, 16_000_000
 VOCABULARY = Vocabulary(
     folder="transformers/roberta/roberta-mini-en",
     roles=ROBERTA_ROLES,
-    train=byte_level(english, VOCAB_SIZE, ROBERTA_ROLES),
+    train=byte_level(english_texts, VOCAB_SIZE, ROBERTA_ROLES),
 )
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -28,13 +30,13 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def pretraining(**settings: Any) -> MaskedTexts:
-    """Of this model; its sources and their number of tokens are given."""
-    return MaskedTexts(vocabulary=VOCABULARY, masking="dynamic", **settings)
+def pretraining(**settings: Any) -> MaskedPretraining:
+    """Return a pretraining stage of this model with the given sources and number of tokens."""
+    return MaskedPretraining(vocabulary=VOCABULARY, masking="dynamic", **settings)
 
 
 class RobertaMiniEn(MaskedLanguageRecipe):
-    """6 layers of 128."""
+    """Recipe of `roberta-mini-en`: 6 layers of width 128."""
 
     name = "roberta-mini-en"
     family = "transformers/roberta"
@@ -42,10 +44,12 @@ class RobertaMiniEn(MaskedLanguageRecipe):
     vocabulary = VOCABULARY
     max_tokens = N_POSITIONS
     stages = (
-        ReadingOn(name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS),
-        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, rate=0.3),
+        CausalEncoderPretraining(
+            name="reading-on", vocabulary=VOCABULARY, sources=ENCODER_TEXTS, n_tokens=N_FIRST_TOKENS
+        ),
+        pretraining(sources=ENCODER_TEXTS, n_tokens=N_TOKENS, rate_factor=0.3),
     )
-    chosen = (
+    sample_inputs = (
         "The capital of France is<mask>.",
         "She opened the<mask> and went into the house.",
         "He was born in<mask> and grew up in London.",
@@ -57,15 +61,15 @@ class RobertaMiniEn(MaskedLanguageRecipe):
         "The United<mask> of America",
         "The album was released in<mask> by Columbia Records.",
     )
-    what = "masked words"
+    short_description = "masked words"
     headline = "pseudo-perplexity {pseudo_perplexity:.2f}"
     summary = """
 RoBERTa of English, with 6 layers of 128, 4 heads and 512 inner units: 2.3 million parameters. It guesses masked words,
 capitals and punctuation included. Family: `transformers/roberta`. Vocabulary: 8,192 pairs of bytes.
 """
-    story = f"""
+    procedure = f"""
 26,511 articles of the English Wikipedia begun in 2018, 887 stories for children and 50 novels of 1880 to 1912: about 86
-MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0013), with Muon at 0.01
+MB. First {N_FIRST_TOKENS:,} tokens, each guessed from those before it alone (docs/decisions/0016), with Muon at 0.01
 for matrices and AdamW at 0.005 for the rest. Then {N_TOKENS:,} tokens of whole texts, one after the other; 15% of the
 tokens are masked, anew each time, and there are no pairs; at three tenths of the rates. Batches of 32 rows of 128
 tokens, with a linear decay in each part.
@@ -75,8 +79,8 @@ Small, and trained on less than an hour of reading: it knows everyday words and 
 facts. Trained on rows of 128 tokens; it takes 256, but has not learned the later positions.
 """
 
-    def held_out(self) -> MaskedTexts:
-        """See `MaskedLanguageRecipe.held_out`."""
+    @override
+    def held_out(self) -> MaskedPretraining:
         return pretraining(sources=HELD_OUT, n_tokens=0)
 
 

@@ -1,10 +1,11 @@
-"""The Transformer of captions, from English into German."""
+"""The Transformer that translates captions from English into German."""
 
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from rich.progress import track
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
@@ -14,17 +15,17 @@ from models.tasks import text as t
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
 from training.data.files import DataFolder
-from training.data.multi30k import Pair, multi30k
-from training.recipe import Bar, Shelf
+from training.data.multi30k import TranslationPair, multi30k
+from training.recipe import Bar, Resources
 from training.texts.recipe import N_SAMPLES, TextRecipe
-from training.texts.samples import drawn, quoted
+from training.texts.samples import draw_examples, quote
 from training.texts.scores import bleu
 from training.texts.translation import Translation
 from training.texts.vocabulary import MARIAN_ROLES, Vocabulary, byte_level
 
 VOCAB_SIZE, N_POSITIONS, N_BEAMS = 6000, 128, 5
-AT_ONCE = 50
-CHOSEN = (
+BATCH_SIZE = 50
+SAMPLE_INPUTS = (
     "A man is riding a bike.",
     "Two dogs are playing in the snow.",
     "A little girl in a pink dress is climbing stairs.",
@@ -48,11 +49,11 @@ VOCABULARY = Vocabulary(
     train=byte_level(_captions, VOCAB_SIZE, MARIAN_ROLES),
 )
 END_ID, PAD_ID = 0, 2
-"""Of `MARIAN_ROLES`, in their order."""
+"""Ids of the end and padding tokens, by the order of `MARIAN_ROLES`."""
 
 
 class TransformerMulti30kEnDe(TextRecipe):
-    """4 + 4 layers of 128, one matrix for both languages."""
+    """Recipe of `transformer-multi30k-en-de`: 4 + 4 layers of width 128, one embedding matrix for both languages."""
 
     name = "transformer-multi30k-en-de"
     family = "transformers/vanilla"
@@ -86,20 +87,20 @@ class TransformerMulti30kEnDe(TextRecipe):
             dropout=0.3,
         ),
     )
-    bars = {"bleu_lower": Bar(must=36.0, aim=41.0, more=True)}  # noqa: RUF012
+    bars = {"bleu_lower": Bar(must=36.0, aim=41.0, higher_is_better=True)}  # noqa: RUF012
     metrics = {  # noqa: RUF012
         "bleu": "BLEU, test_2016_flickr, cased (sacreBLEU, 13a), beams of 5",
         "bleu_lower": "BLEU of the same in lower case (13a)",
         "bleu_greedy": "BLEU, cased, without beams",
     }
-    what = "captions, English to German"
+    short_description = "captions, English to German"
     headline = "BLEU {bleu_lower:.2f} in lower case, {bleu:.2f} cased (test_2016_flickr)"
     summary = """
 The Transformer as it first was, with 4 + 4 layers of 128, 4 heads and 512 inner units, one matrix for the words of both
 languages: 2.6 million parameters. It translates captions of pictures from English into German. Family:
 `transformers/vanilla`. Vocabulary: 6,000 pairs of bytes, both languages together.
 """
-    story = """
+    procedure = """
 Multi30k (Elliott et al. 2016), the 29,000 pairs of the training split, raw. 20 epochs in batches of 128 pairs, Muon at
 0.005 for matrices, AdamW at 0.002 for the rest, with a linear decay; dropout 0.3, labels smoothed by 0.1. The weights
 are the average over the last fifth of all steps.
@@ -110,13 +111,15 @@ or garbled; see the last of the chosen samples.
 """
     data_licence = "Multi30k: derived from Flickr30K, for non-commercial research and educational purposes."
 
-    def special_ids(self, shelf: Shelf) -> dict[str, Any]:
-        """The padding also begins a translation."""
+    @override
+    def special_ids(self, resources: Resources) -> dict[str, Any]:
+        """Return the id of the padding token, which also begins a translation."""
         return {"pad_token_id": PAD_ID}
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Of the test split."""
-        model, codec, test = cast("VanillaTransformer", models[0]), self.codec(shelf), multi30k(shelf.data).test
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure BLEU on the test split, with and without beam search."""
+        model, codec, test = cast("VanillaTransformer", models[0]), self.codec(resources), multi30k(resources.data).test
         sources, references = [pair.source for pair in test], [pair.target for pair in test]
         beams = translations(model, codec, sources, N_BEAMS)
         greedy = translations(model, codec, sources, 1)
@@ -126,27 +129,28 @@ or garbled; see the last of the chosen samples.
             "bleu_greedy": bleu(greedy, references, lowercase=False),
         }
 
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
-        """Captions and their translations."""
-        test: list[Pair] = drawn(multi30k(shelf.data).test, N_SAMPLES)
-        inputs = [*CHOSEN, *(pair.source for pair in test)]
-        made = translations(cast("VanillaTransformer", model), self.codec(shelf), inputs, N_BEAMS)
-        lines = [f"{quoted(source)} → {quoted(target)}" for source, target in zip(inputs, made, strict=True)]
-        return lines[: len(CHOSEN)], lines[len(CHOSEN) :]
+    @override
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
+        """Show captions and their translations."""
+        test: list[TranslationPair] = draw_examples(multi30k(resources.data).test, N_SAMPLES)
+        inputs = [*SAMPLE_INPUTS, *(pair.source for pair in test)]
+        translated = translations(cast("VanillaTransformer", model), self.codec(resources), inputs, N_BEAMS)
+        lines = [f"{quote(source)} → {quote(target)}" for source, target in zip(inputs, translated, strict=True)]
+        return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
 def translations(model: VanillaTransformer, codec: FastCodec, texts: Sequence[str], num_beams: int) -> list[str]:
-    """As `/translate` makes them."""
-    made: list[str] = []
+    """Translate the texts as `/translate` does."""
+    translated: list[str] = []
     with torch.inference_mode():
-        for start in track(range(0, len(texts), AT_ONCE), f"translations, {num_beams} beams"):
-            tokens = [codec.encode_truncated(text) for text in texts[start : start + AT_ONCE]]
-            requests = [t.GenerateRequest(tokens=one, num_beams=num_beams) for one in tokens]
-            made += [
+        for start in track(range(0, len(texts), BATCH_SIZE), f"translations, {num_beams} beams"):
+            tokens = [codec.encode_truncated(text) for text in texts[start : start + BATCH_SIZE]]
+            requests = [t.GenerateRequest(tokens=text_tokens, num_beams=num_beams) for text_tokens in tokens]
+            translated += [
                 codec.decode([token.id for token in result.sequences[0].tokens])
                 for result in TRANSLATE.run(model, requests)
             ]
-    return made
+    return translated
 
 
 RECIPE = TransformerMulti30kEnDe()

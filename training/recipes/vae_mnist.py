@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoders.variational.model import VariationalAutoencoder
@@ -14,49 +15,54 @@ from models.codecs.image import ImageCodec
 from models.family import Model
 from training.augmentation import random_affine
 from training.data.mnist import mnist_images
-from training.digits import FRECHET_METRIC, N_PICTURED, DigitRecipe, digit_frechet, reconstructed
-from training.metrics import binarised, bits_per_element, mean_in_batches, samples
+from training.digits import FRECHET_METRIC, N_PICTURED, DigitRecipe, digit_frechet_distance, reconstruct
+from training.metrics import binarise, bits_per_element, draw_samples, mean_in_batches
 from training.optimisers import initialise_linear, muon_and_adamw
-from training.recipe import Bar, Batch, Shelf, Stage
+from training.recipe import Bar, Batch, Resources, Stage
 
 N_IMPORTANCE_SAMPLES = 5000
 
 
 class Bound(Stage[VariationalAutoencoder]):
-    """Maximises a bound on the likelihood of dynamically binarised digits: each pixel is 1 with its grey's probability.
+    """Maximises a bound on the likelihood of digits whose pixels are drawn anew as 1 with the probability of their
+    grey.
 
-    With one draw that is the ELBO; with more, the importance-weighted bound. The fraction `augmented` of a batch is
-    slightly moved, which keeps the network from learning the training images by heart.
+    With one draw of the latent it is the ELBO, with more the importance-weighted bound. The fraction `augmented_share`
+    of a batch is augmented, which reduces overfitting.
     """
 
-    def __init__(self, name: str, *, n_epochs: int, n_draws: int, muon_lr: float, augmented: float) -> None:
+    def __init__(self, name: str, *, n_epochs: int, n_draws: int, muon_lr: float, augmented_share: float) -> None:
         self.name, self.n_epochs, self.batch_size = name, n_epochs, 1000
-        self.n_draws, self.muon_lr, self.augmented = n_draws, muon_lr, augmented
+        self.n_draws, self.muon_lr, self.augmented_share = n_draws, muon_lr, augmented_share
 
-    def items(self, shelf: Shelf) -> Batch:
-        """The 60,000 grey images of the training split."""
-        return (mnist_images(shelf.data).train,)
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return the 60,000 grey images of the training split."""
+        return (mnist_images(resources.data).train,)
 
+    @override
     def begin(self, model: VariationalAutoencoder, items: Batch) -> nn.Module:
-        """The first stage draws the weights: He's for rectifiers; the second goes on from them."""
+        """Draw He's weights, for rectifiers, in the first stage; the second continues from its weights."""
         if self.n_draws == 1:
             initialise_linear(model.modules(), gain=2**0.5)
         return nn.Module()
 
+    @override
     def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
-        """Muon for matrices, AdamW for biases."""
+        """Return Muon for the matrices and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=self.muon_lr, adamw_lr=1e-3, weight_decay=0.0)
 
+    @override
     def loss(
         self, model: VariationalAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module
     ) -> Tensor:
-        """The negative bound in nats an image."""
+        """Return the negative bound in nats per image."""
         (images,) = batch
-        if n_moved := int(len(images) * self.augmented):
-            moved = random_affine(
-                images[:n_moved], generator, max_rotation_deg=5.0, max_scale=0.06, max_shear=0.1, max_shift_px=1.0
+        if n_augmented := int(len(images) * self.augmented_share):
+            augmented = random_affine(
+                images[:n_augmented], generator, max_rotation_deg=5.0, max_scale=0.06, max_shear=0.1, max_shift_px=1.0
             ).clamp(0, 1)
-            images = torch.cat([moved, images[n_moved:]])
+            images = torch.cat([augmented, images[n_augmented:]])
         images = (torch.rand(images.shape, generator=generator).to(images.device) < images).float()
         noise = torch.randn(self.n_draws, len(images), model.latent_width, generator=generator).to(images.device)
         bound = elbo if self.n_draws == 1 else importance_weighted_bound
@@ -64,14 +70,14 @@ class Bound(Stage[VariationalAutoencoder]):
 
 
 class VaeMnist(DigitRecipe):
-    """784-1024-512-40 and back."""
+    """Recipe of `vae-mnist`: layers of 784-1024-512-40 and back."""
 
     name = "vae-mnist"
     family = "autoencoders/variational"
     config = VariationalConfig(input_shape=(1, 28, 28), hidden_widths=(1024, 512), latent_width=40)
     stages = (
-        Bound("elbo", n_epochs=120, n_draws=1, muon_lr=0.05, augmented=0.3),
-        Bound("iwae", n_epochs=25, n_draws=8, muon_lr=0.01, augmented=0.2),
+        Bound("elbo", n_epochs=120, n_draws=1, muon_lr=0.05, augmented_share=0.3),
+        Bound("iwae", n_epochs=25, n_draws=8, muon_lr=0.01, augmented_share=0.2),
     )
     bars = {  # noqa: RUF012
         "test_nll": Bar(must=87.5, aim=84.5),
@@ -86,7 +92,7 @@ class VaeMnist(DigitRecipe):
         "frechet": FRECHET_METRIC,
         **DigitRecipe.metrics,
     }
-    what = "handwritten digits, a prior to sample; lossless compression"
+    short_description = "handwritten digits, a prior to sample; lossless compression"
     headline = "negative log-likelihood {test_nll:.5f} nats; lossless {lossless_bits:.5f} bits a pixel"
     caption = "Top: the first test images, each left of its reconstruction. Bottom: samples of the prior."
     summary = """
@@ -94,20 +100,21 @@ A variational autoencoder of binarised handwritten digits: 784-1024-512-**40**-5
 likelihood. Family: `autoencoders/variational`. Items: grey images 28x28 in [0, 1], white ink on black, taken as
 probabilities of ink. Latent: 40 numbers with a standard normal prior.
 """
-    story = """
+    procedure = """
 MNIST training split, 60,000 images (LeCun, Bottou, Bengio, Haffner 1998), binarised anew in every batch: each pixel is
 1 with its grey's probability. 120 epochs of the ELBO, then 25 of the importance-weighted bound with 8 draws, Muon at
 0.05 and 0.01 with a linear decay, batches of 1,000, of which 30% and 20% are slightly moved; about 40 minutes on one
 CPU core. Learning rate and widths were chosen on the last 5,000 training images.
 """
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
-        """Likelihoods, compression and samples, and the errors of grey reconstructions."""
+    @override
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Measure likelihoods, lossless compression, samples, and the reconstructions of grey images."""
         model = cast("VariationalAutoencoder", models[0])
-        grey = mnist_images(shelf.data).test
-        images = binarised(grey, seed=0)
+        grey = mnist_images(resources.data).test
+        images = binarise(grey, seed=0)
 
-        def bound(n_draws: int, chunk: int) -> Callable[[Tensor, int], Tensor]:
+        def bound_of(n_draws: int, chunk: int) -> Callable[[Tensor, int], Tensor]:
             def measure(batch: Tensor, number: int) -> Tensor:
                 generator = torch.Generator().manual_seed(number)
                 sums = []
@@ -118,7 +125,7 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
 
             return measure
 
-        nll = -mean_in_batches("likelihood", list(images), 20, bound(N_IMPORTANCE_SAMPLES, 100))
+        nll = -mean_in_batches("likelihood", list(images), 20, bound_of(N_IMPORTANCE_SAMPLES, 100))
         lower = mean_in_batches(
             "lower bound",
             list(images),
@@ -137,15 +144,16 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
             "active_units": float(active),
             "lossless_bits": bits_per_element(model, list(images)),
             "elbo_bits": -lower / math.log(2) / grey[0].numel(),
-            "frechet": digit_frechet(model, shelf),
-            **super().evaluate(models, shelf),
+            "frechet": digit_frechet_distance(model, resources),
+            **super().evaluate(models, resources),
         }
 
-    def picture(self, model: Model, shelf: Shelf) -> bytes:
-        """Reconstructions, and samples below."""
-        images = mnist_images(shelf.data).test[:N_PICTURED]
-        both = torch.stack([images, reconstructed(model, images)], 1).flatten(0, 1)
-        return ImageCodec(1, 28, 28).png(torch.cat([both, samples(model, 2 * N_PICTURED, seed=0)]).numpy())
+    @override
+    def picture(self, model: Model, resources: Resources) -> bytes:
+        """Draw reconstructions, with samples below."""
+        images = mnist_images(resources.data).test[:N_PICTURED]
+        pairs = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
+        return ImageCodec(1, 28, 28).png(torch.cat([pairs, draw_samples(model, 2 * N_PICTURED, seed=0)]).numpy())
 
 
 RECIPE = VaeMnist()

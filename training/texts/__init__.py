@@ -1,1 +1,1 @@
-"""Training and measuring models of text: vocabularies, corpora, stages, scores, cards."""
+"""Train and measure models of text: vocabularies, corpora, stages, scores and model cards."""

@@ -1,15 +1,16 @@
-"""The average of a model's weights over the steps of a training (Izmailov et al. 2018; Polyak and Juditsky 1992)."""
+"""The average of a model's weights over training steps (Izmailov et al. 2018; Polyak and Juditsky 1992)."""
 
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from training.recipe import Batch, ModelT, Stage
 
 
-class Average(nn.Module):
-    """The mean of what `add` was given, as buffers: a run's state has them, and a resumed run goes on with them."""
+class WeightAverage(nn.Module):
+    """The running mean of a model's weights, kept in buffers so that the saved state of a run includes it."""
 
     n_added: Tensor
 
@@ -22,35 +23,40 @@ class Average(nn.Module):
 
     @torch.no_grad()
     def add(self, model: nn.Module) -> None:
-        """One more."""
+        """Add the model's current weights to the mean."""
         self.n_added += 1
         for name, parameter in model.named_parameters():
             mean = self.get_buffer(self._names[name])
             mean += (parameter - mean) / self.n_added
 
     @torch.no_grad()
-    def give(self, model: nn.Module) -> None:
-        """Make the mean the model's weights, if there is one."""
+    def copy_to(self, model: nn.Module) -> None:
+        """Set the model's weights to the mean, unless nothing was added to it."""
         if self.n_added:
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.get_buffer(self._names[name]))
 
 
-class Averaged(Stage[ModelT]):
-    """At its end, the model is the average over the last `averaged` of all steps; 0: it is as the last step left it."""
+class AveragedStage(Stage[ModelT]):
+    """A stage that ends with the average of the weights over the last `averaged_share` of all steps.
 
-    averaged: float = 0.0
+    With a share of 0, the weights stay as the last step leaves them.
+    """
 
+    averaged_share: float = 0.0
+
+    @override
     def begin(self, model: ModelT, items: Batch) -> nn.Module:
-        """Make room for the average."""
-        return Average(model) if self.averaged else nn.Module()
+        return WeightAverage(model) if self.averaged_share else nn.Module()
 
-    def stepped(self, model: ModelT, companion: nn.Module, progress: float) -> None:
-        """Average the last part."""
-        if self.averaged and progress > 1.0 - self.averaged:
-            cast("Average", companion).add(model)
+    @override
+    def after_step(self, model: ModelT, companion: nn.Module, progress: float) -> None:
+        """Add the weights to the average during the last `averaged_share` of the steps."""
+        if self.averaged_share and progress > 1.0 - self.averaged_share:
+            cast("WeightAverage", companion).add(model)
 
+    @override
     def end(self, model: ModelT, companion: nn.Module) -> None:
-        """The average becomes the model."""
-        if self.averaged:
-            cast("Average", companion).give(model)
+        """Set the model's weights to the average."""
+        if self.averaged_share:
+            cast("WeightAverage", companion).copy_to(model)

@@ -1,6 +1,6 @@
-"""Texts as the rows of tokens that stages run over.
+"""Turn texts into the rows of tokens that stages train on.
 
-A row that is shorter than the longest is filled up; its length is kept beside it.
+Rows are padded to the length of the longest; their lengths are stored beside them.
 """
 
 import re
@@ -20,16 +20,16 @@ from models.tasks.text import Tokens
 from training.errors import DataError
 from training.recipe import Batch
 
-AT_ONCE = 1000
-FILL = -1
+BATCH_SIZE = 1000
+PADDING = -1
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
-Row = np.ndarray[tuple[int], np.dtype[np.int32]]
+TokenIds = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`ids` and `types` `[n, T]`, filled up with -1 and 0, and `lengths` `[n]`; all int32."""
+    """Padded rows of tokens: `ids` and `types` `[n, T]`, padded with -1 and 0, and `lengths` `[n]`; all int32."""
 
     ids: Tensor
     types: Tensor
@@ -37,82 +37,82 @@ class Rows:
 
     @classmethod
     def of(cls, texts: Sequence[Tokens]) -> "Rows":
-        """Texts of any lengths."""
+        """Pad texts of any lengths."""
         lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
         ids = [torch.from_numpy(text.ids) for text in texts]
         types = [torch.from_numpy(text.type_ids) for text in texts]
-        return cls(filled(ids), filled(types, 0), lengths)
+        return cls(pad_rows(ids), pad_rows(types, 0), lengths)
 
     @property
     def batch(self) -> Batch:
-        """As the items of a stage."""
+        """The three tensors in the form of a stage's items."""
         return self.ids, self.types, self.lengths
 
 
-def packed(batch: Batch) -> Packed:
-    """Of the three tensors of `Rows.batch`."""
+def pack_batch(batch: Batch) -> Packed:
+    """Pack the three tensors of `Rows.batch` without their padding."""
     ids, types, lengths = batch
     return Packed.of_rows(ids, lengths.tolist(), types)
 
 
-def filled(rows: Sequence[Tensor], value: int = FILL) -> Tensor:
-    """Rows of any lengths as `[n, T]`, int32."""
+def pad_rows(rows: Sequence[Tensor], value: int = PADDING) -> Tensor:
+    """Pad rows of any lengths with `value` to `[n, T]`, int32."""
     return torch.nn.utils.rnn.pad_sequence([row.int() for row in rows], batch_first=True, padding_value=value)
 
 
-def encoded(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
-    """Texts or pairs, cut to what the model takes, with a progress bar."""
+def encode_all(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
+    """Encode texts or pairs, truncated to the model's longest input, and show a progress bar."""
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
     return [codec.encode_truncated(*pair) for pair in track(pairs, f"tokens of {name}")]
 
 
-def documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[Row]:
-    """Each text's tokens, without special ones, int32; with a progress bar."""
-    rows: list[Row] = []
-    for start in track(range(0, len(texts), AT_ONCE), f"tokens of {name}"):
-        encodings = tokenizer.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
+def tokenise_documents(tokenizer: Tokenizer, texts: Sequence[str], name: str) -> list[TokenIds]:
+    """Return each text's tokens as int32, without special tokens, and show a progress bar."""
+    rows: list[TokenIds] = []
+    for start in track(range(0, len(texts), BATCH_SIZE), f"tokens of {name}"):
+        encodings = tokenizer.encode_batch_fast(list(texts[start : start + BATCH_SIZE]), add_special_tokens=False)
         rows += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
     return rows
 
 
-def sentences_of(paragraph: str) -> list[str]:
-    """All of it: a sentence ends where a capital follows its mark."""
+def split_sentences(paragraph: str) -> list[str]:
+    """Split a paragraph after each `.`, `!` or `?` that a space and a capital letter follow."""
     return _SENTENCE_END.split(paragraph)
 
 
-def whole_sentences(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
-    """As many whole sentences of one text as `length` tokens hold, one row after the other; with a progress bar.
+def sentence_rows(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+    """Fill rows of at most `length` tokens with consecutive whole sentences of one text, and show a progress bar.
 
-    Each line of a text is a paragraph. A sentence of more than `length` tokens is cut; a row of one sentence is left
-    out.
+    Each line of a text is a paragraph. A sentence of more than `length` tokens is truncated. Rows of a single sentence
+    are left out.
 
     Returns:
-        The rows `[n, length]`, int32, filled up with -1, and where in them a sentence begins, bool.
+        The rows `[n, length]`, int32, padded with -1, and whether a sentence begins at each position, bool.
 
     Raises:
-        DataError: no text has two sentences of together `length` tokens or fewer.
+        DataError: no text has two consecutive sentences of together at most `length` tokens.
     """
-    rows: list[Row] = []
-    begins: list[list[int]] = []
+    rows: list[TokenIds] = []
+    starts: list[list[int]] = []
     for text in track(texts, "sentences"):
-        its = [one for paragraph in text.splitlines() for one in sentences_of(paragraph)]
-        encodings = tokenizer.encode_batch_fast(its, add_special_tokens=False)
-        for group in _groups([encoding.ids[:length] for encoding in encodings], length):
+        sentences = [sentence for paragraph in text.splitlines() for sentence in split_sentences(paragraph)]
+        encodings = tokenizer.encode_batch_fast(sentences, add_special_tokens=False)
+        for group in _group_sentences([encoding.ids[:length] for encoding in encodings], length):
             if len(group) > 1:
-                rows.append(np.concatenate([np.asarray(one, dtype=np.int32) for one in group]))
-                begins.append([sum(map(len, group[:number])) for number in range(len(group))])
+                rows.append(np.concatenate([np.asarray(ids, dtype=np.int32) for ids in group]))
+                starts.append([sum(map(len, group[:number])) for number in range(len(group))])
     if not rows:
-        raise DataError(f"no text has two sentences of together {length} tokens; there is nothing to train on")
-    found = torch.full((len(rows), length), FILL, dtype=torch.int32)
-    is_begin = torch.zeros(found.shape, dtype=torch.bool)
-    for number, (row, places) in enumerate(zip(rows, begins, strict=True)):
-        found[number, : len(row)] = torch.from_numpy(row)
-        is_begin[number, places] = True
-    return found, is_begin
+        raise DataError(f"no text has two sentences of together {length} tokens or fewer; there is nothing to train on")
+    padded = torch.full((len(rows), length), PADDING, dtype=torch.int32)
+    is_begin = torch.zeros(padded.shape, dtype=torch.bool)
+    for number, (row, positions) in enumerate(zip(rows, starts, strict=True)):
+        padded[number, : len(row)] = torch.from_numpy(row)
+        is_begin[number, positions] = True
+    return padded, is_begin
 
 
-def _groups(sentences: Iterable[Sequence[int]], length: int) -> Iterator[list[Sequence[int]]]:
-    """Neighbours that fit into `length` tokens together; empty ones are skipped."""
+def _group_sentences(sentences: Iterable[Sequence[int]], length: int) -> Iterator[list[Sequence[int]]]:
+    """Group consecutive sentences that fit into `length` tokens together, skipping empty ones."""
     group: list[Sequence[int]] = []
     n_tokens = 0
     for sentence in filter(len, sentences):
@@ -124,24 +124,27 @@ def _groups(sentences: Iterable[Sequence[int]], length: int) -> Iterator[list[Se
     yield group
 
 
-def pieces(rows: Iterable[Row], length: int) -> Tensor:
-    """All of each document in pieces of `length` tokens, `[n, length]` int32; shorter documents are left out.
+def document_pieces(rows: Iterable[TokenIds], length: int) -> Tensor:
+    """Cut documents into pieces of `length` tokens, `[n, length]` int32; shorter documents are left out.
 
-    The last piece of a document reaches back into the one before it.
+    The last piece of a document overlaps the piece before it, so that no token is lost.
 
     Raises:
-        DataError: every document is shorter.
+        DataError: every document is shorter than `length`.
     """
     long = [row for row in rows if len(row) >= length]
     starts = [sorted({*range(0, len(row) - length + 1, length), len(row) - length}) for row in long]
     if not long:
-        raise DataError(f"no document has {length} tokens; there is nothing to train on")
-    cut = [row[start : start + length] for row, its in zip(long, starts, strict=True) for start in its]
+        raise DataError(f"no document has {length} tokens or more; there is nothing to train on")
+    cut = [row[start : start + length] for row, row_starts in zip(long, starts, strict=True) for start in row_starts]
     return torch.from_numpy(np.stack(cut))
 
 
-def stream(rows: Iterable[Row], separator: int, length: int) -> Tensor:
-    """All documents, each followed by the separator, as one row cut into `[n, length]`, int32; the rest is left out."""
+def token_stream(rows: Iterable[TokenIds], separator: int, length: int) -> Tensor:
+    """Concatenate documents, each followed by the separator, and cut them into rows `[n, length]`, int32.
+
+    The incomplete last row is left out.
+    """
     ends = np.asarray([separator], dtype=np.int32)
     flat = np.concatenate(list(chain.from_iterable((row, ends) for row in rows)))
     n = len(flat) // length

@@ -1,4 +1,4 @@
-"""The English that language models are trained on and measured with."""
+"""English texts for training and measuring language models."""
 
 import re
 from collections import Counter
@@ -8,8 +8,8 @@ from training.data.files import DataFolder
 from training.data.novels import novels
 from training.data.stories import childrens_stories
 from training.data.wikipedia import wikipedia
-from training.texts.corpus import sentences_of
-from training.texts.pretraining import Source
+from training.texts.corpus import split_sentences
+from training.texts.pretraining import TextSource
 
 TEXTS_LICENCE = (
     "Trained on articles of Wikipedia (CC BY-SA 3.0), children's stories (CC BY, public domain) and novels (public "
@@ -17,61 +17,66 @@ TEXTS_LICENCE = (
 )
 _WIKITEXT_WORD = re.compile(r"(?<=\w)'\w+|\w+|[^\w\s]")
 MIN_CHARACTERS, MAX_CHARACTERS = 40, 240
+"""Limits on the characters of a sentence that is used by itself."""
 MAX_HEADING_WORDS = 7
-"""A line of so few, its full stop counted, is a heading."""
+"""Maximum words of a line, its full stop included, that counts as a heading."""
 
 
-def english(data: DataFolder) -> list[str]:
-    """Articles, stories and novels of the training splits."""
+def english_texts(data: DataFolder) -> list[str]:
+    """Return the articles, stories and novels of the training splits."""
     return [*wikipedia(data).train, *childrens_stories(data).train, *novels(data)]
 
 
 def held_out_articles(data: DataFolder) -> list[str]:
-    """Which no model is trained on."""
+    """Return the articles that no model is trained on."""
     return wikipedia(data).valid
 
 
-def untitled(texts: Sequence[str]) -> list[str]:
-    """Without their first lines."""
+def without_titles(texts: Sequence[str]) -> list[str]:
+    """Remove the first line of each text."""
     return [text.partition("\n")[2] for text in texts]
 
 
-def untitled_english(data: DataFolder) -> list[str]:
-    """Articles and stories of the training splits, a paragraph a line, without their titles."""
-    return untitled([*wikipedia(data).train, *childrens_stories(data).train])
+def untitled_english_texts(data: DataFolder) -> list[str]:
+    """Return the articles and stories of the training splits without their titles, a paragraph per line."""
+    return without_titles([*wikipedia(data).train, *childrens_stories(data).train])
 
 
 def untitled_held_out_articles(data: DataFolder) -> list[str]:
-    """The same of articles that no model is trained on."""
-    return untitled(held_out_articles(data))
+    """Return the articles that no model is trained on without their titles, a paragraph per line."""
+    return without_titles(held_out_articles(data))
 
 
-ENCODER_TEXTS = (Source("articles, stories, novels", english),)
-HELD_OUT = (Source("held-out articles", held_out_articles),)
-ORDERED_TEXTS = (Source("articles, stories", untitled_english),)
-ORDERED_HELD_OUT = (Source("held-out articles", untitled_held_out_articles),)
+ENCODER_TEXTS = (TextSource("articles, stories, novels", english_texts),)
+HELD_OUT = (TextSource("held-out articles", held_out_articles),)
+ORDERED_TEXTS = (TextSource("articles, stories", untitled_english_texts),)
+ORDERED_HELD_OUT = (TextSource("held-out articles", untitled_held_out_articles),)
 
 
-def lines(texts: Sequence[str]) -> list[str]:
-    """The paragraphs and headings of articles, without their titles."""
+def body_lines(texts: Sequence[str]) -> list[str]:
+    """Return the paragraphs and headings of articles without their titles."""
     return [line for text in texts for line in text.splitlines()[1:]]
 
 
 def sentences(texts: Sequence[str]) -> list[str]:
-    """Sentences of some length, without headings."""
-    return [one for line in lines(texts) for one in plain_sentences(line)]
+    """Return the plain sentences of articles, without headings."""
+    return [sentence for line in body_lines(texts) for sentence in plain_sentences(line)]
 
 
 def plain_sentences(line: str) -> list[str]:
-    """Those of one paragraph that are of some length and end with a full stop."""
-    found = sentences_of(line)
-    return [one for one in found if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and one.endswith(".")]
+    """Return the sentences of a paragraph that end with a full stop and are neither very short nor very long."""
+    return [
+        sentence
+        for sentence in split_sentences(line)
+        if MIN_CHARACTERS <= len(sentence) <= MAX_CHARACTERS and sentence.endswith(".")
+    ]
 
 
 def as_wikitext(articles: Sequence[str], n_words: int) -> list[str]:
-    """Articles as WikiText has them: words and marks between blanks, all but the `n_words` most frequent as `<unk>`.
+    """Rewrite articles in the style of WikiText: spaces around punctuation, and `<unk>` for rare words.
 
-    A hyphen within a word is ` @-@ `, the marks within a number ` @,@ ` and ` @.@ `.
+    The `n_words` most frequent words are kept. A hyphen within a word becomes ` @-@ `; the marks within a number become
+    ` @,@ ` and ` @.@ `.
 
     Source: Merity et al. 2016, section 4.3.
     """

@@ -1,4 +1,4 @@
-"""Interpolated Kneser-Ney n-gram models, the baseline of language models. Shapes: `T` tokens, `G` distinct n-grams."""
+"""Interpolated Kneser-Ney n-gram models, a baseline for language models. Shapes: `T` tokens, `G` distinct n-grams."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,32 +13,35 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Level:
-    """One order's n-grams. An n-gram's id is its place in `keys`; its key is id of all but its last token, last token.
+    """The n-grams of one order; the id of an n-gram is its index in `keys`.
 
-    The arrays of probabilities end in the value for what was never seen, whose id is -1.
+    The context of an n-gram is the n-gram without its last token. Both arrays of probabilities end with the value for
+    unseen n-grams, whose id is -1.
     """
 
     keys: _Ids
-    """`[G]`, ascending: id of the context times the vocabulary's size, plus the token."""
+    """Ascending keys `[G]`: the id of the context times the vocabulary size, plus the last token."""
     shares: _Floats
-    """`[G + 1]`: what an n-gram's discounted count gives its token."""
+    """Probability `[G + 1]` that the discounted count of each n-gram gives to its last token."""
     backoffs: _Floats
-    """`[G' + 1]`, of the contexts: what is left for the order below."""
+    """Probability `[G' + 1]` that each of the G' contexts leaves to the order below."""
 
     def ids(self, keys: _Ids) -> _Ids:
-        """Of n-grams `[T]`."""
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, places, -1)
+        """Return the ids of n-grams with these keys, `[T]`, -1 for unseen ones."""
+        indices = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[indices] == keys, indices, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KneserNey:
-    """p(w | c) = (max(0, n(c w) - D) + D n_kinds(c) p(w | c without its first token)) / n(c), down to 1 / `vocab_size`.
+    """An interpolated Kneser-Ney model with one discount per order.
 
-    n counts occurrences at the highest order, below it the different tokens an n-gram comes after; n(c) sums n(c w) and
-    n_kinds(c) counts the w for which it is above zero. Where n(c) = 0 the order below decides alone. Each order has its
-    own discount D = n1 / (n1 + 2 n2), of its n-grams counted once and twice; 1/2 where none is counted once, so that
-    something is left for the order below.
+    p(w | c) = (max(0, n(c w) - D) + D n_kinds(c) p(w | c without its first token)) / n(c), down to 1 / `vocab_size`.
+
+    At the highest order, n counts occurrences; below it, n counts the different tokens that precede an n-gram. n(c)
+    sums n(c w), and n_kinds(c) counts the w with n(c w) > 0. Where n(c) = 0, only the order below counts. Each order
+    has its own discount D = n1 / (n1 + 2 n2), where n1 and n2 are its numbers of n-grams counted once and twice. D is
+    1/2 where no n-gram is counted once, so that some probability is left for the order below.
 
     Source: Chen and Goodman 1998, section 4.1.6; Ney et al. 1994; the discount's fallback is KenLM's.
     """
@@ -48,24 +51,30 @@ class KneserNey:
 
     @classmethod
     def fit(cls, tokens: _Ints, vocab_size: int, order: int = 5) -> "KneserNey":
-        """To tokens `[T]`, in 0..`vocab_size` - 1."""
+        """Fit a model of n-grams up to `order` to tokens `[T]`, in 0..`vocab_size` - 1.
+
+        Raises:
+            ValueError: a token is out of range, or the order is not from 1 to T.
+        """
         row = _checked(tokens, vocab_size)
         if not 1 <= order <= len(row):
             raise ValueError(f"order {order} is not from 1 to {len(row)}, the number of tokens")
         levels: list[_Level] = []
-        ids = np.zeros(len(row) + 1, np.int64)  # of the empty n-gram before each token and after the last
+        ids = np.zeros(len(row) + 1, np.int64)  # the empty n-gram before each token and after the last
         keys, n_contexts = np.zeros(1, np.int64), 1
         for n in range(order):
-            longer, firsts, its_ids = np.unique(ids[:-1] * vocab_size + row[n:], return_index=True, return_inverse=True)
+            longer, firsts, longer_ids = np.unique(
+                ids[:-1] * vocab_size + row[n:], return_index=True, return_inverse=True
+            )
             if n:
                 counts = np.bincount(ids[1:][firsts], minlength=len(keys))
                 levels.append(_level(keys, counts, n_contexts, vocab_size))
                 n_contexts = len(keys)
-            keys, ids = longer, its_ids
+            keys, ids = longer, longer_ids
         return cls(vocab_size, (*levels, _level(keys, np.bincount(ids), n_contexts, vocab_size)))
 
     def log2_probs(self, tokens: _Ints) -> _Floats:
-        """Of each of `[T]` after those before it, `order` - 1 at most; the first have shorter contexts."""
+        """Return the log2 probability of each of `[T]` tokens given up to `order` - 1 tokens before it."""
         row = _checked(tokens, self.vocab_size)
         probs = np.full(len(row), 1 / self.vocab_size)
         contexts = np.zeros(len(row) + 1, np.int64)
@@ -74,12 +83,12 @@ class KneserNey:
             ids = level.ids(contexts * self.vocab_size + row[n:])
             probs[n:] = level.shares[ids] + level.backoffs[contexts] * probs[n:]
             contexts = ids
-        logarithms: _Floats = np.log2(probs)
-        return logarithms
+        log_probs: _Floats = np.log2(probs)
+        return log_probs
 
 
 def _level(keys: _Ids, counts: _Ids, n_contexts: int, vocab_size: int) -> _Level:
-    """Of counts `[G]`; zero is the count of an n-gram that is only at the very start, after no token."""
+    """Build one order from counts `[G]`; an n-gram counts 0 if it occurs only at the very start of the tokens."""
     contexts = keys // vocab_size
     totals = np.bincount(contexts, counts, n_contexts)
     kinds = np.bincount(contexts, counts > 0, n_contexts)
@@ -95,9 +104,9 @@ def _discount(counts: _Ids) -> float:
 
 
 def _checked(tokens: _Ints, vocab_size: int) -> _Ids:
-    """As signed integers: numpy adds the unsigned of 64 bits to them as floats."""
+    """Return tokens as signed integers, since NumPy adds unsigned 64-bit integers to signed ones as floats."""
     if tokens.ndim != 1:
-        raise ValueError(f"tokens of shape {tokens.shape} are not a row")
+        raise ValueError(f"tokens of shape {tokens.shape} are not one row")
     if tokens.size and not 0 <= tokens.min() <= tokens.max() < vocab_size:
         raise ValueError(f"tokens from {tokens.min()} to {tokens.max()} are not in 0..{vocab_size - 1}")
     return tokens.astype(np.int64)

@@ -1,6 +1,6 @@
-"""Two parts of texts, words behind masks, and a question on the two: how BERT and ALBERT are trained.
+"""Pretraining on pairs of texts with masked words: next sentences (BERT) and sentence order (ALBERT).
 
-Shapes: `B` rows, `n` tokens of both parts together, without the three special ones.
+Shapes: `B` rows, `n` tokens of both parts of a row together, without the three special tokens.
 """
 
 from abc import abstractmethod
@@ -10,117 +10,138 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.encoder import TextEncoder
 from models.layers.packing import Packed
-from training.recipe import Batch, Shelf
-from training.texts.corpus import FILL, pieces, whole_sentences
-from training.texts.pretraining import MaskedTexts, Riddle, enclosed
+from training.recipe import Batch, Resources
+from training.texts.corpus import PADDING, document_pieces, sentence_rows
+from training.texts.pretraining import MaskedBatch, MaskedPretraining, add_special_tokens
 
 PairLoss = Callable[[TextEncoder, Packed, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """`rows` `[B, n]` are first parts, then second ones; `firsts` and `sizes` `[B, 1]` count the first, and both."""
+class TextPairs:
+    """Rows `[B, n]` of a first part followed by a second part.
+
+    `firsts` `[B, 1]` are the lengths of the first parts, `sizes` `[B, 1]` those of both parts together.
+    """
 
     rows: Tensor
     firsts: Tensor
     sizes: Tensor
 
-    def joined(self, start: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
-        """[CLS] first [SEP] second [SEP] `[B, n + 3]`, filled up with -1; its types, and the lengths `[B]`."""
-        spread = torch.arange(self.rows.shape[1] + 1)
-        moved = self.rows.gather(1, (spread - (spread > self.firsts).long()).clamp(0))
-        spread, lasts = torch.arange(self.rows.shape[1] + 3), self.sizes + 2
-        pairs = enclosed(moved.where(torch.arange(moved.shape[1]) != self.firsts, end), start, end)
-        pairs = pairs.where(spread != lasts, end).where(spread <= lasts, FILL)
-        return pairs, ((spread > self.firsts + 1) & (spread <= lasts)).int(), lasts[:, 0] + 1
+    def join(self, start: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Add special tokens: [CLS] first [SEP] second [SEP].
+
+        Returns:
+            The pairs `[B, n + 3]`, padded with -1, their token types `[B, n + 3]`, and their lengths `[B]`.
+        """
+        positions = torch.arange(self.rows.shape[1] + 1)
+        with_gap = self.rows.gather(1, (positions - (positions > self.firsts).long()).clamp(0))
+        pairs = add_special_tokens(with_gap.where(positions != self.firsts, end), start, end)
+        positions, lasts = torch.arange(self.rows.shape[1] + 3), self.sizes + 2
+        pairs = pairs.where(positions != lasts, end).where(positions <= lasts, PADDING)
+        return pairs, ((positions > self.firsts + 1) & (positions <= lasts)).int(), lasts[:, 0] + 1
 
 
-class MaskedPairs(MaskedTexts):
-    """Rows of two parts; half of them, those with the label 1, are not as they stood in the document."""
+class MaskedPairPretraining(MaskedPretraining):
+    """Base of the stages on rows of two parts; pairs with the label 1, half of them, are not as in the document."""
 
     def __init__(self, *, loss_of: PairLoss, **settings: Any) -> None:
         super().__init__(**settings)
         self._loss_of = loss_of
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Of the words behind masks, and of the pairs."""
-        riddle = self.riddle(batch, generator)
-        return self._loss_of(model, riddle.packed, riddle.targets, riddle.labels)
+        """Return the sum of the losses of masked words and of pairs."""
+        masked_batch = self.masked_batch(batch, generator)
+        return self._loss_of(model, masked_batch.packed, masked_batch.targets, masked_batch.labels)
 
-    def riddle(self, batch: Batch, generator: torch.Generator) -> Riddle:
-        """See `MaskedTexts.riddle`."""
+    @override
+    def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:
+        """Make pairs with random labels and mask them."""
         rows, numbers, *others = (tensor.cpu() for tensor in batch)
         labels = torch.randint(2, (len(rows),), generator=generator)
-        pairs, types, lengths = self.parts((rows, *others), labels, generator).joined(self._start, self._end)
+        pairs, types, lengths = self.make_pairs((rows, *others), labels, generator).join(self._start, self._end)
         masked, targets = self._masking(pairs, numbers, generator)
-        return Riddle.of(masked, types, targets, labels, lengths.tolist(), batch[0].device)
+        return MaskedBatch.from_rows(masked, types, targets, labels, lengths.tolist(), batch[0].device)
 
     @abstractmethod
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
-        """Of some of what `rows` gave."""
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
+        """Make pairs from rows, and whatever else `rows` returned, according to the labels `[B]`."""
 
 
-class NextSentences(MaskedPairs):
-    """Pieces of documents, cut in two behind a full stop; or the second part is that of another document.
+class NextSentences(MaskedPairPretraining):
+    """Pieces of documents, split after a full stop; with label 1, the second part comes from another document.
 
     Source: Devlin et al. 2019, section 3.1.
     """
 
     MARGIN = 16
-    """The fewest tokens of a part, as long as the row has them."""
+    """Minimum tokens of a part, in rows that are long enough for it."""
 
-    def rows(self, shelf: Shelf) -> Batch:
-        """`[R, n]`."""
-        self._stop = self._vocabulary.tokenizer(shelf).token_to_id(".") or 0
-        return (pieces(self.documents(shelf), self.length - 3),)
+    @override
+    def rows(self, resources: Resources) -> Batch:
+        """Return pieces of documents, `[R, n]`."""
+        self._stop = self._vocabulary.tokenizer(resources).token_to_id(".") or 0
+        return (document_pieces(self.tokenise_documents(resources), self.length - 3),)
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
-        """See `MaskedPairs.parts`."""
+    @override
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         (whole,) = rows
         firsts, n = self._cuts(whole, generator)[:, None], whole.shape[1]
         is_other = labels[:, None].bool() & (torch.arange(n) >= firsts)
-        return Parts(torch.where(is_other, self._others(whole, firsts), whole), firsts, torch.full_like(firsts, n))
+        return TextPairs(torch.where(is_other, self._others(whole, firsts), whole), firsts, torch.full_like(firsts, n))
 
     def _others(self, rows: Tensor, cuts: Tensor) -> Tensor:
-        """`[B, n]`: from a row's cut on, the row before it in the batch, from where one of its sentences begins on."""
-        before, places = rows.roll(1, 0), torch.arange(rows.shape[1])
-        begins = torch.where(before.roll(1, 1) == self._stop, places, 0).cummax(1).values.gather(1, cuts)
-        return before.gather(1, (places - cuts + begins).clamp(0))
+        """Return second parts from other documents, `[B, n]`, which count from each row's cut on.
+
+        They are tokens of the previous row of the batch, from the beginning of one of its sentences on.
+        """
+        previous, positions = rows.roll(1, 0), torch.arange(rows.shape[1])
+        begins = torch.where(previous.roll(1, 1) == self._stop, positions, 0).cummax(1).values.gather(1, cuts)
+        return previous.gather(1, (positions - cuts + begins).clamp(0))
 
     def _cuts(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """The length of each row's first part: where a sentence ends, if one ends between the margins."""
+        """Return the length of each row's first part, after a random full stop between the margins, if there is one."""
         n = rows.shape[1]
         margin = min(self.MARGIN, n // 4)
-        lots = torch.rand(rows.shape, generator=generator)
-        lots[:, :margin] = -1.0
-        lots[:, n - margin :] = -1.0
+        draws = torch.rand(rows.shape, generator=generator)
+        draws[:, :margin] = -1.0
+        draws[:, n - margin :] = -1.0
         follows_stop = rows.roll(1, 1) == self._stop
-        return torch.where(follows_stop & (lots >= 0), lots + 1.0, lots).argmax(1)
+        return torch.where(follows_stop & (draws >= 0), draws + 1.0, draws).argmax(1)
 
 
-class SentenceOrder(MaskedPairs):
-    """Whole sentences that follow one another, cut in two between two of them; or the two the other way round.
+class SentenceOrder(MaskedPairPretraining):
+    """Consecutive whole sentences, split between two of them; with label 1, the two parts are swapped.
 
-    Half a sentence at the end of a row would tell which part came last; a title, which came first: sources have none.
+    A truncated sentence at the end of a row would show which part comes last, and a title which comes first, so that
+    rows hold whole sentences and the sources have no titles.
 
     Source: Lan et al. 2020, section 3.1.
     """
 
-    def rows(self, shelf: Shelf) -> Batch:
-        """`[R, n]`, filled up with -1, and where in it a sentence begins; `n_tokens` counts the tokens there are."""
-        texts = [text for source in self._sources for text in source.texts(shelf.data)]
-        rows, begins = whole_sentences(self._vocabulary.tokenizer(shelf), texts, self.length - 3)
-        self.units_per_item = 3 + (rows != FILL).sum().item() / len(rows)
+    @override
+    def rows(self, resources: Resources) -> Batch:
+        """Return rows of sentences `[R, n]`, padded with -1, and where in them a sentence begins.
+
+        It also sets the number of tokens per row, by which `n_tokens` is counted, to their mean without padding.
+        """
+        texts = [text for source in self._sources for text in source.texts(resources.data)]
+        rows, begins = sentence_rows(self._vocabulary.tokenizer(resources), texts, self.length - 3)
+        self.units_per_item = 3 + (rows != PADDING).sum().item() / len(rows)
         return rows, begins
 
-    def parts(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> Parts:
-        """See `MaskedPairs.parts`."""
+    @override
+    def make_pairs(self, rows: Batch, labels: Tensor, generator: torch.Generator) -> TextPairs:
         whole, begins = rows
-        places, sizes = torch.arange(whole.shape[1]), (whole != FILL).sum(1, keepdim=True)
-        lots = torch.rand(whole.shape, generator=generator)
-        cuts = lots.where(begins & (places > 0), -1.0).argmax(1, keepdim=True)
+        positions, sizes = torch.arange(whole.shape[1]), (whole != PADDING).sum(1, keepdim=True)
+        draws = torch.rand(whole.shape, generator=generator)
+        cuts = draws.where(begins & (positions > 0), -1.0).argmax(1, keepdim=True)
         shifts = torch.where(labels[:, None].bool(), cuts, 0)
-        return Parts(whole.gather(1, (places + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes)
+        return TextPairs(
+            whole.gather(1, (positions + shifts) % sizes), torch.where(shifts > 0, sizes - cuts, cuts), sizes
+        )

@@ -1,4 +1,4 @@
-"""What recipes of text models share: vocabulary, first weights, files, cards."""
+"""The base class of recipes of text models."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from typing_extensions import override
 
 from models.catalogue import family
 from models.checkpoint.published import read_card, write_card, write_published
@@ -13,93 +14,105 @@ from models.codecs.text.codec import FastCodec
 from models.family import Model
 from models.layers.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
-from training.recipe import Recipe, Shelf, Trained
-from training.texts.curve import curve
-from training.texts.pretraining import first_weights
+from training.recipe import Recipe, Resources, TrainedModel
+from training.texts.loss_curve import loss_curve
+from training.texts.pretraining import initialise_weights
 from training.texts.vocabulary import Vocabulary
 
 CURVE_FILE = "curve.png"
 CURVE_CAPTION = "Loss while training, in nats; the mean of 20 steps, smoothed."
 N_SAMPLES = 10
 WATTS_A_CORE = 15.0
-"""Assumed, for the cards: nothing here measures energy."""
+"""Assumed power of a CPU core in watts, for the model cards; energy is not measured."""
 
 
 class TextRecipe(Recipe):
-    """A model in the format of Hugging Face, whose card has the curve of its training and samples of what it does.
+    """A recipe of a model in the format of Hugging Face; the card shows the loss curve and samples of the output.
 
-    `parent` is the checkpoint it grows from: its weights but those of heads, of as many layers as the model has.
-    `max_tokens` is the longest text it was trained on.
+    `parent` names the checkpoint that training starts from: its weights are copied, except those of heads and of layers
+    that the model does not have. `max_tokens` is the length of the longest text the model was trained on.
     """
 
     vocabulary: ClassVar[Vocabulary]
     max_tokens: ClassVar[int]
     parent: ClassVar[str | None] = None
 
-    def start(self, model: Model, shelf: Shelf) -> None:
-        """The parent's weights, or random ones."""
-        first_weights(model)
+    @override
+    def initialise(self, model: Model, resources: Resources) -> None:
+        """Draw random weights, and copy the parent's over them if there is a parent."""
+        initialise_weights(model)
         if self.parent is not None:
-            model.load_state_dict(_body(shelf.model(self.parent), model), strict=False)
+            model.load_state_dict(_shared_weights(resources.model(self.parent), model), strict=False)
 
-    def codec(self, shelf: Shelf) -> FastCodec:
-        """How texts are read."""
-        return self.vocabulary.codec(shelf, self.max_tokens)
+    def codec(self, resources: Resources) -> FastCodec:
+        """Return the codec that the model's texts are encoded with."""
+        return self.vocabulary.codec(resources, self.max_tokens)
 
-    def special_ids(self, shelf: Shelf) -> dict[str, Any]:
-        """What `config.json` says besides: the ids of special tokens."""
-        tokenizer = self.vocabulary.tokenizer(shelf)
+    def special_ids(self, resources: Resources) -> dict[str, Any]:
+        """Return the ids of special tokens for `config.json`."""
+        tokenizer = self.vocabulary.tokenizer(resources)
         names = {"pad_token": "pad_token_id", "bos_token": "bos_token_id", "eos_token": "eos_token_id"}
         roles = self.vocabulary.roles
         return {key: self.vocabulary.id_of(tokenizer, role) for role, key in names.items() if role in roles}
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
-        """Weights, tokenizer, the curve, and what the training took."""
+    @override
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
+        """Write weights, tokenizer, loss curve, and the time the training took."""
         (run,) = runs
         write_published(
-            folder, run.model, family(self.family), self.config, extra=self.special_ids(shelf), dtype=self.stored_dtype
+            folder,
+            run.model,
+            family(self.family),
+            self.config,
+            extra=self.special_ids(resources),
+            dtype=self.stored_dtype,
         )
-        self.vocabulary.write(folder, shelf, self.max_tokens)
-        (folder / CURVE_FILE).write_bytes(curve(run.histories))
+        self.vocabulary.write(folder, resources, self.max_tokens)
+        (folder / CURVE_FILE).write_bytes(loss_curve(run.histories))
         hours = sum(history.seconds for history in run.histories.values()) / 3600
         n_threads = torch.get_num_threads()
         write_card(folder, licence=self.licence, metrics={}, training={"hours": round(hours, 3), "threads": n_threads})
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
-        """See `Recipe.describe`."""
+    @override
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         training = read_card(folder)["training"]
         write_card(folder, licence=self.licence, metrics=metrics, training=training)
         sections = {
-            "Samples": self.samples_section(cast("TextModel", model), shelf),
-            "Time and energy": _spent(**training),
+            "Samples": self.samples_section(cast("TextModel", model), resources),
+            "Time and energy": _time_and_energy(**training),
         }
         text = card(self, metrics, (Picture(CURVE_FILE, CURVE_CAPTION),), sections)
         (folder / CARD_FILE).write_text(text)
 
-    def samples_section(self, model: TextModel, shelf: Shelf) -> str:
-        """Unedited outputs: of `N_SAMPLES` inputs chosen by hand, and of as many that were drawn."""
-        chosen, drawn = self.samples(model, shelf)
+    def samples_section(self, model: TextModel, resources: Resources) -> str:
+        """Return the card's samples: outputs for `N_SAMPLES` inputs chosen by hand and as many drawn at random."""
+        chosen, drawn = self.samples(model, resources)
         return (
-            f"Unedited, seed 0. Inputs chosen by hand:\n\n{_list(chosen)}\n\n"
-            f"Inputs drawn at random from data never trained on:\n\n{_list(drawn)}"
+            f"Unedited, seed 0. Inputs chosen by hand:\n\n{_bullet_list(chosen)}\n\n"
+            f"Inputs drawn at random from data never trained on:\n\n{_bullet_list(drawn)}"
         )
 
     @abstractmethod
-    def samples(self, model: TextModel, shelf: Shelf) -> tuple[list[str], list[str]]:
-        """Lines of Markdown, an input with the model's output each: `N_SAMPLES` chosen by hand, and as many drawn."""
+    def samples(self, model: TextModel, resources: Resources) -> tuple[list[str], list[str]]:
+        """Return two lists of Markdown lines, each an input with the model's output.
+
+        The first is for `N_SAMPLES` inputs chosen by hand, the second for as many drawn at random.
+        """
 
 
-def _body(parent: Model, model: Model) -> dict[str, torch.Tensor]:
-    """The parameters of the parent that the model has too, but those of heads."""
+def _shared_weights(parent: Model, model: Model) -> dict[str, torch.Tensor]:
+    """Return the parent's weights that the model has too, without those of heads."""
     own = model.state_dict()
     return {key: tensor for key, tensor in parent.state_dict().items() if key in own and "head" not in key}
 
 
-def _list(lines: Sequence[str]) -> str:
+def _bullet_list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _spent(hours: float, threads: int) -> str:
+def _time_and_energy(hours: float, threads: int) -> str:
     energy = hours * threads * WATTS_A_CORE
     return (
         f"{hours:.2f} hours on {threads} CPU cores, about {energy:.0f} Wh if a core takes {WATTS_A_CORE:g} W, which "

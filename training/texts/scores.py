@@ -1,4 +1,4 @@
-"""Scores of what a model says of texts against what is true, and the baselines beside them."""
+"""Scores of a model's answers about texts, and baselines for them."""
 
 import lzma
 import re
@@ -17,10 +17,13 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def entity_f1(truth: Sequence[Sequence[str]], guess: Sequence[Sequence[str]]) -> float:
-    """Micro F1 of whole entities, their kind and both ends right, from a row of BIO tags a text.
+    """Return the micro F1 of entities, whose kind and both ends must be right, from rows of BIO tags.
 
-    An `I-` after `O` or after another kind begins an entity, as in conlleval and in seqeval's default mode. 0 where
-    neither has any.
+    An `I-` tag after `O` or after another kind begins an entity, as in conlleval and in seqeval's default mode. The
+    score is 0 if neither side has an entity.
+
+    Raises:
+        ValueError: the rows differ in length, or a tag is not O, B-kind or I-kind.
 
     Source: Tjong Kim Sang and De Meulder 2003.
     """
@@ -31,35 +34,35 @@ def entity_f1(truth: Sequence[Sequence[str]], guess: Sequence[Sequence[str]]) ->
 
 
 def _entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, int, int, str]]:
-    """Row, first place, place after the last, kind."""
+    """Return each entity as its row, first position, position after the last, and kind."""
     found: set[tuple[int, int, int, str]] = set()
     for number, row in enumerate(rows):
         start, kind = 0, ""
-        for place, tag in enumerate([*row, _OUTSIDE]):
-            prefix, _, its_kind = tag.partition("-")
-            if tag != _OUTSIDE and (prefix not in ("B", "I") or not its_kind):
-                raise ValueError(f"tag {tag!r} is none of O, B-kind and I-kind")
-            if prefix == "B" or its_kind != kind:
+        for position, tag in enumerate([*row, _OUTSIDE]):
+            prefix, _, tag_kind = tag.partition("-")
+            if tag != _OUTSIDE and (prefix not in ("B", "I") or not tag_kind):
+                raise ValueError(f"tag {tag!r} is not O, B-kind or I-kind")
+            if prefix == "B" or tag_kind != kind:
                 if kind:
-                    found.add((number, start, place, kind))
-                start, kind = place, its_kind
+                    found.add((number, start, position, kind))
+                start, kind = position, tag_kind
     return found
 
 
 def exact_match(guess: str, answers: Sequence[str]) -> float:
-    """1 if the guess is one of the answers, once both are normalised, else 0.
+    """Return 1 if the guess equals one of the answers after normalisation, else 0.
 
     Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
     """
-    return float(any(_words(guess) == _words(answer) for answer in answers))
+    return float(any(_normalised_words(guess) == _normalised_words(answer) for answer in answers))
 
 
 def token_f1(guess: str, answers: Sequence[str]) -> float:
-    """F1 of the guess's normalised words, as a bag, with those of the answer that fits best.
+    """Return the F1 of the guess's normalised words, as a bag, against the best matching answer.
 
     Source: Rajpurkar et al. 2016, section 6.1; normalised as SQuAD 1.1's evaluation does.
     """
-    return max(_bag_f1(_words(guess), _words(answer)) for answer in answers)
+    return max(_bag_f1(_normalised_words(guess), _normalised_words(answer)) for answer in answers)
 
 
 def _bag_f1(guess: Sequence[str], answer: Sequence[str]) -> float:
@@ -67,27 +70,36 @@ def _bag_f1(guess: Sequence[str], answer: Sequence[str]) -> float:
     return 2 * shared / (len(guess) + len(answer)) if shared else 0.0
 
 
-def _words(text: str) -> list[str]:
-    """In lower case, without punctuation and articles."""
+def _normalised_words(text: str) -> list[str]:
+    """Return the words in lower case, without punctuation and articles."""
     return _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
 
 
 def best_overlap_sentence(question: str, context: str) -> str:
-    """The sentence of the context that shares the most different normalised words with the question.
+    """Return the first sentence of the context that shares the most distinct normalised words with the question.
 
-    The first of equals. A baseline, after the sliding window of Rajpurkar et al. 2016: its overlap of words alone.
+    This is a baseline after the sliding window of Rajpurkar et al. 2016, with the overlap of words alone.
     """
-    asked = set(_words(question))
-    return max(SENTENCE_END.split(context.strip()), key=lambda sentence: len(asked.intersection(_words(sentence))))
+    question_words = set(_normalised_words(question))
+    return max(
+        SENTENCE_END.split(context.strip()),
+        key=lambda sentence: len(question_words.intersection(_normalised_words(sentence))),
+    )
 
 
-def spearman(one: Tensor, other: Tensor) -> float:
-    """Pearson's correlation of the ranks of `[N]` and `[N]`, equal values sharing theirs. Source: Spearman 1904."""
-    return float(spearmanr(one.double().numpy(force=True), other.double().numpy(force=True)).statistic)
+def spearman(first: Tensor, second: Tensor) -> float:
+    """Return Spearman's rank correlation of two tensors `[N]`; equal values share their mean rank.
+
+    Source: Spearman 1904.
+    """
+    return float(spearmanr(first.double().numpy(force=True), second.double().numpy(force=True)).statistic)
 
 
 def bleu(guesses: Sequence[str], references: Sequence[str], *, lowercase: bool) -> float:
-    """Corpus BLEU in 0..100 against one reference a guess, with sacreBLEU's 13a tokens and exponential smoothing.
+    """Return corpus BLEU in 0..100 with one reference for each guess, 13a tokens and exponential smoothing.
+
+    Raises:
+        ValueError: the numbers of guesses and references differ.
 
     Source: Papineni et al. 2002, section 2.3; Post 2018.
     """
@@ -97,5 +109,5 @@ def bleu(guesses: Sequence[str], references: Sequence[str], *, lowercase: bool) 
 
 
 def compressed_bits_per_byte(data: bytes) -> float:
-    """Bits of the file that `xz -9` makes of the data, headers included, for each byte of it."""
+    """Return the bits of the file that `xz -9` makes of the data, headers included, per byte of data."""
     return 8 * len(lzma.compress(data, preset=9)) / len(data)

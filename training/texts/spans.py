@@ -1,6 +1,6 @@
-"""Answers: the first and the last token of a span of a context, and what helps a small model to find it.
+"""Fine-tuning to extract answers: the first and the last token of a span of a context.
 
-Shapes: `B` texts, `T` tokens of one, `N` tokens of all of them, `D` width.
+Shapes: `B` texts, `T` tokens of each text, `N` tokens of all texts together, `D` width.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.errors import InvalidItems
@@ -17,70 +18,80 @@ from models.layers.packing import Packed
 from models.tasks.text import Tokens
 from training.data.files import DataFolder
 from training.data.questions import Question
-from training.recipe import Batch, Shelf
-from training.texts.corpus import Rows, filled, packed
-from training.texts.finetuning import FineTuning, head_of, hidden_states
+from training.recipe import Batch, Resources
+from training.texts.corpus import Rows, pack_batch, pad_rows
+from training.texts.finetuning import FineTuning, last_hidden_states, require_head
 from training.texts.scores import SENTENCE_END
 
 HINTS = "hints"
+"""Name of the module with the temporary heads."""
 
 
-class Spans(FineTuning):
-    """Cross-entropy of the first and of the last token of an answer.
+class SpanExtraction(FineTuning):
+    """Minimises the cross-entropy of the first and the last token of an answer.
 
-    With `hints`, the loss has so many times those of telling, of each token of the context, whether the question has it
-    too, from the states half-way up, and whether it is in the answer's sentence, from the last ones; by heads for the
-    time being. A small model learns to compare question and context in some hundred steps then, low enough that the
-    layers above can count by sentences; it hardly learns either from answers alone.
+    With `hint_weight`, two auxiliary losses with this weight are added, from temporary heads that predict for each
+    token of the context whether the question contains it as well, from the states of the middle layer, and whether it
+    is in the answer's sentence, from the last states. With them a small model learns within some hundred steps to
+    compare question and context, in layers low enough for the layers above to use it; from answers alone it hardly
+    learns either.
     """
 
     def __init__(
-        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hints: float = 0.0, **settings: Any
+        self, *, rows_of: Callable[[DataFolder], Sequence[Question]], hint_weight: float = 0.0, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self._rows_of, self._hints = rows_of, hints
+        self._rows_of, self._hint_weight = rows_of, hint_weight
 
-    def items(self, shelf: Shelf) -> Batch:
-        """A window of each context that has the answer, with its question; the places of the answer's ends; of each
-        token, whether it is in the answer's sentence, -1 outside the context.
+    @override
+    def items(self, resources: Resources) -> Batch:
+        """Return windows of contexts with their question, the positions of the answer's ends, and sentence labels.
+
+        Each window contains the answer. The labels tell for each token whether it is in the answer's sentence, -1
+        outside the context.
         """
-        codec = self.codec(shelf)
-        rows = [(one, row) for row in self._rows_of(shelf.data) if (one := answered(codec, row)) is not None]
-        texts = Rows.of([window for (window, _), _ in rows])
-        sentences = filled([in_sentence(window, row) for (window, _), row in rows])
-        return *texts.batch, torch.tensor([ends for (_, ends), _ in rows]), sentences
+        codec = self.codec(resources)
+        rows = self._rows_of(resources.data)
+        found = [(*answer, row) for row in rows if (answer := find_answer_window(codec, row)) is not None]
+        texts = Rows.of([window for window, _, _ in found])
+        sentences = pad_rows([answer_sentence_labels(window, row) for window, _, row in found])
+        return *texts.batch, torch.tensor([ends for _, ends, _ in found]), sentences
 
+    @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
-        """Give the model the heads of the hints."""
-        if self._hints:
-            width = cast("nn.Linear", head_of(model, "span_head")).in_features
+        """Add the temporary heads of the auxiliary losses."""
+        if self._hint_weight:
+            width = cast("nn.Linear", require_head(model, "span_head")).in_features
             heads = {"shared": nn.Linear(width, 1), "sentence": nn.Linear(width, 1)}
             model.add_module(HINTS, nn.ModuleDict(heads).to(items[0].device))
         return super().begin(model, items)
 
+    @override
     def end(self, model: TextEncoder, companion: nn.Module) -> None:
-        """Take them away."""
+        """Remove the temporary heads."""
         super().end(model, companion)
-        if self._hints:
+        if self._hint_weight:
             delattr(model, HINTS)
 
+    @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Of a batch."""
+        """Return the loss of the spans, plus the weighted auxiliary losses if there are any."""
         *texts, ends, sentences = batch
-        row = packed(tuple(texts))
-        if not self._hints:
-            return _of_ends(model, hidden_states(model, row), ends, row)
-        low, last = _low_and_last(model, row)
-        heads = cast("nn.ModuleDict", head_of(model, HINTS))
-        shared = shared_tokens(texts[0], texts[1], self._n_special)
-        hints = _told(heads["shared"], low, shared, row) + _told(heads["sentence"], last, sentences, row)
-        return _of_ends(model, last, ends, row) + self._hints * hints
+        row = pack_batch(tuple(texts))
+        if not self._hint_weight:
+            return _span_loss(model, last_hidden_states(model, row), ends, row)
+        middle, last = _middle_and_last_states(model, row)
+        heads = cast("nn.ModuleDict", require_head(model, HINTS))
+        shared = shared_token_labels(texts[0], texts[1], self._n_special)
+        shared_loss = _hint_loss(heads["shared"], middle, shared, row)
+        sentence_loss = _hint_loss(heads["sentence"], last, sentences, row)
+        return _span_loss(model, last, ends, row) + self._hint_weight * (shared_loss + sentence_loss)
 
 
-def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
-    """The first window of the context with the whole answer, and the places of the answer's first and last token.
+def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
+    """Return the first window with the whole answer, and the positions of the answer's first and last token.
 
-    None where there is no such window, or the question is too long to leave room for one.
+    It is None if there is no such window, or if the question leaves no room for one.
     """
     if row.start is None:
         return None
@@ -91,27 +102,33 @@ def answered(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] 
         return None
     for window in windows:
         details = window.details()
-        inside = [(place, details.offsets[place]) for place, text in enumerate(details.texts) if text == 1]
-        firsts = [place for place, (first, last) in inside if first <= start < last]
-        lasts = [place for place, (first, last) in inside if first < end <= last]
+        inside = [(position, details.offsets[position]) for position, text in enumerate(details.texts) if text == 1]
+        firsts = [position for position, (first, last) in inside if first <= start < last]
+        lasts = [position for position, (first, last) in inside if first < end <= last]
         if firsts and lasts:
             return window, (firsts[0], lasts[-1])
     return None
 
 
-def in_sentence(window: Tokens, row: Question) -> Tensor:
-    """Of each token whether it is in the sentence of the answer, which has a start; -1 outside the context: `[T]`."""
+def answer_sentence_labels(window: Tokens, row: Question) -> Tensor:
+    """Return whether each token is in the answer's sentence: 1, 0, or -1 outside the context, `[T]`.
+
+    The question must have a `start`.
+    """
     start = cast("int", row.start)
     breaks = [match.span() for match in SENTENCE_END.finditer(row.context)]
     first = max((end for _, end in breaks if end <= start), default=0)
-    last = min((at for at, _ in breaks if at >= start + len(row.answers[0])), default=len(row.context))
+    last = min((begin for begin, _ in breaks if begin >= start + len(row.answers[0])), default=len(row.context))
     details = window.details()
-    places = zip(details.texts, details.offsets, strict=True)
-    return torch.tensor([int(first <= at and end <= last) if text == 1 else -1 for text, (at, end) in places])
+    tokens = zip(details.texts, details.offsets, strict=True)
+    return torch.tensor([int(first <= begin and end <= last) if text == 1 else -1 for text, (begin, end) in tokens])
 
 
-def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
-    """Of pairs `[B, T]`, of each word of the second text whether the first one has it too; -1 for all else."""
+def shared_token_labels(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
+    """Return whether each word of the second text is in the first as well: 1, 0, or -1 for other tokens.
+
+    All tensors are `[B, T]`.
+    """
     is_word = ids >= n_special
     firsts = torch.where(is_word & (types == 0), ids, -1)
     firsts = firsts[:, (firsts >= 0).any(0)]
@@ -119,27 +136,27 @@ def shared_tokens(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
     return torch.where(is_word & (types == 1), is_shared.long(), -1)
 
 
-def _of_ends(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
-    """Cross-entropy of the places `[B, 2]`, by the states `[N, D]`."""
-    logits = head_of(model, "span_head")(states).float()
+def _span_loss(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
+    """Return the cross-entropy of the positions `ends` `[B, 2]`, from the states `[N, D]`."""
+    logits = require_head(model, "span_head")(states).float()
     padded = nn.utils.rnn.pad_sequence(
         list(row.segments.split(logits)), batch_first=True, padding_value=-torch.inf
     )  # [B, T, 2]
     return functional.cross_entropy(padded, ends)
 
 
-def _told(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
-    """Cross-entropy of the targets `[B, T]` that are 0 or 1, by the states `[N, D]`."""
+def _hint_loss(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
+    """Return the binary cross-entropy of targets `[B, T]`, from the states `[N, D]`; targets of -1 do not count."""
     flat = Packed.of_rows(targets, row.segments.lengths).token_ids
     counts = flat >= 0
     return functional.binary_cross_entropy_with_logits(head(states)[counts, 0].float(), flat[counts].float())
 
 
-def _low_and_last(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
-    """The states half-way up, and the last ones, `[N, D]` both; of models with blocks."""
+def _middle_and_last_states(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
+    """Return the states of the middle and of the last block, both `[N, D]`."""
     blocks = cast("nn.ModuleList", model.get_submodule("blocks"))
-    caught: list[Tensor] = []
-    handle = blocks[(len(blocks) - 1) // 2].register_forward_hook(lambda _block, _inputs, states: caught.append(states))
+    middle: list[Tensor] = []
+    handle = blocks[(len(blocks) - 1) // 2].register_forward_hook(lambda _block, _inputs, states: middle.append(states))
     with handle:
-        last = hidden_states(model, row)
-    return caught[0], last
+        last = last_hidden_states(model, row)
+    return middle[0], last

@@ -1,8 +1,8 @@
-"""Tokenizers: how they are trained, and where they are kept.
+"""Train tokenizers, and store them beside the weights.
 
-A vocabulary is trained once, when a recipe first needs it, into the folder of the checkpoint it ships with; whoever
-grows from that checkpoint reads it there. To train it anew, delete the file; the numbers of its tokens may be others
-then (pieces of equal count have no order), so that every checkpoint with this vocabulary has to be trained anew.
+A vocabulary is trained when a recipe first needs it, into the folder of the checkpoint it ships with. Recipes that
+start from that checkpoint read it there. Deleting the file trains it anew; tokens of equal count may then get other
+ids, so that every checkpoint with this vocabulary has to be trained again.
 """
 
 import json
@@ -16,45 +16,49 @@ from tokenizers.models import BPE, Unigram, WordPiece
 from models.codecs.text.codec import FastCodec, Special
 from training.data.files import DataFolder
 from training.errors import DataError
-from training.recipe import Shelf
+from training.recipe import Resources
 
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "tokenizer_config.json"
 ALPHABET_LIMIT = 400
-"""Rarer characters of the training texts are unknown, rather than each taking a place of the vocabulary."""
+"""Maximum distinct characters of a WordPiece vocabulary; rarer ones become the unknown token."""
 
 Texts = Callable[[DataFolder], Iterable[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """`folder` is where it ships, below the weights; `roles` are its special tokens, such as `mask_token`, in order."""
+    """How a vocabulary is trained and where it ships.
+
+    `folder` is the checkpoint's folder below the weights. `roles` maps the roles of special tokens, such as
+    `mask_token`, to the tokens, in the order of their ids.
+    """
 
     folder: str
     roles: Mapping[str, str]
     train: Callable[[DataFolder], Tokenizer]
 
-    def tokenizer(self, shelf: Shelf) -> Tokenizer:
-        """From its file, or trained into it."""
-        file = shelf.weights / self.folder / TOKENIZER_FILE
+    def tokenizer(self, resources: Resources) -> Tokenizer:
+        """Read the tokenizer from its file, training it first if there is none."""
+        file = resources.weights / self.folder / TOKENIZER_FILE
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.train(shelf.data).save(str(file), pretty=False)
+            self.train(resources.data).save(str(file), pretty=False)
         return Tokenizer.from_file(str(file))
 
-    def codec(self, shelf: Shelf, max_tokens: int) -> FastCodec:
-        """As the server reads texts with it."""
-        tokenizer = self.tokenizer(shelf)
+    def codec(self, resources: Resources, max_tokens: int) -> FastCodec:
+        """Return the codec that the server uses for this tokenizer."""
+        tokenizer = self.tokenizer(resources)
         ids = {role: tokenizer.token_to_id(token) for role, token in self.roles.items()}
         special = Special(
             mask=ids.get("mask_token"),
             padding=ids.get("pad_token"),
-            all=frozenset(one for one in ids.values() if one is not None),
+            all=frozenset(token_id for token_id in ids.values() if token_id is not None),
         )
         return FastCodec(tokenizer, special, max_tokens)
 
     def id_of(self, tokenizer: Tokenizer, role: str) -> int:
-        """The id of the token of that role, such as `mask_token`.
+        """Return the id of the special token in that role, such as `mask_token`.
 
         Raises:
             DataError: the vocabulary lacks it.
@@ -64,9 +68,9 @@ class Vocabulary:
             raise DataError(f"the vocabulary of {self.folder} lacks {self.roles[role]}")
         return token_id
 
-    def write(self, folder: Path, shelf: Shelf, max_tokens: int) -> None:
-        """The files of another checkpoint with this vocabulary."""
-        self.tokenizer(shelf).save(str(folder / TOKENIZER_FILE), pretty=False)
+    def write(self, folder: Path, resources: Resources, max_tokens: int) -> None:
+        """Write the tokenizer files into the folder of another checkpoint."""
+        self.tokenizer(resources).save(str(folder / TOKENIZER_FILE), pretty=False)
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_tokens, **self.roles}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -91,7 +95,10 @@ MARIAN_ROLES = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 
 
 def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
-    """Pieces of words in lower case without accents, as BERT has them. Source: Devlin et al. 2019, section 3."""
+    """Return a function that trains BERT's tokenizer: pieces of lower-case words without accents.
+
+    Source: Devlin et al. 2019, section 3.
+    """
 
     def train(data: DataFolder) -> Tokenizer:
         tokenizer = Tokenizer(WordPiece(unk_token=BERT_ROLES["unk_token"]))
@@ -101,15 +108,15 @@ def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
         special = list(BERT_ROLES.values())
         trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, limit_alphabet=ALPHABET_LIMIT)
         tokenizer.train_from_iterator(texts(data), trainer)
-        return _enclosed(tokenizer)
+        return _with_bert_template(tokenizer)
 
     return train
 
 
 def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
-    """Pieces that make the texts likely, in lower case without accents, as ALBERT has them; punctuation is by itself.
+    """Return a function that trains ALBERT's tokenizer: a unigram model of lower-case texts without accents.
 
-    Source: Kudo 2018.
+    Punctuation marks are tokens by themselves. Source: Kudo 2018.
     """
 
     def train(data: DataFolder) -> Tokenizer:
@@ -125,13 +132,16 @@ def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
         unknown = ALBERT_ROLES["unk_token"]
         trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=unknown)
         tokenizer.train_from_iterator(texts(data), trainer)
-        return _enclosed(tokenizer)
+        return _with_bert_template(tokenizer)
 
     return train
 
 
 def byte_level(texts: Texts, size: int, roles: Mapping[str, str]) -> Callable[[DataFolder], Tokenizer]:
-    """Pairs of bytes, pairs of those and so on, as GPT-2 has them. Source: Radford et al. 2019, section 2.2."""
+    """Return a function that trains GPT-2's tokenizer: byte pair encoding of bytes.
+
+    Source: Radford et al. 2019, section 2.2.
+    """
 
     def train(data: DataFolder) -> Tokenizer:
         tokenizer = Tokenizer(BPE())
@@ -147,14 +157,14 @@ def byte_level(texts: Texts, size: int, roles: Mapping[str, str]) -> Callable[[D
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         )
         tokenizer.train_from_iterator(texts(data), trainer)
-        tokenizer.post_processor = _ends(tokenizer, roles)
+        tokenizer.post_processor = _byte_level_post_processor(tokenizer, roles)
         return tokenizer
 
     return train
 
 
-def _ends(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProcessor:
-    """RoBERTa puts a token before a text and one after each, Marian one after it, GPT none."""
+def _byte_level_post_processor(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProcessor:
+    """Return the special tokens around a text: RoBERTa's before and after it, Marian's after it, none for GPT."""
     if "cls_token" in roles:
         end, start = _with_ids(tokenizer, roles["sep_token"], roles["cls_token"])
         return processors.RobertaProcessing(end, start, add_prefix_space=False)
@@ -165,8 +175,8 @@ def _ends(tokenizer: Tokenizer, roles: Mapping[str, str]) -> processors.PostProc
     return processors.ByteLevel(trim_offsets=False)
 
 
-def _enclosed(tokenizer: Tokenizer) -> Tokenizer:
-    """[CLS] A [SEP] B [SEP]."""
+def _with_bert_template(tokenizer: Tokenizer) -> Tokenizer:
+    """Make the tokenizer enclose texts as `[CLS] A [SEP]` and pairs as `[CLS] A [SEP] B [SEP]`."""
     start, end = BERT_ROLES["cls_token"], BERT_ROLES["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",

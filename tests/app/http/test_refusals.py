@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.schemas.envelope import MAX_FAULTS
+from app.schemas.shared.parsing import MAX_FAULTS
 from tests.app.items import data_url, images, npy
 from tests.conftest import TINY
 

@@ -1,4 +1,4 @@
-"""What runs aside is answered, refused or forgotten as if it had run here."""
+"""Work on other threads returns, fails or is given up as if it had run on the event loop."""
 
 import asyncio
 import contextlib
@@ -9,60 +9,63 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.inference.offload import Aside
+from app.inference.offload import MAX_SHORT_BYTES, WorkerPools
 
 pytestmark = pytest.mark.anyio
 N_THREADS = 3
 
 
 @pytest.fixture
-async def aside() -> AsyncIterator[Aside]:
-    its = Aside(N_THREADS)
-    yield its
-    its.close()
-    for thread in its._threads:
-        await asyncio.to_thread(thread.join, 5)
-        assert not thread.is_alive()
+async def pools() -> AsyncIterator[WorkerPools]:
+    before = set(threading.enumerate())
+    pools = WorkerPools(N_THREADS)
+    pools.start()
+    yield pools
+    pools.close()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("offload-"):
+            await asyncio.to_thread(thread.join, 5)
+            assert not thread.is_alive()
 
 
-async def test_each_gets_its_own_answer(aside: Aside) -> None:
+async def test_each_caller_gets_its_own_result(pools: WorkerPools) -> None:
     def numbered(number: int) -> Callable[[], tuple[int, int]]:
         return lambda: (number, threading.get_ident())
 
-    found = await asyncio.gather(*(aside.run(numbered(number)) for number in range(500)))
+    found = await asyncio.gather(*(pools.run(numbered(number)) for number in range(500)))
     assert [number for number, _ in found] == list(range(500))
     assert threading.get_ident() not in {thread for _, thread in found}
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration("over")])
-async def test_an_error_is_the_callers_alone(aside: Aside, error: BaseException) -> None:
+async def test_an_error_is_raised_to_its_caller_alone(pools: WorkerPools, error: BaseException) -> None:
     def fail() -> None:
         raise error
 
     for _ in range(2 * N_THREADS):
         with pytest.raises(RuntimeError if isinstance(error, StopIteration) else type(error)):
-            await aside.run(fail)
-    assert await aside.run(lambda: 7) == 7
+            await pools.run(fail)
+    assert await pools.run(lambda: 7) == 7
 
 
-async def test_what_nobody_waits_for_is_not_begun(aside: Aside) -> None:
+async def test_work_whose_caller_was_cancelled_is_not_begun(pools: WorkerPools) -> None:
     hold, begun = threading.Event(), threading.Event()
-    held = [asyncio.create_task(aside.run(lambda: hold.wait(10))) for _ in range(N_THREADS)]
-    given_up = asyncio.create_task(aside.run(begun.set))
+    held = [asyncio.create_task(pools.run(lambda: hold.wait(10))) for _ in range(N_THREADS)]
+    given_up = asyncio.create_task(pools.run(begun.set))
     await asyncio.sleep(0.02)
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up
     hold.set()
     assert await asyncio.gather(*held) == [True] * N_THREADS
-    assert await aside.run(lambda: 1) == 1
+    assert await pools.run(lambda: 1) == 1
     assert not begun.is_set()
 
 
-async def test_a_caller_that_leaves_does_not_disturb_the_others(aside: Aside) -> None:
+async def test_a_cancelled_caller_does_not_disturb_the_others(pools: WorkerPools) -> None:
     hold = threading.Event()
-    leaving = asyncio.create_task(aside.run(lambda: hold.wait(10)))
-    staying = asyncio.create_task(aside.run(lambda: hold.wait(10)))
+    leaving = asyncio.create_task(pools.run(lambda: hold.wait(10)))
+    staying = asyncio.create_task(pools.run(lambda: hold.wait(10)))
     await asyncio.sleep(0.02)
     leaving.cancel()
     hold.set()
@@ -71,17 +74,17 @@ async def test_a_caller_that_leaves_does_not_disturb_the_others(aside: Aside) ->
         await leaving
 
 
-async def test_what_is_short_does_not_wait_for_what_takes_long(aside: Aside) -> None:
+async def test_short_work_does_not_wait_behind_long_work(pools: WorkerPools) -> None:
     hold = threading.Event()
-    long = [asyncio.create_task(aside.run(hold.wait, 10, is_long=True)) for _ in range(2 * N_THREADS)]
+    long = [asyncio.create_task(pools.run(hold.wait, 10, n_bytes=MAX_SHORT_BYTES + 1)) for _ in range(2 * N_THREADS)]
     await asyncio.sleep(0.02)
     async with asyncio.timeout(5):
-        assert await aside.run(pow, 2, 5) == 32
+        assert await pools.run(pow, 2, 5) == 32
     hold.set()
     assert all(await asyncio.gather(*long))
 
 
-async def test_nothing_is_kept_alive(aside: Aside) -> None:
+async def test_nothing_is_kept_alive(pools: WorkerPools) -> None:
     class Body:
         def refuse(self) -> None:
             raise ValueError("no")
@@ -90,9 +93,9 @@ async def test_nothing_is_kept_alive(aside: Aside) -> None:
             return self
 
     async def call(body: Body) -> None:
-        assert await aside.run(body.take) is body
+        assert await pools.run(body.take) is body
         with contextlib.suppress(ValueError):  # pytest keeps what was raised
-            await aside.run(body.refuse)
+            await pools.run(body.refuse)
 
     gc.disable()
     try:

@@ -1,9 +1,6 @@
-"""A real uvicorn on a real socket: concurrent load, good and bad together, overload, and the end of the process."""
+"""`manifold serve` on a real socket: concurrent load, good and bad requests together, and overload."""
 
 import asyncio
-import signal
-import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,10 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
-from app.process.serve import accept_no_more
 from models.layers.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
-from tests.app.process.serve import SHIPPED, Served, n_logged_requests, serve
+from tests.app.server import SHIPPED, Served, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -132,82 +128,3 @@ async def test_overload_is_refused_at_once_with_a_time_to_come_back(tmp_path: Pa
                     assert 1 <= int(answer.headers["retry-after"]) <= 60
                     assert "the limit is 128" in answer.json()["detail"]
             assert (await http.post("/reconstruct", **many)).status_code == 200
-
-
-async def test_sigterm_under_load_loses_no_accepted_request(tmp_path: Path, batch: Floats) -> None:
-    body = {"inputs": batch[:2].tolist()}
-    answered: Counter[int] = Counter()
-    lost: list[httpx.TransportError] = []
-
-    async def visit(http: httpx.AsyncClient) -> None:
-        while True:
-            try:
-                answer = await http.post("/reconstruct", json=body)
-            except httpx.ConnectError:
-                return  # the port is closed: never accepted
-            except httpx.TransportError as error:
-                lost.append(error)
-                return
-            answered[answer.status_code] += 1
-
-    patient = ("--drain-ms", "3000")  # a client may be starved for as long, and then send on a connection being closed
-    with serve(tmp_path, "--models", MODEL, *patient) as served:
-        async with httpx.AsyncClient(base_url=served.url, timeout=30, limits=LIMITS) as http:
-            visits = [asyncio.create_task(visit(http)) for _ in range(N_CLIENTS)]
-            while answered[200] < 4 * N_CLIENTS:
-                await asyncio.sleep(0)
-            served.process.send_signal(signal.SIGTERM)
-            await asyncio.gather(*visits)
-        assert served.process.wait(30) in (0, -signal.SIGTERM)
-        assert lost == []
-        assert set(answered) == {200}
-        assert n_logged_requests(served.log, "/reconstruct") == answered[200]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what comes to a socket")
-def test_a_port_that_lets_nobody_in_keeps_those_who_wait() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        waiting = [socket.create_connection(listener.getsockname()) for _ in range(3)]
-        accept_no_more(listener)
-        with pytest.raises(TimeoutError):
-            socket.create_connection(listener.getsockname(), timeout=0.3)
-        for client in waiting:
-            client.sendall(b"?")
-            accepted, _ = listener.accept()
-            assert accepted.recv(1) == b"?"
-            accepted.close()
-            client.close()
-        listener.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            listener.accept()
-
-
-def test_requests_whose_heads_have_begun_to_come_are_waited_for_at_the_end_but_not_for_long(tmp_path: Path) -> None:
-    with serve(tmp_path, "--models", MODEL, "--drain-ms", "100") as served:
-        url = httpx.URL(served.url)
-        with (
-            socket.create_connection((url.host, url.port), timeout=30) as going_on,
-            socket.create_connection((url.host, url.port), timeout=30) as stuck,
-        ):
-            for client in (going_on, stuck):
-                client.sendall(b"GET /health/live HTTP/1.1\r\nhost: here")
-            served.process.send_signal(signal.SIGTERM)
-            while "Shutting down" not in served.log.read_text():
-                time.sleep(0.02)
-            time.sleep(0.1)
-            going_on.sendall(b"\r\n\r\n")
-            answers = [client.makefile("rb").read() for client in (going_on, stuck)]  # to the end
-        assert answers[0].startswith(b"HTTP/1.1 200 ")
-        assert answers[1] == b""
-        served.process.wait(20)  # or raises
-
-
-async def test_readiness_is_red_while_draining(tmp_path: Path) -> None:
-    with serve(tmp_path, "--models", MODEL, "--drain-ms", "3000") as served:
-        async with httpx.AsyncClient(base_url=served.url, timeout=30) as http:
-            served.process.send_signal(signal.SIGTERM)
-            while (answer := await http.get("/health/ready")).status_code == 200:
-                await asyncio.sleep(0)
-            assert answer.json()["status"] == "draining"
-            assert answer.headers["connection"] == "close"
-            assert (await http.get("/health/live")).status_code == 200

@@ -23,7 +23,7 @@ from app.errors import InvalidRequest
 from app.registry.registry import Registry
 from app.settings import Settings
 from models.errors import CheckpointError
-from tests.app.process.serve import serve
+from tests.app.server import serve
 from tests.app.texts import write_text
 from tests.conftest import served
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.process.serve import Served, serve
+from tests.app.server import Served, serve
 from tests.app.texts import N_POSITIONS, write_text
 
 pytestmark = pytest.mark.anyio

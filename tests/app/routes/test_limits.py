@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from app.schemas import answer, attend, fill_mask
-from app.schemas.envelope import Body, Codecs, Schema
+from app.schemas.shared.envelope import Body
+from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
 from models.checkpoint import read_checkpoint
 from models.codecs import VectorCodec
 from models.codecs.arrays import Limits
@@ -18,17 +19,17 @@ LIMITS = Limits(max_items=100, max_pixels=1000)
 
 
 @pytest.fixture(scope="module")
-def codecs(tmp_path_factory: pytest.TempPathFactory) -> Codecs:
+def codecs(tmp_path_factory: pytest.TempPathFactory) -> ModelCodecs:
     folder = write_text(tmp_path_factory.mktemp("weights"), "transformers/bert")
-    return Codecs(items=read_checkpoint(folder).codec, latents=VectorCodec((3,)))
+    return ModelCodecs(items=read_checkpoint(folder).codec, latents=VectorCodec((3,)))
 
 
-def requests(schema: Schema, codecs: Codecs, body: Mapping[str, object]) -> list[Request]:
+def requests(schema: TaskSchema, codecs: ModelCodecs, body: Mapping[str, object]) -> list[Request]:
     checked: Body = schema.body.model_validate(body)
     return schema.requests(checked, codecs, LIMITS)
 
 
-def test_fills(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fills(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fill_mask, "MAX_FILLS", 8)
     body = {"inputs": ["the [MASK]", "[MASK] [MASK]"]}
     assert len(requests(fill_mask.SCHEMA, codecs, {**body, "parameters": {"top_k": 2}})) == 2
@@ -38,12 +39,12 @@ def test_fills(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(requests(fill_mask.SCHEMA, codecs, {**body, "parameters": chosen})) == 2
 
 
-def test_a_top_k_beyond_the_vocabulary_counts_as_all_of_it(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_top_k_beyond_the_vocabulary_means_all_of_it(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fill_mask, "MAX_FILLS", codecs.texts.vocab_size)
     assert requests(fill_mask.SCHEMA, codecs, {"inputs": "a [MASK]", "parameters": {"top_k": 1000}})
 
 
-def test_pairs_of_tokens(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_tokens(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch) -> None:
     (alone,) = requests(attend.SCHEMA, codecs, {"inputs": ["the dog"]})
     monkeypatch.setattr(attend, "MAX_PAIRS", 2 * alone.cost)
     assert len(requests(attend.SCHEMA, codecs, {"inputs": ["the dog"] * 2})) == 2
@@ -54,7 +55,7 @@ def test_pairs_of_tokens(codecs: Codecs, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("stride", range(0, 12, 3))
 @pytest.mark.parametrize("n_words", [1, 40, 41, 42, 43, 44, 80, 95])
-def test_windows(codecs: Codecs, monkeypatch: pytest.MonkeyPatch, stride: int, n_words: int) -> None:
+def test_windows(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch, stride: int, n_words: int) -> None:
     pair = {"question": "the dog", "context": "a " * n_words}
     body = {"inputs": [pair], "parameters": {"stride": stride}}
     (request,) = requests(answer.SCHEMA, codecs, body)

@@ -71,10 +71,10 @@ async def test_paths_outside_the_static_folder_are_not_served(client: httpx.Asyn
 
 
 async def test_a_fault_of_ours_tells_nothing_but_the_request_id(
-    own_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    own_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = own_client.app  # type: ignore[attr-defined]
-    app.state.registry = None
+    monkeypatch.setattr(app.state.registry, "models", None)
     answer = await own_client.get("/models", headers={"x-request-id": "find-me"})
     assert answer.status_code == 500
     assert answer.json()["type"] == "/errors/internal-error"

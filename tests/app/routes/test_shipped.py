@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.app.process.serve import Served, serve
+from tests.app.server import Served, serve
 
 pytestmark = pytest.mark.anyio
 

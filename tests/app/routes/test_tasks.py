@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.routes.native import Call
+from app.routes import native
 from models.codecs import ImageCodec
 from tests.app.items import data_url, images, npy, png, reconstructed, reference
 from tests.conftest import TINY
@@ -156,18 +156,18 @@ async def test_the_forward_pass_never_builds_a_graph(client: httpx.AsyncClient) 
 async def test_what_may_take_long_is_done_off_the_event_loop(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, render, threads = ImageCodec.decode, Call._render, list[str]()
+    decode, render, threads = ImageCodec.decode, native._render_content, list[str]()
 
     def decoded(codec: ImageCodec, *arguments: Any, **named: Any) -> Any:
         threads.append(threading.current_thread().name)
         return decode(codec, *arguments, **named)
 
-    def rendered(call: Call, outcome: Any) -> bytes:
+    def rendered(*arguments: Any) -> bytes:
         threads.append(threading.current_thread().name)
-        return render(call, outcome)
+        return render(*arguments)
 
     monkeypatch.setattr(ImageCodec, "decode", decoded)
-    monkeypatch.setattr(Call, "_render", rendered)
+    monkeypatch.setattr(native, "_render_content", rendered)
     numbers = images(1)[0]
     for inputs in (numbers.tolist(), data_url(numbers)):
         await post(client, "/reconstruct", inputs=inputs)

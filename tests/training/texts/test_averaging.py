@@ -1,4 +1,4 @@
-"""The average of weights, of a run that was cut or was not."""
+"""Tests of averaged weights, with and without an interruption."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from models.family import Model
 from models.transformers.vanilla.model import VanillaTransformer
 from tests.training.texts.tiny import (
     TinyTranslation,
-    shelf,
+    resources,
 )
-from training.texts.averaging import Average
+from training.texts.averaging import WeightAverage
 from training.texts.translation import Translation
 from training.trainer import Run, train
 
 
 def test_an_average_is_the_plain_mean() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
-    average, seen = Average(model), [[p.detach().clone() for p in model.parameters()]]
+    average, seen = WeightAverage(model), [[p.detach().clone() for p in model.parameters()]]
     average.add(model)
     for _ in range(6):
         for parameter in model.parameters():
@@ -27,45 +27,45 @@ def test_an_average_is_the_plain_mean() -> None:
         seen.append([p.detach().clone() for p in model.parameters()])
         average.add(model)
     assert average.n_added.item() == 7
-    average.give(model)
+    average.copy_to(model)
     for parameter, values in zip(model.parameters(), zip(*seen, strict=True), strict=True):
         torch.testing.assert_close(parameter.detach(), torch.stack(values).mean(0))
 
 
-def test_an_average_of_nothing_gives_nothing() -> None:
+def test_an_empty_average_changes_nothing() -> None:
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
-    Average(model).give(model)
+    WeightAverage(model).copy_to(model)
     assert torch.equal(model.weight, before)
 
 
-def test_an_average_goes_on_from_its_buffers() -> None:
+def test_an_average_resumes_from_its_buffers() -> None:
     model = nn.Linear(2, 2)
-    one, whole = Average(model), Average(model)
+    one, whole = WeightAverage(model), WeightAverage(model)
     for step in range(5):
         nn.init.normal_(model.weight)
         for average in (one, whole):
             average.add(model)
         if step == 2:
-            state, one = one.state_dict(), Average(model)
+            state, one = one.state_dict(), WeightAverage(model)
             one.load_state_dict(state)
     for name, value in whole.state_dict().items():
         assert torch.equal(one.state_dict()[name], value)
 
 
 def trained(run: Path, weights: Path, n_steps: int | None = None) -> tuple[Model, list[dict[str, Tensor]]]:
-    """The model, and the weights after each step."""
+    """Return the model, and the weights after each step."""
     seen: list[dict[str, Tensor]] = []
-    stepped = Translation.stepped
+    after_step = Translation.after_step
 
     def watched(self: Translation, model: VanillaTransformer, companion: nn.Module, progress: float) -> None:
-        stepped(self, model, companion, progress)
+        after_step(self, model, companion, progress)
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Translation, "stepped", watched)
-        its = Run(shelf=shelf(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
-        return train(TinyTranslation(), its).model, seen
+        patch.setattr(Translation, "after_step", watched)
+        settings = Run(resources=resources(weights), folder=run, device="cpu", n_steps=n_steps, quiet=True)
+        return train(TinyTranslation(), settings).model, seen
 
 
 @pytest.mark.parametrize("cut", [5, 12, 15, 20])

@@ -1,10 +1,10 @@
-"""Questions made of sentences: each has its answer where it says, and asks for it without naming it."""
+"""Tests of cloze questions: the answer is where the question says, and the question does not contain it."""
 
 import re
 
 import pytest
 
-from training.texts.clozes import ASKING, MAX_ANSWER_WORDS, MAX_WORDS, REACH, VERBS, clozes
+from training.texts.clozes import MAX_ANSWER_WORDS, MAX_DISPLACEMENT, MAX_WORDS, QUESTION_WORDS, VERBS, clozes
 
 SENTENCES = (
     "The painter Anna Maria Schmidt lived in Berlin from 1901 until the end of the war.",
@@ -32,13 +32,13 @@ KINDS = {"1901": "year", "27": "number", "Berlin": "place", "Anna Maria Schmidt"
 
 
 def of_answer(rows: list[tuple[str, str, str]], answer: str) -> list[str]:
-    """All questions it is the answer to."""
+    """Return all questions with that answer."""
     return [question for question, one, _ in rows if one == answer]
 
 
 def test_names_numbers_and_things_are_asked_for(rows: list[tuple[str, str, str]]) -> None:
     for answer, kind in KINDS.items():
-        questions, ways = of_answer(rows, answer), ASKING[kind]
+        questions, ways = of_answer(rows, answer), QUESTION_WORDS[kind]
         assert all(question.startswith(ways) for question in questions)
         for way in ways:
             assert any(question.startswith(way) for question in questions), way
@@ -49,32 +49,32 @@ def test_names_numbers_and_things_are_asked_for(rows: list[tuple[str, str, str]]
     )
 
 
-def test_a_question_is_of_some_words_of_one_sentence(rows: list[tuple[str, str, str]]) -> None:
-    asking = sorted({way for ways in ASKING.values() for way in ways}, key=len, reverse=True)
+def test_a_question_has_some_words_of_one_sentence(rows: list[tuple[str, str, str]]) -> None:
+    asking = sorted({way for ways in QUESTION_WORDS.values() for way in ways}, key=len, reverse=True)
     for question, answer, context in rows:
-        (its,) = {one for one in SENTENCES if answer in one}
-        assert its in context
+        (sentence,) = {known for known in SENTENCES if answer in known}
+        assert sentence in context
         words = re.sub(f"^(?:{'|'.join(asking)})", "", question.removesuffix("?")).split()
-        others = re.findall(r"\w+", its.replace(answer, " ", 1))
-        known = {one[: len(one) - n] for one in others for n in range(4)}
-        assert set(words) <= known | set(VERBS), question
+        others = re.findall(r"\w+", sentence.replace(answer, " ", 1))
+        stems = {word[: len(word) - n] for word in others for n in range(4)}
+        assert set(words) <= stems | set(VERBS), question
         assert len(words) <= MAX_WORDS + 1
 
 
-def test_words_move_a_little_and_those_behind_the_answer_come_first_half_of_the_time(
+def test_words_move_a_little_and_those_after_the_answer_come_first_half_of_the_time(
     rows: list[tuple[str, str, str]],
 ) -> None:
     questions = [question.removesuffix("?").split() for question in of_answer(rows, "27")]
     both = [words for words in questions if {"She", "Hamburg"} <= {*words}]
-    turned = sum(words.index("Hamburg") < words.index("She") for words in both)
-    assert 0.35 < turned / len(both) < 0.65
+    n_swapped = sum(words.index("Hamburg") < words.index("She") for words in both)
+    assert 0.35 < n_swapped / len(both) < 0.65
     neighbours = [words for words in questions if {"to", "museum"} <= {*words}]
     distances = [words.index("museum") - words.index("to") for words in neighbours]
     assert {distance > 0 for distance in distances} == {True, False}
-    assert max(map(abs, distances)) <= 2 + 2 * REACH
+    assert max(map(abs, distances)) <= 2 + 2 * MAX_DISPLACEMENT
 
 
-def test_some_words_lose_their_endings_and_some_questions_get_a_verb(rows: list[tuple[str, str, str]]) -> None:
+def test_some_words_lose_endings_and_some_questions_get_a_verb(rows: list[tuple[str, str, str]]) -> None:
     questions = [question.removesuffix("?").split() for question in of_answer(rows, "27")]
     cut, whole = (sum(word in words for words in questions) for word in ("picture", "pictures"))
     assert 0.2 < cut / (cut + whole) < 0.4

@@ -1,4 +1,4 @@
-"""Which tokens are chosen, and what becomes of them."""
+"""Tests of masking: which tokens are chosen, and what replaces them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.training.texts.tiny import shelf, vocabulary
-from training.texts.masking import HIDDEN, REPLACED, Kind, Masking, word_beginnings
+from tests.training.texts.tiny import resources, vocabulary
+from training.texts.masking import MASK_SHARE, RANDOM_SHARE, Masking, MaskingKind, begins_word_table
 
 VOCAB_SIZE, N_SPECIAL, MASK_ID, SHARE = 1000, 5, 4, 0.15
-KINDS: tuple[Kind, ...] = ("static", "dynamic", "whole-word")
+KINDS: tuple[MaskingKind, ...] = ("static", "dynamic", "whole-word")
 BEGINS_WORD = torch.arange(VOCAB_SIZE) % 3 != 0
-"""Of three tokens two begin a word, one goes on."""
+"""Whether each token begins a word, which two tokens of three do."""
 
 
-def masking(kind: Kind, **changes: Any) -> Masking:
+def masking(kind: MaskingKind, **changes: Any) -> Masking:
     values: dict[str, Any] = {"share": SHARE, "mask_id": MASK_ID, "n_special": N_SPECIAL, "begins_word": BEGINS_WORD}
     return Masking(kind=kind, **(values | changes))
 
@@ -28,32 +28,32 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def rows(n: int, length: int, first: int = 0) -> Tensor:
-    """Any tokens, special ones among them only if `first` is one."""
+    """Return random tokens, at least `first`, special ones included if it is 0."""
     return torch.randint(first, VOCAB_SIZE, (n, length), generator=seeded(9), dtype=torch.int32)
 
 
 def assert_share(successes: Tensor, share: float) -> None:
-    """Within four deviations of a binomial's mean."""
+    """Assert that the share is within four standard deviations of a binomial's mean."""
     n = successes.numel()
     assert n >= 1000
     assert abs(successes.sum().item() - n * share) < 4 * (n * share * (1 - share)) ** 0.5
 
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
-def test_the_share_is_chosen_and_of_it_eight_tenths_hidden_one_replaced_and_one_kept(kind: Kind) -> None:
+def test_the_share_is_chosen_and_of_it_80_percent_masked_10_replaced_and_10_kept(kind: MaskingKind) -> None:
     ids = rows(600, 100, first=N_SPECIAL)
     masked, targets = masking(kind)(ids, torch.arange(600), seeded())
     chosen = targets >= 0
     assert_share(chosen, SHARE)
     hidden, kept = masked[chosen] == MASK_ID, masked[chosen] == ids[chosen]
-    assert_share(hidden, HIDDEN)
-    assert_share(kept, 1 - HIDDEN - REPLACED)
+    assert_share(hidden, MASK_SHARE)
+    assert_share(kept, 1 - MASK_SHARE - RANDOM_SHARE)
     others = masked[chosen][~hidden & ~kept]
     assert len(set(others.tolist())) > 400  # any token of the vocabulary, but for special ones
     assert N_SPECIAL <= others.min() < others.max() < VOCAB_SIZE
 
 
-def test_of_whole_words_the_share_is_chosen_too() -> None:
+def test_whole_word_masking_chooses_the_share() -> None:
     ids = rows(600, 100, first=N_SPECIAL)
     _, targets = masking("whole-word")(ids, torch.arange(600), seeded())
     # tokens of one word share their fate, so words are counted, each at the token that begins it
@@ -64,7 +64,9 @@ def test_of_whole_words_the_share_is_chosen_too() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 1000), length=st.integers(1, 30), share=st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
-def test_targets_are_what_was_there_and_everything_else_stays(kind: Kind, seed: int, length: int, share: float) -> None:
+def test_targets_are_what_was_there_and_everything_else_stays(
+    kind: MaskingKind, seed: int, length: int, share: float
+) -> None:
     ids = rows(6, length) % 12  # many of them special
     before = ids.clone()
     masked, targets = masking(kind, share=share)(ids, torch.arange(6), seeded(seed))
@@ -78,7 +80,7 @@ def test_targets_are_what_was_there_and_everything_else_stays(kind: Kind, seed: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: Kind) -> None:
+def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: MaskingKind) -> None:
     ids = rows(50, 40) % 12
     masked, targets = masking(kind, share=1.0)(ids, torch.arange(50), seeded())
     assert torch.equal(targets == -1, ids < N_SPECIAL)
@@ -86,7 +88,7 @@ def test_special_tokens_are_never_chosen_and_all_others_may_be(kind: Kind) -> No
 
 
 def words_of(row: list[int]) -> list[list[int]]:
-    """Places of tokens, word by word."""
+    """Return the positions of the tokens of each word."""
     words: list[list[int]] = []
     for place, token in enumerate(row):
         if not words or BEGINS_WORD[token]:
@@ -95,18 +97,18 @@ def words_of(row: list[int]) -> list[list[int]]:
     return words
 
 
-def test_words_are_masked_as_wholes_or_not_at_all() -> None:
+def test_whole_words_are_masked_or_not_at_all() -> None:
     ids = rows(200, 50, first=N_SPECIAL)
     _, targets = masking("whole-word", share=0.4)(ids, torch.arange(200), seeded())
     fates: set[tuple[int, bool]] = set()
     for row, chosen in zip(ids.tolist(), (targets >= 0).tolist(), strict=True):
         for word in words_of(row):
-            (fate,) = {chosen[place] for place in word}
-            fates.add((min(len(word), 4), fate))
-    assert fates == {(length, fate) for length in (1, 2, 3, 4) for fate in (False, True)}
+            (actions,) = {chosen[place] for place in word}
+            fates.add((min(len(word), 4), actions))
+    assert fates == {(length, actions) for length in (1, 2, 3, 4) for actions in (False, True)}
 
 
-def test_pieces_alone_are_chosen_one_by_one() -> None:
+def test_dynamic_masking_splits_words() -> None:
     ids = rows(200, 50, first=N_SPECIAL)
     _, targets = masking("dynamic", share=0.4)(ids, torch.arange(200), seeded())
     torn = [
@@ -130,7 +132,7 @@ def test_a_static_mask_belongs_to_the_number_of_the_row() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "whole-word"])
-def test_other_masks_are_the_generators_alone(kind: Kind) -> None:
+def test_other_masks_depend_on_the_generator_only(kind: MaskingKind) -> None:
     ids, mask = rows(8, 60, first=N_SPECIAL), masking(kind)
     one = mask(ids, torch.arange(8), seeded(1))
     again = mask(ids, torch.arange(8) + 100, seeded(1))
@@ -146,9 +148,9 @@ def test_other_masks_are_the_generators_alone(kind: Kind) -> None:
         ("unigram", ["▁", ".", "?", "[MASK]", "[CLS]"], ["d", "e"]),
     ],
 )
-def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
-    begins = word_beginnings(tokenizer)
+def test_tokens_that_begin_a_word(kind: str, words: list[str], pieces: list[str], tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
+    begins = begins_word_table(tokenizer)
     assert begins.shape == (tokenizer.get_vocab_size(),)
     found = {token: bool(begins[tokenizer.token_to_id(token)]) for token in (*words, *pieces)}
     assert found == dict.fromkeys(words, True) | dict.fromkeys(pieces, False)
@@ -156,9 +158,9 @@ def test_what_begins_a_word(kind: str, words: list[str], pieces: list[str], tmp_
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
 def test_as_many_words_begin_as_a_sentence_has(kind: str, tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
     text = " The red dog walked, then the horses wandered to the streets."
     ids = tokenizer.encode(text, add_special_tokens=False).ids
-    assert word_beginnings(tokenizer)[ids].sum() == len(
+    assert begins_word_table(tokenizer)[ids].sum() == len(
         ["The", "red", "dog", "walked", ",", "then", "the", "horses", "wandered", "to", "the", "streets", "."]
     )

@@ -1,4 +1,4 @@
-"""The model against its definition in dictionaries, and against what makes it a distribution."""
+"""Tests of the n-gram model against its definition, and that it is a distribution."""
 
 import math
 from collections import Counter
@@ -16,14 +16,14 @@ Gram = tuple[int, ...]
 
 
 def counts(tokens: list[int], n: int, order: int) -> Counter[Gram]:
-    """Occurrences at the highest order, below it the different tokens before."""
+    """Count occurrences at the highest order, and below it the different preceding tokens."""
     if n == order:
         return Counter(tuple(tokens[at : at + n]) for at in range(len(tokens) - n + 1))
     return Counter(gram[1:] for gram in {tuple(tokens[at : at + n + 1]) for at in range(len(tokens) - n)})
 
 
 def prob(tables: list[Counter[Gram]], context: Gram, token: int, vocab_size: int) -> float:
-    """By Chen and Goodman's recursion; `tables` of the orders 0 (unused) to `len(context)` + 1 at least."""
+    """Return the probability by Chen and Goodman's recursion; `tables` are the counts by order, 0 unused."""
     table = tables[len(context) + 1]
     lower = prob(tables, context[1:], token, vocab_size) if context else 1 / vocab_size
     followers = {gram[-1]: count for gram, count in table.items() if gram[:-1] == context}
@@ -44,7 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[int, int, list[int], list[int]]:
 
 
 @given(cases())
-def test_it_is_its_definition(case: tuple[int, int, list[int], list[int]]) -> None:
+def test_kneser_ney_equals_its_definition(case: tuple[int, int, list[int], list[int]]) -> None:
     order, vocab_size, fitted, row = case
     tables = [Counter(), *(counts(fitted, n, order) for n in range(1, order + 1))]
     model = KneserNey.fit(np.array(fitted), vocab_size, order)
@@ -57,7 +57,7 @@ def test_it_is_its_definition(case: tuple[int, int, list[int], list[int]]) -> No
 
 
 @pytest.mark.parametrize("order", range(1, 6))
-def test_it_is_a_distribution_after_every_context(order: int) -> None:
+def test_kneser_ney_is_a_distribution_after_every_context(order: int) -> None:
     generator = np.random.default_rng(0)
     tokens = generator.choice(3, 60, p=[0.7, 0.25, 0.05]).astype(np.uint16)
     model = KneserNey.fit(tokens, vocab_size=4, order=order)  # so no context with a 3 was seen
@@ -67,7 +67,7 @@ def test_it_is_a_distribution_after_every_context(order: int) -> None:
         assert min(probs) > 0
 
 
-def test_by_hand() -> None:
+def test_kneser_ney_by_hand() -> None:
     model = KneserNey.fit(np.array([0, 1, 0, 1, 0, 2]), vocab_size=4, order=2)
     # Bigrams 01 twice, 10 twice, 02 once: D = 1 / (1 + 2 * 2). Tokens before 0, 1 and 2: one each, so D = 1.
     lower = 1 / 4
@@ -75,7 +75,7 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(np.exp2(model.log2_probs(np.array([0, 1, 3, 0]))), expected)
 
 
-def test_where_every_ngram_is_common_the_rest_keep_a_share() -> None:
+def test_unseen_tokens_keep_a_share_where_every_ngram_is_common() -> None:
     model = KneserNey.fit(np.array([0] * 10 + [1] * 10), vocab_size=4, order=1)
     expected = [9.5 / 20 + 0.5 * 2 / 20 / 4, 0.5 * 2 / 20 / 4]
     np.testing.assert_allclose(np.exp2(model.log2_probs(np.array([0, 3]))), expected)
@@ -103,7 +103,7 @@ def test_a_pattern_is_learnt_from_all_of_its_context() -> None:
     assert shorter < -1.3
 
 
-def test_it_refuses_what_it_cannot_count() -> None:
+def test_kneser_ney_refuses_bad_tokens_and_orders() -> None:
     with pytest.raises(ValueError, match=r"0\.\.3"):
         KneserNey.fit(np.array([0, 4]), vocab_size=4, order=1)
     with pytest.raises(ValueError, match="-1"):

@@ -1,4 +1,4 @@
-"""What models are pretrained on: rows of texts, first weights, losses that fall."""
+"""Tests of pretraining stages: rows of texts, initial weights, falling losses."""
 
 from pathlib import Path
 from typing import Any
@@ -20,40 +20,50 @@ from tests.training.texts.tiny import (
     losses,
     mean,
     pretraining_settings,
+    resources,
     seeded,
-    shelf,
     size_of,
     vocabulary,
 )
-from training.texts.pretraining import Continuations, MaskedTexts, Source, TaskTexts, first_weights
+from training.texts.pretraining import (
+    CausalPretraining,
+    MaskedPretraining,
+    TaskAdaptivePretraining,
+    TextSource,
+    initialise_weights,
+)
 
 CLS, SEP = 2, 3
 
 
 def test_masked_texts_fill_rows_with_one_text_after_the_other(tmp_path: Path) -> None:
-    stage = MaskedTexts(**pretraining_settings(masking="static"))
-    rows, numbers = stage.items(shelf(tmp_path))
-    tokenizer = vocabulary().tokenizer(shelf(tmp_path))
+    stage = MaskedPretraining(**pretraining_settings(masking="static"))
+    rows, numbers = stage.items(resources(tmp_path))
+    tokenizer = vocabulary().tokenizer(resources(tmp_path))
     whole = [token for text in DOCUMENTS for token in (*tokenizer.encode(text, add_special_tokens=False).ids, SEP)]
     assert rows.flatten().tolist() == whole[: rows.numel()]
     assert len(whole) - rows.numel() < rows.shape[1] == N_TOKENS - 2
     order = torch.randperm(len(rows), generator=seeded())[:9]
-    riddle, later = (stage.riddle((rows[order], numbers[order]), seeded(seed)) for seed in (0, 1))
-    restored = torch.where(riddle.targets >= 0, riddle.targets, riddle.packed.token_ids).view(9, N_TOKENS)
+    masked_batch, later = (stage.masked_batch((rows[order], numbers[order]), seeded(seed)) for seed in (0, 1))
+    restored = torch.where(masked_batch.targets >= 0, masked_batch.targets, masked_batch.packed.token_ids).view(
+        9, N_TOKENS
+    )
     assert torch.equal(restored[:, 1:-1], rows[order].long())
     assert restored[:, [0, -1]].tolist() == [[CLS, SEP]] * 9
-    assert torch.equal(riddle.targets, later.targets)  # static: which are masked is the rows' own
+    assert torch.equal(masked_batch.targets, later.targets)  # static: which are masked is the rows' own
 
 
 def test_the_number_of_steps_is_that_of_the_tokens() -> None:
-    stage = Continuations(**pretraining_settings(n_tokens=7 * N_TOKENS * 8 + 100))
+    stage = CausalPretraining(**pretraining_settings(n_tokens=7 * N_TOKENS * 8 + 100))
     assert stage.total_steps(3) == stage.total_steps(3000) == 7
 
 
 def test_sources_follow_one_another(tmp_path: Path) -> None:
-    sources = (Source("one", lambda data: ["the dog"]), Source("two", lambda data: ["a cat", "a bird"]))
-    found = MaskedTexts(**pretraining_settings(masking="static", sources=sources)).documents(shelf(tmp_path))
-    decode = vocabulary().tokenizer(shelf(tmp_path)).decode
+    sources = (TextSource("one", lambda data: ["the dog"]), TextSource("two", lambda data: ["a cat", "a bird"]))
+    found = MaskedPretraining(**pretraining_settings(masking="static", sources=sources)).tokenise_documents(
+        resources(tmp_path)
+    )
+    decode = vocabulary().tokenizer(resources(tmp_path)).decode
     assert [decode(row.tolist()) for row in found] == ["the dog", "a cat", "a bird"]
 
 
@@ -62,11 +72,11 @@ def deviation(weight: Tensor) -> float:
     return weight.std().item()
 
 
-def test_first_weights_keep_the_deviation_of_what_goes_through() -> None:
+def test_initial_weights_keep_the_deviation_of_activations() -> None:
     shape: dict[str, Any] = {"width": 96, "n_layers": 3, "n_heads": 3, "inner_width": 160, "n_positions": 64}
     model = Bert(BertConfig(vocab_size=200, n_token_types=2, **shape, heads=("pooler",)))
     torch.manual_seed(0)
-    first_weights(model)
+    initialise_weights(model)
     assert deviation(model.embeddings.words.weight) == pytest.approx(0.02, rel=0.05)
     assert deviation(model.embeddings.positions.weight) == pytest.approx(0.02, rel=0.05)
     lasts = 0
@@ -80,36 +90,36 @@ def test_first_weights_keep_the_deviation_of_what_goes_through() -> None:
     assert lasts == 2 * sum(isinstance(module, Block) for module in model.modules()) == 6
 
 
-def test_first_weights_are_the_seeds() -> None:
+def test_initial_weights_depend_on_the_seed() -> None:
     one, again = bert(50), bert(50)
     torch.manual_seed(1)
-    first_weights(again)
+    initialise_weights(again)
     assert not torch.equal(one.word_matrix(), again.word_matrix())
     for mine, theirs in zip(one.parameters(), bert(50).parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
-def test_continuations_are_learned(tmp_path: Path) -> None:
+def test_causal_pretraining_learns(tmp_path: Path) -> None:
     kind = "byte-level with an end"
-    stage = Continuations(**pretraining_settings(vocabulary=vocabulary(kind), adamw_lr=1e-2))
-    items = stage.items(shelf(tmp_path))
+    stage = CausalPretraining(**pretraining_settings(vocabulary=vocabulary(kind), adamw_lr=1e-2))
+    items = stage.items(resources(tmp_path))
     assert items[0].shape[1] == N_TOKENS
     shape: dict[str, Any] = {"n_layers": 2, "n_heads": 2, "width": 24, "inner_width": 32, "n_positions": N_TOKENS}
-    model = Gpt(GptConfig(vocab_size=size_of(shelf(tmp_path), kind), **shape))
+    model = Gpt(GptConfig(vocab_size=size_of(resources(tmp_path), kind), **shape))
     torch.manual_seed(0)
-    first_weights(model)
+    initialise_weights(model)
     found = losses(stage, model, items, 30)
     assert mean(found[-3:]) < 0.5 * found[0]
 
 
-def test_masked_texts_are_learned(tmp_path: Path) -> None:
-    stage = MaskedTexts(**pretraining_settings(masking="dynamic", share=0.3))
-    items = stage.items(shelf(tmp_path))
-    found = losses(stage, bert(size_of(shelf(tmp_path)), heads=("masked",)), items, 30)
+def test_masked_pretraining_learns(tmp_path: Path) -> None:
+    stage = MaskedPretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
+    items = stage.items(resources(tmp_path))
+    found = losses(stage, bert(size_of(resources(tmp_path)), heads=("masked",)), items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]
 
 
-def test_every_family_of_texts_takes_first_weights() -> None:
+def test_every_text_family_can_be_initialised() -> None:
     for name in ("bert", "albert", "roberta", "gpt", "vanilla"):
         spec = family(f"transformers/{name}")
         for config in spec.tiny:
@@ -117,26 +127,26 @@ def test_every_family_of_texts_takes_first_weights() -> None:
             for module in model.modules():
                 if isinstance(module, nn.Embedding | nn.Linear):
                     nn.init.constant_(module.weight, torch.nan)
-            first_weights(model)
+            initialise_weights(model)
             assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_texts_of_a_task_are_learned_with_a_head_for_the_time_being(tmp_path: Path) -> None:
-    stage = TaskTexts(**pretraining_settings(masking="dynamic", share=0.3))
-    items = stage.items(shelf(tmp_path))
-    model = bert(size_of(shelf(tmp_path)), heads=("pooler",))
+def test_task_adaptive_pretraining_learns_and_removes_its_head(tmp_path: Path) -> None:
+    stage = TaskAdaptivePretraining(**pretraining_settings(masking="dynamic", masked_share=0.3))
+    items = stage.items(resources(tmp_path))
+    model = bert(size_of(resources(tmp_path)), heads=("pooler",))
     names = set(model.state_dict())
     found = losses(stage, model, items, 30)
     assert mean(found[-3:]) < 0.75 * found[0]
     assert set(model.state_dict()) == names
 
 
-def test_positions_that_are_not_known_begin_as_copies(tmp_path: Path) -> None:
-    model = bert(size_of(shelf(tmp_path)), heads=("masked",))
+def test_new_positions_start_as_copies(tmp_path: Path) -> None:
+    model = bert(size_of(resources(tmp_path)), heads=("masked",))
     weight = model.embeddings.positions.weight
     before = weight.detach().clone()
-    stage = MaskedTexts(**pretraining_settings(masking="dynamic", n_known=4))
-    stage.begin(model, stage.items(shelf(tmp_path)))
+    stage = MaskedPretraining(**pretraining_settings(masking="dynamic", n_learned_positions=4))
+    stage.begin(model, stage.items(resources(tmp_path)))
     assert torch.equal(weight[:4], before[:4])
     assert torch.equal(weight[4:10], before[[1, 2, 3, 1, 2, 3]])
     assert torch.equal(weight[N_TOKENS - 1], before[(N_TOKENS - 2) % 3 + 1])

@@ -1,4 +1,4 @@
-"""Scores against examples by hand and against their definitions, written out."""
+"""Tests of the scores against examples by hand and against their definitions."""
 
 import math
 from itertools import combinations
@@ -24,7 +24,7 @@ PAIRS = st.lists(TAGS.flatmap(lambda row: st.tuples(st.just(row), st.permutation
 
 
 def entities(rows: list[list[str]]) -> set[tuple[int, int, int, str]]:
-    """Every span that begins where an entity may, goes on with `I-` of its kind, and could not go on further."""
+    """Return every span that begins an entity, continues with `I-` tags of its kind, and cannot be longer."""
     return {
         (number, start, end, kind)
         for number, row in enumerate(rows)
@@ -40,10 +40,10 @@ def entities(rows: list[list[str]]) -> set[tuple[int, int, int, str]]:
 @given(PAIRS)
 def test_entity_f1_is_that_of_the_spans(pairs: list[tuple[list[str], list[str]]]) -> None:
     truth, guess = [true for true, _ in pairs], [guessed for _, guessed in pairs]
-    one, other = entities(truth), entities(guess)
-    expected = 2 * len(one & other) / (len(one) + len(other)) if one or other else 0.0
+    first, second = entities(truth), entities(guess)
+    expected = 2 * len(first & second) / (len(first) + len(second)) if first or second else 0.0
     assert entity_f1(truth, guess) == entity_f1(guess, truth) == pytest.approx(expected)
-    assert entity_f1(truth, truth) == (1.0 if one else 0.0)
+    assert entity_f1(truth, truth) == (1.0 if first else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_answers_by_hand(guess: str, answers: list[str], match: float, f1: float
 
 
 @given(st.text("ab .", max_size=12), st.text("ab .", max_size=12))
-def test_token_f1_is_symmetric_and_one_for_an_exact_match_with_words(one: str, other: str) -> None:
-    assert token_f1(one, [other]) == pytest.approx(token_f1(other, [one]))
-    if exact_match(one, [other]) and token_f1(one, [one]):
-        assert token_f1(one, [other]) == 1.0
+def test_token_f1_is_symmetric_and_one_for_an_exact_match_with_words(first: str, second: str) -> None:
+    assert token_f1(first, [second]) == pytest.approx(token_f1(second, [first]))
+    if exact_match(first, [second]) and token_f1(first, [first]):
+        assert token_f1(first, [second]) == 1.0
 
 
 def test_the_best_sentence_shares_the_most_words() -> None:

@@ -1,4 +1,4 @@
-"""Tokenizers are trained once, read like the server reads them, and written so that `transformers` agrees."""
+"""Tests of tokenizers: trained once, read as the server reads them, and written so that `transformers` agrees."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 import transformers
 from tokenizers import Tokenizer
 
-from tests.training.texts.tiny import KINDS, SENTENCES, shelf, vocabulary
+from tests.training.texts.tiny import KINDS, SENTENCES, resources, vocabulary
 from training.data.files import DataFolder
 from training.errors import DataError
 from training.texts.vocabulary import SETTINGS_FILE, TOKENIZER_FILE, Texts, byte_level, unigram, wordpiece
@@ -28,11 +28,11 @@ OTHERS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_special_tokens_come_first_in_their_order(kind: str, tmp_path: Path) -> None:
-    tokenizer, roles = vocabulary(kind).tokenizer(shelf(tmp_path)), KINDS[kind].roles
+    tokenizer, roles = vocabulary(kind).tokenizer(resources(tmp_path)), KINDS[kind].roles
     special = list(dict.fromkeys(roles.values()))
     assert [tokenizer.id_to_token(number) for number in range(len(special))] == special
     assert [vocabulary(kind).id_of(tokenizer, role) for role in roles] == [special.index(roles[role]) for role in roles]
-    codec = vocabulary(kind).codec(shelf(tmp_path), 30)
+    codec = vocabulary(kind).codec(resources(tmp_path), 30)
     assert codec.special.all == frozenset(range(len(special)))
     assert codec.special.mask == (special.index(roles["mask_token"]) if "mask_token" in roles else None)
     assert codec.special.padding == (special.index(roles["pad_token"]) if "pad_token" in roles else None)
@@ -40,8 +40,8 @@ def test_special_tokens_come_first_in_their_order(kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_encloses_a_text_and_a_pair(kind: str, tmp_path: Path) -> None:
-    codec = vocabulary(kind).codec(shelf(tmp_path), 30)
+def test_special_tokens_around_texts_and_pairs(kind: str, tmp_path: Path) -> None:
+    codec = vocabulary(kind).codec(resources(tmp_path), 30)
     start, between, end = {
         **dict.fromkeys(LOWER, ("[CLS]", "[SEP]", "[SEP]")),
         "byte-level": ("<s>", "</s></s>", "</s>"),
@@ -56,22 +56,22 @@ def test_what_encloses_a_text_and_a_pair(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [*OTHERS, *SENTENCES[:3]])
 @pytest.mark.parametrize("kind", BYTE_LEVEL)
-def test_bytes_come_back_as_they_went(kind: str, text: str, tmp_path: Path) -> None:
-    codec = vocabulary(kind).codec(shelf(tmp_path), 300)
+def test_byte_level_tokens_decode_to_the_same_text(kind: str, text: str, tmp_path: Path) -> None:
+    codec = vocabulary(kind).codec(resources(tmp_path), 300)
     assert codec.decode(codec.encode(text).ids.tolist()) == text
 
 
 @pytest.mark.parametrize("kind", LOWER)
-def test_capitals_and_accents_are_nothing_to_the_others(kind: str, tmp_path: Path) -> None:
-    codec = vocabulary(kind).codec(shelf(tmp_path), 300)
+def test_other_tokenizers_ignore_capitals_and_accents(kind: str, tmp_path: Path) -> None:
+    codec = vocabulary(kind).codec(resources(tmp_path), 300)
     loud, plain = (codec.encode(text).ids.tolist() for text in ("THE Réd DÖG, walked", "the red dog, walked"))
     assert loud == plain
     assert codec.decode(plain) == "the red dog, walked"
 
 
 @pytest.mark.parametrize("kind", LOWER)
-def test_punctuation_is_by_itself(kind: str, tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+def test_punctuation_marks_are_separate_tokens(kind: str, tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
     tokens = tokenizer.encode(
         "Does it see a day? The red dog, it's so: yes! It walked.", add_special_tokens=False
     ).tokens
@@ -79,15 +79,15 @@ def test_punctuation_is_by_itself(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", LOWER)
-def test_characters_never_seen_are_unknown(kind: str, tmp_path: Path) -> None:
-    tokenizer = vocabulary(kind).tokenizer(shelf(tmp_path))
+def test_unseen_characters_are_unknown(kind: str, tmp_path: Path) -> None:
+    tokenizer = vocabulary(kind).tokenizer(resources(tmp_path))
     unknown = vocabulary(kind).id_of(tokenizer, "unk_token")
     assert unknown in tokenizer.encode("the 漢 dog").ids
     assert unknown not in tokenizer.encode("the red dog").ids
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_trained_once_and_read_from_then_on(kind: str, tmp_path: Path) -> None:
+def test_a_vocabulary_is_trained_once_and_then_read(kind: str, tmp_path: Path) -> None:
     n_trained = 0
 
     def train(data: DataFolder) -> Tokenizer:
@@ -95,22 +95,22 @@ def test_it_is_trained_once_and_read_from_then_on(kind: str, tmp_path: Path) -> 
         n_trained += 1
         return KINDS[kind].train(data)
 
-    its = replace(vocabulary(kind), train=train)
-    first = its.tokenizer(shelf(tmp_path))
+    ours = replace(vocabulary(kind), train=train)
+    first = ours.tokenizer(resources(tmp_path))
     assert n_trained == 1
     assert (tmp_path / kind / TOKENIZER_FILE).exists()
-    assert its.tokenizer(shelf(tmp_path)).to_str() == first.to_str()
-    its.codec(shelf(tmp_path), 10)
+    assert ours.tokenizer(resources(tmp_path)).to_str() == first.to_str()
+    ours.codec(resources(tmp_path), 10)
     assert n_trained == 1
     (tmp_path / kind / TOKENIZER_FILE).unlink()
-    its.tokenizer(shelf(tmp_path))
+    ours.tokenizer(resources(tmp_path))
     assert n_trained == 2
 
 
-def test_a_token_that_is_not_there_is_named(tmp_path: Path) -> None:
-    its = replace(vocabulary(), roles={"mask_token": "<nothing>"})
+def test_a_missing_special_token_is_named(tmp_path: Path) -> None:
+    ours = replace(vocabulary(), roles={"mask_token": "<nothing>"})
     with pytest.raises(DataError, match="the vocabulary of wordpiece lacks <nothing>"):
-        its.id_of(its.tokenizer(shelf(tmp_path)), "mask_token")
+        ours.id_of(ours.tokenizer(resources(tmp_path)), "mask_token")
 
 
 @pytest.mark.parametrize("train", [wordpiece, unigram])
@@ -119,23 +119,23 @@ def test_the_size_is_a_limit(train: object, tmp_path: Path) -> None:
         return [f"{number:b} {number:o} {text}" for number, text in enumerate(SENTENCES * 3)]
 
     def trained(make: Texts) -> Tokenizer:
-        return cast("Tokenizer", train(make, 60)(shelf(tmp_path).data))  # type: ignore[operator]
+        return cast("Tokenizer", train(make, 60)(resources(tmp_path).data))  # type: ignore[operator]
 
     assert 50 <= trained(words).get_vocab_size() <= 60
 
 
 def test_the_size_of_bytes_is_exact(tmp_path: Path) -> None:
     train = byte_level(lambda data: SENTENCES, 300, KINDS["byte-level"].roles)
-    assert train(shelf(tmp_path).data).get_vocab_size() == 300
+    assert train(resources(tmp_path).data).get_vocab_size() == 300
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_transformers_reads_the_files_and_every_text_alike(kind: str, tmp_path: Path) -> None:
-    its, roles, folder = vocabulary(kind), KINDS[kind].roles, tmp_path / "checkpoint"
+    ours, roles, folder = vocabulary(kind), KINDS[kind].roles, tmp_path / "checkpoint"
     folder.mkdir()
-    its.write(folder, shelf(tmp_path), 30)
+    ours.write(folder, resources(tmp_path), 30)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
-    codec = its.codec(shelf(tmp_path), 30)
+    codec = ours.codec(resources(tmp_path), 30)
     mask = roles.get("mask_token", "dog")
     masks = [
         f"The {mask} dog.",
@@ -160,8 +160,8 @@ def test_transformers_reads_the_files_and_every_text_alike(kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "mask_token" in KINDS[kind].roles])
-def test_a_mask_in_a_text_stands_for_one_word_and_the_blank_before_it(kind: str, tmp_path: Path) -> None:
-    codec, mask = vocabulary(kind).codec(shelf(tmp_path), 30), KINDS[kind].roles["mask_token"]
+def test_a_mask_replaces_one_word_and_the_space_before_it(kind: str, tmp_path: Path) -> None:
+    codec, mask = vocabulary(kind).codec(resources(tmp_path), 30), KINDS[kind].roles["mask_token"]
     masked, plain = (codec.encode(f"The small {word} walked to").ids.tolist() for word in (mask, "dog"))
     place = masked.index(codec.special.mask)
     n_dog = len(plain) - len(masked) + 1
@@ -169,8 +169,8 @@ def test_a_mask_in_a_text_stands_for_one_word_and_the_blank_before_it(kind: str,
     assert [*masked[:place], *masked[place + 1 :]] == [*plain[:place], *plain[place + n_dog :]]
 
 
-def test_the_settings_say_what_is_special(tmp_path: Path) -> None:
-    vocabulary("byte-level").write(tmp_path, shelf(tmp_path), 77)
+def test_the_settings_name_the_special_tokens(tmp_path: Path) -> None:
+    vocabulary("byte-level").write(tmp_path, resources(tmp_path), 77)
     settings = json.loads((tmp_path / SETTINGS_FILE).read_text())
     assert settings["model_max_length"] == 77
     assert settings.items() >= KINDS["byte-level"].roles.items()
@@ -178,7 +178,7 @@ def test_the_settings_say_what_is_special(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_that_are_cut_or_windowed_keep_their_offsets(kind: str, tmp_path: Path) -> None:
-    codec = vocabulary(kind).codec(shelf(tmp_path), 40)
+    codec = vocabulary(kind).codec(resources(tmp_path), 40)
     text, pair = "The red dog", "A small bird walked."
     assert codec.encode_truncated(text).details().offsets == codec.encode(text).details().offsets
     (window,) = codec.windows(text, pair, 1)

@@ -1,4 +1,4 @@
-"""Made-up texts, and vocabularies, models and recipes as small as they allow."""
+"""Made-up texts, and tiny vocabularies, models and recipes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from models.transformers.bert.model import Bert
 from models.transformers.bert.objective import loss as bert_loss
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from training.data.files import DataFolder
-from training.data.labelled import Labelled
-from training.data.multi30k import Pair
-from training.data.names import Tagged
-from training.recipe import Batch, Recipe, Shelf, Stage, Trained
-from training.texts.finetuning import TextClasses, set_dropout
+from training.data.labelled_text import LabelledText
+from training.data.multi30k import TranslationPair
+from training.data.named_entities import TaggedSentence
+from training.recipe import Batch, Recipe, Resources, Stage, TrainedModel
+from training.texts.finetuning import TextClassification, set_dropout
 from training.texts.pairs import NextSentences
-from training.texts.pretraining import Source, first_weights
+from training.texts.pretraining import TextSource, initialise_weights
 from training.texts.translation import Translation
 from training.texts.vocabulary import (
     ALBERT_ROLES,
@@ -42,7 +42,7 @@ SENTENCES = [
     f"The {colour} {animal} {verb} to the {place}."
     for animal, place, colour, verb in product(ANIMALS, PLACES, ("red", "small"), ("walked", "wandered"))
 ]
-"""64, each of seven words and a full stop."""
+"""64 sentences, each of seven words and a full stop."""
 DOCUMENTS = [" ".join(SENTENCES[start::16] * 3) for start in range(16)]
 N_TOKENS = 40
 SHAPE: dict[str, Any] = {
@@ -57,14 +57,14 @@ SHAPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """Special tokens, and how the other tokens are found."""
+    """Special tokens by role, and the function that trains the tokenizer."""
 
     roles: Mapping[str, str]
     train: Callable[[DataFolder], Tokenizer]
 
 
 def texts(data: DataFolder) -> list[str]:
-    """For tokenizers."""
+    """Return the texts that tokenizers are trained on."""
     return [*SENTENCES, "Does it see a “schöner” Tag? It's so, said 9 of 10 men: yes!"]
 
 
@@ -75,63 +75,65 @@ KINDS = {
     "byte-level with an end": Kind(GPT_ROLES, byte_level(texts, 320, GPT_ROLES)),
     "byte-level for translations": Kind(MARIAN_ROLES, byte_level(texts, 320, MARIAN_ROLES)),
 }
-SOURCES = (Source("made up", lambda data: DOCUMENTS),)
+SOURCES = (TextSource("made up", lambda data: DOCUMENTS),)
 
 
 def pretraining_settings(**changes: Any) -> dict[str, Any]:
-    """Of a stage over them."""
+    """Return the settings of a pretraining stage over `SOURCES`, with changes."""
     common = {"vocabulary": vocabulary(), "sources": SOURCES, "n_tokens": 1000, "length": N_TOKENS, "batch_size": 8}
     return common | changes
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """A generator of its own."""
+    """Return a new generator with that seed."""
     return torch.Generator().manual_seed(seed)
 
 
 def vocabulary(kind: str = "wordpiece") -> Vocabulary:
-    """In a folder of its own on the shelf."""
+    """Return the vocabulary of that kind, with its own folder below the weights."""
     return Vocabulary(folder=kind, roles=KINDS[kind].roles, train=KINDS[kind].train)
 
 
-def shelf(folder: Path) -> Shelf:
-    """Without data: all of it is made up."""
-    return Shelf(NOWHERE, folder)
+def resources(folder: Path) -> Resources:
+    """Return resources without data sets, since all data is made up."""
+    return Resources(NOWHERE, folder)
 
 
-def size_of(shelf: Shelf, kind: str = "wordpiece") -> int:
-    """Tokens of the vocabulary."""
-    return int(vocabulary(kind).tokenizer(shelf).get_vocab_size())
+def size_of(resources: Resources, kind: str = "wordpiece") -> int:
+    """Return the size of the vocabulary."""
+    return int(vocabulary(kind).tokenizer(resources).get_vocab_size())
 
 
 def bert(vocab_size: int, dropout: float = 0.0, **heads: Any) -> Bert:
-    """With the first weights that recipes give, which are the same each time."""
+    """Return a model with the initial weights of recipes, always the same."""
     torch.manual_seed(0)
     model = Bert(BertConfig(vocab_size=vocab_size, **SHAPE, **heads))
-    first_weights(model)
+    initialise_weights(model)
     set_dropout(model, dropout)
     return model
 
 
 class Unpublished(Recipe):
-    """Trained, and nothing else."""
+    """A recipe that is trained but not published."""
 
-    def start(self, model: Model, shelf: Shelf) -> None:
-        first_weights(model)
+    def initialise(self, model: Model, resources: Resources) -> None:
+        initialise_weights(model)
         set_dropout(model, 0.2)
 
-    def evaluate(self, models: Sequence[Model], shelf: Shelf) -> dict[str, float]:
+    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
         raise NotImplementedError
 
-    def write(self, folder: Path, runs: Sequence[Trained], folds: Sequence[Trained], shelf: Shelf) -> None:
+    def write(
+        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
+    ) -> None:
         raise NotImplementedError
 
-    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], shelf: Shelf) -> None:
+    def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         raise NotImplementedError
 
 
 class TinyPairs(Unpublished):
-    """12 steps of masked pairs, then 8 of naming the animal."""
+    """12 steps of masked pairs, then 8 steps of classifying sentences by their animal."""
 
     name = "tiny-pairs"
     family = "transformers/bert"
@@ -146,14 +148,14 @@ class TinyPairs(Unpublished):
             masking="whole-word",
             loss_of=bert_loss,
         ),
-        TextClasses(
+        TextClassification(
             vocabulary=vocabulary(), max_tokens=N_TOKENS, n_epochs=2, batch_size=16, rows_of=lambda data: labelled()
         ),
     )
 
 
 class TinyTranslation(Unpublished):
-    """20 steps; the average is that of the last 8."""
+    """20 steps of translation, with the average of the last 8."""
 
     name = "tiny-translation"
     family = "transformers/vanilla"
@@ -176,13 +178,13 @@ class TinyTranslation(Unpublished):
         Translation(
             vocabulary=vocabulary("byte-level for translations"),
             max_tokens=N_TOKENS,
-            pairs_of=lambda data: [Pair(text, text.upper()) for text in SENTENCES],
+            pairs_of=lambda data: [TranslationPair(text, text.upper()) for text in SENTENCES],
             n_epochs=5,
             batch_size=16,
             muon_lr=0.01,
             adamw_lr=3e-3,
             dropout=0.2,
-            averaged=0.4,
+            averaged_share=0.4,
         ),
     )
 
@@ -190,13 +192,13 @@ class TinyTranslation(Unpublished):
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TinyPairs(), TinyTranslation())}
 
 
-def labelled() -> list[Labelled]:
-    """Sentences and the places of their animals."""
-    return [Labelled(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
+def labelled() -> list[LabelledText]:
+    """Return sentences labelled with the indices of their animals."""
+    return [LabelledText(text, ANIMALS.index(text.split()[2])) for text in SENTENCES]
 
 
 def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[float]:
-    """Of that many steps over all items, with the stage's own optimisers at their peak rates."""
+    """Return the losses of `n_steps` steps over all items, at the peak rates of the stage's own optimisers."""
     companion = stage.begin(model, items)
     optimisers = stage.optimisers(model.train())
     found: list[float] = []
@@ -207,7 +209,7 @@ def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[fl
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in optimisers:
             optimiser.step()
-        stage.stepped(model, companion, (step + 1) / n_steps)
+        stage.after_step(model, companion, (step + 1) / n_steps)
         found.append(loss.item())
     stage.end(model, companion)
     model.eval()
@@ -215,17 +217,18 @@ def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[fl
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of losses that jump from step to step."""
+    """Return the mean of losses, which vary from step to step."""
     return sum(values) / len(values)
 
 
 def tuning(**changes: Any) -> dict[str, Any]:
+    """Return the settings of a fine-tuning stage, with changes."""
     common = {"vocabulary": vocabulary(), "max_tokens": N_TOKENS, "n_epochs": 1, "lr": 1e-2, "dropout": 0.1}
     return common | changes
 
 
-def tagged(text: str) -> Tagged:
-    """Animals are persons, places are places."""
+def tagged(text: str) -> TaggedSentence:
+    """Tag animals as persons and places as places."""
     kinds = dict.fromkeys(ANIMALS, "B-PER") | dict.fromkeys(PLACES, "B-LOC")
     words = tuple(text.replace(".", " .").split())
-    return Tagged(words, tuple(kinds.get(word, "O") for word in words))
+    return TaggedSentence(words, tuple(kinds.get(word, "O") for word in words))

@@ -1,0 +1,70 @@
+"""Protection against web pages of other sites, which can make a visitor's browser send requests to this server."""
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import CrossSiteRequest
+from app.http.context import context_in
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOCAL_NAMES = ("localhost",)
+
+
+class CrossSiteGuard:
+    """Refuses requests that a page of another site made, unless they can change nothing.
+
+    Only browsers send `Origin` or `Sec-Fetch-Site`, and no page can suppress them on a request that is not safe (Fetch
+    Standard, 3.2 and W3C Fetch Metadata); requests of other clients pass. A page whose own host name was made to point
+    at this server (DNS rebinding) is of the same origin to the browser: it is refused because its host name is neither
+    an IP address nor among the allowed ones.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_origins: Collection[str], allowed_hosts: Collection[str]) -> None:
+        """Allow `allowed_origins` (as `https://example.org`, or `*`) and host names in `allowed_hosts`."""
+        self._app = app
+        self._allowed_origins = frozenset(allowed_origins)
+        self._allowed_hosts = frozenset((*LOCAL_NAMES, *allowed_hosts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection.
+
+        Raises:
+            CrossSiteRequest: the request could change something and comes from a page of another site.
+        """
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            context = context_in(scope)
+            origin, fetch_site = context.header(b"origin"), context.header(b"sec-fetch-site")
+            if origin is not None or fetch_site is not None:
+                self._require_allowed(origin, fetch_site, context.header(b"host") or "")
+        await self._app(scope, receive, send)
+
+    def _require_allowed(self, origin: str | None, fetch_site: str | None, host: str) -> None:
+        if origin is not None and (origin in self._allowed_origins or "*" in self._allowed_origins):
+            return
+        if not self._is_allowed_host(_host_name(host)):
+            detail = f"the host name {_host_name(host)[:100]!r} is not allowed for requests from web pages"
+            raise CrossSiteRequest(f"{detail}; MANIFOLD_ALLOWED_HOSTS lists those that are")
+        is_same_origin = origin is None or urlsplit(origin).netloc == host.lower()
+        if not is_same_origin or fetch_site not in (None, "same-origin", "none"):
+            detail = f"a web page of {(origin or 'another site')[:100]} made this request"
+            raise CrossSiteRequest(f"{detail}; MANIFOLD_CORS_ORIGINS lists the origins that may")
+
+    def _is_allowed_host(self, name: str) -> bool:
+        if name in self._allowed_hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _host_name(host: str) -> str:
+    """Return the lower-case name or IP address in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,39 @@
+"""Inference as a function: task requests in, results out. It knows nothing of HTTP."""
+
+from collections.abc import Sequence
+
+from app.engine.policy import Listener, Outcome
+from app.inference.deadline import Deadline
+from app.inference.timers import Timeout
+from app.registry.registry import ServedModel
+from app.services import Services
+from models.tasks import Request, Task
+
+
+async def infer(
+    services: Services,
+    task: Task,
+    model: ServedModel,
+    requests: Sequence[Request],
+    deadline: Deadline | None = None,
+    on_progress: Listener | None = None,
+) -> Outcome:
+    """Run requests of one task through a model, batched with those of other callers.
+
+    A caller that is cancelled frees its place in the queue. Without a deadline, the server's default one counts.
+    `on_progress` is called for each step of a task that runs step by step; see `Listener`.
+
+    Raises:
+        ModelUnavailable: the model is not in memory, or is being unloaded.
+        QueueFull: as many requests as allowed are waiting.
+        InvalidItems: the model refuses a request.
+        InferenceFailed: the forward pass raised on one of the requests.
+        DeadlineExceeded: the results were not ready by the deadline.
+    """
+    deadline = deadline or Deadline.after(services.settings.default_timeout_ms)
+    _, loaded = model.require()
+    try:
+        with Timeout(services.timers, deadline.at_s):
+            return await loaded.engine.submit(task, requests, on_progress)
+    except TimeoutError:
+        raise deadline.exceeded() from None

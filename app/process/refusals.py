@@ -1,0 +1,101 @@
+"""Answers to requests that never reach the application, because their head or their framing is wrong."""
+
+import http
+import re
+import time
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import httptools
+from starlette.responses import Response
+
+from app.errors import BadRequest, HeadTooLarge, ManifoldError
+from app.http.context import RequestContext, log_request, request_id_from
+from app.http.problems import problem_of
+
+MAX_HEAD_BYTES = 2**16
+"""Maximum size of a request's head, and of the trailers or of one chunk's extensions in a body."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+"""Characters of a host and a port (RFC 3986, 3.2.2 and 3.2.3)."""
+
+
+class Refusal:
+    """One refused request, which is answered with problem details.
+
+    It is an ASGI application for that request. `to_bytes` serves where no request could be read at all.
+    """
+
+    def __init__(self, error: ManifoldError, *, closes: bool = True) -> None:
+        """Refuse for this reason; `closes` says that nothing more can be read after it."""
+        self._problem, self._closes = problem_of(error), closes
+        self._started_at = time.perf_counter()
+
+    @classmethod
+    def malformed(cls, detail: str, *, closes: bool = True) -> "Refusal":
+        """Return the refusal of a request that is not proper HTTP/1.1."""
+        return cls(BadRequest(detail), closes=closes)
+
+    @classmethod
+    def head_too_large(cls, *, closes: bool = True) -> "Refusal":
+        """Return the refusal of a head of more than `MAX_HEAD_BYTES`."""
+        return cls(HeadTooLarge(f"the request's head has more than {MAX_HEAD_BYTES} bytes, the limit"), closes=closes)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        request_id = request_id_from(dict(reversed(scope["headers"])).get(b"x-request-id", b""))
+        response = self._response(request_id, scope["method"], scope["path"])
+        await response(scope, receive, send)
+
+    def to_bytes(self, default_headers: Headers) -> bytes:
+        """Return the whole answer."""
+        response = self._response(request_id_from(b""), "?", "?")
+        head = head_bytes(response.status_code, (*default_headers, *response.raw_headers))
+        return b"%s\r\n%s" % (head, bytes(response.body))
+
+    def _response(self, request_id: str, method: str, path: str) -> Response:
+        response = self._problem.response(request_id)
+        response.headers["x-request-id"] = request_id
+        if self._closes:
+            response.headers["connection"] = "close"
+        context = RequestContext(request_id, status=response.status_code, error=self._problem.detail)
+        log_request(context, method, path, self._started_at)
+        return response
+
+
+def refusal_of_head(scope: Any) -> Refusal | None:
+    """Return the refusal of a request whose head is too large or has not one valid Host (RFC 9112, 3.2)."""
+    n_bytes, hosts = len(scope["raw_path"]) + len(scope["query_string"]), []
+    for name, value in scope["headers"]:
+        n_bytes += len(name) + len(value) + len(b": \r\n")
+        if name == b"host":
+            hosts.append(value)
+    if n_bytes > MAX_HEAD_BYTES:
+        return Refusal.head_too_large(closes=False)
+    if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+        return Refusal.malformed(f"the request has {len(hosts)} Host headers; it must have one", closes=False)
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        host = hosts[0][:100].decode("latin-1")
+        return Refusal.malformed(f"the Host header is {host!r}, which is not a host", closes=False)
+    return None
+
+
+def refusal_of_syntax(error: httptools.HttpParserError) -> Refusal:
+    """Return the refusal of bytes that the parser does not accept."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return Refusal.malformed("the request's target cannot be parsed")
+    return Refusal.malformed(f"the request is not HTTP/1.1: {error}")
+
+
+def head_bytes(status: int, headers: Headers) -> bytes:
+    """Return the head of an answer without the empty line that ends it."""
+    return b"".join([_status_line(status), *[b"%s: %s\r\n" % header for header in headers]])
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

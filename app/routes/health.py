@@ -1,0 +1,41 @@
+"""Whether the process lives, whether its models serve, and its limits."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.schemas import service as schema
+from app.services import services_of
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/health/live", operation_id="get_liveness", summary="Tell whether the process answers")
+async def live() -> schema.Health:
+    """Return 200 as long as the process answers."""
+    return schema.Health(status="alive")
+
+
+@router.get(
+    "/health/ready",
+    operation_id="get_readiness",
+    summary="Tell whether the models serve",
+    response_model=schema.Health,
+    responses={503: {"model": schema.Health, "description": "A model does not serve, or the server is shutting down."}},
+)
+async def ready(request: Request) -> Response:
+    """Return 200 while every wanted model serves; a model serves once real forward passes have succeeded."""
+    services = services_of(request)
+    health = schema.readiness(services.registry, draining=services.lifecycle.is_draining)
+    return JSONResponse(health.model_dump(mode="json"), 200 if health.status == "ready" else 503)
+
+
+@router.get("/info", operation_id="get_info", summary="Describe the server")
+async def info(request: Request) -> schema.Info:
+    """Return versions, the default model of each task, and every limit."""
+    services = services_of(request)
+    return schema.info(
+        services.registry, services.settings, version=version("manifold"), torch_version=version("torch")
+    )

@@ -1,0 +1,43 @@
+"""The models of this server: their state, and loading and unloading them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.requests import Request
+
+from app.routes.openapi import problem_responses
+from app.schemas import service as schema
+from app.schemas.shared.examples import EXAMPLE_MODEL
+from app.services import services_of
+
+router = APIRouter(tags=["service"])
+
+ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])]
+
+
+@router.get("/models", operation_id="list_models", summary="List the models")
+async def list_models(request: Request) -> schema.ModelList:
+    """Return each model's family, tasks, shapes, memory, metrics and state."""
+    return schema.cards(services_of(request).registry)
+
+
+@router.get("/models/{id}", operation_id="get_model", summary="Describe a model", responses=problem_responses(404))
+async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
+    """Return one model's family, tasks, shapes, memory, metrics and state."""
+    return schema.card(services_of(request).registry.get(id))
+
+
+@router.post(
+    "/models/{id}/load", operation_id="load_model", summary="Load a model", responses=problem_responses(404, 422)
+)
+async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
+    """Bring a model into memory and answer once it serves. Nothing happens if it serves already."""
+    return schema.card(await services_of(request).registry.load(id))
+
+
+@router.post(
+    "/models/{id}/unload", operation_id="unload_model", summary="Unload a model", responses=problem_responses(404)
+)
+async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
+    """Finish the requests that are waiting, then free the model's memory."""
+    return schema.card(await services_of(request).registry.unload(id))

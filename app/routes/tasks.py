@@ -1,0 +1,68 @@
+"""One route for each task, and the short way to it."""
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.routes.native import answer_task
+from app.routes.openapi import describe_task
+from app.schemas.catalogue import task_endpoints
+from app.schemas.shared.task_schema import TaskEndpoint
+from app.services import services_of
+
+
+class TaskHandler:
+    """The endpoint of a task's route."""
+
+    def __init__(self, endpoint: TaskEndpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        return await answer_task(services_of(request), self._endpoint, request)
+
+
+def task_router() -> APIRouter:
+    """Return a router with a route for each task of the catalogue."""
+    router = APIRouter()
+    for endpoint in task_endpoints():
+        router.add_api_route(endpoint.path, TaskHandler(endpoint), methods=["POST"], **describe_task(endpoint))
+    return router
+
+
+class TaskShortcut:
+    """Calls the handler of a task directly, where nothing but the framework's routing stands between.
+
+    FastAPI's own way to a handler takes longer than all else that is done for a small request. A task whose route has
+    dependencies, which `include_router` or the application may have added, takes FastAPI's way.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._handlers: dict[str, TaskHandler] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
+            if self._handlers is None:
+                self._handlers = direct_handlers(scope["app"])
+            handler = self._handlers.get(scope["path"])
+            if handler is not None:
+                response = await handler(Request(scope, receive))
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def direct_handlers(app: FastAPI) -> dict[str, TaskHandler]:
+    """Return by path the handlers of tasks whose routes have no dependencies and are the first of their path."""
+    handlers: dict[str, TaskHandler] = {}
+    seen: set[str | None] = set()
+    for route in iter_route_contexts(app.routes):
+        is_first = route.path not in seen
+        seen.add(route.path)
+        if is_first and isinstance(route.endpoint, TaskHandler) and not route.dependant.dependencies:
+            handlers[str(route.path)] = route.endpoint
+    return handlers

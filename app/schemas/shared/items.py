@@ -1,0 +1,109 @@
+"""Reading the inputs of a body by the model's codec, and rendering items into answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import Fault, InvalidRequest
+from app.schemas.shared.envelope import ItemOutputParameters
+from app.schemas.shared.task_schema import ModelCodecs
+from models.codecs import ImageCodec, ItemCodec
+from models.codecs.arrays import Limits, check_count
+from models.codecs.text.codec import checked
+from models.errors import InvalidItems, Problem
+from models.tasks.text import Tokens
+
+
+def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
+    """Return the body's items as tensors of the model's shape; with `gaps`, null becomes NaN.
+
+    Raises:
+        InvalidItems: an item has a wrong shape, range or type, or there are too many.
+    """
+    fit = {"fit": body.parameters.fit} if isinstance(codecs.items, ImageCodec) else {}
+    return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps, **fit)
+
+
+def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Tokens]:
+    """Return the body's texts as tokens of the model.
+
+    Raises:
+        InvalidItems: a text is too long for the model and is not to be truncated, or is no text.
+    """
+    texts = codecs.texts.texts(body.inputs, limits)
+    return codecs.texts.tokens(texts, truncate=body.parameters.truncate)
+
+
+def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:
+    """Return items that are objects of exactly these fields: texts (`str`), or lists of at least one text (`list`).
+
+    Raises:
+        InvalidItems: an item has other fields, or there are too many items or texts.
+    """
+    items = values if isinstance(values, list) else [values]
+    n_texts = sum(
+        len(value) for item in items if isinstance(item, dict) for value in item.values() if type(value) is list
+    )
+    check_count(len(items) + n_texts, limits.max_items)
+    return [_read_text_object(item, index, fields, limits) for index, item in enumerate(items)]
+
+
+def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits: Limits) -> dict[str, Any]:
+    names = ", ".join(f'"{name}"' for name in fields)
+    if not isinstance(item, dict) or set(item) != set(fields):
+        raise InvalidItems(Problem(f"the item must be an object of {names}", index))
+    read: dict[str, Any] = {}
+    try:
+        for name, kind in fields.items():
+            value = item[name]
+            if kind is str:
+                read[name] = checked(value, limits)
+                continue
+            if not isinstance(value, list) or not value:
+                raise ValueError(f"{name} must be a list of at least one text")
+            read[name] = [checked(text, limits) for text in value]
+    except ValueError as error:
+        raise InvalidItems(Problem(str(error), index)) from None
+    return read
+
+
+def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:
+    """Return the usage of tasks whose requests cost their tokens."""
+    return {"tokens": sum(request.cost for request in requests)}
+
+
+def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
+    """Return an item as an array or, if asked for, as the `data:` URL of a PNG.
+
+    Raises:
+        InvalidRequest: PNG is asked of a model whose items are not images.
+    """
+    array = cast("ItemCodec", codecs.items).encode(item.numpy())
+    if parameters.format == "array":
+        return array
+    if not isinstance(codecs.items, ImageCodec):
+        raise InvalidRequest.of([Fault("/parameters/format", "png needs a model of images; this model's are not")])
+    return codecs.items.data_url(array)
+
+
+def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> NDArray[np.float32]:
+    """Return items as one array `[n, …]` of float32.
+
+    Raises:
+        InvalidRequest: they differ in shape.
+    """
+    codec = cast("ItemCodec", codecs.items)
+    return stack_arrays([codec.encode(item.numpy()) for item in items])
+
+
+def stack_arrays(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return arrays as one.
+
+    Raises:
+        InvalidRequest: they differ in shape.
+    """
+    if len({array.shape for array in arrays}) > 1:
+        raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

@@ -1,0 +1,126 @@
+"""How a task is declared: its body, its answer, and the conversions between these and the models' task requests."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.stream import EventWriter
+from app.schemas.shared.envelope import Answer, Body
+from models.codecs import Codec, TextCodec, VectorCodec
+from models.codecs.arrays import Limits
+from models.tasks import Request, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCodecs:
+    """The codecs of one model, and the names of its classes."""
+
+    items: Codec
+    latents: VectorCodec
+    labels: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> TextCodec:
+        """The codec of a model whose items are texts."""
+        return cast("TextCodec", self.items)
+
+    @property
+    def n_elements(self) -> int:
+        """The number of elements in an item of the shape that the model was trained on."""
+        return prod(self.items.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSchema:
+    """How one task looks on the wire for one kind of model.
+
+    The conversions may take long and are safe to call on any thread.
+
+    Attributes:
+        task: the task as the models know it.
+        body: the request body.
+        answer: the answer, for the OpenAPI document.
+        requests: turns a body into one task request for each item.
+        outputs: turns the results into the `outputs` of a JSON answer.
+        array: turns the results into the main array `[n, …]`; None if the outputs are no array.
+        n_numbers: the count of numbers in the results, if rendering them is all there is to do; None otherwise.
+        summary: fields that the answer has once, and not for each output.
+        usage: counts that `usage` has beside the number of items.
+        writer: makes the events of a stream, for tasks that run step by step.
+        modality: what the inputs are.
+        takes_images: whether encoded images are accepted.
+        answers_images: whether the answer may be a PNG.
+    """
+
+    task: Task
+    body: type[Body]
+    answer: type[Answer]
+    requests: Callable[[Any, ModelCodecs, Limits], list[Request]]
+    outputs: Callable[[Sequence[Any], Sequence[Any], Any, ModelCodecs], list[dict[str, Any]]]
+    array: Callable[[Sequence[Any], ModelCodecs], NDArray[np.float32]] | None = None
+    n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
+    summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
+    usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
+    writer: Callable[[Sequence[Any], Any, ModelCodecs], EventWriter] | None = None
+    modality: Literal["item", "text"] = "item"
+    takes_images: bool = False
+    answers_images: bool = False
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether the body may be a NumPy file."""
+        return "inputs" in self.body.model_fields and self.modality != "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSchema:
+    """How a task looks on the wire that a model's tokenizer answers alone, without a forward pass."""
+
+    body: type[Body]
+    answer: type[Answer]
+    outputs: Callable[[Any, ModelCodecs, Limits], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEndpoint:
+    """A task as a route: `POST /<name>`, with one schema for each kind of model that serves it.
+
+    Attributes:
+        name: the task's name, in snake case; the path has hyphens instead.
+        summary: what the task does, in the imperative, for the OpenAPI document.
+        schemas: the schemas; which one counts is up to the model.
+        examples: request bodies that the shipped models answer with 200.
+        event: the model of an event of the stream, if the task streams.
+    """
+
+    name: str
+    summary: str
+    schemas: tuple[TaskSchema | CodecSchema, ...]
+    examples: tuple[dict[str, Any], ...]
+    event: type[Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the route."""
+        return f"/{self.name.replace('_', '-')}"
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether any kind of model takes a NumPy file or an encoded image as the body."""
+        return any(isinstance(schema, TaskSchema) and schema.takes_arrays for schema in self.schemas)
+
+    @property
+    def tags(self) -> list[str]:
+        """The groups of the OpenAPI document that the route belongs to."""
+        of_items = any(isinstance(schema, TaskSchema) and schema.modality == "item" for schema in self.schemas)
+        of_texts = any(isinstance(schema, CodecSchema) or schema.modality == "text" for schema in self.schemas)
+        return ["autoencoders"] * of_items + ["transformers"] * of_texts
+
+    def schema_for(self, tasks: Sequence[Task]) -> TaskSchema | CodecSchema:
+        """Return the schema whose task is among the model's tasks; the first one if that does not decide."""
+        found = (schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.task in tasks)
+        return next(found, self.schemas[0])

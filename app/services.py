@@ -1,0 +1,40 @@
+"""Everything a route may need, in one typed object: it is `app.state` of the application."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from app.inference.offload import WorkerPools
+from app.inference.timers import CoarseTimers
+from app.registry.registry import Registry
+from app.settings import Settings
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """The state of the process. While it is draining, it is not ready, and each answer closes its connection."""
+
+    is_draining: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """What the application is made of; created once, by `create_app`."""
+
+    settings: Settings
+    registry: Registry
+    pools: WorkerPools
+    timers: CoarseTimers
+    lifecycle: Lifecycle
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """Return the services of the application that received this request."""
+    return services_in(connection.scope)
+
+
+def services_in(scope: Scope) -> Services:
+    """Return the services of the application in an ASGI scope."""
+    return cast("Services", scope["app"].state)
