@@ -12,7 +12,8 @@ from benchmarks.engines.run import measure
 from benchmarks.lib.report import (
     Ratio,
     Report,
-    output_options,
+    json_option,
+    picture_option,
     print_report,
     ratio_table,
     table,
@@ -25,8 +26,9 @@ from benchmarks.lib.report import (
 @click.option("--passes", default=3, show_default=True, help="How often each case takes its turn.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of a batch size within a turn.")
 @click.option("--threads", default=os.cpu_count() or 1, show_default=True, help="Threads of each engine.")
-@output_options
-def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_json: bool, write: bool) -> None:
+@json_option
+@picture_option
+def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_json: bool, picture: bool) -> None:
     """Compare vectors or generation with other engines.
 
     encode and encode-base measure vectors of texts, with MiniLM's and BERT-base's shape; generate measures new tokens
@@ -50,7 +52,7 @@ def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_jso
         "cases": case_entries(results),
         "ratios": [asdict(ratio) for ratio in ratios_of(BENCHMARKS[name], results)],
     }
-    print_report(report_of(name, results), output, as_json=as_json, write=write)
+    print_report(report_of(name, results), output, as_json=as_json, picture=picture)
 
 
 def case_entries(results: Mapping[str, CaseResult]) -> list[dict[str, Any]]:
@@ -104,7 +106,7 @@ def report_of(name: str, results: Mapping[str, CaseResult]) -> Report:
         name=name,
         title=benchmark.title,
         command=f"manifold bench engines {name}",
-        sections=[
+        parts=[
             f"{benchmark.unit.capitalize()} by {benchmark.by}:",
             rate_table(results, benchmark.batch_sizes),
             ratio_table(ratios_of(benchmark, results)),

@@ -24,8 +24,8 @@ from benchmarks.lib.environments import OWN
 from benchmarks.lib.report import (
     Ratio,
     Report,
+    json_option,
     machine,
-    output_options,
     print_report,
     ratio_table,
     table,
@@ -103,8 +103,8 @@ def operations_per_token(benchmark: Benchmark) -> float:
 @click.option("--passes", default=1, show_default=True, help="How often each case takes its turn.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of a batch size within a turn.")
 @click.option("--seconds", default=6.0, show_default=True, help="Length of each load over HTTP.")
-@output_options
-def gpu(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: float, as_json: bool, write: bool) -> None:
+@json_option
+def gpu(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: float, as_json: bool) -> None:
     """Compare with Transformers on a GPU.
 
     encode measures vectors of texts with BERT-base's shape, also beside a large product of matrices; generate measures
@@ -123,20 +123,20 @@ def gpu(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: floa
         load                           what wrk printed: requests, seconds, errors, p50_ms, p99_ms
       ratios                           a list: name, ratio, target
     """
-    parts = set(only or ("encode", "generate", "serve"))
+    chosen = set(only or ("encode", "generate", "serve"))
     results = GpuResults()
-    if "encode" in parts:
+    if "encode" in chosen:
         results.encode = _measure((ENCODE, PEER_ENCODE), here, passes, rounds)
         results.product_operations_per_second = measure_product()
         results.operations_per_token = operations_per_token(ENCODE)
-    if "generate" in parts:
+    if "generate" in chosen:
         results.generate = _measure((GENERATE_ON_GPU,), here, passes, rounds)
-    if "serve" in parts:
+    if "serve" in chosen:
         results.serve = measure_serving(seconds)
     device = torch.cuda.get_device_name()
     report = report_of(results, f"{device}, torch {torch.__version__}; {machine()}")
     output = {"device": device, "torch": torch.__version__, **summarise(results)}
-    print_report(report, output, as_json=as_json, write=write)
+    print_report(report, output, as_json=as_json)
 
 
 def _measure(benchmarks: Sequence[Benchmark], here: bool, n_passes: int, n_rounds: int) -> dict[str, CaseResult]:
@@ -204,20 +204,20 @@ def _serve_ratios(results: GpuResults) -> list[Ratio]:
 
 
 def report_of(results: GpuResults, hardware: str) -> Report:
-    """Return Markdown with a section for each part that was measured."""
-    sections: list[str] = []
+    """Return Markdown with a part for each measure that was measured."""
+    parts: list[str] = []
     if results.encode is not None:
         operations = f"{results.product_operations_per_second / 1e12:,.0f} · 10¹²"
-        sections += [
-            "## Vectors of texts, BERT-base's shape, in one process",
+        parts += [
+            "### Vectors of texts, BERT-base's shape, in one process",
             "Tokens/s by texts a batch:",
             rate_table(results.encode, sorted((*OWN_BATCH_SIZES, PEER_BATCH_SIZE))),
             f"A product of {PRODUCT_SIZE} by {PRODUCT_SIZE} values: {operations} operations a second.",
             ratio_table(_encode_ratios(results)),
         ]
     if results.generate is not None:
-        sections += [
-            f"## {GENERATE_ON_GPU.title}",
+        parts += [
+            f"### {GENERATE_ON_GPU.title}",
             "New tokens/s by prompts at once:",
             rate_table(results.generate, GENERATE_ON_GPU.batch_sizes),
             ratio_table(_generate_ratios(results)),
@@ -227,9 +227,9 @@ def report_of(results: GpuResults, hardware: str) -> Report:
             [f"{each.n_texts}, {each.accept}", f"{each.texts_per_second:,.0f}", f"{each.gpu_busy:.0%}"]
             for each in results.serve
         ]
-        sections += [
-            f"## `/encode` over HTTP, BERT-base's shape, {N_CONNECTIONS} connections",
+        parts += [
+            f"### `/encode` over HTTP, BERT-base's shape, {N_CONNECTIONS} connections",
             table(["texts a request, and the answer", "texts/s", "GPU busy"], rows),
             ratio_table(_serve_ratios(results)),
         ]
-    return Report(name="gpu", title="On a GPU", command="manifold bench gpu", sections=sections, hardware=hardware)
+    return Report(name="gpu", title="On a GPU", command="manifold bench gpu", parts=parts, hardware=hardware)

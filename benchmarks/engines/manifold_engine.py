@@ -12,10 +12,9 @@ from typing import cast
 import torch
 
 from app.engine.engine import Engine
-from app.process.serve import SWITCH_INTERVAL_S
+from app.process.tuning import tune_process
 from app.settings import Settings
 from benchmarks.engines.peers.protocol import Job, read_job
-from models.allocator import keep_freed_memory
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
 from models.layers.generation import Generator
@@ -31,7 +30,7 @@ def main() -> None:
     The result has the least cosine of the model's codes to those in float32.
     """
     job = read_job()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tune_process()
     model, cosine = load(job)
     rates = asyncio.run(measure_rates(job, model))
     package = f"manifold, torch {torch.__version__}"
@@ -41,7 +40,6 @@ def main() -> None:
 
 def load(job: Job) -> tuple[Model, float]:
     """Return the model of a job in its precision, and the least cosine of its codes to those in float32."""
-    keep_freed_memory()
     model = load_model(read_checkpoint(Path(job.folder)), device=job.device)
     return model, lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.lib.report import (
     Report,
+    json_option,
     machine,
-    output_options,
     print_report,
     progress,
     table,
@@ -94,8 +94,8 @@ def measure(n_rows: int, n_inputs: int, n_outputs: int) -> ProductResult:
 
 
 @click.command()
-@output_options
-def products(as_json: bool, write: bool) -> None:
+@json_option
+def products(as_json: bool) -> None:
     """Measure products of matrices, as the layers do them.
 
     Implementations are torch's own, oneDNN with packed weights, and, on processors with AVX-512, the kernels of this
@@ -121,7 +121,7 @@ def products(as_json: bool, write: bool) -> None:
         for result in results
     ]
     output = {"threads": torch.get_num_threads(), "products": entries}
-    print_report(_report(results), output, as_json=as_json, write=write)
+    print_report(_report(results), output, as_json=as_json)
 
 
 def _report(results: list[ProductResult]) -> Report:
@@ -138,7 +138,7 @@ def _report(results: list[ProductResult]) -> Report:
         title="Products of matrices",
         command="manifold bench products",
         hardware=f"{machine()} {torch.get_num_threads()} threads, torch {torch.__version__}.",
-        sections=[
+        parts=[
             "10⁹ operations a second:",
             table(["rows x inputs x outputs", *columns], rows),
         ],

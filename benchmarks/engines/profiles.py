@@ -17,8 +17,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from benchmarks.engines.benchmarks import BENCHMARKS
 from benchmarks.engines.manifold_engine import load, requests_of
 from benchmarks.lib.checkpoints import write_checkpoint
-from benchmarks.lib.report import Report, output_options, print_report, table
+from benchmarks.lib.report import Report, json_option, print_report, table
 from models import kernels
+from models.allocator import keep_freed_memory
 from models.layers import transformer
 from models.precision import Precision
 
@@ -31,8 +32,8 @@ KERNELS_FOLDER = str(Path(kernels.__file__).parent)
 @click.argument("precision", type=click.Choice(get_args(Precision)))
 @click.option("--size", default=16, show_default=True, help="Texts a batch, or prompts at once.")
 @click.option("--threads", default=1, show_default=True, help="Threads of torch.")
-@output_options
-def profiles(name: str, precision: Precision, size: int, threads: int, as_json: bool, write: bool) -> None:
+@json_option
+def profiles(name: str, precision: Precision, size: int, threads: int, as_json: bool) -> None:
     """Show which operators take a model's time.
 
     NAME is a benchmark of `manifold bench engines`. Printed are the operators that take a hundredth of the time or
@@ -44,6 +45,7 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
       shares                               shares of the time by operator, the largest first; this project's kernels
                                            are kernels.NAME
     """
+    keep_freed_memory()
     benchmark = BENCHMARKS[name]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = write_checkpoint(benchmark.shape, Path(folder))
@@ -57,12 +59,12 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
         name=f"profile-{name}-{precision}",
         title=f"Operators: {benchmark.title}, {precision}",
         command=f"manifold bench profiles {name} {precision} --size {size} --threads {threads}",
-        sections=[
+        parts=[
             table(["operator", "share"], [[operator, f"{share:.1%}"] for operator, share in shares.items()]),
         ],
     )
     output = {"benchmark": name, "precision": precision, "size": size, "threads": threads, "shares": shares}
-    print_report(report, output, as_json=as_json, write=write)
+    print_report(report, output, as_json=as_json)
 
 
 def operator_shares(run: Callable[[], object]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Print the results of a benchmark as Markdown or JSON, and write them to the documentation with a picture."""
+"""Print the results of a benchmark as Markdown or JSON, and draw the pictures of docs/performance.md."""
 
 import io
 import json
@@ -35,12 +35,12 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The results of a benchmark as a page of Markdown, with bars for a picture if there are any."""
+    """The results of a benchmark as a section of docs/performance.md, with bars for a picture if there are any."""
 
     name: str
     title: str
     command: str
-    sections: Sequence[str]
+    parts: Sequence[str]
     hardware: str = ""
     """The machine; by default the processor of this one."""
     bars: Mapping[str, float] | None = None
@@ -48,33 +48,35 @@ class Report:
 
     @property
     def markdown(self) -> str:
-        """Return the page: title, machine, command, picture and sections; empty sections are left out."""
-        picture = f"![{self.bars_label}]({self.name}.png)" if self.bars else ""
-        head = [f"# {self.title}", self.hardware or machine(), f"```\n{self.command}\n```", picture]
-        return "\n\n".join(part for part in (*head, *self.sections) if part) + "\n"
+        """Return the section: title, command, machine, picture and parts; empty parts are left out."""
+        picture = f"![{self.bars_label}]({FOLDER.name}/{self.name}.png)" if self.bars else ""
+        head = (f"## {self.title}", f"`{self.command}` on {self.hardware or machine()}", picture)
+        return "\n\n".join(part for part in (*head, *self.parts) if part)
 
-    def write(self, folder: Path = FOLDER) -> None:
-        """Write `NAME.md`, and `NAME.png` if there are bars."""
+    def write_picture(self, folder: Path = FOLDER) -> None:
+        """Write `NAME.png` with a bar for each value."""
+        if self.bars is None:
+            raise ValueError(f"the report {self.name} has no bars")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.name}.md").write_text(self.markdown)
-        if self.bars:
-            (folder / f"{self.name}.png").write_bytes(bar_chart(self.bars, self.bars_label))
+        (folder / f"{self.name}.png").write_bytes(bar_chart(self.bars, self.bars_label))
 
 
-def output_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options `--json` and `--write`, which `print_report` takes, to a command."""
-    json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
-    write_option = click.option(
-        "--write", is_flag=True, help=f"Also write the Markdown and a picture to {FOLDER}, where the command runs."
-    )
-    return json_option(write_option(command))
+def json_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the option `--json`, which `print_report` takes, to a command."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")(command)
 
 
-def print_report(report: Report, results: Mapping[str, Any], *, as_json: bool, write: bool) -> None:
-    """Print a report as Markdown, or the results as JSON; write the report to the documentation if asked."""
+def picture_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the option `--picture`, which `print_report` takes, to a command."""
+    help_text = f"Also write a picture to {FOLDER} in the current directory."
+    return click.option("--picture", is_flag=True, help=help_text)(command)
+
+
+def print_report(report: Report, results: Mapping[str, Any], *, as_json: bool, picture: bool = False) -> None:
+    """Print a report as Markdown, or the results as JSON; write the picture if asked."""
     click.echo(json.dumps(results, indent=2) if as_json else report.markdown)
-    if write:
-        report.write()
+    if picture:
+        report.write_picture()
 
 
 def progress(description: str) -> Progress:

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
-    output_options,
+    json_option,
     print_report,
     progress,
     table,
@@ -106,8 +106,8 @@ def measure_costs(n_rounds: int, seconds: float, progress_bar: Progress) -> dict
 @click.option("--starts", default=3, show_default=True, help="Starts of a server; the median is printed.")
 @click.option("--rounds", "n_rounds", default=9, show_default=True, help="Rounds; medians are printed.")
 @click.option("--seconds", default=1.0, show_default=True, help="Length of a round for each number of connections.")
-@output_options
-def costs(starts: int, n_rounds: int, seconds: float, as_json: bool, write: bool) -> None:
+@json_option
+def costs(starts: int, n_rounds: int, seconds: float, as_json: bool) -> None:
     """Measure the time to start, and the processor time of a request.
 
     The start is that of a server with all shipped models. The processor time is that of a short /encode, of one client
@@ -137,7 +137,7 @@ def costs(starts: int, n_rounds: int, seconds: float, as_json: bool, write: bool
         "n_models": measured[0].n_models,
         "costs": [{"connections": n, **summarise(rounds)} for n, rounds in rounds_by_connections.items()],
     }
-    print_report(_report(results), results, as_json=as_json, write=write)
+    print_report(_report(results), results, as_json=as_json)
 
 
 def summarise(rounds: Sequence[Costs]) -> dict[str, float]:
@@ -169,7 +169,7 @@ def _report(results: Mapping[str, Any]) -> Report:
         name="costs",
         title="What serving costs in addition to the model",
         command="manifold bench costs",
-        sections=[
+        parts=[
             f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s.",
             "Milliseconds of processor time for a short `/encode`:",
             table(columns, rows),

@@ -16,7 +16,7 @@ from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
-    output_options,
+    json_option,
     print_report,
     progress,
     table,
@@ -89,9 +89,9 @@ def _with_busy_cores(server: Server, run: Callable[[], T]) -> tuple[BusyCores, T
 @click.option("--queue", default=64, show_default=True, help="Items that may wait in the server.")
 @click.option("--shape", type=click.Choice(("minilm", "bert-base")), default="minilm", show_default=True)
 @click.option("--dtype", default="bfloat16", show_default=True, help="Data type of the model.")
-@output_options
+@json_option
 def overload(
-    seconds: float, n_rounds: int, connections: int, queue: int, shape: str, dtype: str, as_json: bool, write: bool
+    seconds: float, n_rounds: int, connections: int, queue: int, shape: str, dtype: str, as_json: bool
 ) -> None:
     """Send ten times as many requests as the server can answer.
 
@@ -122,7 +122,7 @@ def overload(
             measure_peak(server.port, requests, seconds)  # warms the server up
             rounds = [measure_round(server, requests, connections, seconds) for _ in bar.track(range(n_rounds))]
     results = {"shape": shape, "dtype": dtype, **summarise(rounds)}
-    print_report(report_of(results), results, as_json=as_json, write=write)
+    print_report(report_of(results), results, as_json=as_json)
 
 
 def summarise(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def report_of(results: dict[str, Any]) -> Report:
         name="overload",
         title=f"Ten times as many requests as can be answered, {results['shape']} in {results['dtype']}",
         command=f"manifold bench overload --shape {results['shape']} --dtype {results['dtype']}",
-        sections=[
+        parts=[
             table(["", "measured"], rows),
         ],
     )

@@ -9,7 +9,8 @@ from rich.progress import Progress
 
 from benchmarks.lib.report import (
     Report,
-    output_options,
+    json_option,
+    picture_option,
     print_report,
     progress,
     table,
@@ -71,8 +72,9 @@ def _median(loads: tuple[LoadResult, ...]) -> LoadResult:
 @click.option("--connections", default=32, show_default=True, help="Connections at once.")
 @click.option("--seconds", default=5.0, show_default=True, help="Length of a round.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds of each case; the median round is printed.")
-@output_options
-def reconstruct(connections: int, seconds: float, rounds: int, as_json: bool, write: bool) -> None:
+@json_option
+@picture_option
+def reconstruct(connections: int, seconds: float, rounds: int, as_json: bool, picture: bool) -> None:
     """Compare /reconstruct with a naive FastAPI handler.
 
     Each request has one 28x28 image. The handler has the same network, and answers the same JSON. All cases take
@@ -92,7 +94,7 @@ def reconstruct(connections: int, seconds: float, rounds: int, as_json: bool, wr
         results = measure(n_connections=connections, seconds=seconds, n_rounds=rounds, progress_bar=bar)
     cases = [{"name": result.name, "ratio": result.ratio, **asdict(result.load)} for result in results]
     report = _report(results, connections)
-    print_report(report, {"connections": connections, "cases": cases}, as_json=as_json, write=write)
+    print_report(report, {"connections": connections, "cases": cases}, as_json=as_json, picture=picture)
 
 
 def _report(results: Sequence[CaseResult], n_connections: int) -> Report:
@@ -110,7 +112,7 @@ def _report(results: Sequence[CaseResult], n_connections: int) -> Report:
         name="reconstruct",
         title=f"`/reconstruct`, one 28x28 image a request, {n_connections} connections",
         command="manifold bench reconstruct",
-        sections=[
+        parts=[
             table(["", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"], rows),
         ],
         bars={result.name: result.load.requests_per_second for result in results},

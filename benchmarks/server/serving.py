@@ -16,7 +16,8 @@ from benchmarks.lib.environments import python_of
 from benchmarks.lib.report import (
     Ratio,
     Report,
-    output_options,
+    json_option,
+    picture_option,
     print_report,
     progress,
     ratio_table,
@@ -146,8 +147,9 @@ def ratios_of(results: Mapping[str, Rounds]) -> list[Ratio]:
 @click.option("--only", default="", help="Measure the servers whose names contain this.")
 @click.option("--passes", default=3, show_default=True, help="How often each server takes its turn.")
 @click.option("--seconds", default=8.0, show_default=True, help="Length of a round.")
-@output_options
-def serving(only: str, passes: int, seconds: float, as_json: bool, write: bool) -> None:
+@json_option
+@picture_option
+def serving(only: str, passes: int, seconds: float, as_json: bool, picture: bool) -> None:
     """Compare /encode with LitServe and infinity.
 
     All have the same weights, of MiniLM's shape. Each request has one text, and the lengths of texts vary. A turn of a
@@ -177,7 +179,7 @@ def serving(only: str, passes: int, seconds: float, as_json: bool, write: bool) 
         for n, rounds in rounds_by_connections.items()
     ]
     ratios = [asdict(ratio) for ratio in ratios_of(results)]
-    print_report(report_of(results), {"cases": cases, "ratios": ratios}, as_json=as_json, write=write)
+    print_report(report_of(results), {"cases": cases, "ratios": ratios}, as_json=as_json, picture=picture)
 
 
 def report_of(results: Mapping[str, Rounds]) -> Report:
@@ -192,7 +194,7 @@ def report_of(results: Mapping[str, Rounds]) -> Report:
         name="serving",
         title="`/encode` over HTTP, MiniLM's shape, one text a request",
         command="manifold bench serving",
-        sections=[
+        parts=[
             "Good answers a second:",
             table(columns, rates),
             "Latency in milliseconds, median / 99th percentile:",

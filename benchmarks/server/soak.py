@@ -14,7 +14,7 @@ import uvloop
 
 from benchmarks.lib.report import (
     Report,
-    output_options,
+    json_option,
     print_report,
     progress,
     table,
@@ -155,8 +155,8 @@ class Soak:
 @click.command()
 @click.option("--requests", "n_requests", default=200_000, show_default=True)
 @click.option("--warm", "n_warm", default=N_WARM, show_default=True, help="Requests before the memory is first read.")
-@output_options
-def soak(n_requests: int, n_warm: int, as_json: bool, write: bool) -> None:
+@json_option
+def soak(n_requests: int, n_warm: int, as_json: bool) -> None:
     """Send 200,000 mixed requests; fail if one is lost.
 
     The server has all shipped models. Requests are the examples of the documentation, items of random content and
@@ -179,7 +179,7 @@ def soak(n_requests: int, n_warm: int, as_json: bool, write: bool) -> None:
         task = bar.add_task("", total=n_requests)
         run = Soak(server.port, psutil.Process(server.process_id), n_requests=n_requests, n_warm=n_warm)
         result = uvloop.run(run.run(lambda number: bar.update(task, completed=number)))
-    print_report(_report(result), summarise(result), as_json=as_json, write=write)
+    print_report(_report(result), summarise(result), as_json=as_json)
     if not result.passes:
         raise SystemExit(1)
 
@@ -217,7 +217,7 @@ def _report(result: SoakResult) -> Report:
         name="soak",
         title="Many mixed requests",
         command="manifold bench soak",
-        sections=[
+        parts=[
             table(["", "measured"], rows),
             failures,
         ],

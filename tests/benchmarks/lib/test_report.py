@@ -11,35 +11,30 @@ REPORT = Report(
     name="one",
     title="One",
     command="manifold bench one",
-    sections=["First.", "", "Second."],
+    parts=["First.", "", "Second."],
     bars={"a": 1.0, "b": 2.0},
     bars_label="things",
 )
-PAGE = f"# One\n\n{machine()}\n\n```\nmanifold bench one\n```\n\n![things](one.png)\n\nFirst.\n\nSecond.\n"
+MARKDOWN = f"## One\n\n`manifold bench one` on {machine()}\n\n![things](performance/one.png)\n\nFirst.\n\nSecond."
 
 
-def test_a_report_is_a_page_with_a_picture(tmp_path: Path) -> None:
-    REPORT.write(tmp_path / "new")
-    assert (tmp_path / "new/one.md").read_text() == PAGE
-    assert (tmp_path / "new/one.png").read_bytes().startswith(b"\x89PNG")
+def test_a_report_without_bars_has_no_picture() -> None:
+    report = Report(name="plain", title="Plain", command="x", parts=[], hardware="A GPU.")
+    assert report.markdown == "## Plain\n\n`x` on A GPU."
+    with pytest.raises(ValueError, match="plain has no bars"):
+        report.write_picture()
 
 
-def test_a_report_without_bars_has_no_picture(tmp_path: Path) -> None:
-    Report(name="plain", title="Plain", command="x", sections=[], hardware="A GPU.").write(tmp_path)
-    assert (tmp_path / "plain.md").read_text() == "# Plain\n\nA GPU.\n\n```\nx\n```\n"
-    assert not (tmp_path / "plain.png").exists()
-
-
-def test_markdown_or_json_is_printed_and_the_page_written_if_asked(
+def test_markdown_or_json_is_printed_and_the_picture_drawn_if_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    print_report(REPORT, {"n": 1}, as_json=False, write=False)
-    assert capsys.readouterr().out.strip() == PAGE.strip()
+    print_report(REPORT, {"n": 1}, as_json=False)
+    assert capsys.readouterr().out == MARKDOWN + "\n"
     assert not list(tmp_path.iterdir())
-    print_report(REPORT, {"n": 1}, as_json=True, write=True)
+    print_report(REPORT, {"n": 1}, as_json=True, picture=True)
     assert json.loads(capsys.readouterr().out) == {"n": 1}
-    assert (tmp_path / "docs/performance/one.md").read_text() == PAGE
+    assert (tmp_path / "docs/performance/one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_tables_are_aligned_and_ratios_say_what_holds() -> None:

@@ -23,13 +23,14 @@ def test_a_report_has_rates_latencies_and_ratios(tmp_path: Path) -> None:
         for name in (case.name for case in CASES)
     }
     results["Manifold int8"][32] = [WrkResult(3200, 1.0, 0, 1.0, 2.0)]
-    report_of(results).write(tmp_path)
-    text = (tmp_path / "serving.md").read_text()
+    report = report_of(results)
+    text = report.markdown
     assert "| LitServe | 4 | 36 | 144 | 576 |" in text
     assert "| infinity | 1.5 / 9.2 |" in text.replace("9.3", "9.2")
     assert "| Manifold int8 / LitServe | 22.22 | 8 | holds |" in text
     assert "| Manifold float32 / infinity | 1.00 | 3.5 | falls short |" in text
     assert {name for own, peer, _ in TARGETS for name in (own, peer)} == set(results)
+    report.write_picture(tmp_path)
     assert (tmp_path / "serving.png").read_bytes().startswith(b"\x89PNG")
 
 
