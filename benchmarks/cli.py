@@ -1,4 +1,4 @@
-"""`manifold bench`: the benchmarks as subcommands, each imported only when it is called."""
+"""Define `manifold bench`, whose subcommands are the benchmarks; each is imported only when it is called."""
 
 from importlib import import_module
 
@@ -18,7 +18,7 @@ COMMANDS = {
         "benchmarks.server.compare.command:compare_command",
         "Compare the speed of two source trees, in interleaved pairs of short bursts.",
     ),
-    "engines": ("benchmarks.engines.command:engines", "Compare vectors or generation with other engines."),
+    "engines": ("benchmarks.engines.command:engines", "Compare text embeddings or generation with other engines."),
     "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
     "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),

@@ -61,9 +61,9 @@ class Benchmark:
     """Cases on the same checkpoint and the same texts, measured at several batch sizes."""
 
     title: str
-    unit: str
-    by: str
-    """What a batch size counts."""
+    quantity: str
+    note: str
+    """What the table of the report shows."""
     shape: str
     cases: Sequence[Case]
     batch_sizes: Sequence[int]
@@ -96,9 +96,9 @@ def cases(name: str, module: str, *precisions: str, environment: str = "engines"
 
 
 ENCODE = Benchmark(
-    title="Vectors of texts, MiniLM's shape (6 layers of 384), in one process",
-    unit="tokens/s",
-    by="texts a batch",
+    title="Text embeddings in one process, MiniLM's shape (6 layers of 384)",
+    quantity="Tokens per second",
+    note="The table shows tokens per second, by the number of texts in a batch.",
     shape="minilm",
     cases=[
         *cases("Manifold", "manifold_engine", *PRECISIONS, environment=OWN),
@@ -117,13 +117,12 @@ ENCODE = Benchmark(
         Target("Manifold int8", "ONNX Runtime int8", None, 1.1),
     ],
 )
-ENCODE_BASE = replace(
-    ENCODE, title="Vectors of texts, BERT-base's shape, in one process", shape="bert-base", targets=()
-)
+ENCODE_BASE = replace(ENCODE, title="Text embeddings in one process, BERT-base's shape", shape="bert-base", targets=())
 GENERATE = Benchmark(
-    title=f"GPT-2 124M, {PROMPT_LENGTH} tokens of prompt and {N_NEW_TOKENS} new ones, greedily, in one process",
-    unit="new tokens/s",
-    by="prompts at once",
+    title="Text generation in one process, GPT-2 124M",
+    quantity="New tokens per second",
+    note=f"Each prompt has {PROMPT_LENGTH} tokens and is continued by {N_NEW_TOKENS} tokens, greedily. The table shows "
+    "new tokens per second, by the number of prompts at once.",
     shape="gpt2",
     n_new_tokens=N_NEW_TOKENS,
     cases=[

@@ -1,4 +1,4 @@
-"""The command `manifold bench engines`: models in one process each, beside other engines with the same weights."""
+"""Compare this project's engine with others that have the same weights, each in a process of its own."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ from benchmarks.lib.report import (
 @json_option
 @picture_option
 def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_json: bool, picture: bool) -> None:
-    """Compare vectors or generation with other engines.
+    """Compare text embeddings or generation with other engines.
 
-    encode and encode-base measure vectors of texts, with MiniLM's and BERT-base's shape; generate measures new tokens
-    of GPT-2's shape. Each case is an engine at a precision, in a process of its own, and gets the same texts. Other
+    encode and encode-base measure text embeddings, with MiniLM's and BERT-base's shape; generate measures generation
+    with GPT-2's shape. Each case is an engine at a precision, in a process of its own, and gets the same texts. Other
     engines run as one worker with all threads, and as a worker for each thread. They are installed on first use, in an
     environment under runs/benchmarks/environments.
 
@@ -106,11 +106,8 @@ def report_of(name: str, results: Mapping[str, CaseResult]) -> Report:
         name=name,
         title=benchmark.title,
         command=f"manifold bench engines {name}",
-        parts=[
-            f"{benchmark.unit.capitalize()} by {benchmark.by}:",
-            rate_table(results, benchmark.batch_sizes),
-            ratio_table(ratios_of(benchmark, results)),
-        ],
+        note=benchmark.note,
+        parts=[rate_table(results, benchmark.batch_sizes), ratio_table(ratios_of(benchmark, results))],
         bars={case: result.best_rate(benchmark.batch_sizes) for case, result in results.items()},
-        bars_label=f"{benchmark.unit}, the best of each",
+        bars_label=f"{benchmark.quantity}, the best of each engine",
     )

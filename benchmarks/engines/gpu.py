@@ -1,4 +1,4 @@
-"""Models on a GPU beside Transformers: vectors of texts, generation, and how busy a server keeps the GPU."""
+"""Compare text embeddings and generation with Transformers on a GPU, and measure how busy a server keeps the GPU."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -107,8 +107,8 @@ def operations_per_token(benchmark: Benchmark) -> float:
 def gpu(only: Sequence[str], here: bool, passes: int, rounds: int, seconds: float, as_json: bool) -> None:
     """Compare with Transformers on a GPU.
 
-    encode measures vectors of texts with BERT-base's shape, also beside a large product of matrices; generate measures
-    new tokens of GPT-2's shape; serve measures /encode over HTTP, which needs wrk and nvidia-smi.
+    encode measures text embeddings with BERT-base's shape, also beside a large product of matrices; generate measures
+    generation with GPT-2's shape; serve measures /encode over HTTP, which needs wrk and nvidia-smi.
 
     \b
     Keys of the JSON output; a part that was not measured is left out:
@@ -167,69 +167,57 @@ def summarise(results: GpuResults) -> dict[str, Any]:
             }
             for each in results.serve
         ]
-    ratios = [*_encode_ratios(results), *_generate_ratios(results), *_serve_ratios(results)]
-    return {**output, "ratios": [asdict(ratio) for ratio in ratios]}
+    return {**output, "ratios": [asdict(ratio) for ratio in all_ratios(results)]}
 
 
-def _encode_ratios(results: GpuResults) -> list[Ratio]:
-    if results.encode is None:
-        return []
-    best = results.encode[OWN_NAME].best_rate(OWN_BATCH_SIZES)
-    efficiency = best * results.operations_per_token / results.product_operations_per_second
-    speed_up = best / results.encode[PEER_NAME].rate(PEER_BATCH_SIZE)
-    return [
-        Ratio("operations a second over those of a large product", efficiency, 0.45),
-        Ratio(f"best over Transformers with SDPA, {PEER_BATCH_SIZE} texts a batch", speed_up, 3),
-    ]
-
-
-def _generate_ratios(results: GpuResults) -> list[Ratio]:
-    if results.generate is None:
-        return []
-    own, peer = results.generate[OWN_NAME], results.generate[PEER_NAME]
-    return [
-        Ratio(
-            f"Manifold / Transformers, {size} at once",
-            own.rate(size) / peer.rate(size),
-            10 if size == N_PROMPTS else None,
-        )
-        for size in GENERATE_ON_GPU.batch_sizes
-    ]
-
-
-def _serve_ratios(results: GpuResults) -> list[Ratio]:
-    if not results.serve:
-        return []
-    return [Ratio("share of the time in which the GPU is busy", max(each.gpu_busy for each in results.serve), 0.7)]
+def all_ratios(results: GpuResults) -> list[Ratio]:
+    """Return the ratios of the parts that were measured."""
+    ratios: list[Ratio] = []
+    if results.encode is not None:
+        best = results.encode[OWN_NAME].best_rate(OWN_BATCH_SIZES)
+        efficiency = best * results.operations_per_token / results.product_operations_per_second
+        speed_up = best / results.encode[PEER_NAME].rate(PEER_BATCH_SIZE)
+        ratios += [
+            Ratio("operations a second over those of a large product", efficiency, 0.45),
+            Ratio(f"best over Transformers with SDPA, {PEER_BATCH_SIZE} texts a batch", speed_up, 3),
+        ]
+    if results.generate is not None:
+        own, peer = results.generate[OWN_NAME], results.generate[PEER_NAME]
+        for size in GENERATE_ON_GPU.batch_sizes:
+            target = 10 if size == N_PROMPTS else None
+            ratios.append(Ratio(f"Manifold / Transformers, {size} at once", own.rate(size) / peer.rate(size), target))
+    if results.serve:
+        busiest = max(each.gpu_busy for each in results.serve)
+        ratios.append(Ratio("share of the time in which the GPU is busy", busiest, 0.7))
+    return ratios
 
 
 def report_of(results: GpuResults, hardware: str) -> Report:
-    """Return Markdown with a part for each measure that was measured."""
+    """Return Markdown with a table for each part that was measured."""
+    note: list[str] = []
     parts: list[str] = []
     if results.encode is not None:
         operations = f"{results.product_operations_per_second / 1e12:,.0f} · 10¹²"
-        parts += [
-            "### Vectors of texts, BERT-base's shape, in one process",
-            "Tokens/s by texts a batch:",
-            rate_table(results.encode, sorted((*OWN_BATCH_SIZES, PEER_BATCH_SIZE))),
-            f"A product of {PRODUCT_SIZE} by {PRODUCT_SIZE} values: {operations} operations a second.",
-            ratio_table(_encode_ratios(results)),
+        note += [
+            "The first table shows tokens per second of text embeddings, BERT-base's shape, by texts in a batch.",
+            f"A product of {PRODUCT_SIZE} by {PRODUCT_SIZE} values reaches {operations} operations a second.",
         ]
+        parts.append(rate_table(results.encode, sorted((*OWN_BATCH_SIZES, PEER_BATCH_SIZE))))
     if results.generate is not None:
-        parts += [
-            f"### {GENERATE_ON_GPU.title}",
-            "New tokens/s by prompts at once:",
-            rate_table(results.generate, GENERATE_ON_GPU.batch_sizes),
-            ratio_table(_generate_ratios(results)),
-        ]
+        note.append(f"{GENERATE.title}: {GENERATE.note}")
+        parts.append(rate_table(results.generate, GENERATE_ON_GPU.batch_sizes))
     if results.serve:
+        note.append(f"The last table is of `/encode` over HTTP, BERT-base's shape, {N_CONNECTIONS} connections.")
         rows = [
             [f"{each.n_texts}, {each.accept}", f"{each.texts_per_second:,.0f}", f"{each.gpu_busy:.0%}"]
             for each in results.serve
         ]
-        parts += [
-            f"### `/encode` over HTTP, BERT-base's shape, {N_CONNECTIONS} connections",
-            table(["texts a request, and the answer", "texts/s", "GPU busy"], rows),
-            ratio_table(_serve_ratios(results)),
-        ]
-    return Report(name="gpu", title="On a GPU", command="manifold bench gpu", parts=parts, hardware=hardware)
+        parts.append(table(["texts a request, and the answer", "texts/s", "GPU busy"], rows))
+    return Report(
+        name="gpu",
+        title="On a GPU",
+        command="manifold bench gpu",
+        hardware=hardware,
+        note=" ".join(note),
+        parts=[*parts, ratio_table(all_ratios(results))],
+    )

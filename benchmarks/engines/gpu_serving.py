@@ -1,4 +1,4 @@
-"""How busy a server keeps a GPU: `/encode` over many connections, with wrk and nvidia-smi."""
+"""Measure how busy a server keeps a GPU: `/encode` over many connections, with wrk and nvidia-smi."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Run a job on this project's engine: `python -m benchmarks.engines.manifold_engine`, which `run` starts."""
+"""Run a job on this project's engine; `manifold bench engines` starts it as a process."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Products of matrices, as the linear layers of the models do them, by each implementation that there is."""
+"""Measure products of matrices, as the linear layers of the models do them, with each implementation."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Which of torch's operators and of this project's kernels take a model's time."""
+"""Find which of torch's operators and of this project's kernels take a model's time."""
 
 import sys
 import tempfile

@@ -1,1 +1,1 @@
-"""Shared by the benchmarks: environments, servers, checkpoints with random weights, statistics and reports."""
+"""Code that benchmarks share: environments, servers, checkpoints with random weights, statistics and reports."""

@@ -1,4 +1,4 @@
-"""The processor time that a server has spent."""
+"""Read the processor time that a server has spent."""
 
 from typing import NamedTuple
 

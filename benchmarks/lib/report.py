@@ -43,14 +43,18 @@ class Report:
     parts: Sequence[str]
     hardware: str = ""
     """The machine; by default the processor of this one."""
+    note: str = ""
+    """Sentences that explain the tables."""
     bars: Mapping[str, float] | None = None
     bars_label: str = ""
+    """What the bars show, as the text of the picture."""
 
     @property
     def markdown(self) -> str:
-        """Return the section: title, command, machine, picture and parts; empty parts are left out."""
+        """Return the section: title, command, machine, note, picture and parts; empty parts are left out."""
         picture = f"![{self.bars_label}]({FOLDER.name}/{self.name}.png)" if self.bars else ""
-        head = (f"## {self.title}", f"`{self.command}` on {self.hardware or machine()}", picture)
+        description = f"`{self.command}` on {self.hardware or machine()} {self.note}".rstrip()
+        head = (f"## {self.title}", description, picture)
         return "\n\n".join(part for part in (*head, *self.parts) if part)
 
     def write_picture(self, folder: Path = FOLDER) -> None:

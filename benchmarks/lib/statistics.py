@@ -1,4 +1,4 @@
-"""Statistics of repeated measurements."""
+"""Summarise repeated measurements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What serving costs in addition to the model: time to start, and processor time."""
+"""Measure what serving costs in addition to the model: the time to start, and processor time."""
 
 import sys
 import tempfile

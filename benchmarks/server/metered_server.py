@@ -1,4 +1,4 @@
-"""A server that meters its forward passes: `python -m benchmarks.server.metered_server`, which `costs` starts."""
+"""Run a server that counts its forward passes; `manifold bench costs` starts it as a process."""
 
 import struct
 import threading

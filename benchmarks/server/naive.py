@@ -1,4 +1,4 @@
-"""A naive server for comparison: FastAPI as in its tutorial, with the same network called inside the handler."""
+"""Serve naively, for comparison: FastAPI as in its tutorial, with the same network called inside the handler."""
 
 import torch
 from fastapi import FastAPI

@@ -1,4 +1,4 @@
-"""`/encode` at ten times the rate that the server can answer."""
+"""Measure `/encode` at ten times the rate that the server can answer."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""`/reconstruct` beside a naive FastAPI handler with the same network."""
+"""Compare `/reconstruct` with a naive FastAPI handler that has the same network."""
 
 import statistics
 from collections.abc import Sequence
@@ -110,11 +110,11 @@ def _report(results: Sequence[CaseResult], n_connections: int) -> Report:
     ]
     return Report(
         name="reconstruct",
-        title=f"`/reconstruct`, one 28x28 image a request, {n_connections} connections",
+        title=f"`/reconstruct`, one 28x28 image in each request, {n_connections} connections",
         command="manifold bench reconstruct",
         parts=[
             table(["", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"], rows),
         ],
         bars={result.name: result.load.requests_per_second for result in results},
-        bars_label="requests/s",
+        bars_label="Requests per second",
     )

@@ -1,4 +1,4 @@
-"""The requests that benchmarks of a server send, as bytes."""
+"""Build the requests that benchmarks of a server send, as bytes."""
 
 import io
 import json

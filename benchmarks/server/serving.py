@@ -1,4 +1,4 @@
-"""`/encode` over HTTP beside other servers with the same weights."""
+"""Compare `/encode` over HTTP with other servers that have the same weights."""
 
 import os
 import tempfile
@@ -192,16 +192,11 @@ def report_of(results: Mapping[str, Rounds]) -> Report:
     ]
     return Report(
         name="serving",
-        title="`/encode` over HTTP, MiniLM's shape, one text a request",
+        title="`/encode` over HTTP, MiniLM's shape, one text in each request",
         command="manifold bench serving",
-        parts=[
-            "Good answers a second:",
-            table(columns, rates),
-            "Latency in milliseconds, median / 99th percentile:",
-            table(columns, latencies),
-            f"At {RATIO_CONNECTIONS} connections:",
-            ratio_table(ratios_of(results)),
-        ],
+        note="The tables show good answers per second, latency in milliseconds (the median / the 99th percentile), and "
+        f"ratios at {RATIO_CONNECTIONS} connections.",
+        parts=[table(columns, rates), table(columns, latencies), ratio_table(ratios_of(results))],
         bars={name: by_n[RATIO_CONNECTIONS].requests_per_second for name, by_n in medians.items()},
-        bars_label=f"requests/s, {RATIO_CONNECTIONS} connections",
+        bars_label=f"Requests per second at {RATIO_CONNECTIONS} connections",
     )

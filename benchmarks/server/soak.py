@@ -1,4 +1,4 @@
-"""Many mixed requests to a server with all shipped models: whether it loses one, grows, or is not idle afterwards."""
+"""Send many mixed requests to a server, and check that it loses none, does not grow, and is idle afterwards."""
 
 import asyncio
 import random
@@ -101,7 +101,7 @@ class Client:
 
 
 class Soak:
-    """A run: sends all requests from `N_CLIENTS` clients, then looks at what is left in the server."""
+    """Sends all requests from `N_CLIENTS` clients, then looks at what is left in the server."""
 
     def __init__(self, port: int, process: psutil.Process, *, n_requests: int, n_warm: int) -> None:
         self._port, self._process, self._n_requests, self._n_warm = port, process, n_requests, n_warm

@@ -1,4 +1,4 @@
-"""The mixed requests of the soak: documented examples, items of random content and size, and bad requests."""
+"""Make the mixed requests of the soak: documented examples, items of random content and size, and bad requests."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""What a process of an engine reads from its standard input and writes to its standard output, as JSON."""
+"""Read a job from the standard input of an engine's process, measure it, and write the rates as JSON."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from statistics import median
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What an engine is asked to do.
+    """Work that an engine is asked to do.
 
     `texts` are token ids. The model lies in `folder`, in the format of Hugging Face. `device` is a name of torch's.
     `batch_sizes` are numbers of texts a batch, or of prompts at once. If `n_new_tokens` is 0, texts are encoded;

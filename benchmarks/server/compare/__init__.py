@@ -1,1 +1,1 @@
-"""`manifold bench compare`: the speed of two source trees, or of one tree under two environments."""
+"""Compare the speed of two source trees, or of one tree under two environments."""

@@ -136,19 +136,19 @@ def _compare_one(name: str, old: Side, new: Side, plan: Plan, n_connections: int
             starts = compare(workload, old, new, plan, show_progress)
         except RuntimeError as error:
             raise click.ClickException(f"{name}: {error}") from error
-    found, pairs = estimate(starts, plan), list(chain.from_iterable(starts))
+    result, pairs = estimate(starts, plan), list(chain.from_iterable(starts))
     return {
         "benchmark": name,
         "unit": workload.unit,
         "old_median": median(pair.old for pair in pairs),
         "new_median": median(pair.new for pair in pairs),
-        "ratio": found.ratio.ratio,
-        "ratio_low": found.ratio.low if found.n_samples > 1 else None,
-        "ratio_high": found.ratio.high if found.n_samples > 1 else None,
+        "ratio": result.ratio.ratio,
+        "ratio_low": result.ratio.low if result.n_samples > 1 else None,
+        "ratio_high": result.ratio.high if result.n_samples > 1 else None,
         "confidence": CONFIDENCE,
         "n_pairs": len(pairs),
         "n_starts": len(starts),
-        "is_narrow": found.is_narrow,
+        "is_narrow": result.is_narrow,
         "pairs": [asdict(pair) for pair in pairs],
     }
 

@@ -34,7 +34,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long to measure."""
+    """The limits of a comparison."""
 
     burst_s: float
     until_width: float
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What pairs say of new/old."""
+    """The ratio new/old that pairs give."""
 
     ratio: RatioEstimate
     n_samples: int

@@ -1,4 +1,4 @@
-"""What `manifold bench compare` measures of a server: each workload is measured in short bursts.
+"""Define what `manifold bench compare` measures: each workload measures a server in short bursts.
 
 Servers are known by the options of `manifold serve` and by their HTTP routes alone, so that any two versions compare.
 """

@@ -62,7 +62,7 @@ def test_the_report_says_what_holds() -> None:
 
 def test_parts_that_were_not_measured_are_left_out() -> None:
     assert summarise(GpuResults()) == {"ratios": []}
-    assert "### " not in report_of(GpuResults(), "NVIDIA One").markdown
+    assert report_of(GpuResults(), "NVIDIA One.").markdown == "## On a GPU\n\n`manifold bench gpu` on NVIDIA One."
     output = summarise(results())
     assert set(output) == {
         *("encode", "product_operations_per_second", "operations_per_token", "generate", "serve", "ratios")

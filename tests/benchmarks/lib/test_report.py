@@ -14,8 +14,11 @@ REPORT = Report(
     parts=["First.", "", "Second."],
     bars={"a": 1.0, "b": 2.0},
     bars_label="things",
+    note="A note.",
 )
-MARKDOWN = f"## One\n\n`manifold bench one` on {machine()}\n\n![things](performance/one.png)\n\nFirst.\n\nSecond."
+MARKDOWN = (
+    f"## One\n\n`manifold bench one` on {machine()} A note.\n\n![things](performance/one.png)\n\nFirst.\n\nSecond."
+)
 
 
 def test_a_report_without_bars_has_no_picture() -> None:
