@@ -110,8 +110,7 @@ def compare_command(
     old, new = Side(old_tree, env_a), Side(new_tree, env_b)
     plan = Plan(burst_s=seconds, until_width=until_width, max_pairs=max_pairs, pairs_per_start=pairs_per_start)
     console = Console(stderr=True)
-    if _has_compiled_library(old_tree) != _has_compiled_library(new_tree):
-        console.print("[yellow]Only one of the trees has compiled kernels under models: install the other first.")
+    _warn_of_missing_kernels(old_tree, new_tree, console)
     entries = [_compare_one(name, old, new, plan, connections, console) for name in names]
     sides = {name: _describe(side) for name, side in (("old", old), ("new", new))}
     if as_json:
@@ -153,8 +152,10 @@ def _compare_one(name: str, old: Side, new: Side, plan: Plan, n_connections: int
     }
 
 
-def _has_compiled_library(tree: Path) -> bool:
-    return next((tree / "models").rglob("*.so"), None) is not None
+def _warn_of_missing_kernels(old_tree: Path, new_tree: Path, console: Console) -> None:
+    old_has, new_has = (any((tree / "models").rglob("*.so")) for tree in (old_tree, new_tree))
+    if old_has != new_has:
+        console.print("[yellow]Only one of the trees has compiled kernels under models: install the other first.")
 
 
 def _describe(side: Side) -> dict[str, Any]:
