@@ -1,7 +1,7 @@
 """What the service can refuse or fail to do. Status codes are known only to `app/http/problems.py`.
 
 ManifoldError
-├── BadRequest              the request breaks a rule of HTTP
+├── MalformedRequest              the request breaks a rule of HTTP
 ├── MalformedBody           the body is not what its content type says
 ├── HeadTooLarge            the head of the request is longer than the server reads
 ├── PayloadTooLarge         the body is longer than the server reads
@@ -35,15 +35,19 @@ class Fault:
 
 
 class ManifoldError(Exception):
-    """Base of every error this package raises on purpose. `faults` point into the request."""
+    """Base of every error this package raises on purpose.
 
-    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+    `faults` point into the request; `headers` are those that the answer has beside the usual ones.
+    """
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.faults = tuple(faults)
+        self.headers = dict(headers or {})
 
 
-class BadRequest(ManifoldError):
+class MalformedRequest(ManifoldError):
     """The request breaks a rule of HTTP."""
 
 
@@ -86,9 +90,8 @@ class RouteError(ManifoldError):
     """A dependency of a route, or the framework, refused the request with this status code."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
+        super().__init__(detail, headers=headers)
         self.status = status
-        self.headers = dict(headers or {})
 
 
 class UnknownRoute(RouteError):
@@ -114,7 +117,7 @@ class Retryable(ManifoldError):
     """Base of the refusals that pass by themselves, after about `retry_after_s` seconds."""
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
-        super().__init__(detail)
+        super().__init__(detail, headers={"retry-after": str(retry_after_s)})
         self.retry_after_s = retry_after_s
 
 

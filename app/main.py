@@ -8,13 +8,13 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from app.concurrency.timers import CoarseTimers
+from app.concurrency.worker_pools import WorkerPools
 from app.http.context import AccessLog, RequestIds
 from app.http.cross_site import CrossSiteGuard
 from app.http.deadline import SendTimeout
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
-from app.inference.offload import WorkerPools
-from app.inference.timers import CoarseTimers
 from app.registry.registry import Registry
 from app.routes import documentation, health, models
 from app.routes.openapi import complete_openapi

@@ -6,8 +6,8 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from app.inference.offload import WorkerPools
-from app.inference.timers import CoarseTimers
+from app.concurrency.timers import CoarseTimers
+from app.concurrency.worker_pools import WorkerPools
 from app.registry.registry import Registry
 from app.settings import Settings
 

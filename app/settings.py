@@ -1,134 +1,286 @@
-"""The environment, read once into one frozen object. Every field is `MANIFOLD_<NAME>` and `manifold serve --<name>`."""
+"""The settings of the server, read once from the environment into one frozen object.
 
+Every setting is the environment variable `MANIFOLD_<NAME>` and the option `--<name>` of `manifold serve`.
+"""
+
+import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.precision import Precision, Wanted
 
+ENV_PREFIX = "MANIFOLD_"
 N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
 """Forward passes of one thread each get more done than one of several, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
 """While one waits for the GPU, the other prepares what it computes next."""
 
+MAX_QUOTED = 100
+"""Most characters of a wrong value that an error repeats."""
+_DEVICE = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+_NEXT_PAIR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
+"""A comma that begins another NAME=VALUE. Other commas belong to the value: names of folders may contain them."""
+
+
+def quote(value: object) -> str:
+    """Return a value as an error repeats it: in quotes where it is text, on one line, and not too long."""
+    text = repr(value)
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
+
+
+def _wrong(predicate: str) -> PydanticCustomError:
+    """Return the error of a wrong value; the name of the setting and `predicate` make a sentence."""
+    return PydanticCustomError("wrong_setting", "{predicate}", {"predicate": predicate})
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Annotates a mapping that is written as NAME=VALUE pairs separated by commas, or as a JSON object.
+
+    `form` shows how one pair is written, as "NAME=DTYPE". A sequence of such texts is read as well.
+    """
+
+    form: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read texts before the mapping is validated."""
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def _read(self, value: object) -> object:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            return value
+        mapping: dict[str, object] = {}
+        for text in texts:
+            for name, item in self._parse(text):
+                if name in mapping:
+                    raise _wrong(f"names {quote(name)} twice")
+                mapping[name] = item
+        return mapping
+
+    def _parse(self, text: str) -> Iterable[tuple[str, object]]:
+        error = _wrong(f"is {quote(text)}; it must be {self.form}, several separated by commas, or a JSON object")
+        if text.lstrip().startswith("{"):
+            try:
+                content: dict[str, object] = json.loads(text)
+            except (ValueError, RecursionError):
+                raise error from None
+            return content.items()
+        text = text.strip(" ,")
+        pairs = [part.partition("=") for part in _NEXT_PAIR.split(text)] if text else []
+        named = [(name.strip(), value.strip()) for name, _, value in pairs]
+        if not all(name and value for name, value in named):
+            raise error
+        return named
+
+
+def _split(value: object) -> object:
+    """Split text at its commas. A sequence of such texts is split as well."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
 
 def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
-    """The default of a setting that stands below `device`."""
+    """Return the default of a setting that is declared after `device` and depends on it."""
     return lambda above: on_cpu if above.get("device", "cpu") == "cpu" else on_gpu
 
 
 class Settings(BaseSettings):
-    """Where the models lie, and every limit of the server."""
+    """Where the server listens, what it serves, and all its limits."""
 
-    model_config = SettingsConfigDict(env_prefix="MANIFOLD_", frozen=True, extra="forbid", validate_default=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all network interfaces.",
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose a free one.")
+    cors_origins: List = Field(
+        (),
+        description="Origins of web pages that may call this server from a browser, separated by commas; none where "
+        "empty.",
+    )
+    allowed_hosts: List = Field(
+        (),
+        description="Host names under which browsers may reach this server, separated by commas, besides localhost and "
+        "IP addresses. A request that a web page makes under another name changes nothing.",
+    )
+
     weights_dir: Path = Field(
-        Path(__file__).parents[1] / "weights", description="Folder of checkpoints, <kind>/<family>/<name>."
+        Path(__file__).parents[1] / "weights", description="Folder of checkpoints, each in KIND/FAMILY/NAME below it."
     )
-    models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Names of the checkpoints to load, separated by commas; all of them where empty."
+    models: List = Field(
+        (),
+        description="Names of the checkpoints to load, separated by commas; all where empty. Those of the setting "
+        "`model` are loaded in any case.",
     )
-    model: dict[str, str] = Field(
+    model: Annotated[dict[str, str], NoDecode, Pairs("NAME=FOLDER or NAME=ORG/NAME")] = Field(
         {},
-        description="More checkpoints by name, each a folder or an id of the hub that was pulled, as JSON: "
-        '{"mine": "/checkpoints/mine"}; on the command line `--model mine=/checkpoints/mine`, as often as needed.',
+        description="More checkpoints to load, as NAME=FOLDER, or NAME=ORG/NAME for one of the hub that was pulled; "
+        "several are separated by commas.",
     )
-    default_models: dict[str, str] = Field(
-        {}, description='Model of a task where a request names none, as JSON: {"encode": "vanilla-ae-mnist"}.'
+    default_models: Annotated[dict[str, str], NoDecode, Pairs("TASK=NAME")] = Field(
+        {},
+        description="Model of a task for requests that name none, as encode=vanilla-ae-mnist; several are separated by "
+        "commas. Other tasks go to the first model, by name, that serves them.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="X.")
     device: str = Field(
-        "cpu",
-        pattern=r"^(cpu|cuda(:\d+)?(,cuda:\d+)*)$",
-        description="Where the models run: cpu, cuda or cuda:N; with several, as cuda:0,cuda:1, each model on all.",
+        "cpu", description="Where the models run: cpu, cuda, or GPUs such as cuda:0,cuda:1, each with every model."
     )
     dtype: Wanted = Field(
         "auto",
-        description="What the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or auto: "
-        "float32 on a CPU; on CUDA, bfloat16 for Transformers.",
+        description="Data type the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or "
+        "auto, which is float32, but bfloat16 for Transformers on GPUs.",
     )
-    dtypes: dict[str, Precision] = Field(
+    dtypes: Annotated[dict[str, Precision], NoDecode, Pairs("NAME=DTYPE")] = Field(
         {},
-        description='The same of a model by name, as JSON: {"mine": "int8"}; on the command line `--dtypes mine=int8`, '
-        "as often as needed.",
+        description="Data type of single models, as NAME=DTYPE, instead of the general one; several are separated by "
+        "commas.",
     )
     workers: PositiveInt = Field(
-        min(MAX_WORKERS, N_CORES), description="On a CPU: forward passes of one model at once, with the same weights."
+        min(MAX_WORKERS, N_CORES),
+        description="On a CPU, number of forward passes of one model at the same time; they share its weights.",
     )
     torch_threads: PositiveInt = Field(
-        max(1, N_CORES // MAX_WORKERS), description="On a CPU: threads of one forward pass."
+        max(1, N_CORES // MAX_WORKERS), description="On a CPU, number of threads of one forward pass."
     )
 
-    max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body.")
+    max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body, in bytes.")
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
-    max_pixels: PositiveInt = Field(2**26, description="Most pixels of all encoded images in one request.")
-    max_queue_items: PositiveInt = Field(4096, description="Most items that wait for one model; beyond it, 429.")
+    max_pixels: PositiveInt = Field(2**26, description="Most pixels in one request, over all its encoded images.")
+    max_queue_items: PositiveInt = Field(
+        4096, description="Most items that may wait for one model; requests beyond it are refused with status 429."
+    )
     max_batch_elements: PositiveInt = Field(
         default_factory=_by_device(2**18, 2**24),
-        description="Budget of one batch: the elements of all its items; 262144 on a CPU, 16777216 on GPUs.",
+        description="Largest batch of an autoencoder, in elements over all its items; 262144 on a CPU and 16777216 on "
+        "GPUs where not set.",
     )
     max_batch_tokens: PositiveInt = Field(
         default_factory=_by_device(512, 2**16),
-        description="The same of texts: the tokens of all of them; 512 on a CPU, 65536 on GPUs.",
+        description="Largest batch of a Transformer, in tokens over all its texts; 512 on a CPU and 65536 on GPUs "
+        "where not set.",
     )
-    max_running_sequences: PositiveInt = Field(64, description="Most texts that one model generates at once.")
+    max_running_sequences: PositiveInt = Field(64, description="Most texts that one model generates at the same time.")
     max_prefix_tokens: int = Field(
-        2048, ge=0, description="Tokens of prompts that one model remembers, for those that begin alike."
+        2048,
+        ge=0,
+        description="Most tokens of earlier prompts that one model remembers, to save work where prompts begin alike.",
     )
-    max_characters: PositiveInt = Field(2**20, description="Longest text.")
+    max_characters: PositiveInt = Field(2**20, description="Longest text, in characters.")
     inline_bytes: PositiveInt = Field(
-        2**16, description="Bodies up to this size are decoded on the event loop, larger ones on a thread."
+        2**16,
+        description="Longest request body, in bytes, that is decoded on the event loop; longer ones are decoded on "
+        "another thread.",
     )
-    default_timeout_ms: PositiveInt = Field(30_000, description="Deadline of a request that brings none.")
-    max_timeout_ms: PositiveInt = Field(600_000, description="Longest deadline a request may ask for.")
-    restart_max_wait_ms: PositiveInt = Field(10_000, description="Longest pause before a dead worker is restarted.")
+
+    default_timeout_ms: PositiveInt = Field(
+        30_000, description="Time limit of a request that sets none, in milliseconds."
+    )
+    max_timeout_ms: PositiveInt = Field(
+        600_000, description="Longest time limit that a request may set, in milliseconds."
+    )
+    restart_max_wait_ms: PositiveInt = Field(
+        10_000, description="Longest pause before a worker that died is restarted, in milliseconds."
+    )
     probe_every_ms: PositiveInt = Field(
-        10_000, description="An idle worker makes a real forward pass this often; one that fails makes it unready."
+        10_000,
+        description="Time between trial forward passes of an idle worker, in milliseconds; a model whose worker fails "
+        "one is not ready.",
     )
     stuck_after_ms: PositiveInt = Field(
-        60_000, description="A forward pass that takes longer is given up: its worker is replaced."
+        60_000, description="Longest forward pass, in milliseconds; a worker that takes longer is replaced."
     )
     drain_ms: int = Field(
-        500, ge=0, description="After SIGTERM: how long to stay open, unready, before the port is closed."
+        500,
+        ge=0,
+        description="Time that the port stays open after SIGTERM while the server says it is not ready, in "
+        "milliseconds.",
     )
-    shutdown_timeout_s: PositiveInt = Field(30, description="After SIGTERM: how long requests in flight may take.")
+    shutdown_timeout_s: PositiveInt = Field(
+        30, description="Time that running requests have to finish after SIGTERM, in seconds."
+    )
     keep_alive_s: PositiveInt = Field(
-        75, description="How long a connection stays open on which nothing is asked, or whose client does not read."
+        75,
+        description="Time after which a connection is closed that brings no request, or whose client does not read, "
+        "in seconds.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        "info", description="Least severe messages that are logged: debug, info, warning or error."
     )
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="Format of the log: json, one object a line, or text, for people."
+    )
 
     def devices(self, *, generates: bool) -> list[str]:
-        """Where each worker of a model computes. On GPUs, steps of two that generate would only take turns."""
+        """Return the device of each worker of a model.
+
+        A GPU gets one worker of a model that generates texts: the steps of two would only take turns.
+        """
         if self.device == "cpu":
             return ["cpu"] * self.workers
         named = self.device.split(",")
         return [*dict.fromkeys(named)] if generates else named * WORKERS_PER_GPU
 
-    @field_validator("models", "cors_origins", "allowed_hosts", mode="before")
+    @field_validator("device")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+    def _check_device(cls, device: str) -> str:
+        if not _DEVICE.fullmatch(device):
+            raise _wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
+        return device
 
-    @model_validator(mode="after")
-    def _limits_agree(self) -> Self:
-        if self.max_items > self.max_queue_items:
-            raise ValueError(
-                f"max_items is {self.max_items}, more than max_queue_items, {self.max_queue_items}: "
-                "the largest request could never be accepted"
-            )
-        if self.default_timeout_ms > self.max_timeout_ms:
-            raise ValueError(
-                f"default_timeout_ms is {self.default_timeout_ms}, more than max_timeout_ms, {self.max_timeout_ms}"
-            )
-        return self
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in origins)
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise _wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
+        return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(host.lower() for host in hosts)
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
+        return hosts
+
+    @field_validator("max_queue_items")
+    @classmethod
+    def _check_queue(cls, value: int, info: ValidationInfo) -> int:
+        return _at_least(value, "max_items", info, "the largest request could never be accepted")
+
+    @field_validator("max_timeout_ms")
+    @classmethod
+    def _check_timeout(cls, value: int, info: ValidationInfo) -> int:
+        return _at_least(value, "default_timeout_ms", info, "a request that sets no time limit would exceed it")
+
+
+def _at_least(value: int, other: str, info: ValidationInfo, reason: str) -> int:
+    """Return `value` unless it is smaller than that of the setting `other`, which is declared before it."""
+    least = info.data.get(other, 0)
+    if least > value:
+        raise PydanticCustomError(
+            "contradiction",
+            "{other} is {least}, more than {name}, {value}: {reason}",
+            {"other": other, "least": least, "name": info.field_name, "value": value, "reason": reason},
+        )
+    return value

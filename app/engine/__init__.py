@@ -1,9 +1,11 @@
-"""One engine a loaded model: a queue, and the workers that serve it.
+"""The inference engine of one loaded model: a queue, and the worker threads that serve it.
 
-policy      which waiting requests form the next batch; pure
+job         the requests of one caller, and their outcome
+policy      decides which waiting requests form the next batch; pure functions
 queue       the bounded queue between the event loop and the workers' threads
-execution   one batch through the model; a failing one is bisected until the guilty request stands alone
+execution   runs one batch; a failing batch is halved until the failing requests run alone
 worker      a thread that runs forward passes
 supervisor  keeps one worker alive
-engine      the whole; resolves every future
+engine      puts the parts together and resolves every future
+observer    hooks for metrics and benchmarks
 """

@@ -1,4 +1,4 @@
-"""One model: a queue, the workers that serve it, and every future resolved."""
+"""Serves one model: queues requests, batches them over its workers, and resolves every future."""
 
 import asyncio
 import logging
@@ -9,10 +9,11 @@ from itertools import chain
 from typing import Any
 
 from app.engine.execution import NotANumber
-from app.engine.policy import Job, Listener, Outcome
+from app.engine.job import Job, OnProgress, Outcome
+from app.engine.observer import EngineObserver, guard
 from app.engine.queue import LATE_S, JobQueue
 from app.engine.supervisor import Health, Supervisor
-from app.engine.worker import Delivery, Plan, Step, lane_of
+from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
@@ -25,85 +26,97 @@ from models.tasks.text import Progress
 log = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_S = 60
+DEFAULT_BACKLOG_S = 2.0
+"""Estimate of the backlog before anything has been served."""
 _SMOOTHING = 0.1
 
 
 class Engine:
-    """One queue, and a worker for each replica. All methods run on the event loop.
+    """Serves one model with one queue, and a worker for each replica. All methods run on the event loop.
 
-    Replicas on the same device may be one and the same model, for forward passes change nothing in it.
+    Replicas on the same device may be the same object, because a forward pass changes nothing in a model. `budget`
+    limits a batch, in elements or tokens.
     """
 
     def __init__(
-        self, name: str, replicas: Sequence[Model], tasks: Sequence[Task], settings: Settings, *, budget: int
+        self,
+        name: str,
+        replicas: Sequence[Model],
+        tasks: Sequence[Task],
+        settings: Settings,
+        *,
+        budget: int,
+        observer: EngineObserver | None = None,
     ) -> None:
         self._name, self._settings = name, settings
+        self._observer = guard(observer)
         self._loop = asyncio.get_running_loop()
-        one_makes_steps = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
-        lanes = {model: lane_of(model) for model in replicas}
+        steps_on_one_worker = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
+        gpu_streams = {model: gpu_stream_of(model) for model in replicas}
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
-            one_makes_steps=one_makes_steps,
-            rests_spare=not any(lanes.values()) and not isinstance(replicas[0], TextModel),
+            steps_on_one_worker=steps_on_one_worker,
+            short_batches_on_one_worker=not any(gpu_streams.values()) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
-        self._items_per_s = 0.0
-        self._step_seconds = 0.0
-        self._n_open = 0  # jobs that are not done
+        self._items_per_s = 0.0  # of one worker, smoothed
+        self._step_seconds = 0.0  # spent on steps since a sequence last ended
+        self._n_open = 0  # jobs whose callers wait
         self._wakes_soon = False
-        self._looking: asyncio.TimerHandle | None = None
+        self._wake_timer: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
-                Plan(
+                WorkerConfig(
                     name=name,
                     model=model,
-                    lane=lanes[model],
+                    gpu_stream=gpu_streams[model],
                     tasks=tasks if model not in replicas[:place] else tasks[:1],
                     queue=self._queue,
+                    observer=self._observer,
                     torch_threads=settings.torch_threads,
-                    step_threads=settings.torch_threads * (len(replicas) if one_makes_steps else 1),
+                    step_threads=settings.torch_threads * (len(replicas) if steps_on_one_worker else 1),
                     budget=budget,
                     max_rows=settings.max_running_sequences,
                     n_remembered=settings.max_prefix_tokens,
                     probe_every_s=settings.probe_every_ms / 1000,
                 ),
                 settings,
-                on_batch=self._on_batch,
-                on_step=self._on_step,
-                on_guilty=self._on_guilty,
+                on_batch=self._handle_batch,
+                on_steps=self._handle_steps,
+                on_given_up=self._handle_given_up,
             )
             for place, model in enumerate(replicas)
         ]
 
     @property
     def health(self) -> Health:
-        """The worst of the workers', their threads looked at this very moment."""
+        """The worst health of any worker, at this moment."""
         if self._is_stopped:
             return Health.STOPPED
         return max((worker.health for worker in self.workers), key=list(Health).index)
 
     @property
     def n_queued(self) -> int:
-        """Requests waiting."""
+        """Requests that wait for a worker."""
         return len(self._queue)
 
     @property
     def n_running(self) -> int:
-        """Sequences that are being made by steps."""
+        """Sequences that are being generated."""
         return sum(worker.n_running for worker in self.workers)
 
     @property
     def backlog_s(self) -> float:
-        """About how long it will take to serve what is waiting: two seconds where nothing has been served yet."""
+        """Estimated time until all requests that wait now are served, in seconds."""
         rate = self._items_per_s * len(self.workers)
-        return len(self._queue) / rate if rate else 2.0
+        return len(self._queue) / rate if rate else DEFAULT_BACKLOG_S
 
     async def started(self) -> None:
-        """Wait for the first real forward passes.
+        """Wait until the first forward passes of all workers have succeeded.
 
         Raises:
-            InferenceFailed: they failed; nothing runs any more.
+            InferenceFailed: one failed, and the engine has stopped.
         """
         try:
             await asyncio.gather(*(worker.started() for worker in self.workers))
@@ -112,137 +125,163 @@ class Engine:
             raise
 
     def require_room(self, n_before: int = 0) -> None:
-        """Refuse before a request is decoded what would be refused after it, once `n_before` others are queued.
+        """Check that one more item may wait after `n_before` others, before the cost of decoding it is spent.
+
+        The observer does not hear of this refusal, for nothing was submitted yet.
 
         Raises:
-            QueueFull: not even one item more may wait.
+            QueueFull: there is no place for it.
         """
         if len(self._queue) + n_before >= self._settings.max_queue_items:
             raise self._queue_full()
 
-    async def submit(self, task: Task, requests: Sequence[Request], listen: Listener | None = None) -> Outcome:
-        """Run the requests, in company or alone; a caller that is cancelled frees their place.
+    async def submit(self, task: Task, requests: Sequence[Request], on_progress: OnProgress | None = None) -> Outcome:
+        """Run the requests, possibly in batches with those of others. If the caller is cancelled, they are dropped.
 
-        Of a task made by steps, `listen` hears of each.
+        For generation tasks, `on_progress` is called with each new token, as soon as it is known.
 
         Raises:
-            QueueFull: as many requests as allowed are waiting.
+            QueueFull: as many items as allowed are waiting.
             ModelUnavailable: the engine is stopping.
             InvalidItems: the model refuses a request.
-            InferenceFailed: the forward pass raised on one of the requests.
+            InferenceFailed: the forward pass failed on one of the requests.
         """
-        if self._is_stopped:
-            raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), listen=listen)
-        if not self._queue.put(job):
-            raise self._queue_full(f" and this request has {len(requests)}")
-        self._n_open += 1
-        if self._n_open == 1 or not self._queue.rests_spare:
-            self._wake()
-        elif not self._wakes_soon:
-            self._wakes_soon = True
-            self._loop.call_soon(self._wake)
+        job = self._enqueue(task, requests, on_progress)
         try:
-            return await future
+            outcome = await job.future
+        except BaseException as error:
+            self._observer.failed(self._name, task.name, len(requests), error)
+            raise
+        else:
+            times = outcome.queue_ms, outcome.inference_ms
+            self._observer.finished(self._name, task.name, len(requests), *times, outcome.batch_size)
+            return outcome
         finally:
             self._n_open -= 1
             job.is_abandoned = True
             self._queue.remove(job)
 
     async def stop(self) -> None:
-        """Serve what is waiting, then end the threads. Whatever cannot be served is refused, never left waiting."""
+        """Serve what waits, then end the workers. What cannot be served fails with `ModelUnavailable`."""
         self._is_stopped = True
         for worker in self.workers:
             worker.retire()
         self._queue.close()
         given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
-        self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
-        if self._looking is not None:
-            self._looking.cancel()
+        self._fail(unserved, self._unloading())
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
 
-    def _wake(self) -> None:
-        """A worker: at once for who is alone, and where several are to work beside each other; else once a turn.
+    def _enqueue(self, task: Task, requests: Sequence[Request], on_progress: OnProgress | None) -> Job:
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), on_progress=on_progress)
+        if self._is_stopped or not self._queue.put(job):
+            self._observer.refused(self._name, task.name, len(requests))
+            raise self._unloading() if self._is_stopped else self._queue_full(f" and this request has {len(requests)}")
+        self._n_open += 1
+        self._observer.queued(self._name, task.name, len(requests))
+        self._schedule_wake()
+        return job
 
-        One that was woken at the first job of a turn would take it alone, and keep the loop from reading the others.
+    def _schedule_wake(self) -> None:
+        """Wake a worker for a new job: at once if it is the only one, or if several workers are to share the load.
+
+        Otherwise wake it at the end of this turn of the event loop. A worker that is woken at the first job of a turn
+        would take it alone, and hold the interpreter lock while the loop reads the others.
+        """
+        if self._n_open == 1 or not self._queue.short_batches_on_one_worker:
+            self._wake_worker()
+        elif not self._wakes_soon:
+            self._wakes_soon = True
+            self._loop.call_soon(self._wake_worker)
+
+    def _wake_worker(self) -> None:
+        """Wake a worker if needed, and check again after a while for as long as anything waits.
+
+        So nothing waits for longer than about twice `LATE_S` while a worker is idle.
         """
         self._wakes_soon = False
-        if self._queue.wake() and self._looking is None and len(self.workers) > 1:
-            self._looking = self._loop.call_later(LATE_S, self._look)
+        if self._queue.wake_worker() and self._wake_timer is None and len(self.workers) > 1:
+            self._wake_timer = self._loop.call_later(LATE_S, self._wake_again)
 
-    def _look(self) -> None:
-        """Nothing waits for longer than twice `LATE_S` while a worker is idle."""
-        self._looking = None
-        self._wake()
+    def _wake_again(self) -> None:
+        self._wake_timer = None
+        self._wake_worker()
 
-    def _on_batch(self, delivery: Delivery) -> None:
-        seconds = delivery.finished_at - delivery.started_at
-        results, errors = delivery.execution.results, delivery.execution.errors
-        self._measure(len(results), seconds)
+    def _handle_batch(self, report: BatchReport) -> None:
+        """Give each job of a batch its results or its error."""
+        results, errors = report.execution.results, report.execution.errors
+        self._measure(len(results), report.finished_at - report.started_at)
         n_done = 0
-        for part in delivery.batch:
-            job = part.job
-            if job.queue_ms is None:
-                job.queue_ms = (delivery.started_at - job.enqueued_at) * 1000
-            job.inference_ms += seconds * 1000
+        for part in report.batch:
+            job, first, n_done = part.job, n_done, n_done + len(part)
+            self._announce(job)
             job.batch_size = max(job.batch_size, len(results))
-            its = range(n_done, n_done + len(part))
-            n_done += len(part)
-            for place in its if errors else ():
+            job.finished_at = max(job.finished_at, report.finished_at)
+            for place in range(first, n_done) if errors else ():
                 if place in errors:
-                    self._fail([job], self._explain(errors[place], part.start + place - its.start))
-            own = results if len(its) == len(results) else results[its.start : its.stop]
-            if len(its) == len(job.requests):
+                    self._fail([job], self._explain(errors[place], part.start + place - first))
+            own = results if len(part) == len(results) else results[first:n_done]
+            if len(part) == len(job.requests):
                 self._answer(job, own)
             else:
                 job.results.update(zip(range(part.start, part.stop), own, strict=True))
-                self._finish(job)
+                self._answer_if_complete(job)
 
-    def _on_step(self, step: Step) -> None:
-        for part in step.began:
-            part.job.queue_ms = (step.started_at - part.job.enqueued_at) * 1000
-            part.job.told |= {index: [] for index in range(part.start, part.stop)}
-        for (job, index), error in step.refused:
+    def _handle_steps(self, report: StepReport) -> None:
+        """Record the progress of a generation, and answer the jobs that have ended."""
+        for part in report.begun:
+            self._announce(part.job)
+            part.job.progress |= {index: [] for index in range(part.start, part.stop)}
+        for (job, index), error in report.failed:
             self._fail([job], self._explain(error, index))
-        for job in dict.fromkeys(job for (job, _), _ in step.told):
-            job.inference_ms += step.seconds * 1000
-            job.batch_size = max(job.batch_size, step.n_rows)
-        for (job, index), progress in step.told:
-            self._tell(job, index, progress)
-        for job, index in step.ended:
-            job.results[index] = collected(job.told[index])
-            self._finish(job)
-        if step.broke:
-            log.error("a step failed", exc_info=step.broke, extra={"model": self._name})
+        for job in dict.fromkeys(job for (job, _), _ in report.progress):
+            job.batch_size = max(job.batch_size, report.n_rows)
+            job.finished_at = max(job.finished_at, report.finished_at)
+        for (job, index), progress in report.progress:
+            self._record(job, index, progress)
+        for job, index in report.ended:
+            job.results[index] = collected(job.progress[index])
+            self._answer_if_complete(job)
+        if report.error:
+            log.error("a generation step failed", exc_info=report.error, extra={"model": self._name})
             detail = "the forward pass failed on this item, or on one beside it while it was being streamed"
-            self._fail(step.given_up, InferenceFailed(detail))
-        self._step_seconds += step.seconds
-        if step.ended:
-            self._measure(len(step.ended), self._step_seconds)
+            self._fail(report.given_up, InferenceFailed(detail))
+        self._step_seconds += report.seconds
+        if report.ended:
+            self._measure(len(report.ended), self._step_seconds)
             self._step_seconds = 0.0
 
-    def _tell(self, job: Job, index: int, progress: Progress) -> None:
-        """Keep what is new, unless nobody waits for it, and end the text where its listener says so."""
-        if job.future.done() or (index, progress.sequence) in job.abandoned:
+    def _record(self, job: Job, index: int, progress: Progress) -> None:
+        """Keep new progress and pass it to the caller, who may end the sequence. Ignore it if nobody waits for it."""
+        if job.future.done() or (index, progress.sequence) in job.abandoned_sequences:
             return
-        told = job.told[index]
-        told.append(progress)
+        job.progress[index].append(progress)
         try:
-            ends = job.listen is not None and job.listen(index, progress)
-        except Exception as error:  # one caller's fault must not keep the others from hearing
-            log.exception("a listener failed", extra={"model": self._name})
-            detail = "what was generated could not be told"
+            ends = job.on_progress is not None and job.on_progress(index, progress)
+        except Exception as error:  # the fault of one caller must not affect the others
+            log.exception("a progress callback failed", extra={"model": self._name})
+            detail = "the generated text could not be passed on"
             self._fail([job], InferenceFailed(f"{detail}: {type(error).__name__}", [Fault(f"/inputs/{index}", detail)]))
             return
         if ends and progress.finish_reason is None:
-            job.abandoned.add((index, progress.sequence))
-            told.append(Progress(progress.sequence, None, "stop"))
+            job.abandoned_sequences.add((index, progress.sequence))
+            job.progress[index].append(Progress(progress.sequence, None, "stop"))
 
-    def _finish(self, job: Job) -> None:
-        """Answer a job all of whose requests are done, perhaps in several batches."""
+    def _handle_given_up(self, jobs: Sequence[Job]) -> None:
+        self._fail(jobs, InferenceFailed("the worker died twice on this request"))
+
+    def _announce(self, job: Job) -> None:
+        """Tell the observer once that a job has started, unless its caller has left."""
+        if not job.was_announced and not job.future.done():
+            job.was_announced = True
+            queue_ms = (job.started_at - job.enqueued_at) * 1000
+            self._observer.started(self._name, job.task.name, len(job.requests), queue_ms)
+
+    def _answer_if_complete(self, job: Job) -> None:
         if len(job.results) == len(job.requests):
-            self._answer(job, [job.results[i] for i in range(len(job.requests))])
+            self._answer(job, [job.results[index] for index in range(len(job.requests))])
 
     @staticmethod
     def _answer(job: Job, results: Sequence[Any]) -> None:
@@ -250,16 +289,20 @@ class Engine:
             job.future.set_result(
                 Outcome(
                     results=results,
-                    queue_ms=job.queue_ms or 0.0,
-                    inference_ms=job.inference_ms,
+                    queue_ms=(job.started_at - job.enqueued_at) * 1000,
+                    inference_ms=(job.finished_at - job.started_at) * 1000,
                     batch_size=job.batch_size,
                 )
             )
 
-    def _on_guilty(self, jobs: Sequence[Job]) -> None:
-        self._fail(jobs, InferenceFailed("the worker died twice on this request"))
+    @staticmethod
+    def _fail(jobs: Sequence[Job], error: Exception) -> None:
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(error)
 
     def _explain(self, error: Exception, index: int) -> Exception:
+        """Return the error to raise for a failed request; it names the request's index within its job."""
         if isinstance(error, InvalidItems):
             return InvalidItems(*(Problem(problem.detail, index) for problem in error.problems))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
@@ -269,21 +312,17 @@ class Engine:
         )
         return InferenceFailed(detail, [Fault(f"/inputs/{index}", detail)])
 
-    @staticmethod
-    def _fail(jobs: Sequence[Job], error: Exception) -> None:
-        for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(error)
-
     def _measure(self, n_items: int, seconds: float) -> None:
+        """Update the smoothed rate at which a worker serves items."""
         rate = n_items / max(seconds, 1e-6)
         self._items_per_s += (rate - self._items_per_s) * (_SMOOTHING if self._items_per_s else 1.0)
 
+    def _unloading(self) -> ModelUnavailable:
+        return ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
+
     def _queue_full(self, asked: str = "") -> QueueFull:
+        """Return the error of a full queue, which suggests to come back when half of the backlog will be served."""
         waiting = f"{len(self._queue)} items are waiting for {self._name}{asked}"
         limit = f"the limit is {self._settings.max_queue_items}"
-        return QueueFull(f"{waiting}; {limit}", retry_after_s=self._retry_after_s())
-
-    def _retry_after_s(self) -> int:
-        """When about half of the backlog will be gone, in whole seconds."""
-        return min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
+        retry_after_s = min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
+        return QueueFull(f"{waiting}; {limit}", retry_after_s=retry_after_s)

@@ -1,4 +1,4 @@
-"""One batch through the model, with every failure pinned to the requests that cause it."""
+"""Runs one batch through the model, and finds the requests that make it fail."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,18 @@ from models.tasks import Request, Task
 
 
 class NotANumber(ArithmeticError):
-    """A result holds NaN, which no caller could use and JSON cannot tell."""
+    """A result holds NaN, which is of no use to a caller and has no form in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A result for each request, in order, but where `errors` has one; `out_of_memory` if the batch was too large."""
+    """The outcome of one batch.
+
+    Attributes:
+        results: one for each request, in order; meaningless for those in `errors`.
+        errors: by position in the batch, what each failed request raised.
+        out_of_memory: the batch had to be split because it did not fit into memory.
+    """
 
     results: Sequence[Any]
     errors: Mapping[int, Exception] = field(default_factory=dict)
@@ -28,67 +34,74 @@ class Execution:
 
 
 def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
-    """Run the batch; where it fails, halve it until the guilty requests stand alone and the others succeed.
+    """Run a batch. If it fails, halve it until the failing requests run alone and all others succeed.
 
-    k guilty of n cost about k log2(n) further passes. Only `Exception` is contained: a SystemExit ends the worker.
+    For k failing requests of n that takes about k log2(n) further forward passes. Only `Exception` is caught; a
+    SystemExit ends the worker.
     """
     try:
         results = task.run(model, requests)
         if len(results) != len(requests):
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
-        if not has_nan(results):  # looked at together, which is faster; almost always it is all that is looked at
+        if not has_nan(results):  # all results in one check, which is faster and almost always enough
             return Execution(results)
-        return Execution(results, {place: NotANumber("NaN") for place, its in enumerate(results) if has_nan(its)})
+        return Execution(results, {place: NotANumber("NaN") for place, result in enumerate(results) if has_nan(result)})
     except Exception as error:
         if len(requests) == 1:
             return Execution([None], {0: error})
-        out_of_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        out_of_memory = is_out_of_memory(error)
     middle = len(requests) // 2
-    halves = [execute(task, model, requests[:middle]), execute(task, model, requests[middle:])]
-    errors = {**halves[0].errors, **{middle + place: error for place, error in halves[1].errors.items()}}
-    return Execution([*halves[0].results, *halves[1].results], errors, out_of_memory)
+    first, second = execute(task, model, requests[:middle]), execute(task, model, requests[middle:])
+    errors = {**first.errors, **{middle + place: error for place, error in second.errors.items()}}
+    return Execution([*first.results, *second.results], errors, out_of_memory)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that the memory of a device or of the process is exhausted."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def has_nan(value: object) -> bool:
-    """Whether NaN is in a tensor or a float anywhere in a result, or in several."""
+    """Return whether NaN is in a tensor or a float anywhere in a result, or in a sequence of results."""
     floats: list[float] = []
     tensors: list[Tensor] = []
-    _gather(value, floats, tensors)
+    _collect(value, floats, tensors)
     if any(map(math.isnan, floats)):
         return True
     if not tensors:
         return False
-    together = _together(tensors)
-    return math.isnan(together.sum()) and bool(together.isnan().any())  # infinities may sum up to NaN
+    joined = _joined(tensors)
+    return math.isnan(joined.sum()) and bool(joined.isnan().any())  # the sum of infinities may be NaN
 
 
-def _together(tensors: list[Tensor]) -> Tensor:
-    """All of them in one. In few operations: a busy event loop lets the worker wait before it goes on after each."""
+def _joined(tensors: list[Tensor]) -> Tensor:
+    """Join tensors in one operation, because the event loop may take the interpreter lock after each operation."""
     if len(tensors) == 1:
         return tensors[0]
-    is_one_shape = len({tensor.shape for tensor in tensors}) == 1
-    return torch.stack(tensors) if is_one_shape else torch.cat([tensor.flatten() for tensor in tensors])
+    have_one_shape = len({tensor.shape for tensor in tensors}) == 1
+    return torch.stack(tensors) if have_one_shape else torch.cat([tensor.flatten() for tensor in tensors])
 
 
-def _gather(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
-    """All there are, but for tensors of integers."""
+def _collect(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
+    """Append all floats and floating-point tensors in a value, however deep they are nested."""
     if isinstance(value, tuple | list):
         kinds = set(map(type, value))
-        names = _fields_of(*kinds) if len(kinds) == 1 else ()  # results of one kind: field by field, which is faster
-        for one in ([getattr(its, name) for its in value] for name in names) if names else value:
-            _gather(one, floats, tensors)
+        names = _field_names(*kinds) if len(kinds) == 1 else ()
+        # results of one type field by field, which takes fewer calls than one result after the other
+        for member in ([getattr(result, name) for result in value] for name in names) if names else value:
+            _collect(member, floats, tensors)
     elif isinstance(value, np.ndarray):
-        _gather(torch.from_numpy(value), floats, tensors)
+        _collect(torch.from_numpy(value), floats, tensors)
     elif isinstance(value, Tensor):
         if value.is_floating_point():
             tensors.append(value)
     elif isinstance(value, float):
         floats.append(value)
     else:
-        for name in _fields_of(type(value)):  # type: ignore[arg-type] # types can be hashed
-            _gather(getattr(value, name), floats, tensors)
+        for name in _field_names(type(value)):  # type: ignore[arg-type] # types can be hashed
+            _collect(getattr(value, name), floats, tensors)
 
 
 @cache
-def _fields_of(kind: type) -> tuple[str, ...]:
+def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()

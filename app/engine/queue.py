@@ -1,4 +1,4 @@
-"""The bounded queue between the event loop and a model's workers."""
+"""The bounded queue between the event loop and the workers of one model."""
 
 import threading
 import time
@@ -6,66 +6,82 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from app.engine.policy import IDLE, Job, Room, Slice, next_batch, rows_of
+from app.engine.job import Job, Slice
+from app.engine.policy import NO_STEPS, StepCapacity, n_rows_of, next_batch
 
-SHORT_S, LATE_S = 0.005, 0.05
-"""Where batches take less of a thread's time, one worker may do: another would wait for the interpreter's lock most of
-the time, and so would the event loop; unless that one is late."""
+SHORT_BATCH_S = 0.005
+"""CPU seconds below which a batch is short. One worker then does as well as several, which would spend most of their
+time waiting for the interpreter lock and make the event loop wait for it too."""
+LATE_S = 0.05
+"""Seconds without a sign from a worker after which the others no longer count on it."""
 _SMOOTHING = 0.1
 
 
-def _silent() -> threading.Lock:
+def _locked() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
 
 
 @dataclass(eq=False, slots=True)
-class Hands:
-    """What a worker has taken and not yet delivered; the queue owns it.
+class WorkerSlot:
+    """What the queue knows of one worker: the requests that it has taken and not yet delivered.
 
-    `bell` is a lock that is free while it rings for a worker that sleeps; a condition would take longer. `in_flight` is
-    the batch of this moment, and `spent_before` what its thread had spent when it was taken (`time.thread_time`);
-    `seen_at` is when it last took one or had done one (`time.monotonic`). `running` is made by steps in `n_rows` rows.
-    One that `is_retired` is given nothing any more.
+    Attributes:
+        wake_up: released to wake the worker, which sleeps by acquiring it. Faster than a `threading.Condition`.
+        in_flight: the batch that is being computed.
+        running: slices that are being generated, in `n_rows` rows.
+        active_at: when the worker last took or delivered a batch (`time.monotonic`).
+        cpu_s: CPU time that the worker's thread had used when it took the batch in flight (`time.thread_time`).
+        is_retired: the worker is given no more work.
     """
 
-    bell: threading.Lock = field(default_factory=_silent)
+    wake_up: threading.Lock = field(default_factory=_locked)
     in_flight: list[Slice] = field(default_factory=list)
-    seen_at: float = 0.0
-    spent_before: float = 0.0
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
+    active_at: float = 0.0
+    cpu_s: float = 0.0
     is_retired: bool = False
 
 
 class JobQueue:
-    """Jobs in order of arrival. Thread-safe; `take` blocks, nothing else does. Who has put one is to `wake` workers."""
+    """Jobs in order of arrival. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards."""
 
     def __init__(
-        self, max_items: int, max_rows: int = 1, *, one_makes_steps: bool = False, rests_spare: bool = True
+        self,
+        max_items: int,
+        max_rows: int = 1,
+        *,
+        steps_on_one_worker: bool = False,
+        short_batches_on_one_worker: bool = True,
     ) -> None:
-        """At most `max_items` requests wait; what all workers make by steps has at most `max_rows` rows.
+        """Make an empty queue.
 
-        Either one worker makes all steps, or they are spread over all that are free for it. With `rests_spare`, one
-        worker at a time takes batches that are short: for models whose passes are many operations of torch on a CPU.
+        Args:
+            max_items: most requests that may wait.
+            max_rows: most rows that all workers together may generate at once.
+            steps_on_one_worker: one worker generates all sequences; otherwise they are spread over the free workers.
+            short_batches_on_one_worker: while batches are short, one worker takes them all and the others sleep. Pays
+                for models whose forward passes are many small operations of torch on a CPU.
         """
-        self._max_items, self._max_rows, self._one_makes_steps = max_items, max_rows, one_makes_steps
-        self.rests_spare = rests_spare
-        self._waiting: dict[Job, list[Slice]] = {}  # a dict keeps the order and forgets in O(1)
+        self._max_items, self._max_rows = max_items, max_rows
+        self._steps_on_one_worker = steps_on_one_worker
+        self.short_batches_on_one_worker = short_batches_on_one_worker
+        self._waiting: dict[Job, list[Slice]] = {}  # a dict, because it keeps the order and removes in O(1)
         self._n_items = 0
-        self._hands: dict[Hands, None] = {}
-        self._idle: list[Hands] = []
-        self._batch_s = SHORT_S
+        self._slots: dict[WorkerSlot, None] = {}
+        self._idle: list[WorkerSlot] = []
+        self._batch_cpu_s = SHORT_BATCH_S
         self._closed = False
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Requests waiting, those in flight not counted."""
+        """Count the requests that wait; those in flight do not."""
         return self._n_items
 
     def put(self, job: Job) -> bool:
-        """Append a job; False, and nothing changes, if that would exceed the limit."""
+        """Append a job. Return False, and change nothing, if that would exceed the limit."""
         with self._lock:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
@@ -74,163 +90,171 @@ class JobQueue:
             return True
 
     def remove(self, job: Job) -> None:
-        """Forget what of the job is not yet dispatched."""
+        """Drop the requests of a job that are not yet dispatched, if there are any."""
         with self._lock:
             self._forget(job)
 
-    def hands(self) -> Hands:
-        """For one worker more."""
-        hands = Hands()
+    def add_worker(self) -> WorkerSlot:
+        """Register one more worker."""
+        slot = WorkerSlot()
         with self._lock:
-            self._hands[hands] = None
-        return hands
+            self._slots[slot] = None
+        return slot
 
-    def wake(self) -> bool:
-        """Wake a worker for what waits, unless one that is awake will take it. Returns whether anything waits."""
+    def wake_worker(self) -> bool:
+        """Wake an idle worker if jobs wait that no worker will soon take by itself. Return whether any job waits."""
         with self._lock:
             if self._waiting:
-                self._wake_unless_spare()
+                self._wake_if_needed()
             return bool(self._waiting)
 
-    def take(self, hands: Hands, budget: int, room: Room = IDLE, patience_s: float | None = None) -> list[Slice] | None:
-        """Take the next batch, in flight until `done`; None if there will be none: queue closed, or hands retired.
+    def take(
+        self, slot: WorkerSlot, budget: int, capacity: StepCapacity = NO_STEPS, timeout_s: float | None = None
+    ) -> list[Slice] | None:
+        """Take the next batch, which is in flight until `finish_batch` or `start_steps`.
 
-        Waits for work if the worker is idle, as long as its patience lasts; the batch is empty if there was none, or if
-        the worker has steps to make and there is nothing it has room for.
+        Blocks while the worker has nothing to do, at most `timeout_s` seconds. The batch is empty if the time ran out,
+        or if the worker is generating and no waiting job fits beside that. It is None if there will never be another:
+        the queue is closed and empty, or the slot is retired.
         """
         with self._lock:
-            hands.n_rows = room.n_running
-            while not hands.is_retired:
-                is_spare = room.is_idle and not self._closed and self._is_spare(hands)
-                waiting = () if is_spare else chain.from_iterable(self._waiting.values())
-                batch = next_batch(waiting, budget, self._fair(hands, room))
-                if batch or not room.is_idle:
-                    hands.in_flight = batch
-                    hands.seen_at, hands.spent_before = time.monotonic(), time.thread_time()
-                    hands.n_rows += rows_of(batch)
-                    for part in batch:
-                        self._cut(part)
-                    if self._waiting:
-                        self._wake_unless_spare()
+            slot.n_rows = capacity.n_running
+            while not slot.is_retired:
+                sleeps = capacity.n_running == 0 and not self._closed and self._is_spare(slot)
+                waiting = () if sleeps else chain.from_iterable(self._waiting.values())
+                batch = next_batch(waiting, budget, self._share(slot, capacity))
+                if batch or capacity.n_running:
+                    self._dispatch(slot, batch)
                     return batch
                 if self._closed:
                     return None
-                if not self._sleep(hands, patience_s):
+                if not self._sleep(slot, timeout_s):
                     return []
             return None
 
-    def done(self, hands: Hands) -> None:
-        """The batch in flight has been delivered, by the thread that took it."""
-        spent = time.thread_time() - hands.spent_before
+    def finish_batch(self, slot: WorkerSlot) -> None:
+        """Forget the batch in flight, whose results are delivered. Called by the thread that took it."""
+        cpu_s = time.thread_time() - slot.cpu_s
         with self._lock:
-            self._batch_s += (spent - self._batch_s) * _SMOOTHING
-            hands.in_flight = []
-            hands.seen_at = time.monotonic()
+            self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
+            slot.in_flight = []
+            slot.active_at = time.monotonic()
 
-    def run(self, hands: Hands) -> None:
-        """The batch in flight has begun to be made by steps, until nobody waits for it."""
+    def start_steps(self, slot: WorkerSlot) -> None:
+        """Count the batch in flight among the running sequences, until nobody waits for its jobs any more."""
         with self._lock:
-            hands.running = [part for part in hands.running if not part.job.is_abandoned] + hands.in_flight
-            hands.in_flight = []
+            slot.running = [part for part in slot.running if not part.job.is_abandoned] + slot.in_flight
+            slot.in_flight = []
 
-    def give_back(self, hands: Hands, *, for_good: bool = False) -> list[Job]:
-        """After a failure: put what a worker had back, in front and as suspects; `for_good`, it takes nothing again.
+    def give_back(self, slot: WorkerSlot, *, retire: bool = False) -> list[Job]:
+        """Put the unfinished work of a failed worker back in front of the queue, and mark its jobs as suspects.
 
-        Returns those jobs that were suspects already, and those of which somebody has heard, who cannot hear it twice;
-        they are given up and no longer in the queue. Nor are those that nobody waits for.
+        With `retire`, the worker is given no more work. Jobs that nobody waits for are dropped. Returns the jobs that
+        are given up instead: those that already were suspects, and those whose progress has been streamed, because
+        their callers cannot receive it twice.
         """
         with self._lock:
-            if for_good:
-                hands.is_retired = True
-                self._hands.pop(hands, None)
-            lost = [part for part in (*hands.in_flight, *hands.running) if not part.job.is_abandoned]
-            hands.in_flight, hands.running, hands.n_rows = [], [], 0
-            guilty = list(dict.fromkeys(part.job for part in lost if part.job.suspect or part.job.heard))
-            for job in guilty:
+            if retire:
+                slot.is_retired = True
+                self._slots.pop(slot, None)
+            lost = [part for part in (*slot.in_flight, *slot.running) if not part.job.is_abandoned]
+            slot.in_flight, slot.running, slot.n_rows = [], [], 0
+            given_up = list(dict.fromkeys(part.job for part in lost if part.job.is_suspect or part.job.was_streamed))
+            for job in given_up:
                 self._forget(job)
-            again: dict[Job, list[Slice]] = {}
+            retried: dict[Job, list[Slice]] = {}
             for part in lost:
-                if part.job not in guilty:
-                    part.job.suspect = True
-                    again.setdefault(part.job, []).append(part)
+                if part.job not in given_up:
+                    part.job.is_suspect = True
+                    retried.setdefault(part.job, []).append(part)
                     self._n_items += len(part)
-            for job, parts in again.items():
+            for job, parts in retried.items():
                 parts += self._waiting.pop(job, ())
-            self._waiting = again | self._waiting
+            self._waiting = retried | self._waiting
             self._wake_all()
-            return guilty
+            return given_up
 
     def close(self) -> None:
-        """Let `take` return None once everything waiting has been taken."""
+        """Let `take` return None once everything that waits has been taken."""
         with self._lock:
             self._closed = True
             self._wake_all()
 
     def clear(self) -> Sequence[Job]:
-        """Remove and return all that waits."""
+        """Remove and return all jobs that wait."""
         with self._lock:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
             return jobs
 
-    def _sleep(self, hands: Hands, patience_s: float | None) -> bool:
-        """Let the queue's lock go until woken; false if nobody did in time."""
-        self._idle.append(hands)
+    def _dispatch(self, slot: WorkerSlot, batch: list[Slice]) -> None:
+        """Hand a batch to a worker, and wake another one for what still waits."""
+        slot.in_flight = batch
+        slot.active_at, slot.cpu_s = time.monotonic(), time.thread_time()
+        for part in batch:
+            part.job.started_at = min(part.job.started_at, slot.active_at)
+            slot.n_rows += sum(n_rows_of(part.job.task, request) for request in part.requests)
+            self._remove_front(part)
+        if self._waiting:
+            self._wake_if_needed()
+
+    def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
+        """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""
+        self._idle.append(slot)
         self._lock.release()
         try:
-            is_woken = hands.bell.acquire(timeout=-1 if patience_s is None else patience_s)
+            is_woken = slot.wake_up.acquire(timeout=-1 if timeout_s is None else timeout_s)
         finally:
             self._lock.acquire()
         if is_woken:
             return True
-        if hands in self._idle:
-            self._idle.remove(hands)
+        if slot in self._idle:
+            self._idle.remove(slot)
             return False
-        return hands.bell.acquire()  # rung just after
+        return slot.wake_up.acquire()  # it was released between the timeout and this moment
 
-    def _wake_unless_spare(self) -> None:
+    def _wake_if_needed(self) -> None:
+        """Wake the worker that fell asleep last, because its core may still have the weights in its caches."""
         if self._idle and not self._is_spare(self._idle[-1]):
-            self._wake()
-
-    def _is_spare(self, hands: Hands) -> bool:
-        """Whether batches are so short that another worker, which is awake and not late, does as well without it."""
-        if not self.rests_spare or self._batch_s >= SHORT_S:
-            return False
-        latest = time.monotonic() - LATE_S
-        awake = (one for one in self._hands if one is not hands and one not in self._idle)
-        return any(one.seen_at > latest and not one.n_rows for one in awake)
-
-    def _wake(self) -> None:
-        """The one that was the last to fall idle: the model's weights are still in the caches of its core."""
-        if self._idle:
-            self._idle.pop().bell.release()
+            self._idle.pop().wake_up.release()
 
     def _wake_all(self) -> None:
         while self._idle:
-            self._wake()
+            self._idle.pop().wake_up.release()
+
+    def _is_spare(self, slot: WorkerSlot) -> bool:
+        """Return whether batches are so short that another worker, which is awake and not late, does without this."""
+        if not self.short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
+            return False
+        late_before = time.monotonic() - LATE_S
+        awake = (other for other in self._slots if other is not slot and other not in self._idle)
+        return any(other.active_at > late_before and not other.n_rows for other in awake)
 
     def _forget(self, job: Job) -> None:
         self._n_items -= sum(map(len, self._waiting.pop(job, ())))
 
-    def _cut(self, part: Slice) -> None:
-        """Off the job's first waiting slice, of which it is the beginning."""
+    def _remove_front(self, part: Slice) -> None:
+        """Remove dispatched requests, which are the first of their job that wait."""
         slices = self._waiting[part.job]
         if part.stop < slices[0].stop:
-            slices[0] = slices[0].since(part.stop)
+            slices[0] = Slice(part.job, part.stop, slices[0].stop)
         else:
             del slices[0]
         if not slices:
             del self._waiting[part.job]
         self._n_items -= len(part)
 
-    def _fair(self, hands: Hands, room: Room) -> Room:
-        """No more rows than its share of what is made by steps: all of it, or none, where one makes all steps."""
-        if room is IDLE:
-            return room
-        n_elsewhere = sum(other.n_rows for other in self._hands if other is not hands)
-        if self._one_makes_steps:
+    def _share(self, slot: WorkerSlot, capacity: StepCapacity) -> StepCapacity:
+        """Limit a worker's capacity to its fair share of all rows that run or wait.
+
+        Where one worker generates everything, the share is all of it, or nothing while another worker generates.
+        """
+        if capacity is NO_STEPS:
+            return capacity
+        n_elsewhere = sum(other.n_rows for other in self._slots if other is not slot)
+        if self._steps_on_one_worker:
             share = 0 if n_elsewhere else self._max_rows
         else:
-            free = [other for other in self._hands if not other.in_flight or other is hands]
+            free = [other for other in self._slots if not other.in_flight or other is slot]
             share = -(-(sum(other.n_rows for other in free) + self._n_items) // max(1, len(free)))
-        n_rows = min(room.n_rows, self._max_rows - n_elsewhere - room.n_running, share - room.n_running)
-        return replace(room, n_rows=max(0, n_rows), n_elsewhere=n_elsewhere)
+        n_free = min(capacity.n_free, self._max_rows - n_elsewhere - capacity.n_running, share - capacity.n_running)
+        return replace(capacity, n_free=max(0, n_free), n_elsewhere=n_elsewhere)

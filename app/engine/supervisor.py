@@ -1,4 +1,4 @@
-"""Keeps one worker alive: starts it, and replaces it when it dies or does not come back from a forward pass."""
+"""Keeps one worker alive: starts it, and replaces it when it dies or does not return from a forward pass."""
 
 import asyncio
 import logging
@@ -6,22 +6,23 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from app.engine.policy import Job
-from app.engine.worker import Delivery, Plan, Step, Worker
+from app.engine.job import Job
+from app.engine.worker import BatchReport, StepReport, Worker, WorkerConfig
 from app.errors import InferenceFailed
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
 FIRST_RESTART_WAIT_S = 0.05
-END_S = 1.0
-"""How long a thread may take to end once it has said that it does."""
+"""Pause before the first restart; it doubles with every further death in a row."""
+JOIN_TIMEOUT_S = 1.0
+"""Longest wait for a thread that has reported its end."""
 MAX_STUCK = 3
-"""Threads of one worker that may be stuck in a forward pass; beyond it, no other starts until one of them ends."""
+"""Most threads of one worker that may be stuck in a forward pass. Beyond it, none is started until one of them ends."""
 
 
 class Health(StrEnum):
-    """Of a worker, best first. Only `READY` means that a real forward pass has succeeded on the thread now alive."""
+    """The health of a worker, best first. `READY` means that its present thread has succeeded in a forward pass."""
 
     READY = "ready"
     STARTING = "starting"
@@ -30,22 +31,24 @@ class Health(StrEnum):
 
 
 class Supervisor:
-    """Of one worker. All methods run on the event loop, as do the callbacks.
+    """Supervises one worker. All methods run on the event loop, and so do the callbacks.
 
-    `on_batch` and `on_step` hear what the worker says, `on_guilty` of jobs that are given up with it.
+    `on_batch` and `on_steps` receive the worker's reports, `on_given_up` the jobs that are lost with a dead worker.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        config: WorkerConfig,
         settings: Settings,
         *,
-        on_batch: Callable[[Delivery], None],
-        on_step: Callable[[Step], None],
-        on_guilty: Callable[[Sequence[Job]], None],
+        on_batch: Callable[[BatchReport], None],
+        on_steps: Callable[[StepReport], None],
+        on_given_up: Callable[[Sequence[Job]], None],
     ) -> None:
-        self._plan, self._settings = plan, settings
-        self._hear_batch, self._hear_step, self._on_guilty = on_batch, on_step, on_guilty
+        self._config = config
+        self._restart_max_wait_s = settings.restart_max_wait_ms / 1000
+        self._stuck_after_s = settings.stuck_after_ms / 1000
+        self._on_batch, self._on_steps, self._on_given_up = on_batch, on_steps, on_given_up
         self._loop = asyncio.get_running_loop()
         self._health = Health.STARTING
         self._started: asyncio.Future[None] = self._loop.create_future()
@@ -53,23 +56,23 @@ class Supervisor:
         self._restart: asyncio.TimerHandle | None = None
         self._stuck: list[Worker] = []
         self._n_deaths_in_a_row = 0
-        self._worker = self._spawn()
-        self._watch()
+        self._worker = self._start_worker()
+        self._check_if_stuck()
 
     @property
     def health(self) -> Health:
-        """The state of the worker, its thread looked at this very moment."""
+        """The present health. A thread that has died since its last report counts as recovering."""
         if self._health is Health.READY and not self._worker.thread.is_alive():
             return Health.RECOVERING
         return self._health
 
     @property
     def n_running(self) -> int:
-        """Sequences that are being made by steps."""
+        """Sequences that the worker is generating."""
         return self._worker.n_rows
 
     async def started(self) -> None:
-        """Wait for the first real forward passes.
+        """Wait until the worker's first forward passes have succeeded.
 
         Raises:
             InferenceFailed: they failed.
@@ -77,92 +80,97 @@ class Supervisor:
         await asyncio.shield(self._started)
 
     def retire(self) -> None:
-        """From now on the worker may end, and no other takes its place."""
+        """Let the worker end without being replaced."""
         self._health = Health.STOPPED
         if self._restart:
             self._restart.cancel()
 
     async def ended(self) -> list[Job]:
-        """Wait until the worker has served what waits in the closed queue.
+        """Wait until a retired worker has served what waits in the closed queue.
 
-        What it leaves unserved is in the queue again, but for the jobs that are returned: they are given up.
+        Work that it leaves unfinished is put back into the queue. Returns the jobs that are given up instead.
         """
         worker = self._worker
-        if worker.thread.is_alive() and not worker.hands.is_retired:
+        if worker.thread.is_alive() and not worker.slot.is_retired:
             await asyncio.shield(self._stopped)
-        self._watching.cancel()
-        if not worker.hands.is_retired:  # it has told of its end; until that comes, its frames hold the model
-            await asyncio.to_thread(worker.thread.join, END_S)
-        return self._plan.queue.give_back(self._worker.hands, for_good=True)
+        self._stuck_timer.cancel()
+        if not worker.slot.is_retired:  # the thread's frames refer to the model until it has really ended
+            await asyncio.to_thread(worker.thread.join, JOIN_TIMEOUT_S)
+        return self._config.queue.give_back(self._worker.slot, retire=True)
 
-    def _spawn(self) -> Worker:
+    def _start_worker(self) -> Worker:
+        """Start a thread whose callbacks run on the event loop.
+
+        Callbacks of a retired thread are ignored, except for the results of a batch, which are valid all the same.
+        """
+
         def call(callback: Callable[..., None], *arguments: object) -> None:
-            """From the worker's thread to the loop, unless the loop is gone."""
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(callback, *arguments)
 
         def unless_retired(callback: Callable[..., None], *arguments: object) -> None:
-            if not worker.hands.is_retired:
+            if not worker.slot.is_retired:
                 callback(*arguments)
 
         worker = Worker(
-            self._plan,
-            on_ready=lambda: call(unless_retired, self._on_ready),
-            on_batch=lambda delivery: call(self._on_batch, delivery),
-            on_step=lambda step: call(unless_retired, self._on_step, step),
-            on_exit=lambda reason: call(unless_retired, self._on_exit, reason),
+            self._config,
+            on_ready=lambda: call(unless_retired, self._handle_ready),
+            on_batch=lambda report: call(self._handle_batch, report),
+            on_steps=lambda report: call(unless_retired, self._handle_steps, report),
+            on_exit=lambda reason: call(unless_retired, self._handle_exit, reason),
         )
-        worker.start()
+        worker.thread.start()
         return worker
 
-    def _watch(self) -> None:
-        """Look, from time to time, whether the worker is stuck.
+    def _check_if_stuck(self) -> None:
+        """Replace the worker if its forward pass takes too long; called again and again.
 
-        A thread cannot be killed: one that is stuck is left to itself, given nothing more, and another takes its place.
+        A thread cannot be killed. One that is stuck is given no more work and is left alone until it ends by itself.
         """
-        limit_s = self._settings.stuck_after_ms / 1000
-        self._watching = self._loop.call_later(limit_s / 4, self._watch)
+        self._stuck_timer = self._loop.call_later(self._stuck_after_s / 4, self._check_if_stuck)
         since = self._worker.busy_since
-        if since is None or self._worker.hands.is_retired or time.monotonic() - since < limit_s:
+        if since is None or self._worker.slot.is_retired or time.monotonic() - since < self._stuck_after_s:
             return
         self._stuck.append(self._worker)
-        self._on_exit(TimeoutError(f"a forward pass did not end within {limit_s:g} s"))
+        self._handle_exit(TimeoutError(f"a forward pass did not end within {self._stuck_after_s:g} s"))
 
-    def _on_ready(self) -> None:
+    def _handle_ready(self) -> None:
         if self._health is not Health.STOPPED:
             self._health = Health.READY
         if not self._started.done():
             self._started.set_result(None)
 
-    def _on_batch(self, delivery: Delivery) -> None:
+    def _handle_batch(self, report: BatchReport) -> None:
         self._n_deaths_in_a_row = 0
-        self._hear_batch(delivery)
+        self._on_batch(report)
 
-    def _on_step(self, step: Step) -> None:
-        if step.told:
+    def _handle_steps(self, report: StepReport) -> None:
+        if report.progress:
             self._n_deaths_in_a_row = 0
-        self._hear_step(step)
+        self._on_steps(report)
 
-    def _on_exit(self, reason: BaseException | None) -> None:
+    def _handle_exit(self, reason: BaseException | None) -> None:
+        """Fail what cannot be retried, and start another worker after a pause; or none if the first one never ran."""
         if self._health is Health.STOPPED:
-            if not self._stopped.done():  # by the watch, which took it for stuck
+            if not self._stopped.done():  # it is done if the worker was taken for stuck before
                 self._stopped.set_result(None)
             return
         self._health = Health.RECOVERING
-        log.error("worker died", exc_info=reason, extra={"model": self._plan.name})
-        self._on_guilty(self._plan.queue.give_back(self._worker.hands, for_good=True))
+        log.error("worker died", exc_info=reason, extra={"model": self._config.name})
+        self._on_given_up(self._config.queue.give_back(self._worker.slot, retire=True))
         if not self._started.done():
             self._health = Health.STOPPED
-            self._watching.cancel()
+            self._stuck_timer.cancel()
             self._started.set_exception(InferenceFailed(f"the first forward pass failed: {reason}"))
             return
-        wait_s = min(FIRST_RESTART_WAIT_S * 2**self._n_deaths_in_a_row, self._settings.restart_max_wait_ms / 1000)
+        wait_s = min(FIRST_RESTART_WAIT_S * 2**self._n_deaths_in_a_row, self._restart_max_wait_s)
         self._n_deaths_in_a_row += 1
-        self._restart = self._loop.call_later(wait_s, self._start_again)
+        self._restart = self._loop.call_later(wait_s, self._replace_worker)
 
-    def _start_again(self) -> None:
+    def _replace_worker(self) -> None:
         self._stuck = [worker for worker in self._stuck if worker.thread.is_alive()]
         if len(self._stuck) > MAX_STUCK:
-            self._restart = self._loop.call_later(self._settings.restart_max_wait_ms / 1000, self._start_again)
-        else:
-            self._worker = self._spawn()
+            self._restart = self._loop.call_later(self._restart_max_wait_s, self._replace_worker)
+            return
+        self._worker = self._start_worker()
+        self._config.observer.worker_restarted(self._config.name)

@@ -11,8 +11,10 @@ from typing import cast
 
 import torch
 
-from app.engine.execution import Execution, NotANumber, execute
-from app.engine.policy import IDLE, Job, Room, Slice
+from app.engine.execution import Execution, NotANumber, execute, is_out_of_memory
+from app.engine.job import Job, Slice
+from app.engine.observer import EngineObserver
+from app.engine.policy import NO_STEPS, StepCapacity
 from app.engine.queue import JobQueue
 from models import kernels
 from models.errors import InvalidItems, Problem
@@ -23,14 +25,18 @@ from models.layers.parts import between_parts
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
-TELL_EVERY_S = 0.05
-"""What nobody listens to is told the event loop this often, or when a text has ended: on a GPU a step takes half a
-millisecond, and waking the loop after each, which takes the interpreter's lock away, as long again."""
+REPORT_EVERY_S = 0.05
+"""Longest time for which progress is held back while no caller streams it and no request ends. On a GPU a step takes
+half a millisecond; waking the event loop after each step, which takes the interpreter lock from the worker, would take
+as long again."""
+
+RequestKey = tuple[Job, int]
+"""A job and the index of one of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A finished batch: what became of the requests of its slices, in order, and the times (`time.monotonic`)."""
+class BatchReport:
+    """A batch that was computed: its slices, their results in order, and the times (`time.monotonic`)."""
 
     batch: list[Slice]
     execution: Execution
@@ -38,81 +44,74 @@ class Delivery:
     finished_at: float
 
 
-Key = tuple[Job, int]
-"""A job, and the number of a request of it."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """What is new of the sequences in the making, since the last one.
+class StepReport:
+    """What happened to the running sequences of a generation since the previous report.
 
-    Which slices `began`, and when; which requests were `refused`, or failed, and why; what was `told` of which, and
-    which have `ended`. `broke` is the error that ended all of them at once: those `given_up` get it, the others begin
-    anew. `n_rows` sequences shared the step.
+    Attributes:
+        begun: slices that joined; a slice that begins again starts from nothing.
+        failed: requests that the model refused or could not compute, with the reason.
+        progress: new tokens, in order.
+        ended: requests all of whose sequences have ended.
+        error: an error that ended all running sequences at once.
+        given_up: jobs that fail because of `error`; the others begin again.
+        n_rows: most sequences that shared a step.
+        seconds: time spent computing.
+        finished_at: when the last step ended (`time.monotonic`).
     """
 
-    began: Sequence[Slice] = ()
-    started_at: float = 0.0
-    refused: Sequence[tuple[Key, Exception]] = ()
-    told: Sequence[tuple[Key, Progress]] = ()
-    ended: Sequence[Key] = ()
-    broke: Exception | None = None
+    begun: Sequence[Slice] = ()
+    failed: Sequence[tuple[RequestKey, Exception]] = ()
+    progress: Sequence[tuple[RequestKey, Progress]] = ()
+    ended: Sequence[RequestKey] = ()
+    error: Exception | None = None
     given_up: Sequence[Job] = ()
     n_rows: int = 0
     seconds: float = 0.0
-
-
-def _stand_back() -> None:
-    """Let the scheduler treat this thread as one that computes for long: the event loop's goes first when it wakes."""
-    if hasattr(os, "SCHED_BATCH"):
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
+    finished_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """What the workers of a model on a GPU share: a stream, so that they wait for no other model's, and turns.
+class GpuStream:
+    """A CUDA stream that all workers of a model share, and the lock under which they launch work on it.
 
-    In streams of their own, or launching at the same time, their batches would end at the same time, and the GPU would
-    be idle while both of them prepare the next.
+    With streams of their own, or launching at the same time, the workers' batches would end at the same time, and the
+    GPU would be idle while both prepare the next. Other models have other streams and are not waited for.
     """
 
     stream: torch.cuda.Stream
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def lane_of(model: Model) -> Lane | None:
-    """None of models on a CPU."""
+def gpu_stream_of(model: Model) -> GpuStream | None:
+    """Create a stream on the GPU of a model; None for a model on the CPU."""
     weight = next(model.parameters(), None)
     if weight is None or not weight.is_cuda:
         return None
-    return Lane(torch.cuda.Stream(weight.device))  # type: ignore[no-untyped-call]
-
-
-def _is_nan(progress: Progress) -> bool:
-    is_scored = progress.score is not None and math.isnan(progress.score)
-    return is_scored or (progress.token is not None and math.isnan(progress.token.log_prob))
-
-
-def _is_abandoned(key: Key, sequence: int | None) -> bool:
-    job, index = key
-    return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned)
+    return GpuStream(torch.cuda.Stream(weight.device))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What a worker is made of.
+class WorkerConfig:
+    """What a worker needs.
 
-    `lane` is the model's, on a GPU. `tasks` are those that it proves itself by; another worker of the same model may
-    have proved the rest. Batches run on `torch_threads`, the kernels of steps on `step_threads`: those of all workers,
-    where one makes all steps.
-    `budget` of a batch, in tokens or elements; `max_rows` made by steps at once; `n_remembered` tokens of prompts.
+    Attributes:
+        gpu_stream: None on the CPU.
+        tasks: the tasks that the worker runs once before it serves. Another worker of the same model may try the rest.
+        torch_threads: threads of a batch.
+        step_threads: threads of a generation step; those of all workers where one worker generates everything.
+        budget: most elements or tokens of a batch.
+        max_rows: most rows generated at once.
+        n_remembered: tokens of prompts that a generation keeps.
+        probe_every_s: idle time after which the worker runs a task once, to find out whether it still can.
     """
 
     name: str
     model: Model
-    lane: Lane | None
+    gpu_stream: GpuStream | None
     tasks: Sequence[Task]
     queue: JobQueue
+    observer: EngineObserver
     torch_threads: int
     step_threads: int
     budget: int
@@ -121,165 +120,211 @@ class Plan:
     probe_every_s: float
 
 
-class Worker:
-    """Takes batches from the plan's queue until it is closed. The four callbacks are called on the worker's thread.
+def _use_batch_scheduling() -> None:
+    """Declare this thread a batch job to Linux's scheduler, so that the event loop runs at once when it wakes."""
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
 
-    First, and again after each restart, each of the plan's tasks runs once on its example: `on_ready` means that real
-    forward passes succeeded. So does the first task whenever there was nothing to do for `probe_every_s`, and when a
-    whole batch has failed: a model that can do nothing any more ends the thread. `on_exit` is the last call, with the
-    exception that ended the thread or None.
+
+def _is_nan(progress: Progress) -> bool:
+    is_score_nan = progress.score is not None and math.isnan(progress.score)
+    return is_score_nan or (progress.token is not None and math.isnan(progress.token.log_prob))
+
+
+def _is_abandoned(key: RequestKey, sequence: int | None) -> bool:
+    job, index = key
+    return job.is_abandoned or (sequence is not None and (index, sequence) in job.abandoned_sequences)
+
+
+class Worker:
+    """Takes batches from a queue, and runs them, until the queue is closed. The callbacks are called on its thread.
+
+    When the thread starts, each task of the config runs once on its example; `on_ready` means that these forward
+    passes succeeded. The first task runs again whenever there was nothing to do for `probe_every_s`, and after a batch
+    that failed as a whole: a model that cannot compute any more ends the thread. `on_exit` is the last call, with the
+    exception that ended the thread, or None.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        config: WorkerConfig,
         *,
         on_ready: Callable[[], None],
-        on_batch: Callable[[Delivery], None],
-        on_step: Callable[[Step], None],
+        on_batch: Callable[[BatchReport], None],
+        on_steps: Callable[[StepReport], None],
         on_exit: Callable[[BaseException | None], None],
     ) -> None:
-        self._model, self._lane, self._tasks, self._queue = plan.model, plan.lane, plan.tasks, plan.queue
-        self._budget, self._max_rows, self._n_remembered = plan.budget, plan.max_rows, plan.n_remembered
-        self._probe_every_s = plan.probe_every_s
-        self._torch_threads, self._step_threads = plan.torch_threads, plan.step_threads
-        self._on_ready, self._on_batch, self._on_step, self._on_exit = on_ready, on_batch, on_step, on_exit
-        self._running = self._generation()
-        self._untold: list[tuple[Key, Progress]] = []
-        self._untold_s, self._told_at = 0.0, 0.0
-        self.hands = self._queue.hands()
+        self._config, self._model, self._queue = config, config.model, config.queue
+        self._budget, self._max_rows = config.budget, config.max_rows  # smaller after running out of memory
+        self._on_ready, self._on_batch, self._on_steps, self._on_exit = on_ready, on_batch, on_steps, on_exit
+        self._generation = self._new_generation()
+        self._step_task = config.tasks[0]
+        self._held_back: list[tuple[RequestKey, Progress]] = []
+        self._held_back_rows, self._held_back_s = 0, 0.0
+        self._reported_at = 0.0
+        self.slot = config.queue.add_worker()
         self.busy_since: float | None = None
-        """When the forward pass of this moment began (`time.monotonic`)."""
-        self.thread = threading.Thread(target=self._run, name=f"worker-{plan.name}", daemon=True)
+        """When the forward pass that is running began (`time.monotonic`)."""
+        self.thread = threading.Thread(target=self._run, name=f"worker-{config.name}", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self.thread.start()
+    @property
+    def n_rows(self) -> int:
+        """Sequences that are being generated."""
+        return self._generation.n_rows if self._generation else 0
 
     def _run(self) -> None:
         reason: BaseException | None = None
-        _stand_back()
-        torch.set_num_threads(self._torch_threads)
+        _use_batch_scheduling()
+        torch.set_num_threads(self._config.torch_threads)
+        gpu_stream = self._config.gpu_stream
         try:
-            on_stream = nullcontext() if self._lane is None else torch.cuda.stream(self._lane.stream)
-            with torch.inference_mode(), on_stream:
-                for task in self._tasks:
+            with torch.inference_mode(), torch.cuda.stream(gpu_stream.stream) if gpu_stream else nullcontext():
+                for task in self._config.tasks:
                     self._probe(task)
                 self._on_ready()
-                while self._turn():
+                while self._serve():
                     pass
         except BaseException as error:
             reason = error
         finally:
             self._on_exit(reason)
 
-    @property
-    def n_rows(self) -> int:
-        """Sequences that are being made by steps now."""
-        return self._running.n_rows if self._running else 0
-
-    def _generation(self) -> Generation[Key] | None:
-        return self._model.generation(self._n_remembered) if isinstance(self._model, Generator) else None
-
-    def _turn(self) -> bool:
-        """Serve a batch, or let it join those made by steps; make a step. False once the queue is closed and empty."""
-        room = Room(n_rows=self._max_rows - self.n_rows, n_running=self.n_rows) if self._running else IDLE
-        batch = self._queue.take(self.hands, self._budget, room, self._probe_every_s)
+    def _serve(self) -> bool:
+        """Run a batch or let it join the generation, then make one step. Return False if no work will come any more."""
+        capacity = NO_STEPS
+        if self._generation:
+            capacity = StepCapacity(n_free=self._max_rows - self.n_rows, n_running=self.n_rows)
+        batch = self._queue.take(self.slot, self._budget, capacity, self._config.probe_every_s)
         if batch is None:
             return False
         if batch and batch[0].job.task.by_steps:
-            self._begin(batch)
+            self._join(batch)
         elif batch:
-            self._serve(batch)
-        elif room.is_idle:
-            self._probe(self._tasks[0])
-        if self._running and self.n_rows:
-            self._step(self._running)
+            self._run_batch(batch)
+        elif capacity.n_running == 0:
+            self._probe(self._config.tasks[0])
+        if self._generation and self.n_rows:
+            self._run_step(self._generation)
         return True
 
     def _probe(self, task: Task) -> None:
-        """A real forward pass; raises what it raises."""
-        with self._busy():
+        """Run a task on its example; raises what the forward pass raises."""
+        with self._computing():
             execution = execute(task, self._model, [self._model.example(task)])
         if execution.errors:
             raise execution.errors[0]
 
     @contextmanager
-    def _busy(self) -> Iterator[float]:
-        """While the model computes; since when."""
+    def _computing(self) -> Iterator[float]:
+        """Mark the worker as busy and, on a GPU, take its turn to launch work. Yields the time (`time.monotonic`)."""
+        gpu_stream = self._config.gpu_stream
         self.busy_since = started_at = time.monotonic()
         try:
-            with in_turn(self._lane.turn if self._lane else None):
+            with in_turn(gpu_stream.lock if gpu_stream else None):
                 yield started_at
         finally:
             self.busy_since = None
 
-    def _begin(self, batch: list[Slice]) -> None:
-        """Let the batch join. What the model refuses is told; what fails is tried again, alone."""
-        running = cast("Generation[Key]", self._running)
-        refused: list[tuple[Key, Exception]] = []
-        if self._untold:
-            self._tell(self.n_rows)  # of the time before; it is not the newcomers'
-        self._queue.run(self.hands)
+    @contextmanager
+    def _observed(self, task: Task, n_items: int, cost: int) -> Iterator[None]:
+        observer, started_at = self._config.observer, time.monotonic()
+        observer.batch_started(self._config.name, task.name, n_items, cost)
         try:
-            with self._busy() as started_at:
+            yield
+        finally:
+            observer.batch_finished(self._config.name, task.name, n_items, cost, time.monotonic() - started_at)
+
+    def _run_batch(self, batch: list[Slice]) -> None:
+        task = batch[0].job.task
+        requests = [request for part in batch for request in part.requests]
+        cost = sum(request.cost for request in requests)
+        with (
+            self._computing() as started_at,
+            self._observed(task, len(requests), cost),
+            between_parts(lambda: self._check_between_parts(batch)),
+        ):
+            execution = execute(task, self._model, requests)
+        if execution.out_of_memory:
+            self._budget = max(1, cost // 2)
+        self._on_batch(BatchReport(batch, execution, started_at, time.monotonic()))
+        self._queue.finish_batch(self.slot)
+        if sum(not isinstance(error, InvalidItems) for error in execution.errors.values()) == len(requests):
+            self._probe(self._config.tasks[0])
+
+    def _check_between_parts(self, batch: list[Slice]) -> None:
+        """Between the parts of a long forward pass: show that the worker is not stuck, and stop if nobody waits."""
+        self.busy_since = time.monotonic()
+        if all(part.job.is_abandoned for part in batch):
+            raise InvalidItems(Problem("the caller no longer waits for this item"))
+
+    def _new_generation(self) -> Generation[RequestKey] | None:
+        model = self._model
+        return model.generation(self._config.n_remembered) if isinstance(model, Generator) else None
+
+    def _join(self, batch: list[Slice]) -> None:
+        """Let a batch join the running sequences. Requests that the model refuses are reported."""
+        generation = cast("Generation[RequestKey]", self._generation)
+        refused: list[tuple[RequestKey, Exception]] = []
+        if self._held_back:
+            self._report()  # before the new requests, which have no part in it
+        self._step_task = batch[0].job.task
+        self._queue.start_steps(self.slot)
+        try:
+            with self._computing():
                 for part in batch:
                     for index, request in enumerate(part.requests, part.start):
                         try:
-                            running.add([((part.job, index), cast("GenerateRequest", request))])
+                            generation.add([((part.job, index), cast("GenerateRequest", request))])
                         except InvalidItems as error:
                             refused.append(((part.job, index), error))
         except Exception as error:
-            self._break_off(error)
-            return
-        self._on_step(Step(refused=refused, began=batch, started_at=started_at))
+            self._abort_generation(error)
+        else:
+            self._on_steps(StepReport(failed=refused, begun=batch))
 
-    def _step(self, running: Generation[Key]) -> None:
+    def _run_step(self, generation: Generation[RequestKey]) -> None:
+        """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
+        progress: list[tuple[RequestKey, Progress]] = []
         try:
-            with self._busy() as started_at, kernels.threads(self._step_threads):
-                running.remove(_is_abandoned)
-                n_rows = running.n_rows
-                told = running.step() if running.n_rows else []
+            with self._computing() as started_at, kernels.threads(self._config.step_threads):
+                generation.remove(_is_abandoned)
+                n_rows = generation.n_rows
+                if n_rows:
+                    with self._observed(self._step_task, n_rows, n_rows):
+                        progress = generation.step()
         except Exception as error:
-            self._break_off(error)
+            self._abort_generation(error)
             return
-        heard = {job for (job, _), _ in told if job.listen is not None}
-        for job in heard:
-            job.heard = True
-        broken = [(key, NotANumber("NaN")) for key, progress in told if _is_nan(progress)]
-        ended, now = running.ended(), time.monotonic()
-        self._untold += told
-        self._untold_s += now - started_at
-        if heard or broken or ended or now > self._told_at + TELL_EVERY_S:
-            self._tell(n_rows, broken, ended)
+        streamed = {job for (job, _), _ in progress if job.on_progress is not None}
+        for job in streamed:
+            job.was_streamed = True
+        failed = [(key, NotANumber("NaN")) for key, new in progress if _is_nan(new)]
+        ended, now = generation.ended(), time.monotonic()
+        self._held_back += progress
+        self._held_back_s += now - started_at
+        self._held_back_rows = max(self._held_back_rows, n_rows)
+        if streamed or failed or ended or now > self._reported_at + REPORT_EVERY_S:
+            self._report(failed, ended)
 
-    def _tell(self, n_rows: int, broken: Sequence[tuple[Key, Exception]] = (), ended: Sequence[Key] = ()) -> None:
-        """What has not been told yet, and what became of it."""
-        self._on_step(Step(refused=broken, told=self._untold, ended=ended, n_rows=n_rows, seconds=self._untold_s))
-        self._untold, self._untold_s, self._told_at = [], 0.0, time.monotonic()
+    def _report(self, failed: Sequence[tuple[RequestKey, Exception]] = (), ended: Sequence[RequestKey] = ()) -> None:
+        """Report what was held back, and which requests failed or ended with it."""
+        self._reported_at = time.monotonic()
+        report = StepReport(
+            failed=failed,
+            progress=self._held_back,
+            ended=ended,
+            n_rows=self._held_back_rows,
+            seconds=self._held_back_s,
+            finished_at=self._reported_at,
+        )
+        self._held_back, self._held_back_rows, self._held_back_s = [], 0, 0.0
+        self._on_steps(report)
 
-    def _break_off(self, error: Exception) -> None:
-        """A step failed, and who is guilty is not known: everybody begins anew, alone."""
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    def _abort_generation(self, error: Exception) -> None:
+        """End all running sequences after a failed step. Each runs again alone, because any of them may have failed."""
+        if is_out_of_memory(error):
             self._max_rows = max(1, self.n_rows // 2)
-        self._running = self._generation()
-        self._untold, self._untold_s = [], 0.0
-        self._on_step(Step(broke=error, given_up=self._queue.give_back(self.hands)))
-        self._probe(self._tasks[0])
-
-    def _go_on(self, batch: list[Slice]) -> None:
-        """Between the parts of a long pass: it is not stuck, and ends where nobody waits for it."""
-        self.busy_since = time.monotonic()
-        if all(part.job.is_abandoned for part in batch):
-            raise InvalidItems(Problem("nobody waits for it any more"))
-
-    def _serve(self, batch: list[Slice]) -> None:
-        requests = [request for part in batch for request in part.requests]
-        with self._busy() as started_at, between_parts(lambda: self._go_on(batch)):
-            execution = execute(batch[0].job.task, self._model, requests)
-        if execution.out_of_memory:
-            self._budget = max(1, sum(request.cost for request in requests) // 2)
-        self._on_batch(Delivery(batch, execution, started_at, time.monotonic()))
-        self._queue.done(self.hands)
-        if sum(not isinstance(error, InvalidItems) for error in execution.errors.values()) == len(requests):
-            self._probe(self._tasks[0])
+        self._generation = self._new_generation()
+        self._held_back, self._held_back_rows, self._held_back_s = [], 0, 0.0
+        self._on_steps(StepReport(error=error, given_up=self._queue.give_back(self.slot)))
+        self._probe(self._config.tasks[0])

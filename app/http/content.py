@@ -10,6 +10,7 @@ import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from app.concurrency.worker_pools import WorkerPools
 from app.errors import (
     ClientDisconnected,
     Fault,
@@ -20,7 +21,6 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.http.context import context_of
-from app.inference.offload import WorkerPools
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -52,7 +52,8 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
     context = context_of(request)
     coding = (context.header(b"content-encoding") or "identity").lower()
     if coding != "identity" and coding not in GZIP_CODINGS:
-        raise UnsupportedMediaType(f"the content coding {coding[:100]!r} is not supported; send gzip or none")
+        detail = f"the content coding {coding[:100]!r} is not supported; send gzip or none"
+        raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip"})  # RFC 9110, 15.5.16
     announced = context.header(b"content-length") or ""
     if announced.isdecimal() and int(announced) > max_bytes:
         raise PayloadTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")

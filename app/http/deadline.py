@@ -7,10 +7,10 @@ from typing import Self
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.concurrency.timers import CoarseTimer, CoarseTimers, Timeout
 from app.errors import ClientDisconnected, InvalidRequest
 from app.http.context import context_of
 from app.inference.deadline import Deadline
-from app.inference.timers import CoarseTimer, CoarseTimers, Timeout
 from app.services import services_in
 from app.settings import Settings
 

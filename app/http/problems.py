@@ -22,7 +22,7 @@ from models.errors import InvalidItems, UndecodableItems
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.ManifoldError], int] = {
-    errors.BadRequest: 400,
+    errors.MalformedRequest: 400,
     errors.MalformedBody: 400,
     errors.CrossSiteRequest: 403,
     errors.UnknownModel: 404,
@@ -87,11 +87,12 @@ def problem_of(error: Exception) -> Problem:
         detail = "the server failed; the request id finds the reason in its log"
         return Problem(name="InternalError", status=500, detail=detail)
     if isinstance(error, errors.RouteError):
-        status, headers = error.status, error.headers
+        status = error.status
     else:
         status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
-        headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, errors.Retryable) else {}
-    return Problem(name=type(error).__name__, status=status, detail=error.detail, faults=error.faults, headers=headers)
+    return Problem(
+        name=type(error).__name__, status=status, detail=error.detail, faults=error.faults, headers=error.headers
+    )
 
 
 def _refused_items(error: InvalidItems) -> errors.ManifoldError:
@@ -113,8 +114,10 @@ def add_route_errors(app: FastAPI) -> None:
         if error.status_code == 404 and error.detail == "Not Found":
             raise errors.UnknownRoute(404, f"no route is {path}", error.headers) from error
         if error.status_code == 405:
-            detail = f"{request.method} is not a method of {path}"
-            raise errors.MethodNotAllowed(405, detail, error.headers) from error
+            methods = (error.headers or {}).get("Allow", "").split(", ")
+            allowed = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
+            detail = f"{request.method} is not a method of {path}; it has {allowed}"
+            raise errors.MethodNotAllowed(405, detail, {"allow": allowed}) from error
         raise errors.RouteError(error.status_code, str(error.detail), error.headers) from error
 
 

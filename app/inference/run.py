@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from app.engine.policy import Listener, Outcome
+from app.concurrency.timers import Timeout
+from app.engine.job import OnProgress, Outcome
 from app.inference.deadline import Deadline
-from app.inference.timers import Timeout
-from app.registry.registry import ServedModel
+from app.registry.served_model import ServedModel
 from app.services import Services
 from models.tasks import Request, Task
 
@@ -16,12 +16,12 @@ async def infer(
     model: ServedModel,
     requests: Sequence[Request],
     deadline: Deadline | None = None,
-    on_progress: Listener | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Run requests of one task through a model, batched with those of other callers.
 
     A caller that is cancelled frees its place in the queue. Without a deadline, the server's default one counts.
-    `on_progress` is called for each step of a task that runs step by step; see `Listener`.
+    `on_progress` is called for each step of a task that runs step by step; see `OnProgress`.
 
     Raises:
         ModelUnavailable: the model is not in memory, or is being unloaded.

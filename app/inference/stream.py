@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
-from app.engine.policy import Listener, Outcome
+from app.engine.job import OnProgress, Outcome
 from models.tasks.text import Progress
 
 
@@ -24,7 +24,7 @@ class Stream:
     Iterating ends when the work does, and raises what the work raised.
     """
 
-    def __init__(self, writer: EventWriter, start: Callable[[Listener], Coroutine[Any, Any, Outcome]]) -> None:
+    def __init__(self, writer: EventWriter, start: Callable[[OnProgress], Coroutine[Any, Any, Outcome]]) -> None:
         """Start the work: `start` is given the listener to call for each step."""
         self._writer = writer
         self._has_news = asyncio.Event()

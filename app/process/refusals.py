@@ -10,7 +10,7 @@ from typing import Any
 import httptools
 from starlette.responses import Response
 
-from app.errors import BadRequest, HeadTooLarge, ManifoldError
+from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
 from app.http.context import RequestContext, log_request, request_id_from
 from app.http.problems import problem_of
 
@@ -37,7 +37,7 @@ class Refusal:
     @classmethod
     def malformed(cls, detail: str, *, closes: bool = True) -> "Refusal":
         """Return the refusal of a request that is not proper HTTP/1.1."""
-        return cls(BadRequest(detail), closes=closes)
+        return cls(MalformedRequest(detail), closes=closes)
 
     @classmethod
     def head_too_large(cls, *, closes: bool = True) -> "Refusal":

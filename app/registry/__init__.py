@@ -1,1 +1,1 @@
-"""Model names, checkpoints and loaded models."""
+"""Finds, loads and unloads models by name."""

@@ -1,54 +1,65 @@
-"""Checkpoints of the hub, by id: `org/name`, or `org/name@revision`. Downloading resumes where it was interrupted.
+"""Downloads checkpoints from the Hugging Face hub, and finds those that were downloaded.
 
-Files lie in the cache of `huggingface_hub`, shared with every other program that uses it. `HF_ENDPOINT`, `HF_TOKEN` and
-`HF_HOME` mean what they mean there.
+A checkpoint's id is `org/name` or `org/name@revision`. Files are kept in the cache of `huggingface_hub`, which other
+programs share, and a download resumes where it was interrupted. The environment variables `HF_ENDPOINT`, `HF_TOKEN` and
+`HF_HOME` have their usual meaning.
 """
 
 import hashlib
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from models.errors import CheckpointError
 
-PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
+"""Files of a repository that are downloaded. Pickles are not among them."""
 DEFAULT_REVISION = "main"
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class HubId:
-    """A repository at a revision: a branch, a tag or a commit."""
+    """A repository on the hub, at a branch, tag or commit."""
 
     repository: str
     revision: str
 
     @classmethod
     def parse(cls, text: str) -> "HubId":
-        """Read `org/name@revision`.
+        """Parse `org/name` or `org/name@revision`; the default revision is `main`.
 
         Raises:
-            CheckpointError: it is none.
+            CheckpointError: the text has another form.
         """
         if not _ID.fullmatch(text):
-            raise CheckpointError(f"{text[:200]!r} is no id of the hub; it must be org/name or org/name@revision")
+            raise CheckpointError(f"{text[:200]!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION")
         repository, _, revision = text.partition("@")
         return cls(repository, revision or DEFAULT_REVISION)
 
 
 def find(hub_id: HubId) -> Path:
-    """The folder of a checkpoint that was pulled.
+    """Return the folder of a checkpoint that was pulled before. Never uses the network.
 
     Raises:
-        CheckpointError: it was not.
+        CheckpointError: it is not in the cache.
     """
     try:
         return Path(
             snapshot_download(
-                hub_id.repository, revision=hub_id.revision, allow_patterns=list(PATTERNS), local_files_only=True
+                hub_id.repository, revision=hub_id.revision, allow_patterns=list(FILE_PATTERNS), local_files_only=True
             )
         )
     except (LocalEntryNotFoundError, OSError, ValueError):
@@ -59,40 +70,83 @@ def find(hub_id: HubId) -> Path:
 
 
 def pull(hub_id: HubId) -> Path:
-    """Download what a checkpoint needs, with progress, and check it; returns its folder.
+    """Download the files of a checkpoint, showing progress, verify them and return their folder.
 
-    The revision is pinned first: what arrives is of one commit, even if the branch moves meanwhile.
+    The revision is resolved to a commit first, so that all files belong together even if the branch moves meanwhile.
 
     Raises:
-        CheckpointError: the hub has it not or cannot be reached, it has no safetensors, or a file arrived damaged.
+        CheckpointError: the hub cannot be reached or does not have it, it has no safetensors file, a file arrived
+            damaged, or the disk is full.
     """
     try:
         info = HfApi().model_info(hub_id.repository, revision=hub_id.revision, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or []}
-        if not any(name.endswith(".safetensors") for name in files):
-            raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
-        folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(PATTERNS)))
-        _remember(folder, hub_id.revision)
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise CheckpointError(f"{hub_id.repository} at {hub_id.revision}: the hub says {status}") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{hub_id.repository} could not be downloaded: {error}") from error
+        is_safe = any(name.endswith(".safetensors") for name in files)
+        if is_safe:
+            folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
+            _store_revision(folder, hub_id.revision)
+    except Exception as error:  # its client raises what its HTTP libraries raise, which differ by version
+        raise CheckpointError(_explain(error, hub_id)) from error
+    if not is_safe:
+        raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
     for name, file in files.items():
         if file.lfs and (folder / name).exists():
-            _check(folder / name, name, file.lfs.sha256)
+            _verify(folder / name, name, file.lfs.sha256)
     return folder
 
 
-def _remember(folder: Path, revision: str) -> None:
-    """So that `find` knows which commit the branch or tag meant, as the cache of `huggingface_hub` keeps it."""
+def _explain(error: Exception, hub_id: HubId) -> str:
+    """Say in plain words why a download failed, and what to check."""
+    repository, endpoint = hub_id.repository, HfApi().endpoint
+    failed = f"{repository} could not be downloaded"
+    match error:
+        case RevisionNotFoundError():
+            return f"{repository} has no branch, tag or commit named {hub_id.revision}."
+        case GatedRepoError():
+            return (
+                f"{failed}: its owner asks for consent to terms. Accept them at {endpoint}/{repository}, "
+                "then set HF_TOKEN to a token of that account."
+            )
+        case RepositoryNotFoundError():
+            return (
+                f"{failed}: there is no model of this id at {endpoint}, or it is private. "
+                "Check the id, and for a private model set HF_TOKEN."
+            )
+        case HfHubHTTPError():
+            return f"{failed}: {_explain_status(error.response.status_code, endpoint)}"
+        case OfflineModeIsEnabled():
+            return f"{failed}: the variable HF_HUB_OFFLINE forbids it. Unset it."
+        case HFValidationError():
+            return f"{repository} is not an id that the hub accepts."
+        case OSError(strerror=str(reason)):
+            return f"{failed}: {reason}."
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second is that of the client's HTTP library
+        return (
+            f"{failed}: the connection to {endpoint} failed. Check the network, and HF_ENDPOINT if you set it, "
+            "then run the same command again: it goes on where it was."
+        )
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{failed}: {endpoint} gave an answer that cannot be used ({reason}). Check HF_ENDPOINT if you set it."
+
+
+def _explain_status(status: int, endpoint: str) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return f"{endpoint} refuses access (status {status}). Check HF_TOKEN; public models need none."
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"{endpoint} had too many requests from here (status {status}). Try again later, or set HF_TOKEN."
+    return f"{endpoint} answered with status {status}. Try again later, and check HF_ENDPOINT if you set it."
+
+
+def _store_revision(folder: Path, revision: str) -> None:
+    """Note which commit a branch or tag stands for, in the form of `huggingface_hub`'s cache, where `find` looks."""
     if revision != folder.name:
         ref = folder.parents[1] / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
         ref.write_text(folder.name)
 
 
-def _check(path: Path, name: str, sha256: str) -> None:
+def _verify(path: Path, name: str, sha256: str) -> None:
+    """Delete a file whose digest is wrong, and raise a `CheckpointError`."""
     with path.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     if digest != sha256:

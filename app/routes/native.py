@@ -8,7 +8,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.engine.policy import Outcome
+from app.concurrency.timers import Timeout
+from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
+from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
 from app.http.content import (
     EVENTS,
@@ -27,11 +29,9 @@ from app.http.context import context_of
 from app.http.deadline import CancelOnDisconnect, deadline_of
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
 from app.inference.deadline import Deadline
-from app.inference.offload import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.inference.run import infer
 from app.inference.stream import Stream
-from app.inference.timers import Timeout
-from app.registry.registry import ServedModel
+from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
@@ -118,7 +118,7 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         ManifoldError: the request is refused.
     """
     raw = await _read(services, endpoint, request)
-    model = services.registry.asked(endpoint.name, raw.values)
+    model = services.registry.model_for_body(endpoint.name, raw.values)
     context = context_of(request)
     context.model = model.name
     checkpoint, loaded = model.require()

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.registry.registry import Registry, ServedModel, State
+from app.registry.registry import Registry
+from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 
 

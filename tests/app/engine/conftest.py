@@ -5,7 +5,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.engine.engine import Engine
-from tests.app.engine.scripted import ScriptedModel, start
+from tests.app.engine.scripted import Clock, ScriptedModel, start
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replace the time as the engine reads it."""
+    clock = Clock()
+    for module in ("engine", "queue", "supervisor", "worker"):
+        monkeypatch.setattr(f"app.engine.{module}.time", clock)
+    return clock
 
 
 @pytest.fixture

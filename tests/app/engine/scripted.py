@@ -1,4 +1,4 @@
-"""A model whose forward pass does what the test says: wait, raise, or end the worker's thread."""
+"""A model whose forward pass waits, raises or ends the worker's thread, as a test demands."""
 
 import asyncio
 import threading
@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from app.engine.engine import Engine
-from app.engine.policy import Job, Outcome, Slice
+from app.engine.job import Job, Outcome, Slice
+from app.engine.observer import EngineObserver
 from app.settings import Settings
 from models.family import Model
 from models.layers.parts import parts_of
@@ -21,7 +22,7 @@ N_PARTS, PART_S = 6, 0.1
 
 
 class ScriptedModel(Model):
-    """Encodes an item to twice itself, once the gate is open. `batches` are the values of each forward pass."""
+    """Encodes an item to twice its value, once the gate is open. `batches` has the values of each forward pass."""
 
     input_shape = (1,)
     latent_shape = (1,)
@@ -76,6 +77,19 @@ class ScriptedModel(Model):
         return DecodeRequest(latent=torch.zeros(1))
 
 
+class Clock:
+    """A clock that stands still until a test moves it; threads use no CPU time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return 0.0
+
+
 def item(value: float) -> EncodeRequest:
     return EncodeRequest(item=torch.tensor([value]))
 
@@ -85,7 +99,7 @@ def latent(value: float) -> DecodeRequest:
 
 
 def job(*requests: Request, task: Task = ENCODE) -> Job:
-    """A job as the supervisor would make it, with a future of no loop's."""
+    """Make a job as the engine does, with a future that no running loop owns."""
     loop = asyncio.new_event_loop()
     try:
         return Job(task=task, requests=requests, future=loop.create_future(), enqueued_at=0.0)
@@ -94,15 +108,18 @@ def job(*requests: Request, task: Task = ENCODE) -> Job:
 
 
 def slices(*jobs: Job) -> list[Slice]:
-    """All of each."""
+    """Make a slice of all requests for each job."""
     return [Slice(job, 0, len(job.requests)) for job in jobs]
 
 
-async def start(model: ScriptedModel, *others: ScriptedModel, **settings: int) -> Engine:
-    """An engine whose workers have made their first forward passes."""
-    its = Settings(weights_dir=Path(), **settings)  # type: ignore[arg-type]
+async def start(
+    model: ScriptedModel, *others: ScriptedModel, observer: EngineObserver | None = None, **limits: int
+) -> Engine:
+    """Start an engine whose workers have made their first forward passes."""
+    settings = Settings(weights_dir=Path(), **limits)  # type: ignore[arg-type]
     replicas = [model, *others]
-    engine = Engine("scripted", replicas, [ENCODE, DECODE], its, budget=its.max_batch_elements)
+    budget = settings.max_batch_elements
+    engine = Engine("scripted", replicas, [ENCODE, DECODE], settings, budget=budget, observer=observer)
     await engine.started()
     for replica in replicas:
         replica.batches.clear()
@@ -112,7 +129,7 @@ async def start(model: ScriptedModel, *others: ScriptedModel, **settings: int) -
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Give the loop turns until `condition` holds."""
+    """Let the event loop run until the condition holds."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
@@ -124,7 +141,7 @@ def values(outcome: Outcome) -> list[float]:
 
 
 async def held(engine: Engine, model: ScriptedModel) -> "asyncio.Task[object]":
-    """Close the gate and put one request into the forward pass, so that what follows must wait."""
+    """Close the gate and start a forward pass with one request, so that later requests wait."""
     model.gate.clear()
     task = asyncio.create_task(engine.submit(ENCODE, [item(0)]))
     await until(lambda: model.entered.acquire(blocking=False))

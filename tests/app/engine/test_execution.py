@@ -15,7 +15,7 @@ from tests.app.engine.scripted import LETHAL, POISON, TOO_LARGE, ScriptedModel, 
 
 @pytest.mark.parametrize("shapes", [[(2,), (2,)], [(2,), (2, 3)], [(2, 3)], [(), (2,)]])
 @pytest.mark.parametrize("place", [0, -1])
-def test_a_nan_is_found_in_whichever_result_it_is(shapes: list[tuple[int, ...]], place: int) -> None:
+def test_a_nan_is_found_in_any_result(shapes: list[tuple[int, ...]], place: int) -> None:
     tensors = [torch.zeros(shape) for shape in shapes]
     results = [EncodeResult(latent=tensor) for tensor in tensors]
     assert not has_nan(results)
@@ -34,7 +34,7 @@ def test_exactly_the_poisoned_requests_fail(poisoned: list[bool]) -> None:
     assert not execution.out_of_memory
 
 
-def test_one_poisoned_of_64_costs_a_logarithm_of_passes() -> None:
+def test_one_failing_request_of_64_takes_logarithmically_many_passes() -> None:
     model = ScriptedModel()
     execute(ENCODE, model, [item(POISON if i == 37 else 0) for i in range(64)])
     assert len(model.batches) == 1 + 2 * 6
@@ -47,7 +47,7 @@ def test_running_out_of_memory_is_reported_and_the_halves_succeed() -> None:
     assert not execution.errors
 
 
-def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
+def test_a_missing_result_is_an_error() -> None:
     class Forgetful(ScriptedModel):
         def encode(self, requests: "list[EncodeRequest]") -> list[EncodeResult]:  # type: ignore[override]
             return super().encode(requests)[1:]
@@ -56,7 +56,7 @@ def test_a_model_that_loses_a_result_is_an_error_not_a_shift() -> None:
     assert {i: type(error) for i, error in execution.errors.items()} == {0: RuntimeError, 1: RuntimeError}
 
 
-def test_vectors_of_texts_that_are_one_tensor_are_looked_at_one_by_one_where_one_is_not_a_number() -> None:
+def test_a_nan_in_one_row_of_an_array_fails_that_row_alone() -> None:
     class Embedding(ScriptedModel):
         def encode(self, requests: Any) -> Any:
             return EncodeTextResults(np.array([[1, 2], [np.nan, 0], [np.inf, -np.inf]], np.float32))
@@ -66,6 +66,6 @@ def test_vectors_of_texts_that_are_one_tensor_are_looked_at_one_by_one_where_one
     assert execution.results[2].embedding.tolist() == [torch.inf, -torch.inf]
 
 
-def test_what_is_no_exception_ends_the_thread() -> None:
+def test_an_error_that_is_no_exception_is_not_caught() -> None:
     with pytest.raises(SystemExit):
         execute(ENCODE, ScriptedModel(), [item(LETHAL)])

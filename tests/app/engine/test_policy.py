@@ -1,9 +1,15 @@
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.policy import Job, Slice, next_batch
-from models.tasks import DECODE, ENCODE
+from app.engine.job import Job, Slice
+from app.engine.policy import StepCapacity, next_batch
+from models.tasks import DECODE, ENCODE, ENCODE_TEXT, GENERATE
+from models.tasks import text as t
+from tests.app.engine.faulty_gpt import request
 from tests.app.engine.scripted import item, job, latent, slices
+from tests.models.transformers.reference import random_text
 
 
 def test_nothing_waiting_makes_no_batch() -> None:
@@ -29,9 +35,9 @@ def test_a_job_larger_than_the_budget_is_split() -> None:
     assert (second.start, second.stop) == (3, 5)
 
 
-def test_a_suspect_runs_alone_one_request_at_a_time() -> None:
+def test_a_suspect_job_runs_alone_one_request_at_a_time() -> None:
     suspect, innocent = job(item(1), item(2)), job(item(3))
-    suspect.suspect = True
+    suspect.is_suspect = True
     (part,) = next_batch(slices(suspect, innocent), 10)
     assert (part.job, part.start, part.stop) == (suspect, 0, 1)
     assert [part.job for part in next_batch(slices(innocent, suspect), 10)] == [innocent]
@@ -49,7 +55,7 @@ def test_every_request_is_dispatched_once_in_order_and_within_the_budget(
         job(*(latent(0) for _ in range(n)), task=DECODE) if i in decodes else job(*(item(0) for _ in range(n)))
         for i, n in enumerate(sizes)
     ]
-    dispatched: dict[Job, list[int]] = {one: [] for one in jobs}
+    dispatched: dict[Job, list[int]] = {each: [] for each in jobs}
     waiting = {whole.job: whole for whole in slices(*jobs)}
     while waiting:
         oldest = next(iter(waiting))
@@ -59,9 +65,43 @@ def test_every_request_is_dispatched_once_in_order_and_within_the_budget(
         assert len({part.job.task for part in batch}) == 1
         for part in batch:
             dispatched[part.job] += range(part.start, part.stop)
-            waiting[part.job] = waiting[part.job].since(part.stop)
+            waiting[part.job] = Slice(part.job, part.stop, waiting[part.job].stop)
             if not waiting[part.job]:
                 del waiting[part.job]
-    for one, places in dispatched.items():
-        assert places == list(range(len(one.requests)))
-        assert one.task in (ENCODE, DECODE)
+    for each, places in dispatched.items():
+        assert places == list(range(len(each.requests)))
+        assert each.task in (ENCODE, DECODE)
+
+
+def generating(*rows: int) -> Job:
+    return job(*(request(2, n=n) for n in rows), task=GENERATE)
+
+
+def encoding() -> Job:
+    return job(t.EncodeTextRequest(tokens=random_text(2, 60, 0)), task=ENCODE_TEXT)
+
+
+def taken(jobs: Sequence[Job], n_rows: int, *, is_idle: bool = False) -> list[tuple[Job, int, int]]:
+    batch = next_batch(slices(*jobs), 100, StepCapacity(n_free=n_rows, n_running=0 if is_idle else 1))
+    return [(part.job, part.start, part.stop) for part in batch]
+
+
+def test_a_generation_batch_is_limited_by_its_rows() -> None:
+    first, second = generating(1, 1, 1), generating(2)
+    assert taken([first, second], 2) == [(first, 0, 2)]
+    assert taken([first, second], 5) == [(first, 0, 3), (second, 0, 1)]
+    assert taken([second], 1) == []
+    assert taken([generating(9)], 4, is_idle=True) != []
+
+
+def test_a_generation_job_without_capacity_is_overtaken() -> None:
+    long, short = generating(1), encoding()
+    assert taken([long, short], 0) == [(short, 0, 1)]
+    assert taken([long, short], 1) == [(long, 0, 1)]
+
+
+def test_a_suspect_generation_begins_when_nothing_runs() -> None:
+    suspect, other = generating(1, 1), generating(1)
+    suspect.is_suspect = True
+    assert taken([suspect, other], 10) == [(other, 0, 1)]
+    assert taken([suspect, other], 10, is_idle=True) == [(suspect, 0, 1)]

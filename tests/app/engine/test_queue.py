@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-import pytest
-
-from app.engine.policy import Slice
-from app.engine.queue import LATE_S, Hands, JobQueue
-from tests.app.engine.scripted import item, job
+from app.engine.job import Slice
+from app.engine.queue import LATE_S, JobQueue, WorkerSlot
+from tests.app.engine.scripted import Clock, item, job
 
 
 def test_the_limit_counts_requests_and_a_refused_job_changes_nothing() -> None:
@@ -21,18 +19,18 @@ def test_the_limit_counts_requests_and_a_refused_job_changes_nothing() -> None:
 
 def test_dispatched_requests_no_longer_count() -> None:
     queue = JobQueue(max_items=3)
-    hands = queue.hands()
+    slot = queue.add_worker()
     queue.put(job(item(1), item(2), item(3)))
-    assert queue.take(hands, budget=2) is not None
+    assert queue.take(slot, budget=2) is not None
     assert len(queue) == 1
 
 
 def test_removing_frees_what_is_not_yet_dispatched() -> None:
     queue = JobQueue(max_items=3)
-    hands = queue.hands()
+    slot = queue.add_worker()
     leaving = job(item(1), item(2), item(3))
     queue.put(leaving)
-    queue.take(hands, budget=1)
+    queue.take(slot, budget=1)
     queue.remove(leaving)
     queue.remove(leaving)
     assert len(queue) == 0
@@ -40,142 +38,122 @@ def test_removing_frees_what_is_not_yet_dispatched() -> None:
 
 def test_a_closed_queue_gives_what_waits_and_then_nothing() -> None:
     queue = JobQueue(max_items=3)
-    hands = queue.hands()
+    slot = queue.add_worker()
     queue.put(job(item(1)))
     queue.close()
-    assert queue.take(hands, budget=9) is not None
-    assert queue.take(hands, budget=9) is None
+    assert queue.take(slot, budget=9) is not None
+    assert queue.take(slot, budget=9) is None
 
 
 def test_closing_wakes_a_waiting_worker() -> None:
     queue = JobQueue(max_items=3)
-    hands = queue.hands()
+    slot = queue.add_worker()
     taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(queue.take(hands, budget=9)))
+    thread = threading.Thread(target=lambda: taken.append(queue.take(slot, budget=9)))
     thread.start()
     queue.close()
     thread.join(10)
     assert taken == [None]
 
 
-def test_a_lost_batch_returns_in_front_as_suspects() -> None:
+def test_the_batch_of_a_failed_worker_returns_to_the_front_as_suspects() -> None:
     queue = JobQueue(max_items=9)
-    hands = queue.hands()
+    slot = queue.add_worker()
     first, second = job(item(1), item(2)), job(item(3))
     queue.put(first)
-    queue.take(hands, budget=1)
+    queue.take(slot, budget=1)
     queue.put(second)
-    assert queue.give_back(hands) == []
-    assert first.suspect
+    assert queue.give_back(slot) == []
+    assert first.is_suspect
     assert len(queue) == 3
-    batch = queue.take(hands, budget=9)
+    batch = queue.take(slot, budget=9)
     assert batch is not None
     assert (batch[0].job, batch[0].start, batch[0].stop) == (first, 0, 1)
 
 
-def test_a_suspect_lost_again_is_given_up() -> None:
+def test_a_suspect_that_fails_again_is_given_up() -> None:
     queue = JobQueue(max_items=9)
-    hands = queue.hands()
+    slot = queue.add_worker()
     lethal = job(item(1), item(2))
     queue.put(lethal)
     for expected in ([], [lethal]):
-        queue.take(hands, budget=1)
-        assert queue.give_back(hands) == expected
+        queue.take(slot, budget=1)
+        assert queue.give_back(slot) == expected
     assert len(queue) == 0
 
 
-def test_a_delivered_batch_is_not_returned() -> None:
+def test_a_finished_batch_is_not_given_back() -> None:
     queue = JobQueue(max_items=9)
-    hands = queue.hands()
+    slot = queue.add_worker()
     queue.put(job(item(1)))
-    queue.take(hands, budget=9)
-    queue.done(hands)
-    assert queue.give_back(hands) == []
+    queue.take(slot, budget=9)
+    queue.finish_batch(slot)
+    assert queue.give_back(slot) == []
     assert len(queue) == 0
 
 
-def test_a_job_that_nobody_waits_for_is_not_returned() -> None:
+def test_an_abandoned_job_is_not_given_back() -> None:
     queue = JobQueue(max_items=9)
-    hands = queue.hands()
+    slot = queue.add_worker()
     left, other = job(item(1)), job(item(2))
     queue.put(left)
     queue.put(other)
-    queue.take(hands, budget=9)
+    queue.take(slot, budget=9)
     left.is_abandoned = True
-    assert queue.give_back(hands) == []
+    assert queue.give_back(slot) == []
     assert len(queue) == 1
-    batch = queue.take(hands, budget=9)
+    batch = queue.take(slot, budget=9)
     assert batch is not None
     assert [part.job for part in batch] == [other]
 
 
-def test_an_idle_worker_waits_as_long_as_its_patience_lasts() -> None:
+def test_an_idle_worker_waits_until_its_timeout() -> None:
     queue = JobQueue(max_items=9)
-    assert queue.take(queue.hands(), budget=9, patience_s=0.01) == []
+    assert queue.take(queue.add_worker(), budget=9, timeout_s=0.01) == []
 
 
-def test_retired_hands_are_empty_and_are_given_nothing_more() -> None:
+def test_a_retired_worker_loses_its_work_and_gets_no_more() -> None:
     queue = JobQueue(max_items=3)
-    hands, others = queue.hands(), queue.hands()
+    slot, others = queue.add_worker(), queue.add_worker()
     running, waiting = job(item(1)), job(item(2))
     queue.put(running)
-    queue.take(hands, budget=1)
+    queue.take(slot, budget=1)
     queue.put(waiting)
-    assert queue.give_back(hands, for_good=True) == []
-    assert queue.take(hands, budget=9) is None
-    queue.done(hands)
-    assert queue.give_back(hands) == []
+    assert queue.give_back(slot, retire=True) == []
+    assert queue.take(slot, budget=9) is None
+    queue.finish_batch(slot)
+    assert queue.give_back(slot) == []
     assert len(queue) == 2
     batch = queue.take(others, budget=9)
     assert batch is not None
     assert [part.job for part in batch] == [running]
 
 
-def test_what_one_worker_loses_returns_without_what_another_one_has() -> None:
+def test_only_the_work_of_the_failed_worker_is_given_back() -> None:
     queue = JobQueue(max_items=9)
-    hands, others = queue.hands(), queue.hands()
+    slot, others = queue.add_worker(), queue.add_worker()
     large = job(*(item(i) for i in range(6)))
     queue.put(large)
-    for taker in (hands, others, hands):
+    for taker in (slot, others, slot):
         queue.take(taker, budget=2)
-    queue.done(hands)  # the last two
+    queue.finish_batch(slot)  # the last two
     queue.put(large_too := job(item(7)))
     assert queue.give_back(others) == []
     assert len(queue) == 3
-    time.sleep(LATE_S)  # or the other would be waited for
+    time.sleep(LATE_S)  # or the other worker would be waited for
     found = []
     while len(queue):
-        batch = queue.take(hands, budget=9)
+        batch = queue.take(slot, budget=9)
         assert batch is not None
         found += [(part.job, part.start, part.stop) for part in batch]
     assert found == [(large, 2, 3), (large, 3, 4), (large_too, 0, 1)]
 
 
-class Clock:
-    """That stands still; batches take none of a thread's time."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def thread_time(self) -> float:
-        return 0.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("app.engine.queue.time", clock)
-    return clock
-
-
 @contextmanager
 def sleeping(queue: JobQueue) -> Iterator[list[object]]:
-    """A worker that is idle, and what it has taken once it is woken, which it is in the end."""
-    hands, taken = queue.hands(), list[object]()
-    thread = threading.Thread(target=lambda: taken.append(queue.take(hands, budget=9)))
+    """Run an idle worker on a thread; yield the list that its batch is appended to. The test must wake it."""
+    slot, taken = queue.add_worker(), list[object]()
+    thread = threading.Thread(target=lambda: taken.append(queue.take(slot, budget=9)))
     thread.start()
     while not queue._idle:
         time.sleep(0.001)
@@ -184,95 +162,95 @@ def sleeping(queue: JobQueue) -> Iterator[list[object]]:
     assert len(taken) == 1
 
 
-def with_short_batches(*, rests_spare: bool = True) -> tuple[JobQueue, Hands]:
-    """And a worker that has just taken one."""
-    queue = JobQueue(max_items=9, rests_spare=rests_spare)
-    busy = queue.hands()
+def with_short_batches(*, short_batches_on_one_worker: bool = True) -> tuple[JobQueue, WorkerSlot]:
+    """Make a queue that has seen short batches, and a worker that has just taken one."""
+    queue = JobQueue(max_items=9, short_batches_on_one_worker=short_batches_on_one_worker)
+    busy = queue.add_worker()
     for number in range(2):
         queue.put(job(item(number)))
         assert queue.take(busy, budget=9)
         if number == 0:
-            queue.done(busy)
+            queue.finish_batch(busy)
     return queue, busy
 
 
-def test_who_is_soon_free_is_waited_for_unless_late(clock: Clock) -> None:
+def test_a_worker_that_is_soon_free_is_waited_for_unless_it_is_late(clock: Clock) -> None:
     queue, busy = with_short_batches()
     with sleeping(queue):
         queue.put(job(item(2)))
-        queue.wake()
-        assert queue._idle  # nobody was woken
-        queue.done(busy)
+        queue.wake_worker()
+        assert queue._idle  # no worker was woken
+        queue.finish_batch(busy)
         assert queue._idle
         assert queue.take(busy, budget=9)
         clock.now += LATE_S
         queue.put(job(item(3)))
-        queue.wake()
+        queue.wake_worker()
 
 
 def test_while_batches_are_short_one_worker_takes_them_all(clock: Clock) -> None:
     queue, busy = with_short_batches()
-    spare = queue.hands()
-    queue.done(busy)
+    spare = queue.add_worker()
+    queue.finish_batch(busy)
     queue.put(job(item(2)))
-    assert queue.take(spare, budget=1, patience_s=0.01) == []  # though there is something
+    assert queue.take(spare, budget=1, timeout_s=0.01) == []  # although a job waits
     assert queue.take(busy, budget=1)
     queue.put(job(item(3)))
     clock.now += LATE_S
     assert queue.take(spare, budget=1)
 
 
-def test_on_gpus_all_workers_take_them(clock: Clock) -> None:
-    queue, _ = with_short_batches(rests_spare=False)
+def test_without_the_rule_for_short_batches_all_workers_take_them(clock: Clock) -> None:
+    queue, _ = with_short_batches(short_batches_on_one_worker=False)
     with sleeping(queue):
         queue.put(job(item(2)))
-        queue.wake()
+        queue.wake_worker()
 
 
-def test_what_waits_for_one_who_is_late_is_taken_by_another_once_it_is_woken(clock: Clock) -> None:
+def test_another_worker_is_woken_when_the_busy_one_is_late(clock: Clock) -> None:
     queue, _ = with_short_batches()
     with sleeping(queue) as taken:
         queue.put(job(item(2)))
-        assert queue.wake()
+        assert queue.wake_worker()
         clock.now += LATE_S
         assert queue._idle
-        assert not taken  # nobody was woken
-        assert queue.wake()
-    assert not queue.wake()
+        assert not taken  # no worker was woken
+        assert queue.wake_worker()
+    assert not queue.wake_worker()
 
 
-def test_a_closed_queue_is_emptied_whoever_is_spare(clock: Clock) -> None:
+def test_all_workers_empty_a_closed_queue(clock: Clock) -> None:
     queue, busy = with_short_batches()
-    other = queue.hands()
+    other = queue.add_worker()
     clock.now += LATE_S
     queue.put(job(item(2)))
     assert queue.take(other, budget=1)
     for number in range(2):
         queue.put(job(item(number)))
-    queue.done(busy)
-    queue.done(other)
+    queue.finish_batch(busy)
+    queue.finish_batch(other)
     queue.close()
     assert queue.take(busy, budget=1)
     assert queue.take(other, budget=1)
     assert queue.take(busy, budget=1) is None
 
 
-def test_where_batches_are_long_whoever_is_idle_is_woken() -> None:
+def test_an_idle_worker_is_woken_while_batches_may_be_long() -> None:
     queue = JobQueue(max_items=9)
     queue.put(job(item(0)))
-    assert queue.take(queue.hands(), budget=9)
+    assert queue.take(queue.add_worker(), budget=9)
     with sleeping(queue):
-        queue.put(job(item(1)))  # of batches nothing is known yet
-        queue.wake()
+        queue.put(job(item(1)))  # no batch has been measured yet
+        queue.wake_worker()
 
 
-def test_who_is_woken_takes_all_that_was_put_before() -> None:
+def test_a_woken_worker_takes_all_jobs_that_were_put_before() -> None:
     queue = JobQueue(max_items=9)
     with sleeping(queue) as taken:
         jobs = [job(item(number)) for number in range(3)]
-        for one in jobs:
-            queue.put(one)
+        for waiting in jobs:
+            queue.put(waiting)
         assert queue._idle
-        assert queue.wake()
+        assert queue.wake_worker()
     (batch,) = taken
     assert [part.job for part in cast("list[Slice]", batch)] == jobs

@@ -15,19 +15,19 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def n_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Jobs that waited, whenever workers were woken."""
-    found: list[int] = []
-    wake = JobQueue.wake
+    """Record how many jobs waited each time the engine woke a worker."""
+    counts: list[int] = []
+    wake = JobQueue.wake_worker
 
     def counted(queue: JobQueue) -> bool:
-        found.append(len(queue))
+        counts.append(len(queue))
         return wake(queue)
 
-    monkeypatch.setattr(JobQueue, "wake", counted)
-    return found
+    monkeypatch.setattr(JobQueue, "wake_worker", counted)
+    return counts
 
 
-async def test_they_are_woken_once_for_all_that_came_in_a_turn_of_the_loop(
+async def test_a_worker_is_woken_once_for_all_jobs_of_one_turn_of_the_loop(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
     first = await held(engine, model)
@@ -38,7 +38,7 @@ async def test_they_are_woken_once_for_all_that_came_in_a_turn_of_the_loop(
     assert n_waiting == [1, 4]
 
 
-async def test_who_is_alone_is_served_at_once_whatever_became_of_those_before(
+async def test_a_lone_job_wakes_a_worker_at_once_after_earlier_jobs_failed_or_left(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
     leaving = await held(engine, model)
@@ -55,10 +55,10 @@ async def test_who_is_alone_is_served_at_once_whatever_became_of_those_before(
         await task
 
 
-async def test_where_several_are_to_work_they_are_woken_for_each(
+async def test_where_several_workers_share_the_load_one_is_woken_for_each_job(
     engine: Engine, model: ScriptedModel, n_waiting: list[int]
 ) -> None:
-    engine._queue.rests_spare = False
+    engine._queue.short_batches_on_one_worker = False
     model.gate.clear()
     tasks = [asyncio.create_task(engine.submit(ENCODE, [item(i)])) for i in range(4)]
     await until(lambda: len(n_waiting) == 4)

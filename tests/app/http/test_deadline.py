@@ -8,10 +8,10 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from app.concurrency.timers import TICK_S, CoarseTimers
 from app.errors import ClientDisconnected
 from app.http.deadline import CancelOnDisconnect, SendTimeout
 from app.inference.deadline import Deadline
-from app.inference.timers import TICK_S, CoarseTimers
 
 pytestmark = pytest.mark.anyio
 

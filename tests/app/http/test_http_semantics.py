@@ -153,8 +153,9 @@ def test_urllib_which_sends_everything_before_it_reads_is_told_that_its_body_is_
     body = b"[" + b" " * TOO_LARGE + b"]"
     with pytest.raises(urllib.error.HTTPError) as caught:
         post_by_urllib(any_server, path, body)
-    assert caught.value.code == 413
-    assert json.loads(caught.value.read())["type"] == "/errors/payload-too-large"
+    with caught.value as answer:
+        assert answer.code == 413
+        assert json.loads(answer.read())["type"] == "/errors/payload-too-large"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,8 @@ def test_urllib_is_told_what_is_wrong_before_its_body_is_read(
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         post_by_urllib(any_server, path, b"[" + b" " * 2**23 + b"]", headers)
-    assert caught.value.code == status
+    with caught.value as answer:
+        assert answer.code == status
 
 
 def post_by_urllib(server: Served, path: str, body: bytes, headers: dict[str, str] | None = None) -> HTTPMessage:

@@ -10,12 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 
+from app.engine.observer import EngineObserver
 from app.errors import UnknownModel
-from app.registry.registry import Registry, ServedModel
+from app.registry.registry import Registry
+from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 from models.errors import CheckpointError
-from models.tasks import AUTOENCODER_TASKS
+from models.tasks import AUTOENCODER_TASKS, ENCODE
+from models.tasks.autoencoding import EncodeRequest
 from tests.app.engine.scripted import until
 from tests.app.items import images
 from tests.conftest import TINY, served, write_tiny
@@ -50,7 +54,7 @@ async def test_a_damaged_checkpoint_fails_alone_and_makes_the_server_unready(wei
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_whatever_a_load_raises_is_logged_and_the_others_serve(
+async def test_an_unexpected_error_while_loading_is_logged_and_the_other_models_serve(
     weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_tiny(weights, "a-first-ae")
@@ -78,7 +82,7 @@ async def test_a_model_that_cannot_be_loaded_later_leaves_the_server_ready(weigh
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_a_mended_checkpoint_can_be_loaded_without_a_restart(weights: Path) -> None:
+async def test_a_repaired_checkpoint_can_be_loaded_without_a_restart(weights: Path) -> None:
     broken = write_tiny(weights, "broken-ae")
     file = broken.folder / "model.safetensors"
     whole = file.read_bytes()
@@ -107,7 +111,7 @@ async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_bac
 
 async def test_unloading_gives_the_memory_back(own_client: httpx.AsyncClient) -> None:
     served_model = own_client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
-    model = weakref.ref(served_model.loaded.engine.workers[0]._plan.model)
+    model = weakref.ref(served_model.loaded.engine.workers[0]._config.model)
     assert model() is not None
     await own_client.post(f"/models/{TINY}/unload")
     assert model() is None
@@ -131,9 +135,7 @@ async def test_the_default_model_is_the_first_by_name_or_the_setting(weights: Pa
         assert info["default_models"] == others | {"decode": TINY}
 
 
-async def test_before_the_models_are_loaded_requests_are_told_to_come_back(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_are_refused_until_their_model_is_loaded(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, read = threading.Event(), ServedModel._read
     monkeypatch.setattr(ServedModel, "_read", lambda model: gate.wait(30) and read(model))
     async with served(Settings(weights_dir=weights), wait=False) as client:
@@ -165,6 +167,63 @@ async def test_two_checkpoints_of_one_name_are_an_error(weights: Path) -> None:
         Registry(Settings(weights_dir=weights))
 
 
+async def test_an_error_of_loading_is_raised_when_waiting_for_it_and_all_models_are_stopped(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny(weights, "other-ae")
+    load = ServedModel.load
+
+    async def fail(model: ServedModel) -> None:
+        await load(model)
+        if model.name == "other-ae":
+            raise RuntimeError("out of threads")
+
+    monkeypatch.setattr(ServedModel, "load", fail)
+    registry = Registry(Settings(weights_dir=weights))
+    registry.start_loading()
+    for wait in (registry.loaded, registry.close):
+        with pytest.raises(RuntimeError, match="out of threads"):
+            await wait()
+    assert {model.state for model in registry.models.values()} == {State.UNLOADED}
+
+
+async def test_a_registry_is_closed_only_after_it_has_loaded(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, read = threading.Event(), ServedModel._read
+    monkeypatch.setattr(ServedModel, "_read", lambda model: gate.wait(30) and read(model))
+    registry = Registry(Settings(weights_dir=weights))
+    registry.start_loading()
+    closing = asyncio.create_task(registry.close())
+    waiting = asyncio.create_task(registry.loaded())
+    await asyncio.sleep(0)
+    waiting.cancel()  # which does not end the loading
+    gate.set()
+    await closing
+    await registry.loaded()
+    assert registry.models[TINY].state is State.UNLOADED
+
+
+async def test_a_registry_that_never_loads_can_be_closed(weights: Path) -> None:
+    registry = Registry(Settings(weights_dir=weights))
+    await registry.loaded()
+    await registry.close()
+
+
+async def test_the_registry_gives_its_observer_to_every_engine(weights: Path) -> None:
+    queued: list[tuple[str, str, int]] = []
+
+    class Observer(EngineObserver):
+        def queued(self, model: str, task: str, n_items: int) -> None:
+            queued.append((model, task, n_items))
+
+    registry = Registry(Settings(weights_dir=weights), Observer())
+    registry.start_loading()
+    await registry.loaded()
+    _, loaded = registry.get(TINY).require()
+    await loaded.engine.submit(ENCODE, [EncodeRequest(item=torch.zeros(1, 4, 4))])
+    assert queued == [(TINY, "encode", 1)]
+    await registry.close()
+
+
 async def test_a_server_without_models_is_alive_and_not_ready(tmp_path: Path) -> None:
     async with served(Settings(weights_dir=tmp_path)) as client:
         assert (await client.get("/health/live")).status_code == 200
@@ -173,11 +232,11 @@ async def test_a_server_without_models_is_alive_and_not_ready(tmp_path: Path) ->
         assert (refused.status_code, refused.json()["detail"]) == (422, "no model serves encode")
 
 
-async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itself(
+async def test_the_server_is_unready_until_a_dead_worker_is_replaced(
     own_client: httpx.AsyncClient,
 ) -> None:
     engine = own_client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
-    model = engine.workers[0]._plan.model
+    model = engine.workers[0]._config.model
     before = [worker._worker.thread for worker in engine.workers]
     run, gate = model.encode, threading.Event()
 
@@ -197,7 +256,7 @@ async def test_killing_the_worker_thread_turns_readiness_red_then_green_by_itsel
     assert (await waiting).status_code == 200  # the request that was in flight is served after all
 
 
-async def test_a_model_computes_in_what_is_set_and_says_what_that_costs(weights: Path) -> None:
+async def test_a_model_computes_in_the_dtype_of_the_settings_and_reports_its_accuracy(weights: Path) -> None:
     write_tiny(weights, "exact-ae")
     settings = Settings(weights_dir=weights, dtype="bfloat16", dtypes={"exact-ae": "float32"})
     async with served(settings) as client:
@@ -209,25 +268,30 @@ async def test_a_model_computes_in_what_is_set_and_says_what_that_costs(weights:
         answers = [
             (await client.post("/reconstruct", json=IMAGE | {"model": name})).json() for name in ("exact-ae", TINY)
         ]
-        one, other = (answer["outputs"][0]["mse"] for answer in answers)
-        assert one == pytest.approx(other, rel=0.1)
-        assert one != other
+        first, second = (answer["outputs"][0]["mse"] for answer in answers)
+        assert first == pytest.approx(second, rel=0.1)
+        assert first != second
 
 
-async def test_a_dtype_that_a_model_has_not_is_a_reason(weights: Path) -> None:
+async def test_an_unsupported_dtype_is_the_reason_of_a_failure(weights: Path) -> None:
     async with served(Settings(weights_dir=weights, dtypes={TINY: "int8"})) as client:
         card = (await client.get(f"/models/{TINY}")).json()
         assert (card["state"], card["dtype"]) == ("failed", None)
         assert card["reason"].startswith("dtype is int8, which is for Transformers")
 
 
-def test_no_start_waits_for_a_compiler_that_is_not_used() -> None:
+def test_starting_does_not_import_an_unused_compiler() -> None:
     code = """
 import asyncio, sys
 from app.main import create_app
 from app.settings import Settings
+
+async def load(registry):
+    registry.start_loading()
+    await registry.loaded()
+
 registry = create_app(Settings(log_level="error", device="cpu")).state.registry
-asyncio.run(registry.open())
+asyncio.run(load(registry))
 assert registry.ready
 print({"torch._dynamo", "sympy"} & sys.modules.keys() or "neither")
 """

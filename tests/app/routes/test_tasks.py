@@ -149,7 +149,7 @@ async def test_the_forward_pass_never_builds_a_graph(client: httpx.AsyncClient) 
     app = client.app  # type: ignore[attr-defined]
     loaded = app.state.registry.models[TINY].loaded
     assert loaded is not None
-    assert all(not parameter.requires_grad for parameter in loaded.engine.workers[0]._plan.model.parameters())
+    assert all(not parameter.requires_grad for parameter in loaded.engine.workers[0]._config.model.parameters())
     assert not torch.is_inference_mode_enabled()
 
 

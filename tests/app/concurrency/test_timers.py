@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from app.inference.timers import TICK_S, CoarseTimer, CoarseTimers, Timeout
+from app.concurrency.timers import TICK_S, CoarseTimer, CoarseTimers, Timeout
 
 pytestmark = pytest.mark.anyio
 

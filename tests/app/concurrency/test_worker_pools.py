@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.inference.offload import MAX_SHORT_BYTES, WorkerPools
+from app.concurrency.worker_pools import MAX_SHORT_BYTES, WorkerPools
 
 pytestmark = pytest.mark.anyio
 N_THREADS = 3

@@ -1,0 +1,142 @@
+"""What settings name that has to be there before the server starts: folders, checkpoints, models and GPUs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from app.cli.errors import WrongUsage, did_you_mean, in_words
+from app.registry.hub import HubId
+from app.settings import Settings, quote
+from models.checkpoint import CONFIG_FILE, find_checkpoints, read_checkpoint
+from models.errors import CheckpointError, ModelsError
+
+Label = Callable[[str], str]
+"""Returns the name of a setting as the user wrote it."""
+
+
+def check_settings(settings: Settings, label: Label) -> None:
+    """Check that what the settings name exists.
+
+    Raises:
+        WrongUsage: something does not; the error names all that is missing.
+        CheckpointError: two checkpoints have the same name.
+    """
+    problems = [*_check_folders(settings, label), *_check_dtype(settings, label)]
+    problems = problems or [*_check_names(settings, label)] or [*_check_tasks(settings, label)]
+    if problems:
+        raise WrongUsage(problems)
+
+
+def checkpoint_folders(settings: Settings, label: Label) -> list[Path]:
+    """Return the folders of the checkpoints in the weights folder, sorted by name.
+
+    Raises:
+        WrongUsage: there is no such folder, or no checkpoint in it.
+        CheckpointError: two checkpoints have the same name.
+    """
+    if problems := [*_check_weights(settings, label)]:
+        raise WrongUsage(problems)
+    return find_checkpoints(settings.weights_dir)
+
+
+def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
+    is_chosen = "weights_dir" in settings.model_fields_set
+    if not settings.model or (is_chosen and not _is_folder(settings.weights_dir)):
+        yield from _check_weights(settings, label)
+    for name, place in settings.model.items():
+        given = f"{label('model')} gives {quote(name)} the place {quote(place)}"
+        if not _is_folder(place):
+            if not _is_hub_id(place):
+                yield (
+                    f"{given}, but there is no such folder, "
+                    "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
+                )
+        elif not (Path(place).expanduser() / CONFIG_FILE).exists():
+            yield f"{given}, but that folder is not a checkpoint: there is no {CONFIG_FILE} in it."
+
+
+def _check_weights(settings: Settings, label: Label) -> Iterator[str]:
+    folder, named = settings.weights_dir, label("weights_dir")
+    if not _is_folder(folder):
+        yield f"{named} is {quote(str(folder))}, but there is no such folder."
+    elif (folder / CONFIG_FILE).exists():
+        yield (
+            f"{named} is {quote(str(folder))}, which is a checkpoint itself. "
+            f"Serve it with --model {folder.resolve().name}={folder}, or give the folder three levels above it."
+        )
+    elif not any(folder.glob(f"*/*/*/{CONFIG_FILE}")):
+        yield (
+            f"{named} is {quote(str(folder))}, but there is no checkpoint in it. "
+            f"A checkpoint is a folder KIND/FAMILY/NAME with a {CONFIG_FILE}."
+        )
+
+
+def _is_folder(place: str | Path) -> bool:
+    """Return whether there is such a folder, which is not so where the system cannot even look for it."""
+    try:
+        return Path(place).expanduser().is_dir()
+    except (OSError, RuntimeError):  # not permitted, too long, or the home of an unknown user
+        return False
+
+
+def _is_hub_id(place: str) -> bool:
+    try:
+        HubId.parse(place)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _check_names(settings: Settings, label: Label) -> Iterator[str]:
+    models = sorted({folder.name for folder in find_checkpoints(settings.weights_dir)} | settings.model.keys())
+    named = [("models", name) for name in settings.models]
+    named += [("default_models", name) for name in settings.default_models.values()]
+    named += [("dtypes", name) for name in settings.dtypes]
+    for setting, name in named:
+        if name not in models:
+            yield (
+                f"{label(setting)} names {quote(name)}, but there is no such model.{did_you_mean(name, models)} "
+                f"There are {in_words(models, 'and')}."
+            )
+
+
+def _check_tasks(settings: Settings, label: Label) -> Iterator[str]:
+    """Find tasks whose default model does not serve them; a model that cannot be read is not judged."""
+    folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+    folders |= {name: Path(place).expanduser() for name, place in settings.model.items()}
+    for task, name in settings.default_models.items():
+        try:
+            tasks = read_checkpoint(folders[name], name).task_names
+        except ModelsError:
+            continue
+        if task not in tasks:
+            yield (
+                f"{label('default_models')} gives the task {quote(task)} to {name}, which does not serve it."
+                f"{did_you_mean(task, tasks)} {name} serves {in_words(tasks, 'and')}."
+            )
+
+
+def _check_dtype(settings: Settings, label: Label) -> Iterator[str]:
+    if settings.dtype == "int8" and settings.device != "cpu":
+        yield f"{label('dtype')} is int8, which is for CPUs only, but {label('device')} is {settings.device}."
+
+
+def check_device(settings: Settings, label: Label) -> str | None:
+    """Return what is wrong with the GPUs that the settings name, or None where torch sees them all."""
+    if settings.device == "cpu":
+        return None
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [f"cuda:{index}" for index in range(n_devices)]
+    named = f"{label('device')} is {settings.device}"
+    if not found:
+        is_cpu_build = torch.version.cuda is None and torch.version.hip is None
+        advice = (
+            "The torch that is installed is built for CPUs only: install one with CUDA"
+            if is_cpu_build
+            else "Check the driver with nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
+        )
+        return f"{named}, but torch sees no CUDA device. {advice}, or set the device to cpu."
+    if all(device in ("cuda", *found) for device in settings.device.split(",")):
+        return None
+    return f"{named}, but torch sees only {in_words(found, 'and')}."

@@ -1,0 +1,60 @@
+"""Errors of the command line, each printed as plain sentences on standard error."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import IO, Any
+
+import click
+from typing_extensions import override
+
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended: 128 and the number of SIGINT, as shells report it."""
+SIMILARITY = 0.54
+"""Least similarity of two names for one to be suggested instead of the other: just that of "fp16" and "float16"."""
+
+
+class WrongUsage(click.ClickException):
+    """Options or variables with wrong values; each problem is printed on a line of its own."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        for problem in self.problems:
+            click.echo(f"Error: {problem}", file=file or sys.stderr)
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C ended the command; the message begins a new line, behind the ^C that terminals print."""
+
+    exit_code = INTERRUPTED
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"\n{self.message}", file=file or sys.stderr)
+
+
+def sentence(error: Exception) -> str:
+    """Return the message of an expected error of the packages below this one, with a full stop."""
+    text = str(error)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a question that suggests the known word nearest to `word`; it is empty where none is near.
+
+    `prefix` is what both lack of their full names.
+    """
+    nearest = get_close_matches(word, list(known), n=1, cutoff=SIMILARITY)
+    return f" Did you mean {prefix}{nearest[0]}?" if nearest else ""
+
+
+def in_words(words: Sequence[str], conjunction: str = "or") -> str:
+    """Join words as a sentence does, as "a, b or c"; no words are "none"."""
+    *others, last = words or ["none"]
+    return f"{', '.join(others)} {conjunction} {last}" if others else last

@@ -1,0 +1,83 @@
+"""Errors of pydantic about settings, turned into plain sentences."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from app.cli.errors import did_you_mean, in_words
+from app.settings import Pairs, Settings, quote
+
+KUBERNETES_LINK = "tcp://"
+KUBERNETES_HINT = (
+    " Kubernetes sets this variable in every pod beside a service named manifold: "
+    "give the service another name, or set enableServiceLinks: false."
+)
+
+
+def explain(error: ValidationError, label: Callable[[str], str]) -> list[str]:
+    """Return one or two plain sentences for each wrong setting.
+
+    `label` returns the name of a setting as the user wrote it: an option or a variable of the environment.
+    """
+    consequences = "default_factory_not_called"  # a setting before it is wrong, which has an error of its own
+    sentences = [_explain_one(details, label) for details in error.errors() if details["type"] != consequences]
+    return list(dict.fromkeys(sentences))  # a value that fits no part of a union has an error for each part
+
+
+def _explain_one(details: ErrorDetails, label: Callable[[str], str]) -> str:
+    name, *inner = details["loc"]
+    field, context = Settings.model_fields.get(str(name)), details.get("ctx", {})
+    if field is None:
+        return f"There is no setting named {name}.{did_you_mean(str(name), Settings.model_fields)}"
+    named = label(str(name))
+    if details["type"] == "wrong_setting":
+        return f"{named} {context['predicate']}."
+    if details["type"] == "contradiction":
+        other, least, value, reason = (context[key] for key in ("other", "least", "value", "reason"))
+        return f"{label(other)} is {least}, more than {named}, which is {value}: {reason}."
+    value, is_item = details["input"], bool(inner) and get_origin(field.annotation) in (dict, tuple)
+    if is_item and get_origin(field.annotation) is dict:
+        subject = f"{named} gives {quote(inner[0])} the value {quote(value)}"
+    else:
+        subject = f"{named} {'has' if is_item else 'is'} {quote(value)}"
+    hint = did_you_mean(str(value), choices_of(field))
+    if named.startswith("MANIFOLD_") and str(value).startswith(KUBERNETES_LINK):
+        hint = KUBERNETES_HINT
+    return f"{subject}; it must be {_allowed(field, is_item=is_item)}.{hint}"
+
+
+def choices_of(field: FieldInfo) -> list[str]:
+    """Return the words that a setting, or each value of a mapping, is limited to; none where it is not limited."""
+    annotation = get_args(field.annotation)[1] if get_origin(field.annotation) is dict else field.annotation
+    return _literals(annotation)
+
+
+def _literals(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [word for part in get_args(annotation) for word in _literals(part)]
+
+
+def _allowed(field: FieldInfo, *, is_item: bool) -> str:
+    """Describe the values that a setting may have; where `is_item`, those of an item of a list or a mapping."""
+    if get_origin(field.annotation) is dict and not is_item:
+        form = next(pairs.form for pairs in field.metadata if isinstance(pairs, Pairs))
+        return f"{form}, several separated by commas, or a JSON object"
+    if choices := choices_of(field):
+        return in_words(choices)
+    if field.annotation is int:
+        return _allowed_numbers(field)
+    if field.annotation is Path:
+        return "the path of a folder"
+    return "names separated by commas" if get_origin(field.annotation) is tuple and not is_item else "text"
+
+
+def _allowed_numbers(field: FieldInfo) -> str:
+    bounds = {name: value for bound in field.metadata for name, value in asdict(bound).items()}
+    least = bounds["gt"] + 1 if "gt" in bounds else bounds["ge"]
+    return f"a whole number from {least} to {bounds['le']}" if "le" in bounds else f"a whole number of {least} or more"

@@ -1,0 +1,59 @@
+"""`manifold pull`."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from app.cli.errors import INTERRUPTED, WrongUsage, sentence
+from app.errors import ManifoldError
+from models.errors import CheckpointError, ModelsError
+
+STDERR = 2
+"""File descriptor of standard error: a signal handler may not use the stream, which may be in the middle of a line."""
+
+
+@click.command()
+@click.argument("hub_id", metavar="ORG/NAME[@REVISION]")
+def pull(hub_id: str) -> None:
+    """Download a checkpoint from the hub, to be served with --model.
+
+    The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's own programs apply.
+    """
+    from app.registry import hub
+    from models.checkpoint import read_checkpoint
+
+    try:
+        place = hub.HubId.parse(hub_id)
+    except CheckpointError as error:
+        raise WrongUsage([sentence(error)]) from None
+    try:
+        with _exit_on_interrupt():
+            folder = hub.pull(place)
+        checkpoint = read_checkpoint(folder, place.repository)
+    except (ManifoldError, ModelsError) as error:
+        raise click.ClickException(sentence(error)) from None
+    name = place.repository.partition("/")[2]
+    click.echo(f"{place.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
+    click.echo(f"manifold serve --model {name}={hub_id}")
+
+
+@contextmanager
+def _exit_on_interrupt() -> Iterator[None]:
+    """Exit at once at Ctrl-C.
+
+    A KeyboardInterrupt would wait for the threads that download, which may take hours. Nothing is lost: the next pull
+    goes on with the files that this one began.
+    """
+
+    def end(signum: int, frame: object) -> None:
+        os.write(STDERR, b"\nInterrupted; the same command goes on where it was.\n")
+        os._exit(INTERRUPTED)
+
+    previous = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

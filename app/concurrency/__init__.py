@@ -1,0 +1,1 @@
+"""Timeouts and threads beside the event loop, shared by all requests."""

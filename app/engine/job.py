@@ -1,0 +1,86 @@
+"""The unit of work: the requests that one caller submits together."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.tasks import Request, Task
+from models.tasks.text import Progress
+
+OnProgress = Callable[[int, Progress], bool]
+"""Called with the index of a request and the newest part of a sequence; returns whether that sequence ends here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The results of a job, one for each request in order, and how they came about.
+
+    Attributes:
+        queue_ms: time from submission until the first request was dispatched to a worker.
+        inference_ms: time from then until the last result was computed. Batches of a job that run in parallel, and
+            pauses between its batches, count once.
+        batch_size: most requests, of all callers, that shared a batch with this job.
+    """
+
+    results: Sequence[Any]
+    queue_ms: float
+    inference_ms: float
+    batch_size: int
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Job:
+    """The requests of one caller. They may be spread over several batches, which other jobs share.
+
+    The queue sets `is_suspect`, after a batch with this job has killed a worker, and `started_at`. The worker sets
+    `was_streamed`, once the caller has received progress. All else belongs to the event loop; other threads only read.
+
+    Attributes:
+        future: resolved exactly once, with an `Outcome` or an error.
+        enqueued_at, started_at, finished_at: readings of `time.monotonic`, in seconds.
+        on_progress: receives each step of a generation task.
+        results: finished results by request index.
+        progress: by request index, all progress of a generation task since it last began.
+        was_announced: the observer knows that the job has started.
+        is_abandoned: nobody waits for this job any more.
+        abandoned_sequences: (request index, sequence) of texts that ended early, which workers stop generating.
+    """
+
+    task: Task
+    requests: Sequence[Request]
+    future: "asyncio.Future[Outcome]"
+    enqueued_at: float
+    on_progress: OnProgress | None = None
+    started_at: float = math.inf
+    finished_at: float = 0.0
+    batch_size: int = 0
+    results: dict[int, Any] = field(default_factory=dict)
+    progress: dict[int, list[Progress]] = field(default_factory=dict)
+    was_announced: bool = False
+    was_streamed: bool = False
+    is_suspect: bool = False
+    is_abandoned: bool = False
+    abandoned_sequences: set[tuple[int, int]] = field(default_factory=set)
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cost = sum(request.cost for request in self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The requests of a job from index `start` up to, but not including, `stop`."""
+
+    job: Job
+    start: int
+    stop: int
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The requests in this slice."""
+        return self.job.requests[self.start : self.stop]
+
+    def __len__(self) -> int:
+        return self.stop - self.start

@@ -1,0 +1,90 @@
+"""Hooks into an engine, for metrics and benchmarks."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+
+log = logging.getLogger(__name__)
+
+
+class EngineObserver:
+    """Receives what happens in an engine. All methods do nothing; override those that matter.
+
+    `batch_started` and `batch_finished` are called on a worker's thread, possibly on several at once. All others are
+    called on the event loop, and must not block it. What an observer raises is logged and harms no request.
+
+    Every request that is submitted is either refused, or queued and later finished or failed. `model` and `task` are
+    names, `n_items` counts items and times are in the unit of their suffix.
+    """
+
+    def queued(self, model: str, task: str, n_items: int) -> None:
+        """Handle a request that was accepted into the queue."""
+
+    def refused(self, model: str, task: str, n_items: int) -> None:
+        """Handle a request that was not accepted: the queue is full, or the model is unloading."""
+
+    def started(self, model: str, task: str, n_items: int, queue_ms: float) -> None:
+        """Handle a request whose first forward pass began `queue_ms` after it was queued.
+
+        For a generation task, called when the request joins the running sequences; for any other, with the results of
+        its first batch, because waking the event loop once more for each batch would slow all requests down.
+        """
+
+    def batch_started(self, model: str, task: str, n_items: int, cost: int) -> None:
+        """Handle the begin of a batch or of one generation step, on the thread that computes it.
+
+        `cost` counts the elements or tokens of the batch. In a generation step, `n_items` and `cost` count the
+        sequences, which get one token each. Forward passes that only probe whether a worker is well are not reported.
+        """
+
+    def batch_finished(self, model: str, task: str, n_items: int, cost: int, seconds: float) -> None:
+        """Handle the end of a batch or generation step, on the same thread, even if it failed."""
+
+    def finished(
+        self, model: str, task: str, n_items: int, queue_ms: float, inference_ms: float, batch_size: int
+    ) -> None:
+        """Handle a request that was answered. The figures are those of `Outcome`."""
+
+    def failed(self, model: str, task: str, n_items: int, error: BaseException) -> None:
+        """Handle a request that ended without an answer.
+
+        `error` is `asyncio.CancelledError` where the caller no longer waits for it.
+        """
+
+    def worker_restarted(self, model: str) -> None:
+        """Handle the start of a worker thread in place of one that died or did not return from a forward pass."""
+
+
+_HOOKS = tuple(name for name in vars(EngineObserver) if not name.startswith("_"))
+
+
+class _GuardedObserver(EngineObserver):
+    """Passes every call on to another observer, and logs the first exception of each of its methods."""
+
+    def __init__(self, observer: EngineObserver) -> None:
+        for name in _HOOKS:
+            setattr(self, name, _guarded(getattr(observer, name)))
+
+
+def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
+    has_failed = False
+
+    @wraps(hook)
+    def call(*arguments: object) -> None:
+        nonlocal has_failed
+        try:
+            hook(*arguments)
+        except Exception:
+            if not has_failed:
+                has_failed = True
+                log.exception("an engine observer failed; its further errors are not logged")
+
+    return call
+
+
+_NO_OBSERVER = EngineObserver()
+
+
+def guard(observer: EngineObserver | None) -> EngineObserver:
+    """Return an observer that never raises; one that does nothing if None is given."""
+    return _NO_OBSERVER if observer is None else _GuardedObserver(observer)
