@@ -8,8 +8,6 @@ from click.testing import CliRunner
 
 from benchmarks.cli import COMMANDS, bench
 
-NEEDS_OBSERVER = {"costs"}
-
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_all_benchmarks_are_listed_with_a_sentence(arguments: list[str]) -> None:
@@ -29,8 +27,6 @@ def test_the_list_does_not_import_torch() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_listed_sentence_begins_the_help_and_json_is_documented(name: str) -> None:
-    if name in NEEDS_OBSERVER:
-        pytest.importorskip("app.engine.observer")
     result = CliRunner().invoke(bench, [name, "--help"])
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("app.engine.observer")  # the hooks through which forward passes are metered
-
 from benchmarks.server.costs import CONNECTIONS, Costs, Reading, costs, costs_between
 from benchmarks.server.metered_server import ForwardPasses, ForwardPassMeter, read_meter
 
