@@ -1,1 +1,1 @@
-"""Speed, measured side by side in one run and told as ratios."""
+"""Benchmarks; their results are ratios of measurements that were taken side by side in one run."""

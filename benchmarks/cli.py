@@ -1,42 +1,61 @@
-"""`manifold bench`."""
+"""Define `manifold bench`, whose subcommands are the benchmarks; each is imported only when it is called."""
 
-import json
-import platform
-from dataclasses import asdict
+from importlib import import_module
 
 import click
-import torch
-from rich.console import Console
-from rich.table import Table
+from typing_extensions import override
 
-from benchmarks.reconstruct import Row, run
-
-
-@click.command()
-@click.option("--connections", default=32, show_default=True, help="Clients at once.")
-@click.option("--seconds", default=5.0, show_default=True, help="Length of a round.")
-@click.option("--rounds", default=5, show_default=True, help="Rounds a case; the median one is told.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def bench(connections: int, seconds: float, rounds: int, as_json: bool) -> None:
-    """Measure `/reconstruct` beside a naive FastAPI handler with the same network, in one run."""
-    console = Console(stderr=as_json)
-    with console.status(f"3 cases, {rounds} rounds of {seconds:g} s, {connections} connections"):
-        rows = run(n_connections=connections, seconds=seconds, n_rounds=rounds)
-    if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        console.print(_table(rows, connections))
-        console.print(
-            f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
-        )
+COMMANDS = {
+    "reconstruct": (
+        "benchmarks.server.reconstruct:reconstruct",
+        "Compare /reconstruct with a naive FastAPI handler.",
+    ),
+    "serving": ("benchmarks.server.serving:serving", "Compare /encode with LitServe and infinity."),
+    "costs": ("benchmarks.server.costs:costs", "Measure the time to start, and the processor time of a request."),
+    "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
+    "soak": ("benchmarks.server.soak:soak", "Send 200,000 mixed requests; fail if one is lost."),
+    "compare": (
+        "benchmarks.server.compare.command:compare_command",
+        "Compare the speed of two source trees, in interleaved pairs of short bursts.",
+    ),
+    "engines": ("benchmarks.engines.command:engines", "Compare text embeddings or generation with other engines."),
+    "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
+    "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
+    "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),
+}
+"""By name: where the command is, and what it does."""
 
 
-def _table(rows: list[Row], n_connections: int) -> Table:
-    table = Table(title=f"/reconstruct, one 28x28 image a request, {n_connections} connections")
-    for column in ("", "requests/s", "over naive", "p50 ms", "p95 ms", "p99 ms", "failed"):
-        table.add_column(column, justify="left" if column == "" else "right")
-    for row in rows:
-        load = row.load
-        latencies = (f"{latency:.1f}" for latency in (load.p50_ms, load.p95_ms, load.p99_ms))
-        table.add_row(row.name, f"{load.requests_per_s:.0f}", f"{row.ratio:.2f}", *latencies, str(load.n_failed))
-    return table
+class Benchmarks(click.Group):
+    """The group of all benchmarks. Listing them imports none, because some import torch."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"`manifold bench {cmd_name}` needs the package {error.name}") from error
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Benchmarks"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+@click.group(cls=Benchmarks, invoke_without_command=True)
+@click.pass_context
+def bench(context: click.Context) -> None:
+    """Measure speed, memory and behaviour under load.
+
+    Ratios between columns of one run are what to keep: absolute figures drift with the machine.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.schemas.catalogue import task_endpoints
-from benchmarks.soak import text
+from benchmarks.server.soak_requests import random_text
 from tests.app.server import Served, serve
 
 EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
@@ -34,7 +34,7 @@ def requests() -> list[Asked]:
     draw = random.Random(0)  # noqa: S311 no secret
     found: list[Asked] = [(f"/{task.replace('_', '-')}", body) for task, bodies in EXAMPLES.items() for body in bodies]
     for number in range(24):
-        texts = [text(draw) for _ in range(draw.randint(1, 5))]
+        texts = [random_text(draw) for _ in range(draw.randint(1, 5))]
         found.append(("/encode", {"model": draw.choice(TEXT_MODELS), "inputs": texts}))
         sampling = {"max_new_tokens": draw.randint(1, 24), "do_sample": True, "seed": number}
         found.append(("/generate", {"model": "gpt-mini-en", "inputs": texts[:1], "parameters": sampling}))

@@ -1,0 +1,1 @@
+"""Benchmarks of models within one process, beside other engines with the same weights."""

@@ -1,0 +1,1 @@
+"""Compare the speed of two source trees, or of one tree under two environments."""
