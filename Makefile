@@ -30,7 +30,7 @@ evaluate: .venv/train
 	$(BIN)/manifold evaluate $(data_option)
 
 bench: .venv/dev
-	$(BIN)/manifold bench
+	$(BIN)/manifold bench reconstruct
 
 clean:
 	rm -rf .venv

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
+from app.engine.observer import EngineObserver
 from app.http.context import AccessLog, RequestIds
 from app.http.cross_site import CrossSiteGuard
 from app.http.deadline import SendTimeout
@@ -47,8 +48,10 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
     )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
     """Create the application; without settings, they are read from the environment.
+
+    The observer is told what happens in the engine of each model.
 
     The models load in the background once the application starts; `/health/ready` tells when they serve.
 
@@ -59,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     services = Services(
         settings=settings,
-        registry=Registry(settings),
+        registry=Registry(settings, observer),
         pools=WorkerPools(N_OFFLOAD_THREADS),
         timers=CoarseTimers(),
         lifecycle=Lifecycle(),

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from app.engine.observer import EngineObserver
 from app.errors import ManifoldError
 from app.main import create_app
 from app.process.drain import DrainingServer
@@ -22,7 +23,7 @@ class AddressUnavailable(ManifoldError):
     """The server cannot listen where its settings say, most often because another process does."""
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
     """Serve until a signal ends the process. Ctrl-C returns normally.
 
     Raises:
@@ -32,7 +33,7 @@ def serve(settings: Settings) -> None:
     configure_logs(settings)
     tune_process()
     with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has shut down
-        app = create_app(settings)
+        app = create_app(settings, observer)
         config = uvicorn.Config(
             app,
             host=settings.host,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from app.engine.observer import EngineObserver
 from typing_extensions import override
 
+from app.engine.observer import EngineObserver
 from app.process.serve import serve
 from app.settings import Settings
 
