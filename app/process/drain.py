@@ -17,7 +17,7 @@ from typing_extensions import override
 log = logging.getLogger(__name__)
 
 N_READ_TURNS = 2
-"""Turns of the event loop in which it surely reads what has arrived: it updates its clock before it reads."""
+"""Turns after which the event loop has read what arrived before: in each, it looks at its timers before it reads."""
 HANDSHAKE_S = 0.25
 """Time that connections are given whose TCP handshake has begun."""
 BACKLOG_S = 5.0

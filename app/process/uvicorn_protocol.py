@@ -169,12 +169,12 @@ class Protocol(HttpToolsProtocol):
             self._start_idle_timer()
 
     def _parse(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
+        unparsed = memoryview(data)
+        while unparsed:
             try:
-                self.parser.feed_data(rest)
+                self.parser.feed_data(unparsed)
             except httptools.HttpParserUpgrade as offer:
-                rest = rest[offer.args[0] :]
+                unparsed = unparsed[offer.args[0] :]
                 self._ignore_upgrade()
             else:
                 return
