@@ -17,7 +17,7 @@ from typing_extensions import override
 log = logging.getLogger(__name__)
 
 N_READ_TURNS = 2
-"""Turns of the event loop in which it surely reads what has arrived: it updates its clock before it reads."""
+"""Turns after which the event loop has read what arrived before: in each, it looks at its timers before it reads."""
 HANDSHAKE_S = 0.25
 """Time that connections are given whose TCP handshake has begun."""
 BACKLOG_S = 5.0
@@ -39,6 +39,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listener: socket.socket, app: FastAPI, drain_s: float) -> None:
         super().__init__(config)
         self._listener, self._app, self._drain_s = listener, app, drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_draining = False
 
     @override
@@ -48,7 +49,7 @@ class DrainingServer(uvicorn.Server):
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig != signal.SIGTERM or self._is_draining:
+        if sig != signal.SIGTERM or self._is_draining or self._loop is None:
             super().handle_exit(sig, frame)
             return
         self._is_draining = self._app.state.lifecycle.is_draining = True
@@ -71,11 +72,12 @@ class DrainingServer(uvicorn.Server):
 
     async def _accept_backlog(self) -> None:
         """Wait until the event loop has accepted every connection that the kernel has."""
-        deadline = self._loop.time() + BACKLOG_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + BACKLOG_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             while selector.select(0):
-                if self._loop.time() > deadline:
+                if loop.time() > deadline:
                     log.warning("connections that wait behind the port are reset: it never became quiet")
                     return
                 await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from types import ModuleType
 from typing import Literal
 
@@ -27,14 +28,25 @@ def load_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     return "auto"
 
 
+def overridden_methods(protocol: ModuleType) -> list[tuple[type, Callable[..., object]]]:
+    """Return each method that the module's classes override, with the class of uvicorn that must have it."""
+    classes = [value for value in vars(protocol).values() if getattr(value, "__module__", "") == protocol.__name__]
+    return [
+        (owner.__mro__[1], method)
+        for owner in classes
+        if isinstance(owner, type)
+        for method in vars(owner).values()
+        if getattr(method, "__override__", False)
+    ]
+
+
 def _missing_names(protocol: ModuleType) -> list[str]:
-    """Return the names that the module lists and uvicorn lacks, or has with other parameters."""
+    """Return the names that the module needs and uvicorn lacks, or has with other parameters."""
     missing = []
-    for owner, methods in protocol.METHODS.items():
-        for name, parameters in methods.items():
-            method = getattr(owner, name, None)
-            if method is None or tuple(inspect.signature(method).parameters) != ("self", *parameters):
-                missing.append(f"{owner.__name__}.{name}")
+    for owner, method in overridden_methods(protocol):
+        base = getattr(owner, method.__name__, None)
+        if base is None or [*inspect.signature(base).parameters] != [*inspect.signature(method).parameters]:
+            missing.append(f"{owner.__name__}.{method.__name__}")
     if missing:
         return missing
     for (owner, attributes), instance in zip(protocol.ATTRIBUTES.items(), protocol.make_instances(), strict=True):

@@ -67,7 +67,7 @@ class Refusal:
 
 
 def refusal_of_head(scope: Any) -> Refusal | None:
-    """Return the refusal of a request whose head is too large or has not one valid Host (RFC 9112, 3.2)."""
+    """Return the refusal of a request whose head is too large, or lacks exactly one valid Host (RFC 9112, 3.2)."""
     n_bytes, hosts = len(scope["raw_path"]) + len(scope["query_string"]), []
     for name, value in scope["headers"]:
         n_bytes += len(name) + len(value) + len(b": \r\n")

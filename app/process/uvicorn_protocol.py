@@ -1,19 +1,20 @@
 """HTTP/1.1 connections: uvicorn's protocol, and what it leaves to be done.
 
-This is the only module that uses uvicorn's private names. `METHODS` and `ATTRIBUTES` list them, so that
-`app.process.guard` can look for them in the installed version before a server starts.
+This is the only module that uses uvicorn's private names: those in `ATTRIBUTES`, and methods that are marked by
+`@override`. `app.process.guard` looks for them in the installed version before a server starts.
 """
 
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from enum import Enum
 from typing import Any
 
 import httptools
 import uvicorn
 from typing_extensions import override
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -27,29 +28,10 @@ LINGER_S = 2.0
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that say where a body ends."""
 
-METHODS: dict[type, dict[str, tuple[str, ...]]] = {
-    HttpToolsProtocol: {
-        "connection_made": ("transport",),
-        "data_received": ("data",),
-        "shutdown": (),
-        "timeout_keep_alive_handler": (),
-        "on_message_begin": (),
-        "on_header": ("name", "value"),
-        "on_headers_complete": (),
-        "on_body": ("body",),
-        "on_message_complete": (),
-        "on_response_complete": (),
-        "_start_asgi_task": ("cycle", "app"),
-        "_unset_keepalive_if_required": (),
-    },
-    RequestResponseCycle: {"send": ("message",)},
-}
-"""Methods of uvicorn that this module calls or overrides, with their parameters."""
-
 ATTRIBUTES: dict[type, tuple[str, ...]] = {
     HttpToolsProtocol: (
-        *("transport", "parser", "loop", "headers", "cycle", "pipeline", "server_state"),
-        *("timeout_keep_alive", "timeout_keep_alive_task"),
+        *("transport", "flow", "parser", "loop", "headers", "cycle", "pipeline", "server_state"),
+        *("timeout_keep_alive", "timeout_keep_alive_task", "_unset_keepalive_if_required"),
     ),
     RequestResponseCycle: (
         *("scope", "transport", "flow", "default_headers", "on_response", "message_event", "disconnected"),
@@ -57,18 +39,19 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
         "expected_content_length",
     ),
     ServerState: ("default_headers",),
+    FlowControl: ("write_paused",),
 }
-"""Attributes of uvicorn's instances that this module reads or sets."""
+"""What this module uses of uvicorn's instances, besides the methods that it overrides."""
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def make_instances() -> tuple[HttpToolsProtocol, RequestResponseCycle, ServerState]:
-    """Return objects of uvicorn's classes, never to be used, whose attributes can be looked at."""
+def make_instances() -> tuple[object, ...]:
+    """Return an instance of each class in `ATTRIBUTES`, never to be used, whose attributes can be looked at."""
     config = uvicorn.Config(_no_app, ws="none", lifespan="off", log_config=None)
     nothing: Any = object()
-    state, n_parameters = ServerState(), len(inspect.signature(RequestResponseCycle).parameters)
-    return HttpToolsProtocol(config, state, {}, nothing), RequestResponseCycle(*[nothing] * n_parameters), state
+    state, arguments = ServerState(), [nothing] * len(inspect.signature(RequestResponseCycle).parameters)
+    return HttpToolsProtocol(config, state, {}, nothing), RequestResponseCycle(*arguments), state, FlowControl(nothing)
 
 
 async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
@@ -116,6 +99,22 @@ class OneWriteCycle(RequestResponseCycle):
         return b"%s\r\n%s" % (head, body) if has_length and is_clean and stays_open else b""
 
 
+class PipelineFlow(FlowControl):
+    """Reads nothing from a client while requests of its own wait for the answer to the one before.
+
+    uvicorn reads on at every answer and wherever an application asks for a body, so that ever more requests wait.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    @override
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Reading(Enum):
     """The part of a request of which more is to arrive."""
 
@@ -133,6 +132,7 @@ class Protocol(HttpToolsProtocol):
     - An offer to upgrade is ignored (RFC 9110, 7.8): the request, with its body, is answered as HTTP/1.1.
     - Clients of HTTP/1.0 receive neither chunked coding nor `100 Continue`, and every answer ends the connection.
     - White space around header values is removed (RFC 9110, 5.5), and trailers are not mixed with headers (6.5.1).
+    - Pipelined requests are read only as fast as they are answered.
     - If the application does not complete an answer, the connection is aborted.
     """
 
@@ -147,6 +147,7 @@ class Protocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = PipelineFlow(transport, self.pipeline)
         self._restart_idle_timeout(self.timeout_keep_alive)
 
     @override
@@ -168,12 +169,12 @@ class Protocol(HttpToolsProtocol):
             self._start_idle_timer()
 
     def _parse(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
+        unparsed = memoryview(data)
+        while unparsed:
             try:
-                self.parser.feed_data(rest)
+                self.parser.feed_data(unparsed)
             except httptools.HttpParserUpgrade as offer:
-                rest = rest[offer.args[0] :]
+                unparsed = unparsed[offer.args[0] :]
                 self._ignore_upgrade()
             else:
                 return

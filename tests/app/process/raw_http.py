@@ -56,10 +56,10 @@ class Connection:
         elif "content-length" in headers:
             body = self._stream.read(int(headers["content-length"]))
         else:
-            body = self.rest()
+            body = self.read_to_end()
         return Answer(int(status), headers, body)
 
-    def rest(self) -> bytes:
+    def read_to_end(self) -> bytes:
         """Read until the server closes the connection."""
         return self._stream.read()
 

@@ -47,7 +47,7 @@ def server(any_server: Served, request: pytest.FixtureRequest) -> Served:
 
 
 def statuses(server: Served, n: int, *pieces: bytes) -> list[int]:
-    """Return those of `n` answers on one connection, and of one to a last request, if it is answered."""
+    """Return the statuses of `n` answers, and check that the connection then serves another request."""
     with Connection(server) as connection:
         connection.send(*pieces)
         found = [connection.answer().status for _ in range(n)]
@@ -56,7 +56,7 @@ def statuses(server: Served, n: int, *pieces: bytes) -> list[int]:
 
 
 def is_closed_after(connection: Connection) -> bool:
-    return connection.rest() == b""
+    return connection.read_to_end() == b""
 
 
 @pytest.mark.parametrize("offer", [H2C, TLS, WEBSOCKET], ids=["h2c", "tls", "websocket"])

@@ -62,7 +62,7 @@ async def test_64_clients_with_good_and_bad_requests(
     statuses: Counter[int] = Counter()
     batch_sizes: Counter[int] = Counter()
 
-    async def visit(http: httpx.AsyncClient, client: int) -> None:
+    async def send_requests(http: httpx.AsyncClient, client: int) -> None:
         draw = np.random.default_rng(client)
         while time.monotonic() < deadline:
             if draw.random() < 0.3:
@@ -80,7 +80,7 @@ async def test_64_clients_with_good_and_bad_requests(
             statuses[answer.status_code] += 1
 
     async with httpx.AsyncClient(base_url=server.url, timeout=30, limits=LIMITS) as http:
-        await asyncio.gather(*(visit(http, client) for client in range(N_CLIENTS)))
+        await asyncio.gather(*(send_requests(http, client) for client in range(N_CLIENTS)))
         assert (await http.get(f"/models/{MODEL}")).json()["queued_items"] == 0
         assert (await http.get("/health/ready")).status_code == 200
     assert statuses[200] > N_CLIENTS
@@ -108,7 +108,7 @@ async def test_a_client_that_hangs_up_is_noticed(server: Served, batch: Floats) 
         writer.close()
     deadline = time.monotonic() + 20
     while server.log.read_text().count('"status":499') == before:
-        assert time.monotonic() < deadline, "nobody noticed"
+        assert time.monotonic() < deadline, "no request was logged as given up"
         await asyncio.sleep(0)
 
 
