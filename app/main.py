@@ -22,6 +22,7 @@ from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
 from app.services import Lifecycle, Services
 from app.settings import N_CORES, Settings
+from models.codecs.arrays import Limits
 
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads that decode and render what is short, and of those for what takes long."""
@@ -66,6 +67,9 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         pools=WorkerPools(N_OFFLOAD_THREADS),
         timers=CoarseTimers(),
         lifecycle=Lifecycle(),
+        limits=Limits(
+            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
+        ),
     )
 
     @asynccontextmanager

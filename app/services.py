@@ -10,6 +10,7 @@ from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.registry.registry import Registry
 from app.settings import Settings
+from models.codecs.arrays import Limits
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Services:
     pools: WorkerPools
     timers: CoarseTimers
     lifecycle: Lifecycle
+    limits: Limits
 
 
 def services_of(connection: HTTPConnection) -> Services:

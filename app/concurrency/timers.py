@@ -23,6 +23,11 @@ class CoarseTimer:
     def cancel(self) -> None:
         """Forget the callback; nothing happens if it has been called already."""
         self._timers.pending.discard(self)
+        self.callback = _do_nothing  # whose owner refers to this timer: both would stay until garbage collection
+
+
+def _do_nothing() -> None:
+    """Take the place of the callback of a timer that was cancelled."""
 
 
 class CoarseTimers:

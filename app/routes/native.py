@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -37,7 +38,7 @@ from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
-from models.codecs.arrays import Limits, parse_npy, to_npy
+from models.codecs.arrays import parse_npy, to_npy
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
 
@@ -64,14 +65,6 @@ class TaskCall:
     body: Body
     media_type: str
     n_bytes: int
-
-    @property
-    def limits(self) -> Limits:
-        """The limits on the items of one request."""
-        settings = self.services.settings
-        return Limits(
-            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
-        )
 
     def parameter(self, name: str) -> Any:
         """Return a parameter of the request; None if the task has none of this name."""
@@ -146,9 +139,9 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
 
 async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:
     settings, kind = services.settings, content_type(request)
-    accepted = (JSON, NPY, MULTIPART, *IMAGES) if endpoint.takes_arrays else (JSON,)
+    accepted = _accepted_types(endpoint)
     if kind not in accepted:
-        detail = f"accepted are {', '.join(accepted)}" if endpoint.takes_arrays else f"accepted is {JSON}"
+        detail = f"accepted {'is' if len(accepted) == 1 else 'are'} {', '.join(accepted)}"
         raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; {detail}")
     if kind == JSON and request.scope["query_string"]:
         detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
@@ -164,17 +157,27 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
         raise MalformedBody(str(error)) from error
     if kind == MULTIPART:
         inputs = await parse_files(request, data, settings.max_items)
-    query = dict(request.query_params)
+    query = dict(request.query_params) if request.scope["query_string"] else {}
     model = {"model": query.pop("model")} if "model" in query else {}
     return RawBody({**model, "inputs": inputs, "parameters": query}, len(data), is_json=False)
 
 
-def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str) -> str:
+@cache
+def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
+    return (JSON, NPY, MULTIPART, *IMAGES) if endpoint.takes_arrays else (JSON,)
+
+
+@cache
+def _offered_types(schema: TaskSchema | CodecSchema) -> tuple[str, ...]:
     if isinstance(schema, CodecSchema):
-        return negotiate(accept, (JSON,))
-    if schema.writer is not None and EVENTS in accept:  # whether there is a stream is up to the parameters
-        return JSON
-    return negotiate(accept, (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else [])))
+        return (JSON,)
+    return (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else []))
+
+
+def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str) -> str:
+    if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
+        return JSON  # whether there is a stream is up to the parameters
+    return negotiate(accept, _offered_types(schema))
 
 
 async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
@@ -192,12 +195,12 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
         # A few bytes of an encoded image may stand for millions of pixels.
         may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
         is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
-    return await call.offload(schema.requests, call.body, call.codecs, call.limits, is_quick=is_quick)
+    return await call.offload(schema.requests, call.body, call.codecs, call.services.limits, is_quick=is_quick)
 
 
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
     def render() -> bytes:
-        outputs = schema.outputs(call.body, call.codecs, call.limits)
+        outputs = schema.outputs(call.body, call.codecs, call.services.limits)
         return orjson.dumps({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
 
     content = await call.offload(render, is_quick=call.n_bytes <= MAX_INLINE_TEXT_BYTES)

@@ -15,7 +15,7 @@ from models.codecs.arrays import Limits
 from models.tasks import Request, Task
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class ModelCodecs:
     """The codecs of one model, and the names of its classes."""
 
@@ -34,7 +34,7 @@ class ModelCodecs:
         return prod(self.items.shape)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TaskSchema:
     """How one task looks on the wire for one kind of model.
 
@@ -77,7 +77,7 @@ class TaskSchema:
         return "inputs" in self.body.model_fields and self.modality != "text"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CodecSchema:
     """How one task looks on the wire if the tokenizer alone answers it, without a forward pass.
 
@@ -92,7 +92,7 @@ class CodecSchema:
     outputs: Callable[[Any, ModelCodecs, Limits], list[dict[str, Any]]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TaskEndpoint:
     """A task as a route: `POST /<name>`, with one schema for each kind of model that serves it.
 
@@ -132,5 +132,7 @@ class TaskEndpoint:
 
     def schema_for(self, tasks: Sequence[Task]) -> TaskSchema | CodecSchema:
         """Return the schema whose task is among the tasks of a model; the first one if there is no such schema."""
-        found = (schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.task in tasks)
-        return next(found, self.schemas[0])
+        for schema in self.schemas:
+            if isinstance(schema, TaskSchema) and schema.task in tasks:
+                return schema
+        return self.schemas[0]
