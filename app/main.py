@@ -13,7 +13,7 @@ from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
 from app.http.context import AccessLog, RequestIds
 from app.http.cross_site import CrossSiteGuard
-from app.http.deadline import SendTimeout
+from app.http.deadline import RequestTimers
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.registry.registry import Registry
@@ -43,7 +43,7 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
         *([cors] if settings.cors_origins else []),
         Middleware(HeadRequests),
         Middleware(Problems),
-        Middleware(SendTimeout),
+        Middleware(RequestTimers),
         Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
         Middleware(TaskShortcut),
     )

@@ -10,6 +10,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.request_timer import RequestTimer
 from app.services import services_in
 
 access_log = logging.getLogger("manifold.access")
@@ -27,6 +28,7 @@ class RequestContext:
     request_id: str
     headers: dict[bytes, bytes] = field(default_factory=dict)
     status: int = 0
+    timer: RequestTimer = field(init=False)
     model: str | None = None
     error: str | None = None
 

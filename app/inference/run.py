@@ -20,7 +20,7 @@ async def infer(
 ) -> Outcome:
     """Run requests of one task through a model, batched with those of other callers.
 
-    A caller that is cancelled frees its place in the queue. Without a deadline, the server's default one counts.
+    A caller that is cancelled frees its place in the queue. Without a deadline, the caller limits the time itself.
     `on_progress` is called for each step of a task that runs step by step; see `OnProgress`.
 
     Raises:
@@ -30,8 +30,9 @@ async def infer(
         InferenceFailed: the forward pass raised on one of the requests.
         DeadlineExceeded: the results were not ready by the deadline.
     """
-    deadline = deadline or Deadline.after(services.settings.default_timeout_ms)
     _, loaded = model.require()
+    if deadline is None:
+        return await loaded.engine.submit(task, requests, on_progress)
     try:
         with Timeout(services.timers, deadline.at_s):
             return await loaded.engine.submit(task, requests, on_progress)

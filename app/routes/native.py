@@ -9,7 +9,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.concurrency.timers import Timeout
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
@@ -27,7 +26,7 @@ from app.http.content import (
     read_body,
 )
 from app.http.context import context_of
-from app.http.deadline import CancelOnDisconnect, deadline_of
+from app.http.deadline import deadline_of
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
 from app.inference.deadline import Deadline
 from app.inference.run import infer
@@ -84,24 +83,22 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
         ManifoldError: the request is refused or failed.
         InvalidItems: items of the request are refused.
     """
+    context = context_of(request)
     deadline = deadline_of(request, services.settings)
-    try:
-        with Timeout(services.timers, deadline.at_s), CancelOnDisconnect(request, services.timers) as connection:
-            call = await read_call(services, endpoint, request)
-            connection.watch()
-            if isinstance(call.schema, CodecSchema):
-                return await _answer_by_codec(call, call.schema)
-            if call.parameter("stream"):
-                return await _stream(call, call.schema, deadline, context_of(request).request_id)
-            requests = await decode_requests(call, call.schema)
-            writer = None
-            if call.schema.writer is not None and call.parameter("stop") is not None:
-                writer = call.schema.writer(requests, call.body, call.codecs)
-            on_progress = None if writer is None else writer.on_progress
-            outcome = await infer(services, call.schema.task, call.model, requests, deadline, on_progress)
-            return await _render(call, call.schema, requests, outcome)
-    except TimeoutError:
-        raise deadline.exceeded() from None
+    context.timer.end_at(deadline.at_s, deadline.exceeded)
+    call = await read_call(services, endpoint, request)
+    context.timer.watch_client()
+    if isinstance(call.schema, CodecSchema):
+        return await _answer_by_codec(call, call.schema)
+    requests = await decode_requests(call, call.schema)
+    if call.parameter("stream"):
+        return await _stream(call, call.schema, requests, deadline, context.request_id)
+    writer = None
+    if call.schema.writer is not None and call.parameter("stop") is not None:
+        writer = call.schema.writer(requests, call.body, call.codecs)
+    on_progress = None if writer is None else writer.on_progress
+    outcome = await infer(services, call.schema.task, call.model, requests, None, on_progress)
+    return await _render(call, call.schema, requests, outcome)
 
 
 async def read_call(services: Services, endpoint: TaskEndpoint, request: Request) -> TaskCall:
@@ -238,12 +235,13 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-async def _stream(call: TaskCall, schema: TaskSchema, deadline: Deadline, request_id: str) -> Response:
+async def _stream(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline, request_id: str
+) -> Response:
     """Answer step by step, as Server-Sent Events.
 
     What fails before the first event is answered as any other error; what fails later becomes the last event.
     """
-    requests = await decode_requests(call, schema)
     if schema.writer is None:
         raise InvalidRequest(f"{schema.task.name} does not stream")
     stream = Stream(
