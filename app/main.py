@@ -11,9 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
-from app.http.context import AccessLog, RequestIds
+from app.http.context import AccessLog, RequestContexts
 from app.http.cross_site import CrossSiteGuard
-from app.http.deadline import RequestTimers
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.registry.registry import Registry
@@ -38,14 +37,13 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
         expose_headers=["*"],
     )
     return (
-        Middleware(RequestIds),
+        Middleware(RequestContexts),
         Middleware(AccessLog),
         *([cors] if settings.cors_origins else []),
-        Middleware(HeadRequests),
         Middleware(Problems),
-        Middleware(RequestTimers),
         Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
         Middleware(TaskShortcut),
+        Middleware(HeadRequests),
     )
 
 

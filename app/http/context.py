@@ -1,16 +1,17 @@
-"""The context of a request, and the two outermost middlewares: its id, and its line in the access log."""
+"""The context of a request, and the two outermost middlewares: the one that creates it, and the access log."""
 
 import logging
+import math
 import random
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.request_timer import RequestTimer
+from app.http.request_timer import RequestTimer, client_not_reading
 from app.services import services_in
 
 access_log = logging.getLogger("manifold.access")
@@ -26,9 +27,9 @@ class RequestContext:
     """
 
     request_id: str
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    headers: dict[bytes, bytes]
+    timer: RequestTimer
     status: int = 0
-    timer: RequestTimer = field(init=False)
     model: str | None = None
     error: str | None = None
 
@@ -39,12 +40,12 @@ class RequestContext:
 
 
 def context_of(connection: HTTPConnection) -> RequestContext:
-    """Return the context of a request that passed `RequestIds`."""
+    """Return the context of a request that passed `RequestContexts`."""
     return context_in(connection.scope)
 
 
 def context_in(scope: Scope) -> RequestContext:
-    """Return the context in an ASGI scope that passed `RequestIds`."""
+    """Return the context in an ASGI scope that passed `RequestContexts`."""
     return cast("RequestContext", scope["state"]["context"])
 
 
@@ -56,10 +57,11 @@ def request_id_from(given: bytes) -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-class RequestIds:
-    """Gives each request a context with an id, and each answer the header `x-request-id`.
+class RequestContexts:
+    """Gives each request a context with an id and a timer, and each answer the header `x-request-id`.
 
-    While the server is draining, each answer closes its connection as well.
+    While the server is draining, each answer closes its connection. A client that reads nothing of its answer for
+    `keep_alive_s` is given up, because the unread part is kept in memory.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,20 +72,25 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        services = services_in(scope)
+        read_limit_s = services.settings.keep_alive_s
         headers = dict(reversed(scope["headers"]))
-        context = RequestContext(request_id_from(headers.get(b"x-request-id", b"")), headers)
+        timer = RequestTimer(services.timers, receive)
+        context = RequestContext(request_id_from(headers.get(b"x-request-id", b"")), headers, timer)
         scope.setdefault("state", {})["context"] = context
 
-        async def send_with_id(message: Message) -> None:
+        async def send_in_context(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
                 own = [(b"x-request-id", context.request_id.encode())]
-                if services_in(scope).lifecycle.is_draining:
+                if services.lifecycle.is_draining:
                     own.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *own]
+            timer.end_at(time.monotonic() + read_limit_s, client_not_reading)
             await send(message)
+            timer.end_at(math.inf, client_not_reading)
 
-        await self._app(scope, receive, send_with_id)
+        await self._app(scope, receive, send_in_context)
 
 
 class AccessLog:
@@ -101,22 +108,38 @@ class AccessLog:
         try:
             await self._app(scope, receive, send)
         finally:
-            log_request(context_in(scope), scope["method"], scope["path"], started_at)
+            context = context_in(scope)
+            log_request(
+                scope["method"],
+                scope["path"],
+                started_at,
+                request_id=context.request_id,
+                status=context.status,
+                model=context.model,
+                error=context.error,
+            )
 
 
-def log_request(context: RequestContext, method: str, path: str, started_at: float) -> None:
+def log_request(
+    method: str,
+    path: str,
+    started_at: float,
+    *,
+    request_id: str,
+    status: int,
+    model: str | None = None,
+    error: str | None = None,
+) -> None:
     """Write the line of one request to the access log; `started_at` is a time of `time.perf_counter`."""
     if not access_log.isEnabledFor(logging.INFO):
         return
-    fields: dict[str, object] = {
-        "request_id": context.request_id,
+    fields = {
+        "request_id": request_id,
         "method": method,
         "path": path,
-        "status": context.status,
+        "status": status,
         "ms": round((time.perf_counter() - started_at) * 1000, 3),
+        "model": model,
+        "error": error,
     }
-    if context.model is not None:
-        fields["model"] = context.model
-    if context.error is not None:
-        fields["error"] = context.error
-    access_log.info("request", extra=fields)
+    access_log.info("request", extra={name: value for name, value in fields.items() if value is not None})

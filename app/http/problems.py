@@ -124,6 +124,8 @@ def add_route_errors(app: FastAPI) -> None:
 class Problems:
     """Renders every error as problem details, whichever route or middleware inside this one raised it.
 
+    The request's timer runs inside this middleware, so that its errors are rendered as well.
+
     If the client is still sending its body, the rest is read and discarded for a bounded time. If the connection were
     closed at once, the client would see a reset in place of the answer.
     """
@@ -144,10 +146,11 @@ class Problems:
             is_received = not message.get("more_body", False)
             return message
 
+        context = context_in(scope)
         try:
-            await self._app(scope, receive_and_note_end, send)
+            with context.timer:
+                await self._app(scope, receive_and_note_end, send)
         except Exception as error:
-            context = context_in(scope)
             problem = problem_of(error)
             context.error = problem.detail
             if problem.name == "InternalError":

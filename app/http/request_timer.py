@@ -2,65 +2,68 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from typing import Self
 
 from starlette.types import Receive
+from typing_extensions import override
 
-from app.concurrency.timers import CoarseTimers
+from app.concurrency.timers import CoarseTimer, CoarseTimers, current_task
 from app.errors import ClientDisconnected, ManifoldError
 
+FIRST_LOOK_S = 0.1
+"""Age of a request, in seconds, from which a client that hangs up is noticed; most are answered by then."""
 
-class RequestTimer:
+
+class RequestTimer(CoarseTimer):
     """Ends one request early, by cancelling its task and raising an error in place of the cancellation.
 
-    One timer serves every reason. It is set for the deadline first. Once the whole body has been received, it fires
-    after `FIRST_LOOK_S` to start a task that waits for the client to hang up; most requests are answered by then, and
-    such a task costs more than all else that this class does. While a part of the answer is sent, it is set for the
-    client to read that part.
+    One timer serves every reason. First it is set for the deadline. Once the whole body has been received, it fires
+    after `FIRST_LOOK_S` to start a task that waits for the client to hang up; such a task costs more than all else that
+    this class does. While a part of the answer is sent, it is set for the client to read that part.
     """
 
-    FIRST_LOOK_S = 0.1
+    __slots__ = ("_error", "_limit_s", "_make_error", "_n_cancelled", "_receive", "_task", "_timers", "_watcher")
 
     def __init__(self, timers: CoarseTimers, receive: Receive) -> None:
+        super().__init__()
         self._timers, self._receive = timers, receive
         self._watcher: asyncio.Task[None] | None = None
         self._error: ManifoldError | None = None
+        self.end_at(math.inf, client_not_reading)
 
     def __enter__(self) -> Self:
-        """Note which task to cancel."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request must be answered by a task")
-        self._task, self._n_cancelled = task, task.cancelling()
-        self._timer = self._timers.call_at(math.inf, self._on_time)
-        self._limit_s, self._make_error = math.inf, client_not_reading
+        """Start the timer, for the running task."""
+        self._task = current_task()
+        self._n_cancelled = self._task.cancelling()
+        self._timers.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Stop the timer; turn the cancellation that came from here into its error."""
-        self._timer.cancel()
+        self._timers.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self._error and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
             raise self._error from None
 
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
-        """End the request at a time of the event loop's clock, unless this is called again before."""
-        self._limit_s, self._make_error = at_s, make_error
-        self._timer.at_s = at_s
+        """End the request at a time of `time.monotonic`, unless this is called again before."""
+        self.at_s = self._limit_s = at_s
+        self._make_error = make_error
 
     def watch_client(self) -> None:
         """End the request once the client hangs up; to be called when the whole body has been received."""
-        first_look_s = asyncio.get_running_loop().time() + self.FIRST_LOOK_S
-        self._timer.at_s = min(self._limit_s, first_look_s)
+        self.at_s = min(self._limit_s, time.monotonic() + FIRST_LOOK_S)
 
-    def _on_time(self) -> None:
-        if asyncio.get_running_loop().time() >= self._limit_s:
+    @override
+    def fire(self) -> None:
+        if time.monotonic() >= self._limit_s:
             self._end(self._make_error())
-            return
-        self._watcher = asyncio.ensure_future(self._wait_for_disconnect())
-        self._timer = self._timers.call_at(self._limit_s, self._on_time)
+        else:
+            self._watcher = asyncio.ensure_future(self._wait_for_disconnect())
+            self.at_s = self._limit_s
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -1,6 +1,6 @@
 """The time by which a request must be answered."""
 
-import asyncio
+import time
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,7 +9,7 @@ from app.errors import DeadlineExceeded
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A point in time of the running event loop's clock, in seconds, and the limit in milliseconds it came from."""
+    """A time of `time.monotonic`, in seconds, and the limit in milliseconds it came from."""
 
     at_s: float
     limit_ms: int
@@ -17,7 +17,7 @@ class Deadline:
     @classmethod
     def after(cls, limit_ms: int) -> Self:
         """Return the deadline that is `limit_ms` milliseconds from now."""
-        return cls(asyncio.get_running_loop().time() + limit_ms / 1000, limit_ms)
+        return cls(time.monotonic() + limit_ms / 1000, limit_ms)
 
     def exceeded(self) -> DeadlineExceeded:
         """Return the error to raise once the deadline has passed."""

@@ -11,7 +11,7 @@ import httptools
 from starlette.responses import Response
 
 from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
-from app.http.context import RequestContext, log_request, request_id_from
+from app.http.context import log_request, request_id_from
 from app.http.problems import problem_of
 
 MAX_HEAD_BYTES = 2**16
@@ -61,8 +61,14 @@ class Refusal:
         response.headers["x-request-id"] = request_id
         if self._closes:
             response.headers["connection"] = "close"
-        context = RequestContext(request_id, status=response.status_code, error=self._problem.detail)
-        log_request(context, method, path, self._started_at)
+        log_request(
+            method,
+            path,
+            self._started_at,
+            request_id=request_id,
+            status=response.status_code,
+            error=self._problem.detail,
+        )
         return response
 
 

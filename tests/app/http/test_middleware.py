@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.context import AccessLog, RequestIds
+from app.http.context import AccessLog, RequestContexts
 from app.http.problems import Problems, add_route_errors
 from app.main import create_app
 from app.routes.tasks import TaskHandler, direct_handlers, task_router
@@ -138,5 +138,5 @@ async def test_another_route_of_the_same_path_that_comes_first_is_taken(weights:
 
 def test_the_id_and_the_log_come_before_everything_else(weights: Path) -> None:
     names = [middleware.cls for middleware in create_app(Settings(weights_dir=weights)).user_middleware]
-    assert names[:2] == [RequestIds, AccessLog]
+    assert names[:2] == [RequestContexts, AccessLog]
     assert Problems in names
