@@ -5,6 +5,7 @@ import math
 import random
 import re
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import cast
 
@@ -67,11 +68,10 @@ class RequestContexts:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         services = services_in(scope)
         read_limit_s = services.settings.keep_alive_s
         headers = dict(reversed(scope["headers"]))
@@ -90,7 +90,7 @@ class RequestContexts:
             await send(message)
             timer.end_at(math.inf, client_not_reading)
 
-        await self._app(scope, receive, send_in_context)
+        return self._app(scope, receive, send_in_context)
 
 
 class AccessLog:
@@ -99,11 +99,13 @@ class AccessLog:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        if scope["type"] != "http" or not access_log.isEnabledFor(logging.INFO):
+            return self._app(scope, receive, send)
+        return self._handle_and_log(scope, receive, send)
+
+    async def _handle_and_log(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_at = time.perf_counter()
         try:
             await self._app(scope, receive, send)

@@ -1,7 +1,7 @@
 """Protection against web pages of other sites, which can make a visitor's browser send requests to this server."""
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,7 +28,7 @@ class CrossSiteGuard:
         self._allowed_origins = frozenset(allowed_origins)
         self._allowed_hosts = frozenset((*LOCAL_NAMES, *allowed_hosts))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection.
 
         Raises:
@@ -39,7 +39,7 @@ class CrossSiteGuard:
             origin, fetch_site = context.header(b"origin"), context.header(b"sec-fetch-site")
             if origin is not None or fetch_site is not None:
                 self._require_allowed(origin, fetch_site, context.header(b"host") or "")
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _require_allowed(self, origin: str | None, fetch_site: str | None, host: str) -> None:
         if origin is not None and (origin in self._allowed_origins or "*" in self._allowed_origins):

@@ -28,7 +28,8 @@ class RequestTimer(CoarseTimer):
 
     def __init__(self, timers: CoarseTimers, receive: Receive) -> None:
         super().__init__()
-        self._timers, self._receive = timers, receive
+        self._timers = timers
+        self._receive: Receive | None = receive
         self._watcher: asyncio.Task[None] | None = None
         self._error: ManifoldError | None = None
         self.end_at(math.inf, client_not_reading)
@@ -45,6 +46,7 @@ class RequestTimer(CoarseTimer):
         self._timers.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
+        self._receive = None  # refers to the connection, and that to this timer: garbage collection would take longer
         if self._error and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
             raise self._error from None
 
@@ -62,11 +64,12 @@ class RequestTimer(CoarseTimer):
         if time.monotonic() >= self._limit_s:
             self._end(self._make_error())
         else:
-            self._watcher = asyncio.ensure_future(self._wait_for_disconnect())
+            if self._receive is not None:
+                self._watcher = asyncio.ensure_future(self._wait_for_disconnect(self._receive))
             self.at_s = self._limit_s
 
-    async def _wait_for_disconnect(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+    async def _wait_for_disconnect(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
             await asyncio.sleep(0)
         self._end(ClientDisconnected("the client hung up while waiting"))
 

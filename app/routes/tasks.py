@@ -1,5 +1,7 @@
 """One route for each task, and the short way to it."""
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
@@ -20,8 +22,14 @@ class TaskHandler:
         self._endpoint = endpoint
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answer one request, as the endpoint of a FastAPI route."""
         return await answer_task(services_of(request), self._endpoint, request)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as an ASGI application."""
+        request = Request(scope, receive)
+        response = await answer_task(services_of(request), self._endpoint, request)
+        await response(scope, receive, send)
 
 
 def task_router() -> APIRouter:
@@ -43,17 +51,15 @@ class TaskShortcut:
         self._app = app
         self._handlers: dict[str, TaskHandler] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
             if self._handlers is None:
                 self._handlers = direct_handlers(scope["app"])
             handler = self._handlers.get(scope["path"])
             if handler is not None:
-                response = await handler(Request(scope, receive))
-                await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return handler.handle(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def direct_handlers(app: FastAPI) -> dict[str, TaskHandler]:
