@@ -1,8 +1,9 @@
-"""Coarse timers fire once, not too early, and unless they were cancelled; timeouts end what takes too long."""
+"""Coarse timers fire once, not too early, and unless they were discarded; timeouts end what takes too long."""
 
 import asyncio
 import math
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,42 +12,65 @@ from app.concurrency.timers import TICK_S, CoarseTimer, CoarseTimers, Timeout
 pytestmark = pytest.mark.anyio
 
 
-def now_s() -> float:
-    return time.monotonic()
+class Callback(CoarseTimer):
+    def __init__(self, at_s: float, callback: Callable[[], object]) -> None:
+        super().__init__(at_s)
+        self.callback = callback
+
+    def fire(self) -> None:
+        self.callback()
 
 
 async def test_a_timer_fires_once_and_not_too_early() -> None:
     timers, fired = CoarseTimers(), list[float]()
-    at_s = now_s() + TICK_S / 2
-    timers.call_at(at_s, lambda: fired.append(now_s()))
+    at_s = time.monotonic() + TICK_S / 2
+    timers.add(Callback(at_s, lambda: fired.append(time.monotonic())))
     await asyncio.sleep(4 * TICK_S)
     assert len(fired) == 1
     assert fired[0] >= at_s
-    assert not timers.pending
 
 
-async def test_a_cancelled_timer_does_not_fire() -> None:
+async def test_a_discarded_timer_does_not_fire() -> None:
     timers, fired = CoarseTimers(), list[int]()
-    timers.call_at(now_s(), lambda: fired.append(1)).cancel()
+    discarded = Callback(time.monotonic(), lambda: fired.append(1))
+    timers.add(discarded)
+    timers.discard(discarded)
     others = list[CoarseTimer]()
 
-    def cancel_others() -> None:
+    def discard_others() -> None:
         fired.append(0)
         for timer in others:
-            timer.cancel()
+            timers.discard(timer)
 
-    others += [timers.call_at(now_s(), cancel_others) for _ in range(5)]
+    others += [Callback(time.monotonic(), discard_others) for _ in range(5)]
+    for timer in others:
+        timers.add(timer)
     await asyncio.sleep(3 * TICK_S)
     assert fired == [0]
 
 
+async def test_a_timer_may_be_set_again_when_it_fires() -> None:
+    timers, fired = CoarseTimers(), list[int]()
+
+    def once_more() -> None:
+        fired.append(1)
+        if len(fired) == 1:
+            timer.at_s = time.monotonic()
+
+    timer = Callback(time.monotonic(), once_more)
+    timers.add(timer)
+    await asyncio.sleep(4 * TICK_S)
+    assert fired == [1, 1]
+
+
 async def test_the_loop_is_woken_only_while_timers_are_pending() -> None:
     timers, fired = CoarseTimers(), list[int]()
-    timers.call_at(math.inf, lambda: None).cancel()
+    timer = Callback(math.inf, lambda: fired.append(0))
+    timers.add(timer)
+    timers.discard(timer)
     await asyncio.sleep(2 * TICK_S)
     assert not timers._is_ticking
-    timers.call_at(now_s(), lambda: fired.append(1))
-    assert timers._is_ticking
+    timers.add(Callback(time.monotonic(), lambda: fired.append(1)))
     await asyncio.sleep(2 * TICK_S)
     assert fired == [1]
 
@@ -58,14 +82,14 @@ async def wait_within(timers: CoarseTimers, at_s: float) -> None:
 
 async def test_a_timeout_ends_what_takes_too_long() -> None:
     with pytest.raises(TimeoutError):
-        await wait_within(CoarseTimers(), now_s() + 0.01)
+        await wait_within(CoarseTimers(), time.monotonic() + 0.01)
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
 
 
 async def test_nested_timeouts_that_expire_together_are_one_timeout() -> None:
-    timers, at_s = CoarseTimers(), now_s() + 0.01
+    timers, at_s = CoarseTimers(), time.monotonic() + 0.01
 
     async def wait_within_both() -> None:
         with Timeout(timers, at_s):
@@ -80,10 +104,9 @@ async def test_nested_timeouts_that_expire_together_are_one_timeout() -> None:
 
 async def test_what_ends_in_time_is_left_alone() -> None:
     timers = CoarseTimers()
-    with Timeout(timers, now_s() + TICK_S):
+    with Timeout(timers, time.monotonic() + TICK_S):
         await asyncio.sleep(0)
     await asyncio.sleep(3 * TICK_S)
-    assert not timers.pending
 
 
 async def test_a_cancellation_from_outside_is_no_timeout() -> None:

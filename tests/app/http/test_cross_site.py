@@ -67,7 +67,7 @@ async def test_what_changes_nothing_is_answered_without_permission_to_read_it(
 
 
 async def test_allowed_origins_and_hosts(weights: Path) -> None:
-    settings = Settings(weights_dir=weights, cors_origins="https://app.example", allowed_hosts="manifold.example")  # type: ignore[arg-type]
+    settings = Settings(weights_dir=weights, cors_origins="https://app.example", allowed_hosts="manifold.example")
     async with served(settings) as client:
         asked = {"host": "manifold.example", "origin": "https://app.example", "sec-fetch-site": "cross-site"}
         answer = await client.post(f"/models/{TINY}/load", headers=asked)

@@ -137,6 +137,5 @@ async def test_another_route_of_the_same_path_that_comes_first_is_taken(weights:
 
 
 def test_the_id_and_the_log_come_before_everything_else(weights: Path) -> None:
-    names = [middleware.cls for middleware in create_app(Settings(weights_dir=weights)).user_middleware]
-    assert names[:2] == [RequestContexts, AccessLog]
-    assert Problems in names
+    kinds: list[object] = [middleware.cls for middleware in create_app(Settings(weights_dir=weights)).user_middleware]
+    assert kinds[:3] == [RequestContexts, AccessLog, Problems]
