@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -67,10 +68,12 @@ class Problem:
             "request_id": request_id,
         }
 
-    def response(self, request_id: str) -> Response:
-        """Return the answer."""
+    def render(self, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and the body of the answer."""
         body = orjson.dumps(self.content(request_id))
-        return Response(body, self.status, headers=self.headers, media_type=PROBLEM_JSON)
+        headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        return headers, body
 
 
 @cache
@@ -158,21 +161,22 @@ class Problems:
                 context.error = f"unexpected {type(error).__name__}"
             if context.status != 0:  # the answer cannot be taken back: the server closes the connection
                 return
-            response = problem.response(context.request_id)
-            if is_received or not _has_body(context.headers):
-                await response(scope, receive, send)
-            else:
-                await _send_then_discard(response, receive, send)
+            is_sending = not is_received and _has_body(context.headers)
+            with suppress(errors.ClientDisconnected), context.timer:
+                await _send_problem(problem, context.request_id, send, receive if is_sending else None)
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
 
 
-async def _send_then_discard(response: Response, receive: Receive, send: Send) -> None:
-    """Send the answer, then read and discard the rest of the request before the answer ends."""
-    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": bytes(response.body), "more_body": True})
+async def _send_problem(problem: Problem, request_id: str, send: Send, receive: Receive | None) -> None:
+    """Send the answer; if there is more to receive, read and discard it before the answer ends."""
+    headers, body = problem.render(request_id)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
+    if receive is None:
+        return
     try:
         async with asyncio.timeout(DISCARD_S):
             while (await receive()).get("more_body", False):

@@ -31,13 +31,14 @@ class RequestTimer(CoarseTimer):
         self._timers = timers
         self._receive: Receive | None = receive
         self._watcher: asyncio.Task[None] | None = None
-        self._error: ManifoldError | None = None
+        self._error: ManifoldError | None
         self.end_at(math.inf, client_not_reading)
 
     def __enter__(self) -> Self:
         """Start the timer, for the running task."""
         self._task = current_task()
         self._n_cancelled = self._task.cancelling()
+        self._error = None
         self._timers.add(self)
         return self
 

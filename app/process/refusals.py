@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import httptools
-from starlette.responses import Response
 
 from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
 from app.http.context import log_request, request_id_from
@@ -47,29 +46,24 @@ class Refusal:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         request_id = request_id_from(dict(reversed(scope["headers"])).get(b"x-request-id", b""))
-        response = self._response(request_id, scope["method"], scope["path"])
-        await response(scope, receive, send)
+        headers, body = self._render(request_id, scope["method"], scope["path"])
+        await send({"type": "http.response.start", "status": self._problem.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def to_bytes(self, default_headers: Headers) -> bytes:
         """Return the whole answer."""
-        response = self._response(request_id_from(b""), "?", "?")
-        head = head_bytes(response.status_code, (*default_headers, *response.raw_headers))
-        return b"%s\r\n%s" % (head, bytes(response.body))
+        headers, body = self._render(request_id_from(b""), "?", "?")
+        return b"%s\r\n%s" % (head_bytes(self._problem.status, (*default_headers, *headers)), body)
 
-    def _response(self, request_id: str, method: str, path: str) -> Response:
-        response = self._problem.response(request_id)
-        response.headers["x-request-id"] = request_id
+    def _render(self, request_id: str, method: str, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and the body of the answer, and log the request."""
+        headers, body = self._problem.render(request_id)
+        headers.append((b"x-request-id", request_id.encode()))
         if self._closes:
-            response.headers["connection"] = "close"
-        log_request(
-            method,
-            path,
-            self._started_at,
-            request_id=request_id,
-            status=response.status_code,
-            error=self._problem.detail,
-        )
-        return response
+            headers.append((b"connection", b"close"))
+        status, error = self._problem.status, self._problem.detail
+        log_request(method, path, self._started_at, request_id=request_id, status=status, error=error)
+        return headers, body
 
 
 def refusal_of_head(scope: Any) -> Refusal | None:
