@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from app.concurrency.overload import OverloadPauses
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         registry=Registry(settings, observer),
         pools=WorkerPools(N_OFFLOAD_THREADS),
         timers=CoarseTimers(),
+        pauses=OverloadPauses(),
         lifecycle=Lifecycle(),
         limits=Limits(
             max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters

@@ -6,6 +6,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from app.concurrency.overload import OverloadPauses
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.registry.registry import Registry
@@ -28,6 +29,7 @@ class Services:
     registry: Registry
     pools: WorkerPools
     timers: CoarseTimers
+    pauses: OverloadPauses
     lifecycle: Lifecycle
     limits: Limits
 

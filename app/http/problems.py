@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 from app.http.context import context_in
+from app.services import services_in
 from models.errors import InvalidItems, UndecodableItems
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,8 @@ class Problems:
         except Exception as error:
             problem = problem_of(error)
             context.error = problem.detail
+            if isinstance(error, errors.QueueFull):
+                services_in(scope).pauses.pause_after_turn()
             if problem.name == "InternalError":
                 log.exception("unexpected error", extra={"request_id": context.request_id})
                 context.error = f"unexpected {type(error).__name__}"
