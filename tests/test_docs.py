@@ -1,5 +1,6 @@
 """The documents say what is so: every command, setting, route, error and number in them."""
 
+import asyncio
 import base64
 import json
 import re
@@ -7,17 +8,21 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI, HTTPException
 from PIL import Image
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import errors
-from app.errors import ManifoldError, Retryable
+from app.errors import ManifoldError, MethodNotAllowed, Retryable, RouteError, UnknownRoute
 from app.http.problems import STATUS, error_slug
 from app.main import create_app
+from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.examples import SEVEN_PNG
 from app.settings import Settings
@@ -33,6 +38,10 @@ README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
 SETTINGS = (ROOT / "docs/settings.md").read_text()
 OPENAPI = create_app(Settings()).openapi()
+ROUTE_ERRORS: dict[type[ManifoldError], int | str] = {UnknownRoute: 404, MethodNotAllowed: 405, RouteError: "any"}
+"""Errors that have the status of the framework or of a dependency, with the status that the document shows."""
+NEVER_ANSWERED = {Retryable, AddressUnavailable}
+"""A base class that is never raised itself, and an error that prevents the server from starting."""
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +135,43 @@ def test_every_parameter_is_in_the_api_document() -> None:
                 assert f"`{name}`" in row
 
 
+def subclasses(kind: type[ManifoldError]) -> Iterator[type[ManifoldError]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
+
+
 def test_every_error_has_a_status_and_both_are_in_the_api_document() -> None:
-    kinds = {kind for base in (ManifoldError, Retryable) for kind in base.__subclasses__()} - {Retryable}
-    assert kinds == set(STATUS)
-    for kind, status in STATUS.items():
+    statuses = STATUS | ROUTE_ERRORS
+    ours = {kind for kind in subclasses(ManifoldError) if not kind.__module__.startswith("tests.")}
+    assert ours - NEVER_ANSWERED == set(statuses)
+    for kind, status in statuses.items():
         assert f"| `{error_slug(kind.__name__)}` | {status} |" in API
         assert kind.__name__ in (errors.__doc__ or "")
+
+
+class RequireKey:
+    def __init__(self, app: ASGIApp) -> None:
+        pass
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("denied", 401)(scope, receive, send)
+
+
+async def require_key() -> None:
+    raise HTTPException(401, "denied")
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["middleware", "dependencies"])
+def test_the_applications_of_the_api_document_are_protected(number: int) -> None:
+    names: dict[str, Any] = {"RequireKey": RequireKey, "require_key": require_key}
+    exec(code_blocks(API, "python")[number], names)  # noqa: S102 that is what is tested
+
+    async def statuses(app: FastAPI) -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return [(await client.post(path)).status_code for path in ("/encode", "/models/nobody/load")]
+
+    assert asyncio.run(statuses(names["create"]())) == [401, 401]
 
 
 def test_every_setting_is_in_the_settings_document() -> None:
@@ -188,11 +228,20 @@ def is_ours(document: Path) -> bool:
 DOCUMENTS = sorted(filter(is_ours, ROOT.glob("**/*.md")))
 
 
+def anchors(document: Path) -> set[str]:
+    """The names by which links reach the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r'(?:\]\(|src=")([^)"]+)[)"]', document.read_text()):
         if not target.startswith("http"):
-            assert (document.parent / target).exists(), target
+            path, _, anchor = target.partition("#")
+            named = document.parent / path if path else document
+            assert named.exists(), target
+            assert not anchor or anchor in anchors(named), target
 
 
 def test_the_tree_in_the_readme_exists() -> None:
