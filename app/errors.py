@@ -1,7 +1,7 @@
 """What the service can refuse or fail to do. Status codes are known only to `app/http/problems.py`.
 
 ManifoldError
-├── MalformedRequest              the request breaks a rule of HTTP
+├── MalformedRequest        the request breaks a rule of HTTP
 ├── MalformedBody           the body is not what its content type says
 ├── HeadTooLarge            the head of the request is longer than the server reads
 ├── PayloadTooLarge         the body is longer than the server reads

@@ -34,7 +34,7 @@ def run(tree: Path, *arguments: str) -> str:
 
 @pytest.mark.timeout(300)
 def test_contract_and_http_tests_take_it_up(tree: Path) -> None:
-    files = ["tests/models/test_families_contract.py", "tests/app/test_autoencoders.py", "tests/test_layout.py"]
+    files = ["tests/models/test_families_contract.py", "tests/app/routes/test_autoencoders.py", "tests/test_layout.py"]
     output = run(tree, "pytest", *files, "-k", "sparse", "-vv")
     assert int(re.findall(r"(\d+) passed", output)[0]) > 50
     assert "test_every_task_answers[sparse-0-compress]" in output

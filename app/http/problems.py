@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -119,10 +120,15 @@ def add_route_errors(app: FastAPI) -> None:
             raise errors.UnknownRoute(404, f"no route is {path}", error.headers) from error
         if error.status_code == 405:
             methods = (error.headers or {}).get("Allow", "").split(", ")
-            allowed = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
+            allowed = ", ".join([*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else methods)
             detail = f"{request.method} is not a method of {path}; it has {allowed}"
             raise errors.MethodNotAllowed(405, detail, {"allow": allowed}) from error
         raise errors.RouteError(error.status_code, str(error.detail), error.headers) from error
+
+    @app.exception_handler(RequestValidationError)
+    async def raise_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        faults = [errors.Fault("".join(f"/{part}" for part in each["loc"]), each["msg"]) for each in error.errors()]
+        raise errors.InvalidRequest.of(faults) from error
 
 
 class Problems:

@@ -97,6 +97,23 @@ async def test_dependencies_of_an_included_router_protect_the_tasks(weights: Pat
         assert allowed.status_code == 200, allowed.text
 
 
+async def needs_number(number: int) -> None:
+    pass
+
+
+async def test_a_wrong_parameter_of_a_dependency_is_a_problem(weights: Path) -> None:
+    bare = create_app(Settings(weights_dir=weights))
+    app = FastAPI(middleware=list(bare.user_middleware), lifespan=bare.router.lifespan_context)
+    app.state = bare.state
+    add_route_errors(app)
+    app.include_router(task_router(), dependencies=[Depends(needs_number)])
+    async with client_of(app) as client:
+        answer = await client.post("/encode?number=x", json={"inputs": IMAGES})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["pointer"] == "/query/number"
+
+
 async def test_a_dependency_that_allows_changes_nothing(weights: Path) -> None:
     seen: list[str] = []
 
