@@ -52,8 +52,8 @@ ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-tim
 HEADERS = {
     "x-request-id": ("string", "Id of the request: the client's own, or a random one."),
     "x-model": ("string", "Id of the model that answered."),
-    "x-queue-time-ms": ("number", "Time in milliseconds from the queue to the start of the first forward pass."),
-    "x-inference-time-ms": ("number", "Time in milliseconds from the start of the first forward pass to the last result."),
+    "x-queue-time-ms": ("number", "Time in milliseconds from submission to the first forward pass."),
+    "x-inference-time-ms": ("number", "Time in milliseconds from the first forward pass to the last result."),
     "x-batch-size": ("integer", "Number of items in the largest batch that the request was part of."),
     "retry-after": ("integer", "Time in seconds after which to try again."),
 }
