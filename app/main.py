@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
 
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
@@ -94,6 +95,6 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     add_route_errors(app)
     for router in (task_router(), models.router, health.router, documentation.router):
         app.include_router(router)
-    documentation.add_static_files(app)
+    app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")
     complete_openapi(app)
     return app

@@ -100,6 +100,13 @@ def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
     return lambda above: on_cpu if above.get("device", "cpu") == "cpu" else on_gpu
 
 
+_LOWER_BOUNDS = {
+    "max_queue_items": ("max_items", "the largest request could never be accepted"),
+    "max_timeout_ms": ("default_timeout_ms", "a request that sets no time limit would exceed it"),
+}
+"""For each setting that must not be less than another, declared before it: that other setting, and the reason."""
+
+
 class Settings(BaseSettings):
     """Where the server listens, what it serves, and all its limits."""
 
@@ -263,24 +270,16 @@ class Settings(BaseSettings):
                 raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
         return hosts
 
-    @field_validator("max_queue_items")
+    @field_validator(*_LOWER_BOUNDS)
     @classmethod
-    def _check_queue(cls, value: int, info: ValidationInfo) -> int:
-        return _at_least(value, "max_items", info, "the largest request could never be accepted")
-
-    @field_validator("max_timeout_ms")
-    @classmethod
-    def _check_timeout(cls, value: int, info: ValidationInfo) -> int:
-        return _at_least(value, "default_timeout_ms", info, "a request that sets no time limit would exceed it")
-
-
-def _at_least(value: int, other: str, info: ValidationInfo, reason: str) -> int:
-    """Return `value` unless it is smaller than that of the setting `other`, which is declared before it."""
-    least = info.data.get(other, 0)
-    if least > value:
-        raise PydanticCustomError(
-            "contradiction",
-            "{other} is {least}, more than {name}, {value}: {reason}",
-            {"other": other, "least": least, "name": info.field_name, "value": value, "reason": reason},
-        )
-    return value
+    def _check_lower_bound(cls, value: int, info: ValidationInfo) -> int:
+        name = info.field_name or ""
+        other, reason = _LOWER_BOUNDS[name]
+        least = info.data.get(other, 0)
+        if least > value:
+            raise PydanticCustomError(
+                "contradiction",
+                "{other} is {least}, more than {name}, {value}: {reason}",
+                {"other": other, "least": least, "name": name, "value": value, "reason": reason},
+            )
+        return value

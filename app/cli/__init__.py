@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import click
 from typing_extensions import override
 
-from app.cli.errors import Interrupted, did_you_mean, in_words
+from app.cli.errors import INTERRUPTED, did_you_mean, in_words
 from app.cli.models import models
 from app.cli.pull import pull
 from app.cli.serve import serve
@@ -61,7 +61,8 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted.") from None
+        click.echo("\nInterrupted.", err=True)  # on a new line, because terminals print ^C
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _unavailable(name: str, reason: str) -> click.Command:

@@ -29,16 +29,6 @@ class WrongUsage(click.ClickException):
             click.echo(f"Error: {problem}", file=file or sys.stderr)
 
 
-class Interrupted(click.ClickException):
-    """Ctrl-C ended the command; the message begins a new line, behind the ^C that terminals print."""
-
-    exit_code = INTERRUPTED
-
-    @override
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"\n{self.message}", file=file or sys.stderr)
-
-
 def sentence(error: Exception) -> str:
     """Return the message of an expected error of the packages below this one, with a full stop."""
     text = str(error)

@@ -84,7 +84,7 @@ class Engine:
                 settings,
                 on_batch=self._handle_batch,
                 on_steps=self._handle_steps,
-                on_given_up=self._handle_given_up,
+                on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
             )
             for place, model in enumerate(replicas)
         ]
@@ -169,7 +169,7 @@ class Engine:
         self._queue.close()
         given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
-        self._fail(unserved, self._unloading())
+        self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
         if self._wake_timer is not None:
             self._wake_timer.cancel()
 
@@ -178,7 +178,9 @@ class Engine:
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), on_progress=on_progress)
         if self._is_stopped or not self._queue.put(job):
             self._observer.refused(self._name, task.name, len(requests))
-            raise self._unloading() if self._is_stopped else self._queue_full(f" and this request has {len(requests)}")
+            if self._is_stopped:
+                raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
+            raise self._queue_full(f" and this request has {len(requests)}")
         self._n_open += 1
         self._observer.queued(self._name, task.name, len(requests))
         self._schedule_wake()
@@ -269,9 +271,6 @@ class Engine:
             job.abandoned_sequences.add((index, progress.sequence))
             job.progress[index].append(Progress(progress.sequence, None, "stop"))
 
-    def _handle_given_up(self, jobs: Sequence[Job]) -> None:
-        self._fail(jobs, InferenceFailed("the worker died twice on this request"))
-
     def _announce(self, job: Job) -> None:
         """Tell the observer once that a job has started, unless its caller has left."""
         if not job.was_announced and not job.future.done():
@@ -316,9 +315,6 @@ class Engine:
         """Update the smoothed rate at which a worker serves items."""
         rate = n_items / max(seconds, 1e-6)
         self._items_per_s += (rate - self._items_per_s) * (_SMOOTHING if self._items_per_s else 1.0)
-
-    def _unloading(self) -> ModelUnavailable:
-        return ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
 
     def _queue_full(self, asked: str = "") -> QueueFull:
         """Return the error of a full queue, which suggests to come back when half of the backlog will be served."""

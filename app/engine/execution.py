@@ -13,6 +13,9 @@ from torch import Tensor
 from models.family import Model
 from models.tasks import Request, Task
 
+OUT_OF_MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
+"""Errors that say that the memory of a device or of the process is exhausted."""
+
 
 class NotANumber(ArithmeticError):
     """A result holds NaN, which is of no use to a caller and has no form in JSON."""
@@ -49,16 +52,11 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
     except Exception as error:
         if len(requests) == 1:
             return Execution([None], {0: error})
-        out_of_memory = is_out_of_memory(error)
+        out_of_memory = isinstance(error, OUT_OF_MEMORY_ERRORS)
     middle = len(requests) // 2
     first, second = execute(task, model, requests[:middle]), execute(task, model, requests[middle:])
     errors = {**first.errors, **{middle + place: error for place, error in second.errors.items()}}
     return Execution([*first.results, *second.results], errors, out_of_memory)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error says that the memory of a device or of the process is exhausted."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def has_nan(value: object) -> bool:

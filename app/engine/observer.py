@@ -55,15 +55,14 @@ class EngineObserver:
         """Handle the start of a worker thread in place of one that died or did not return from a forward pass."""
 
 
-_HOOKS = tuple(name for name in vars(EngineObserver) if not name.startswith("_"))
-
-
-class _GuardedObserver(EngineObserver):
-    """Passes every call on to another observer, and logs the first exception of each of its methods."""
-
-    def __init__(self, observer: EngineObserver) -> None:
-        for name in _HOOKS:
-            setattr(self, name, _guarded(getattr(observer, name)))
+def guard(observer: EngineObserver | None) -> EngineObserver:
+    """Return an observer that never raises: it calls the given one, if any, and logs each method's first exception."""
+    guarded = EngineObserver()
+    if observer is not None:
+        for name in vars(EngineObserver):
+            if not name.startswith("_"):
+                setattr(guarded, name, _guarded(getattr(observer, name)))
+    return guarded
 
 
 def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
@@ -80,11 +79,3 @@ def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
                 log.exception("an engine observer failed; its further errors are not logged")
 
     return call
-
-
-_NO_OBSERVER = EngineObserver()
-
-
-def guard(observer: EngineObserver | None) -> EngineObserver:
-    """Return an observer that never raises; one that does nothing if None is given."""
-    return _NO_OBSERVER if observer is None else _GuardedObserver(observer)

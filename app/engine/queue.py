@@ -92,7 +92,7 @@ class JobQueue:
     def remove(self, job: Job) -> None:
         """Drop the requests of a job that are not yet dispatched, if there are any."""
         with self._lock:
-            self._forget(job)
+            self._n_items -= sum(map(len, self._waiting.pop(job, ())))
 
     def add_worker(self) -> WorkerSlot:
         """Register one more worker."""
@@ -161,7 +161,7 @@ class JobQueue:
             slot.in_flight, slot.running, slot.n_rows = [], [], 0
             given_up = list(dict.fromkeys(part.job for part in lost if part.job.is_suspect or part.job.was_streamed))
             for job in given_up:
-                self._forget(job)
+                self._n_items -= sum(map(len, self._waiting.pop(job, ())))
             retried: dict[Job, list[Slice]] = {}
             for part in lost:
                 if part.job not in given_up:
@@ -228,9 +228,6 @@ class JobQueue:
         late_before = time.monotonic() - LATE_S
         awake = (other for other in self._slots if other is not slot and other not in self._idle)
         return any(other.active_at > late_before and not other.n_rows for other in awake)
-
-    def _forget(self, job: Job) -> None:
-        self._n_items -= sum(map(len, self._waiting.pop(job, ())))
 
     def _remove_front(self, part: Slice) -> None:
         """Remove dispatched requests, which are the first of their job that wait."""

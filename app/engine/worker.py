@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 
-from app.engine.execution import Execution, NotANumber, execute, is_out_of_memory
+from app.engine.execution import OUT_OF_MEMORY_ERRORS, Execution, NotANumber, execute
 from app.engine.job import Job, Slice
 from app.engine.observer import EngineObserver
 from app.engine.policy import NO_STEPS, StepCapacity
@@ -322,7 +322,7 @@ class Worker:
 
     def _abort_generation(self, error: Exception) -> None:
         """End all running sequences after a failed step. Each runs again alone, because any of them may have failed."""
-        if is_out_of_memory(error):
+        if isinstance(error, OUT_OF_MEMORY_ERRORS):
             self._max_rows = max(1, self.n_rows // 2)
         self._generation = self._new_generation()
         self._held_back, self._held_back_rows, self._held_back_s = [], 0, 0.0

@@ -35,11 +35,6 @@ class Refusal:
         self._started_at = time.perf_counter()
 
     @classmethod
-    def malformed(cls, detail: str, *, closes: bool = True) -> "Refusal":
-        """Return the refusal of a request that is not proper HTTP/1.1."""
-        return cls(MalformedRequest(detail), closes=closes)
-
-    @classmethod
     def head_too_large(cls, *, closes: bool = True) -> "Refusal":
         """Return the refusal of a head of more than `MAX_HEAD_BYTES`."""
         return cls(HeadTooLarge(f"the request's head has more than {MAX_HEAD_BYTES} bytes, the limit"), closes=closes)
@@ -82,18 +77,19 @@ def refusal_of_head(scope: Any) -> Refusal | None:
     if n_bytes > MAX_HEAD_BYTES:
         return Refusal.head_too_large(closes=False)
     if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
-        return Refusal.malformed(f"the request has {len(hosts)} Host headers; it must have one", closes=False)
+        error = MalformedRequest(f"the request has {len(hosts)} Host headers; it must have one")
+        return Refusal(error, closes=False)
     if hosts and not _HOST.fullmatch(hosts[0]):
         host = hosts[0][:100].decode("latin-1")
-        return Refusal.malformed(f"the Host header is {host!r}, which is not a host", closes=False)
+        return Refusal(MalformedRequest(f"the Host header is {host!r}, which is not a host"), closes=False)
     return None
 
 
 def refusal_of_syntax(error: httptools.HttpParserError) -> Refusal:
     """Return the refusal of bytes that the parser does not accept."""
     if isinstance(error, httptools.HttpParserCallbackError):
-        return Refusal.malformed("the request's target cannot be parsed")
-    return Refusal.malformed(f"the request is not HTTP/1.1: {error}")
+        return Refusal(MalformedRequest("the request's target cannot be parsed"))
+    return Refusal(MalformedRequest(f"the request is not HTTP/1.1: {error}"))
 
 
 def head_bytes(status: int, headers: Headers) -> bytes:

@@ -166,16 +166,13 @@ class Registry:
         collect_and_freeze()
 
     def _choose_defaults(self) -> None:
-        """Choose the default models anew, after a model came or went. Wanted models that work come first."""
-        first: dict[str, str] = {}
-
-        def cannot_serve(model: ServedModel) -> bool:
-            return model.name not in self._wanted or model.state is State.FAILED
-
-        for model in sorted(self.models.values(), key=cannot_serve):
+        """Choose the default models again, after a model was loaded or unloaded. Wanted models that work come first."""
+        serving = [name for name in self._wanted if self.models[name].state is not State.FAILED]
+        defaults: dict[str, str] = {}
+        for model in sorted(self.models.values(), key=lambda model: model.name not in serving):
             for task in model.task_names:
-                first.setdefault(task, model.name)
-        self.default_models = first | self._settings.default_models
+                defaults.setdefault(task, model.name)
+        self.default_models = defaults | self._settings.default_models
 
 
 def _locate(name: str, place: str, taken: Container[str]) -> Path:

@@ -24,7 +24,8 @@ ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])
 )
 async def list_models(request: Request) -> schema.ModelList:
     """Return each model's family, tasks, shapes, memory, metrics and state."""
-    return schema.cards(services_of(request).registry)
+    models = services_of(request).registry.models.values()
+    return schema.ModelList(models=[schema.card(model) for model in models])
 
 
 @router.get(

@@ -141,11 +141,6 @@ def card(model: ServedModel) -> ModelCard:
     return ModelCard(**content)
 
 
-def cards(registry: Registry) -> ModelList:
-    """Return what is known about every model."""
-    return ModelList(models=[card(model) for model in registry.models.values()])
-
-
 def readiness(registry: Registry, *, draining: bool) -> Health:
     """Return the state of the server: `ready` if every wanted model serves and the server is not shutting down."""
     status = "draining" if draining else "ready" if registry.ready else "unready"
