@@ -18,13 +18,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.precision import Precision, Wanted
 
 ENV_PREFIX = "MANIFOLD_"
-N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
-"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0001)."""
+N_CORES = os.cpu_count() or 1
+MAX_WORKERS = 4
+"""Maximum default of `workers`. Several forward passes of one thread each serve more requests than one of several
+threads, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
-"""While one waits for the GPU, the other prepares what it computes next."""
+"""Number of workers of a model on each GPU: while one waits for the GPU, the other prepares the next batch."""
 
 MAX_QUOTED = 100
-"""Most characters of a wrong value that an error repeats."""
+"""Maximum number of characters of a wrong value that an error repeats."""
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
@@ -33,7 +35,7 @@ _NEXT_PAIR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
 
 
 def quote(value: object) -> str:
-    """Return a value as an error repeats it: in quotes where it is text, on one line, and not too long."""
+    """Return a value as error messages show it: in quotes if it is text, on one line, and not too long."""
     text = repr(value)
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
@@ -47,13 +49,13 @@ def _wrong(predicate: str) -> PydanticCustomError:
 class Pairs:
     """Annotates a mapping that is written as NAME=VALUE pairs separated by commas, or as a JSON object.
 
-    `form` shows how one pair is written, as "NAME=DTYPE". A sequence of such texts is read as well.
+    `form` shows how one pair is written, such as "NAME=DTYPE". A sequence of such texts is accepted as well.
     """
 
     form: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read texts before the mapping is validated."""
+        """Return a schema that parses texts before it validates the mapping."""
         return core_schema.no_info_before_validator_function(self._read, handler(source))
 
     def _read(self, value: object) -> object:
@@ -85,19 +87,19 @@ class Pairs:
 
 
 def _split(value: object) -> object:
-    """Split text at its commas. A sequence of such texts is split as well."""
+    """Split text at its commas. A sequence of such texts is accepted as well."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         return value
     return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
-List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
-    """Return the default of a setting that is declared after `device` and depends on it."""
-    return lambda above: on_cpu if above.get("device", "cpu") == "cpu" else on_gpu
+    """Return the default factory of a setting that depends on `device`, which is declared before it."""
+    return lambda settings: on_cpu if settings.get("device", "cpu") == "cpu" else on_gpu
 
 
 _LOWER_BOUNDS = {
@@ -108,7 +110,7 @@ _LOWER_BOUNDS = {
 
 
 class Settings(BaseSettings):
-    """Where the server listens, what it serves, and all its limits."""
+    """The address, the models, the limits and the logs of the server."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=True)
 
@@ -117,12 +119,12 @@ class Settings(BaseSettings):
         description="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all network interfaces.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose a free one.")
-    cors_origins: List = Field(
+    cors_origins: CommaSeparated = Field(
         (),
         description="Origins of web pages that may call this server from a browser, separated by commas; none where "
         "empty.",
     )
-    allowed_hosts: List = Field(
+    allowed_hosts: CommaSeparated = Field(
         (),
         description="Host names under which browsers may reach this server, separated by commas, besides localhost and "
         "IP addresses. A request that a web page makes under another name changes nothing.",
@@ -131,7 +133,7 @@ class Settings(BaseSettings):
     weights_dir: Path = Field(
         Path(__file__).parents[1] / "weights", description="Folder of checkpoints, each in KIND/FAMILY/NAME below it."
     )
-    models: List = Field(
+    models: CommaSeparated = Field(
         (),
         description="Names of the checkpoints to load, separated by commas; all where empty. Those of the setting "
         "`model` are loaded in any case.",
@@ -238,7 +240,7 @@ class Settings(BaseSettings):
     def devices(self, *, generates: bool) -> list[str]:
         """Return the device of each worker of a model.
 
-        A GPU gets one worker of a model that generates texts: the steps of two would only take turns.
+        A GPU has one worker of a model that generates texts, because the steps of two would only take turns.
         """
         if self.device == "cpu":
             return ["cpu"] * self.workers

@@ -1,4 +1,4 @@
-"""The command `manifold`: `serve`, `models` and `pull` from here, the others from the packages beside this one."""
+"""The command `manifold`. `serve`, `models` and `pull` are in this package, the other subcommands in other packages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ ENTRY_POINTS = "manifold.commands"
 
 
 class Commands(click.Group):
-    """The entry points of the group `manifold.commands`, each imported only when it is needed."""
+    """The subcommands: the entry points of the group `manifold.commands`, each imported only when it is needed."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,15 +66,15 @@ def _interruptible() -> Iterator[None]:
 
 
 def _unavailable(name: str, reason: str) -> click.Command:
-    """Return a command that says why it cannot run, whatever it is given."""
+    """Return a command that accepts any arguments and says why it cannot run."""
 
     def refuse() -> None:
         raise click.ClickException(
             f"`manifold {name}` {reason}. `pip install 'manifold[train,test]'` installs all that such commands need."
         )
 
-    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=refuse, context_settings=anything, help=f"(Not installed: it {reason}.)")
+    any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, context_settings=any_arguments, help=f"(Not installed: it {reason}.)")
 
 
 @click.group(cls=Commands)

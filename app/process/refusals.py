@@ -26,11 +26,11 @@ _HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 class Refusal:
     """One refused request, which is answered with problem details.
 
-    It is an ASGI application for that request. `to_bytes` serves where no request could be read at all.
+    It is an ASGI application that answers that request. `to_bytes` is for input that no request could be read from.
     """
 
     def __init__(self, error: ManifoldError, *, closes: bool = True) -> None:
-        """Refuse for this reason; `closes` says that nothing more can be read after it."""
+        """Refuse with `error`. With `closes`, end the connection, because nothing after the request can be read."""
         self._problem, self._closes = problem_of(error), closes
         self._started_at = time.perf_counter()
 

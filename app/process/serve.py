@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class AddressUnavailable(ManifoldError):
-    """The server cannot listen where its settings say, most often because another process does."""
+    """The server cannot listen on the host and port of its settings, most often because another process does."""
 
 
 def serve(settings: Settings, observer: EngineObserver | None = None) -> None:

@@ -20,8 +20,8 @@ from models.kernels import gpu
 log = logging.getLogger(__name__)
 
 MAX_LOADING = 2
-"""Models that load at the same time. More would wait for each other at the interpreter lock: loading all the shipped
-models at once takes more than twice as long."""
+"""Maximum number of models that load at the same time. More would wait for each other at the interpreter lock: loading
+all the shipped models at once takes more than twice as long."""
 _NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
@@ -44,7 +44,7 @@ class Registry:
         """
         self._settings = settings
         folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
-        folders |= {name: _locate(name, place, folders) for name, place in settings.model.items()}
+        folders |= {name: _locate(name, location, folders) for name, location in settings.model.items()}
         names = sorted(folders)
         for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
             if name not in names:
@@ -112,10 +112,10 @@ class Registry:
         return model
 
     def model_for_body(self, task_name: str, body: Any) -> ServedModel:
-        """Return the model for a request body that is parsed but not yet validated; its `model` may name one.
+        """Return the model that a request body names, or the default model of the task; the body need not be valid.
 
         Raises:
-            UnknownModel, TaskNotServed: as `model_for`.
+            UnknownModel, TaskNotServed: as in `model_for`.
         """
         name = body.get("model") if isinstance(body, dict) else None
         return self.model_for(task_name, name if isinstance(name, str) else None)
@@ -175,7 +175,7 @@ class Registry:
         self.default_models = defaults | self._settings.default_models
 
 
-def _locate(name: str, place: str, taken: Container[str]) -> Path:
+def _locate(name: str, location: str, taken: Container[str]) -> Path:
     """Return the folder of a checkpoint that the settings give by path or by its id on the hub.
 
     Raises:
@@ -184,6 +184,6 @@ def _locate(name: str, place: str, taken: Container[str]) -> Path:
     """
     if not _NAME.fullmatch(name) or name in taken:
         reason = "taken" if name in taken else "not made of letters, digits, dots, hyphens and underscores"
-        raise InvalidRequest(f"the name {name[:100]!r} for {place} is {reason}")
-    folder = Path(place).expanduser()
-    return folder if folder.is_dir() else find(HubId.parse(place))
+        raise InvalidRequest(f"the name {name[:100]!r} for {location} is {reason}")
+    folder = Path(location).expanduser()
+    return folder if folder.is_dir() else find(HubId.parse(location))
