@@ -1,4 +1,4 @@
-"""Pages for people: `/docs` and `/redoc`, with their assets served from here, so that they work without a network."""
+"""The pages `/docs` and `/redoc`. Their assets are served from here, so that they work without the internet."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""The wire format of every task, one file for each: its request body, its answer, and the conversions of both."""
+"""The HTTP interface of every task, one module for each: its request body, its answer, and their conversions."""

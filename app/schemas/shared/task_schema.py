@@ -1,4 +1,4 @@
-"""How a task is declared: its body, its answer, and the conversions between these and what the models take and give."""
+"""The declaration of a task: its body, its answer, and their conversions to and from requests and results of models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class ModelCodecs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskSchema:
-    """How one task looks on the wire for one kind of model.
+    """The HTTP interface of a task for one kind of model.
 
     The conversions may take long and are safe to call on any thread.
 
@@ -49,8 +49,8 @@ class TaskSchema:
         array: turns the results into the main array `[n, …]`; None if the outputs are no array.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
-        summary: returns the fields that the answer has once, and not for each output.
-        usage: returns the counts that `usage` has beside the number of items.
+        summary: returns the further fields of the answer, which are about all outputs together.
+        usage: returns the counts of `usage` other than the number of items.
         writer: makes the events of a stream, for tasks that run step by step.
         modality: whether the inputs are texts or other items.
         takes_images: whether encoded images are accepted.
@@ -79,7 +79,7 @@ class TaskSchema:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodecSchema:
-    """How one task looks on the wire if the tokenizer alone answers it, without a forward pass.
+    """The HTTP interface of a task that the tokenizer alone answers, without a forward pass.
 
     Attributes:
         body: the request body.
@@ -99,8 +99,8 @@ class TaskEndpoint:
     Attributes:
         name: the task's name, in snake case; the path has hyphens instead.
         summary: what the task does, in the imperative, as a title of the OpenAPI document.
-        description: one to three sentences for the OpenAPI document: what the task does, what an item is, what comes
-            back.
+        description: one to three sentences for the OpenAPI document: what the task does, what an item is and what the
+            answer has.
         schemas: the schemas, one for each kind of model; the tasks of the model decide which one applies.
         examples: request bodies that the shipped models answer with 200.
         event: the model of an event of the stream, if the task streams.
