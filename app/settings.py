@@ -27,11 +27,11 @@ WORKERS_PER_GPU = 2
 
 MAX_QUOTED = 100
 """Maximum number of characters of a wrong value that an error repeats."""
-_DEVICE = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
-_NEXT_PAIR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
-"""A comma that begins another NAME=VALUE. Other commas belong to the value: names of folders may contain them."""
+_DEVICE_PATTERN = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
+_ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+_HOST_PATTERN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+_PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
+"""A comma before another NAME=VALUE. Other commas belong to the value, because names of folders may contain them."""
 
 
 def quote(value: object) -> str:
@@ -79,7 +79,7 @@ class Pairs:
                 raise error from None
             return content.items()
         text = text.strip(" ,")
-        pairs = [part.partition("=") for part in _NEXT_PAIR.split(text)] if text else []
+        pairs = [part.partition("=") for part in _PAIR_SEPARATOR.split(text)] if text else []
         named = [(name.strip(), value.strip()) for name, _, value in pairs]
         if not all(name and value for name, value in named):
             raise error
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:
-        if not _DEVICE.fullmatch(device):
+        if not _DEVICE_PATTERN.fullmatch(device):
             raise _wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
         return device
 
@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         origins = tuple(origin.lower() for origin in origins)
         for origin in origins:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
+            if origin != "*" and not _ORIGIN_PATTERN.fullmatch(origin):
                 raise _wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
         return origins
 
@@ -268,7 +268,7 @@ class Settings(BaseSettings):
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(host.lower() for host in hosts)
         for host in hosts:
-            if not _HOST.fullmatch(host):
+            if not _HOST_PATTERN.fullmatch(host):
                 raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
         return hosts
 

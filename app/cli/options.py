@@ -24,7 +24,7 @@ HEADINGS = {
     "log_level": "Logging",
 }
 """Headings of the options; each stands above the setting of that name and those declared after it."""
-_KUBERNETES_NAME = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
+_KUBERNETES_NAME_PATTERN = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
 """Names, without the prefix, of the variables that Kubernetes sets in the pods beside a service named manifold."""
 
 
@@ -92,6 +92,6 @@ def unknown_variables() -> Iterator[str]:
     known = [name.upper() for name in Settings.model_fields]
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(ENV_PREFIX)
-        is_ours = variable.upper().startswith(ENV_PREFIX) and not _KUBERNETES_NAME.fullmatch(name)
+        is_ours = variable.upper().startswith(ENV_PREFIX) and not _KUBERNETES_NAME_PATTERN.fullmatch(name)
         if is_ours and name not in known:
             yield f"{variable} is not a setting and has no effect.{did_you_mean(name, known, ENV_PREFIX)}"

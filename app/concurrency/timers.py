@@ -30,7 +30,7 @@ class CoarseTimer(ABC):
 
 
 class CoarseTimers:
-    """The pending timers of one event loop, which wakes for them only while there are any."""
+    """The pending timers of one event loop. The loop wakes every `TICK_S` to check them, while there are any."""
 
     def __init__(self) -> None:
         self._pending: set[CoarseTimer] = set()

@@ -60,7 +60,7 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
 
 
 def has_nan(value: object) -> bool:
-    """Return whether NaN is in a tensor or a float anywhere in a result, or in a sequence of results."""
+    """Return whether a result, or a sequence of results, has NaN in any of its floats, arrays and tensors."""
     floats: list[float] = []
     tensors: list[Tensor] = []
     _collect(value, floats, tensors)
@@ -81,7 +81,7 @@ def _join(tensors: list[Tensor]) -> Tensor:
 
 
 def _collect(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
-    """Append all floats and floating-point tensors in a value, however deep they are nested."""
+    """Append the floats and floating-point tensors in a value, however deep they are nested, to the two lists."""
     if isinstance(value, tuple | list):
         kinds = set(map(type, value))
         names = _field_names(*kinds) if len(kinds) == 1 else ()

@@ -38,7 +38,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.ModelUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
-"""Status codes by error class; an error whose class is not here has the status of its nearest base class."""
+"""Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""
 
 PROBLEM_JSON = "application/problem+json"
 DISCARD_S = 5.0

@@ -19,7 +19,7 @@ MAX_HEAD_BYTES = 2**16
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-_HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+_HOST_PATTERN = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 """Characters of a host and a port (RFC 3986, 3.2.2 and 3.2.3)."""
 
 
@@ -79,7 +79,7 @@ def refusal_of_head(scope: Any) -> Refusal | None:
     if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
         error = MalformedRequest(f"the request has {len(hosts)} Host headers; it must have one")
         return Refusal(error, closes=False)
-    if hosts and not _HOST.fullmatch(hosts[0]):
+    if hosts and not _HOST_PATTERN.fullmatch(hosts[0]):
         host = hosts[0][:100].decode("latin-1")
         return Refusal(MalformedRequest(f"the Host header is {host!r}, which is not a host"), closes=False)
     return None

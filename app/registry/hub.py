@@ -27,7 +27,7 @@ from models.errors import CheckpointError
 FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
 """Files of a repository that are downloaded. Pickles are not among them."""
 DEFAULT_REVISION = "main"
-_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class HubId:
         Raises:
             CheckpointError: the text has another form.
         """
-        if not _ID.fullmatch(text):
+        if not _ID_PATTERN.fullmatch(text):
             raise CheckpointError(f"{text[:200]!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION")
         repository, _, revision = text.partition("@")
         return cls(repository, revision or DEFAULT_REVISION)
 
 
-def find(hub_id: HubId) -> Path:
+def find_in_cache(hub_id: HubId) -> Path:
     """Return the folder of a checkpoint that was pulled before. Never uses the network.
 
     Raises:
@@ -138,7 +138,7 @@ def _explain_status(status: int, endpoint: str) -> str:
 
 
 def _store_revision(folder: Path, revision: str) -> None:
-    """Store the commit of a branch or tag in the cache of `huggingface_hub`, as that does, so that `find` finds it."""
+    """Store the commit of a branch or tag where `find_in_cache` looks, in the format of `huggingface_hub`."""
     if revision != folder.name:
         ref = folder.parents[1] / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)

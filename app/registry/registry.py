@@ -10,7 +10,7 @@ from typing import Any
 from app.engine.observer import EngineObserver
 from app.errors import InvalidRequest, TaskNotServed, UnknownModel
 from app.registry.garbage import collect_and_freeze
-from app.registry.hub import HubId, find
+from app.registry.hub import HubId, find_in_cache
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 from models import kernels
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MAX_LOADING = 2
 """Maximum number of models that load at the same time. More would wait for each other at the interpreter lock: loading
 all the shipped models at once takes more than twice as long."""
-_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
+_NAME_PATTERN = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 class Registry:
@@ -182,8 +182,8 @@ def _locate(name: str, location: str, taken: Container[str]) -> Path:
         InvalidRequest: the name is taken or malformed.
         CheckpointError: the checkpoint is neither a folder nor in the hub's cache.
     """
-    if not _NAME.fullmatch(name) or name in taken:
+    if not _NAME_PATTERN.fullmatch(name) or name in taken:
         reason = "taken" if name in taken else "not made of letters, digits, dots, hyphens and underscores"
         raise InvalidRequest(f"the name {name[:100]!r} for {location} is {reason}")
     folder = Path(location).expanduser()
-    return folder if folder.is_dir() else find(HubId.parse(location))
+    return folder if folder.is_dir() else find_in_cache(HubId.parse(location))

@@ -83,7 +83,7 @@ BINARY = {"type": "string", "format": "binary"}
 REFERENCE = "#/components/{kind}/{name}"
 
 
-class UploadedFiles(BaseModel):
+class UploadedFiles(BaseModel):  # only for the OpenAPI document
     """Encoded images, each in a part named `files`."""
 
     files: list[bytes] = Field(description="The images: PNG, JPEG or WebP.")
@@ -275,7 +275,7 @@ def _share_problems(responses: dict[str, Any]) -> None:
 
 
 def _remove_redundant(node: Any) -> None:
-    """Remove redundant members of schemas: titles that repeat a name, and defaults that mean "if omitted".
+    """Remove redundant members of schemas: titles that repeat a name, and defaults that are null or an object.
 
     A default of null would make generated clients believe that an answer always has the field.
     """

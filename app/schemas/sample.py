@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -74,7 +75,7 @@ def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Req
             label=None if parameters.label is None else str(parameters.label),
             sampler=parameters.sampler,
             length=parameters.length,
-            cost=codecs.n_elements,
+            cost=prod(codecs.items.shape),
         )
         for index in range(parameters.n)
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -28,11 +27,6 @@ class ModelCodecs:
         """The codec of a model whose items are texts."""
         return cast("TextCodec", self.items)
 
-    @property
-    def n_elements(self) -> int:
-        """The number of elements in an item of the shape that the model was trained on."""
-        return prod(self.items.shape)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskSchema:
@@ -44,9 +38,9 @@ class TaskSchema:
         task: the task as the models know it.
         body: the request body.
         answer: the answer, for the OpenAPI document.
-        requests: turns a body into one task request for each item.
-        outputs: turns the results into the `outputs` of a JSON answer.
-        array: turns the results into the main array `[n, …]`; None if the outputs are no array.
+        requests: converts a body into requests to the model, in most tasks one for each item.
+        outputs: converts the results into the `outputs` of a JSON answer.
+        array: converts the results into the array `[n, …]` of a NumPy or PNG answer; None if there is no such answer.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
         summary: returns the further fields of the answer, which are about all outputs together.
@@ -84,7 +78,7 @@ class CodecSchema:
     Attributes:
         body: the request body.
         answer: the answer, for the OpenAPI document.
-        outputs: turns a body into the `outputs` of a JSON answer.
+        outputs: converts a body into the `outputs` of a JSON answer.
     """
 
     body: type[Body]
