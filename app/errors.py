@@ -37,7 +37,7 @@ class Fault:
 class ManifoldError(Exception):
     """Base of every error this package raises on purpose.
 
-    `faults` point into the request; `headers` are those that the answer has beside the usual ones.
+    `faults` point into the request; `headers` are added to those of the answer.
     """
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
@@ -103,7 +103,7 @@ class MethodNotAllowed(RouteError):
 
 
 class UnknownModel(ManifoldError):
-    """No model has this name; the detail lists the models that would have served."""
+    """No model has this name; the detail lists the models to choose from."""
 
     def __init__(self, name: str, candidates: Iterable[str]) -> None:
         super().__init__(f"no model is named {name[:100]!r}; there are: {', '.join(candidates) or 'none'}")
@@ -130,11 +130,11 @@ class QueueFull(Retryable):
 
 
 class DeadlineExceeded(ManifoldError):
-    """The answer was not ready in time; its place in the queue is free again."""
+    """The answer was not ready in time; the request has been removed from the queue."""
 
 
 class ClientDisconnected(ManifoldError):
-    """The client hung up; its place in the queue is free again."""
+    """The client hung up; the request has been removed from the queue."""
 
 
 class InferenceFailed(ManifoldError):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
 
 from app.concurrency.overload import OverloadPauses
 from app.concurrency.timers import CoarseTimers
@@ -25,7 +26,7 @@ from app.settings import N_CORES, Settings
 from models.codecs.arrays import Limits
 
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
-"""Number of threads that decode and render what is short, and of those for what takes long."""
+"""Number of threads in each of the two worker pools, the one for short work and the one for long work."""
 
 
 def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
@@ -51,9 +52,9 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
 def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
     """Create the application; without settings, they are read from the environment.
 
-    The observer is told what happens in the engine of each model.
+    The observer receives the events of the engines of all models.
 
-    The models load in the background once the application starts; `/health/ready` tells when they serve.
+    The models load in the background once the application starts; `/health/ready` reports when they are ready.
 
     Raises:
         UnknownModel: a setting names a model that is not in the weights folder.
@@ -92,10 +93,10 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state = services  # type: ignore[assignment] # everything that hangs on the application is typed
+    app.state = services  # type: ignore[assignment] # in place of starlette's untyped `State`
     add_route_errors(app)
     for router in (task_router(), models.router, health.router, documentation.router):
         app.include_router(router)
-    documentation.add_static_files(app)
+    app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")
     complete_openapi(app)
     return app

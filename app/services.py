@@ -23,7 +23,7 @@ class Lifecycle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the application is made of; created once, by `create_app`."""
+    """The components that all requests share; created once, by `create_app`."""
 
     settings: Settings
     registry: Registry

@@ -18,22 +18,24 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.precision import Precision, Wanted
 
 ENV_PREFIX = "MANIFOLD_"
-N_CORES, MAX_WORKERS = os.cpu_count() or 1, 4
-"""Forward passes of one thread each get more done than one of several, which wait for each other (decision 0001)."""
+N_CORES = os.cpu_count() or 1
+MAX_WORKERS = 4
+"""Maximum default of `workers`. Several forward passes of one thread each serve more requests than one of several
+threads, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
-"""While one waits for the GPU, the other prepares what it computes next."""
+"""Number of workers of a model on each GPU: while one waits for the GPU, the other prepares the next batch."""
 
 MAX_QUOTED = 100
-"""Most characters of a wrong value that an error repeats."""
-_DEVICE = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
-_NEXT_PAIR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
-"""A comma that begins another NAME=VALUE. Other commas belong to the value: names of folders may contain them."""
+"""Maximum number of characters of a wrong value that an error repeats."""
+_DEVICE_PATTERN = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
+_ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+_HOST_PATTERN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+_PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
+"""A comma before another NAME=VALUE. Other commas belong to the value, because names of folders may contain them."""
 
 
 def quote(value: object) -> str:
-    """Return a value as an error repeats it: in quotes where it is text, on one line, and not too long."""
+    """Return a value as error messages show it: in quotes if it is text, on one line, and not too long."""
     text = repr(value)
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
@@ -47,13 +49,13 @@ def _wrong(predicate: str) -> PydanticCustomError:
 class Pairs:
     """Annotates a mapping that is written as NAME=VALUE pairs separated by commas, or as a JSON object.
 
-    `form` shows how one pair is written, as "NAME=DTYPE". A sequence of such texts is read as well.
+    `form` shows how one pair is written, such as "NAME=DTYPE". A sequence of such texts is accepted as well.
     """
 
     form: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read texts before the mapping is validated."""
+        """Return a schema that parses texts before it validates the mapping."""
         return core_schema.no_info_before_validator_function(self._read, handler(source))
 
     def _read(self, value: object) -> object:
@@ -77,7 +79,7 @@ class Pairs:
                 raise error from None
             return content.items()
         text = text.strip(" ,")
-        pairs = [part.partition("=") for part in _NEXT_PAIR.split(text)] if text else []
+        pairs = [part.partition("=") for part in _PAIR_SEPARATOR.split(text)] if text else []
         named = [(name.strip(), value.strip()) for name, _, value in pairs]
         if not all(name and value for name, value in named):
             raise error
@@ -85,23 +87,30 @@ class Pairs:
 
 
 def _split(value: object) -> object:
-    """Split text at its commas. A sequence of such texts is split as well."""
+    """Split text at its commas. A sequence of such texts is accepted as well."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         return value
     return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
-List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
-    """Return the default of a setting that is declared after `device` and depends on it."""
-    return lambda above: on_cpu if above.get("device", "cpu") == "cpu" else on_gpu
+    """Return the default factory of a setting that depends on `device`, which is declared before it."""
+    return lambda settings: on_cpu if settings.get("device", "cpu") == "cpu" else on_gpu
+
+
+_LOWER_BOUNDS = {
+    "max_queue_items": ("max_items", "the largest request could never be accepted"),
+    "max_timeout_ms": ("default_timeout_ms", "a request that sets no time limit would exceed it"),
+}
+"""For each setting that must not be less than another, declared before it: that other setting, and the reason."""
 
 
 class Settings(BaseSettings):
-    """Where the server listens, what it serves, and all its limits."""
+    """The address, the models, the limits and the logs of the server."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=True)
 
@@ -110,12 +119,12 @@ class Settings(BaseSettings):
         description="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all network interfaces.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose a free one.")
-    cors_origins: List = Field(
+    cors_origins: CommaSeparated = Field(
         (),
         description="Origins of web pages that may call this server from a browser, separated by commas; none where "
         "empty.",
     )
-    allowed_hosts: List = Field(
+    allowed_hosts: CommaSeparated = Field(
         (),
         description="Host names under which browsers may reach this server, separated by commas, besides localhost and "
         "IP addresses. A request that a web page makes under another name changes nothing.",
@@ -124,7 +133,7 @@ class Settings(BaseSettings):
     weights_dir: Path = Field(
         Path(__file__).parents[1] / "weights", description="Folder of checkpoints, each in KIND/FAMILY/NAME below it."
     )
-    models: List = Field(
+    models: CommaSeparated = Field(
         (),
         description="Names of the checkpoints to load, separated by commas; all where empty. Those of the setting "
         "`model` are loaded in any case.",
@@ -231,7 +240,7 @@ class Settings(BaseSettings):
     def devices(self, *, generates: bool) -> list[str]:
         """Return the device of each worker of a model.
 
-        A GPU gets one worker of a model that generates texts: the steps of two would only take turns.
+        A GPU has one worker of a model that generates texts, because the steps of two would only take turns.
         """
         if self.device == "cpu":
             return ["cpu"] * self.workers
@@ -241,7 +250,7 @@ class Settings(BaseSettings):
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:
-        if not _DEVICE.fullmatch(device):
+        if not _DEVICE_PATTERN.fullmatch(device):
             raise _wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
         return device
 
@@ -250,7 +259,7 @@ class Settings(BaseSettings):
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         origins = tuple(origin.lower() for origin in origins)
         for origin in origins:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
+            if origin != "*" and not _ORIGIN_PATTERN.fullmatch(origin):
                 raise _wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
         return origins
 
@@ -259,28 +268,20 @@ class Settings(BaseSettings):
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(host.lower() for host in hosts)
         for host in hosts:
-            if not _HOST.fullmatch(host):
+            if not _HOST_PATTERN.fullmatch(host):
                 raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
         return hosts
 
-    @field_validator("max_queue_items")
+    @field_validator(*_LOWER_BOUNDS)
     @classmethod
-    def _check_queue(cls, value: int, info: ValidationInfo) -> int:
-        return _at_least(value, "max_items", info, "the largest request could never be accepted")
-
-    @field_validator("max_timeout_ms")
-    @classmethod
-    def _check_timeout(cls, value: int, info: ValidationInfo) -> int:
-        return _at_least(value, "default_timeout_ms", info, "a request that sets no time limit would exceed it")
-
-
-def _at_least(value: int, other: str, info: ValidationInfo, reason: str) -> int:
-    """Return `value` unless it is smaller than that of the setting `other`, which is declared before it."""
-    least = info.data.get(other, 0)
-    if least > value:
-        raise PydanticCustomError(
-            "contradiction",
-            "{other} is {least}, more than {name}, {value}: {reason}",
-            {"other": other, "least": least, "name": info.field_name, "value": value, "reason": reason},
-        )
-    return value
+    def _check_lower_bound(cls, value: int, info: ValidationInfo) -> int:
+        name = info.field_name or ""
+        other, reason = _LOWER_BOUNDS[name]
+        least = info.data.get(other, 0)
+        if least > value:
+            raise PydanticCustomError(
+                "contradiction",
+                "{other} is {least}, more than {name}, {value}: {reason}",
+                {"other": other, "least": least, "name": name, "value": value, "reason": reason},
+            )
+        return value

@@ -1,4 +1,4 @@
-"""The command `manifold`: `serve`, `models` and `pull` from here, the others from the packages beside this one."""
+"""The command `manifold`. `serve`, `models` and `pull` are in this package, the other subcommands in other packages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import click
 from typing_extensions import override
 
-from app.cli.errors import Interrupted, did_you_mean, in_words
+from app.cli.errors import INTERRUPTED, did_you_mean, in_words
 from app.cli.models import models
 from app.cli.pull import pull
 from app.cli.serve import serve
@@ -18,7 +18,7 @@ ENTRY_POINTS = "manifold.commands"
 
 
 class Commands(click.Group):
-    """The entry points of the group `manifold.commands`, each imported only when it is needed."""
+    """The subcommands: the entry points of the group `manifold.commands`, each imported only when it is needed."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -61,19 +61,20 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted.") from None
+        click.echo("\nInterrupted.", err=True)  # on a new line, because terminals print ^C
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _unavailable(name: str, reason: str) -> click.Command:
-    """Return a command that says why it cannot run, whatever it is given."""
+    """Return a command that accepts any arguments and says why it cannot run."""
 
     def refuse() -> None:
         raise click.ClickException(
             f"`manifold {name}` {reason}. `pip install 'manifold[train,test]'` installs all that such commands need."
         )
 
-    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=refuse, context_settings=anything, help=f"(Not installed: it {reason}.)")
+    any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, context_settings=any_arguments, help=f"(Not installed: it {reason}.)")
 
 
 @click.group(cls=Commands)

@@ -1,4 +1,4 @@
-"""What settings name that has to be there before the server starts: folders, checkpoints, models and GPUs."""
+"""Checks before the server starts that the folders, checkpoints, models and GPUs of the settings exist."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +16,10 @@ Label = Callable[[str], str]
 
 
 def check_settings(settings: Settings, label: Label) -> None:
-    """Check that what the settings name exists.
+    """Check that the folders, checkpoints, models and tasks that the settings name exist.
 
     Raises:
-        WrongUsage: something does not; the error names all that is missing.
+        WrongUsage: one of them does not exist, or contradicts another; the error has all such problems.
         CheckpointError: two checkpoints have the same name.
     """
     problems = [*_check_folders(settings, label), *_check_dtype(settings, label)]
@@ -44,15 +44,15 @@ def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
     is_chosen = "weights_dir" in settings.model_fields_set
     if not settings.model or (is_chosen and not _is_folder(settings.weights_dir)):
         yield from _check_weights(settings, label)
-    for name, place in settings.model.items():
-        given = f"{label('model')} gives {quote(name)} the place {quote(place)}"
-        if not _is_folder(place):
-            if not _is_hub_id(place):
+    for name, location in settings.model.items():
+        given = f"{label('model')} gives {quote(name)} the place {quote(location)}"
+        if not _is_folder(location):
+            if not _is_hub_id(location):
                 yield (
                     f"{given}, but there is no such folder, "
                     "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
                 )
-        elif not (Path(place).expanduser() / CONFIG_FILE).exists():
+        elif not (Path(location).expanduser() / CONFIG_FILE).exists():
             yield f"{given}, but that folder is not a checkpoint: there is no {CONFIG_FILE} in it."
 
 
@@ -72,17 +72,17 @@ def _check_weights(settings: Settings, label: Label) -> Iterator[str]:
         )
 
 
-def _is_folder(place: str | Path) -> bool:
-    """Return whether there is such a folder, which is not so where the system cannot even look for it."""
+def _is_folder(location: str | Path) -> bool:
+    """Return whether a folder exists; False as well where the system cannot look for it."""
     try:
-        return Path(place).expanduser().is_dir()
+        return Path(location).expanduser().is_dir()
     except (OSError, RuntimeError):  # not permitted, too long, or the home of an unknown user
         return False
 
 
-def _is_hub_id(place: str) -> bool:
+def _is_hub_id(location: str) -> bool:
     try:
-        HubId.parse(place)
+        HubId.parse(location)
     except CheckpointError:
         return False
     return True
@@ -102,9 +102,9 @@ def _check_names(settings: Settings, label: Label) -> Iterator[str]:
 
 
 def _check_tasks(settings: Settings, label: Label) -> Iterator[str]:
-    """Find tasks whose default model does not serve them; a model that cannot be read is not judged."""
+    """Find tasks whose default model does not serve them. Models that cannot be read are skipped."""
     folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
-    folders |= {name: Path(place).expanduser() for name, place in settings.model.items()}
+    folders |= {name: Path(location).expanduser() for name, location in settings.model.items()}
     for task, name in settings.default_models.items():
         try:
             tasks = read_checkpoint(folders[name], name).task_names

@@ -11,7 +11,7 @@ from typing_extensions import override
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended: 128 and the number of SIGINT, as shells report it."""
 SIMILARITY = 0.54
-"""Least similarity of two names for one to be suggested instead of the other: just that of "fp16" and "float16"."""
+"""Minimum similarity of two names for one to be suggested instead of the other; "fp16" and "float16" just reach it."""
 
 
 class WrongUsage(click.ClickException):
@@ -29,18 +29,8 @@ class WrongUsage(click.ClickException):
             click.echo(f"Error: {problem}", file=file or sys.stderr)
 
 
-class Interrupted(click.ClickException):
-    """Ctrl-C ended the command; the message begins a new line, behind the ^C that terminals print."""
-
-    exit_code = INTERRUPTED
-
-    @override
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"\n{self.message}", file=file or sys.stderr)
-
-
 def sentence(error: Exception) -> str:
-    """Return the message of an expected error of the packages below this one, with a full stop."""
+    """Return the message of an expected error of `app` or `models`, with a full stop."""
     text = str(error)
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -48,13 +38,13 @@ def sentence(error: Exception) -> str:
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a question that suggests the known word nearest to `word`; it is empty where none is near.
 
-    `prefix` is what both lack of their full names.
+    `prefix` is put before the suggestion, where both are given without the prefix of their full names.
     """
     nearest = get_close_matches(word, list(known), n=1, cutoff=SIMILARITY)
     return f" Did you mean {prefix}{nearest[0]}?" if nearest else ""
 
 
 def in_words(words: Sequence[str], conjunction: str = "or") -> str:
-    """Join words as a sentence does, as "a, b or c"; no words are "none"."""
+    """Join words as in a sentence, such as "a, b or c". Return "none" if there are no words."""
     *others, last = words or ["none"]
     return f"{', '.join(others)} {conjunction} {last}" if others else last

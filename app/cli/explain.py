@@ -1,4 +1,4 @@
-"""Errors of pydantic about settings, turned into plain sentences."""
+"""Turns errors of pydantic about settings into plain sentences."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +13,7 @@ from app.cli.errors import did_you_mean, in_words
 from app.settings import Pairs, Settings, quote
 
 KUBERNETES_LINK = "tcp://"
+"""Beginning of the values of the variables that Kubernetes sets for a service."""
 KUBERNETES_HINT = (
     " Kubernetes sets this variable in every pod beside a service named manifold: "
     "give the service another name, or set enableServiceLinks: false."
@@ -24,8 +25,8 @@ def explain(error: ValidationError, label: Callable[[str], str]) -> list[str]:
 
     `label` returns the name of a setting as the user wrote it: an option or a variable of the environment.
     """
-    consequences = "default_factory_not_called"  # a setting before it is wrong, which has an error of its own
-    sentences = [_explain_one(details, label) for details in error.errors() if details["type"] != consequences]
+    consequence = "default_factory_not_called"  # the setting that it depends on is wrong and has its own error
+    sentences = [_explain_one(details, label) for details in error.errors() if details["type"] != consequence]
     return list(dict.fromkeys(sentences))  # a value that fits no part of a union has an error for each part
 
 

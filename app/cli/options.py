@@ -1,4 +1,4 @@
-"""The settings as options of the command line, and back."""
+"""The options of the command line, made from the settings, and the settings read from the options."""
 
 import os
 import re
@@ -24,8 +24,8 @@ HEADINGS = {
     "log_level": "Logging",
 }
 """Headings of the options; each stands above the setting of that name and those declared after it."""
-_OF_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
-"""What Kubernetes adds to the environment beside a service named manifold, behind the prefix."""
+_KUBERNETES_NAME_PATTERN = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
+"""Names, without the prefix, of the variables that Kubernetes sets in the pods beside a service named manifold."""
 
 
 @cache
@@ -92,6 +92,6 @@ def unknown_variables() -> Iterator[str]:
     known = [name.upper() for name in Settings.model_fields]
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(ENV_PREFIX)
-        is_ours = variable.upper().startswith(ENV_PREFIX) and not _OF_KUBERNETES.fullmatch(name)
+        is_ours = variable.upper().startswith(ENV_PREFIX) and not _KUBERNETES_NAME_PATTERN.fullmatch(name)
         if is_ours and name not in known:
             yield f"{variable} is not a setting and has no effect.{did_you_mean(name, known, ENV_PREFIX)}"

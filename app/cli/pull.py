@@ -26,17 +26,17 @@ def pull(hub_id: str) -> None:
     from models.checkpoint import read_checkpoint
 
     try:
-        place = hub.HubId.parse(hub_id)
+        source = hub.HubId.parse(hub_id)
     except CheckpointError as error:
         raise WrongUsage([sentence(error)]) from None
     try:
         with _exit_on_interrupt():
-            folder = hub.pull(place)
-        checkpoint = read_checkpoint(folder, place.repository)
+            folder = hub.pull(source)
+        checkpoint = read_checkpoint(folder, source.repository)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
-    name = place.repository.partition("/")[2]
-    click.echo(f"{place.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
+    name = source.repository.partition("/")[2]
+    click.echo(f"{source.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
     click.echo(f"manifold serve --model {name}={hub_id}")
 
 
@@ -48,11 +48,11 @@ def _exit_on_interrupt() -> Iterator[None]:
     goes on with the files that this one began.
     """
 
-    def end(signum: int, frame: object) -> None:
-        os.write(STDERR, b"\nInterrupted; the same command goes on where it was.\n")
+    def exit_now(signum: int, frame: object) -> None:
+        os.write(STDERR, b"\nInterrupted; run the same command again to go on from here.\n")
         os._exit(INTERRUPTED)
 
-    previous = signal.signal(signal.SIGINT, end)
+    previous = signal.signal(signal.SIGINT, exit_now)
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """`manifold serve`.
 
-What takes seconds to import is imported when the command runs: Ctrl-C then ends it as at any other time.
+Modules that take seconds to import are imported when the command runs, so that Ctrl-C during the import ends the
+command as it does at any other time.
 """
 
 import errno
@@ -70,7 +71,7 @@ def serve(**values: Any) -> None:
 
 
 def _run(settings: "Settings") -> None:
-    """Serve until a signal ends it; Ctrl-C is the usual way to do that, not an error."""
+    """Serve until a signal ends the server. Ctrl-C is not an error."""
     from app.process.serve import serve as run_server
 
     try:
@@ -83,7 +84,7 @@ def _run(settings: "Settings") -> None:
 
 
 def _bind_once(host: str, port: int) -> None:
-    """Bind the port and let it go, so that a wrong address is reported before anything is loaded.
+    """Bind the port and release it, so that a wrong address is reported before anything is loaded.
 
     Raises:
         OSError: the address cannot be bound.

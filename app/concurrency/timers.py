@@ -1,4 +1,4 @@
-"""Timeouts of many tasks at once, kept by one timer of the event loop.
+"""Timeouts of many tasks, all of them checked by one timer of the event loop.
 
 Almost no timeout of a request ever expires. A timer of the event loop for each costs more than all the rest of a small
 request's bookkeeping; see docs/performance.md.
@@ -13,11 +13,11 @@ from typing import Self
 from typing_extensions import override
 
 TICK_S = 0.05
-"""Time between two looks at the timers, in seconds; a timer fires at most this much too late."""
+"""Time between two checks of the timers, in seconds; a timer fires at most this much too late."""
 
 
 class CoarseTimer(ABC):
-    """Something that happens at `at_s`, a time of `time.monotonic`, or up to `TICK_S` later, while it is pending."""
+    """Fires at `at_s`, a time of `time.monotonic`, or up to `TICK_S` later, if it is pending then."""
 
     __slots__ = ("at_s",)
 
@@ -26,11 +26,11 @@ class CoarseTimer(ABC):
 
     @abstractmethod
     def fire(self) -> None:
-        """Let it happen. The timer stays pending, at no time; `at_s` may be set again."""
+        """Do what the timer is for. It stays pending, with `at_s` infinite; the method may set `at_s` again."""
 
 
 class CoarseTimers:
-    """The pending timers of one event loop, which wakes for them only while there are any."""
+    """The pending timers of one event loop. The loop wakes every `TICK_S` to check them, while there are any."""
 
     def __init__(self) -> None:
         self._pending: set[CoarseTimer] = set()

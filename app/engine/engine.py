@@ -11,7 +11,7 @@ from typing import Any
 from app.engine.execution import NotANumber
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
-from app.engine.queue import LATE_S, JobQueue
+from app.engine.queue import INACTIVE_AFTER_S, JobQueue
 from app.engine.supervisor import Health, Supervisor
 from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
@@ -26,9 +26,11 @@ from models.tasks.text import Progress
 log = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_S = 60
+"""Longest time in seconds after which a client is asked to try again while the queue is full."""
 DEFAULT_BACKLOG_S = 2.0
-"""Estimate of the backlog before anything has been served."""
+"""Estimated time in seconds that the waiting requests take, used before anything has been served."""
 _SMOOTHING = 0.1
+"""Weight of the newest rate in the smoothed one."""
 
 
 class Engine:
@@ -63,7 +65,7 @@ class Engine:
         self._items_per_s = 0.0  # of one worker, smoothed
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._n_open = 0  # jobs whose callers wait
-        self._wakes_soon = False
+        self._is_wake_scheduled = False
         self._wake_timer: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
@@ -71,22 +73,22 @@ class Engine:
                     name=name,
                     model=model,
                     gpu_stream=gpu_streams[model],
-                    tasks=tasks if model not in replicas[:place] else tasks[:1],
+                    tasks=tasks if model not in replicas[:index] else tasks[:1],
                     queue=self._queue,
                     observer=self._observer,
                     torch_threads=settings.torch_threads,
                     step_threads=settings.torch_threads * (len(replicas) if steps_on_one_worker else 1),
                     budget=budget,
                     max_rows=settings.max_running_sequences,
-                    n_remembered=settings.max_prefix_tokens,
+                    max_prefix_tokens=settings.max_prefix_tokens,
                     probe_every_s=settings.probe_every_ms / 1000,
                 ),
                 settings,
                 on_batch=self._handle_batch,
                 on_steps=self._handle_steps,
-                on_given_up=self._handle_given_up,
+                on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
             )
-            for place, model in enumerate(replicas)
+            for index, model in enumerate(replicas)
         ]
 
     @property
@@ -116,7 +118,7 @@ class Engine:
         """Wait until the first forward passes of all workers have succeeded.
 
         Raises:
-            InferenceFailed: one failed, and the engine has stopped.
+            InferenceFailed: a forward pass failed, and the engine has stopped.
         """
         try:
             await asyncio.gather(*(worker.started() for worker in self.workers))
@@ -127,10 +129,10 @@ class Engine:
     def require_room(self, n_before: int = 0) -> None:
         """Check that one more item may wait after `n_before` others, before the cost of decoding it is spent.
 
-        The observer does not hear of this refusal, for nothing was submitted yet.
+        The observer is not notified of this refusal, because nothing has been submitted yet.
 
         Raises:
-            QueueFull: there is no place for it.
+            QueueFull: the queue would exceed its limit.
         """
         if len(self._queue) + n_before >= self._settings.max_queue_items:
             raise self._queue_full()
@@ -162,14 +164,14 @@ class Engine:
             self._queue.remove(job)
 
     async def stop(self) -> None:
-        """Serve what waits, then end the workers. What cannot be served fails with `ModelUnavailable`."""
+        """Serve the waiting requests, then end the workers. Those left unserved fail with `ModelUnavailable`."""
         self._is_stopped = True
         for worker in self.workers:
             worker.retire()
         self._queue.close()
         given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
-        self._fail(unserved, self._unloading())
+        self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
         if self._wake_timer is not None:
             self._wake_timer.cancel()
 
@@ -178,32 +180,34 @@ class Engine:
         job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), on_progress=on_progress)
         if self._is_stopped or not self._queue.put(job):
             self._observer.refused(self._name, task.name, len(requests))
-            raise self._unloading() if self._is_stopped else self._queue_full(f" and this request has {len(requests)}")
+            if self._is_stopped:
+                raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
+            raise self._queue_full(f" and this request has {len(requests)}")
         self._n_open += 1
         self._observer.queued(self._name, task.name, len(requests))
         self._schedule_wake()
         return job
 
     def _schedule_wake(self) -> None:
-        """Wake a worker for a new job: at once if it is the only one, or if several workers are to share the load.
+        """Wake a worker for a new job: at once if no other job is open, or if several workers are to share the load.
 
-        Otherwise wake it at the end of this turn of the event loop. A worker that is woken at the first job of a turn
-        would take it alone, and hold the interpreter lock while the loop reads the others.
+        Otherwise wake it at the end of this iteration of the event loop. A worker that is woken by the first job of an
+        iteration would take that job alone, and hold the interpreter lock while the loop reads the others.
         """
         if self._n_open == 1 or not self._queue.short_batches_on_one_worker:
             self._wake_worker()
-        elif not self._wakes_soon:
-            self._wakes_soon = True
+        elif not self._is_wake_scheduled:
+            self._is_wake_scheduled = True
             self._loop.call_soon(self._wake_worker)
 
     def _wake_worker(self) -> None:
-        """Wake a worker if needed, and check again after a while for as long as anything waits.
+        """Wake a worker if needed, and check again every `INACTIVE_AFTER_S` while jobs wait.
 
-        So nothing waits for longer than about twice `LATE_S` while a worker is idle.
+        So no job waits for longer than about twice `INACTIVE_AFTER_S` while a worker is idle.
         """
-        self._wakes_soon = False
+        self._is_wake_scheduled = False
         if self._queue.wake_worker() and self._wake_timer is None and len(self.workers) > 1:
-            self._wake_timer = self._loop.call_later(LATE_S, self._wake_again)
+            self._wake_timer = self._loop.call_later(INACTIVE_AFTER_S, self._wake_again)
 
     def _wake_again(self) -> None:
         self._wake_timer = None
@@ -212,21 +216,21 @@ class Engine:
     def _handle_batch(self, report: BatchReport) -> None:
         """Give each job of a batch its results or its error."""
         results, errors = report.execution.results, report.execution.errors
-        self._measure(len(results), report.finished_at - report.started_at)
+        self._update_rate(len(results), report.finished_at - report.started_at)
         n_done = 0
         for part in report.batch:
             job, first, n_done = part.job, n_done, n_done + len(part)
             self._announce(job)
             job.batch_size = max(job.batch_size, len(results))
             job.finished_at = max(job.finished_at, report.finished_at)
-            for place in range(first, n_done) if errors else ():
-                if place in errors:
-                    self._fail([job], self._explain(errors[place], part.start + place - first))
-            own = results if len(part) == len(results) else results[first:n_done]
+            for index in range(first, n_done) if errors else ():
+                if index in errors:
+                    self._fail([job], self._explain(errors[index], part.start + index - first))
+            part_results = results if len(part) == len(results) else results[first:n_done]
             if len(part) == len(job.requests):
-                self._answer(job, own)
+                self._answer(job, part_results)
             else:
-                job.results.update(zip(range(part.start, part.stop), own, strict=True))
+                job.results.update(zip(range(part.start, part.stop), part_results, strict=True))
                 self._answer_if_complete(job)
 
     def _handle_steps(self, report: StepReport) -> None:
@@ -246,11 +250,11 @@ class Engine:
             self._answer_if_complete(job)
         if report.error:
             log.error("a generation step failed", exc_info=report.error, extra={"model": self._name})
-            detail = "the forward pass failed on this item, or on one beside it while it was being streamed"
+            detail = "the forward pass failed on this item, or on another of its batch while this one was streamed"
             self._fail(report.given_up, InferenceFailed(detail))
         self._step_seconds += report.seconds
         if report.ended:
-            self._measure(len(report.ended), self._step_seconds)
+            self._update_rate(len(report.ended), self._step_seconds)
             self._step_seconds = 0.0
 
     def _record(self, job: Job, index: int, progress: Progress) -> None:
@@ -268,9 +272,6 @@ class Engine:
         if ends and progress.finish_reason is None:
             job.abandoned_sequences.add((index, progress.sequence))
             job.progress[index].append(Progress(progress.sequence, None, "stop"))
-
-    def _handle_given_up(self, jobs: Sequence[Job]) -> None:
-        self._fail(jobs, InferenceFailed("the worker died twice on this request"))
 
     def _announce(self, job: Job) -> None:
         """Tell the observer once that a job has started, unless its caller has left."""
@@ -312,17 +313,14 @@ class Engine:
         )
         return InferenceFailed(detail, [Fault(f"/inputs/{index}", detail)])
 
-    def _measure(self, n_items: int, seconds: float) -> None:
+    def _update_rate(self, n_items: int, seconds: float) -> None:
         """Update the smoothed rate at which a worker serves items."""
         rate = n_items / max(seconds, 1e-6)
         self._items_per_s += (rate - self._items_per_s) * (_SMOOTHING if self._items_per_s else 1.0)
 
-    def _unloading(self) -> ModelUnavailable:
-        return ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
-
-    def _queue_full(self, asked: str = "") -> QueueFull:
-        """Return the error of a full queue, which suggests to come back when half of the backlog will be served."""
-        waiting = f"{len(self._queue)} items are waiting for {self._name}{asked}"
+    def _queue_full(self, addition: str = "") -> QueueFull:
+        """Return the error of a full queue. It suggests trying again once half of the backlog should be served."""
+        waiting = f"{len(self._queue)} items are waiting for {self._name}{addition}"
         limit = f"the limit is {self._settings.max_queue_items}"
         retry_after_s = min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
         return QueueFull(f"{waiting}; {limit}", retry_after_s=retry_after_s)

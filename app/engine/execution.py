@@ -13,6 +13,9 @@ from torch import Tensor
 from models.family import Model
 from models.tasks import Request, Task
 
+OUT_OF_MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
+"""Errors that say that the memory of a device or of the process is exhausted."""
+
 
 class NotANumber(ArithmeticError):
     """A result holds NaN, which is of no use to a caller and has no form in JSON."""
@@ -45,24 +48,19 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
         if not has_nan(results):  # all results in one check, which is faster and almost always enough
             return Execution(results)
-        return Execution(results, {place: NotANumber("NaN") for place, result in enumerate(results) if has_nan(result)})
+        return Execution(results, {index: NotANumber("NaN") for index, result in enumerate(results) if has_nan(result)})
     except Exception as error:
         if len(requests) == 1:
             return Execution([None], {0: error})
-        out_of_memory = is_out_of_memory(error)
+        out_of_memory = isinstance(error, OUT_OF_MEMORY_ERRORS)
     middle = len(requests) // 2
     first, second = execute(task, model, requests[:middle]), execute(task, model, requests[middle:])
-    errors = {**first.errors, **{middle + place: error for place, error in second.errors.items()}}
+    errors = {**first.errors, **{middle + index: error for index, error in second.errors.items()}}
     return Execution([*first.results, *second.results], errors, out_of_memory)
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error says that the memory of a device or of the process is exhausted."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError))
-
-
 def has_nan(value: object) -> bool:
-    """Return whether NaN is in a tensor or a float anywhere in a result, or in a sequence of results."""
+    """Return whether a result, or a sequence of results, has NaN in any of its floats, arrays and tensors."""
     floats: list[float] = []
     tensors: list[Tensor] = []
     _collect(value, floats, tensors)
@@ -70,24 +68,24 @@ def has_nan(value: object) -> bool:
         return True
     if not tensors:
         return False
-    joined = _joined(tensors)
+    joined = _join(tensors)
     return math.isnan(joined.sum()) and bool(joined.isnan().any())  # the sum of infinities may be NaN
 
 
-def _joined(tensors: list[Tensor]) -> Tensor:
+def _join(tensors: list[Tensor]) -> Tensor:
     """Join tensors in one operation, because the event loop may take the interpreter lock after each operation."""
     if len(tensors) == 1:
         return tensors[0]
-    have_one_shape = len({tensor.shape for tensor in tensors}) == 1
-    return torch.stack(tensors) if have_one_shape else torch.cat([tensor.flatten() for tensor in tensors])
+    have_same_shape = len({tensor.shape for tensor in tensors}) == 1
+    return torch.stack(tensors) if have_same_shape else torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def _collect(value: Any, floats: list[float], tensors: list[Tensor]) -> None:
-    """Append all floats and floating-point tensors in a value, however deep they are nested."""
+    """Append the floats and floating-point tensors in a value, however deep they are nested, to the two lists."""
     if isinstance(value, tuple | list):
         kinds = set(map(type, value))
         names = _field_names(*kinds) if len(kinds) == 1 else ()
-        # results of one type field by field, which takes fewer calls than one result after the other
+        # Results of one type are collected field by field, which takes fewer calls than result by result.
         for member in ([getattr(result, name) for result in value] for name in names) if names else value:
             _collect(member, floats, tensors)
     elif isinstance(value, np.ndarray):

@@ -15,7 +15,7 @@ OnProgress = Callable[[int, Progress], bool]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """The results of a job, one for each request in order, and how they came about.
+    """The results of a job, one for each request in order, with its times and its batch size.
 
     Attributes:
         queue_ms: time from submission until the first request was dispatched to a worker.
@@ -35,7 +35,7 @@ class Job:
     """The requests of one caller. They may be spread over several batches, which other jobs share.
 
     The queue sets `is_suspect`, after a batch with this job has killed a worker, and `started_at`. The worker sets
-    `was_streamed`, once the caller has received progress. All else belongs to the event loop; other threads only read.
+    `was_streamed`, once the caller has received progress. Only the event loop writes the other fields.
 
     Attributes:
         future: resolved exactly once, with an `Outcome` or an error.
@@ -43,9 +43,9 @@ class Job:
         on_progress: receives each step of a generation task.
         results: finished results by request index.
         progress: by request index, all progress of a generation task since it last began.
-        was_announced: the observer knows that the job has started.
+        was_announced: the observer has been notified that the job has started.
         is_abandoned: nobody waits for this job any more.
-        abandoned_sequences: (request index, sequence) of texts that ended early, which workers stop generating.
+        abandoned_sequences: (request index, sequence) of texts that the caller has ended and workers stop generating.
     """
 
     task: Task

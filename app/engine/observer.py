@@ -8,10 +8,10 @@ log = logging.getLogger(__name__)
 
 
 class EngineObserver:
-    """Receives what happens in an engine. All methods do nothing; override those that matter.
+    """Receives the events of an engine. All methods do nothing; override those of interest.
 
     `batch_started` and `batch_finished` are called on a worker's thread, possibly on several at once. All others are
-    called on the event loop, and must not block it. What an observer raises is logged and harms no request.
+    called on the event loop, and must not block it. Errors of an observer are logged and affect no request.
 
     Every request that is submitted is either refused, or queued and later finished or failed. `model` and `task` are
     names, `n_items` counts items and times are in the unit of their suffix.
@@ -31,7 +31,7 @@ class EngineObserver:
         """
 
     def batch_started(self, model: str, task: str, n_items: int, cost: int) -> None:
-        """Handle the begin of a batch or of one generation step, on the thread that computes it.
+        """Handle the start of a batch or of one generation step, on the thread that computes it.
 
         `cost` counts the elements or tokens of the batch. In a generation step, `n_items` and `cost` count the
         sequences, which get one token each. Forward passes that only probe whether a worker is well are not reported.
@@ -55,15 +55,14 @@ class EngineObserver:
         """Handle the start of a worker thread in place of one that died or did not return from a forward pass."""
 
 
-_HOOKS = tuple(name for name in vars(EngineObserver) if not name.startswith("_"))
-
-
-class _GuardedObserver(EngineObserver):
-    """Passes every call on to another observer, and logs the first exception of each of its methods."""
-
-    def __init__(self, observer: EngineObserver) -> None:
-        for name in _HOOKS:
-            setattr(self, name, _guarded(getattr(observer, name)))
+def guard(observer: EngineObserver | None) -> EngineObserver:
+    """Return an observer that never raises: it calls the given one, if any, and logs each method's first exception."""
+    guarded = EngineObserver()
+    if observer is not None:
+        for name in vars(EngineObserver):
+            if not name.startswith("_"):
+                setattr(guarded, name, _guarded(getattr(observer, name)))
+    return guarded
 
 
 def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
@@ -80,11 +79,3 @@ def _guarded(hook: Callable[..., None]) -> Callable[..., None]:
                 log.exception("an engine observer failed; its further errors are not logged")
 
     return call
-
-
-_NO_OBSERVER = EngineObserver()
-
-
-def guard(observer: EngineObserver | None) -> EngineObserver:
-    """Return an observer that never raises; one that does nothing if None is given."""
-    return _NO_OBSERVER if observer is None else _GuardedObserver(observer)

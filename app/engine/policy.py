@@ -40,29 +40,29 @@ def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = N
     """
     batch: list[Slice] = []
     cost = n_rows = 0
-    for whole in waiting:
-        job = whole.job
-        if job.task.by_steps and not _has_capacity(whole, n_rows, capacity):
+    for candidate in waiting:
+        job = candidate.job
+        if job.task.by_steps and not _has_capacity(candidate, n_rows, capacity):
             continue
         if not batch and job.is_suspect:
-            return [Slice(job, whole.start, whole.start + 1)]
+            return [Slice(job, candidate.start, candidate.start + 1)]
         if job.is_suspect or (batch and job.task is not batch[0].job.task):
             continue
-        if not job.task.by_steps and len(whole) == len(job.requests) and cost + job.cost <= budget:
-            batch.append(whole)
+        if not job.task.by_steps and len(candidate) == len(job.requests) and cost + job.cost <= budget:
+            batch.append(candidate)
             cost += job.cost
             continue
-        stop = whole.start
-        while stop < whole.stop:
+        stop = candidate.start
+        while stop < candidate.stop:
             request = job.requests[stop]
-            is_first = not batch and stop == whole.start
+            is_first = not batch and stop == candidate.start
             more_rows = n_rows_of(job.task, request)
             if not is_first and (cost + request.cost > budget or n_rows + more_rows > capacity.n_free):
                 break
             cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
-        if stop > whole.start:
-            batch.append(Slice(job, whole.start, stop))
-        if stop < whole.stop:
+        if stop > candidate.start:
+            batch.append(Slice(job, candidate.start, stop))
+        if stop < candidate.stop:
             break
     return batch
 
@@ -72,10 +72,10 @@ def n_rows_of(task: Task, request: Request) -> int:
     return cast("GenerateRequest", request).n_rows if task.by_steps else 0
 
 
-def _has_capacity(whole: Slice, n_rows: int, capacity: StepCapacity) -> bool:
-    """Return whether the first request of a generation slice may begin, after `n_rows` rows of the same batch."""
-    if whole.job.is_suspect:
+def _has_capacity(candidate: Slice, n_rows: int, capacity: StepCapacity) -> bool:
+    """Return whether the first request of a generation slice fits in after the `n_rows` rows chosen for the batch."""
+    if candidate.job.is_suspect:
         return capacity.n_running == 0
     if capacity.n_running == capacity.n_elsewhere == n_rows == 0:
         return True
-    return n_rows + n_rows_of(whole.job.task, whole.job.requests[whole.start]) <= capacity.n_free
+    return n_rows + n_rows_of(candidate.job.task, candidate.job.requests[candidate.start]) <= capacity.n_free

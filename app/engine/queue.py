@@ -10,11 +10,12 @@ from app.engine.job import Job, Slice
 from app.engine.policy import NO_STEPS, StepCapacity, n_rows_of, next_batch
 
 SHORT_BATCH_S = 0.005
-"""CPU seconds below which a batch is short. One worker then does as well as several, which would spend most of their
-time waiting for the interpreter lock and make the event loop wait for it too."""
-LATE_S = 0.05
-"""Seconds without a sign from a worker after which the others no longer count on it."""
+"""CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
+which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
+INACTIVE_AFTER_S = 0.05
+"""Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
 _SMOOTHING = 0.1
+"""Weight of the newest batch in the smoothed CPU time of a batch."""
 
 
 def _locked() -> threading.Lock:
@@ -25,7 +26,7 @@ def _locked() -> threading.Lock:
 
 @dataclass(eq=False, slots=True)
 class WorkerSlot:
-    """What the queue knows of one worker: the requests that it has taken and not yet delivered.
+    """The queue's record of one worker: the requests that it has taken and not yet delivered.
 
     Attributes:
         wake_up: released to wake the worker, which sleeps by acquiring it. Faster than a `threading.Condition`.
@@ -92,7 +93,7 @@ class JobQueue:
     def remove(self, job: Job) -> None:
         """Drop the requests of a job that are not yet dispatched, if there are any."""
         with self._lock:
-            self._forget(job)
+            self._n_items -= sum(map(len, self._waiting.pop(job, ())))
 
     def add_worker(self) -> WorkerSlot:
         """Register one more worker."""
@@ -114,8 +115,8 @@ class JobQueue:
         """Take the next batch, which is in flight until `finish_batch` or `start_steps`.
 
         Blocks while the worker has nothing to do, at most `timeout_s` seconds. The batch is empty if the time ran out,
-        or if the worker is generating and no waiting job fits beside that. It is None if there will never be another:
-        the queue is closed and empty, or the slot is retired.
+        or if the worker is generating and no waiting job can join. It is None if there will never be another: the queue
+        is closed and empty, or the slot is retired.
         """
         with self._lock:
             slot.n_rows = capacity.n_running
@@ -161,7 +162,7 @@ class JobQueue:
             slot.in_flight, slot.running, slot.n_rows = [], [], 0
             given_up = list(dict.fromkeys(part.job for part in lost if part.job.is_suspect or part.job.was_streamed))
             for job in given_up:
-                self._forget(job)
+                self._n_items -= sum(map(len, self._waiting.pop(job, ())))
             retried: dict[Job, list[Slice]] = {}
             for part in lost:
                 if part.job not in given_up:
@@ -187,7 +188,7 @@ class JobQueue:
             return jobs
 
     def _dispatch(self, slot: WorkerSlot, batch: list[Slice]) -> None:
-        """Hand a batch to a worker, and wake another one for what still waits."""
+        """Record a batch as taken by a worker, and wake another worker if jobs still wait."""
         slot.in_flight = batch
         slot.active_at, slot.cpu_s = time.monotonic(), time.thread_time()
         for part in batch:
@@ -222,18 +223,15 @@ class JobQueue:
             self._idle.pop().wake_up.release()
 
     def _is_spare(self, slot: WorkerSlot) -> bool:
-        """Return whether batches are so short that another worker, which is awake and not late, does without this."""
+        """Return whether this worker may sleep: batches are short, and another worker is awake and active."""
         if not self.short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
             return False
-        late_before = time.monotonic() - LATE_S
+        active_since = time.monotonic() - INACTIVE_AFTER_S
         awake = (other for other in self._slots if other is not slot and other not in self._idle)
-        return any(other.active_at > late_before and not other.n_rows for other in awake)
-
-    def _forget(self, job: Job) -> None:
-        self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+        return any(other.active_at > active_since and not other.n_rows for other in awake)
 
     def _remove_front(self, part: Slice) -> None:
-        """Remove dispatched requests, which are the first of their job that wait."""
+        """Remove dispatched requests, which are the first waiting ones of their job."""
         slices = self._waiting[part.job]
         if part.stop < slices[0].stop:
             slices[0] = Slice(part.job, part.stop, slices[0].stop)
@@ -246,7 +244,7 @@ class JobQueue:
     def _share(self, slot: WorkerSlot, capacity: StepCapacity) -> StepCapacity:
         """Limit a worker's capacity to its fair share of all rows that run or wait.
 
-        Where one worker generates everything, the share is all of it, or nothing while another worker generates.
+        Where one worker generates all sequences, its share is all rows, or none while another worker generates.
         """
         if capacity is NO_STEPS:
             return capacity

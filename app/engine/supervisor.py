@@ -14,11 +14,11 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 FIRST_RESTART_WAIT_S = 0.05
-"""Pause before the first restart; it doubles with every further death in a row."""
+"""Pause in seconds before the first restart; it doubles with every further death in a row."""
 JOIN_TIMEOUT_S = 1.0
-"""Longest wait for a thread that has reported its end."""
+"""Longest wait, in seconds, for a thread that has reported its end."""
 MAX_STUCK = 3
-"""Most threads of one worker that may be stuck in a forward pass. Beyond it, none is started until one of them ends."""
+"""Maximum number of stuck threads of one worker beside which a new one is started; more must end first."""
 
 
 class Health(StrEnum):
@@ -33,7 +33,8 @@ class Health(StrEnum):
 class Supervisor:
     """Supervises one worker. All methods run on the event loop, and so do the callbacks.
 
-    `on_batch` and `on_steps` receive the worker's reports, `on_given_up` the jobs that are lost with a dead worker.
+    `on_batch` and `on_steps` receive the worker's reports. `on_given_up` receives the jobs that are not retried after
+    the worker died.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Supervisor:
         """Wait until the worker's first forward passes have succeeded.
 
         Raises:
-            InferenceFailed: they failed.
+            InferenceFailed: the first forward passes failed.
         """
         await asyncio.shield(self._started)
 
@@ -86,7 +87,7 @@ class Supervisor:
             self._restart.cancel()
 
     async def ended(self) -> list[Job]:
-        """Wait until a retired worker has served what waits in the closed queue.
+        """Wait until a retired worker has served the jobs that wait in the closed queue.
 
         Work that it leaves unfinished is put back into the queue. Returns the jobs that are given up instead.
         """
@@ -104,7 +105,7 @@ class Supervisor:
         Callbacks of a retired thread are ignored, except for the results of a batch, which are valid all the same.
         """
 
-        def call(callback: Callable[..., None], *arguments: object) -> None:
+        def schedule(callback: Callable[..., None], *arguments: object) -> None:
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -114,16 +115,16 @@ class Supervisor:
 
         worker = Worker(
             self._config,
-            on_ready=lambda: call(unless_retired, self._handle_ready),
-            on_batch=lambda report: call(self._handle_batch, report),
-            on_steps=lambda report: call(unless_retired, self._handle_steps, report),
-            on_exit=lambda reason: call(unless_retired, self._handle_exit, reason),
+            on_ready=lambda: schedule(unless_retired, self._handle_ready),
+            on_batch=lambda report: schedule(self._handle_batch, report),
+            on_steps=lambda report: schedule(unless_retired, self._handle_steps, report),
+            on_exit=lambda reason: schedule(unless_retired, self._handle_exit, reason),
         )
         worker.thread.start()
         return worker
 
     def _check_if_stuck(self) -> None:
-        """Replace the worker if its forward pass takes too long; called again and again.
+        """Replace the worker if its forward pass takes too long, and schedule the next check.
 
         A thread cannot be killed. One that is stuck is given no more work and is left alone until it ends by itself.
         """
@@ -150,9 +151,12 @@ class Supervisor:
         self._on_steps(report)
 
     def _handle_exit(self, reason: BaseException | None) -> None:
-        """Fail what cannot be retried, and start another worker after a pause; or none if the first one never ran."""
+        """Fail the jobs that cannot be retried, and start another worker after a pause.
+
+        If no worker has ever completed its first forward passes, no other is started.
+        """
         if self._health is Health.STOPPED:
-            if not self._stopped.done():  # it is done if the worker was taken for stuck before
+            if not self._stopped.done():  # it is done if the worker was considered stuck before
                 self._stopped.set_result(None)
             return
         self._health = Health.RECOVERING

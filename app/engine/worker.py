@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 
-from app.engine.execution import Execution, NotANumber, execute, is_out_of_memory
+from app.engine.execution import OUT_OF_MEMORY_ERRORS, Execution, NotANumber, execute
 from app.engine.job import Job, Slice
 from app.engine.observer import EngineObserver
 from app.engine.policy import NO_STEPS, StepCapacity
@@ -26,9 +26,10 @@ from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
 REPORT_EVERY_S = 0.05
-"""Longest time for which progress is held back while no caller streams it and no request ends. On a GPU a step takes
-half a millisecond; waking the event loop after each step, which takes the interpreter lock from the worker, would take
-as long again."""
+"""Longest time in seconds for which progress is held back while no caller streams it and no request ends.
+
+On a GPU, a step takes half a millisecond. Waking the event loop after each step, which takes the interpreter lock from
+the worker, would take as long again."""
 
 RequestKey = tuple[Job, int]
 """A job and the index of one of its requests."""
@@ -93,16 +94,17 @@ def gpu_stream_of(model: Model) -> GpuStream | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerConfig:
-    """What a worker needs.
+    """The configuration of a worker.
 
     Attributes:
-        gpu_stream: None on the CPU.
+        gpu_stream: the stream on which the worker computes; None on the CPU.
         tasks: the tasks that the worker runs once before it serves. Another worker of the same model may try the rest.
-        torch_threads: threads of a batch.
-        step_threads: threads of a generation step; those of all workers where one worker generates everything.
-        budget: most elements or tokens of a batch.
-        max_rows: most rows generated at once.
-        n_remembered: tokens of prompts that a generation keeps.
+        torch_threads: number of threads that compute a batch.
+        step_threads: number of threads that compute a generation step; where one worker generates all sequences, it
+            has the threads of all workers.
+        budget: maximum cost of a batch, in elements or tokens.
+        max_rows: maximum number of sequences generated at once.
+        max_prefix_tokens: maximum number of tokens of earlier prompts that are kept, for prompts that begin alike.
         probe_every_s: idle time after which the worker runs a task once, to find out whether it still can.
     """
 
@@ -116,7 +118,7 @@ class WorkerConfig:
     step_threads: int
     budget: int
     max_rows: int
-    n_remembered: int
+    max_prefix_tokens: int
     probe_every_s: float
 
 
@@ -259,14 +261,14 @@ class Worker:
 
     def _new_generation(self) -> Generation[RequestKey] | None:
         model = self._model
-        return model.generation(self._config.n_remembered) if isinstance(model, Generator) else None
+        return model.generation(self._config.max_prefix_tokens) if isinstance(model, Generator) else None
 
     def _join(self, batch: list[Slice]) -> None:
         """Let a batch join the running sequences. Requests that the model refuses are reported."""
         generation = cast("Generation[RequestKey]", self._generation)
         refused: list[tuple[RequestKey, Exception]] = []
         if self._held_back:
-            self._report()  # before the new requests, which have no part in it
+            self._report()  # the new requests have no part in the progress so far
         self._step_task = batch[0].job.task
         self._queue.start_steps(self.slot)
         try:
@@ -307,7 +309,7 @@ class Worker:
             self._report(failed, ended)
 
     def _report(self, failed: Sequence[tuple[RequestKey, Exception]] = (), ended: Sequence[RequestKey] = ()) -> None:
-        """Report what was held back, and which requests failed or ended with it."""
+        """Report the progress that was held back, and the requests that failed or ended."""
         self._reported_at = time.monotonic()
         report = StepReport(
             failed=failed,
@@ -322,7 +324,7 @@ class Worker:
 
     def _abort_generation(self, error: Exception) -> None:
         """End all running sequences after a failed step. Each runs again alone, because any of them may have failed."""
-        if is_out_of_memory(error):
+        if isinstance(error, OUT_OF_MEMORY_ERRORS):
             self._max_rows = max(1, self.n_rows // 2)
         self._generation = self._new_generation()
         self._held_back, self._held_back_rows, self._held_back_s = [], 0, 0.0

@@ -31,7 +31,7 @@ IMAGES = (PNG, "image/jpeg", "image/webp")
 
 GZIP_CODINGS = ("gzip", "x-gzip")
 CHUNK_BYTES = 2**16
-"""Size of the chunks in which a multipart body is parsed; other requests are served in between."""
+"""Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
 
 def content_type(request: Request) -> str:
@@ -130,8 +130,8 @@ async def parse_files(request: Request, data: bytes, max_files: int) -> list[byt
 def parse_json(data: bytes) -> Any:
     """Parse a JSON text in UTF-8, UTF-16 or UTF-32.
 
-    NaN and infinity are not JSON, yet some clients send them. They are let through here, so that the error that follows
-    can name their place.
+    NaN and infinity are not JSON, yet some clients send them. They are accepted here, so that the check that follows
+    can refuse them with an error that says where they are.
 
     Raises:
         MalformedBody: the text is not JSON; the detail says at which line and column, in characters.
@@ -171,7 +171,7 @@ def negotiate(accept: str, offered: Sequence[str]) -> str:
         if quality > best_quality:
             best, best_quality = media_type, quality
     if not best:
-        raise NotAcceptable(f"cannot answer in {accept[:100]!r}; offered are {', '.join(offered)}")
+        raise NotAcceptable(f"cannot answer in {accept[:100]!r}, only in {', '.join(offered)}")
     return best
 
 

@@ -22,9 +22,9 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request: its id, its headers by lower-case name (the first of each), and what the access log tells of it.
+    """The id, the headers and the timer of one request, and what the access log records about it.
 
-    `status` is that of the answer; 0 until the answer has started.
+    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started.
     """
 
     request_id: str

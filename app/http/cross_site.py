@@ -10,16 +10,18 @@ from app.errors import CrossSiteRequest
 from app.http.context import context_in
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
 LOCAL_NAMES = ("localhost",)
+"""Host names that are always allowed, besides IP addresses."""
 
 
 class CrossSiteGuard:
     """Refuses requests that a page of another site made, unless they can change nothing.
 
     Only browsers send `Origin` or `Sec-Fetch-Site`, and no page can suppress them on a request that is not safe (Fetch
-    Standard, 3.2 and W3C Fetch Metadata); requests of other clients pass. A page whose own host name was made to point
-    at this server (DNS rebinding) is of the same origin to the browser: it is refused because its host name is neither
-    an IP address nor among the allowed ones.
+    Standard, 3.2 and W3C Fetch Metadata); requests of other clients pass. An attacker can make the host name of a page
+    resolve to this server (DNS rebinding), so that the browser takes the request for one of the same origin. Such a
+    request is refused because its host name is neither an IP address nor among the allowed ones.
     """
 
     def __init__(self, app: ASGIApp, allowed_origins: Collection[str], allowed_hosts: Collection[str]) -> None:

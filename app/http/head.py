@@ -1,4 +1,4 @@
-"""HEAD wherever GET works (RFC 9110, 9.3.2)."""
+"""Support for the method HEAD on every route that has GET (RFC 9110, 9.3.2)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

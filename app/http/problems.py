@@ -41,7 +41,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.ModelUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
-"""Status codes by error class; an error whose class is not here has the status of its nearest base class."""
+"""Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""
 
 PROBLEM_JSON = "application/problem+json"
 DISCARD_S = 5.0
@@ -50,7 +50,7 @@ DISCARD_S = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Problem details (RFC 9457), without the id of the request. `name` is that of an error class."""
+    """Problem details (RFC 9457), without the id of the request. `name` is the name of an error class."""
 
     name: str
     status: int
@@ -85,7 +85,7 @@ def error_slug(name: str) -> str:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Describe an error to the client; one that is not ours is a fault of the server, described by the log alone."""
+    """Describe an error to the client. Of an unexpected error, it says only that the server failed; see the log."""
     if isinstance(error, InvalidItems):
         error = _refused_items(error)
     if not isinstance(error, errors.ManifoldError):
@@ -111,7 +111,7 @@ def _refused_items(error: InvalidItems) -> errors.ManifoldError:
 
 
 def add_route_errors(app: FastAPI) -> None:
-    """Let refusals of the framework and of routes' dependencies rise to `Problems`, as all other errors do."""
+    """Make refusals of the framework and of routes' dependencies reach `Problems`, as all other errors do."""
 
     @app.exception_handler(HTTPException)
     async def raise_route_error(request: Request, error: HTTPException) -> Response:

@@ -13,7 +13,7 @@ from app.concurrency.timers import CoarseTimer, CoarseTimers, current_task
 from app.errors import ClientDisconnected, ManifoldError
 
 FIRST_LOOK_S = 0.1
-"""Age of a request, in seconds, from which a client that hangs up is noticed; most are answered by then."""
+"""Time after the whole body has arrived from which a disconnect is noticed, in seconds; most are answered by then."""
 
 
 class RequestTimer(CoarseTimer):
@@ -43,7 +43,7 @@ class RequestTimer(CoarseTimer):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Stop the timer; turn the cancellation that came from here into its error."""
+        """Stop the timer. If it has cancelled the task, raise the reason in place of the cancellation."""
         self._timers.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
@@ -52,12 +52,12 @@ class RequestTimer(CoarseTimer):
             raise self._error from None
 
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
-        """End the request at a time of `time.monotonic`, unless this is called again before."""
+        """End the request at a time of `time.monotonic`, unless a later call replaces it before then."""
         self.at_s = self._limit_s = at_s
         self._make_error = make_error
 
     def watch_client(self) -> None:
-        """End the request once the client hangs up; to be called when the whole body has been received."""
+        """End the request if the client hangs up. Call this once the whole body has been received."""
         self.at_s = min(self._limit_s, time.monotonic() + FIRST_LOOK_S)
 
     @override

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from app.http.problems import problem_of
 
 PIECE_BYTES = 2**18
-"""Size of the pieces in which a long answer is sent; only one waits in the connection's buffer."""
+"""Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
 UNBUFFERED_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers that keep proxies from holding back a stream until its end."""
 
@@ -19,10 +19,10 @@ class TaskResponse(Response):
     """An answer of a task, sent in pieces as fast as the client reads."""
 
     def __init__(self, body: bytes, media_type: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Take the headers as they are; setting them by name, as the base class does, takes several times as long."""
+        """Use the headers as given; setting them by name, as the base class does, takes several times as long."""
         self.status_code, self.body, self.media_type, self.background = 200, body, media_type, None
-        own = ((b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode()))
-        self.raw_headers = [*own, *headers]
+        content_headers = ((b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode()))
+        self.raw_headers = [*content_headers, *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
@@ -39,5 +39,5 @@ def server_sent_event(content: dict[str, Any]) -> bytes:
 
 
 def error_event(request_id: str, error: Exception) -> dict[str, Any]:
-    """Return the last event of a stream that failed: problem details, as the answer would have been."""
+    """Return the last event of a stream that failed: the problem details of the error."""
     return {"error": problem_of(error).content(request_id)}

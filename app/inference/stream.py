@@ -1,4 +1,4 @@
-"""Inference whose results are passed on while they are made."""
+"""Inference whose results are streamed as they are computed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -25,14 +25,14 @@ class Stream:
     """
 
     def __init__(self, writer: EventWriter, start: Callable[[OnProgress], Coroutine[Any, Any, Outcome]]) -> None:
-        """Start the work: `start` is given the listener to call for each step."""
+        """Start the work: `start` receives the function to call with the progress of each step."""
         self._writer = writer
-        self._has_news = asyncio.Event()
+        self._has_changed = asyncio.Event()
         self._work = asyncio.ensure_future(start(self._on_progress))
         self._work.add_done_callback(self._on_done)
 
     async def first_event(self) -> None:
-        """Wait until there is an event, or raise what the work raised before there was one."""
+        """Wait for the first event, or for the end of the work. Raises what the work raised, if it has ended."""
         await self._wait()
         if self._work.done():
             self._work.result()
@@ -54,18 +54,18 @@ class Stream:
         return self._work.result()
 
     def cancel(self) -> None:
-        """Give up whatever is not finished yet."""
+        """Cancel the work if it is not finished."""
         self._work.cancel()
 
     def _on_progress(self, index: int, progress: Progress) -> bool:
-        self._has_news.set()
+        self._has_changed.set()
         return self._writer.on_progress(index, progress)
 
     def _on_done(self, work: "asyncio.Task[Outcome]") -> None:
         if not work.cancelled():
             work.exception()  # marks the exception as retrieved, even if the client is gone
-        self._has_news.set()
+        self._has_changed.set()
 
     async def _wait(self) -> None:
-        await self._has_news.wait()
-        self._has_news.clear()
+        await self._has_changed.wait()
+        self._has_changed.clear()

@@ -16,12 +16,13 @@ from typing_extensions import override
 
 log = logging.getLogger(__name__)
 
-N_READ_TURNS = 2
-"""Turns after which the event loop has read what arrived before: in each, it looks at its timers before it reads."""
+N_READ_ITERATIONS = 2
+"""Number of iterations after which the event loop has read all that had arrived. In each, a coroutine that awaits
+`sleep(0)` resumes before the loop reads."""
 HANDSHAKE_S = 0.25
-"""Time that connections are given whose TCP handshake has begun."""
+"""Time in seconds that is left for TCP handshakes that have begun."""
 BACKLOG_S = 5.0
-"""Time that the event loop is given to accept the connections that wait behind the port."""
+"""Longest time in seconds for which connections that the kernel has completed are still accepted."""
 
 _SO_ATTACH_FILTER = 26
 """Socket option of asm-generic/socket.h, which Python does not name."""
@@ -31,7 +32,7 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that drains before it shuts down.
 
     On SIGTERM the server becomes unready, and every answer closes its connection, but the port stays open for
-    `drain_s`, so that clients and load balancers turn away. Then the kernel stops accepting connections, those that it
+    `drain_s`, so that clients and load balancers can leave. Then the kernel stops accepting connections, those that it
     has accepted are served, and the port is closed. After `drain_s` once more, connections on which nothing has arrived
     are closed. A second signal, or SIGINT, skips the waiting.
     """
@@ -66,19 +67,19 @@ class DrainingServer(uvicorn.Server):
         await asyncio.sleep(0)  # the event loop closes its handle of the socket
         self._listener.close()
         await asyncio.sleep(drain_s)
-        for _ in range(N_READ_TURNS):
+        for _ in range(N_READ_ITERATIONS):
             await asyncio.sleep(0)
         await super().shutdown(sockets)
 
     async def _accept_backlog(self) -> None:
-        """Wait until the event loop has accepted every connection that the kernel has."""
+        """Wait until the event loop has accepted every connection that the kernel holds for this port."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + BACKLOG_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             while selector.select(0):
                 if loop.time() > deadline:
-                    log.warning("connections that wait behind the port are reset: it never became quiet")
+                    log.warning("connections that wait to be accepted are reset, because new ones keep arriving")
                     return
                 await asyncio.sleep(0)
 
@@ -107,4 +108,4 @@ def accept_no_more(listener: socket.socket) -> None:
     try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, socket_filter)
     except OSError as error:
-        log.warning("connections that come while the port closes may be reset: %s", error)
+        log.warning("connections that arrive while the port closes may be reset: %s", error)

@@ -14,7 +14,7 @@ def load_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     """Return the value of uvicorn's setting `http`.
 
     Where uvicorn lacks a private name that `app.process.uvicorn_protocol.Protocol` is built on, a warning says so, and
-    the value is `"auto"`: correct requests are served just as well.
+    the value is `"auto"`, which selects uvicorn's own protocol; it serves correct requests just as well.
     """
     try:
         from app.process import uvicorn_protocol

@@ -18,25 +18,20 @@ MAX_HEAD_BYTES = 2**16
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-_HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+_HOST_PATTERN = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 """Characters of a host and a port (RFC 3986, 3.2.2 and 3.2.3)."""
 
 
 class Refusal:
     """One refused request, which is answered with problem details.
 
-    It is an ASGI application for that request. `to_bytes` serves where no request could be read at all.
+    It is an ASGI application that answers that request. `to_bytes` is for input that no request could be read from.
     """
 
     def __init__(self, error: ManifoldError, *, closes: bool = True) -> None:
-        """Refuse for this reason; `closes` says that nothing more can be read after it."""
+        """Refuse with `error`. With `closes`, end the connection, because nothing after the request can be read."""
         self._problem, self._closes = problem_of(error), closes
         self._started_at = time.perf_counter()
-
-    @classmethod
-    def malformed(cls, detail: str, *, closes: bool = True) -> "Refusal":
-        """Return the refusal of a request that is not proper HTTP/1.1."""
-        return cls(MalformedRequest(detail), closes=closes)
 
     @classmethod
     def head_too_large(cls, *, closes: bool = True) -> "Refusal":
@@ -76,18 +71,19 @@ def refusal_of_head(scope: Any) -> Refusal | None:
     if n_bytes > MAX_HEAD_BYTES:
         return Refusal.head_too_large(closes=False)
     if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
-        return Refusal.malformed(f"the request has {len(hosts)} Host headers; it must have one", closes=False)
-    if hosts and not _HOST.fullmatch(hosts[0]):
+        error = MalformedRequest(f"the request has {len(hosts)} Host headers; it must have one")
+        return Refusal(error, closes=False)
+    if hosts and not _HOST_PATTERN.fullmatch(hosts[0]):
         host = hosts[0][:100].decode("latin-1")
-        return Refusal.malformed(f"the Host header is {host!r}, which is not a host", closes=False)
+        return Refusal(MalformedRequest(f"the Host header is {host!r}, which is not a host"), closes=False)
     return None
 
 
 def refusal_of_syntax(error: httptools.HttpParserError) -> Refusal:
     """Return the refusal of bytes that the parser does not accept."""
     if isinstance(error, httptools.HttpParserCallbackError):
-        return Refusal.malformed("the request's target cannot be parsed")
-    return Refusal.malformed(f"the request is not HTTP/1.1: {error}")
+        return Refusal(MalformedRequest("the request's target cannot be parsed"))
+    return Refusal(MalformedRequest(f"the request is not HTTP/1.1: {error}"))
 
 
 def head_bytes(status: int, headers: Headers) -> bytes:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class AddressUnavailable(ManifoldError):
-    """The server cannot listen where its settings say, most often because another process does."""
+    """The server cannot listen on the host and port of its settings, most often because another process does."""
 
 
 def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
@@ -58,6 +58,7 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         AddressUnavailable: the address is in use, unknown, or not allowed.
     """
     is_ipv6 = ":" in host
+    url_host = f"[{host}]" if is_ipv6 else host
     listener = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET)
     if os.name == "posix":  # elsewhere, the option lets two processes share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,10 +67,6 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         listener.listen(backlog)
     except OSError as error:
         listener.close()
-        raise AddressUnavailable(f"cannot listen on {_address(host, port)}: {error.strerror}") from error
-    log.info("listening on http://%s", _address(host, listener.getsockname()[1]))
+        raise AddressUnavailable(f"cannot listen on {url_host}:{port}: {error.strerror}") from error
+    log.info("listening on http://%s:%d", url_host, listener.getsockname()[1])
     return listener
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ import sys
 from models.allocator import keep_freed_memory
 
 SWITCH_INTERVAL_S = 0.001
-"""Time that a thread waits for the interpreter lock before it asks the holder to release it.
+"""Time in seconds that a thread waits for the interpreter lock before it asks the holder to release it.
 
 A worker thread releases the lock around every operation of torch, and waits this long to get it back while others are
 busy. Python's default of 5 ms is longer than a whole forward pass of a small model. Much shorter intervals make the
@@ -13,7 +13,7 @@ threads that decode and render spend their time on handing over the lock."""
 
 
 def tune_process() -> None:
-    """Set the switch interval, and keep freed memory where the C library can be told to."""
+    """Set the switch interval, and make the C library keep freed memory where it has a setting for that."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    if sys.platform != "win32":  # whose C library ctypes does not find without a name
+    if sys.platform != "win32":  # where ctypes cannot open the C library without its name
         keep_freed_memory()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections: uvicorn's protocol, and what it leaves to be done.
+"""HTTP/1.1 connections: uvicorn's protocol, with stricter rules and fewer system calls.
 
 This is the only module that uses uvicorn's private names: those in `ATTRIBUTES`, and methods that are marked by
 `@override`. `app.process.guard` looks for them in the installed version before a server starts.
@@ -21,12 +21,12 @@ from uvicorn.server import ServerState
 from app.process.refusals import MAX_HEAD_BYTES, Refusal, head_bytes, refusal_of_head, refusal_of_syntax
 
 HEAD_GRACE_S = 1.0
-"""Time that a head which has begun to arrive is given to be completed once the server shuts down."""
+"""Time in seconds in which a head that has begun to arrive must be complete once the server shuts down."""
 LINGER_S = 2.0
-"""Time that a refused client is given to read the answer and to hang up, while what it still sends is discarded."""
+"""Time in seconds for a refused client to read the answer and to hang up; what it still sends is discarded."""
 
 _FRAMING = (b"content-length", b"transfer-encoding")
-"""Headers that say where a body ends."""
+"""Names of the headers that determine where a body ends."""
 
 ATTRIBUTES: dict[type, tuple[str, ...]] = {
     HttpToolsProtocol: (
@@ -41,13 +41,13 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
     ServerState: ("default_headers",),
     FlowControl: ("write_paused",),
 }
-"""What this module uses of uvicorn's instances, besides the methods that it overrides."""
+"""Attributes of uvicorn's objects that this module uses, by class, besides the methods that it overrides."""
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def make_instances() -> tuple[object, ...]:
-    """Return an instance of each class in `ATTRIBUTES`, never to be used, whose attributes can be looked at."""
+    """Return an instance of each class in `ATTRIBUTES`, only to look up its attributes."""
     config = uvicorn.Config(_no_app, ws="none", lifespan="off", log_config=None)
     nothing: Any = object()
     state, arguments = ServerState(), [nothing] * len(inspect.signature(RequestResponseCycle).parameters)
@@ -55,7 +55,7 @@ def make_instances() -> tuple[object, ...]:
 
 
 async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Stand in for an application where none is called."""
+    """Do nothing; used as an application that is never called."""
 
 
 class OneWriteCycle(RequestResponseCycle):
@@ -86,7 +86,7 @@ class OneWriteCycle(RequestResponseCycle):
             await super().send(message)
 
     def _complete_answer(self, start: Any, end: Any) -> bytes:
-        """Return the whole answer, or nothing unless it has the length that it names and the connection stays open."""
+        """Return the whole answer; empty if its length is not that of its header, or if the connection will close."""
         if end["type"] != "http.response.body" or end.get("more_body") or self.scope["method"] == "HEAD":
             return b""
         if not self.keep_alive or self.disconnected or self.flow.write_paused:
@@ -100,9 +100,9 @@ class OneWriteCycle(RequestResponseCycle):
 
 
 class PipelineFlow(FlowControl):
-    """Reads nothing from a client while requests of its own wait for the answer to the one before.
+    """Stops reading from a client while pipelined requests wait for the answer to an earlier request.
 
-    uvicorn reads on at every answer and wherever an application asks for a body, so that ever more requests wait.
+    uvicorn resumes at every answer, and whenever an application reads a body: the waiting requests have no limit.
     """
 
     def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
@@ -116,7 +116,7 @@ class PipelineFlow(FlowControl):
 
 
 class Reading(Enum):
-    """The part of a request of which more is to arrive."""
+    """The part of a request that is arriving."""
 
     NOTHING = "nothing"
     HEAD = "head"

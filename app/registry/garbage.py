@@ -1,16 +1,16 @@
-"""Keeps Python's garbage collector from walking objects that live as long as the process."""
+"""Keeps Python's garbage collector from traversing objects that live as long as the process."""
 
 import gc
 
 GARBAGE_THRESHOLD = 5_000
-"""New objects after which those that are left are walked; Python's default is 700."""
+"""Number of new objects after which Python looks for garbage among them; its default is 700."""
 
 
 def collect_and_freeze() -> None:
     """Collect all garbage, and exempt every object that is left from further collections.
 
-    Torch and FastAPI create some 200,000 objects that live as long as the process. Walking them takes about 150 ms,
-    and would stop the server every few hundred requests. What remains to be walked are the objects of connections.
+    Torch and FastAPI create some 200,000 objects that live as long as the process. To traverse them takes about 150 ms,
+    and would stop the server every few hundred requests. Only the objects of connections remain to be traversed.
     """
     gc.unfreeze()
     gc.collect()

@@ -27,7 +27,7 @@ from models.errors import CheckpointError
 FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
 """Files of a repository that are downloaded. Pickles are not among them."""
 DEFAULT_REVISION = "main"
-_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,17 @@ class HubId:
         Raises:
             CheckpointError: the text has another form.
         """
-        if not _ID.fullmatch(text):
+        if not _ID_PATTERN.fullmatch(text):
             raise CheckpointError(f"{text[:200]!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION")
         repository, _, revision = text.partition("@")
         return cls(repository, revision or DEFAULT_REVISION)
 
 
-def find(hub_id: HubId) -> Path:
+def find_in_cache(hub_id: HubId) -> Path:
     """Return the folder of a checkpoint that was pulled before. Never uses the network.
 
     Raises:
-        CheckpointError: it is not in the cache.
+        CheckpointError: the checkpoint is not in the cache.
     """
     try:
         return Path(
@@ -85,7 +85,7 @@ def pull(hub_id: HubId) -> Path:
         if is_safe:
             folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
             _store_revision(folder, hub_id.revision)
-    except Exception as error:  # its client raises what its HTTP libraries raise, which differ by version
+    except Exception as error:  # the client raises errors of its HTTP library, which depends on its version
         raise CheckpointError(_explain(error, hub_id)) from error
     if not is_safe:
         raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
@@ -120,7 +120,7 @@ def _explain(error: Exception, hub_id: HubId) -> str:
             return f"{repository} is not an id that the hub accepts."
         case OSError(strerror=str(reason)):
             return f"{failed}: {reason}."
-    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second is that of the client's HTTP library
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the bases include the error class of the HTTP library
         return (
             f"{failed}: the connection to {endpoint} failed. Check the network, and HF_ENDPOINT if you set it, "
             "then run the same command again: it goes on where it was."
@@ -138,7 +138,7 @@ def _explain_status(status: int, endpoint: str) -> str:
 
 
 def _store_revision(folder: Path, revision: str) -> None:
-    """Note which commit a branch or tag stands for, in the form of `huggingface_hub`'s cache, where `find` looks."""
+    """Store the commit of a branch or tag where `find_in_cache` looks, in the format of `huggingface_hub`."""
     if revision != folder.name:
         ref = folder.parents[1] / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,11 @@ def _store_revision(folder: Path, revision: str) -> None:
 
 
 def _verify(path: Path, name: str, sha256: str) -> None:
-    """Delete a file whose digest is wrong, and raise a `CheckpointError`."""
+    """Check a file's digest.
+
+    Raises:
+        CheckpointError: the digest differs from `sha256`; the file has been deleted.
+    """
     with path.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     if digest != sha256:

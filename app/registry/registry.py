@@ -10,7 +10,7 @@ from typing import Any
 from app.engine.observer import EngineObserver
 from app.errors import InvalidRequest, TaskNotServed, UnknownModel
 from app.registry.garbage import collect_and_freeze
-from app.registry.hub import HubId, find
+from app.registry.hub import HubId, find_in_cache
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 from models import kernels
@@ -20,9 +20,9 @@ from models.kernels import gpu
 log = logging.getLogger(__name__)
 
 MAX_LOADING = 2
-"""Models that load at the same time. More would wait for each other at the interpreter lock: loading all the shipped
-models at once takes more than twice as long."""
-_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
+"""Maximum number of models that load at the same time. More would wait for each other at the interpreter lock: loading
+all the shipped models at once takes more than twice as long."""
+_NAME_PATTERN = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 class Registry:
@@ -44,7 +44,7 @@ class Registry:
         """
         self._settings = settings
         folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
-        folders |= {name: _locate(name, place, folders) for name, place in settings.model.items()}
+        folders |= {name: _locate(name, location, folders) for name, location in settings.model.items()}
         names = sorted(folders)
         for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
             if name not in names:
@@ -112,10 +112,10 @@ class Registry:
         return model
 
     def model_for_body(self, task_name: str, body: Any) -> ServedModel:
-        """Return the model for a request body that is parsed but not yet validated; its `model` may name one.
+        """Return the model that a request body names, or the default model of the task; the body need not be valid.
 
         Raises:
-            UnknownModel, TaskNotServed: as `model_for`.
+            UnknownModel, TaskNotServed: as in `model_for`.
         """
         name = body.get("model") if isinstance(body, dict) else None
         return self.model_for(task_name, name if isinstance(name, str) else None)
@@ -166,27 +166,24 @@ class Registry:
         collect_and_freeze()
 
     def _choose_defaults(self) -> None:
-        """Choose the default models anew, after a model came or went. Wanted models that work come first."""
-        first: dict[str, str] = {}
-
-        def cannot_serve(model: ServedModel) -> bool:
-            return model.name not in self._wanted or model.state is State.FAILED
-
-        for model in sorted(self.models.values(), key=cannot_serve):
+        """Choose the default models again, after a model was loaded or unloaded. Wanted models that work come first."""
+        serving = [name for name in self._wanted if self.models[name].state is not State.FAILED]
+        defaults: dict[str, str] = {}
+        for model in sorted(self.models.values(), key=lambda model: model.name not in serving):
             for task in model.task_names:
-                first.setdefault(task, model.name)
-        self.default_models = first | self._settings.default_models
+                defaults.setdefault(task, model.name)
+        self.default_models = defaults | self._settings.default_models
 
 
-def _locate(name: str, place: str, taken: Container[str]) -> Path:
+def _locate(name: str, location: str, taken: Container[str]) -> Path:
     """Return the folder of a checkpoint that the settings give by path or by its id on the hub.
 
     Raises:
         InvalidRequest: the name is taken or malformed.
         CheckpointError: the checkpoint is neither a folder nor in the hub's cache.
     """
-    if not _NAME.fullmatch(name) or name in taken:
+    if not _NAME_PATTERN.fullmatch(name) or name in taken:
         reason = "taken" if name in taken else "not made of letters, digits, dots, hyphens and underscores"
-        raise InvalidRequest(f"the name {name[:100]!r} for {place} is {reason}")
-    folder = Path(place).expanduser()
-    return folder if folder.is_dir() else find(HubId.parse(place))
+        raise InvalidRequest(f"the name {name[:100]!r} for {location} is {reason}")
+    folder = Path(location).expanduser()
+    return folder if folder.is_dir() else find_in_cache(HubId.parse(location))

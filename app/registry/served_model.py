@@ -1,4 +1,4 @@
-"""One checkpoint, and the states it passes through while the server runs."""
+"""One checkpoint, and its states while the server runs."""
 
 import asyncio
 import logging
@@ -26,7 +26,9 @@ from models.precision import Lowered, choose, lower
 log = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 1
+"""Time in seconds after which clients are asked to try again while a model is loading."""
 DOWN_RETRY_AFTER_S = 30
+"""Time in seconds after which clients are asked to try again while a model is in another state but ready."""
 
 
 class State(StrEnum):
@@ -41,8 +43,8 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A model in memory: its engine, and what is only known once it is loaded."""
+class LoadedModel:
+    """A model in memory: its engine, and properties that are only known once it is loaded."""
 
     engine: Engine
     latents: VectorCodec
@@ -70,7 +72,7 @@ class ServedModel:
         """Read the checkpoint's description. A model that is `wanted` counts as loading from now on."""
         self.name = name
         self.checkpoint: Checkpoint | None = None
-        self.loaded: Loaded | None = None
+        self.loaded: LoadedModel | None = None
         self.reason: str | None = None
         self._folder, self._settings, self._observer = folder, settings, observer
         self._state = State.LOADING if wanted else State.UNLOADED
@@ -92,7 +94,7 @@ class ServedModel:
         """The tasks that the model serves; empty while its checkpoint cannot be read."""
         return self.checkpoint.task_names if self.checkpoint else []
 
-    def require(self) -> tuple[Checkpoint, Loaded]:
+    def require(self) -> tuple[Checkpoint, LoadedModel]:
         """Return the model if it takes requests. A recovering model does: they wait in its queue.
 
         Raises:
@@ -127,7 +129,7 @@ class ServedModel:
             log.info("model ready", extra={"model": self.name, **memory, **asdict(self.loaded.lowered)})
 
     async def stop(self) -> None:
-        """Serve what is waiting, then drop the model."""
+        """Serve the waiting requests, then drop the model."""
         async with self._changing:
             if self.loaded:
                 self._state = State.UNLOADING
@@ -136,14 +138,14 @@ class ServedModel:
             self._state, self.reason = State.UNLOADED, None
 
     async def unload(self) -> None:
-        """Serve what is waiting, then drop the model and give its memory back to the operating system."""
+        """Serve the waiting requests, then drop the model and give its memory back to the operating system."""
         has_memory = self.loaded is not None
         await self.stop()
         if has_memory:
             collect_and_freeze()
             await asyncio.to_thread(give_memory_back)
 
-    async def _start(self) -> Loaded:
+    async def _start(self) -> LoadedModel:
         """Read the weights on a thread, and start an engine.
 
         Raises:
@@ -170,13 +172,13 @@ class ServedModel:
             lowered = lower(models[device], choice)
             if device != "cpu":
                 torch.cuda.synchronize(device)  # because workers launch on streams of their own
-        places = settings.devices(generates=isinstance(models[device], Generator))
-        return checkpoint, [models[place] for place in places], lowered
+        worker_devices = settings.devices(generates=isinstance(models[device], Generator))
+        return checkpoint, [models[device] for device in worker_devices], lowered
 
 
-def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, lowered: Lowered) -> Loaded:
+def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, lowered: Lowered) -> LoadedModel:
     model = replicas[0]
-    return Loaded(
+    return LoadedModel(
         engine=engine,
         latents=VectorCodec(model.latent_shape),
         scores=model.scores,

@@ -1,13 +1,13 @@
-"""Pages for people: `/docs` and `/redoc`, with their assets served from here, so that they work without a network."""
+"""The pages `/docs` and `/redoc`. Their assets are served from here, so that they work without the internet."""
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
-STATIC = Path(__file__).parents[1] / "static"
+STATIC_FOLDER = Path(__file__).parents[1] / "static"
+"""Folder of the assets, which `/static` serves."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,8 +41,3 @@ async def redoc() -> HTMLResponse:
         redoc_favicon_url="/static/docs/favicon.png",
         with_google_fonts=False,
     )
-
-
-def add_static_files(app: FastAPI) -> None:
-    """Serve the assets of the pages under `/static`."""
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")

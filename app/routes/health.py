@@ -1,4 +1,4 @@
-"""Whether the process lives, whether its models serve, and its limits."""
+"""Routes that report whether the process is alive, whether its models are ready, and its limits."""
 
 from importlib.metadata import version
 

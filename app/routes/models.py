@@ -1,4 +1,4 @@
-"""The models of this server: their state, and loading and unloading them."""
+"""Routes that list, load and unload models."""
 
 from typing import Annotated
 
@@ -24,7 +24,8 @@ ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])
 )
 async def list_models(request: Request) -> schema.ModelList:
     """Return each model's family, tasks, shapes, memory, metrics and state."""
-    return schema.cards(services_of(request).registry)
+    models = services_of(request).registry.models.values()
+    return schema.ModelList(models=[schema.card(model) for model in models])
 
 
 @router.get(
@@ -47,7 +48,7 @@ async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     responses=problem_responses(403, 404, 422, 500),
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
-    """Bring a model into memory and answer once it serves. Nothing happens if it serves already."""
+    """Load a model into memory, and answer once it serves. If it serves already, nothing changes."""
     return schema.card(await services_of(request).registry.load(id))
 
 
@@ -59,5 +60,5 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     responses=problem_responses(403, 404, 500),
 )
 async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
-    """Finish the requests that are waiting, then free the model's memory."""
+    """Serve the waiting requests, then free the model's memory."""
     return schema.card(await services_of(request).registry.unload(id))

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class RawBody:
-    """A request's body before it is checked: its values, its size, and whether they came as JSON."""
+    """The body of a request before it is checked: its values, its size, and whether it was JSON."""
 
     values: Any
     n_bytes: int
@@ -55,7 +55,7 @@ class RawBody:
 
 @dataclass(kw_only=True, slots=True)
 class TaskCall:
-    """A request that has been read and checked: the model it goes to, its body, and the media type of its answer."""
+    """A request that has been read and checked, with its model, its body and the media type of its answer."""
 
     services: Services
     model: ServedModel
@@ -77,7 +77,7 @@ class TaskCall:
 
 
 async def answer_task(services: Services, endpoint: TaskEndpoint, request: Request) -> Response:
-    """Answer one request to a task, within its deadline, for as long as the client is there.
+    """Answer one request to a task. Its deadline and a disconnect of the client end it early.
 
     Raises:
         ManifoldError: the request is refused or failed.
@@ -102,7 +102,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
 
 
 async def read_call(services: Services, endpoint: TaskEndpoint, request: Request) -> TaskCall:
-    """Read the body, find the model that it names, refuse if that model's queue is full, then check the body.
+    """Read the body, find the model that it names, check that the model's queue has room, then check the body.
 
     Raises:
         ManifoldError: the request is refused.
@@ -178,7 +178,7 @@ def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str) -> str:
 
 
 async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
-    """Turn the items of the body into task requests, on a thread where that may take long.
+    """Convert the items of the body into task requests, on a thread if that may take long.
 
     Raises:
         InvalidItems: an item is refused.
@@ -205,7 +205,7 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
 
 
 async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> Response:
-    """Render the answer in the negotiated type, with the headers that every inference answer has."""
+    """Render the answer in the negotiated media type, with the headers of every answer of a forward pass."""
     limit = MAX_INLINE_ARRAY_NUMBERS if call.media_type == NPY else MAX_INLINE_NUMBERS
     n_numbers = schema.n_numbers(outcome.results)
     is_quick = n_numbers is not None and n_numbers <= limit
@@ -238,9 +238,9 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
 async def _stream(
     call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline, request_id: str
 ) -> Response:
-    """Answer step by step, as Server-Sent Events.
+    """Answer with a stream of Server-Sent Events.
 
-    What fails before the first event is answered as any other error; what fails later becomes the last event.
+    An error before the first event is answered as any other error; a later one becomes the last event.
     """
     if schema.writer is None:
         raise InvalidRequest(f"{schema.task.name} does not stream")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI cannot see of the tasks, because their bodies are read and written by hand."""
+"""The OpenAPI document, completed by what FastAPI cannot know of tasks, whose bodies and answers it does not handle."""
 
 import json
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ PROBLEMS = {
     400: ("BadRequest", "The body is not JSON, or its bytes are not an image or an array."),
     403: ("Forbidden", "A web page of another site made the request."),
     404: ("NotFound", "There is no such model."),
-    406: ("NotAcceptable", "The route cannot answer in any of the accepted types."),
+    406: ("NotAcceptable", "The route cannot answer in any type that the client accepts."),
     413: ("ContentTooLarge", "The body is too large."),
     415: ("UnsupportedMediaType", "The route does not take this content type or content coding."),
     422: ("UnprocessableContent", "A shape, range, count or field is wrong, or the model does not serve the task."),
@@ -43,7 +43,7 @@ PROBLEMS = {
     503: ("ServiceUnavailable", "The model is loading, unloading or failed; `retry-after` says when to try again."),
     504: ("GatewayTimeout", "The answer was not ready by the deadline."),
 }
-"""Name and description of the shared response for each status that an error can have."""
+"""Name and description of the shared response for each status of an error."""
 RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
 
@@ -83,7 +83,7 @@ BINARY = {"type": "string", "format": "binary"}
 REFERENCE = "#/components/{kind}/{name}"
 
 
-class UploadedFiles(BaseModel):
+class UploadedFiles(BaseModel):  # only for the OpenAPI document
     """Encoded images, each in a part named `files`."""
 
     files: list[bytes] = Field(description="The images: PNG, JPEG or WebP.")
@@ -216,19 +216,19 @@ def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
 
 
 def complete_openapi(app: FastAPI) -> None:
-    """Let the application's OpenAPI document contain the components that the tasks refer to."""
+    """Make the application's OpenAPI document contain the components that the tasks refer to."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _complete(generate())
+            _complete_document(generate())
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(document: dict[str, Any]) -> None:
-    """Add what FastAPI does not know to the document that it made."""
+def _complete_document(document: dict[str, Any]) -> None:
+    """Add the shared components to the document that FastAPI made, and remove what clients do not need."""
     document["info"] |= INFO
     document["tags"] = TAGS
     components = document.setdefault("components", {})
@@ -244,8 +244,8 @@ def _complete(document: dict[str, Any]) -> None:
             _share_problems(operation["responses"])
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
-    _remove_noise(document["paths"])
-    _remove_noise(components)
+    _remove_redundant(document["paths"])
+    _remove_redundant(components)
 
 
 def _task_definitions() -> dict[str, Any]:
@@ -264,7 +264,7 @@ def _task_definitions() -> dict[str, Any]:
 def _share_problems(responses: dict[str, Any]) -> None:
     """Replace each error of an operation by a reference to the shared response.
 
-    FastAPI's own response for parameters that it refuses is removed: no route here has parameters that could be wrong.
+    FastAPI's own response for invalid parameters is removed: the parameters that it checks can only be valid.
     """
     for status, response in list(responses.items()):
         content = response.get("content", {})
@@ -274,24 +274,27 @@ def _share_problems(responses: dict[str, Any]) -> None:
             del responses[status]
 
 
-def _remove_noise(node: Any) -> None:
-    """Remove from schemas what says nothing: titles that repeat a name, and defaults that mean "if omitted".
+def _remove_redundant(node: Any) -> None:
+    """Remove redundant members of schemas: titles that repeat a name, and defaults that are null or an object.
 
     A default of null would make generated clients believe that an answer always has the field.
     """
     if isinstance(node, list):
         for child in node:
-            _remove_noise(child)
+            _remove_redundant(child)
     elif isinstance(node, dict):
-        for name in [name for name, value in node.items() if _is_noise(name, value)]:
+        for name in [name for name, value in node.items() if _is_redundant(name, value)]:
             del node[name]
         for name, child in node.items():
             if name not in ("example", "examples"):
-                _remove_noise(child)
+                _remove_redundant(child)
 
 
-def _is_noise(name: str, value: Any) -> bool:
-    """Whether a member of an object is a title, or a default that is null or an object; fields may have these names."""
+def _is_redundant(name: str, value: Any) -> bool:
+    """Return whether a member of a schema is a title, or a default that is null or an object.
+
+    Fields named `title` or `default` are kept.
+    """
     is_title = name == "title" and isinstance(value, str)
     is_default = name == "default" and (value is None or (isinstance(value, dict) and "description" not in value))
     return is_title or is_default

@@ -1,4 +1,4 @@
-"""One route for each task, and the short way to it."""
+"""One route for each task, and a middleware that bypasses FastAPI's routing of these."""
 
 from collections.abc import Awaitable
 
@@ -41,10 +41,10 @@ def task_router() -> APIRouter:
 
 
 class TaskShortcut:
-    """Calls the handler of a task directly, where nothing but the framework's routing stands between.
+    """Calls the handler of a task directly, without FastAPI's routing, if the route has no dependencies.
 
-    FastAPI's own way to a handler takes longer than all else that is done for a small request. A task whose route has
-    dependencies, which `include_router` or the application may have added, takes FastAPI's way.
+    FastAPI's routing takes longer than all other work on a small request. It is used for a task whose route has
+    dependencies, which `include_router` or the application may have added.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -72,12 +72,12 @@ def _requests(body: AnswerBody, codecs: ModelCodecs, limits: Limits) -> list[Req
 def _outputs(
     results: Sequence[AnswerResult], requests: Sequence[AnswerRequest], body: AnswerBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    asked = body.parameters.model_dump(exclude={"stride"})
+    options = body.parameters.model_dump(exclude={"stride"})
     return [
         {
             "answers": [
                 {"answer": found.answer, "score": found.score, "start": found.start, "end": found.end}
-                for found in answers(request.windows, result.spans, **asked)
+                for found in answers(request.windows, result.spans, **options)
             ]
         }
         for request, result in zip(requests, results, strict=True)

@@ -59,15 +59,15 @@ class AttendAnswer(Answer):
 
 
 def _requests(body: AttendBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked, codec = body.parameters, codecs.texts
+    parameters, codec = body.parameters, codecs.texts
     texts = codec.texts(body.inputs, limits)
     targets = [codec.encode_target(text.pair) if codec.crosses and text.pair is not None else None for text in texts]
-    layers = None if asked.layers is None else tuple(asked.layers)
-    heads = None if asked.heads is None else tuple(asked.heads)
+    layers = None if parameters.layers is None else tuple(parameters.layers)
+    heads = None if parameters.heads is None else tuple(parameters.heads)
     sources = [Text(text.text, ids=text.ids) for text in texts] if codec.crosses else texts
     requests = [
         AttendRequest(tokens=tokens, target=target, layers=layers, heads=heads)
-        for tokens, target in zip(codec.tokens(sources, truncate=asked.truncate), targets, strict=True)
+        for tokens, target in zip(codec.tokens(sources, truncate=parameters.truncate), targets, strict=True)
     ]
     n_pairs = sum(request.cost for request in requests)
     if len(requests) > 1 and n_pairs > MAX_PAIRS:

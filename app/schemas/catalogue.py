@@ -1,4 +1,4 @@
-"""The tasks that this server has. They are found by looking through this package: a new task is a new module."""
+"""The tasks of the server, found by searching this package: to add a task, add a module."""
 
 from functools import cache
 from importlib import import_module

@@ -16,7 +16,7 @@ from models.tasks.autoencoding import ClassifyRequest, ClassifyResult
 from models.tasks.text import ClassifyTextRequest
 
 NUMBERS_PER_LABEL = 8
-"""How many numbers take as long to render as one label with its score."""
+"""Number of array elements that take as long to render as one label with its score."""
 
 
 class ClassifyParameters(ItemInputParameters):
@@ -54,9 +54,9 @@ class ClassifyAnswer(Answer):
 
 
 def _requests(body: ClassifyBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
+    parameters = body.parameters
     return [
-        ClassifyRequest(item=item, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
+        ClassifyRequest(item=item, top_k=parameters.top_k, function_to_apply=parameters.function_to_apply)
         for item in decode_items(body, codecs, limits)
     ]
 
@@ -103,9 +103,9 @@ class ClassifyTextBody(ItemsBody):
 
 
 def _text_requests(body: ClassifyTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
+    parameters = body.parameters
     return [
-        ClassifyTextRequest(tokens=tokens, top_k=asked.top_k, function_to_apply=asked.function_to_apply)
+        ClassifyTextRequest(tokens=tokens, top_k=parameters.top_k, function_to_apply=parameters.function_to_apply)
         for tokens in tokenize_inputs(body, codecs, limits)
     ]
 

@@ -20,7 +20,8 @@ class CompressParameters(ItemInputParameters):
 
     bits: int = Field(8, ge=1, le=16, description="Bits of each latent element before entropy coding.")
     lossless: bool = Field(
-        False, description="Whether every bit must come back; only for variational models of binary items."
+        False,
+        description="Whether no bit of the items may be lost; only for variational models of binary items.",
     )
     chain: bool = Field(
         False, description="Whether to put all items into one stream, which takes fewer bytes than one for each."
@@ -57,9 +58,9 @@ class CompressAnswer(Answer):
 
 
 def _requests(body: CompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked, items = body.parameters, decode_items(body, codecs, limits)
-    streams = [tuple(items)] if asked.chain else [(item,) for item in items]
-    return [CompressRequest(items=stream, bits=asked.bits, lossless=asked.lossless) for stream in streams]
+    parameters, items = body.parameters, decode_items(body, codecs, limits)
+    streams = [tuple(items)] if parameters.chain else [(item,) for item in items]
+    return [CompressRequest(items=stream, bits=parameters.bits, lossless=parameters.lossless) for stream in streams]
 
 
 def _outputs(

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -44,10 +45,11 @@ def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
     streams = [_decode_stream(value, index) for index, value in enumerate(inputs)]
+    n_elements = prod(codecs.items.shape)
     counts = [max(1, n_items_of(stream)) for stream in streams]
     check_count(sum(counts), limits.max_items)
     return [
-        DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * codecs.n_elements)
+        DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * n_elements)
         for stream, n in zip(streams, counts, strict=True)
     ]
 

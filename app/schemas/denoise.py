@@ -56,8 +56,8 @@ class DenoiseAnswer(Answer):
 
 
 def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters.noise
-    noise = Noise(asked.type, asked.level) if asked else None
+    given = body.parameters.noise
+    noise = Noise(given.type, given.level) if given else None
     items = decode_items(body, codecs, limits)
     return [DenoiseRequest(item=item, noise=noise, seed=body.parameters.seed + i) for i, item in enumerate(items)]
 

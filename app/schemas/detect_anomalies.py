@@ -72,12 +72,16 @@ class DetectAnomaliesAnswer(Answer):
 
 
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
-    if asked.threshold is not None and asked.percentile is not None:
+    parameters = body.parameters
+    if parameters.threshold is not None and parameters.percentile is not None:
         raise InvalidRequest.of([Fault("/parameters", "threshold and percentile exclude each other")])
     return [
         DetectAnomaliesRequest(
-            item=item, score=asked.score, threshold=asked.threshold, percentile=asked.percentile, n_top=asked.n_top
+            item=item,
+            score=parameters.score,
+            threshold=parameters.threshold,
+            percentile=parameters.percentile,
+            n_top=parameters.n_top,
         )
         for item in decode_items(body, codecs, limits)
     ]

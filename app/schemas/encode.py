@@ -123,9 +123,11 @@ class EncodeTextAnswer(Answer):
 
 
 def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
+    parameters = body.parameters
     return [
-        EncodeTextRequest(tokens=tokens, pooling=asked.pooling, normalize=asked.normalize, dimensions=asked.dimensions)
+        EncodeTextRequest(
+            tokens=tokens, pooling=parameters.pooling, normalize=parameters.normalize, dimensions=parameters.dimensions
+        )
         for tokens in tokenize_inputs(body, codecs, limits)
     ]
 

@@ -1,4 +1,4 @@
-"""`/fill-mask`: predict the words behind masks."""
+"""`/fill-mask`: predict masked words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ WORD_BEGINNINGS = ("", "Ġ", "▁")
 MAX_FILLS = 4096
 """Maximum number of predicted tokens for all masks of a request.
 
-Each is answered with the whole text, which takes up to 0.2 ms to decode.
+The answer has the whole text for each of them, which takes up to 0.2 ms to decode.
 """
 
 
@@ -33,7 +33,7 @@ class FillMaskParameters(TextParameters):
 
 
 class MaskFill(BaseModel):
-    """A token that may stand behind a mask."""
+    """A token that may stand in the place of a mask."""
 
     score: float = Field(description="Probability of the token.")
     token: int = Field(description="Id of the token.")
@@ -60,17 +60,17 @@ class FillMaskAnswer(Answer):
 
 
 def _requests(body: FillMaskBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked, codec = body.parameters, codecs.texts
-    targets = None if asked.targets is None else tuple(_target_id(word, codec) for word in asked.targets)
+    parameters, codec = body.parameters, codecs.texts
+    targets = None if parameters.targets is None else tuple(_target_id(word, codec) for word in parameters.targets)
     texts = tokenize_inputs(body, codecs, limits)
     masks = _find_masks(texts, codec)
     n_masks = sum(map(len, masks))
-    n_each = min(asked.top_k, codec.vocab_size if targets is None else len(targets))
+    n_each = min(parameters.top_k, codec.vocab_size if targets is None else len(targets))
     if n_masks * n_each > MAX_FILLS:
         detail = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
         raise InvalidItems(Problem(f"{detail}; the limit is {MAX_FILLS}"))
     return [
-        FillMaskRequest(tokens=tokens, places=places, top_k=asked.top_k, targets=targets)
+        FillMaskRequest(tokens=tokens, places=places, top_k=parameters.top_k, targets=targets)
         for tokens, places in zip(texts, masks, strict=True)
     ]
 
@@ -145,7 +145,7 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="fill_mask",
     summary="Predict masked words",
-    description="Predicts the words behind masks. An item is a text that has the model's mask token, such as `[MASK]`, "
+    description="Predicts masked words. An item is a text that has the model's mask token, such as `[MASK]`, "
     "in place of a word, once or more. Returns the likeliest tokens for each mask of each text, best first.",
     schemas=(SCHEMA,),
     examples=({"model": "bert-mini-en", "inputs": ["The [MASK] was born in 1950 ."]},),

@@ -23,7 +23,7 @@ MAX_SEQUENCES = 64
 MAX_STOPS = 16
 """Maximum number of stop strings."""
 SAMPLING_PARAMETERS = ("temperature", "top_k", "top_p")
-"""Parameters of sampling; giving any of them turns it on."""
+"""Parameters that turn on sampling if any of them is given."""
 
 
 class GenerateParameters(TextParameters):
@@ -40,20 +40,20 @@ class GenerateParameters(TextParameters):
     min_new_tokens: int = Field(0, ge=0, description="Minimum number of tokens to generate before a text may end.")
     do_sample: bool | None = Field(
         None,
-        description="Whether to draw each token instead of taking the likeliest; if omitted, true only if "
+        description="Whether to sample each token instead of taking the likeliest; if omitted, true only if "
         "`temperature`, `top_k` or `top_p` is given.",
     )
     temperature: float | None = Field(
-        None, gt=0, le=100, description="Number by which the logits are divided before the draw; 1.0 if omitted."
+        None, gt=0, le=100, description="Number by which the logits are divided before sampling; 1.0 if omitted."
     )
     top_k: int | None = Field(
-        None, ge=1, description="Number of likeliest tokens to draw from; the whole vocabulary if omitted."
+        None, ge=1, description="Number of likeliest tokens to sample from; the whole vocabulary if omitted."
     )
     top_p: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Total probability of the likeliest tokens to draw from; the whole vocabulary if omitted.",
+        description="Total probability of the likeliest tokens to sample from; the whole vocabulary if omitted.",
     )
     repetition_penalty: float = Field(
         1.0, gt=0, le=100, description="Penalty on tokens that the text already has; above 1, they are less likely."
@@ -80,7 +80,7 @@ class GenerateParameters(TextParameters):
         ge=0,
         le=20,
         description="Number of likeliest tokens to return with their log-probabilities in the place of each generated "
-        "token, beside its own; none are returned if omitted.",
+        "token, besides that token; none are returned if omitted.",
     )
     stream: bool = Field(
         False, description="Whether to answer with Server-Sent Events, one for each token, or with the whole texts."
@@ -88,11 +88,11 @@ class GenerateParameters(TextParameters):
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:
-        drawn = [name for name in SAMPLING_PARAMETERS if getattr(self, name) is not None]
-        if drawn and self.do_sample is False:
-            raise ValueError(f"{drawn[0]} shapes a draw, and do_sample is false")
-        if self.num_beams > 1 and (drawn or self.do_sample):
-            raise ValueError("num_beams above 1 is a search, and do_sample a draw; choose one")
+        given = [name for name in SAMPLING_PARAMETERS if getattr(self, name) is not None]
+        if given and self.do_sample is False:
+            raise ValueError(f"{given[0]} is for sampling, but do_sample is false")
+        if self.num_beams > 1 and (given or self.do_sample):
+            raise ValueError("num_beams above 1 is a beam search, which cannot be combined with sampling")
         if self.num_beams > 1 and self.n > self.num_beams:
             raise ValueError(f"n is {self.n}, more than num_beams, {self.num_beams}")
         if self.num_beams > 1 and self.stream:
@@ -125,7 +125,7 @@ class Generation(BaseModel):
     logprobs: list[TokenLogprob] | None = Field(
         None, description="The log-probability of each token, if the request asks for them."
     )
-    score: float | None = Field(None, description="Score by which beam search ranks the text; only of beam search.")
+    score: float | None = Field(None, description="Score by which beam search ranks the text; only for beam search.")
     seed: int = Field(description="Sampling seed; the same seed gives the same text again.")
 
 
@@ -152,7 +152,7 @@ class GenerateEvent(BaseModel):
 
     input: int = Field(description="Index of the input, from 0.")
     generation: int = Field(description="Index of the text among those of the same input, from 0.")
-    text: str = Field(description="The characters that are new; none while those of the token are incomplete.")
+    text: str = Field(description="The new characters; empty while the token ends within a character.")
     token: int | None = Field(None, description="Id of the token; null if the text ends without one.")
     logprobs: TokenLogprob | None = Field(
         None, description="The log-probability of the token, if the request asks for it."
@@ -162,28 +162,28 @@ class GenerateEvent(BaseModel):
 
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
+    parameters = body.parameters
     texts = codecs.texts.texts(body.inputs, limits)
-    drawn = any(getattr(asked, name) is not None for name in SAMPLING_PARAMETERS)
-    seed = secrets.randbits(62) if asked.seed is None else asked.seed
+    has_sampling_parameters = any(getattr(parameters, name) is not None for name in SAMPLING_PARAMETERS)
+    seed = secrets.randbits(62) if parameters.seed is None else parameters.seed
     return [
         GenerateRequest(
             tokens=tokens,
-            max_new_tokens=asked.max_new_tokens,
-            truncate=asked.truncate,
-            min_new_tokens=asked.min_new_tokens,
-            do_sample=drawn if asked.do_sample is None else asked.do_sample,
-            temperature=asked.temperature or 1.0,
-            top_k=asked.top_k,
-            top_p=asked.top_p,
-            repetition_penalty=asked.repetition_penalty,
-            num_beams=asked.num_beams,
-            length_penalty=asked.length_penalty,
-            n=asked.n,
+            max_new_tokens=parameters.max_new_tokens,
+            truncate=parameters.truncate,
+            min_new_tokens=parameters.min_new_tokens,
+            do_sample=has_sampling_parameters if parameters.do_sample is None else parameters.do_sample,
+            temperature=parameters.temperature or 1.0,
+            top_k=parameters.top_k,
+            top_p=parameters.top_p,
+            repetition_penalty=parameters.repetition_penalty,
+            num_beams=parameters.num_beams,
+            length_penalty=parameters.length_penalty,
+            n=parameters.n,
             seed=seed,
-            n_alternatives=asked.logprobs or 0,
+            n_alternatives=parameters.logprobs or 0,
         )
-        for tokens in codecs.texts.tokens(texts, limited_length=not asked.truncate)
+        for tokens in codecs.texts.tokens(texts, limited_length=not parameters.truncate)
     ]
 
 
@@ -240,9 +240,9 @@ def _outputs(
     return outputs
 
 
-def _render_sequence(sequence: GeneratedSequence, asked: GenerateParameters, codec: TextCodec) -> dict[str, Any]:
-    """Return one generated text as it is answered, without its seed."""
-    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+def _render_sequence(sequence: GeneratedSequence, parameters: GenerateParameters, codec: TextCodec) -> dict[str, Any]:
+    """Return one generated text for the answer, without its seed."""
+    stops = [parameters.stop] if isinstance(parameters.stop, str) else parameters.stop or []
     ids = [token.id for token in sequence.tokens]
     text, is_stopped = assemble_text(ids, codec, stops)
     generation: dict[str, Any] = {
@@ -250,7 +250,7 @@ def _render_sequence(sequence: GeneratedSequence, asked: GenerateParameters, cod
         "finish_reason": "stop" if is_stopped else sequence.finish_reason,
         "tokens": ids,
     }
-    if asked.logprobs is not None:
+    if parameters.logprobs is not None:
         generation["logprobs"] = [_describe_token(token, codec) for token in sequence.tokens]
     if sequence.score is not None:
         generation["score"] = sequence.score
@@ -258,7 +258,7 @@ def _render_sequence(sequence: GeneratedSequence, asked: GenerateParameters, cod
 
 
 def assemble_text(ids: Sequence[int], codec: TextCodec, stops: Sequence[str]) -> tuple[str, bool]:
-    """Return the text of these tokens, the same as a stream of them gives, and whether a stop string ended it."""
+    """Return the text of these tokens, as a stream of them would give it, and whether a stop string ended it."""
     assembly = TextAssembly(codec, stops)
     text = "".join([assembly.feed(token) for token in ids]) + assembly.finish()
     return text, assembly.stopped

@@ -1,4 +1,4 @@
-"""`/interpolate`: go from one item to another through the latent space."""
+"""`/interpolate`: decode points between two items in the latent space."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ class InterpolateParameters(ItemInputParameters, ItemOutputParameters):
 
 
 class InterpolateOutput(BaseModel):
-    """The way from the first item to the second."""
+    """The frames from the first item to the second."""
 
     frames: list[Item] = Field(description="Decoded items; the first and the last are reconstructions of the inputs.")
     latents: list[list[Any]] = Field(description="The latent of each frame.")

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -25,7 +26,10 @@ class SampleParameters(ItemOutputParameters):
     n: int = Field(1, ge=1, description="Number of items; the server's `max_items` is the limit.")
     seed: Seed | None = Field(None, description="Sampling seed; random, and returned, if omitted.")
     temperature: float = Field(
-        1.0, gt=0, le=10, description="Factor of the standard deviation of the distribution that is drawn from."
+        1.0,
+        gt=0,
+        le=10,
+        description="Factor that multiplies the standard deviation of the sampled distribution.",
     )
     label: str | int | None = Field(None, description="Class of the items, for models that have classes.")
     sampler: str | None = Field(
@@ -59,21 +63,21 @@ class SampleAnswer(Answer):
 
 
 def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked = body.parameters
-    if asked.n > limits.max_items:
-        raise InvalidRequest.of([Fault("/parameters/n", f"{asked.n} items; a request may ask for {limits.max_items}")])
-    seed = secrets.randbits(SEED_BITS) if asked.seed is None else asked.seed
+    parameters = body.parameters
+    if parameters.n > limits.max_items:
+        raise InvalidRequest.of([Fault("/parameters/n", f"{parameters.n} items; the limit is {limits.max_items}")])
+    seed = secrets.randbits(SEED_BITS) if parameters.seed is None else parameters.seed
     return [
         SampleRequest(
             seed=seed,
             index=index,
-            temperature=asked.temperature,
-            label=None if asked.label is None else str(asked.label),
-            sampler=asked.sampler,
-            length=asked.length,
-            cost=codecs.n_elements,
+            temperature=parameters.temperature,
+            label=None if parameters.label is None else str(parameters.label),
+            sampler=parameters.sampler,
+            length=parameters.length,
+            cost=prod(codecs.items.shape),
         )
-        for index in range(asked.n)
+        for index in range(parameters.n)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the server says about itself: its models, its health, its limits."""
+"""The answers of the routes about the server itself: its models, its health and its limits."""
 
 from typing import Any
 
@@ -39,15 +39,16 @@ class ModelCard(BaseModel):
         None, description="Samplers that `/sample` can draw with, starting with the default."
     )
     parameters: int | None = Field(None, description="Number of trainable parameters.")
-    dtype: str | None = Field(None, description="Type of number that the model computes in.")
-    dtype_reason: str | None = Field(None, description="Why the model computes in this type of number.")
+    dtype: str | None = Field(None, description="Data type that the model computes in.")
+    dtype_reason: str | None = Field(None, description="Why the model computes in this data type.")
     cosine_to_float32: float | None = Field(
         None,
-        description="Smallest cosine, over 16 random items, between what the model makes of an item and what it makes "
-        "of it in float32.",
+        description="Smallest cosine, over 16 random items, between the model's output for an item and its output in "
+        "float32.",
     )
     memory_bytes: int | None = Field(
-        None, description="Memory of the weights and the calibration in bytes; the cache of generation comes on top."
+        None,
+        description="Memory of the weights and the calibration, without the cache of generation, in bytes.",
     )
     queued_items: int | None = Field(None, description="Number of items that are waiting at this moment.")
     running_sequences: int | None = Field(None, description="Number of texts that are being generated at this moment.")
@@ -111,7 +112,7 @@ LIMITS = (
 
 
 def card(model: ServedModel) -> ModelCard:
-    """Return what is known about a model at this moment."""
+    """Return the card of a model, with its present state."""
     content: dict[str, Any] = {"id": model.name, "state": model.state, "reason": model.reason}
     if checkpoint := model.checkpoint:
         content |= {
@@ -139,11 +140,6 @@ def card(model: ServedModel) -> ModelCard:
             "unused_weights": loaded.unused_weights,
         }
     return ModelCard(**content)
-
-
-def cards(registry: Registry) -> ModelList:
-    """Return what is known about every model."""
-    return ModelList(models=[card(model) for model in registry.models.values()])
 
 
 def readiness(registry: Registry, *, draining: bool) -> Health:

@@ -48,7 +48,7 @@ def _outputs(
     results: Sequence[SimilarityResult], requests: Sequence[Any], body: SimilarityBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     scores = [result.scores.numpy() for result in results]
-    return [{"scores": of_item} for of_item in scores]
+    return [{"scores": each} for each in scores]
 
 
 SCHEMA = TaskSchema(

@@ -53,15 +53,15 @@ class TranslateAnswer(Answer):
 
 
 def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    asked, codec = body.parameters, codecs.texts
-    texts = codec.tokens(codec.texts(body.inputs, limits), truncate=asked.truncate)
+    parameters, codec = body.parameters, codecs.texts
+    texts = codec.tokens(codec.texts(body.inputs, limits), truncate=parameters.truncate)
     return [
         GenerateRequest(
             tokens=tokens,
-            max_new_tokens=asked.max_new_tokens
+            max_new_tokens=parameters.max_new_tokens
             or min(NEW_TOKENS_PER_TOKEN * len(tokens) + MIN_NEW_TOKENS, codec.max_tokens - 1),
-            num_beams=asked.num_beams,
-            length_penalty=asked.length_penalty,
+            num_beams=parameters.num_beams,
+            length_penalty=parameters.length_penalty,
         )
         for tokens in texts
     ]

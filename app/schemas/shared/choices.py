@@ -1,4 +1,4 @@
-"""Names that a client chooses from, each a schema of its own in the OpenAPI document."""
+"""Types of parameters with named choices; each is a schema of its own in the OpenAPI document."""
 
 from typing import Annotated
 
@@ -17,10 +17,11 @@ Aggregation = TypeAliasType(
 )
 NoiseType = TypeAliasType("NoiseType", Annotated[autoencoding.NoiseType, Field(description="Kind of noise.")])
 InterpolationMethod = TypeAliasType(
-    "InterpolationMethod", Annotated[autoencoding.Method, Field(description="Way through the latent space.")]
+    "InterpolationMethod", Annotated[autoencoding.Method, Field(description="Path through the latent space.")]
 )
 ProjectionMethod = TypeAliasType(
-    "ProjectionMethod", Annotated[autoencoding.Projection, Field(description="Way of finding points in a plane.")]
+    "ProjectionMethod",
+    Annotated[autoencoding.Projection, Field(description="Method of projecting to two dimensions.")],
 )
 Activation = TypeAliasType(
     "Activation", Annotated[autoencoding.Activation, Field(description="Function that turns logits into scores.")]

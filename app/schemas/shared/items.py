@@ -19,7 +19,7 @@ from models.tasks.text import Tokens
 def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
     """Return the body's items as tensors of the model's shape.
 
-    Null stands for a missing element and becomes NaN if `gaps` is true; it is refused otherwise.
+    With `gaps`, null stands for a missing element and becomes NaN; otherwise it is refused.
 
     Raises:
         InvalidItems: an item has a wrong shape, range or type, or there are too many.
@@ -91,7 +91,7 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
     if parameters.format == "array":
         return array
     if not isinstance(codecs.items, ImageCodec):
-        raise InvalidRequest.of([Fault("/parameters/format", "png needs a model of images; this model's are not")])
+        raise InvalidRequest.of([Fault("/parameters/format", "png is only for models whose items are images")])
     return codecs.items.data_url(array)
 
 
@@ -112,5 +112,5 @@ def stack_arrays(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         InvalidRequest: the arrays differ in shape.
     """
     if len({array.shape for array in arrays}) > 1:
-        raise InvalidRequest("the answer's items differ in length and make no array; accept application/json")
+        raise InvalidRequest("the items of the answer differ in length and form no array; accept application/json")
     return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

@@ -11,7 +11,7 @@ from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Body
 
 MAX_FAULTS = 16
-"""Maximum number of fields that one error names; a body can have millions of unknown ones."""
+"""Maximum number of fields that one error names; a body can have millions of unknown fields."""
 
 
 def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
@@ -37,7 +37,7 @@ def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
 def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
     """Yield a fault for each unknown field, in nested objects as well.
 
-    Pydantic would build the whole list of them, however long, before the first could be reported.
+    Pydantic would list all of them, however many, before the first could be reported.
     """
     fields = kind.model_fields
     for name, value in values.items():
@@ -55,7 +55,7 @@ def _nested_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _pointer(part: object) -> str:
-    """Escape one part of a JSON pointer (RFC 6901)."""
+    """Return one part of a JSON pointer (RFC 6901), with its slash."""
     return f"/{str(part).replace('~', '~0').replace('/', '~1')}"
 
 

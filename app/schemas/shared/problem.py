@@ -1,4 +1,4 @@
-"""How errors look on the wire, for the OpenAPI document: `app/http/problems.py` writes them."""
+"""The schemas of errors, for the OpenAPI document; `app/http/problems.py` makes the errors themselves."""
 
 from pydantic import BaseModel, Field
 

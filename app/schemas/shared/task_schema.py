@@ -1,8 +1,7 @@
-"""How a task is declared: its body, its answer, and the conversions between these and what the models take and give."""
+"""The declaration of a task: its body, its answer, and their conversions to and from requests and results of models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -28,15 +27,10 @@ class ModelCodecs:
         """The codec of a model whose items are texts."""
         return cast("TextCodec", self.items)
 
-    @property
-    def n_elements(self) -> int:
-        """The number of elements in an item of the shape that the model was trained on."""
-        return prod(self.items.shape)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskSchema:
-    """How one task looks on the wire for one kind of model.
+    """The HTTP interface of a task for one kind of model.
 
     The conversions may take long and are safe to call on any thread.
 
@@ -44,13 +38,13 @@ class TaskSchema:
         task: the task as the models know it.
         body: the request body.
         answer: the answer, for the OpenAPI document.
-        requests: turns a body into one task request for each item.
-        outputs: turns the results into the `outputs` of a JSON answer.
-        array: turns the results into the main array `[n, …]`; None if the outputs are no array.
+        requests: converts a body into requests to the model, in most tasks one for each item.
+        outputs: converts the results into the `outputs` of a JSON answer.
+        array: converts the results into the array `[n, …]` of a NumPy or PNG answer; None if there is no such answer.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
-        summary: returns the fields that the answer has once, and not for each output.
-        usage: returns the counts that `usage` has beside the number of items.
+        summary: returns the further fields of the answer, which are about all outputs together.
+        usage: returns the counts of `usage` other than the number of items.
         writer: makes the events of a stream, for tasks that run step by step.
         modality: whether the inputs are texts or other items.
         takes_images: whether encoded images are accepted.
@@ -79,12 +73,12 @@ class TaskSchema:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodecSchema:
-    """How one task looks on the wire if the tokenizer alone answers it, without a forward pass.
+    """The HTTP interface of a task that the tokenizer alone answers, without a forward pass.
 
     Attributes:
         body: the request body.
         answer: the answer, for the OpenAPI document.
-        outputs: turns a body into the `outputs` of a JSON answer.
+        outputs: converts a body into the `outputs` of a JSON answer.
     """
 
     body: type[Body]
@@ -99,8 +93,8 @@ class TaskEndpoint:
     Attributes:
         name: the task's name, in snake case; the path has hyphens instead.
         summary: what the task does, in the imperative, as a title of the OpenAPI document.
-        description: one to three sentences for the OpenAPI document: what the task does, what an item is, what comes
-            back.
+        description: one to three sentences for the OpenAPI document: what the task does, what an item is and what the
+            answer has.
         schemas: the schemas, one for each kind of model; the tasks of the model decide which one applies.
         examples: request bodies that the shipped models answer with 200.
         event: the model of an event of the stream, if the task streams.

@@ -141,7 +141,7 @@ def test_ctrl_c_ends_a_download_at_once(hub: Hub, tmp_path: Path) -> None:
         assert hub.asked.wait(60)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "\nInterrupted; the same command goes on where it was.\n")
+    assert (process.returncode, said) == (130, "\nInterrupted; run the same command again to go on from here.\n")
 
 
 @pytest.mark.parametrize("what", ["tiny", "a/b/c", "org/name@", ""])

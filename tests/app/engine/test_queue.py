@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from app.engine.job import Slice
-from app.engine.queue import LATE_S, JobQueue, WorkerSlot
+from app.engine.queue import INACTIVE_AFTER_S, JobQueue, WorkerSlot
 from tests.app.engine.scripted import Clock, item, job
 
 
@@ -140,7 +140,7 @@ def test_only_the_work_of_the_failed_worker_is_given_back() -> None:
     queue.put(large_too := job(item(7)))
     assert queue.give_back(others) == []
     assert len(queue) == 3
-    time.sleep(LATE_S)  # or the other worker would be waited for
+    time.sleep(INACTIVE_AFTER_S)  # or the other worker would be waited for
     found = []
     while len(queue):
         batch = queue.take(slot, budget=9)
@@ -183,7 +183,7 @@ def test_a_worker_that_is_soon_free_is_waited_for_unless_it_is_late(clock: Clock
         queue.finish_batch(busy)
         assert queue._idle
         assert queue.take(busy, budget=9)
-        clock.now += LATE_S
+        clock.now += INACTIVE_AFTER_S
         queue.put(job(item(3)))
         queue.wake_worker()
 
@@ -196,7 +196,7 @@ def test_while_batches_are_short_one_worker_takes_them_all(clock: Clock) -> None
     assert queue.take(spare, budget=1, timeout_s=0.01) == []  # although a job waits
     assert queue.take(busy, budget=1)
     queue.put(job(item(3)))
-    clock.now += LATE_S
+    clock.now += INACTIVE_AFTER_S
     assert queue.take(spare, budget=1)
 
 
@@ -212,7 +212,7 @@ def test_another_worker_is_woken_when_the_busy_one_is_late(clock: Clock) -> None
     with sleeping(queue) as taken:
         queue.put(job(item(2)))
         assert queue.wake_worker()
-        clock.now += LATE_S
+        clock.now += INACTIVE_AFTER_S
         assert queue._idle
         assert not taken  # no worker was woken
         assert queue.wake_worker()
@@ -222,7 +222,7 @@ def test_another_worker_is_woken_when_the_busy_one_is_late(clock: Clock) -> None
 def test_all_workers_empty_a_closed_queue(clock: Clock) -> None:
     queue, busy = with_short_batches()
     other = queue.add_worker()
-    clock.now += LATE_S
+    clock.now += INACTIVE_AFTER_S
     queue.put(job(item(2)))
     assert queue.take(other, budget=1)
     for number in range(2):

@@ -33,7 +33,7 @@ def test_a_port_in_use_is_named_in_one_line(weights: Path) -> None:
         done = subprocess.run([*CLI, *options], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"Error: Port {port} of 127.0.0.1 is in use")
+    assert line.startswith(f"Error: Port {port} of 127.0.0.1 is in use ")
 
 
 def test_two_servers_that_start_together_do_not_share_a_port() -> None:
