@@ -4,10 +4,8 @@ Modules that take seconds to import are imported when the command runs, so that 
 command as it does at any other time.
 """
 
-import errno
-import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from typing_extensions import override
@@ -16,10 +14,6 @@ from app.cli.errors import sentence
 from app.errors import ManifoldError
 from models.errors import ModelsError
 
-if TYPE_CHECKING:
-    from app.settings import Settings
-
-FIRST_UNPRIVILEGED_PORT = 1024
 HELP_WIDTH = 30
 """Width of the column of options in the help: that of the longest, and the most that click allows."""
 
@@ -55,6 +49,7 @@ def serve(**values: Any) -> None:
     """
     from app.cli.checks import check_device, check_settings
     from app.cli.options import label_of, read_settings, unknown_variables
+    from app.process.serve import serve as run_server
 
     options = {name: value for name, value in values.items() if value not in (None, ())}
     label = partial(label_of, options=options)
@@ -65,51 +60,8 @@ def serve(**values: Any) -> None:
         check_settings(settings, label)
         if (problem := check_device(settings, label)) is not None:
             raise click.ClickException(problem)
-        _run(settings)
+        run_server(settings)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
-
-
-def _run(settings: "Settings") -> None:
-    """Serve until a signal ends the server. Ctrl-C is not an error."""
-    from app.process.serve import serve as run_server
-
-    try:
-        _bind_once(settings.host, settings.port)
-        run_server(settings)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the server runs
         pass
-    except OSError as error:
-        raise click.ClickException(_why_not_listening(settings, error)) from error
-
-
-def _bind_once(host: str, port: int) -> None:
-    """Bind the port and release it, so that a wrong address is reported before anything is loaded.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except UnicodeError as error:  # a label of the name is empty or too long
-            raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
-
-
-def _why_not_listening(settings: "Settings", error: OSError) -> str:
-    host, port = settings.host, settings.port
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} of {host} is in use by another program. Stop it, or choose another port with --port."
-    if error.errno == errno.EACCES and port < FIRST_UNPRIVILEGED_PORT:
-        return (
-            f"Port {port} of {host} may not be used without administrator rights. "
-            f"Choose one of {FIRST_UNPRIVILEGED_PORT} or more with --port."
-        )
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return (
-            f"This machine has no address {host} to listen on. "
-            "Choose 127.0.0.1 with --host for this machine only, or 0.0.0.0 for all its network interfaces."
-        )
-    return f"The server cannot run on port {port} of {host}: {error.strerror or error}."

@@ -1,5 +1,6 @@
 """The server process: configures uvicorn from the settings, and runs it."""
 
+import errno
 import logging
 import os
 import socket
@@ -19,8 +20,27 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 
+BACKLOG = 2048
+"""Number of connections that may wait behind the port."""
+FIRST_UNPRIVILEGED_PORT = 1024
+
+
 class AddressUnavailable(ManifoldError):
     """The server cannot listen on the host and port of its settings, most often because another process does."""
+
+    def __init__(self, host: str, port: int, error: OSError | UnicodeError) -> None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.EADDRINUSE:
+            reason = f"Port {port} of {host} is in use by another program. Stop it, or choose another port with --port."
+        elif number == errno.EACCES and port < FIRST_UNPRIVILEGED_PORT:
+            reason = f"Port {port} of {host} may not be used without administrator rights. "
+            reason += f"Choose one of {FIRST_UNPRIVILEGED_PORT} or more with --port."
+        elif isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
+            reason = f"This machine has no address {host} to listen on. "
+            reason += "Choose 127.0.0.1 with --host for this machine only, or 0.0.0.0 for all its network interfaces."
+        else:
+            reason = f"The server cannot listen on port {port} of {host}: {error.strerror or error}."
+        super().__init__(reason)
 
 
 def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
@@ -30,9 +50,10 @@ def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
         AddressUnavailable: the host and port cannot be listened on.
         ManifoldError, ModelsError: the settings name a model that cannot be served (`create_app`).
     """
-    configure_logs(settings)
-    tune_process()
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has shut down
+    with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
+        # uvicorn raises KeyboardInterrupt again once it has shut down
+        configure_logs(settings)
+        tune_process()
         app = create_app(settings, observer)
         config = uvicorn.Config(
             app,
@@ -47,26 +68,24 @@ def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
             timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
         )
-        listener = listen(settings.host, settings.port, config.backlog)
+        url_host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log.info("listening on http://%s:%d", url_host, listener.getsockname()[1])
         DrainingServer(config, listener, app, settings.drain_ms / 1000).run()
 
 
-def listen(host: str, port: int, backlog: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 lets the system choose.
 
     Raises:
         AddressUnavailable: the address is in use, unknown, or not allowed.
     """
-    is_ipv6 = ":" in host
-    url_host = f"[{host}]" if is_ipv6 else host
-    listener = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     if os.name == "posix":  # elsewhere, the option lets two processes share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(backlog)
-    except OSError as error:
+        listener.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is empty or too long
         listener.close()
-        raise AddressUnavailable(f"cannot listen on {url_host}:{port}: {error.strerror}") from error
-    log.info("listening on http://%s:%d", url_host, listener.getsockname()[1])
+        raise AddressUnavailable(host, port, error) from error
     return listener

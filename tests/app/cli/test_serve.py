@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
-from app.settings import Settings
 from tests.app import server
 
 
@@ -51,16 +50,16 @@ def test_an_address_that_this_machine_has_not_is_named(weights: Path, host: str)
     [
         (OSError(errno.EADDRINUSE, "Address already in use"), "Port 0 of 127.0.0.1 is in use by another program."),
         (OSError(errno.EACCES, "Permission denied"), "Port 0 of 127.0.0.1 may not be used without administrator"),
-        (OSError(errno.ENOSPC, "No space left on device"), "The server cannot run on port 0 of 127.0.0.1: No space"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The server cannot listen on port 0 of 127.0.0.1: No space"),
     ],
 )
 def test_errors_of_the_system_are_sentences(
     weights: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
 ) -> None:
-    def fail(settings: Settings) -> None:
+    def fail(self: socket.socket, address: object) -> None:
         raise error
 
-    monkeypatch.setattr("app.process.serve.serve", fail)
+    monkeypatch.setattr("app.process.serve.socket.socket.bind", fail)
     result = CliRunner().invoke(main, ["serve", "--weights-dir", str(weights), "--port", "0"])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {said}")
