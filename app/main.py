@@ -49,6 +49,26 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
     )
 
 
+def create_services(settings: Settings, observer: EngineObserver | None) -> Services:
+    """Create what the application is made of. Nothing runs before the application starts.
+
+    Raises:
+        UnknownModel: a setting names a model that is not in the weights folder.
+        CheckpointError: two checkpoints have the same name.
+    """
+    return Services(
+        settings=settings,
+        registry=Registry(settings, observer),
+        pools=WorkerPools(N_OFFLOAD_THREADS),
+        timers=CoarseTimers(),
+        pauses=OverloadPauses(),
+        lifecycle=Lifecycle(),
+        limits=Limits(
+            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
+        ),
+    )
+
+
 def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
     """Create the application; without settings, they are read from the environment.
 
@@ -61,17 +81,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         CheckpointError: two checkpoints have the same name.
     """
     settings = settings or Settings()
-    services = Services(
-        settings=settings,
-        registry=Registry(settings, observer),
-        pools=WorkerPools(N_OFFLOAD_THREADS),
-        timers=CoarseTimers(),
-        pauses=OverloadPauses(),
-        lifecycle=Lifecycle(),
-        limits=Limits(
-            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
-        ),
-    )
+    services = create_services(settings, observer)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

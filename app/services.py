@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import cast
 
-from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from app.concurrency.overload import OverloadPauses
@@ -32,11 +31,6 @@ class Services:
     pauses: OverloadPauses
     lifecycle: Lifecycle
     limits: Limits
-
-
-def services_of(connection: HTTPConnection) -> Services:
-    """Return the services of the application that received this request."""
-    return services_in(connection.scope)
 
 
 def services_in(scope: Scope) -> Services:

@@ -20,7 +20,7 @@ from app.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
-from app.http.context import context_of
+from app.http.context import context_in
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -36,7 +36,7 @@ CHUNK_BYTES = 2**16
 
 def content_type(request: Request) -> str:
     """Return the media type of the body without its parameters, in lower case; JSON if the client names none."""
-    given = context_of(request).header(b"content-type")
+    given = context_in(request.scope).header(b"content-type")
     return JSON if given is None else given.partition(";")[0].strip().lower()
 
 
@@ -49,7 +49,7 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         MalformedBody: the body is not gzip, as its header promises.
         ClientDisconnected: the client hung up before the end.
     """
-    context = context_of(request)
+    context = context_in(request.scope)
     coding = (context.header(b"content-encoding") or "identity").lower()
     if coding != "identity" and coding not in GZIP_CODINGS:
         detail = f"the content coding {coding[:100]!r} is not supported; send gzip or none"

@@ -9,7 +9,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import cast
 
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.request_timer import RequestTimer, client_not_reading
@@ -38,11 +37,6 @@ class RequestContext:
         """Return the first header of this lower-case name, without white space around it."""
         value = self.headers.get(name)
         return None if value is None else value.strip(b" \t").decode("latin-1")
-
-
-def context_of(connection: HTTPConnection) -> RequestContext:
-    """Return the context of a request that passed `RequestContexts`."""
-    return context_in(connection.scope)
 
 
 def context_in(scope: Scope) -> RequestContext:

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from app.errors import InvalidRequest
-from app.http.context import context_of
+from app.http.context import context_in
 from app.inference.deadline import Deadline
 from app.settings import Settings
 
@@ -17,7 +17,7 @@ def deadline_of(request: Request, settings: Settings) -> Deadline:
     Raises:
         InvalidRequest: the header is not a whole number from 1 to the server's limit.
     """
-    given = context_of(request).header(b"x-timeout-ms")
+    given = context_in(request.scope).header(b"x-timeout-ms")
     if given is None:
         return Deadline.after(settings.default_timeout_ms)
     is_number = given.isdecimal() and given.isascii() and len(given) <= MAX_TIMEOUT_DIGITS

@@ -185,12 +185,12 @@ class Protocol(HttpToolsProtocol):
         Another parser is given a head with the same framing, so that it expects the body next. `_reading` is BODY then,
         and what a parser reports of a head counts only where one is expected.
         """
-        if framing := self._framing():
+        if framing := self._framing_headers():
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % header for header in framing))
 
-    def _framing(self) -> list[tuple[bytes, bytes]]:
+    def _framing_headers(self) -> list[tuple[bytes, bytes]]:
         return [header for header in self.headers if header[0] in _FRAMING]
 
     @override
@@ -218,7 +218,7 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade() and self._framing():
+        if self.parser.should_upgrade() and self._framing_headers():
             return  # `_ignore_upgrade` has the body parsed
         self._n_unparsed = 0
         self._reading = Reading.NOTHING

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.schemas import service as schema
-from app.services import services_of
+from app.services import services_in
 
 router = APIRouter(tags=["service"])
 
@@ -33,7 +33,7 @@ async def live() -> schema.Health:
 )
 async def ready(request: Request) -> Response:
     """Return 200 while every wanted model serves; a model serves once real forward passes have succeeded."""
-    services = services_of(request)
+    services = services_in(request.scope)
     health = schema.readiness(services.registry, draining=services.lifecycle.is_draining)
     return JSONResponse(health.model_dump(mode="json"), 200 if health.status == "ready" else 503)
 
@@ -46,7 +46,7 @@ async def ready(request: Request) -> Response:
 )
 async def info(request: Request) -> schema.Info:
     """Return versions, the default model of each task, and every limit."""
-    services = services_of(request)
+    services = services_in(request.scope)
     return schema.info(
         services.registry, services.settings, version=version("manifold"), torch_version=version("torch")
     )

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from app.routes.openapi import problem_responses
 from app.schemas import service as schema
 from app.schemas.shared.examples import EXAMPLE_MODEL
-from app.services import services_of
+from app.services import services_in
 
 router = APIRouter(tags=["service"])
 
@@ -24,7 +24,7 @@ ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])
 )
 async def list_models(request: Request) -> schema.ModelList:
     """Return each model's family, tasks, shapes, memory, metrics and state."""
-    models = services_of(request).registry.models.values()
+    models = services_in(request.scope).registry.models.values()
     return schema.ModelList(models=[schema.card(model) for model in models])
 
 
@@ -37,7 +37,7 @@ async def list_models(request: Request) -> schema.ModelList:
 )
 async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Return one model's family, tasks, shapes, memory, metrics and state."""
-    return schema.card(services_of(request).registry.get(id))
+    return schema.card(services_in(request.scope).registry.get(id))
 
 
 @router.post(
@@ -49,7 +49,7 @@ async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Load a model into memory, and answer once it serves. If it serves already, nothing changes."""
-    return schema.card(await services_of(request).registry.load(id))
+    return schema.card(await services_in(request.scope).registry.load(id))
 
 
 @router.post(
@@ -61,4 +61,4 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
 )
 async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Serve the waiting requests, then free the model's memory."""
-    return schema.card(await services_of(request).registry.unload(id))
+    return schema.card(await services_in(request.scope).registry.unload(id))

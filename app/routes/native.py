@@ -25,7 +25,7 @@ from app.http.content import (
     parse_json,
     read_body,
 )
-from app.http.context import context_of
+from app.http.context import context_in
 from app.http.deadline import deadline_of
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
 from app.inference.deadline import Deadline
@@ -83,7 +83,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
         ManifoldError: the request is refused or failed.
         InvalidItems: items of the request are refused.
     """
-    context = context_of(request)
+    context = context_in(request.scope)
     deadline = deadline_of(request, services.settings)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     call = await read_call(services, endpoint, request)
@@ -109,7 +109,7 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
     """
     raw = await _read(services, endpoint, request)
     model = services.registry.model_for_body(endpoint.name, raw.values)
-    context = context_of(request)
+    context = context_in(request.scope)
     context.model = model.name
     checkpoint, loaded = model.require()
     schema = endpoint.schema_for(checkpoint.tasks)

@@ -12,7 +12,7 @@ from app.routes.native import answer_task
 from app.routes.openapi import describe_task
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.task_schema import TaskEndpoint
-from app.services import services_of
+from app.services import services_in
 
 
 class TaskHandler:
@@ -23,12 +23,12 @@ class TaskHandler:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, as the endpoint of a FastAPI route."""
-        return await answer_task(services_of(request), self._endpoint, request)
+        return await answer_task(services_in(request.scope), self._endpoint, request)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI application."""
         request = Request(scope, receive)
-        response = await answer_task(services_of(request), self._endpoint, request)
+        response = await answer_task(services_in(request.scope), self._endpoint, request)
         await response(scope, receive, send)
 
 
