@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
-from app.http.context import context_in
+from app.http.context import RequestContext, context_in
 from app.services import services_in
 from models.errors import InvalidItems, UndecodableItems
 
@@ -100,6 +100,16 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
+def report_error(error: Exception, context: RequestContext) -> Problem:
+    """Describe an error to the client, note its reason for the access log, and log an unexpected one in full."""
+    problem = problem_of(error)
+    context.error = problem.detail
+    if problem.name == "InternalError":
+        log.error("unexpected error", exc_info=error, extra={"request_id": context.request_id})
+        context.error = f"unexpected {type(error).__name__}"
+    return problem
+
+
 def _refused_items(error: InvalidItems) -> errors.ManifoldError:
     """Turn refused items into an error that points at each: `/inputs/3`, or `/inputs` for all of them."""
     faults = [
@@ -161,13 +171,9 @@ class Problems:
             with context.timer:
                 await self._app(scope, receive_and_note_end, send)
         except Exception as error:
-            problem = problem_of(error)
-            context.error = problem.detail
+            problem = report_error(error, context)
             if isinstance(error, errors.QueueFull):
                 services_in(scope).pauses.pause_after_turn()
-            if problem.name == "InternalError":
-                log.exception("unexpected error", extra={"request_id": context.request_id})
-                context.error = f"unexpected {type(error).__name__}"
             if context.status != 0:  # the answer cannot be taken back: the server closes the connection
                 return
             is_sending = not is_received and _has_body(context.headers)

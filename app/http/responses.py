@@ -7,8 +7,6 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.http.problems import problem_of
-
 PIECE_BYTES = 2**18
 """Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
 UNBUFFERED_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -36,8 +34,3 @@ class TaskResponse(Response):
 def server_sent_event(content: dict[str, Any]) -> bytes:
     """Render one event of a stream (HTML Living Standard, 9.2)."""
     return b"data: " + orjson.dumps(content) + b"\n\n"
-
-
-def error_event(request_id: str, error: Exception) -> dict[str, Any]:
-    """Return the last event of a stream that failed: the problem details of the error."""
-    return {"error": problem_of(error).content(request_id)}

@@ -25,9 +25,10 @@ from app.http.content import (
     parse_json,
     read_body,
 )
-from app.http.context import context_in
+from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
-from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, error_event, server_sent_event
+from app.http.problems import report_error
+from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, server_sent_event
 from app.inference.deadline import Deadline
 from app.inference.run import infer
 from app.inference.stream import Stream
@@ -92,7 +93,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
         return await _answer_by_codec(call, call.schema)
     requests = await decode_requests(call, call.schema)
     if call.parameter("stream"):
-        return await _stream(call, call.schema, requests, deadline, context.request_id)
+        return await _stream(call, call.schema, requests, deadline, context)
     writer = None
     if call.schema.writer is not None and call.parameter("stop") is not None:
         writer = call.schema.writer(requests, call.body, call.codecs)
@@ -236,7 +237,7 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
 
 
 async def _stream(
-    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline, request_id: str
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline, context: RequestContext
 ) -> Response:
     """Answer with a stream of Server-Sent Events.
 
@@ -254,11 +255,11 @@ async def _stream(
         stream.cancel()
         raise
     headers = {"x-model": call.model.name, **UNBUFFERED_HEADERS}
-    return StreamingResponse(_events(call, schema, requests, stream, request_id), media_type=EVENTS, headers=headers)
+    return StreamingResponse(_events(call, schema, requests, stream, context), media_type=EVENTS, headers=headers)
 
 
 async def _events(
-    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], stream: Stream, request_id: str
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], stream: Stream, context: RequestContext
 ) -> AsyncIterator[bytes]:
     try:
         async for event in stream:
@@ -266,7 +267,7 @@ async def _events(
         usage = {"items": len(requests), **schema.usage(requests, stream.outcome().results)}
         yield server_sent_event({"model": call.model.name, "usage": usage})
     except Exception as error:
-        yield server_sent_event(error_event(request_id, error))
+        yield server_sent_event({"error": report_error(error, context).content(context.request_id)})
     finally:
         stream.cancel()
 

@@ -1,0 +1,38 @@
+"""An error is described to the client, and its reason is kept for the log, also where a stream has begun."""
+
+import pytest
+
+from app.concurrency.timers import CoarseTimers
+from app.errors import QueueFull
+from app.http.context import RequestContext
+from app.http.problems import report_error
+from app.http.request_timer import RequestTimer
+
+
+async def receive() -> dict[str, object]:
+    return {"type": "http.disconnect"}
+
+
+@pytest.fixture
+def context() -> RequestContext:
+    return RequestContext("find-me", {}, RequestTimer(CoarseTimers(), receive))
+
+
+def test_an_unexpected_error_is_logged_in_full_and_not_told(
+    context: RequestContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = report_error(KeyError("secret"), context)
+    assert (problem.status, "secret" in problem.detail) == (500, False)
+    (record,) = caplog.records
+    assert vars(record)["request_id"] == "find-me"
+    assert record.exc_info is not None
+    assert context.error == "unexpected KeyError"
+
+
+def test_an_error_of_ours_is_told_and_noted_but_has_no_traceback(
+    context: RequestContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = report_error(QueueFull("no room", retry_after_s=3), context)
+    assert (problem.status, problem.headers) == (429, {"retry-after": "3"})
+    assert context.error == problem.detail == "no room"
+    assert not caplog.records
