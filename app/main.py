@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from app.concurrency.overload import OverloadPauses
+from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
@@ -61,7 +61,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         registry=Registry(settings, observer),
         pools=WorkerPools(N_OFFLOAD_THREADS),
         timers=CoarseTimers(),
-        pauses=OverloadPauses(),
+        refusal_pacing=RefusalPacing(),
         lifecycle=Lifecycle(),
         limits=Limits(
             max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters

@@ -5,7 +5,7 @@ from typing import cast
 
 from starlette.types import Scope
 
-from app.concurrency.overload import OverloadPauses
+from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.registry.registry import Registry
@@ -28,7 +28,7 @@ class Services:
     registry: Registry
     pools: WorkerPools
     timers: CoarseTimers
-    pauses: OverloadPauses
+    refusal_pacing: RefusalPacing
     lifecycle: Lifecycle
     limits: Limits
 

@@ -170,15 +170,18 @@ class Problems:
         try:
             with context.timer:
                 await self._app(scope, receive_and_note_end, send)
+                return
         except Exception as error:
             problem = report_error(error, context)
-            if isinstance(error, errors.QueueFull):
-                services_in(scope).pauses.pause_after_turn()
-            if context.status != 0:  # the answer cannot be taken back: the server closes the connection
-                return
-            is_sending = not is_received and _has_body(context.headers)
-            with suppress(errors.ClientDisconnected), context.timer:
-                await _send_problem(problem, context.request_id, send, receive if is_sending else None)
+        # Here the error is forgotten, and with it the frames that hold the request's body.
+        if context.status != 0:  # the answer cannot be taken back: the server closes the connection
+            return
+        if problem.name == errors.QueueFull.__name__:
+            with suppress(errors.DeadlineExceeded), context.timer:
+                await services_in(scope).refusal_pacing.wait_for_turn()
+        is_sending = not is_received and _has_body(context.headers)
+        with suppress(errors.ClientDisconnected), context.timer:
+            await _send_problem(problem, context.request_id, send, receive if is_sending else None)
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -1,8 +1,13 @@
 """An error is described to the client, and its reason is kept for the log, also where a stream has begun."""
 
+import asyncio
+
+import httpx
 import pytest
 
+from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.timers import CoarseTimers
+from app.engine.engine import Engine
 from app.errors import QueueFull
 from app.http.context import RequestContext
 from app.http.problems import report_error
@@ -36,3 +41,19 @@ def test_an_error_of_ours_is_told_and_noted_but_has_no_traceback(
     assert (problem.status, problem.headers) == (429, {"retry-after": "3"})
     assert context.error == problem.detail == "no room"
     assert not caplog.records
+
+
+@pytest.mark.anyio
+async def test_a_refusal_that_waits_for_its_turn_is_sent_when_the_deadline_has_passed(
+    own_client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_come(_pacing: RefusalPacing) -> None:
+        await asyncio.Event().wait()
+
+    def refuse(_engine: Engine, _n_before: int = 0) -> None:
+        raise QueueFull("no room", retry_after_s=3)
+
+    monkeypatch.setattr(RefusalPacing, "wait_for_turn", never_come)
+    monkeypatch.setattr(Engine, "require_room", refuse)
+    answer = await own_client.post("/encode", json={"inputs": [[[0.0] * 4] * 4]}, headers={"x-timeout-ms": "100"})
+    assert (answer.status_code, answer.json()["detail"]) == (429, "no room")
