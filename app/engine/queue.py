@@ -18,18 +18,12 @@ _SMOOTHING = 0.1
 """Weight of the newest batch in the smoothed CPU time of a batch."""
 
 
-def _locked() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
-
-
 @dataclass(eq=False, slots=True)
 class WorkerSlot:
     """The queue's record of one worker: the requests that it has taken and not yet delivered.
 
     Attributes:
-        wake_up: released to wake the worker, which sleeps by acquiring it. Faster than a `threading.Condition`.
+        wake_up: notified to wake the worker; it belongs to the queue's lock.
         in_flight: the batch that is being computed.
         running: slices that are being generated, in `n_rows` rows.
         active_at: when the worker last took or delivered a batch (`time.monotonic`).
@@ -37,7 +31,7 @@ class WorkerSlot:
         is_retired: the worker is given no more work.
     """
 
-    wake_up: threading.Lock = field(default_factory=_locked)
+    wake_up: threading.Condition
     in_flight: list[Slice] = field(default_factory=list)
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
@@ -97,7 +91,7 @@ class JobQueue:
 
     def add_worker(self) -> WorkerSlot:
         """Register one more worker."""
-        slot = WorkerSlot()
+        slot = WorkerSlot(threading.Condition(self._lock))
         with self._lock:
             self._slots[slot] = None
         return slot
@@ -201,26 +195,20 @@ class JobQueue:
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""
         self._idle.append(slot)
-        self._lock.release()
-        try:
-            is_woken = slot.wake_up.acquire(timeout=-1 if timeout_s is None else timeout_s)
-        finally:
-            self._lock.acquire()
-        if is_woken:
-            return True
-        if slot in self._idle:
-            self._idle.remove(slot)
-            return False
-        return slot.wake_up.acquire()  # it was released between the timeout and this moment
+        while slot in self._idle:
+            if not slot.wake_up.wait(timeout_s) and slot in self._idle:
+                self._idle.remove(slot)
+                return False
+        return True
 
     def _wake_if_needed(self) -> None:
         """Wake the worker that fell asleep last, because its core may still have the weights in its caches."""
         if self._idle and not self._is_spare(self._idle[-1]):
-            self._idle.pop().wake_up.release()
+            self._idle.pop().wake_up.notify()
 
     def _wake_all(self) -> None:
         while self._idle:
-            self._idle.pop().wake_up.release()
+            self._idle.pop().wake_up.notify()
 
     def _is_spare(self, slot: WorkerSlot) -> bool:
         """Return whether this worker may sleep: batches are short, and another worker is awake and active."""

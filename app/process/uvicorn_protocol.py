@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections: uvicorn's protocol, with stricter rules and fewer system calls.
+"""HTTP/1.1 connections: uvicorn's protocol, with stricter rules.
 
 This is the only module that uses uvicorn's private names: those in `ATTRIBUTES`, and methods that are marked by
 `@override`. `app.process.guard` looks for them in the installed version before a server starts.
@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.process.refusals import MAX_HEAD_BYTES, Refusal, head_bytes, refusal_of_head, refusal_of_syntax
+from app.process.refusals import MAX_HEAD_BYTES, Refusal, refusal_of_head, refusal_of_syntax
 
 HEAD_GRACE_S = 1.0
 """Time in seconds in which a head that has begun to arrive must be complete once the server shuts down."""
@@ -34,9 +34,8 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
         *("timeout_keep_alive", "timeout_keep_alive_task", "_unset_keepalive_if_required"),
     ),
     RequestResponseCycle: (
-        *("scope", "transport", "flow", "default_headers", "on_response", "message_event", "disconnected"),
-        *("keep_alive", "waiting_for_100_continue", "response_started", "response_complete", "chunked_encoding"),
-        "expected_content_length",
+        *("scope", "transport", "message_event", "disconnected", "keep_alive", "waiting_for_100_continue"),
+        *("response_started", "response_complete", "chunked_encoding", "expected_content_length"),
     ),
     ServerState: ("default_headers",),
     FlowControl: ("write_paused",),
@@ -56,47 +55,6 @@ def make_instances() -> tuple[object, ...]:
 
 async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
     """Do nothing; used as an application that is never called."""
-
-
-class OneWriteCycle(RequestResponseCycle):
-    """A request and its answer, where a complete answer of known length is sent by one system call.
-
-    uvicorn writes the head and the body separately, each of which wakes the client, and searches the name and the value
-    of every header. One line of `Protocol._start_asgi_task` installs this class; nothing else depends on it.
-    """
-
-    _delayed_start: Any = None
-
-    @override
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start" and not self.response_started:
-            self._delayed_start = message
-            return
-        start, self._delayed_start = self._delayed_start, None
-        if start is None:
-            await super().send(message)
-        elif data := self._complete_answer(start, message):
-            self.response_started = self.response_complete = True
-            self.waiting_for_100_continue = False
-            self.transport.write(data)
-            self.message_event.set()
-            self.on_response()
-        else:
-            await super().send(start)
-            await super().send(message)
-
-    def _complete_answer(self, start: Any, end: Any) -> bytes:
-        """Return the whole answer; empty if its length is not that of its header, or if the connection will close."""
-        if end["type"] != "http.response.body" or end.get("more_body") or self.scope["method"] == "HEAD":
-            return b""
-        if not self.keep_alive or self.disconnected or self.flow.write_paused:
-            return b""
-        headers, body = [*self.default_headers, *start.get("headers", ())], end.get("body", b"")
-        head = head_bytes(start["status"], headers)
-        has_length = b"\r\ncontent-length: %d\r\n" % len(body) in head
-        is_clean = head.count(b"\r") == head.count(b"\n") == len(headers) + 1
-        stays_open = b"\r\nconnection:" not in head and b"\r\ntransfer-encoding:" not in head
-        return b"%s\r\n%s" % (head, body) if has_length and is_clean and stays_open else b""
 
 
 class PipelineFlow(FlowControl):
@@ -226,7 +184,6 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:
-        cycle.__class__ = OneWriteCycle
         refusal = refusal_of_head(cycle.scope)
         served: App = app if refusal is None else refusal
         if cycle.scope["http_version"] != "1.1":

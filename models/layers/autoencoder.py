@@ -20,7 +20,7 @@ from models.layers.anomalies import judge
 from models.layers.bitstream import Mode, Stream, parse
 from models.layers.classification import rank
 from models.layers.corruption import corrupt
-from models.layers.devices import on_cpu, turned
+from models.layers.devices import on_cpu
 from models.layers.imputation import levelled
 from models.layers.interpolation import between
 from models.layers.projection import project
@@ -203,7 +203,7 @@ class Autoencoder(Model):
     def to_device(self, batch: Tensor) -> Tensor:
         """Where and as the weights are."""
         weight = next(self.parameters())
-        return turned(batch, weight.device, weight.dtype)
+        return batch.to(weight.device, weight.dtype)
 
     def project(self, requests: Sequence[t.ProjectRequest]) -> list[t.ProjectResult]:
         """Items as points in a plane fitted to their latents."""

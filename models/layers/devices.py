@@ -55,18 +55,13 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     """Values to a device; from the CPU to a GPU through pinned memory, so that nobody waits until they are there."""
     if device.type == "cuda" and values.is_cpu:
         return values.pin_memory().to(device, non_blocking=True)
-    return turned(values, device, values.dtype)
-
-
-def turned(values: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """As `Tensor.to`, which lets the interpreter's lock go even where there is nothing to do."""
-    return values if values.device == device and values.dtype == dtype else values.to(device, dtype)
+    return values.to(device)
 
 
 def on_cpu(values: Tensor) -> Tensor:
     """As results are to be, float32; from a GPU through pinned memory, which is many times as fast."""
     if not values.is_cuda:
-        return turned(values, torch.device("cpu"), torch.float32)
+        return values.float()
     received = torch.empty(values.shape, dtype=torch.float32, pin_memory=True)
     received.copy_(values.float(), non_blocking=True)
     arrival = torch.cuda.current_stream(values.device).record_event()  # not what others launch meanwhile

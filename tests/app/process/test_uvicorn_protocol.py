@@ -1,4 +1,4 @@
-"""What the protocol adds to uvicorn's: answers in one write, limits on heads and on waiting, ignored upgrades."""
+"""What the protocol adds to uvicorn's: limits on heads and on waiting, ignored upgrades."""
 
 import asyncio
 import re
@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from itertools import product
 from typing import Any
-from unittest.mock import Mock
 from urllib.parse import quote
 
 import pytest
@@ -123,19 +122,6 @@ async def test_every_answer_is_uvicorns_byte_by_byte() -> None:
         return answers
 
     assert await answers_of(Protocol) == await answers_of(HttpToolsProtocol)
-
-
-async def test_a_plain_answer_is_one_write() -> None:
-    spies: list[Mock] = []
-
-    class Spied(Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            spies.append(Mock(wraps=transport))
-            super().connection_made(spies[-1])
-
-    async with listening(nothing, Spied) as port:
-        await answered(port, REQUEST + REQUEST + LAST_REQUEST)
-    assert len(spies[0].write.mock_calls) == 1 + 1 + 2
 
 
 async def long_answer(_scope: Any, _receive: Any, send: Any) -> None:

@@ -1,0 +1,223 @@
+"""Compare the answers of two source trees, byte for byte."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import numpy as np
+import orjson
+
+from benchmarks.lib.report import Report, json_option, print_report, progress, table
+from benchmarks.lib.servers import start_manifold
+from benchmarks.server.requests import JSON_TYPE
+from benchmarks.server.soak_requests import random_text
+
+BATCH_SIZES = (1, 7, 33)
+DTYPES = ("float32", "bfloat16", "int8")
+TIMEOUT_S = 300.0
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request to one model; `name` is unique among the cases of one server."""
+
+    name: str
+    task: str
+    body: dict[str, Any]
+
+
+class Cases:
+    """Makes the requests to one model from its card, the same for the same model."""
+
+    def __init__(self, card: dict[str, Any]) -> None:
+        self._card, self._model = card, card["id"]
+        self._draw = random.Random(SEED)  # noqa: S311 not a secret
+        self._numbers = np.random.default_rng(SEED)
+
+    def all(self) -> list[Case]:
+        """Return the requests for every task that the model serves.
+
+        Raises:
+            ValueError: the model serves a task for which this class makes no requests.
+        """
+        return [case for task in self._card["tasks"] for case in self._of_task(task.replace("_", "-"))]
+
+    def _of_task(self, task: str) -> Iterator[Case]:
+        if task not in REQUESTS:
+            raise ValueError(f"{self._model} serves {task}, for which no requests are made")
+        for number, (inputs, parameters) in enumerate(REQUESTS[task](self)):
+            body = {"model": self._model, "parameters": parameters}
+            name = f"{self._model} {task} {number}"
+            yield Case(name, task, body if inputs is None else {**body, "inputs": inputs})
+
+    def texts(self, n: int, n_words: int | None = None) -> list[str]:
+        """Return texts of mixed lengths."""
+        return [random_text(self._draw) if n_words is None else "dog " * n_words for _ in range(n)]
+
+    def items(self, n: int) -> list[Any]:
+        """Return items of the model's shape, of numbers between 0 and 1."""
+        return _rounded(self._numbers.random((n, *self._card["item"]["shape"])))
+
+    def latents(self, n: int) -> list[Any]:
+        """Return latents of the model's shape, from a normal distribution."""
+        return _rounded(self._numbers.normal(size=(n, *self._card["latent_shape"])))
+
+    def items_with_gaps(self, n: int) -> list[Any]:
+        """Return flat items of which about a third of the values is missing."""
+        values = self._numbers.random((n, int(np.prod(self._card["item"]["shape"]))))
+        return [[None if value < 1 / 3 else round(float(value), 4) for value in item] for item in values]
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether the model reads texts."""
+        return bool(self._card["item"]["modality"] == "text")
+
+
+Request = tuple[list[Any] | None, dict[str, Any]]
+
+
+def _rounded(values: np.ndarray[Any, Any]) -> list[Any]:
+    return values.round(4).tolist()  # type: ignore[no-any-return]
+
+
+def _inputs(cases: Cases, *parameters: dict[str, Any]) -> Iterator[Request]:
+    """Yield items, or texts that may be cut, in batches of all sizes, with each of the parameters."""
+    for each in parameters or ({},):
+        for n in BATCH_SIZES:
+            yield (cases.texts(n), {"truncate": True, **each}) if cases.is_text else (cases.items(n), each)
+        if cases.is_text:
+            yield cases.texts(1, n_words=3000), {"truncate": True, **each}
+
+
+def _batches(make_inputs: Callable[[Cases, int], list[Any]], parameters: dict[str, Any]) -> Callable[[Cases], Any]:
+    return lambda cases: [(make_inputs(cases, n), parameters) for n in BATCH_SIZES]
+
+
+def _encodings(cases: Cases) -> Iterator[Request]:
+    return _inputs(cases, {}, {"pooling": "max"}, {"dimensions": 8}) if cases.is_text else _inputs(cases)
+
+
+def _generations(cases: Cases) -> Iterator[Request]:
+    common = {"max_new_tokens": 12, "truncate": True, "seed": SEED, "logprobs": 2}
+    kinds: tuple[dict[str, Any], ...] = (
+        {},
+        {"temperature": 0.8, "top_k": 20, "top_p": 0.9, "n": 2},
+        {"num_beams": 4, "n": 2, "length_penalty": 0.7},
+        {"repetition_penalty": 1.3, "min_new_tokens": 6, "stop": ["the", "."]},
+    )
+    for kind in kinds:
+        for n in BATCH_SIZES:
+            yield cases.texts(n), {**common, **kind}
+    yield cases.texts(3), {**common, "temperature": 0.8, "stream": True}
+    yield cases.texts(1, n_words=3000), common
+
+
+def _masked(cases: Cases, n: int) -> list[str]:
+    return [f"the [MASK] {text[:60]}" for text in cases.texts(n)]
+
+
+REQUESTS: dict[str, Callable[[Cases], Any]] = {
+    "encode": _encodings,
+    "decode": lambda cases: [(cases.latents(n), {}) for n in BATCH_SIZES],
+    "reconstruct": _inputs,
+    "denoise": lambda cases: _inputs(cases, {}, {"noise": {"type": "gaussian", "level": 0.3}, "seed": SEED}),
+    "sample": lambda _: [(None, {"n": n, "seed": SEED}) for n in BATCH_SIZES],
+    "interpolate": lambda cases: [(cases.items(2), {"steps": steps}) for steps in BATCH_SIZES[1:]],
+    "impute": lambda cases: [(cases.items_with_gaps(n), {}) for n in BATCH_SIZES],
+    "detect-anomalies": _inputs,
+    "compress": _inputs,
+    "project": _inputs,
+    "classify": _inputs,
+    "classify-tokens": _inputs,
+    "fill-mask": _batches(_masked, {"truncate": True}),
+    "score-text": _inputs,
+    "similarity": _batches(
+        lambda cases, n: [{"source": cases.texts(1)[0], "candidates": cases.texts(n)}], {"truncate": True}
+    ),
+    "answer": _batches(lambda cases, n: [{"question": "who sang?", "context": text} for text in cases.texts(n)], {}),
+    "attend": _inputs,
+    "generate": _generations,
+    "translate": lambda cases: _inputs(cases, {"num_beams": 1}, {"num_beams": 4}),
+    "tokenize": _batches(Cases.texts, {}),
+    "detokenize": _batches(lambda cases, n: [[5, 6, 7 + index] for index in range(n)], {}),
+    "decompress": lambda _: (),  # of the streams that `/compress` answers: see `_answers_to`
+}
+"""The requests of each task, made for one model."""
+
+
+def _answers_to(client: httpx.Client, case: Case) -> Iterator[tuple[str, bytes]]:
+    """Send a request and yield its name and its answer; of streams of `/compress`, the items as well."""
+    answer = client.post(f"/{case.task}", content=orjson.dumps(case.body), headers={"content-type": JSON_TYPE})
+    yield case.name, b"%d %s" % (answer.status_code, answer.content)
+    if case.task == "compress" and answer.status_code == 200:
+        streams = [output["stream"] for output in answer.json()["outputs"]]
+        name = case.name.replace("compress", "decompress")
+        body = {"model": case.body["model"], "inputs": streams}
+        yield from _answers_to(client, Case(name, "decompress", body))
+
+
+def record_answers(tree: Path, dtype: str, models: str = "all") -> dict[str, str]:
+    """Return the status and a digest of the answer to every request, by its name, from a server of a source tree."""
+    options = ("--dtype", dtype, *(() if models == "all" else ("--models", models)))
+    with start_manifold(*options, tree=tree) as server, httpx.Client(timeout=TIMEOUT_S) as client:
+        client.base_url = httpx.URL(server.url)
+        cards = client.get("/models").raise_for_status().json()["models"]
+        cases = [case for card in cards if card["state"] == "ready" for case in Cases(card).all()]
+        with progress(f"{dtype}, {tree.name}") as bar:
+            answers = [answer for case in bar.track(cases) for answer in _answers_to(client, case)]
+    return {name: f"{content[:3].decode()} {hashlib.sha256(content).hexdigest()}" for name, content in answers}
+
+
+@click.command()
+@click.argument("old_tree", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("new_tree", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
+@click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, default=DTYPES, show_default=True)
+@click.option("--models", default="all", show_default=True, help="Names of checkpoints, separated by commas.")
+@json_option
+def answers(old_tree: Path, new_tree: Path, dtypes: Sequence[str], models: str, as_json: bool) -> None:
+    """Compare the answers of two source trees, byte for byte.
+
+    A server of each tree answers the same requests: every task of every checkpoint, with batches of 1, 7 and 33 items,
+    texts of mixed lengths and texts that are cut, seeds, beams and a stream. The exit status is 1 if an answer
+    differs, or if a request was refused by both.
+
+    \b
+    Keys of the JSON output:
+      dtypes     by dtype:
+        requests   number of requests
+        different  names of the requests whose answers differ
+        refused    names of the requests that were not answered with 200
+    """
+    results = {
+        dtype: compare(record_answers(old_tree, dtype, models), record_answers(new_tree, dtype, models))
+        for dtype in dtypes
+    }
+    rows = [
+        [dtype, str(found["requests"]), str(len(found["different"])), str(len(found["refused"]))]
+        for dtype, found in results.items()
+    ]
+    names = [f"- {dtype}: {name}" for dtype, found in results.items() for name in found["different"] + found["refused"]]
+    report = Report(
+        name="answers",
+        title="Answers of two source trees, byte for byte",
+        command="manifold bench answers OLD_TREE NEW_TREE",
+        parts=[table(["dtype", "requests", "different", "refused"], rows), "\n".join(names)],
+    )
+    print_report(report, {"dtypes": results}, as_json=as_json)
+    if names:
+        raise SystemExit(1)
+
+
+def compare(old: dict[str, str], new: dict[str, str]) -> dict[str, Any]:
+    """Return the number of requests, and the names of those whose answers differ or are no success."""
+    return {
+        "requests": len(old | new),
+        "different": sorted(name for name in old | new if old.get(name) != new.get(name)),
+        "refused": sorted(name for name, answer in new.items() if not answer.startswith("200")),
+    }
