@@ -10,7 +10,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from app.concurrency.refusal_pacing import RefusalPacing
-from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
 from app.http.context import AccessLog, RequestContexts
@@ -60,7 +59,6 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         settings=settings,
         registry=Registry(settings, observer),
         pools=WorkerPools(N_OFFLOAD_THREADS),
-        timers=CoarseTimers(),
         refusal_pacing=RefusalPacing(),
         lifecycle=Lifecycle(),
         limits=Limits(

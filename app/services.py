@@ -6,7 +6,6 @@ from typing import cast
 from starlette.types import Scope
 
 from app.concurrency.refusal_pacing import RefusalPacing
-from app.concurrency.timers import CoarseTimers
 from app.concurrency.worker_pools import WorkerPools
 from app.registry.registry import Registry
 from app.settings import Settings
@@ -27,7 +26,6 @@ class Services:
     settings: Settings
     registry: Registry
     pools: WorkerPools
-    timers: CoarseTimers
     refusal_pacing: RefusalPacing
     lifecycle: Lifecycle
     limits: Limits

@@ -102,7 +102,7 @@ def _check_names(settings: Settings, label: Label) -> Iterator[str]:
 
 
 def _check_tasks(settings: Settings, label: Label) -> Iterator[str]:
-    """Find tasks whose default model does not serve them. Models that cannot be read are skipped."""
+    """Yield a sentence for each task that its default model does not offer. Unreadable checkpoints are skipped."""
     folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
     folders |= {name: Path(location).expanduser() for name, location in settings.model.items()}
     for task, name in settings.default_models.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def models(as_json: bool) -> None:
     """List the checkpoints in the weights folder.
 
-    The folder is the one that comes with Manifold, or that of the variable MANIFOLD_WEIGHTS_DIR.
+    The folder is the value of MANIFOLD_WEIGHTS_DIR if that is set, and otherwise the one that comes with Manifold.
     """
     from app.cli.checks import checkpoint_folders
     from app.cli.options import read_settings, variable_name

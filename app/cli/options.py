@@ -76,7 +76,7 @@ def label_of(setting: str, options: Mapping[str, object]) -> str:
 
 
 def read_settings(options: Mapping[str, Any], label: Callable[[str], str] | None = None) -> Settings:
-    """Return the settings of the environment and of the given options, which win over it.
+    """Return the settings of the environment and of the given options; an option overrides a variable.
 
     Raises:
         WrongUsage: settings have wrong values, or values that contradict each other; the error names all of them.

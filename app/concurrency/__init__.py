@@ -1,1 +1,1 @@
-"""Timeouts and threads beside the event loop, shared by all requests."""
+"""Threads beside the event loop, and the pace of refusals, shared by all requests."""

@@ -64,8 +64,6 @@ class Engine:
         self._is_stopped = False
         self._items_per_s = 0.0  # of one worker, smoothed
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
-        self._n_open = 0  # jobs whose callers wait
-        self._is_wake_scheduled = False
         self._wake_timer: asyncio.TimerHandle | None = None
         self.workers = [
             Supervisor(
@@ -159,7 +157,6 @@ class Engine:
             self._observer.finished(self._name, task.name, len(requests), *times, outcome.batch_size)
             return outcome
         finally:
-            self._n_open -= 1
             job.is_abandoned = True
             self._queue.remove(job)
 
@@ -183,29 +180,15 @@ class Engine:
             if self._is_stopped:
                 raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
             raise self._queue_full(f" and this request has {len(requests)}")
-        self._n_open += 1
         self._observer.queued(self._name, task.name, len(requests))
-        self._schedule_wake()
+        self._wake_worker()
         return job
-
-    def _schedule_wake(self) -> None:
-        """Wake a worker for a new job: at once if no other job is open, or if several workers are to share the load.
-
-        Otherwise wake it at the end of this iteration of the event loop. A worker that is woken by the first job of an
-        iteration would take that job alone, and hold the interpreter lock while the loop reads the others.
-        """
-        if self._n_open == 1 or not self._queue.short_batches_on_one_worker:
-            self._wake_worker()
-        elif not self._is_wake_scheduled:
-            self._is_wake_scheduled = True
-            self._loop.call_soon(self._wake_worker)
 
     def _wake_worker(self) -> None:
         """Wake a worker if needed, and check again every `INACTIVE_AFTER_S` while jobs wait.
 
         So no job waits for longer than about twice `INACTIVE_AFTER_S` while a worker is idle.
         """
-        self._is_wake_scheduled = False
         if self._queue.wake_worker() and self._wake_timer is None and len(self.workers) > 1:
             self._wake_timer = self._loop.call_later(INACTIVE_AFTER_S, self._wake_again)
 

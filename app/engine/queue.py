@@ -62,7 +62,7 @@ class JobQueue:
         """
         self._max_items, self._max_rows = max_items, max_rows
         self._steps_on_one_worker = steps_on_one_worker
-        self.short_batches_on_one_worker = short_batches_on_one_worker
+        self._short_batches_on_one_worker = short_batches_on_one_worker
         self._waiting: dict[Job, list[Slice]] = {}  # a dict, because it keeps the order and removes in O(1)
         self._n_items = 0
         self._slots: dict[WorkerSlot, None] = {}
@@ -202,7 +202,10 @@ class JobQueue:
         return True
 
     def _wake_if_needed(self) -> None:
-        """Wake the worker that fell asleep last, because its core may still have the weights in its caches."""
+        """Wake the worker that has slept for the shortest time, if one sleeps and is not spare.
+
+        The caches of its core are the likeliest to have the weights still.
+        """
         if self._idle and not self._is_spare(self._idle[-1]):
             self._idle.pop().wake_up.notify()
 
@@ -212,7 +215,7 @@ class JobQueue:
 
     def _is_spare(self, slot: WorkerSlot) -> bool:
         """Return whether this worker may sleep: batches are short, and another worker is awake and active."""
-        if not self.short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
+        if not self._short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
             return False
         active_since = time.monotonic() - INACTIVE_AFTER_S
         awake = (other for other in self._slots if other is not slot and other not in self._idle)

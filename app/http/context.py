@@ -69,7 +69,7 @@ class RequestContexts:
         services = services_in(scope)
         read_limit_s = services.settings.keep_alive_s
         headers = dict(reversed(scope["headers"]))
-        timer = RequestTimer(services.timers, receive)
+        timer = RequestTimer(receive)
         context = RequestContext(request_id_from(headers.get(b"x-request-id", b"")), headers, timer)
         scope.setdefault("state", {})["context"] = context
 
@@ -88,7 +88,7 @@ class RequestContexts:
 
 
 class AccessLog:
-    """Logs one line for each request: its id, model, status, duration and, for an error, the reason."""
+    """Middleware that logs one line for each request: id, method, path, status, duration, model, reason of an error."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

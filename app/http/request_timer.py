@@ -7,44 +7,50 @@ from collections.abc import Callable
 from typing import Self
 
 from starlette.types import Receive
-from typing_extensions import override
 
-from app.concurrency.timers import CoarseTimer, CoarseTimers, current_task
 from app.errors import ClientDisconnected, ManifoldError
 
 FIRST_LOOK_S = 0.1
 """Time after the whole body has arrived from which a disconnect is noticed, in seconds; most are answered by then."""
 
 
-class RequestTimer(CoarseTimer):
+class RequestTimer:
     """Ends one request early, by cancelling its task and raising an error in place of the cancellation.
 
-    One timer serves every reason. First it is set for the deadline. Once the whole body has been received, it fires
-    after `FIRST_LOOK_S` to start a task that waits for the client to hang up; such a task costs more than all else that
-    this class does. While a part of the answer is sent, it is set for the client to read that part.
+    One timer of the event loop serves every reason. First it is set for the deadline. Once the whole body has been
+    received, it fires after `FIRST_LOOK_S` to start a task that waits for the client to hang up; such a task costs more
+    than all else that this class does. While a part of the answer is sent, it is set for the client to read that part.
     """
 
-    __slots__ = ("_error", "_limit_s", "_make_error", "_n_cancelled", "_receive", "_task", "_timers", "_watcher")
+    __slots__ = (
+        *("_error", "_fires_at_s", "_handle", "_is_body_received", "_limit_s", "_loop", "_make_error", "_n_cancelled"),
+        *("_receive", "_task", "_watcher"),
+    )
 
-    def __init__(self, timers: CoarseTimers, receive: Receive) -> None:
-        super().__init__()
-        self._timers = timers
+    def __init__(self, receive: Receive) -> None:
         self._receive: Receive | None = receive
+        self._is_body_received = False
         self._watcher: asyncio.Task[None] | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._fires_at_s = math.inf
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._error: ManifoldError | None
         self.end_at(math.inf, client_not_reading)
 
     def __enter__(self) -> Self:
         """Start the timer, for the running task."""
-        self._task = current_task()
+        self._task = _current_task()
         self._n_cancelled = self._task.cancelling()
         self._error = None
-        self._timers.add(self)
+        self._loop = asyncio.get_running_loop()
+        self._fire_by(self._limit_s)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Stop the timer. If it has cancelled the task, raise the reason in place of the cancellation."""
-        self._timers.discard(self)
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle, self._fires_at_s, self._loop = None, math.inf, None
         if self._watcher is not None:
             self._watcher.cancel()
         self._receive = None  # refers to the connection, and that to this timer: garbage collection would take longer
@@ -53,21 +59,31 @@ class RequestTimer(CoarseTimer):
 
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
         """End the request at a time of `time.monotonic`, unless a later call replaces it before then."""
-        self.at_s = self._limit_s = at_s
-        self._make_error = make_error
+        self._limit_s, self._make_error = at_s, make_error
+        self._fire_by(at_s)
 
     def watch_client(self) -> None:
         """End the request if the client hangs up. Call this once the whole body has been received."""
-        self.at_s = min(self._limit_s, time.monotonic() + FIRST_LOOK_S)
+        self._is_body_received = True
+        self._fire_by(time.monotonic() + FIRST_LOOK_S)
 
-    @override
-    def fire(self) -> None:
+    def _fire_by(self, at_s: float) -> None:
+        """Set the loop's timer for this time, unless it is stopped or will fire earlier; it is then set again."""
+        if self._loop is None or at_s >= self._fires_at_s:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._fires_at_s = at_s
+        self._handle = self._loop.call_later(max(0.0, at_s - time.monotonic()), self._fire)
+
+    def _fire(self) -> None:
+        self._handle, self._fires_at_s = None, math.inf
         if time.monotonic() >= self._limit_s:
             self._end(self._make_error())
-        else:
-            if self._receive is not None:
-                self._watcher = asyncio.ensure_future(self._wait_for_disconnect(self._receive))
-            self.at_s = self._limit_s
+            return
+        if self._is_body_received and self._watcher is None and self._receive is not None:
+            self._watcher = asyncio.ensure_future(self._wait_for_disconnect(self._receive))
+        self._fire_by(self._limit_s)
 
     async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -83,3 +99,10 @@ class RequestTimer(CoarseTimer):
 def client_not_reading() -> ManifoldError:
     """Return the error that ends a request whose client does not read its answer."""
     return ClientDisconnected("the client did not read its answer")
+
+
+def _current_task() -> "asyncio.Task[object]":
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("only a task can be limited in time")
+    return task

@@ -1,17 +1,16 @@
 """Inference as a function: task requests in, results out. It knows nothing of HTTP."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 
-from app.concurrency.timers import Timeout
 from app.engine.job import OnProgress, Outcome
 from app.inference.deadline import Deadline
 from app.registry.served_model import ServedModel
-from app.services import Services
 from models.tasks import Request, Task
 
 
 async def infer(
-    services: Services,
     task: Task,
     model: ServedModel,
     requests: Sequence[Request],
@@ -20,7 +19,7 @@ async def infer(
 ) -> Outcome:
     """Run requests of one task through a model, batched with those of other callers.
 
-    A caller that is cancelled frees its place in the queue. Without a deadline, the caller limits the time itself.
+    A caller that is cancelled frees its place in the queue. Without a deadline, the caller must limit the time.
     `on_progress` is called for each step of a task that runs step by step; see `OnProgress`.
 
     Raises:
@@ -34,7 +33,7 @@ async def infer(
     if deadline is None:
         return await loaded.engine.submit(task, requests, on_progress)
     try:
-        with Timeout(services.timers, deadline.at_s):
+        async with asyncio.timeout(deadline.at_s - time.monotonic()):
             return await loaded.engine.submit(task, requests, on_progress)
     except TimeoutError:
         raise deadline.exceeded() from None

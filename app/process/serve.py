@@ -26,7 +26,7 @@ FIRST_UNPRIVILEGED_PORT = 1024
 
 
 class AddressUnavailable(ManifoldError):
-    """The server cannot listen on the host and port of its settings, most often because another process does."""
+    """Error: the server cannot listen on the host and port of its settings, most often because the port is in use."""
 
     def __init__(self, host: str, port: int, error: OSError | UnicodeError) -> None:
         number = error.errno if isinstance(error, OSError) else None

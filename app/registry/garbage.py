@@ -7,10 +7,11 @@ GARBAGE_THRESHOLD = 5_000
 
 
 def collect_and_freeze() -> None:
-    """Collect all garbage, and exempt every object that is left from further collections.
+    """Collect all garbage, and exempt every remaining object from later collections; call this once models have loaded.
 
     Torch and FastAPI create some 200,000 objects that live as long as the process. To traverse them takes about 150 ms,
-    and would stop the server every few hundred requests. Only the objects of connections remain to be traversed.
+    and would stop the server every few hundred requests. Only objects that are created later, for
+    connections and requests, are still traversed.
     """
     gc.unfreeze()
     gc.collect()

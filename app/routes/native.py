@@ -98,7 +98,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
     if call.schema.writer is not None and call.parameter("stop") is not None:
         writer = call.schema.writer(requests, call.body, call.codecs)
     on_progress = None if writer is None else writer.on_progress
-    outcome = await infer(services, call.schema.task, call.model, requests, None, on_progress)
+    outcome = await infer(call.schema.task, call.model, requests, None, on_progress)
     return await _render(call, call.schema, requests, outcome)
 
 
@@ -206,7 +206,7 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
 
 
 async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> Response:
-    """Render the answer in the negotiated media type, with the headers of every answer of a forward pass."""
+    """Render the answer in the negotiated media type, with headers for the model, the times and the batch size."""
     limit = MAX_INLINE_ARRAY_NUMBERS if call.media_type == NPY else MAX_INLINE_NUMBERS
     n_numbers = schema.n_numbers(outcome.results)
     is_quick = n_numbers is not None and n_numbers <= limit
@@ -247,7 +247,7 @@ async def _stream(
         raise InvalidRequest(f"{schema.task.name} does not stream")
     stream = Stream(
         schema.writer(requests, call.body, call.codecs),
-        lambda on_progress: infer(call.services, schema.task, call.model, requests, deadline, on_progress),
+        lambda on_progress: infer(schema.task, call.model, requests, deadline, on_progress),
     )
     try:
         await stream.first_event()

@@ -209,7 +209,7 @@ def _reference(kind: str, name: str) -> dict[str, Any]:
 
 
 def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    """Return a schema for one of several models, each of which is a component."""
+    """Return the schema `anyOf` of several pydantic models, as references to their components."""
     names = dict.fromkeys(model.__name__ for model in models)
     references = [_reference("schemas", name) for name in names]
     return references[0] if len(references) == 1 else {"anyOf": references}

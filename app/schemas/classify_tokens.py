@@ -43,7 +43,7 @@ class ClassifyTokensOutput(BaseModel):
 
 
 class ClassifyTokensBody(ItemsBody):
-    """Request body of `/classify-tokens`."""
+    """Request body of `/classify-tokens`. An item is a text."""
 
     parameters: ClassifyTokensParameters = Field(ClassifyTokensParameters(), description="Parameters of the task.")
 

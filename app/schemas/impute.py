@@ -29,7 +29,7 @@ class ImputeParameters(ItemInputParameters, ItemOutputParameters):
 
 
 class ImputeOutput(BaseModel):
-    """One item without missing values."""
+    """One item whose missing values have been filled in."""
 
     imputed: Item = Field(description="The item with its missing values filled in; observed values are unchanged.")
 

@@ -22,6 +22,6 @@ class Problem(BaseModel):
 
 
 class StreamError(BaseModel):
-    """Last event of a stream that failed."""
+    """Last event of a stream that failed; it holds the problem details."""
 
     error: Problem = Field(description="The error, as it would have been answered before the stream started.")

@@ -114,7 +114,7 @@ class TaskEndpoint:
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether any kind of model takes a NumPy file or an encoded image as the body."""
+        """Whether the body may be a NumPy file or an encoded image, for at least one kind of model."""
         return any(isinstance(schema, TaskSchema) and schema.takes_arrays for schema in self.schemas)
 
     @property

@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from app.concurrency.refusal_pacing import RefusalPacing
-from app.concurrency.timers import CoarseTimers
 from app.engine.engine import Engine
 from app.errors import QueueFull
 from app.http.context import RequestContext
@@ -20,7 +19,7 @@ async def receive() -> dict[str, object]:
 
 @pytest.fixture
 def context() -> RequestContext:
-    return RequestContext("find-me", {}, RequestTimer(CoarseTimers(), receive))
+    return RequestContext("find-me", {}, RequestTimer(receive))
 
 
 def test_an_unexpected_error_is_logged_in_full_and_not_told(

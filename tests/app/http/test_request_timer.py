@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.types import Message
 
-from app.concurrency.timers import TICK_S, CoarseTimers
 from app.errors import ClientDisconnected, DeadlineExceeded, ManifoldError
 from app.http import request_timer
 from app.http.request_timer import RequestTimer, client_not_reading
 
 pytestmark = pytest.mark.anyio
 
+SHORT_S = 0.05
 GONE: Message = {"type": "http.disconnect"}
 PRESENT: Message = {"type": "http.request", "body": b"", "more_body": False}
 
@@ -23,14 +23,12 @@ def late() -> ManifoldError:
     return DeadlineExceeded("too late")
 
 
-async def run(work: Callable[[RequestTimer], Awaitable[None]], client: Message = GONE) -> CoarseTimers:
+async def run(work: Callable[[RequestTimer], Awaitable[None]], client: Message = GONE) -> None:
     async def receive() -> Message:
         return client
 
-    timers = CoarseTimers()
-    with RequestTimer(timers, receive) as timer:
+    with RequestTimer(receive) as timer:
         await work(timer)
-    return timers
 
 
 async def wait_while_watched(timer: RequestTimer) -> None:
@@ -61,7 +59,7 @@ async def test_a_client_that_hung_up_ends_the_work() -> None:
 
 
 async def test_a_client_is_not_watched_before_its_body_is_read() -> None:
-    await run(lambda timer: asyncio.sleep(3 * TICK_S))
+    await run(lambda timer: asyncio.sleep(3 * SHORT_S))
 
 
 async def test_a_client_is_not_watched_after_the_work() -> None:
@@ -69,12 +67,12 @@ async def test_a_client_is_not_watched_after_the_work() -> None:
         timer.watch_client()
 
     await run(work)
-    await asyncio.sleep(3 * TICK_S)
+    await asyncio.sleep(3 * SHORT_S)
 
 
 async def test_a_client_that_stays_is_waited_for_until_the_deadline() -> None:
     async def work(timer: RequestTimer) -> None:
-        timer.end_at(time.monotonic() + 3 * TICK_S, late)
+        timer.end_at(time.monotonic() + 3 * SHORT_S, late)
         await wait_while_watched(timer)
 
     with pytest.raises(DeadlineExceeded):
@@ -94,9 +92,9 @@ async def test_an_answer_that_is_not_read_is_given_up() -> None:
 async def test_the_time_between_two_parts_of_an_answer_is_not_counted() -> None:
     async def work(timer: RequestTimer) -> None:
         for _ in range(2):
-            timer.end_at(time.monotonic() + TICK_S / 2, client_not_reading)
+            timer.end_at(time.monotonic() + SHORT_S / 2, client_not_reading)
             timer.end_at(math.inf, client_not_reading)
-            await asyncio.sleep(2 * TICK_S)
+            await asyncio.sleep(2 * SHORT_S)
 
     await run(work)
 
