@@ -17,9 +17,9 @@ FIRST_LOOK_S = 0.1
 class RequestTimer:
     """Ends one request early, by cancelling its task and raising an error in place of the cancellation.
 
-    One timer of the event loop serves every reason. First it is set for the deadline. Once the whole body has been
-    received, it fires after `FIRST_LOOK_S` to start a task that waits for the client to hang up; such a task costs more
-    than all else that this class does. While a part of the answer is sent, it is set for the client to read that part.
+    One timer of the event loop serves every reason: the deadline, a client that does not read a part of the answer in
+    time, and a client that hangs up. The last takes a task that waits for it, which costs more than all else here, so
+    that it is started only for a request that is not answered `FIRST_LOOK_S` after its body has arrived.
     """
 
     __slots__ = (
@@ -60,7 +60,8 @@ class RequestTimer:
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
         """End the request at a time of `time.monotonic`, unless a later call replaces it before then."""
         self._limit_s, self._make_error = at_s, make_error
-        self._fire_by(at_s)
+        if at_s < self._fires_at_s and self._loop is not None:
+            self._fire_by(min(at_s, time.monotonic() + FIRST_LOOK_S))
 
     def watch_client(self) -> None:
         """End the request if the client hangs up. Call this once the whole body has been received."""
@@ -69,7 +70,7 @@ class RequestTimer:
 
     def _fire_by(self, at_s: float) -> None:
         """Set the loop's timer for this time, unless it is stopped or will fire earlier; it is then set again."""
-        if self._loop is None or at_s >= self._fires_at_s:
+        if self._loop is None or at_s >= self._fires_at_s:  # a stopped timer has no loop
             return
         if self._handle is not None:
             self._handle.cancel()

@@ -63,11 +63,10 @@ class Refusal:
 
 def refusal_of_head(scope: Any) -> Refusal | None:
     """Return the refusal of a request whose head is too large, or lacks exactly one valid Host (RFC 9112, 3.2)."""
-    n_bytes, hosts = len(scope["raw_path"]) + len(scope["query_string"]), []
-    for name, value in scope["headers"]:
-        n_bytes += len(name) + len(value) + len(b": \r\n")
-        if name == b"host":
-            hosts.append(value)
+    headers = scope["headers"]
+    n_bytes = len(scope["raw_path"]) + len(scope["query_string"]) + len(b": \r\n") * len(headers)
+    n_bytes += sum([len(name) + len(value) for name, value in headers])
+    hosts = [value for name, value in headers if name == b"host"]
     if n_bytes > MAX_HEAD_BYTES:
         return Refusal.head_too_large(closes=False)
     if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):

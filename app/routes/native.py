@@ -1,9 +1,9 @@
 """The native dialect: reads a task's request, runs it, and renders its answer."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -42,8 +42,6 @@ from models.codecs.arrays import parse_npy, to_npy
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
 
-T = TypeVar("T")
-
 
 @dataclass(slots=True)
 class RawBody:
@@ -69,12 +67,6 @@ class TaskCall:
     def parameter(self, name: str) -> Any:
         """Return a parameter of the request; None if the task has none of this name."""
         return getattr(getattr(self.body, "parameters", None), name, None)
-
-    async def offload(self, work: Callable[..., T], *arguments: Any, is_quick: bool) -> T:
-        """Call `work` on the event loop if it is quick, on a thread otherwise."""
-        if is_quick:
-            return work(*arguments)
-        return await self.services.pools.run(work, *arguments, n_bytes=self.n_bytes)
 
 
 async def answer_task(services: Services, endpoint: TaskEndpoint, request: Request) -> Response:
@@ -193,7 +185,10 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
         # A few bytes of an encoded image may stand for millions of pixels.
         may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
         is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
-    return await call.offload(schema.requests, call.body, call.codecs, call.services.limits, is_quick=is_quick)
+    arguments = call.body, call.codecs, call.services.limits
+    if is_quick:
+        return schema.requests(*arguments)
+    return await call.services.pools.run(schema.requests, *arguments, n_bytes=call.n_bytes)
 
 
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
@@ -201,7 +196,8 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
         outputs = schema.outputs(call.body, call.codecs, call.services.limits)
         return orjson.dumps({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
 
-    content = await call.offload(render, is_quick=call.n_bytes <= MAX_INLINE_TEXT_BYTES)
+    is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
+    content = render() if is_quick else await call.services.pools.run(render, n_bytes=call.n_bytes)
     return TaskResponse(content, call.media_type, [_model_header(call)])
 
 
@@ -210,7 +206,11 @@ async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest
     limit = MAX_INLINE_ARRAY_NUMBERS if call.media_type == NPY else MAX_INLINE_NUMBERS
     n_numbers = schema.n_numbers(outcome.results)
     is_quick = n_numbers is not None and n_numbers <= limit
-    content = await call.offload(_render_content, call, schema, requests, outcome, is_quick=is_quick)
+    arguments = call, schema, requests, outcome
+    if is_quick:
+        content = _render_content(*arguments)
+    else:
+        content = await call.services.pools.run(_render_content, *arguments, n_bytes=call.n_bytes)
     headers = (
         _model_header(call),
         (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
