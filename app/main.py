@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from typing_extensions import override
 
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
@@ -26,6 +29,30 @@ from models.codecs.arrays import Limits
 
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads in each of the two worker pools, the one for short work and the one for long work."""
+
+
+class Application(FastAPI):
+    """FastAPI without three layers of its own around all middleware, which would do some things a second time.
+
+    They answer unexpected errors, as `Problems` does; limit the size of bodies, as `read_body` does; and report to
+    telemetry, which is turned off.
+    """
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application from its outermost middleware on.
+
+        A handler of all errors (`exception_handler(500)` or `exception_handler(Exception)`) or a `max_body_size` needs
+        the layers, and keeps them.
+        """
+        stack = super().build_middleware_stack()
+        if {500, Exception} & self.exception_handlers.keys() or self.max_body_size is not None:
+            return stack
+        layers: list[Any] = [stack]
+        while (inner := getattr(layers[-1], "app", None)) is not None:
+            layers.append(inner)
+        outermost: object = self.user_middleware[0].cls
+        return next((layer for layer in layers if type(layer) is outermost), stack)
 
 
 def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
@@ -91,7 +118,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         finally:
             services.pools.close()
 
-    app = FastAPI(
+    app = Application(
         title="Manifold",
         version=version("manifold"),
         lifespan=lifespan,

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.context import AccessLog, RequestContexts
@@ -54,6 +55,34 @@ def operations(app: FastAPI) -> list[tuple[str, str]]:
     ]
     assert len(found) > 25
     return [*found, ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/"), ("GET", "/nowhere"), ("HEAD", "/info")]
+
+
+async def test_a_middleware_made_by_a_function_is_not_skipped(weights: Path) -> None:
+    app = create_app(Settings(weights_dir=weights))
+    app.add_middleware(lambda inner: DenyAll(inner))
+    async with client_of(app) as client:
+        assert (await client.get("/info")).status_code == 403
+
+
+async def test_a_handler_of_all_errors_answers_what_a_middleware_raises(weights: Path) -> None:
+    class Failing:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            raise ValueError("broken")
+
+    app = create_app(Settings(weights_dir=weights))
+
+    @app.exception_handler(Exception)
+    async def answer(_request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"handled: {error}", 500)
+
+    app.add_middleware(Failing)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            assert (await client.get("/info")).text == "handled: broken"
 
 
 async def test_a_middleware_that_denies_all_refuses_every_route(weights: Path) -> None:
