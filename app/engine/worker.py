@@ -1,7 +1,6 @@
 """A thread that runs a model's forward passes."""
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -122,12 +121,6 @@ class WorkerConfig:
     probe_every_s: float
 
 
-def _use_batch_scheduling() -> None:
-    """Declare this thread a batch job to Linux's scheduler, so that the event loop runs at once when it wakes."""
-    if hasattr(os, "SCHED_BATCH"):
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
-
-
 def _is_nan(progress: Progress) -> bool:
     is_score_nan = progress.score is not None and math.isnan(progress.score)
     return is_score_nan or (progress.token is not None and math.isnan(progress.token.log_prob))
@@ -176,7 +169,6 @@ class Worker:
 
     def _run(self) -> None:
         reason: BaseException | None = None
-        _use_batch_scheduling()
         torch.set_num_threads(self._config.torch_threads)
         gpu_stream = self._config.gpu_stream
         try:
