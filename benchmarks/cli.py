@@ -18,7 +18,7 @@ COMMANDS = {
         "benchmarks.server.compare.command:compare_command",
         "Compare the speed of two source trees, in interleaved pairs of short bursts.",
     ),
-    "answers": ("benchmarks.server.answers:answers", "Compare the answers of two source trees, byte for byte."),
+    "answers": ("benchmarks.server.answers:answers", "Compare the answers of two source trees, value for value."),
     "engines": ("benchmarks.engines.command:engines", "Compare text embeddings or generation with other engines."),
     "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),

@@ -1,4 +1,4 @@
-"""Compare the answers of two source trees, byte for byte."""
+"""Compare the answers of two source trees, value for value."""
 
 import hashlib
 import random
@@ -74,6 +74,11 @@ class Cases:
         return [[None if value < 1 / 3 else round(float(value), 4) for value in item] for item in values]
 
     @property
+    def mask(self) -> str:
+        """Return the mask of the model's vocabulary."""
+        return "<mask>" if self._card["family"] == "transformers/roberta" else "[MASK]"
+
+    @property
     def is_text(self) -> bool:
         """Return whether the model reads texts."""
         return bool(self._card["item"]["modality"] == "text")
@@ -119,7 +124,7 @@ def _generations(cases: Cases) -> Iterator[Request]:
 
 
 def _masked(cases: Cases, n: int) -> list[str]:
-    return [f"the [MASK] {text[:60]}" for text in cases.texts(n)]
+    return [f"the {cases.mask} {text[:60]}" for text in cases.texts(n)]
 
 
 REQUESTS: dict[str, Callable[[Cases], Any]] = {
@@ -141,7 +146,7 @@ REQUESTS: dict[str, Callable[[Cases], Any]] = {
         lambda cases, n: [{"source": cases.texts(1)[0], "candidates": cases.texts(n)}], {"truncate": True}
     ),
     "answer": _batches(lambda cases, n: [{"question": "who sang?", "context": text} for text in cases.texts(n)], {}),
-    "attend": _inputs,
+    "attend": _batches(Cases.texts, {"truncate": True}),
     "generate": _generations,
     "translate": lambda cases: _inputs(cases, {"num_beams": 1}, {"num_beams": 4}),
     "tokenize": _batches(Cases.texts, {}),
@@ -154,12 +159,18 @@ REQUESTS: dict[str, Callable[[Cases], Any]] = {
 def _answers_to(client: httpx.Client, case: Case) -> Iterator[tuple[str, bytes]]:
     """Send a request and yield its name and its answer; of streams of `/compress`, the items as well."""
     answer = client.post(f"/{case.task}", content=orjson.dumps(case.body), headers={"content-type": JSON_TYPE})
-    yield case.name, b"%d %s" % (answer.status_code, answer.content)
+    yield case.name, b"%d %s" % (answer.status_code, normal_form(answer))
     if case.task == "compress" and answer.status_code == 200:
         streams = [output["stream"] for output in answer.json()["outputs"]]
         name = case.name.replace("compress", "decompress")
         body = {"model": case.body["model"], "inputs": streams}
         yield from _answers_to(client, Case(name, "decompress", body))
+
+
+def normal_form(answer: httpx.Response) -> bytes:
+    """Return the body of an answer with the keys of its JSON, or of its events, in alphabetical order."""
+    texts = [line.removeprefix("data: ") for line in answer.text.split("\n") if line]
+    return b"\n".join(orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS) for text in texts)
 
 
 def record_answers(tree: Path, dtype: str, models: str = "all") -> dict[str, str]:
@@ -181,7 +192,7 @@ def record_answers(tree: Path, dtype: str, models: str = "all") -> dict[str, str
 @click.option("--models", default="all", show_default=True, help="Names of checkpoints, separated by commas.")
 @json_option
 def answers(old_tree: Path, new_tree: Path, dtypes: Sequence[str], models: str, as_json: bool) -> None:
-    """Compare the answers of two source trees, byte for byte.
+    """Compare the answers of two source trees, value for value; the order of keys in JSON does not count.
 
     A server of each tree answers the same requests: every task of every checkpoint, with batches of 1, 7 and 33 items,
     texts of mixed lengths and texts that are cut, seeds, beams and a stream. The exit status is 1 if an answer
@@ -205,7 +216,7 @@ def answers(old_tree: Path, new_tree: Path, dtypes: Sequence[str], models: str, 
     names = [f"- {dtype}: {name}" for dtype, found in results.items() for name in found["different"] + found["refused"]]
     report = Report(
         name="answers",
-        title="Answers of two source trees, byte for byte",
+        title="Answers of two source trees, value for value",
         command="manifold bench answers OLD_TREE NEW_TREE",
         parts=[table(["dtype", "requests", "different", "refused"], rows), "\n".join(names)],
     )
