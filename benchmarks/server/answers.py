@@ -192,7 +192,9 @@ def record_answers(tree: Path, dtype: str, models: str = "all") -> dict[str, str
 @click.option("--models", default="all", show_default=True, help="Names of checkpoints, separated by commas.")
 @json_option
 def answers(old_tree: Path, new_tree: Path, dtypes: Sequence[str], models: str, as_json: bool) -> None:
-    """Compare the answers of two source trees, value for value; the order of keys in JSON does not count.
+    """Compare the answers of two source trees, value for value.
+
+    The order of keys in JSON does not count.
 
     A server of each tree answers the same requests: every task of every checkpoint, with batches of 1, 7 and 33 items,
     texts of mixed lengths and texts that are cut, seeds, beams and a stream. The exit status is 1 if an answer
