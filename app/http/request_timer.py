@@ -60,7 +60,7 @@ class RequestTimer:
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
         """End the request at a time of `time.monotonic`, unless a later call replaces it before then."""
         self._limit_s, self._make_error = at_s, make_error
-        if at_s < self._fires_at_s and self._loop is not None:
+        if at_s < self._fires_at_s:
             self._fire_by(min(at_s, time.monotonic() + FIRST_LOOK_S))
 
     def watch_client(self) -> None:

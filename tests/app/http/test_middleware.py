@@ -1,7 +1,7 @@
 """Every request passes the middleware that is added to the application, and the dependencies of its router."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -105,16 +105,22 @@ async def test_a_middleware_that_denies_all_refuses_what_a_full_queue_would(weig
             assert answer.text == "denied"
 
 
+def app_with_dependency(weights: Path, dependency: Callable[..., Any]) -> FastAPI:
+    """An application of its own whose tasks, and nothing else, depend on something."""
+    bare = create_app(Settings(weights_dir=weights))
+    app = FastAPI(middleware=list(bare.user_middleware), lifespan=bare.router.lifespan_context)
+    app.state = bare.state
+    add_route_errors(app)
+    app.include_router(task_router(), dependencies=[Depends(dependency)])
+    return app
+
+
 async def deny() -> None:
     raise HTTPException(401, "who are you?", {"www-authenticate": "Bearer"})
 
 
 async def test_dependencies_of_an_included_router_protect_the_tasks(weights: Path) -> None:
-    bare = create_app(Settings(weights_dir=weights))
-    app = FastAPI(middleware=list(bare.user_middleware), lifespan=bare.router.lifespan_context)
-    app.state = bare.state
-    add_route_errors(app)
-    app.include_router(task_router(), dependencies=[Depends(deny)])
+    app = app_with_dependency(weights, deny)
     app.include_router(task_router(), prefix="/open")
     assert {path.split("/")[1] for path in direct_handlers(app)} == {"open"}
     async with client_of(app) as client:
@@ -131,11 +137,7 @@ async def needs_number(number: int) -> None:
 
 
 async def test_a_wrong_parameter_of_a_dependency_is_a_problem(weights: Path) -> None:
-    bare = create_app(Settings(weights_dir=weights))
-    app = FastAPI(middleware=list(bare.user_middleware), lifespan=bare.router.lifespan_context)
-    app.state = bare.state
-    add_route_errors(app)
-    app.include_router(task_router(), dependencies=[Depends(needs_number)])
+    app = app_with_dependency(weights, needs_number)
     async with client_of(app) as client:
         answer = await client.post("/encode?number=x", json={"inputs": IMAGES})
     assert answer.status_code == 422
