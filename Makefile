@@ -36,7 +36,7 @@ clean:
 	rm -rf .venv
 
 # One stamp a set of extras; each set contains the ones before it.
-.venv/core .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/kernels/*.?pp)
+.venv/core .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/ops/avx512/*.?pp)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(filter core,$(@F)),,[$(@F)])'
 	touch $@

@@ -1,4 +1,4 @@
-"""Compiles `models/kernels/kernels.cpp` while the package is installed, where there is g++ and an x86-64 Linux.
+"""Compiles `models/ops/avx512/kernels.cpp` while the package is installed, where there is g++ and an x86-64 Linux.
 
 Elsewhere the package is pure Python, and slower.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE, LIBRARY = "models/kernels/kernels.cpp", "models/kernels/kernels.so"
+SOURCE, LIBRARY = "models/ops/avx512/kernels.cpp", "models/ops/avx512/kernels.so"
 COMPILE = "-std=c++17 -O3 -shared -fPIC -pthread -fno-math-errno -fno-strict-aliasing".split()  # noqa: SIM905
 PROCESSOR = "-mprefer-vector-width=512 -march=x86-64-v4 -mavx512vnni -mavx512bf16".split()  # noqa: SIM905
 

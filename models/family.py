@@ -1,15 +1,13 @@
 """What a family folder declares, and the base of its hyperparameters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
 from torch import Tensor, nn
 
-from models.calibration import Calibration
 from models.errors import ConfigError
-from models.layers.products import Product
 from models.published import PublishedFormat
 from models.tasks import Request, Task
 
@@ -75,6 +73,30 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 DIGEST_BYTES = 8
 
 
+@runtime_checkable
+class PackedWeights(Protocol):
+    """A module that keeps its weights in a form that PyTorch does not list among its parameters."""
+
+    n_weights: int
+    packed_bytes: int
+
+
+class StoredFacts(Protocol):
+    """Facts that are stored beside the weights of a model."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors, by name."""
+
+
+TaskFunction = Callable[[Any, Sequence[Any]], Sequence[Any]]
+"""Takes a model and a batch of requests of one task, and returns one result for each request, in order."""
+
+
+def methods_of(*tasks: Task) -> dict[Task, TaskFunction]:  # TRANSITION: removed once all tasks are functions
+    """Methods that have the names of tasks."""
+    return {task: lambda model, requests, name=task.name: getattr(model, name)(requests) for task in tasks}  # type: ignore[misc]
+
+
 class Model(nn.Module):
     """What every family builds: a module that can show itself one request a task. Autoencoders know their shapes.
 
@@ -91,14 +113,24 @@ class Model(nn.Module):
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Any = None
     digest: bytes = bytes(DIGEST_BYTES)
+
+    task_functions: Mapping[Task, TaskFunction] = {}  # noqa: RUF012 never changed
+
+    def run(self, task: Task, requests: Sequence[Any]) -> Sequence[Any]:
+        """Answer a batch of requests of one task: one result for each request, in order.
+
+        Raises:
+            KeyError: the model does not serve the task.
+        """
+        return self.task_functions[task](self, requests)
 
     @property
     def n_parameters(self) -> int:
         """Trainable numbers, whatever they are computed in; shared ones once."""
         counts = [parameter.numel() for parameter in self.parameters()]
-        return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, Product))
+        return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, PackedWeights))
 
     @property
     def memory_bytes(self) -> int:
@@ -107,7 +139,7 @@ class Model(nn.Module):
         if self.calibration is not None:
             tensors += self.calibration.tensors().values()
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
-        packed = [module.packed_bytes for module in self.modules() if isinstance(module, Product)]
+        packed = [module.packed_bytes for module in self.modules() if isinstance(module, PackedWeights)]
         return sum(by_place.values()) + sum(packed)
 
     def tie(self) -> None:
@@ -140,7 +172,13 @@ class FamilySpec(Generic[ConfigT]):
     paper: str
     config: type[ConfigT]
     build: Callable[[ConfigT], Model]
-    tasks: Callable[[ConfigT], tuple[Task, ...]]
+    tasks: Callable[[ConfigT], Mapping[Task, TaskFunction]]
     tiny: tuple[ConfigT, ...]
     modality: str = "image"
     published: PublishedFormat[ConfigT] | None = None
+
+    def new_model(self, config: ConfigT) -> Model:
+        """Build a model with random weights that answers the family's tasks."""
+        model = self.build(config)
+        model.task_functions = self.tasks(config)
+        return model

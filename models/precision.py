@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from models.errors import CheckpointError, ConfigError
 from models.family import Model
-from models.layers.generation import Generator
-from models.layers.products import lay_out
+from models.generation.generator import Generator
+from models.layers.packed_linear import pack_linears
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Wanted = Precision | Literal["auto"]
@@ -82,7 +82,7 @@ def lower(model: Model, choice: Choice) -> Lowered:
     cosine = 1.0
     with torch.inference_mode():
         if precision == "float32":
-            _lay_out(model, precision, device)
+            _pack_linears(model, precision, device)
         else:
             before = model.random_codes(N_COMPARED)
             _cast(model, precision, device)
@@ -92,12 +92,12 @@ def lower(model: Model, choice: Choice) -> Lowered:
 
 def _cast(model: Model, precision: Precision, device: torch.device) -> None:
     if precision == "int8":
-        _lay_out(model, precision, device)  # before the weights are rounded to anything else
+        _pack_linears(model, precision, device)  # before the weights are rounded to anything else
     model.to(_dtype_of(precision, device))
     if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
         raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
     if precision != "int8":
-        _lay_out(model, precision, device)
+        _pack_linears(model, precision, device)
 
 
 def _dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
@@ -108,15 +108,15 @@ def _dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
     return dtype
 
 
-def _lay_out(model: Model, precision: Precision, device: torch.device) -> None:
+def _pack_linears(model: Model, precision: Precision, device: torch.device) -> None:
     """Where there are kernels for that; of int8 `choose` has seen to it. On GPUs, it helps scores of words alone."""
     if model.reads_weights or not _has_kernels(precision, device):
         return
     is_int8, dtype = precision == "int8", _dtype_of(precision, device)
     if isinstance(model, Generator):
-        model.lay_out_words(dtype, int8=is_int8)
+        model.pack_output_embeddings(dtype, int8=is_int8)
     if device.type == "cpu":
-        lay_out(model, dtype, int8=is_int8)
+        pack_linears(model, dtype, int8=is_int8)
 
 
 def _has_kernels(precision: Precision, device: torch.device) -> bool:

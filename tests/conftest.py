@@ -12,8 +12,8 @@ import torch
 from app.main import create_app
 from app.settings import Settings
 from models.autoencoders.vanilla import FAMILY
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, write_checkpoint
-from models.layers.autoencoder import Autoencoder
 from training.calibrate import calibrate
 
 TINY = "tiny-ae"
@@ -28,7 +28,7 @@ def write_tiny(root: Path, name: str = TINY, seed: int = 0) -> Checkpoint:
     """A vanilla autoencoder of 4x4 images with random weights."""
     torch.manual_seed(seed)
     (config,) = FAMILY.tiny
-    model = cast("Autoencoder", FAMILY.build(config).eval())
+    model = cast("Autoencoder", FAMILY.new_model(config).eval())
     items = list(torch.rand(30, 1, 4, 4))
     return write_checkpoint(
         root / FAMILY.id / name,

@@ -14,20 +14,21 @@ from torch.nn import functional
 
 from app.settings import WORKERS_PER_GPU, Settings
 from models.family import FamilyConfig, FamilySpec
-from models.layers import generation as module
-from models.layers import graphs
-from models.layers.attention import flash_takes
-from models.layers.generation import Generation, Generator
-from models.layers.graphs import stepped
-from models.layers.kv_cache import KeyValueCache, Recall
-from models.layers.text_model import plain_tokens
+from models.generation import generator as module
+from models.generation.cached_attention import CachedContext
+from models.generation.decoder_graphs import stepped
+from models.generation.generator import Generator, RunningBatch
+from models.generation.kv_cache import KeyValueCache
+from models.ops.attention import flash_takes
 from models.precision import Choice, Precision, lower
-from models.tasks import text as t
+from models.tasks.text import GenerateRequest, Pooling, Tokens
+from models.text import encoder_graphs
+from models.text.tokens import tokens_of_ids
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
 from tests.conftest import TINY, served
-from tests.models.layers.generating import ids, joined
+from tests.models.generation.generating import ids, joined
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 from tests.models.transformers.test_contract import TINY as TEXT_MODELS
@@ -42,7 +43,7 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
-def texts(n: int, model: Any, longest: int = 60) -> list[t.Tokens]:
+def texts(n: int, model: Any, longest: int = 60) -> list[Tokens]:
     most = min(longest, model.n_positions - 4)
     return [random_text(1 + 7 * seed % most, model.vocab_size, seed) for seed in range(n)]
 
@@ -64,9 +65,9 @@ def test_texts_have_the_vectors_of_a_cpu(
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
-def test_recorded_passes_are_the_passes(pooling: t.Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_passes_are_the_passes(pooling: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many sizes, the room grown and some forgotten, in any order, beside others on streams of their own."""
-    monkeypatch.setattr(graphs, "MAX_PASSES", 6)
+    monkeypatch.setattr(encoder_graphs, "MAX_PASSES", 6)
     model = build(*next(iter(CASES.values())))
     batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
     expected = [model.vectors(batch, pooling, normalize=True) for batch in batches]
@@ -81,14 +82,14 @@ def test_recorded_passes_are_the_passes(pooling: t.Pooling, monkeypatch: pytest.
     with ThreadPoolExecutor(4) as threads:
         for found, its in zip(threads.map(encode, range(120)), expected, strict=True):
             torch.testing.assert_close(found, its, rtol=0.0, atol=1e-4)
-    assert len(model.passes._graphs) == graphs.MAX_PASSES
+    assert len(model.passes._graphs) == encoder_graphs.MAX_PASSES
     with torch.no_grad():
         torch.testing.assert_close(model.vectors(batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4)
 
 
 def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded or not."""
-    monkeypatch.setattr(graphs, "MAX_TOKENS", 300)
+    monkeypatch.setattr(encoder_graphs, "MAX_TOKENS", 300)
     model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
     batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
     expected = [model.vectors(batch) for batch in batches]
@@ -103,9 +104,9 @@ def generator(precision: Precision = "float32") -> Gpt:
     return model
 
 
-def asked(n: int, model: Generator, **parameters: Any) -> list[t.GenerateRequest]:
+def asked(n: int, model: Generator, **parameters: Any) -> list[GenerateRequest]:
     return [
-        t.GenerateRequest(tokens=text, max_new_tokens=3 + 5 * number % 40, seed=number, **parameters)
+        GenerateRequest(tokens=text, max_new_tokens=3 + 5 * number % 40, seed=number, **parameters)
         for number, text in enumerate(texts(n, model))
     ]
 
@@ -117,7 +118,7 @@ def asked(n: int, model: Generator, **parameters: Any) -> list[t.GenerateRequest
 def test_texts_go_on_as_on_a_cpu(family: FamilySpec[Any], config: FamilyConfig, parameters: dict[str, Any]) -> None:
     model = cast("Generator", build(family, config))
     requests = [
-        t.GenerateRequest(tokens=text, max_new_tokens=1 + number % 8, seed=number, **parameters)
+        GenerateRequest(tokens=text, max_new_tokens=1 + number % 8, seed=number, **parameters)
         for number, text in enumerate(texts(9, model, 20))
     ]
     expected = ids(model.generate(requests))
@@ -133,11 +134,11 @@ def test_who_joins_and_leaves_changes_nothing_for_the_others(monkeypatch: pytest
     model = generator()
     requests = asked(40, model)
     requests += [
-        t.GenerateRequest(tokens=plain_tokens([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
+        GenerateRequest(tokens=tokens_of_ids([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
         for one in requests[20:]
     ]
     alone = ids([model.generate([one])[0] for one in requests])
-    running: Generation[int] = model.generation(n_remembered=2048)
+    running: RunningBatch[int] = model.generation(n_remembered=2048)
     assert ids(joined(running, requests, 3)) == alone
     assert running.n_read < sum(len(one.tokens) for one in requests)
 
@@ -180,13 +181,13 @@ def test_a_recorded_step_is_the_step() -> None:
             for cache in (recorded, plain):
                 cache.extend([1] * len(cache))
             found = stepped(model._step, token_ids, recorded).logits
-            expected = model._step(token_ids.cuda(), Recall(plain))
+            expected = model._step(token_ids.cuda(), CachedContext(plain))
             assert_near(found, expected)
 
 
 @pytest.mark.anyio
 async def test_a_server_on_a_gpu(weights: Path) -> None:
-    from models.checkpoint.published import write_published  # what the server loads beside the autoencoder
+    from models.checkpoint.hugging_face import write_published
     from tests.models.transformers.vocabularies import write_tokenizer
 
     folder = weights.parent / "gpt"

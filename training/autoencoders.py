@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typing_extensions import override
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
 from models.family import Model
-from models.layers.autoencoder import Autoencoder
 from training.calibrate import calibrate
 from training.card import CARD_FILE, Picture, card
 from training.charts import charts
@@ -86,7 +86,7 @@ class AutoencoderRecipe(Recipe):
         checkpoint = read_checkpoint(folder)
         models = [load_model(checkpoint)]
         for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
-            replica: Model = checkpoint.spec.build(checkpoint.config)
+            replica: Model = checkpoint.spec.new_model(checkpoint.config)
             replica.load_state_dict(load_file(path))
             replica.calibration = models[0].calibration
             models.append(replica.float().eval().requires_grad_(False))

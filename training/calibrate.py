@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.calibration import Calibration
-from models.layers.autoencoder import Autoencoder
-from models.layers.mixture import fit_mixture
+from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.calibration import Calibration
+from models.autoencoding.mixture import fit_mixture
 from training.metrics import anomaly_scores, latents
 
 MIN_DEVIATION = 1e-3

@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
-from models.layers.autoencoder import Autoencoder
-from models.layers.projection import project
+from models.results import project
 from training.metrics import anomaly_scores, latents
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80

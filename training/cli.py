@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from models.allocator import keep_freed_memory
 from training.data.files import DataFolder
 from training.errors import TrainingError
 from training.publish import Measurement, measure, publish
@@ -51,7 +50,6 @@ def _data_folder(data: Path | None) -> DataFolder:
 @click.option("--threads", type=int, help="Number of CPU threads. Default: all cores.")
 def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:
     """Train the checkpoint NAME, resuming an interrupted training, and write it to the weights folder."""
-    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     try:

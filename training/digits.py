@@ -11,7 +11,7 @@ from models.autoencoders.denoising.model import DenoisingAutoencoder
 from models.codecs.image import ImageCodec
 from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import ReconstructRequest, SampleRequest
 from training.autoencoders import AutoencoderRecipe
 from training.data.files import DataFolder
 from training.data.mnist import DIGITS, GreyImages, mnist_images, mnist_labels
@@ -80,7 +80,7 @@ images, so that an anomaly is what does not look like an MNIST digit.
 def reconstruct(model: Model, images: Tensor) -> Tensor:
     """Return the reconstructions of images `[n, C, H, W]`, in the same shape."""
     with torch.inference_mode():
-        results = RECONSTRUCT.run(model, [t.ReconstructRequest(item=item) for item in images])
+        results = model.run(RECONSTRUCT, [ReconstructRequest(item=item) for item in images])
     return torch.stack([result.reconstruction for result in results])
 
 
@@ -111,6 +111,6 @@ def classifier_features(images: Tensor, resources: Resources) -> Tensor:
 
 def draw_labelled_samples(model: Model, labels: Sequence[str]) -> Tensor:
     """Return one sample for each label, `[n, 1, 28, 28]`."""
-    requests = [t.SampleRequest(seed=0, index=i, label=label) for i, label in enumerate(labels)]
+    requests = [SampleRequest(seed=0, index=i, label=label) for i, label in enumerate(labels)]
     with torch.inference_mode():
-        return torch.stack([result.sample for result in SAMPLE.run(model, requests)])
+        return torch.stack([result.sample for result in model.run(SAMPLE, requests)])

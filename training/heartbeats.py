@@ -13,7 +13,7 @@ from models.autoencoders.recurrent.model import RecurrentAutoencoder
 from models.autoencoders.recurrent.objective import masked_squared_error
 from models.family import Model
 from models.tasks import DETECT_ANOMALIES
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
 from training.autoencoders import AutoencoderRecipe
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
@@ -163,10 +163,10 @@ def detect_anomalies(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
 
     Both are those of `/detect-anomalies` with its default parameters.
     """
-    results: list[t.DetectAnomaliesResult] = []
+    results: list[DetectAnomaliesResult] = []
     with torch.inference_mode():
         for batch in batches(list(series)):
-            results += DETECT_ANOMALIES.run(model, [t.DetectAnomaliesRequest(item=item) for item in batch])
+            results += model.run(DETECT_ANOMALIES, [DetectAnomaliesRequest(item=item) for item in batch])
     return torch.tensor([r.score for r in results]), torch.tensor([r.is_anomaly for r in results])
 
 

@@ -7,30 +7,38 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
-from models.layers.autoencoder import Autoencoder
 from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import (
+    ClassifyRequest,
+    CompressRequest,
+    DenoiseRequest,
+    Noise,
+    ReconstructRequest,
+    ReconstructResult,
+    SampleRequest,
+)
 
 BATCH_SIZE = 500
 
 
 def reconstruction_errors(model: Model, items: Sequence[Tensor]) -> dict[str, float]:
     """Return the mean squared and mean absolute error per element of the reconstructed items."""
-    results: list[t.ReconstructResult] = []
+    results: list[ReconstructResult] = []
     with torch.inference_mode():
         for batch in batches(items):
-            results += RECONSTRUCT.run(model, [t.ReconstructRequest(item=item) for item in batch])
+            results += model.run(RECONSTRUCT, [ReconstructRequest(item=item) for item in batch])
     return {"test_mse": mean(r.mse for r in results), "test_mae": mean(r.mae for r in results)}
 
 
-def denoising_error(model: Model, items: Sequence[Tensor], noise: t.Noise) -> float:
+def denoising_error(model: Model, items: Sequence[Tensor], noise: Noise) -> float:
     """Return the mean squared error per element against the clean items; the noise of the i-th item has the seed i."""
     total = 0.0
     with torch.inference_mode():
         for start, batch in zip(range(0, len(items), BATCH_SIZE), batches(items), strict=True):
-            requests = [t.DenoiseRequest(item=x, noise=noise, seed=start + i) for i, x in enumerate(batch)]
-            for item, result in zip(batch, DENOISE.run(model, requests), strict=True):
+            requests = [DenoiseRequest(item=x, noise=noise, seed=start + i) for i, x in enumerate(batch)]
+            for item, result in zip(batch, model.run(DENOISE, requests), strict=True):
                 total += (result.denoised - item).square().mean().item()
     return total / len(items)
 
@@ -53,7 +61,7 @@ def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, 
     predicted: list[str] = []
     with torch.inference_mode():
         for batch in batches(items):
-            results = CLASSIFY.run(model, [t.ClassifyRequest(item=item, top_k=1) for item in batch])
+            results = model.run(CLASSIFY, [ClassifyRequest(item=item, top_k=1) for item in batch])
             predicted += [result.labels[0].label for result in results]
     return mean(float(name != names[label]) for name, label in zip(predicted, labels.tolist(), strict=True))
 
@@ -83,7 +91,7 @@ def bits_per_element(model: Model, items: Sequence[Tensor]) -> float:
         ArithmeticError: the decompressed items differ from the originals.
     """
     with torch.inference_mode():
-        (result,) = COMPRESS.run(model, [t.CompressRequest(items=tuple(items), lossless=True)])
+        (result,) = model.run(COMPRESS, [CompressRequest(items=tuple(items), lossless=True)])
     if result.mse:
         raise ArithmeticError("the lossless stream does not give back the original items")
     return float(result.bits_per_element)
@@ -94,8 +102,8 @@ def draw_samples(model: Model, n: int, seed: int) -> Tensor:
     sampled: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, n, BATCH_SIZE):
-            requests = [t.SampleRequest(seed=seed, index=i) for i in range(start, min(start + BATCH_SIZE, n))]
-            sampled += [result.sample for result in SAMPLE.run(model, requests)]
+            requests = [SampleRequest(seed=seed, index=i) for i in range(start, min(start + BATCH_SIZE, n))]
+            sampled += [result.sample for result in model.run(SAMPLE, requests)]
     return torch.stack(sampled)
 
 

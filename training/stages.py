@@ -9,7 +9,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from models.family import Model
-from models.layers.classification import EncoderClassifier
+from models.layers.encoder_classifier import EncoderClassifier
 from training.augmentation import random_affine
 from training.data.files import DataFolder
 from training.data.mnist import GreyImages, mnist_images, mnist_labels

@@ -61,7 +61,7 @@ def train(recipe: Recipe, run: Run, seed: int = 0, fold: int | None = None) -> T
         StateError: the folder holds the state of another run.
     """
     torch.manual_seed(seed)
-    model: Model = family(recipe.family).build(recipe.config)
+    model: Model = family(recipe.family).new_model(recipe.config)
     recipe.initialise(model, run.resources)
     identity = _RunIdentity(recipe=recipe, seed=seed, fold=fold, initial_digest=_digest(model))
     model.to(run.device)

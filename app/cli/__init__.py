@@ -11,6 +11,7 @@ from app.cli.errors import INTERRUPTED, did_you_mean, in_words
 from app.cli.models import models
 from app.cli.pull import pull
 from app.cli.serve import serve
+from app.process.allocator import keep_freed_memory
 
 __all__ = ["Commands", "main", "models", "pull", "serve"]
 
@@ -81,3 +82,4 @@ def _unavailable(name: str, reason: str) -> click.Command:
 @click.version_option(package_name="manifold")
 def main() -> None:
     """One server for representation models: autoencoders and Transformers."""
+    keep_freed_memory()  # for all commands, because training and benchmarks run models as well

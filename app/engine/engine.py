@@ -18,10 +18,10 @@ from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.layers.generation import Generator, collected
-from models.layers.text_model import TextModel
+from models.generation.generator import Generator, collected
 from models.tasks import Request, Task
 from models.tasks.text import Progress
+from models.text.text_model import TextModel
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
     SystemExit ends the worker.
     """
     try:
-        results = task.run(model, requests)
+        results = model.run(task, requests)
         if len(results) != len(requests):
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
         if not has_nan(results):  # all results in one check, which is faster and almost always enough

@@ -15,12 +15,12 @@ from app.engine.job import Job, Slice
 from app.engine.observer import EngineObserver
 from app.engine.policy import NO_STEPS, StepCapacity
 from app.engine.queue import JobQueue
-from models import kernels
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.layers.devices import in_turn
-from models.layers.generation import Generation, Generator
-from models.layers.parts import between_parts
+from models.generation.generator import Generator, RunningBatch
+from models.ops import avx512
+from models.ops.devices import in_turn
+from models.ops.parts import between_parts
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
@@ -251,13 +251,13 @@ class Worker:
         if all(part.job.is_abandoned for part in batch):
             raise InvalidItems(Problem("the caller no longer waits for this item"))
 
-    def _new_generation(self) -> Generation[RequestKey] | None:
+    def _new_generation(self) -> RunningBatch[RequestKey] | None:
         model = self._model
         return model.generation(self._config.max_prefix_tokens) if isinstance(model, Generator) else None
 
     def _join(self, batch: list[Slice]) -> None:
         """Let a batch join the running sequences. Requests that the model refuses are reported."""
-        generation = cast("Generation[RequestKey]", self._generation)
+        generation = cast("RunningBatch[RequestKey]", self._generation)
         refused: list[tuple[RequestKey, Exception]] = []
         if self._held_back:
             self._report()  # the new requests have no part in the progress so far
@@ -276,11 +276,11 @@ class Worker:
         else:
             self._on_steps(StepReport(failed=refused, begun=batch))
 
-    def _run_step(self, generation: Generation[RequestKey]) -> None:
+    def _run_step(self, generation: RunningBatch[RequestKey]) -> None:
         """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
         progress: list[tuple[RequestKey, Progress]] = []
         try:
-            with self._computing() as started_at, kernels.threads(self._config.step_threads):
+            with self._computing() as started_at, avx512.threads(self._config.step_threads):
                 generation.remove(_is_abandoned)
                 n_rows = generation.n_rows
                 if n_rows:

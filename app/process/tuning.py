@@ -2,7 +2,7 @@
 
 import sys
 
-from models.allocator import keep_freed_memory
+from app.process.allocator import keep_freed_memory
 
 SWITCH_INTERVAL_S = 0.001
 """Time in seconds that a thread waits for the interpreter lock before it asks the holder to release it.
@@ -15,5 +15,4 @@ threads that decode and render spend their time on handing over the lock."""
 def tune_process() -> None:
     """Set the switch interval, and make the C library keep freed memory where it has a setting for that."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    if sys.platform != "win32":  # where ctypes cannot open the C library without its name
-        keep_freed_memory()
+    keep_freed_memory()

@@ -13,9 +13,8 @@ from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
-from models import kernels
 from models.checkpoint import find_checkpoints
-from models.kernels import gpu
+from models.ops import avx512, triton
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class Registry:
 
     async def _load_wanted(self) -> None:
         """Load the wanted models, a few at a time."""
-        reason = kernels.missing() if self._settings.device == "cpu" else gpu.missing()
+        reason = avx512.unavailable_reason() if self._settings.device == "cpu" else triton.unavailable_reason()
         if reason is not None:
             log.info("models use the operations of torch alone", extra={"reason": reason})
         semaphore = asyncio.Semaphore(MAX_LOADING)

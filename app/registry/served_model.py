@@ -13,14 +13,13 @@ from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
 from app.engine.supervisor import Health
 from app.errors import InferenceFailed, ModelUnavailable
-from app.registry.garbage import collect_and_freeze
+from app.registry.garbage import collect_and_freeze, give_memory_back
 from app.settings import Settings
-from models.allocator import give_memory_back
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
-from models.layers.generation import Generator
+from models.generation.generator import Generator
 from models.precision import Lowered, choose, lower
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, Item
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_BITSTREAM
 from app.schemas.shared.items import render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from models.autoencoding.compression.stream import n_items_of
 from models.codecs.arrays import Limits, check_count
-from models.layers.bitstream import n_items_of
 from models.tasks import DECOMPRESS, Request
 from models.tasks.autoencoding import DecompressRequest, DecompressResult
 

@@ -17,11 +17,11 @@ from app.settings import Settings
 from benchmarks.engines.peers.protocol import Job, read_job
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
-from models.layers.generation import Generator
-from models.layers.text_model import plain_tokens
+from models.generation.generator import Generator
 from models.precision import Choice, Precision, lower
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
-from models.tasks import text as t
+from models.tasks.text import EncodeTextRequest, GenerateRequest
+from models.text.tokens import tokens_of_ids
 
 
 def main() -> None:
@@ -73,10 +73,10 @@ def requests_of(job: Job, batch_size: int) -> tuple[Task, list[Request]]:
     """Return the requests to encode all texts, the longest first, or to continue so many prompts."""
     if not job.n_new_tokens:
         texts = sorted(job.texts, key=len, reverse=True)
-        return ENCODE_TEXT, [t.EncodeTextRequest(tokens=plain_tokens(ids)) for ids in texts]
+        return ENCODE_TEXT, [EncodeTextRequest(tokens=tokens_of_ids(ids)) for ids in texts]
     n_new = job.n_new_tokens
     return GENERATE, [
-        t.GenerateRequest(tokens=plain_tokens(ids), max_new_tokens=n_new, min_new_tokens=n_new)
+        GenerateRequest(tokens=tokens_of_ids(ids), max_new_tokens=n_new, min_new_tokens=n_new)
         for ids in job.texts[:batch_size]
     ]
 

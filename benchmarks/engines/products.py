@@ -10,6 +10,7 @@ import click
 import torch
 from torch import Tensor, nn
 
+from app.process.allocator import keep_freed_memory
 from benchmarks.lib.report import (
     Report,
     json_option,
@@ -18,9 +19,8 @@ from benchmarks.lib.report import (
     progress,
     table,
 )
-from models import kernels
-from models.allocator import keep_freed_memory
-from models.layers.products import FloatProduct, Int8Product, OwnProduct
+from models.layers.packed_linear import Avx512Linear, OneDnnInt8Linear, OneDnnLinear
+from models.ops import avx512
 
 SIZES = (
     (2048, 3072, 768),
@@ -70,16 +70,16 @@ def implementations(linear: nn.Linear, x: Tensor) -> dict[str, Callable[[], obje
     half, x_half = nn.Linear(linear.in_features, linear.out_features).bfloat16(), x.bfloat16()
     found: dict[str, Callable[[], object]] = {
         "float32_torch": partial(linear, x),
-        "float32_onednn": partial(FloatProduct(linear.weight, linear.bias), x),
+        "float32_onednn": partial(OneDnnLinear(linear.weight, linear.bias), x),
         "bfloat16_torch": partial(half, x_half),
-        "bfloat16_onednn": partial(FloatProduct(half.weight, half.bias), x_half),
-        "int8_onednn": partial(Int8Product(linear.weight, linear.bias), x_half),
+        "bfloat16_onednn": partial(OneDnnLinear(half.weight, half.bias), x_half),
+        "int8_onednn": partial(OneDnnInt8Linear(linear.weight, linear.bias), x_half),
     }
-    if kernels.multiply(torch.int8, torch.bfloat16):
+    if avx512.is_fastest_for(torch.int8, torch.bfloat16):
         found |= {
-            "float32_avx512": partial(OwnProduct(linear.weight, linear.bias), x),
-            "bfloat16_avx512": partial(OwnProduct(half.weight, half.bias), x_half),
-            "int8_avx512": partial(OwnProduct(linear.weight, linear.bias, int8=True), x_half),
+            "float32_avx512": partial(Avx512Linear(linear.weight, linear.bias), x),
+            "bfloat16_avx512": partial(Avx512Linear(half.weight, half.bias), x_half),
+            "int8_avx512": partial(Avx512Linear(linear.weight, linear.bias, int8=True), x_half),
         }
     return dict(sorted(found.items()))
 

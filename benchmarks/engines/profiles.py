@@ -14,17 +14,17 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from app.process.allocator import keep_freed_memory
 from benchmarks.engines.benchmarks import BENCHMARKS
 from benchmarks.engines.manifold_engine import load, requests_of
 from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.report import Report, json_option, print_report, table
-from models import kernels
-from models.allocator import keep_freed_memory
-from models.layers import transformer
+from models.layers.block import Block
+from models.ops import avx512
 from models.precision import Precision
 
 MIN_SHARE = 0.01
-KERNELS_FOLDER = str(Path(kernels.__file__).parent)
+KERNELS_FOLDER = str(Path(avx512.__file__).parent)
 
 
 @click.command()
@@ -54,7 +54,7 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
     torch.set_num_threads(threads)
     task, requests = requests_of(job, size)
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
-    shares = operator_shares(lambda: [task.run(model, batch) for batch in batches])
+    shares = operator_shares(lambda: [model.run(task, batch) for batch in batches])
     report = Report(
         name=f"profile-{name}-{precision}",
         title=f"Operators: {benchmark.title}, {precision}",
@@ -70,7 +70,7 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
 def operator_shares(run: Callable[[], object]) -> dict[str, float]:
     """Return the shares of the time of all operators in a call, which another call warms up; the largest first."""
     # There is no public switch that makes blocks run part by part.
-    with torch.inference_mode(), patch.object(transformer.Block, "kernel_for", lambda *_: None):
+    with torch.inference_mode(), patch.object(Block, "kernel_for", lambda *_: None):
         run()
         with profile(activities=[ProfilerActivity.CPU]) as profiler, _recorded_kernels():
             run()
@@ -82,7 +82,7 @@ def operator_shares(run: Callable[[], object]) -> dict[str, float]:
 
 @contextmanager
 def _recorded_kernels() -> Iterator[None]:
-    """Record the functions of `models.kernels` that other modules call, on this thread, for torch's profiler.
+    """Record the functions of `models.ops.avx512` that other modules call, on this thread, for torch's profiler.
 
     Kernels are called through ctypes, which the profiler does not see. The interpreter's hook for profilers does.
     """

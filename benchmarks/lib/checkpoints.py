@@ -15,7 +15,7 @@ from tokenizers.models import WordLevel
 
 from benchmarks.lib.texts import VOCAB_SIZE
 from models.catalogue import family
-from models.checkpoint.published import write_published
+from models.checkpoint.hugging_face import write_published
 from models.family import FamilyConfig
 from models.transformers.bert.config import BertConfig
 from models.transformers.gpt.config import GptConfig
@@ -51,7 +51,7 @@ def write_checkpoint(name: str, folder: Path) -> Path:
     """
     shape = SHAPES[name]
     torch.manual_seed(0)
-    model = family(shape.family).build(shape.config)
+    model = family(shape.family).new_model(shape.config)
     is_encoder = isinstance(shape.config, BertConfig)
     ids = {} if is_encoder else {"bos_token_id": 0, "eos_token_id": 0}
     write_published(folder, model, family(shape.family), shape.config, extra=ids, dtype=torch.float32)

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
+from models.checkpoint.hugging_face import from_values
 from models.checkpoint.native import CALIBRATION_FILE, FORMAT, from_content, write_checkpoint, write_metrics
-from models.checkpoint.published import from_values, read_json
 from models.errors import CatalogueError, CheckpointError, ConfigError
+from models.json_files import read_json
 
 __all__ = [
     "CALIBRATION_FILE",

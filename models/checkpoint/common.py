@@ -47,7 +47,7 @@ class Checkpoint(ABC):
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """What the model can be asked."""
-        return self.spec.tasks(self.config)
+        return tuple(self.spec.tasks(self.config))
 
     @cached_property
     def task_names(self) -> list[str]:
@@ -73,7 +73,7 @@ def load_model(checkpoint: Checkpoint, *, device: str = "cpu") -> Model:
     return checkpoint.load(device=device)
 
 
-class _NothingDrawn(TorchFunctionMode):
+class _NoInitialisation(TorchFunctionMode):
     """Leaves weights as they are where a module would draw its first ones."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -83,16 +83,16 @@ class _NothingDrawn(TorchFunctionMode):
 
 
 @contextmanager
-def hollow() -> Iterator[None]:
+def without_weights() -> Iterator[None]:
     """Modules made within it know the shapes of their weights, which take no memory and have no values.
 
     Torch imports its compiler, which takes a second, if it is to draw values that there are not.
     """
-    with torch.device("meta"), _NothingDrawn():
+    with torch.device("meta"), _NoInitialisation():
         yield
 
 
-def hollow_model(spec: FamilySpec[Any], config: FamilyConfig, place: str) -> Model:
+def build_without_weights(spec: FamilySpec[Any], config: FamilyConfig, place: str) -> Model:
     """The module, see `hollow`.
 
     Raises:
@@ -100,8 +100,8 @@ def hollow_model(spec: FamilySpec[Any], config: FamilyConfig, place: str) -> Mod
             blamed.
     """
     try:
-        with hollow():
-            model: Model = spec.build(config)
+        with without_weights():
+            model: Model = spec.new_model(config)
     except (RuntimeError, TypeError) as error:  # torch's, with the stack of its C++ below
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{place}: such a model cannot be built: {reason}") from None
@@ -124,7 +124,7 @@ def build_model(
         CheckpointError: they do not fit, or are not finite; `place` is the file that is blamed, `names` are those of
             its keys if not ours.
     """
-    model = hollow_model(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
+    model = build_without_weights(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
     check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
     types = {key: torch.float32 if w.is_floating_point() else w.dtype for key, w in weights.items()}
     cast = {key: w.to(device, types[key], copy=True) for key, w in weights.items()}  # their file may change

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from models.calibration import Calibration
+from models.autoencoding.calibration import Calibration
 from models.catalogue import family
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs import ItemCodec, build_codec

@@ -3,9 +3,8 @@
 Shapes: an item has the model's `input_shape` (a series: `[T, C]`, T its own length), a latent its `latent_shape`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from torch import Tensor
 
@@ -293,99 +292,3 @@ class ClassifyResult:
     """Best first."""
 
     labels: tuple[LabelScore, ...] = field(default=())
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """Maps items to latents."""
-
-    def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Decodes(Protocol):
-    """Maps latents to items."""
-
-    def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodeResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Reconstructs(Protocol):
-    """Maps items to latents and back."""
-
-    def reconstruct(self, requests: Sequence[ReconstructRequest]) -> list[ReconstructResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Denoises(Protocol):
-    """Cleans items."""
-
-    def denoise(self, requests: Sequence[DenoiseRequest]) -> list[DenoiseResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """Draws new items."""
-
-    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Interpolates(Protocol):
-    """Walks from one item to another."""
-
-    def interpolate(self, requests: Sequence[InterpolateRequest]) -> list[InterpolateResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class DetectsAnomalies(Protocol):
-    """Tells normal items from others."""
-
-    def detect_anomalies(self, requests: Sequence[DetectAnomaliesRequest]) -> list[DetectAnomaliesResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Imputes(Protocol):
-    """Fills gaps."""
-
-    def impute(self, requests: Sequence[ImputeRequest]) -> list[ImputeResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Compresses(Protocol):
-    """Packs items into streams."""
-
-    def compress(self, requests: Sequence[CompressRequest]) -> list[CompressResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Decompresses(Protocol):
-    """Unpacks streams."""
-
-    def decompress(self, requests: Sequence[DecompressRequest]) -> list[DecompressResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Projects(Protocol):
-    """Places items in a plane."""
-
-    def project(self, requests: Sequence[ProjectRequest]) -> list[ProjectResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Classifies(Protocol):
-    """Names items."""
-
-    def classify(self, requests: Sequence[ClassifyRequest]) -> list[ClassifyResult]:
-        """One result a request, in order."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.tasks.autoencoding import Activation, ClassifyResult, Projection, ProjectResult
+from models.tasks.autoencoding import Activation, Projection
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
 DEFAULT_NEW_TOKENS = 64
@@ -303,91 +303,3 @@ class AttendResult:
     target_ids: Tensor | None = None
     target_attention: Tensor | None = None
     cross_attention: Tensor | None = None
-
-
-@runtime_checkable
-class EncodesTexts(Protocol):
-    """Maps texts to vectors."""
-
-    def encode(self, requests: Sequence[EncodeTextRequest]) -> Sequence[EncodeTextResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class FillsMasks(Protocol):
-    """Guesses masked tokens."""
-
-    def fill_mask(self, requests: Sequence[FillMaskRequest]) -> list[FillMaskResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ClassifiesTexts(Protocol):
-    """Names texts."""
-
-    def classify(self, requests: Sequence[ClassifyTextRequest]) -> list[ClassifyResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ClassifiesTokens(Protocol):
-    """Names tokens."""
-
-    def classify_tokens(self, requests: Sequence[ClassifyTokensRequest]) -> list[ClassifyTokensResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Answers(Protocol):
-    """Finds answers in contexts."""
-
-    def answer(self, requests: Sequence[AnswerRequest]) -> list[AnswerResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Generates(Protocol):
-    """Continues texts."""
-
-    def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class Translates(Protocol):
-    """Translates texts."""
-
-    def translate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ScoresTexts(Protocol):
-    """Tells how likely texts are."""
-
-    def score_text(self, requests: Sequence[ScoreTextRequest]) -> list[ScoreTextResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ComparesTexts(Protocol):
-    """Compares texts."""
-
-    def similarity(self, requests: Sequence[SimilarityRequest]) -> list[SimilarityResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ProjectsTexts(Protocol):
-    """Places texts in a plane."""
-
-    def project(self, requests: Sequence[ProjectTextsRequest]) -> list[ProjectResult]:
-        """One result a request, in order."""
-
-
-@runtime_checkable
-class ShowsAttention(Protocol):
-    """Shows what tokens see."""
-
-    def attend(self, requests: Sequence[AttendRequest]) -> list[AttendResult]:
-        """One result a request, in order."""

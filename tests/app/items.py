@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
 from models.family import Model
-from models.layers.autoencoder import FixedShapeAutoencoder
 
 Floats = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from models.catalogue import family
-from models.checkpoint.published import write_published
+from models.checkpoint.hugging_face import write_published
 from models.family import FamilyConfig
 from tests.models.transformers.vocabularies import write_tokenizer
 
@@ -19,7 +19,7 @@ def write_text(root: Path, family_id: str, number: int = 0, name: str | None = N
     given = spec.tiny[number].to_dict() | {"n_positions": N_POSITIONS} | changes
     config: FamilyConfig = spec.config.from_dict(given)
     torch.manual_seed(0)
-    model = spec.build(config).eval()
+    model = spec.new_model(config).eval()
     for parameter in model.parameters():
         if parameter.ndim == 2:
             parameter.data.normal_(std=0.3)

@@ -13,15 +13,20 @@ from models.checkpoint import load_model
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
 from models.tasks import COMPRESS, DECOMPRESS, DETECT_ANOMALIES, IMPUTE, SAMPLE, Task
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import (
+    CompressRequest,
+    DecompressRequest,
+    DetectAnomaliesRequest,
+    ImputeRequest,
+    SampleRequest,
+)
 from tests.models.tiny import TINY, TINY_TASKS, assert_same, build, random_request, write
 
 
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
 def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config)
-    assert isinstance(model, task.protocol)
-    (result,) = task.run(model, [model.example(task)])
+    (result,) = model.run(task, [model.example(task)])
     assert isinstance(result, task.result)
     assert isinstance(model.example(task), task.request)
     assert model.example(task).cost > 0
@@ -31,8 +36,8 @@ def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfi
 def test_a_batch_gives_what_its_requests_give_alone(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config)
     requests = [random_request(model, task, seed) for seed in range(17)]
-    for request, together in zip(requests, task.run(model, requests), strict=True):
-        (alone,) = task.run(model, [request])
+    for request, together in zip(requests, model.run(task, requests), strict=True):
+        (alone,) = model.run(task, [request])
         assert_same(together, alone)
 
 
@@ -42,7 +47,7 @@ def test_results_lie_on_the_cpu_in_float32(
     spec: FamilySpec[Any], config: FamilyConfig, task: Task, dtype: torch.dtype
 ) -> None:
     model = build(spec, config).to(dtype)
-    (result,) = task.run(model, [model.example(task)])
+    (result,) = model.run(task, [model.example(task)])
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
         if isinstance(value, Tensor):
@@ -60,7 +65,7 @@ def test_a_checkpoint_gives_the_same_answers(spec: FamilySpec[Any], config: Fami
     one, other = load_model(checkpoint), load_model(checkpoint)
     for task in spec.tasks(config):
         request = random_request(one, task, 0)  # type: ignore[arg-type]
-        assert_same(task.run(one, [request])[0], task.run(other, [request])[0], tolerance=0.0)
+        assert_same(one.run(task, [request])[0], other.run(task, [request])[0], tolerance=0.0)
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
@@ -69,11 +74,11 @@ def test_a_seed_gives_the_same_sample_to_the_last_bit_in_any_company(
 ) -> None:
     model = build(spec, config)
     for sampler in model.samplers:
-        requests = [t.SampleRequest(seed=seed, index=seed % 3, sampler=sampler) for seed in range(37)]
-        for request, together in zip(requests, SAMPLE.run(model, requests), strict=True):
-            (alone,) = SAMPLE.run(model, [request])
+        requests = [SampleRequest(seed=seed, index=seed % 3, sampler=sampler) for seed in range(37)]
+        for request, together in zip(requests, model.run(SAMPLE, requests), strict=True):
+            (alone,) = model.run(SAMPLE, [request])
             assert torch.equal(alone.sample, together.sample)
-        assert not torch.equal(SAMPLE.run(model, requests)[0].latent, SAMPLE.run(model, requests)[1].latent)
+        assert not torch.equal(model.run(SAMPLE, requests)[0].latent, model.run(SAMPLE, requests)[1].latent)
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
@@ -81,7 +86,7 @@ def test_a_sampler_or_label_it_has_not_is_refused(spec: FamilySpec[Any], config:
     model = build(spec, config)
     for wrong in ({"sampler": "none"}, {"label": "none"}):
         with pytest.raises(InvalidItems, match="'none'"):
-            SAMPLE.run(model, [t.SampleRequest(seed=0, **wrong)])  # type: ignore[arg-type]
+            model.run(SAMPLE, [SampleRequest(seed=0, **wrong)])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
@@ -89,7 +94,7 @@ def test_contributions_sum_to_the_score_and_p_values_are_conformal(spec: FamilyS
     model = build(spec, config)
     for name in model.scores:
         item = torch.rand(model.input_shape)
-        (result,) = DETECT_ANOMALIES.run(model, [t.DetectAnomaliesRequest(item=item, score=name)])
+        (result,) = model.run(DETECT_ANOMALIES, [DetectAnomaliesRequest(item=item, score=name)])
         assert result.contributions.shape == item.shape
         assert result.contributions.double().sum().item() == pytest.approx(result.score, rel=1e-6)
         normal = model.calibration.scores[name]
@@ -104,23 +109,23 @@ def test_imputing_keeps_what_was_observed(spec: FamilySpec[Any], config: FamilyC
     item = torch.rand(model.input_shape)
     gaps = torch.rand(model.input_shape) < 0.4
     holes = torch.where(gaps, torch.nan, item)
-    (result,) = IMPUTE.run(model, [t.ImputeRequest(item=holes, iterations=3)])
+    (result,) = model.run(IMPUTE, [ImputeRequest(item=holes, iterations=3)])
     assert torch.equal(result.imputed[~gaps], item[~gaps])
     assert result.imputed.isfinite().all()
     with pytest.raises(InvalidItems, match="every element is null"):
-        IMPUTE.run(model, [t.ImputeRequest(item=torch.full(model.input_shape, torch.nan))])
+        model.run(IMPUTE, [ImputeRequest(item=torch.full(model.input_shape, torch.nan))])
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
 def test_more_bits_lose_less_and_every_damaged_byte_is_noticed(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     model = build(spec, config)
     item = torch.rand(model.input_shape)
-    packed = {bits: COMPRESS.run(model, [t.CompressRequest(items=(item,), bits=bits)])[0] for bits in (1, 8, 16)}
+    packed = {bits: model.run(COMPRESS, [CompressRequest(items=(item,), bits=bits)])[0] for bits in (1, 8, 16)}
     (latent,) = model.latents_of([item])
     (exact,) = model.items_of(latent[None], [model.input_shape])
     errors = {}
     for bits, result in packed.items():
-        (unpacked,) = DECOMPRESS.run(model, [t.DecompressRequest(stream=result.stream, max_items=1)])
+        (unpacked,) = model.run(DECOMPRESS, [DecompressRequest(stream=result.stream, max_items=1)])
         errors[bits] = (unpacked.items[0] - exact).abs().max().item()
         assert result.bits_per_element == 8 * len(result.stream) / item.numel()
     assert errors[16] < 1e-3
@@ -129,10 +134,10 @@ def test_more_bits_lose_less_and_every_damaged_byte_is_noticed(spec: FamilySpec[
     for place in range(len(stream)):
         for damaged in (stream[:place], stream[:place] + bytes([stream[place] ^ 1]) + stream[place + 1 :]):
             with pytest.raises(InvalidItems):
-                DECOMPRESS.run(model, [t.DecompressRequest(stream=damaged, max_items=1)])
+                model.run(DECOMPRESS, [DecompressRequest(stream=damaged, max_items=1)])
     model.digest = b"another."
     with pytest.raises(InvalidItems, match="made by another model"):
-        DECOMPRESS.run(model, [t.DecompressRequest(stream=stream, max_items=1)])
+        model.run(DECOMPRESS, [DecompressRequest(stream=stream, max_items=1)])
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)

@@ -11,11 +11,11 @@ from torch import nn
 
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
-from models.kernels import Gelu
-from models.layers.products import FloatProduct, Int8Product, Product, product
-from models.layers.text_model import TextModel
+from models.layers.packed_linear import OneDnnInt8Linear, OneDnnLinear, PackedLinear, product
+from models.ops.avx512 import Gelu
 from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
 from models.tasks import PROJECT_TEXTS
+from models.text.text_model import TextModel
 from tests.models import tiny
 from tests.models.transformers import test_contract as texts
 from tests.models.transformers.reference import random_text
@@ -44,7 +44,7 @@ def test_every_family_answers_in_halves(
     assert model.n_parameters == build(spec, config).n_parameters
     with torch.inference_mode():
         for task in spec.tasks(config):
-            assert len(task.run(model, [model.example(task)])) == 1
+            assert len(model.run(task, [model.example(task)])) == 1
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)
@@ -54,10 +54,10 @@ def test_every_transformer_answers_in_int8(build: Any, spec: FamilySpec[Any], co
     assert 0.99 < cosine < 1.0
     assert not any(isinstance(module, nn.Linear) for module in model.modules())
     assert model.n_parameters == exact.n_parameters
-    assert any(isinstance(module, Product) for module in model.modules())
+    assert any(isinstance(module, PackedLinear) for module in model.modules())
     with torch.inference_mode():
         for task in spec.tasks(config):
-            assert len(task.run(model, [model.example(task)])) == 1
+            assert len(model.run(task, [model.example(task)])) == 1
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), AUTOENCODERS + TRANSFORMERS)
@@ -70,7 +70,7 @@ def test_float32_stays_what_it_is(build: Any, spec: FamilySpec[Any], config: Fam
     with torch.inference_mode():
         torch.testing.assert_close(model.random_codes(9), exact.random_codes(9), rtol=1e-5, atol=1e-5)
         for task in set(spec.tasks(config)) - {PROJECT_TEXTS}:  # whose two points are one, but for the last bit
-            (one,), (other,) = (task.run(its, [its.example(task)]) for its in (model, exact))
+            (one,), (other,) = (its.run(task, [its.example(task)]) for its in (model, exact))
             tiny.assert_same(one, other, tolerance=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_a_product_is_a_linear_layer(gelu: Gelu | None, shape: tuple[int, ...]) 
         x = torch.randn(shape)
         with torch.inference_mode():
             expected = linear(x) if gelu is None else nn.GELU(gelu)(linear(x))
-            found = FloatProduct(linear.weight, linear.bias, gelu)(x)
+            found = OneDnnLinear(linear.weight, linear.bias, gelu)(x)
             best = product(linear.weight, linear.bias, gelu, dtype=torch.float32)(x)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(best, expected, rtol=1e-5, atol=1e-5)
@@ -108,8 +108,8 @@ def test_a_linear_layer_strays_by_its_steps(n: int, n_in: int, n_out: int, *, bi
     x = torch.randn(2, n, n_in) * torch.rand(2, n, 1) * 100
     x[:, :1] = 0
     with torch.inference_mode():
-        exact, rounded = linear(x), Int8Product(linear.weight, linear.bias)(x)
-        steps = x.abs().amax(-1, keepdim=True) / Int8Product(linear.weight, linear.bias).n_steps
+        exact, rounded = linear(x), OneDnnInt8Linear(linear.weight, linear.bias)(x)
+        steps = x.abs().amax(-1, keepdim=True) / OneDnnInt8Linear(linear.weight, linear.bias).n_steps
         most = (
             0.5 * steps * linear.weight.abs().sum(1) + x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 254
         )

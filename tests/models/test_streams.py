@@ -29,7 +29,7 @@ def read(folder: str, streams: list[bytes]) -> list[str]:
     """Digests of the items that each stream holds; all streams are one batch."""
     model = load_model(read_checkpoint(ROOT / folder))
     with torch.inference_mode():
-        results = DECOMPRESS.run(model, [DecompressRequest(stream=stream, max_items=100) for stream in streams])
+        results = model.run(DECOMPRESS, [DecompressRequest(stream=stream, max_items=100) for stream in streams])
     return [hashlib.sha256(torch.stack(list(r.items)).numpy().tobytes()).hexdigest() for r in results]
 
 
@@ -41,8 +41,8 @@ def test_what_is_read_elsewhere_is_the_same_to_the_last_bit(kind: str) -> None:
         items = (items < 0.2).float()
     lossless = kind == "lossless"
     with torch.inference_mode():
-        whole = COMPRESS.run(model, [CompressRequest(items=tuple(items), lossless=lossless)])
-        apart = COMPRESS.run(model, [CompressRequest(items=(item,), lossless=lossless) for item in items])
+        whole = model.run(COMPRESS, [CompressRequest(items=tuple(items), lossless=lossless)])
+        apart = model.run(COMPRESS, [CompressRequest(items=(item,), lossless=lossless) for item in items])
     streams = [result.stream for result in (*whole, *apart)]
     elsewhere = [sys.executable, "-m", __name__, FOLDERS[kind], *(stream.hex() for stream in streams)]
     environment = os.environ | {"OMP_NUM_THREADS": "1" if lossless else str(torch.get_num_threads())}

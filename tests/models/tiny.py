@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.catalogue import families
 from models.checkpoint import Checkpoint, write_checkpoint
 from models.family import FamilyConfig, FamilySpec
-from models.layers.autoencoder import Autoencoder
 from models.tasks import Task
 from models.tasks.autoencoding import DecompressRequest
 from training.calibrate import calibrate
@@ -33,7 +33,7 @@ TINY_TASKS = [
 def build(spec: FamilySpec[Any], config: FamilyConfig) -> Autoencoder:
     """With random weights, calibrated on random items."""
     torch.manual_seed(0)
-    model = cast("Autoencoder", spec.build(config).eval().requires_grad_(False))
+    model = cast("Autoencoder", spec.new_model(config).eval().requires_grad_(False))
     items = list(torch.rand(40, *model.input_shape))
     model.calibration = calibrate(model, items, [(model, items)], percentile=90.0, n_components=3)
     return model

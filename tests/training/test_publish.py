@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from models.autoencoders.vanilla import FAMILY
-from models.layers.autoencoder import Autoencoder
+from models.autoencoding.autoencoder import Autoencoder
 from tests.training.tiny import TinyRecipe
 from training import publish as publishing
 from training.cli import evaluate, train
@@ -24,7 +24,7 @@ NOWHERE = DataFolder(Path("nowhere"), download=False)
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     monkeypatch.setattr(publishing, "get_recipe", lambda name: TinyRecipe())
-    models = [TrainedModel(FAMILY.build(TinyRecipe.config), {}) for _ in range(2)]
+    models = [TrainedModel(FAMILY.new_model(TinyRecipe.config), {}) for _ in range(2)]
     return publish(TinyRecipe(), models, Resources(NOWHERE, tmp_path))
 
 
@@ -54,7 +54,7 @@ def test_each_item_is_scored_by_the_run_that_left_it_out(tmp_path: Path) -> None
         n_folds = 2
 
     torch.manual_seed(0)
-    first, even, odd = (FAMILY.build(TinyRecipe.config).eval() for _ in range(3))
+    first, even, odd = (FAMILY.new_model(TinyRecipe.config).eval() for _ in range(3))
     folder = publish(
         Folded(),
         [TrainedModel(first, {})] * 2,
@@ -114,7 +114,7 @@ def test_missing_data_is_a_message_not_a_traceback(tmp_path: Path) -> None:
 
 
 def test_errors_are_means_over_items_and_elements() -> None:
-    model = FAMILY.build(FAMILY.tiny[0]).eval()
+    model = FAMILY.new_model(FAMILY.tiny[0]).eval()
     items = torch.rand(7, 1, 4, 4)
     with torch.inference_mode():
         difference = model(items) - items

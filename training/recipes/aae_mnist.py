@@ -183,7 +183,7 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
         styles = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
         latents = [torch.cat([style, torch.eye(10)[digit]]) for digit in range(10) for style in styles]
         with torch.inference_mode():
-            results = DECODE.run(model, [DecodeRequest(latent=latent) for latent in latents])
+            results = model.run(DECODE, [DecodeRequest(latent=latent) for latent in latents])
         return ImageCodec(1, 28, 28).png(torch.stack([result.reconstruction for result in results]).numpy())
 
 

@@ -11,10 +11,10 @@ from typing_extensions import override
 from models.codecs.text.codec import FastCodec
 from models.codecs.text.entities import entities
 from models.family import Model
-from models.layers.encoder import TextEncoder
-from models.layers.text_model import TextModel
 from models.tasks import CLASSIFY_TOKENS
-from models.tasks import text as t
+from models.tasks.text import ClassifyTokensRequest, Tokens
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
 from training.data.named_entities import TAGS, TaggedSentence, alternating_halves, broad_twitter, wikigold, wnut17
@@ -153,14 +153,14 @@ def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSent
         scores = [
             result.scores
             for start in range(0, len(texts), BATCH_SIZE)
-            for result in CLASSIFY_TOKENS.run(
-                model, [t.ClassifyTokensRequest(tokens=text) for text in texts[start : start + BATCH_SIZE]]
+            for result in model.run(
+                CLASSIFY_TOKENS, [ClassifyTokensRequest(tokens=text) for text in texts[start : start + BATCH_SIZE]]
             )
         ]
     return [_tags_by_word(*triple) for triple in zip(texts, rows, scores, strict=True)]
 
 
-def _tags_by_word(text: t.Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
+def _tags_by_word(text: Tokens, row: TaggedSentence, scores: Tensor) -> list[str]:
     """Return each word's likeliest tag; words without a token, or beyond the model's longest input, get `O`."""
     tags = ["O"] * len(row.words)
     for word, position in first_tokens(text, row.words).items():
@@ -203,7 +203,7 @@ def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence
 def _show_entities(model: TextEncoder, codec: FastCodec, text: str) -> str:
     tokens = codec.encode_truncated(text)
     with torch.inference_mode():
-        (result,) = CLASSIFY_TOKENS.run(model, [t.ClassifyTokensRequest(tokens=tokens)])
+        (result,) = model.run(CLASSIFY_TOKENS, [ClassifyTokensRequest(tokens=tokens)])
     found = entities(tokens, result.scores, TAGS, "first")
     return f"{quote(text)} → {', '.join(f'{entity.kind} {quote(entity.word)}' for entity in found) or 'no names'}"
 

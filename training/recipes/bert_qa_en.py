@@ -13,10 +13,10 @@ from typing_extensions import override
 from models.codecs.text.answers import answers
 from models.codecs.text.codec import FastCodec
 from models.family import Model
-from models.layers.encoder import TextEncoder
-from models.layers.text_model import TextModel
 from models.tasks import ANSWER
-from models.tasks import text as t
+from models.tasks.text import AnswerRequest
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
 from training.data.questions import Question, fairytale_qa, qamr, xquad
@@ -189,7 +189,7 @@ def find_answers(model: TextEncoder, codec: FastCodec, rows: Sequence[Question])
     with torch.inference_mode():
         for row in track(rows, "answers"):
             windows = tuple(codec.windows(row.question, row.context, STRIDE))
-            (result,) = ANSWER.run(model, [t.AnswerRequest(windows=windows)])
+            (result,) = model.run(ANSWER, [AnswerRequest(windows=windows)])
             (best,) = answers(
                 windows, result.spans, top_k=1, max_answer_tokens=MAX_ANSWER_TOKENS, allow_no_answer=False
             )

@@ -12,7 +12,7 @@ from models.autoencoders.deep_belief.objective import contrastive_divergence, sq
 from models.codecs.image import ImageCodec
 from models.family import Model
 from models.tasks import SAMPLE
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import SampleRequest
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
 from training.digits import N_PICTURED, DigitRecipe, reconstruct
 from training.metrics import classification_error
@@ -156,9 +156,9 @@ about 30 minutes on one CPU core.
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Draw reconstructions, with Gibbs samples below."""
         images = mnist_images(resources.data).test[:N_PICTURED]
-        requests = [t.SampleRequest(seed=0, index=i, sampler="gibbs") for i in range(2 * N_PICTURED)]
+        requests = [SampleRequest(seed=0, index=i, sampler="gibbs") for i in range(2 * N_PICTURED)]
         with torch.inference_mode():
-            drawn = torch.stack([result.sample for result in SAMPLE.run(model, requests)])
+            drawn = torch.stack([result.sample for result in model.run(SAMPLE, requests)])
         pairs = torch.stack([images, reconstruct(model, images)], 1).flatten(0, 1)
         return ImageCodec(1, 28, 28).png(torch.cat([pairs, drawn]).numpy())
 

@@ -9,8 +9,8 @@ from typing_extensions import override
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoders.denoising.model import DenoisingAutoencoder
 from models.autoencoders.denoising.objective import squared_error
+from models.autoencoding.corruption import CORRUPTIONS
 from models.family import Model
-from models.layers.corruption import CORRUPTIONS
 from models.tasks import DENOISE
 from models.tasks.autoencoding import DenoiseRequest, Noise, NoiseType
 from training.data.mnist import DIGITS, mnist_images, mnist_labels
@@ -97,7 +97,7 @@ encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one 
         images = mnist_images(resources.data).test[:N_PICTURED]
         requests = [DenoiseRequest(item=image, noise=GAUSSIAN, seed=i) for i, image in enumerate(images)]
         with torch.inference_mode():
-            results = DENOISE.run(model, requests)
+            results = model.run(DENOISE, requests)
         return side_by_side_png(torch.stack([r.noisy for r in results]), torch.stack([r.denoised for r in results]))
 
 

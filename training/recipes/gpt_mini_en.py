@@ -13,11 +13,11 @@ from torch.nn import functional
 from typing_extensions import override
 
 from models.family import Model
-from models.layers.attention import WithinTexts
-from models.layers.packing import Packed
-from models.layers.text_model import TextModel
 from models.tasks import GENERATE
-from models.tasks import text as t
+from models.tasks.text import GenerateRequest
+from models.text.attention_patterns import WithinTexts
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_model import TextModel
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
 from training.data.files import DataFolder
@@ -188,9 +188,9 @@ is knowledge: names, years and places are made up.
 
     def _show_continuation(self, model: Gpt, resources: Resources, text: str) -> str:
         codec = self.codec(resources)
-        request = t.GenerateRequest(tokens=codec.encode(text), max_new_tokens=40, do_sample=True, top_p=0.9, seed=0)
+        request = GenerateRequest(tokens=codec.encode(text), max_new_tokens=40, do_sample=True, top_p=0.9, seed=0)
         with torch.inference_mode():
-            (result,) = GENERATE.run(model, [request])
+            (result,) = model.run(GENERATE, [request])
         continuation = codec.decode([token.id for token in result.sequences[0].tokens])
         return f"{quote(text)} → {quote(continuation)}"
 
@@ -206,7 +206,7 @@ def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
     with torch.inference_mode():
         for batch_start in track(range(0, len(starts), BATCH_SIZE), f"bits of {name}"):
             windows = [ids[start : start + N_POSITIONS] for start in starts[batch_start : batch_start + BATCH_SIZE]]
-            packed = Packed.of_rows(
+            packed = RaggedBatch.of_rows(
                 torch.nn.utils.rnn.pad_sequence(windows, batch_first=True), [len(window) for window in windows]
             )
             hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))

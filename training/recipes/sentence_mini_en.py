@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
-from models.layers.encoder import TextEncoder
-from models.layers.text_model import TextModel
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
 from training.data.files import DataFolder
 from training.data.questions import qamr

@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
-from models.layers.text_model import TextModel
 from models.tasks import TRANSLATE
-from models.tasks import text as t
+from models.tasks.text import GenerateRequest
+from models.text.text_model import TextModel
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
 from training.data.files import DataFolder
@@ -145,10 +145,10 @@ def translations(model: VanillaTransformer, codec: FastCodec, texts: Sequence[st
     with torch.inference_mode():
         for start in track(range(0, len(texts), BATCH_SIZE), f"translations, {num_beams} beams"):
             tokens = [codec.encode_truncated(text) for text in texts[start : start + BATCH_SIZE]]
-            requests = [t.GenerateRequest(tokens=text_tokens, num_beams=num_beams) for text_tokens in tokens]
+            requests = [GenerateRequest(tokens=text_tokens, num_beams=num_beams) for text_tokens in tokens]
             translated += [
                 codec.decode([token.id for token in result.sequences[0].tokens])
-                for result in TRANSLATE.run(model, requests)
+                for result in model.run(TRANSLATE, requests)
             ]
     return translated
 

@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.family import Model
-from models.layers.encoder import TextEncoder
-from models.layers.text_model import TextModel
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from training.data.files import DataFolder
 from training.data.labelled_text import LabelledText
 from training.recipe import Resources

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.codecs.text.codec import FastCodec
-from models.layers.packing import Packed
 from models.tasks.text import Tokens
+from models.text.ragged_batch import RaggedBatch
 from training.errors import DataError
 from training.recipe import Batch
 
@@ -49,10 +49,10 @@ class Rows:
         return self.ids, self.types, self.lengths
 
 
-def pack_batch(batch: Batch) -> Packed:
+def pack_batch(batch: Batch) -> RaggedBatch:
     """Pack the three tensors of `Rows.batch` without their padding."""
     ids, types, lengths = batch
-    return Packed.of_rows(ids, lengths.tolist(), types)
+    return RaggedBatch.of_rows(ids, lengths.tolist(), types)
 
 
 def pad_rows(rows: Sequence[Tensor], value: int = PADDING) -> Tensor:

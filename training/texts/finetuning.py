@@ -15,10 +15,10 @@ from torch.nn import functional
 from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
-from models.layers.padding import PaddedTexts
 from models.tasks.text import Tokens
+from models.text.padded_attention import PaddedTexts
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from training.data.files import DataFolder
 from training.data.labelled_text import LabelledText
 from training.data.named_entities import TAGS, TaggedSentence
@@ -159,7 +159,7 @@ class TokenClassification(FineTuning):
         """Return the mean cross-entropy of the tags."""
         ids, types, lengths, tags = batch
         row = pack_batch((self.mask_words(ids, generator), types, lengths))
-        targets = Packed.of_rows(tags, row.segments.lengths).token_ids
+        targets = RaggedBatch.of_rows(tags, row.segments.lengths).token_ids
         logits = require_head(model, "token_head")(last_hidden_states(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
 
@@ -189,7 +189,7 @@ class CapitalPrediction(FineTuning):
         """Return the mean negative log-likelihood of the capitals."""
         *texts, labels = batch
         row = pack_batch(tuple(texts))
-        targets = Packed.of_rows(labels, row.segments.lengths).token_ids
+        targets = RaggedBatch.of_rows(labels, row.segments.lengths).token_ids
         log_probs = require_head(model, "token_head")(last_hidden_states(model, row)).float().log_softmax(-1)
         binary = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
         return functional.nll_loss(binary, targets, ignore_index=-1)
@@ -253,7 +253,7 @@ class SimilarityRanking(FineTuning):
         return torch.cat([differences.new_zeros(1), differences]).logsumexp(0)
 
 
-def embed(model: TextEncoder, row: Packed) -> Tensor:
+def embed(model: TextEncoder, row: RaggedBatch) -> Tensor:
     """Return a vector of unit length for each text, `[B, D]`: the normalised mean of its tokens' states."""
     hidden = last_hidden_states(model, row).float()
     sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
@@ -315,7 +315,7 @@ def set_dropout(model: nn.Module, probability: float) -> None:
             module.p = probability
 
 
-def last_hidden_states(model: TextEncoder, row: Packed) -> Tensor:
+def last_hidden_states(model: TextEncoder, row: RaggedBatch) -> Tensor:
     """Return the states of the last layer, `[N, D]`."""
     return model.hidden(row, PaddedTexts(row.segments))
 

@@ -7,8 +7,8 @@ from typing import ClassVar, cast
 from typing_extensions import override
 
 from models.family import Model
-from models.layers.encoder import TextEncoder
-from models.layers.text_model import TextModel
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from training.data.wikipedia import wikipedia
 from training.recipe import Resources
 from training.texts.english import TEXTS_LICENCE, sentences

@@ -9,10 +9,10 @@ from rich.progress import track
 from torch.nn import functional
 
 from models.codecs.text.codec import FastCodec
-from models.layers.attention import WithinTexts
-from models.layers.encoder import TextEncoder
 from models.tasks import SCORE_TEXT
-from models.tasks import text as t
+from models.tasks.text import ScoreTextRequest
+from models.text.attention_patterns import WithinTexts
+from models.text.text_encoder import TextEncoder
 from training.recipe import Resources
 from training.texts.pretraining import MaskedPretraining
 
@@ -60,6 +60,6 @@ def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]
     log_probs: list[torch.Tensor] = []
     with torch.inference_mode():
         for text in track(texts, "pseudo-perplexity"):
-            (result,) = SCORE_TEXT.run(model, [t.ScoreTextRequest(tokens=codec.encode_truncated(text))])
+            (result,) = model.run(SCORE_TEXT, [ScoreTextRequest(tokens=codec.encode_truncated(text))])
             log_probs.append(result.log_probs)
     return math.exp(-float(torch.cat(log_probs).mean()))

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from training.recipe import Batch, Resources
 from training.texts.corpus import PADDING, document_pieces, sentence_rows
 from training.texts.pretraining import MaskedBatch, MaskedPretraining, add_special_tokens
 
-PairLoss = Callable[[TextEncoder, Packed, Tensor, Tensor], Tensor]
+PairLoss = Callable[[TextEncoder, RaggedBatch, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)

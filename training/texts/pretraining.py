@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.layers.encoder import TextEncoder
+from models.layers.block import Block
 from models.layers.heads import MaskedLanguageHead
-from models.layers.losses import causal_loss
-from models.layers.packing import Packed, flat_rows
-from models.layers.padding import PaddedTexts
-from models.layers.transformer import Block
+from models.objectives import causal_loss
+from models.text.padded_attention import PaddedTexts
+from models.text.ragged_batch import RaggedBatch, flat_rows
+from models.text.text_encoder import TextEncoder
 from models.transformers.gpt.model import Gpt
 from models.transformers.gpt.objective import loss as gpt_loss
 from models.transformers.roberta.objective import loss as masked_text_loss
@@ -108,7 +108,7 @@ class MaskedBatch:
     pairs.
     """
 
-    packed: Packed
+    packed: RaggedBatch
     targets: Tensor
     labels: Tensor
 
@@ -117,7 +117,7 @@ class MaskedBatch:
         cls, rows: Tensor, types: Tensor, targets: Tensor, labels: Tensor, lengths: Sequence[int], device: torch.device
     ) -> Self:
         """Pack rows, token types and targets `[B, T]`, without the padding after the first `lengths` tokens."""
-        packed = Packed.of_rows(rows.to(device), lengths, types.to(device))
+        packed = RaggedBatch.of_rows(rows.to(device), lengths, types.to(device))
         return cls(packed, flat_rows(targets, lengths).long().to(device), labels.to(device))
 
 
@@ -199,9 +199,9 @@ class CausalEncoderPretraining(MaskedPretraining):
     @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean loss of all tokens but the first of each row."""
-        packed = Packed.of_rows(add_special_tokens(batch[0], self._start, self._end))
+        packed = RaggedBatch.of_rows(add_special_tokens(batch[0], self._start, self._end))
         hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
-        return causal_loss(packed, hidden, model.masked_logits)
+        return causal_loss(packed.token_ids, packed.segments, hidden, model.masked_logits)
 
 
 class CausalPretraining(Pretraining[Gpt]):
@@ -217,7 +217,7 @@ class CausalPretraining(Pretraining[Gpt]):
     @override
     def loss(self, model: Gpt, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean loss of all tokens but the first of each row."""
-        return gpt_loss(model, Packed.of_rows(batch[0]))
+        return gpt_loss(model, RaggedBatch.of_rows(batch[0]))
 
 
 def initialise_weights(model: nn.Module) -> None:

@@ -9,10 +9,10 @@ import torch
 from typing_extensions import override
 
 from models.catalogue import family
-from models.checkpoint.published import read_card, write_card, write_published
+from models.checkpoint.hugging_face import read_card, write_card, write_published
 from models.codecs.text.codec import FastCodec
 from models.family import Model
-from models.layers.text_model import TextModel
+from models.text.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
 from training.recipe import Recipe, Resources, TrainedModel
 from training.texts.loss_curve import loss_curve

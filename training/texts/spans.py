@@ -13,9 +13,9 @@ from typing_extensions import override
 
 from models.codecs.text.codec import FastCodec
 from models.errors import InvalidItems
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
 from models.tasks.text import Tokens
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from training.data.files import DataFolder
 from training.data.questions import Question
 from training.recipe import Batch, Resources
@@ -136,7 +136,7 @@ def shared_token_labels(ids: Tensor, types: Tensor, n_special: int) -> Tensor:
     return torch.where(is_word & (types == 1), is_shared.long(), -1)
 
 
-def _span_loss(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) -> Tensor:
+def _span_loss(model: TextEncoder, states: Tensor, ends: Tensor, row: RaggedBatch) -> Tensor:
     """Return the cross-entropy of the positions `ends` `[B, 2]`, from the states `[N, D]`."""
     logits = require_head(model, "span_head")(states).float()
     padded = nn.utils.rnn.pad_sequence(
@@ -145,14 +145,14 @@ def _span_loss(model: TextEncoder, states: Tensor, ends: Tensor, row: Packed) ->
     return functional.cross_entropy(padded, ends)
 
 
-def _hint_loss(head: nn.Module, states: Tensor, targets: Tensor, row: Packed) -> Tensor:
+def _hint_loss(head: nn.Module, states: Tensor, targets: Tensor, row: RaggedBatch) -> Tensor:
     """Return the binary cross-entropy of targets `[B, T]`, from the states `[N, D]`; targets of -1 do not count."""
-    flat = Packed.of_rows(targets, row.segments.lengths).token_ids
+    flat = RaggedBatch.of_rows(targets, row.segments.lengths).token_ids
     counts = flat >= 0
     return functional.binary_cross_entropy_with_logits(head(states)[counts, 0].float(), flat[counts].float())
 
 
-def _middle_and_last_states(model: TextEncoder, row: Packed) -> tuple[Tensor, Tensor]:
+def _middle_and_last_states(model: TextEncoder, row: RaggedBatch) -> tuple[Tensor, Tensor]:
     """Return the states of the middle and of the last block, both `[N, D]`."""
     blocks = cast("nn.ModuleList", model.get_submodule("blocks"))
     middle: list[Tensor] = []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.layers.transformer import sinusoids
+from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss
 from training.data.files import DataFolder

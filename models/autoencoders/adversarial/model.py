@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoders.adversarial.config import AdversarialConfig
-from models.layers.autoencoder import FixedShapeAutoencoder
-from models.layers.devices import on_cpu
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.latents import prior_draw
 from models.layers.feedforward import feedforward
-from models.layers.prior import prior_draw
-from models.tasks import autoencoding as t
+from models.ops.devices import to_cpu
+from models.tasks.autoencoding import EncodeRequest, EncodeResult, SampleRequest
 
 
 class AdversarialAutoencoder(FixedShapeAutoencoder):
@@ -58,14 +58,14 @@ class AdversarialAutoencoder(FixedShapeAutoencoder):
         codes, logits = self.heads(items)
         return codes if logits is None else torch.cat([codes, logits.softmax(1)], 1)
 
-    def encode(self, requests: Sequence[t.EncodeRequest]) -> list[t.EncodeResult]:
+    def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
         """Latents, and what the discriminator takes them for."""
         results = super().encode(requests)
         codes = torch.stack([result.latent[: self.latent_width] for result in results])
-        scores = on_cpu(self.discriminator(self.to_device(codes)).sigmoid()).squeeze(1).tolist()
+        scores = to_cpu(self.discriminator(self.to_device(codes)).sigmoid()).squeeze(1).tolist()
         return [replace(result, prior_score=score) for result, score in zip(results, scores, strict=True)]
 
-    def draw(self, request: t.SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
         """From the prior, with the class asked for or any; or from the mixture."""
         if sampler != "prior":
             return super().draw(request, sampler, generator)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from models.layers.losses import squared_error
+from models.objectives import squared_error
 
 __all__ = ["consistency", "discrimination", "regularisation", "squared_error"]
 

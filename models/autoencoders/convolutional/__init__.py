@@ -2,8 +2,8 @@
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
+from models.autoencoding.tasks import AUTOENCODER_TASKS
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS
 
 FAMILY = FamilySpec(
     id="autoencoders/convolutional",

@@ -8,7 +8,7 @@ from math import prod
 from torch import nn
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
-from models.layers.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.convolution import KERNEL, downsampling, halved, upsampling
 
 

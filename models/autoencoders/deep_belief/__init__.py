@@ -2,8 +2,8 @@
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoders.deep_belief.model import DeepBeliefNetwork
+from models.autoencoding.tasks import AUTOENCODER_TASKS, CLASSIFICATION
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS, CLASSIFY
 
 FAMILY = FamilySpec(
     id="autoencoders/deep_belief",
@@ -11,7 +11,7 @@ FAMILY = FamilySpec(
     paper="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313, 2006",
     config=DeepBeliefConfig,
     build=DeepBeliefNetwork,
-    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tasks=lambda config: AUTOENCODER_TASKS | (CLASSIFICATION if config.labels else {}),
     tiny=(
         DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3),
         DeepBeliefConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, labels=("a", "b", "c")),

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
-from models.layers.autoencoder import FixedShapeAutoencoder
-from models.layers.classification import EncoderClassifier
-from models.layers.devices import on_cpu
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
+from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import feedforward
-from models.tasks import autoencoding as t
+from models.ops.devices import to_cpu
+from models.tasks.autoencoding import SampleRequest, SampleResult
 
 N_GIBBS_STEPS = 200
 """Rounds in the top machine behind a sample."""
@@ -123,20 +123,20 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
 
-    def sample(self, requests: Sequence[t.SampleRequest]) -> list[t.SampleResult]:
+    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult]:
         """From the mixture through the decoder, or by Gibbs sampling through the stack, each as a request asks."""
-        results: dict[int, t.SampleResult] = {}
+        results: dict[int, SampleResult] = {}
         for answer, is_chain in ((super().sample, False), (self._sample_by_gibbs, True)):
             places = [i for i, request in enumerate(requests) if (request.sampler == "gibbs") == is_chain]
             if places:
                 results |= dict(zip(places, answer([requests[i] for i in places]), strict=True))
         return [results[i] for i in range(len(requests))]
 
-    def _sample_by_gibbs(self, requests: Sequence[t.SampleRequest]) -> list[t.SampleResult]:
+    def _sample_by_gibbs(self, requests: Sequence[SampleRequest]) -> list[SampleResult]:
         """One chain at a time: a last bit that depends on the company would soon be another sample."""
         return [self._run_chain(request) for request in requests]
 
-    def _run_chain(self, request: t.SampleRequest) -> t.SampleResult:
+    def _run_chain(self, request: SampleRequest) -> SampleResult:
         """`N_GIBBS_STEPS` in the top machine from one of the stored chains, then means down the stack."""
         top, generator = self.machines[-1], self.generator_of(request)
         visible = self.chains[torch.randint(len(self.chains), (1,), generator=generator)]
@@ -149,8 +149,8 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         means = top.visible(latents)
         for rbm in reversed(self.machines[:-1]):
             means = rbm.visible(means)
-        (sample,), (latent,) = on_cpu(means.view(-1, *self.input_shape)), on_cpu(latents)
-        return t.SampleResult(sample=sample, latent=latent, seed=request.seed)
+        (sample,), (latent,) = to_cpu(means.view(-1, *self.input_shape)), to_cpu(latents)
+        return SampleResult(sample=sample, latent=latent, seed=request.seed)
 
     @property
     def machines(self) -> list[Rbm]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoders.deep_belief.model import Noise, Rbm
-from models.layers.losses import squared_error
+from models.objectives import squared_error
 
 __all__ = ["contrastive_divergence", "squared_error"]
 

@@ -2,8 +2,8 @@
 
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoders.denoising.model import DenoisingAutoencoder
+from models.autoencoding.tasks import AUTOENCODER_TASKS, CLASSIFICATION
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS, CLASSIFY
 
 FAMILY = FamilySpec(
     id="autoencoders/denoising",
@@ -11,7 +11,7 @@ FAMILY = FamilySpec(
     paper="Vincent et al., Extracting and Composing Robust Features with Denoising Autoencoders, ICML 2008",
     config=DenoisingConfig,
     build=DenoisingAutoencoder,
-    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tasks=lambda config: AUTOENCODER_TASKS | (CLASSIFICATION if config.labels else {}),
     tiny=(
         DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6),
         DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6, labels=("a", "b", "c")),

@@ -8,8 +8,8 @@ from math import prod
 from torch import nn
 
 from models.autoencoders.denoising.config import DenoisingConfig
-from models.layers.autoencoder import FixedShapeAutoencoder
-from models.layers.classification import EncoderClassifier
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
+from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import feedforward
 
 

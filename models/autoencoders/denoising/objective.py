@@ -3,6 +3,6 @@
 Source: Vincent et al. 2010, section 2.3. The classifier grown from it minimises cross-entropy.
 """
 
-from models.layers.losses import squared_error
+from models.objectives import squared_error
 
 __all__ = ["squared_error"]

@@ -2,8 +2,8 @@
 
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder
+from models.autoencoding.tasks import AUTOENCODER_TASKS
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS
 
 FAMILY = FamilySpec(
     id="autoencoders/recurrent",

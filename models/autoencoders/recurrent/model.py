@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from models.autoencoders.recurrent.config import RecurrentConfig
+from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.imputation import bridged
 from models.errors import InvalidItems, Problem
-from models.layers.autoencoder import Autoencoder
-from models.layers.devices import on_cpu
-from models.layers.imputation import bridged
-from models.tasks import autoencoding as t
+from models.ops.devices import to_cpu
+from models.tasks.autoencoding import InterpolateRequest
 
 _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -79,13 +79,13 @@ class RecurrentAutoencoder(Autoencoder):
         """See `Autoencoder.latents_of`; items are `[T, C]`, each of its own T."""
         lengths = torch.tensor([len(item) for item in items])
         padded = self.to_device(pad_sequence(list(items), batch_first=True))
-        return on_cpu(self.codes(padded, lengths.to(padded.device)))
+        return to_cpu(self.codes(padded, lengths.to(padded.device)))
 
     def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """See `Autoencoder.items_of`."""
         lengths = torch.tensor([shape[0] for shape in shapes])
         codes = self.to_device(latents)
-        decoded = on_cpu(self.decoded(codes, lengths.to(codes.device)))
+        decoded = to_cpu(self.decoded(codes, lengths.to(codes.device)))
         return [series[: int(length)] for series, length in zip(decoded, lengths, strict=True)]
 
     def first_guess(self, item: Tensor, missing: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class RecurrentAutoencoder(Autoencoder):
             raise InvalidItems(Problem(f"length is {length}; it must be 1 to {self.max_length}"))
         return (length, self.input_shape[1])
 
-    def _shapes_between(self, request: t.InterpolateRequest) -> list[tuple[int, ...]]:
+    def _shapes_between(self, request: InterpolateRequest) -> list[tuple[int, ...]]:
         """Lengths that go evenly from one series' to the other's."""
         lengths = torch.linspace(len(request.start), len(request.end), request.steps).round().int().tolist()
         return [(length, self.input_shape[1]) for length in lengths]

@@ -2,8 +2,8 @@
 
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.autoencoders.vanilla.model import VanillaAutoencoder
+from models.autoencoding.tasks import AUTOENCODER_TASKS
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS
 
 FAMILY = FamilySpec(
     id="autoencoders/vanilla",

@@ -8,7 +8,7 @@ from math import prod
 from torch import nn
 
 from models.autoencoders.vanilla.config import VanillaConfig
-from models.layers.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.feedforward import feedforward
 
 

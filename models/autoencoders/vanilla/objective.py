@@ -1,5 +1,5 @@
 """What the vanilla autoencoder minimises: the squared error of its reconstructions."""
 
-from models.layers.losses import squared_error
+from models.objectives import squared_error
 
 __all__ = ["squared_error"]

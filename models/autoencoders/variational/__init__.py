@@ -2,8 +2,8 @@
 
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoders.variational.model import VariationalAutoencoder
+from models.autoencoding.tasks import AUTOENCODER_TASKS, CLASSIFICATION
 from models.family import FamilySpec
-from models.tasks import AUTOENCODER_TASKS, CLASSIFY
 
 FAMILY = FamilySpec(
     id="autoencoders/variational",
@@ -11,7 +11,7 @@ FAMILY = FamilySpec(
     paper="Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014",
     config=VariationalConfig,
     build=VariationalAutoencoder,
-    tasks=lambda config: (*AUTOENCODER_TASKS, *([CLASSIFY] if config.labels else [])),
+    tasks=lambda config: AUTOENCODER_TASKS | (CLASSIFICATION if config.labels else {}),
     tiny=(
         VariationalConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),
         VariationalConfig(input_shape=(1, 4, 4), hidden_widths=(8, 6), latent_width=3, labels=("a", "b")),

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.layers.entropy import (
+from models.autoencoding.compression.entropy import (
     FRACTION,
     TOTAL,
     Coder,
@@ -25,8 +25,8 @@ from models.layers.entropy import (
     normal_frequencies,
     normal_quantiles,
 )
-from models.layers.fixed_point import FixedPointNetwork
-from models.layers.gaussian import MAX_LOG_VARIANCE, MIN_LOG_VARIANCE
+from models.autoencoding.compression.fixed_point import FixedPointNetwork
+from models.autoencoding.latents import MAX_LOG_VARIANCE, MIN_LOG_VARIANCE
 
 BUCKET_BITS = 10
 """A latent element is one of 2**BUCKET_BITS intervals of equal prior mass."""

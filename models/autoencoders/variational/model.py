@@ -14,14 +14,14 @@ from torch.nn import functional
 
 from models.autoencoders.variational.bits_back import BitsBack
 from models.autoencoders.variational.config import VariationalConfig
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.latents import DiagonalGaussian, log_normal, prior_draw
+from models.autoencoding.metrics import compared
 from models.errors import InvalidItems, Problem
-from models.layers.autoencoder import FixedShapeAutoencoder, seeded
-from models.layers.devices import on_cpu
 from models.layers.feedforward import feedforward
-from models.layers.gaussian import DiagonalGaussian, log_normal
-from models.layers.prior import prior_draw
-from models.layers.reconstruction import compared
-from models.tasks import autoencoding as t
+from models.ops.devices import to_cpu
+from models.seeding import seeded
+from models.tasks.autoencoding import EncodeRequest, EncodeResult, ReconstructRequest, ReconstructResult, SampleRequest
 
 N_SCORE_DRAWS = 8
 """Draws of the posterior behind a reconstruction probability; their noise is the same for every item."""
@@ -92,29 +92,29 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         outputs: Tensor = self.decoder(latents)
         return (outputs.sigmoid() if self.log_variance is None else outputs).view(-1, *self.input_shape)
 
-    def encode(self, requests: Sequence[t.EncodeRequest]) -> list[t.EncodeResult]:
+    def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
         """The posterior of each item, and its mean or a draw as the latent."""
         items = self.to_device(torch.stack([request.item for request in requests]))
         posterior = self.posterior(items)
-        latents = on_cpu(self._with_classes(posterior.mean.to(items.dtype), items))
-        means, log_variances = on_cpu(posterior.mean), on_cpu(posterior.log_variance)
+        latents = to_cpu(self._with_classes(posterior.mean.to(items.dtype), items))
+        means, log_variances = to_cpu(posterior.mean), to_cpu(posterior.log_variance)
         results = []
         for request, latent, mean, log_variance in zip(requests, latents, means, log_variances, strict=True):
             if request.sample:
                 noise = torch.randn(self.latent_width, generator=seeded(request.seed))
                 latent = torch.cat([DiagonalGaussian(mean, log_variance).at(noise), latent[self.latent_width :]])
-            results.append(t.EncodeResult(latent=latent, mean=mean, log_variance=log_variance))
+            results.append(EncodeResult(latent=latent, mean=mean, log_variance=log_variance))
         return results
 
-    def reconstruct(self, requests: Sequence[t.ReconstructRequest]) -> list[t.ReconstructResult]:
+    def reconstruct(self, requests: Sequence[ReconstructRequest]) -> list[ReconstructResult]:
         """Through the posterior's mean, or through a draw of it where a request has a seed."""
         encoded = self.encode(
-            [t.EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0) for r in requests]
+            [EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0) for r in requests]
         )
         decoded = self.batch_of(torch.stack([result.latent for result in encoded]))
         return compared(torch.stack([request.item for request in requests]), decoded)
 
-    def draw(self, request: t.SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
+    def draw(self, request: SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
         """From the prior, with the class asked for or any; or from the mixture."""
         if sampler != "prior":
             return super().draw(request, sampler, generator)
@@ -134,7 +134,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         draws = posterior.at(noise).to(batch.dtype)
         latents = torch.cat([draws, classes.to(batch.dtype).expand(N_SCORE_DRAWS, -1, -1)], -1)
         parts = -self.elementwise_log_likelihood(latents, batch).mean(0)
-        return list(on_cpu(parts.view(-1, *self.input_shape)).unbind())
+        return list(to_cpu(parts.view(-1, *self.input_shape)).unbind())
 
     def class_logits(self, items: Tensor) -> Tensor:
         """Of q(y | x): `[B, *input_shape]` to `[B, C]`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoders.variational.model import VariationalAutoencoder
-from models.layers.gaussian import log_normal
+from models.autoencoding.latents import log_normal
 
 
 def elbo(model: VariationalAutoencoder, items: Tensor, noise: Tensor, classes: Tensor | None = None) -> Tensor:

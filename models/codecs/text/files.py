@@ -20,7 +20,7 @@ STARTS, ENDS = ("cls_token", "bos_token"), ("sep_token", "eos_token")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Older:
+class TokenizerDefaults:
     """How a family's tokenizers were stored before `tokenizer.json`: the files, and the names of special tokens."""
 
     files: tuple[str, ...]
@@ -59,7 +59,7 @@ def read_text_codec(
     return FastCodec(tokenizer, _special(tokenizer, settings, values), max_tokens, crosses=family == "vanilla")
 
 
-def _settings(folder: Path, name: str, older: Older) -> dict[str, Any]:
+def _settings(folder: Path, name: str, older: TokenizerDefaults) -> dict[str, Any]:
     """What the files beside the tokenizer say; later files win over earlier ones, and all over the family's names."""
     settings: dict[str, Any] = dict(older.names)
     for file in ("special_tokens_map.json", "tokenizer_config.json"):
@@ -203,12 +203,12 @@ _ROBERTA = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>", "pa
 _GPT = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 _VANILLA = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
-OLDER: Mapping[str, Older] = {
-    "bert": Older(files=("vocab.txt",), build=_wordpiece, names=_BERT),
-    "roberta": Older(files=("vocab.json", "merges.txt"), build=_byte_level, names=_ROBERTA),
-    "gpt": Older(files=("vocab.json", "merges.txt"), build=_byte_level, names=_GPT),
-    "albert": Older(
+OLDER: Mapping[str, TokenizerDefaults] = {
+    "bert": TokenizerDefaults(files=("vocab.txt",), build=_wordpiece, names=_BERT),
+    "roberta": TokenizerDefaults(files=("vocab.json", "merges.txt"), build=_byte_level, names=_ROBERTA),
+    "gpt": TokenizerDefaults(files=("vocab.json", "merges.txt"), build=_byte_level, names=_GPT),
+    "albert": TokenizerDefaults(
         files=("spiece.model",), build=_unigram, names={**_BERT, "pad_token": "<pad>", "unk_token": "<unk>"}
     ),
-    "vanilla": Older(files=("source.spm", "target.spm", "vocab.json"), build=_no_older, names=_VANILLA),
+    "vanilla": TokenizerDefaults(files=("source.spm", "target.spm", "vocab.json"), build=_no_older, names=_VANILLA),
 }

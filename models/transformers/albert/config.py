@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.family import MAX_LAYERS
-from models.layers.encoder import EncoderConfig
+from models.text.encoder_config import EncoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)

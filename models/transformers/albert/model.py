@@ -5,10 +5,12 @@ Shapes: `N` tokens of all texts, `D` width.
 
 from torch import Tensor, nn
 
-from models.layers.attention import Attending
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
-from models.layers.transformer import Block, TextEmbeddings, through
+from models.layers.block import Block
+from models.layers.embeddings import TextEmbeddings
+from models.ops.blocks import transformer_blocks
+from models.ops.patterns import AttentionPattern
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from models.transformers.albert.config import AlbertConfig
 
 
@@ -30,8 +32,8 @@ class Albert(TextEncoder):
         """See `TextEncoder.word_matrix`."""
         return self.embeddings.words.weight
 
-    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`."""
-        x: Tensor = self.widening(self.embeddings(packed))
+        x: Tensor = self.widening(self.embeddings(packed.token_ids, packed.type_ids, packed.segments))
         blocks = [block for group in self.group_of_step for block in self.groups[group]]  # type: ignore[attr-defined]
-        return through(blocks, x, attend)
+        return transformer_blocks(blocks, x, attend)

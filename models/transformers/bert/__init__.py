@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.family import FamilySpec
-from models.layers.encoder import encoder_tasks
+from models.text.text_encoder import encoder_tasks
 from models.transformers.bert.checkpoint import PUBLISHED
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.model import Bert

@@ -1,8 +1,9 @@
 """GPT: a text, continued token by token."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec
+from models.family import FamilySpec, TaskFunction, methods_of
 from models.tasks import (
     ATTEND,
     CLASSIFY_TEXT,
@@ -27,9 +28,9 @@ _TINY: dict[str, Any] = {
 }
 
 
-def _tasks(config: GptConfig) -> tuple[Task, ...]:
+def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
     by_head = (GENERATE, SCORE_TEXT) * config.continues + (CLASSIFY_TEXT,) * bool(config.labels)
-    return (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *by_head)
+    return methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *by_head)
 
 
 FAMILY = FamilySpec(

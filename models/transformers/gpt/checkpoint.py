@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.errors import CheckpointError
-from models.layers.encoder import PROBLEMS
 from models.published import Link, PublishedFormat, Values, labels_of, labels_to, links, of
+from models.text.encoder_config import PROBLEMS
 from models.transformers.gpt.config import GptConfig
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from models.family import FamilyConfig
-from models.layers.encoder import PROBLEMS
+from models.layers.block import BlockShape
 from models.layers.feedforward import ACTIVATIONS
-from models.layers.transformer import BlockShape
+from models.text.encoder_config import PROBLEMS
 
 
 @dataclass(frozen=True, kw_only=True)

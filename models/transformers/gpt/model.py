@@ -14,16 +14,21 @@ from torch import Tensor, nn
 
 from models.codecs.text.codec import Special
 from models.errors import CheckpointError
-from models.layers.attention import Attending, WithinTexts, Witnessed
-from models.layers.devices import on_cpu, sent
-from models.layers.generation import Generator
-from models.layers.graphs import read, stepped
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
-from models.layers.packing import Packed, Segments
-from models.layers.search import Rules, Scores
-from models.layers.text_model import chosen
-from models.layers.transformer import Block, through
-from models.tasks import text as t
+from models.generation.cached_attention import CachedContext, DecodeAttention, PrefillAttention
+from models.generation.decoder_graphs import read, stepped
+from models.generation.generator import Generator
+from models.generation.kv_cache import CacheShape, KeyValueCache
+from models.generation.sampling import GenerationRules
+from models.generation.scores import TokenScores
+from models.layers.block import Block
+from models.ops.blocks import transformer_blocks
+from models.ops.devices import to_cpu, to_device
+from models.ops.patterns import AttentionPattern
+from models.ops.segments import Segments
+from models.tasks.text import AttendRequest, AttendResult, ScoreTextRequest, ScoreTextResult, Tokens
+from models.text.attention_patterns import RecordedAttention, WithinTexts
+from models.text.attention_weights import selected_weights
+from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.config import GptConfig
 
 
@@ -60,21 +65,21 @@ class Gpt(Generator):
     def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
         """See `TextModel.prepare`."""
         ends = values.get("eos_token_id", special.end)
-        self.rules = Rules(
+        self.rules = GenerationRules(
             ends=self._known("eos_token_id", ends if isinstance(ends, list) else [ends]),
             suppressed=self._known("suppress_tokens", values.get("suppress_tokens") or []),
         )
         self.start_id = next(iter(self._known("bos_token_id", [values.get("bos_token_id", special.start)])), None)
 
-    def run(self, token_ids: Tensor, positions: Tensor, attend: Attending) -> Tensor:
+    def forward(self, token_ids: Tensor, positions: Tensor, attend: AttentionPattern) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
         x = self.dropout(self.words(token_ids) + self.positions(positions))
-        normalised: Tensor = self.norm(through(self.blocks, x, attend))
+        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attend))
         return normalised
 
-    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`."""
-        return self.run(packed.token_ids, packed.segments.positions, attend)
+        return self.forward(packed.token_ids, packed.segments.positions, attend)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`[…, D]` to `[…, V]`, by the word embeddings unless the model has a matrix for it."""
@@ -85,30 +90,30 @@ class Gpt(Generator):
         """See `Generator.shared_words`."""
         return self.words.weight if self.decoder is None else None
 
-    def class_logits(self, texts: Sequence[t.Tokens]) -> Tensor:
+    def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
         """See `TextModel.class_logits`; of each text's last token."""
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
         packed, hidden = self.read(texts)
-        return on_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
+        return to_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
 
-    def score_text(self, requests: Sequence[t.ScoreTextRequest]) -> list[t.ScoreTextResult]:
+    def score_text(self, requests: Sequence[ScoreTextRequest]) -> list[ScoreTextResult]:
         """Each token's log-probability after those before it; the first after the start token, if there is one."""
         prompts = [self._with_start(request.tokens) for request in requests]
-        packed = Packed.of(prompts, self.device)
+        packed = RaggedBatch.of(prompts, self.device)
         hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
         return [
             self._scored(request.tokens, states)
             for request, states in zip(requests, packed.by_text(hidden), strict=True)
         ]
 
-    def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:
+    def attend(self, requests: Sequence[AttendRequest]) -> list[AttendResult]:
         """What each token sees, layer by layer and head by head."""
         packed = self.pack([request.tokens for request in requests])
-        witness = Witnessed(packed.segments, causal=True)
+        witness = RecordedAttention(packed.segments, causal=True)
         self.hidden(packed, witness)
         return [
-            t.AttendResult(attention=chosen((layer[place] for layer in witness.weights), request))
+            AttendResult(attention=selected_weights((layer[place] for layer in witness.weights), request))
             for request, place in zip(requests, packed.places, strict=True)
         ]
 
@@ -129,20 +134,20 @@ class Gpt(Generator):
     def prefill(self, parts: Sequence[Tensor], cache: KeyValueCache) -> Tensor:
         """See `Generator.prefill`."""
         segments = Segments([len(part) for part in parts], self.device)
-        attend = Prefill(cache, segments)
+        attend = PrefillAttention(cache, segments)
         token_ids = torch.cat(list(parts))
         if not attend.continues and self.recording(segments) is not None:
-            hidden = read(self.run, token_ids, segments, cache)
+            hidden = read(self.forward, token_ids, segments, cache)
         else:
-            hidden = self.run(sent(token_ids, self.device), attend.positions, attend)
+            hidden = self.forward(to_device(token_ids, self.device), attend.positions, attend)
         return self.logits(hidden[segments.last])
 
-    def decode(self, token_ids: Tensor, cache: KeyValueCache) -> Scores:
+    def decode(self, token_ids: Tensor, cache: KeyValueCache) -> TokenScores:
         """See `Generator.decode`."""
         cache.extend([1] * len(cache))
         return stepped(self._step, token_ids, cache)
 
-    def room(self, tokens: t.Tokens) -> int:
+    def room(self, tokens: Tokens) -> int:
         """See `Generator.room`."""
         return self.n_positions - len(tokens)
 
@@ -152,18 +157,18 @@ class Gpt(Generator):
             raise CheckpointError(f"{name} is {reprlib.repr(ids)}; token ids must be integers")
         return tuple(one for one in ids if one is not None and 0 <= one < self.vocab_size)
 
-    def _step(self, token_ids: Tensor, own: Recall) -> Tensor:
-        return self.logits(self.run(token_ids, own.last, Decode(own)))
+    def _step(self, token_ids: Tensor, own: CachedContext) -> Tensor:
+        return self.logits(self.forward(token_ids, own.last, DecodeAttention(own)))
 
-    def _with_start(self, tokens: t.Tokens) -> t.Tokens:
+    def _with_start(self, tokens: Tokens) -> Tokens:
         """The start token and all but the last token: what the tokens are predicted from."""
         if self.start_id is None:
             return tokens
         return replace(tokens, ids=np.array([self.start_id, *tokens.ids[:-1]], np.int64))
 
-    def _scored(self, tokens: t.Tokens, states: Tensor) -> t.ScoreTextResult:
+    def _scored(self, tokens: Tokens, states: Tensor) -> ScoreTextResult:
         """Of the states `[T, D]` of what the tokens are predicted from; the first has none without a start token."""
         places = range(0 if self.start_id is not None else 1, len(tokens))
-        rows = on_cpu(self.logits(states[: len(places)])).log_softmax(-1)
+        rows = to_cpu(self.logits(states[: len(places)])).log_softmax(-1)
         ids = torch.from_numpy(tokens.ids[places.start :])
-        return t.ScoreTextResult(places=places, log_probs=rows[range(len(places)), ids])
+        return ScoreTextResult(places=places, log_probs=rows[range(len(places)), ids])

@@ -2,13 +2,13 @@
 
 from torch import Tensor
 
-from models.layers.losses import causal_loss
-from models.layers.packing import Packed
-from models.layers.padding import PaddedTexts
+from models.objectives import causal_loss
+from models.text.padded_attention import PaddedTexts
+from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.model import Gpt
 
 
-def loss(model: Gpt, packed: Packed) -> Tensor:
+def loss(model: Gpt, packed: RaggedBatch) -> Tensor:
     """The cross-entropy in nats of each token after those before it: a scalar. Source: Radford et al. 2018."""
     hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
-    return causal_loss(packed, hidden, model.logits)
+    return causal_loss(packed.token_ids, packed.segments, hidden, model.logits)

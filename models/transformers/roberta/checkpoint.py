@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.published import Link, PublishedFormat, Values, of
-from models.published.encoders import (
+from models.text.encoder_format import (
     architectures,
     bert_body,
     decoder_aliases,

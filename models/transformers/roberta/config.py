@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.layers.encoder import EncoderConfig
+from models.text.encoder_config import EncoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)

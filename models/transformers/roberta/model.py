@@ -5,10 +5,12 @@ Shapes: `N` tokens of all texts, `D` width.
 
 from torch import Tensor, nn
 
-from models.layers.attention import Attending
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
-from models.layers.transformer import Block, TextEmbeddings, through
+from models.layers.block import Block
+from models.layers.embeddings import TextEmbeddings
+from models.ops.blocks import transformer_blocks
+from models.ops.patterns import AttentionPattern
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from models.transformers.roberta.config import RobertaConfig
 
 
@@ -33,7 +35,7 @@ class Roberta(TextEncoder):
         """See `TextEncoder.word_matrix`."""
         return self.embeddings.words.weight
 
-    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`."""
-        x: Tensor = self.embeddings(packed)
-        return through(self.blocks, x, attend)
+        x: Tensor = self.embeddings(packed.token_ids, packed.type_ids, packed.segments)
+        return transformer_blocks(self.blocks, x, attend)

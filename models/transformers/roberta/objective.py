@@ -2,15 +2,15 @@
 
 from torch import Tensor
 
-from models.layers.encoder import TextEncoder
-from models.layers.losses import masked_loss
-from models.layers.packing import Packed
-from models.layers.padding import PaddedTexts
+from models.objectives import masked_loss
+from models.text.padded_attention import PaddedTexts
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 
 
-def loss(model: TextEncoder, packed: Packed, targets: Tensor) -> Tensor:
+def loss(model: TextEncoder, packed: RaggedBatch, targets: Tensor) -> Tensor:
     """The cross-entropy in nats of masked words alone: a scalar. Source: Liu et al. 2019, section 4.
 
     `packed` are texts with masks, `targets` `[N]` what they hide and -1 elsewhere.
     """
-    return masked_loss(model, model.hidden(packed, PaddedTexts(packed.segments)), targets)
+    return masked_loss(model.masked_logits, model.hidden(packed, PaddedTexts(packed.segments)), targets)

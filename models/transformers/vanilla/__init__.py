@@ -1,8 +1,9 @@
 """The vanilla Transformer: an encoder and a decoder."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec
+from models.family import FamilySpec, TaskFunction, methods_of
 from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
@@ -25,9 +26,9 @@ _TINY: dict[str, Any] = {
 }
 
 
-def _tasks(config: VanillaTransformerConfig) -> tuple[Task, ...]:
+def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
     encoders = (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
-    return (*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else encoders
+    return methods_of(*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else methods_of(*encoders)
 
 
 FAMILY = FamilySpec(

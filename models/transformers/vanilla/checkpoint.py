@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from models.errors import CheckpointError
-from models.layers.transformer import sinusoids
 from models.published import Link, PublishedFormat, Values, links, of
+from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 

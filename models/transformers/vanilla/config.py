@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.family import FamilyConfig
+from models.layers.block import BlockShape
 from models.layers.feedforward import ACTIVATIONS
-from models.layers.transformer import BlockShape
 
 POSITIONS = ("sinusoidal", "learned")
 

@@ -11,15 +11,21 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from models.layers.attention import Attending, Remembering, Witnessed, WitnessedAcross
-from models.layers.generation import Generator
-from models.layers.graphs import stepped
-from models.layers.kv_cache import CacheShape, Decode, KeyValueCache, Prefill, Recall
-from models.layers.packing import Packed, Segments
-from models.layers.search import Rules, Scores
-from models.layers.text_model import chosen, plain_tokens
-from models.layers.transformer import Block, BlockShape, through
-from models.tasks import text as t
+from models.generation.cached_attention import CachedContext, DecodeAttention, PrefillAttention
+from models.generation.decoder_graphs import stepped
+from models.generation.generator import Generator
+from models.generation.kv_cache import CacheShape, KeyValueCache
+from models.generation.sampling import GenerationRules
+from models.generation.scores import TokenScores
+from models.layers.block import Block, BlockShape
+from models.ops.blocks import transformer_blocks
+from models.ops.patterns import AttentionPattern, CrossAttentionPattern
+from models.ops.segments import Segments
+from models.tasks.text import AttendRequest, AttendResult, GenerateRequest, GenerateResult, Tokens
+from models.text.attention_patterns import RecordedAttention, RecordedCrossAttention
+from models.text.attention_weights import selected_weights
+from models.text.ragged_batch import RaggedBatch
+from models.text.tokens import tokens_of_ids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
@@ -38,11 +44,15 @@ class Side(nn.Module):
         self.norm = nn.LayerNorm(config.width, config.norm_eps) if config.norm_first else nn.Identity()
 
     def forward(
-        self, token_ids: Tensor, positions: Tensor, attend: Attending, remember: Remembering | None = None
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        attend: AttentionPattern,
+        remember: CrossAttentionPattern | None = None,
     ) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
         x = self.dropout(self.words(token_ids) * self.scale + self.positions(positions))
-        normalised: Tensor = self.norm(through(self.blocks, x, attend, remember))
+        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attend, remember))
         return normalised
 
 
@@ -90,7 +100,7 @@ class VanillaTransformer(Generator):
         self.tie()
         self.output = nn.Linear(config.width, config.target_vocab_size, bias=False) if config.untied else None
         self.bias = nn.Parameter(torch.zeros(1, config.target_vocab_size)) if config.translates else None
-        self.rules = Rules(
+        self.rules = GenerationRules(
             ends=config.end_ids, suppressed=config.suppressed_ids, forced_end=next(iter(config.forced_end_ids), None)
         )
 
@@ -99,7 +109,7 @@ class VanillaTransformer(Generator):
         if self.config.shared:
             self.decoder.words = self.encoder.words
 
-    def hidden(self, packed: Packed, attend: Attending) -> Tensor:
+    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`; of the encoder."""
         states: Tensor = self.encoder(packed.token_ids, packed.segments.positions, attend)
         return states
@@ -114,11 +124,11 @@ class VanillaTransformer(Generator):
         """See `Generator.shared_words`."""
         return self.decoder.words.weight if self.output is None else None
 
-    def translate(self, requests: Sequence[t.GenerateRequest]) -> list[t.GenerateResult]:
+    def translate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
         """The same as `generate`: what this model makes of a text is its translation."""
         return self.generate(requests)
 
-    def attend(self, requests: Sequence[t.AttendRequest]) -> list[t.AttendResult]:
+    def attend(self, requests: Sequence[AttendRequest]) -> list[AttendResult]:
         """What each token sees: of the text, of its translation, and from the one to the other."""
         return [self._attention(request) for request in requests]
 
@@ -138,65 +148,65 @@ class VanillaTransformer(Generator):
         """See `Generator.prefill`: read the texts, and give the decoder its start. The cache has no rows yet."""
         segments = Segments([len(part) for part in parts], self.device)
         token_ids = torch.cat(list(parts))
-        memory = self.passed(Packed(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
+        memory = self.passed(RaggedBatch(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
             cache.read.write(layer, k, v, (segments.owners, segments.positions))
         starts = Segments([1] * len(parts), self.device)
         start_ids = torch.full((len(parts),), self.config.start_id, device=self.device)
-        attend, recall = Prefill(cache.own, starts), Recall(cache.read)
+        attend, recall = PrefillAttention(cache.own, starts), CachedContext(cache.read)
         return self.logits(self.decoder(start_ids, starts.positions, attend, recall))
 
-    def decode(self, token_ids: Tensor, cache: TwoCaches) -> Scores:
+    def decode(self, token_ids: Tensor, cache: TwoCaches) -> TokenScores:
         """See `Generator.decode`."""
         cache.own.extend([1] * len(cache))
         return stepped(self._step, token_ids, cache.own, cache.read)
 
-    def _step(self, token_ids: Tensor, own: Recall, read: Recall) -> Tensor:
-        return self.logits(self.decoder(token_ids, own.last, Decode(own), read))
+    def _step(self, token_ids: Tensor, own: CachedContext, read: CachedContext) -> Tensor:
+        return self.logits(self.decoder(token_ids, own.last, DecodeAttention(own), read))
 
-    def opening(self, tokens: t.Tokens) -> list[int]:
+    def opening(self, tokens: Tokens) -> list[int]:
         """See `Generator.opening`."""
         return [self.config.start_id]
 
-    def room(self, tokens: t.Tokens) -> int:
+    def room(self, tokens: Tokens) -> int:
         """See `Generator.room`; the decoder's row has the start token before it."""
         return self.n_positions - 1
 
-    def cut(self, tokens: t.Tokens, n_new: int) -> t.Tokens:
+    def cut(self, tokens: Tokens, n_new: int) -> Tokens:
         """See `Generator.cut`; the beginning is kept, and the token that ends it."""
         if len(tokens) <= self.n_positions:
             return tokens
-        return plain_tokens([*tokens.ids[: self.n_positions - 1].tolist(), int(tokens.ids[-1])])
+        return tokens_of_ids([*tokens.ids[: self.n_positions - 1].tolist(), int(tokens.ids[-1])])
 
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each layer of the decoder reads of the encoder's states `[N, D]`."""
         return [block.crossing.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
 
-    def _attention(self, request: t.AttendRequest) -> t.AttendResult:
+    def _attention(self, request: AttendRequest) -> AttendResult:
         packed = self.pack([request.tokens])
-        of_text = Witnessed(packed.segments)
+        of_text = RecordedAttention(packed.segments)
         (memory,) = packed.by_text(self.hidden(packed, of_text))
         target_ids = self._target(request)
         segments = Segments([len(target_ids)], self.device)
-        of_target = Witnessed(segments, causal=True)
-        across = WitnessedAcross(self.keys_values(memory))
+        of_target = RecordedAttention(segments, causal=True)
+        across = RecordedCrossAttention(self.keys_values(memory))
         self.decoder(target_ids.to(self.device), segments.positions, of_target, across)
-        return t.AttendResult(
-            attention=chosen((layer[0] for layer in of_text.weights), request),
+        return AttendResult(
+            attention=selected_weights((layer[0] for layer in of_text.weights), request),
             target_ids=target_ids,
-            target_attention=chosen((layer[0] for layer in of_target.weights), request),
-            cross_attention=chosen(across.weights, request),
+            target_attention=selected_weights((layer[0] for layer in of_target.weights), request),
+            cross_attention=selected_weights(across.weights, request),
         )
 
-    def _target(self, request: t.AttendRequest) -> Tensor:
+    def _target(self, request: AttendRequest) -> Tensor:
         """What the decoder reads: the start token, and the translation without its end."""
         if request.target is not None:
             ids = torch.from_numpy(request.target.ids)
             self.check([request.target])
         else:
             limit = min(self.room(request.tokens), 2 * len(request.tokens) + 8)
-            (made,) = self.generate([t.GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])
+            (made,) = self.generate([GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])
             ids = torch.tensor([token.id for token in made.sequences[0].tokens], dtype=torch.int64)
         ids = ids[~torch.isin(ids, torch.tensor(self.config.end_ids))]
         return torch.cat([torch.tensor([self.config.start_id]), ids])

@@ -2,13 +2,13 @@
 
 from torch import Tensor
 
-from models.layers.losses import token_loss
-from models.layers.packing import Packed
-from models.layers.padding import PaddedAcross, PaddedTexts
+from models.objectives import token_loss
+from models.text.padded_attention import PaddedAcross, PaddedTexts
+from models.text.ragged_batch import RaggedBatch
 from models.transformers.vanilla.model import VanillaTransformer
 
 
-def loss(model: VanillaTransformer, sources: Packed, targets: Packed, smoothing: float) -> Tensor:
+def loss(model: VanillaTransformer, sources: RaggedBatch, targets: RaggedBatch, smoothing: float) -> Tensor:
     """The cross-entropy in nats of each target token after those before it, smoothed: a scalar.
 
     `targets` have the token that ends them; both sides are given in the same order.

@@ -10,9 +10,9 @@ from torch import Tensor
 from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
 from app.settings import Settings
-from models.layers.search import Scores
+from models.generation.scores import TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
-from models.tasks import text as t
+from models.tasks.text import GenerateRequest
 from models.transformers.gpt import FAMILY
 from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import random_text
@@ -34,7 +34,7 @@ class FaultyGpt(Gpt):
         logits[[len(part) == NOT_A_NUMBER for part in parts]] = torch.nan
         return logits
 
-    def decode(self, token_ids: Tensor, cache: Any) -> Scores:
+    def decode(self, token_ids: Tensor, cache: Any) -> TokenScores:
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
@@ -54,10 +54,10 @@ async def start(n_workers: int = 1, observer: EngineObserver | None = None, **li
     return engine
 
 
-def request(length: int, n_new: int = 6, n: int = 1) -> t.GenerateRequest:
-    return t.GenerateRequest(tokens=random_text(length, 60, length), max_new_tokens=n_new, n=n)
+def request(length: int, n_new: int = 6, n: int = 1) -> GenerateRequest:
+    return GenerateRequest(tokens=random_text(length, 60, length), max_new_tokens=n_new, n=n)
 
 
-async def ids(engine: Engine, *requests: t.GenerateRequest) -> list[list[int]]:
+async def ids(engine: Engine, *requests: GenerateRequest) -> list[list[int]]:
     outcome = await engine.submit(GENERATE, requests)
     return [[token.id for token in result.sequences[0].tokens] for result in outcome.results]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from app.engine.job import Job, Outcome, Slice
 from app.engine.observer import EngineObserver
 from app.settings import Settings
 from models.family import Model
-from models.layers.parts import parts_of
+from models.ops.parts import token_parts
 from models.tasks import DECODE, ENCODE, Request, Task
 from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
@@ -40,6 +41,10 @@ class ScriptedModel(Model):
         self.healthy = True
         self.broken = False
 
+    def run(self, task: Task, requests: Sequence[Any]) -> Sequence[Any]:
+        results: Sequence[Any] = getattr(self, task.name)(requests)
+        return results
+
     def encode(self, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
         values = [request.item.item() for request in requests]
         self.batches.append(values)
@@ -54,7 +59,7 @@ class ScriptedModel(Model):
         if self.broken:
             raise ValueError("broken")
         if IS_LONG in values:
-            for _ in parts_of([1] * N_PARTS, 1):
+            for _ in token_parts([1] * N_PARTS, 1):
                 self.n_parts += 1
                 assert self.parts_gate.wait(30)
                 time.sleep(PART_S)

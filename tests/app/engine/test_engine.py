@@ -139,7 +139,7 @@ async def test_two_workers_run_two_batches_at_once_from_one_queue() -> None:
 def all_or_nothing(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
     """Execute a batch without isolation: one error fails all requests, and NaN is not detected."""
     try:
-        return Execution(task.run(model, requests))
+        return Execution(model.run(task, requests))
     except Exception as error:
         return Execution([None] * len(requests), dict.fromkeys(range(len(requests)), error))
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.engine.job import Job, Slice
 from app.engine.policy import StepCapacity, next_batch
 from models.tasks import DECODE, ENCODE, ENCODE_TEXT, GENERATE
-from models.tasks import text as t
+from models.tasks.text import EncodeTextRequest
 from tests.app.engine.faulty_gpt import request
 from tests.app.engine.scripted import item, job, latent, slices
 from tests.models.transformers.reference import random_text
@@ -78,7 +78,7 @@ def generating(*rows: int) -> Job:
 
 
 def encoding() -> Job:
-    return job(t.EncodeTextRequest(tokens=random_text(2, 60, 0)), task=ENCODE_TEXT)
+    return job(EncodeTextRequest(tokens=random_text(2, 60, 0)), task=ENCODE_TEXT)
 
 
 def taken(jobs: Sequence[Job], n_rows: int, *, is_idle: bool = False) -> list[tuple[Job, int, int]]:

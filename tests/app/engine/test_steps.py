@@ -14,9 +14,10 @@ from torch import Tensor
 from app.engine import worker
 from app.errors import InferenceFailed, ModelUnavailable
 from models.errors import InvalidItems
-from models.layers.search import Rules, Scores
+from models.generation.sampling import GenerationRules
+from models.generation.scores import TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
-from models.tasks import text as t
+from models.tasks.text import EncodeTextRequest, Progress
 from tests.app.engine.faulty_gpt import LETHAL, NOT_A_NUMBER, POISONED, FaultyGpt, ids, request, start
 from tests.app.engine.scripted import until
 from tests.models.transformers.reference import random_text
@@ -41,11 +42,11 @@ async def test_a_failing_step_fails_only_the_request_that_caused_it() -> None:
 async def test_nan_scores_fail_their_text_alone(
     parameters: dict[str, Any], ends: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FaultyGpt, "rules", Rules(ends=ends))
+    monkeypatch.setattr(FaultyGpt, "rules", GenerationRules(ends=ends))
     engine = await start()
-    received: list[t.Progress] = []
+    received: list[Progress] = []
 
-    def on_progress(_: int, progress: t.Progress) -> bool:
+    def on_progress(_: int, progress: Progress) -> bool:
         received.append(progress)
         return False
 
@@ -89,9 +90,9 @@ async def test_a_refused_request_is_reported_by_its_index() -> None:
 async def test_progress_is_passed_on_token_by_token_and_may_end_a_text() -> None:
     engine = await start()
     (whole,) = await ids(engine, request(3, 9))
-    received: list[t.Progress] = []
+    received: list[Progress] = []
 
-    def on_progress(index: int, progress: t.Progress) -> bool:
+    def on_progress(index: int, progress: Progress) -> bool:
         received.append(progress)
         return len(received) == 4
 
@@ -127,7 +128,7 @@ async def test_a_failing_progress_callback_fails_its_own_request_alone() -> None
     engine = await start()
     (expected,) = await ids(engine, request(4))
 
-    def fail(index: int, progress: t.Progress) -> bool:
+    def fail(index: int, progress: Progress) -> bool:
         raise ValueError("the callback's own error")
 
     failure, other = await asyncio.gather(
@@ -165,7 +166,7 @@ def watch_steps(monkeypatch: pytest.MonkeyPatch, look: Callable[[int], None]) ->
     """Call `look` at each step, on the worker's thread, with the number of rows."""
     decode = FaultyGpt.decode
 
-    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> Scores:
+    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> TokenScores:
         look(len(token_ids))
         return decode(model, token_ids, cache)
 
@@ -205,7 +206,7 @@ async def test_while_one_worker_generates_another_serves_batches(monkeypatch: py
     waits.clear()
     text = asyncio.create_task(ids(engine, request(3)))
     await until(lambda: engine.n_running == 1)
-    await engine.submit(ENCODE_TEXT, [t.EncodeTextRequest(tokens=random_text(5, 60, 0))])
+    await engine.submit(ENCODE_TEXT, [EncodeTextRequest(tokens=random_text(5, 60, 0))])
     assert not text.done()
     waits.set()
     assert len(await text) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from app.engine.engine import Engine
-from models.layers.search import Scores
+from models.generation.scores import TokenScores
 from models.tasks import ENCODE, GENERATE
 from tests.app.engine import faulty_gpt
 from tests.app.engine.faulty_gpt import FaultyGpt, request
@@ -83,7 +83,7 @@ async def test_steps_of_several_workers_count_once(
     monkeypatch.setattr(FaultyGpt, "runs_on_kernels", False)
     decode = FaultyGpt.decode
 
-    def slow(model: FaultyGpt, token_ids: Tensor, cache: Any) -> Scores:
+    def slow(model: FaultyGpt, token_ids: Tensor, cache: Any) -> TokenScores:
         clock.now += 0.01
         return decode(model, token_ids, cache)
 

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from models.layers.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
 from tests.app.server import SHIPPED, Served, serve
 

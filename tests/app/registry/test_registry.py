@@ -17,8 +17,9 @@ from app.errors import UnknownModel
 from app.registry.registry import Registry
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
+from models.autoencoding.tasks import AUTOENCODER_TASKS
 from models.errors import CheckpointError
-from models.tasks import AUTOENCODER_TASKS, ENCODE
+from models.tasks import ENCODE
 from models.tasks.autoencoding import EncodeRequest
 from tests.app.engine.scripted import until
 from tests.app.items import images

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from models.tasks import AUTOENCODER_TASKS
+from models.autoencoding.tasks import AUTOENCODER_TASKS
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,8 +11,8 @@ import pytest
 from app import schemas
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
-from models.checkpoint import Checkpoint
-from models.layers.autoencoder import Autoencoder
+from models.autoencoders import vanilla
+from models.catalogue import families
 from models.tasks import ENCODE, Task
 from tests.app.items import images
 from tests.conftest import served
@@ -25,7 +26,7 @@ from app.schemas import encode
 from app.schemas.shared.task_schema import TaskEndpoint
 from models.tasks import ENCODE, Task
 
-TASK = Task("encode_again", ENCODE.request, ENCODE.result, ENCODE.protocol)
+TASK = Task("encode_again", ENCODE.request, ENCODE.result)
 ENDPOINT = TaskEndpoint(
     name="encode_again",
     summary="Encode items once more",
@@ -38,16 +39,19 @@ ENDPOINT = TaskEndpoint(
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
-    """A task that every autoencoder serves, in a module dropped into the package."""
+    """A task that vanilla autoencoders serve, in a module dropped into the package."""
     (tmp_path / "encode_again.py").write_text(MODULE)
     monkeypatch.setattr(schemas, "__path__", [*schemas.__path__, str(tmp_path)])
     task_endpoints.cache_clear()
     (endpoint,) = [endpoint for endpoint in task_endpoints() if endpoint.name == "encode_again"]
     task = endpoint.schemas[0].task  # type: ignore[union-attr]
-    monkeypatch.setattr(Autoencoder, task.name, Autoencoder.encode, raising=False)
-    monkeypatch.setattr(Checkpoint, "tasks", property(lambda self: (*self.spec.tasks(self.config), task)))
+    family = vanilla.FAMILY
+    extended = replace(family, tasks=lambda config: {**family.tasks(config), task: family.tasks(config)[ENCODE]})
+    monkeypatch.setattr(vanilla, "FAMILY", extended)
+    families.cache_clear()
     yield task
     task_endpoints.cache_clear()
+    families.cache_clear()
     del sys.modules["app.schemas.encode_again"]
 
 

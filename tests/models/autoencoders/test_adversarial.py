@@ -11,7 +11,7 @@ from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoders.adversarial.model import AdversarialAutoencoder
 from models.autoencoders.adversarial.objective import consistency, discrimination, regularisation
 from models.tasks import ENCODE
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import EncodeRequest
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_only_sure_labels_are_believed() -> None:
 def test_the_prior_score_is_the_discriminators(model: AdversarialAutoencoder) -> None:
     items = torch.rand(4, 1, 4, 4)
     with torch.inference_mode():
-        results = ENCODE.run(model, [t.EncodeRequest(item=item) for item in items])
+        results = model.run(ENCODE, [EncodeRequest(item=item) for item in items])
         codes, logits = model.heads(items)
         expected = model.discriminator(codes).sigmoid().squeeze(1).tolist()
     assert logits is not None

@@ -10,9 +10,9 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoders.variational.model import VariationalAutoencoder
 from models.autoencoders.variational.objective import divergence, elbo, importance_weighted_bound
-from models.layers.bitstream import parse
+from models.autoencoding.compression.stream import parse
 from models.tasks import COMPRESS, DECOMPRESS
-from models.tasks import autoencoding as t
+from models.tasks.autoencoding import CompressRequest, DecompressRequest
 
 X, Z, VARIANCE = 5, 2, 0.49
 
@@ -121,10 +121,10 @@ def test_bits_back_costs_what_the_elbo_says(labels: tuple[str, ...]) -> None:
     classes = model.infer(items) if labels else None
     nats = -elbo(model, items, torch.randn(50, 1000, 6), classes).sum().item()
     nats += 1000 * math.log(len(labels) or 1)
-    (packed,) = COMPRESS.run(model, [t.CompressRequest(items=tuple(items), lossless=True)])
+    (packed,) = model.run(COMPRESS, [CompressRequest(items=tuple(items), lossless=True)])
     assert 8 * len(packed.stream) * math.log(2) == pytest.approx(nats, rel=0.02)
     assert packed.bits_per_element < 0.5
-    (unpacked,) = DECOMPRESS.run(model, [t.DecompressRequest(stream=packed.stream, max_items=1000)])
+    (unpacked,) = model.run(DECOMPRESS, [DecompressRequest(stream=packed.stream, max_items=1000)])
     assert torch.equal(torch.stack(unpacked.items), items)
     assert parse(packed.stream, digest=model.digest).n_items == 1000
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.layers.classification import EncoderClassifier
+from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import feedforward
 
 

@@ -11,8 +11,8 @@ import transformers
 from torch import Tensor
 
 from models.checkpoint import load_model, read_checkpoint
-from models.layers.text_model import TextModel
 from models.tasks.text import Details, Tokens
+from models.text.text_model import TextModel
 from tests.models.transformers.vocabularies import write_tokenizer
 
 TOLERANCE = 1e-4

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from models.catalogue import families
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.published import write_card, write_published
+from models.checkpoint.hugging_face import write_card, write_published
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
-from models.layers import text_model
-from models.layers.text_model import TextModel
 from models.tasks import ATTEND, ENCODE_TEXT, Task
-from models.tasks import text as t
+from models.tasks.text import AttendRequest, EncodeTextRequest, Tokens
+from models.text import attention_weights
+from models.text.text_model import TextModel
 from tests.models.tiny import assert_same
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.vocabularies import write_tokenizer
@@ -40,7 +40,7 @@ N_TEXTS, LONGEST = 500, 512
 
 def build(spec: FamilySpec[Any], config: FamilyConfig) -> TextModel:
     torch.manual_seed(0)
-    model = cast("TextModel", spec.build(config).eval().requires_grad_(False))
+    model = cast("TextModel", spec.new_model(config).eval().requires_grad_(False))
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and "positions" not in name:
             parameter.normal_(std=0.3)
@@ -53,15 +53,15 @@ def random_request(model: TextModel, task: Task, seed: int) -> Any:
     draw = np.random.default_rng(seed)
     longest = model.n_positions - 4
 
-    def another(tokens: t.Tokens) -> t.Tokens:
+    def another(tokens: Tokens) -> Tokens:
         return random_text(int(draw.integers(2, longest + 1)), model.vocab_size, int(draw.integers(10**6)))
 
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if isinstance(value, t.Tokens):
+        if isinstance(value, Tokens):
             changes[field.name] = another(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], t.Tokens):
+        elif isinstance(value, tuple) and value and isinstance(value[0], Tokens):
             changes[field.name] = tuple(another(one) for one in value)
     return dataclasses.replace(request, **changes)
 
@@ -69,8 +69,7 @@ def random_request(model: TextModel, task: Task, seed: int) -> Any:
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
 def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config)
-    assert isinstance(model, task.protocol)
-    (result,) = task.run(model, [model.example(task)])
+    (result,) = model.run(task, [model.example(task)])
     assert isinstance(result, task.result)
     assert model.example(task).cost > 0
 
@@ -79,15 +78,15 @@ def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfi
 def test_a_batch_gives_what_its_requests_give_alone(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config)
     requests = [random_request(model, task, seed) for seed in range(17)]
-    for request, together in zip(requests, task.run(model, requests), strict=True):
-        (alone,) = task.run(model, [request])
+    for request, together in zip(requests, model.run(task, requests), strict=True):
+        (alone,) = model.run(task, [request])
         assert_same(together, alone)
 
 
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
 def test_results_lie_on_the_cpu_in_float32(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config).to(torch.bfloat16)
-    (result,) = task.run(model, [model.example(task)])
+    (result,) = model.run(task, [model.example(task)])
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
         if isinstance(value, Tensor) and value.is_floating_point():
@@ -114,7 +113,7 @@ def test_what_it_publishes_it_reads(spec: FamilySpec[Any], config: FamilyConfig,
             request = random_request(model, task, 0)
             cast("Any", model).mask_id = getattr(again, "mask_id", 0)
             cast("Any", model).start_id = getattr(again, "start_id", None)
-            assert_same(task.run(model, [request])[0], task.run(again, [request])[0], tolerance=1e-6)
+            assert_same(model.run(task, [request])[0], again.run(task, [request])[0], tolerance=1e-6)
 
 
 @pytest.mark.parametrize(("spec", "config"), [param for param in TINY if str(param.id).endswith("-0")])
@@ -125,12 +124,12 @@ def test_500_texts_of_1_to_512_tokens_in_any_company(spec: FamilySpec[Any], conf
     draw = np.random.default_rng(0)
     lengths = [1, LONGEST, *draw.integers(1, LONGEST + 1, N_TEXTS - 2).tolist()]
     texts = [random_text(length, model.vocab_size, seed) for seed, length in enumerate(lengths)]
-    alone = [ENCODE_TEXT.run(model, [t.EncodeTextRequest(tokens=text)])[0].embedding for text in texts]
+    alone = [model.run(ENCODE_TEXT, [EncodeTextRequest(tokens=text)])[0].embedding for text in texts]
     order = draw.permutation(N_TEXTS).tolist()
     while order:
         n = int(draw.integers(1, 40))
         company, order = order[:n], order[n:]
-        results = ENCODE_TEXT.run(model, [t.EncodeTextRequest(tokens=texts[place]) for place in company])
+        results = model.run(ENCODE_TEXT, [EncodeTextRequest(tokens=texts[place]) for place in company])
         for place, result in zip(company, results, strict=True):
             torch.testing.assert_close(result.embedding, alone[place], rtol=1e-5, atol=1e-5)
 
@@ -140,22 +139,22 @@ def test_texts_it_cannot_read_are_named(spec: FamilySpec[Any], config: FamilyCon
     model = build(spec, config)
     good, long = random_text(3, 60, 0), random_text(model.n_positions + 1, 60, 0)
     with pytest.raises(InvalidItems, match=f"{model.n_positions + 1} tokens; this model takes 1 to") as refused:
-        ENCODE_TEXT.run(model, [t.EncodeTextRequest(tokens=text) for text in (good, long)])
+        model.run(ENCODE_TEXT, [EncodeTextRequest(tokens=text) for text in (good, long)])
     assert [problem.index for problem in refused.value.problems] == [1]
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
 def test_attention_has_a_limit(spec: FamilySpec[Any], config: FamilyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(spec, config)
-    request = t.AttendRequest(tokens=random_text(9, 60, 0))
-    (whole,) = ATTEND.run(model, [request])
+    request = AttendRequest(tokens=random_text(9, 60, 0))
+    (whole,) = model.run(ATTEND, [request])
     layers, heads = whole.attention.shape[:2]
-    monkeypatch.setattr(text_model, "MAX_SHOWN_WEIGHTS", layers * heads * 81 - 1)
+    monkeypatch.setattr(attention_weights, "MAX_SHOWN_WEIGHTS", layers * heads * 81 - 1)
     with pytest.raises(InvalidItems, match=f"the text has {layers * heads * 81} attention weights"):
-        ATTEND.run(model, [request])
+        model.run(ATTEND, [request])
     some = dataclasses.replace(request, layers=(layers - 1,), heads=(heads - 1, 0))
     if spec.id != "transformers/vanilla":  # whose translation has weights of its own
-        (part,) = ATTEND.run(model, [some])
+        (part,) = model.run(ATTEND, [some])
         assert torch.equal(part.attention, whole.attention[-1:, [heads - 1, 0]])
 
 
@@ -165,7 +164,7 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
     text = random_text(5, 60, 0)
 
     def embedded(**parameters: Any) -> Tensor:
-        (result,) = model.encode([t.EncodeTextRequest(tokens=text, **parameters)])
+        (result,) = model.encode([EncodeTextRequest(tokens=text, **parameters)])
         return result.embedding
 
     states = embedded(pooling="none")
@@ -183,6 +182,6 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
         embedded(dimensions=13)
     short = {"dimensions": 4, "normalize": True}
     asked: list[dict[str, Any]] = [{}, {"pooling": "cls"}, {"pooling": "none"}, short, {}]
-    together = model.encode([t.EncodeTextRequest(tokens=text, **parameters) for parameters in asked])
+    together = model.encode([EncodeTextRequest(tokens=text, **parameters) for parameters in asked])
     for result, parameters in zip(together, asked, strict=True):
         torch.testing.assert_close(result.embedding, embedded(**parameters))

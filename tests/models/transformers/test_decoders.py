@@ -8,11 +8,11 @@ import pytest
 import torch
 import transformers
 
-from models.layers.attention import Witnessed
-from models.layers.generation import Generator
-from models.layers.packing import Packed
-from models.layers.search import candidates
-from models.tasks import text as t
+from models.generation.generator import Generator
+from models.generation.sampling import candidates
+from models.tasks.text import AttendRequest, GenerateRequest, Tokens
+from models.text.attention_patterns import RecordedAttention
+from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.model import Gpt
 from models.transformers.vanilla.model import VanillaTransformer
 from tests.models.transformers.reference import assert_close, ours, padded, publish, random_text, texts_for
@@ -85,8 +85,8 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
         del inputs["token_type_ids"]
         with torch.inference_mode():
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = Packed.of(batch)
-            witness = Witnessed(packed.segments, causal=True)
+            packed = RaggedBatch.of(batch)
+            witness = RecordedAttention(packed.segments, causal=True)
             hidden = model.hidden(packed, witness)
             for i, (state, same) in enumerate(zip(packed.by_text(hidden), model.states(batch), strict=True)):
                 assert_close(state, theirs.hidden_states[-1][i, : len(batch[i])])
@@ -119,7 +119,7 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
                 output_hidden_states=True,
                 output_attentions=True,
             )
-            (result,) = model.attend([t.AttendRequest(tokens=text, target=translation)])
+            (result,) = model.attend([AttendRequest(tokens=text, target=translation)])
             assert_close(model.states([text])[0], theirs.encoder_last_hidden_state[0])
             assert result.target_ids is not None
             assert result.target_ids.tolist() == given.tolist()
@@ -164,7 +164,7 @@ GREEDY: dict[str, dict[str, Any]] = {
 }
 
 
-def theirs(reference: Any, text: t.Tokens, arguments: dict[str, Any], n: int) -> tuple[list[list[int]], list[float]]:
+def theirs(reference: Any, text: Tokens, arguments: dict[str, Any], n: int) -> tuple[list[list[int]], list[float]]:
     with torch.inference_mode():
         made = reference.generate(
             input_ids=torch.from_numpy(text.ids)[None],
@@ -188,7 +188,7 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
     texts = [random_text(length, 60, length) for length in (1, 5, 5, 11)]
     n = 14
     requests = [
-        t.GenerateRequest(tokens=text, max_new_tokens=n, n=arguments.get("num_beams", 1), **arguments) for text in texts
+        GenerateRequest(tokens=text, max_new_tokens=n, n=arguments.get("num_beams", 1), **arguments) for text in texts
     ]
     with torch.inference_mode():
         together = model.generate(requests)
@@ -215,7 +215,7 @@ def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> N
     rows, _ = theirs(reference, text, {}, 8)
     suppressed = [rows[0][1], 999]
     (tmp_path / "generation_config.json").write_text(json.dumps({"suppress_tokens": suppressed}))
-    (made,) = cast("Generator", ours(tmp_path)).generate([t.GenerateRequest(tokens=text, max_new_tokens=8)])
+    (made,) = cast("Generator", ours(tmp_path)).generate([GenerateRequest(tokens=text, max_new_tokens=8)])
     expected, _ = theirs(reference, text, {"suppress_tokens": suppressed[:1]}, 8)
     assert [token.id for token in made.sequences[0].tokens] == expected[0]
     assert suppressed[0] not in expected[0]

@@ -7,10 +7,10 @@ import pytest
 import torch
 import transformers
 
-from models.layers.attention import Witnessed
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
-from models.tasks import text as t
+from models.tasks.text import AnswerRequest, ClassifyTokensRequest, Tokens
+from models.text.attention_patterns import RecordedAttention
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from tests.models.transformers.reference import assert_close, ours, padded, publish, texts_for
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -68,8 +68,8 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
         with torch.inference_mode():
             inputs = padded(batch, reference.config.pad_token_id)
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = Packed.of(batch)
-            witness = Witnessed(packed.segments)
+            packed = RaggedBatch.of(batch)
+            witness = RecordedAttention(packed.segments)
             hidden = model.hidden(packed, witness)
             last = theirs.hidden_states[-1]
             for i, state in enumerate(packed.by_text(hidden)):
@@ -83,7 +83,9 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
             compare_heads(model, packed, hidden, theirs, batch)
 
 
-def compare_heads(model: TextEncoder, packed: Packed, hidden: torch.Tensor, theirs: Any, batch: list[t.Tokens]) -> None:
+def compare_heads(
+    model: TextEncoder, packed: RaggedBatch, hidden: torch.Tensor, theirs: Any, batch: list[Tokens]
+) -> None:
     if (pooled := getattr(theirs, "pooler_output", None)) is not None:
         assert_close(model.pooled(packed, hidden), pooled)
         return
@@ -106,12 +108,12 @@ def compare_heads(model: TextEncoder, packed: Packed, hidden: torch.Tensor, thei
         assert_close(model.class_logits(batch), theirs.logits)
         n_compared += 1
     if model.token_head:
-        scores = model.classify_tokens([t.ClassifyTokensRequest(tokens=text) for text in batch])
+        scores = model.classify_tokens([ClassifyTokensRequest(tokens=text) for text in batch])
         for i, score in enumerate(scores):
             assert_close(score.scores, theirs.logits[i, : len(batch[i])].softmax(-1))
         n_compared += 1
     if model.span_head:
-        for i, answer in enumerate(model.answer([t.AnswerRequest(windows=(text,)) for text in batch])):
+        for i, answer in enumerate(model.answer([AnswerRequest(windows=(text,)) for text in batch])):
             spans = torch.stack([theirs.start_logits[i], theirs.end_logits[i]], -1)
             assert_close(answer.spans[0], spans[: len(batch[i])])
         n_compared += 1

@@ -10,11 +10,11 @@ import transformers
 from torch import Tensor
 
 from models.checkpoint import find_checkpoints, load_model, read_checkpoint
-from models.checkpoint.published import PublishedCheckpoint
-from models.layers.attention import AcrossTexts, WithinTexts
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
-from models.layers.text_model import TextModel
+from models.checkpoint.hugging_face import PublishedCheckpoint
+from models.text.attention_patterns import AcrossTexts, WithinTexts
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
+from models.text.text_model import TextModel
 from models.transformers.gpt.model import Gpt
 from models.transformers.vanilla.model import VanillaTransformer
 from tests.models.transformers.reference import assert_close
@@ -53,7 +53,7 @@ def test_its_logits_are_ours(checkpoint: PublishedCheckpoint) -> None:
     model, theirs = cast("TextModel", load_model(checkpoint)), reference(checkpoint)
     for text in TEXTS:
         tokens = checkpoint.codec.encode(text)
-        packed = Packed.of([tokens])
+        packed = RaggedBatch.of([tokens])
         given = {"input_ids": torch.from_numpy(tokens.ids)[None]}
         with torch.inference_mode():
             if isinstance(model, VanillaTransformer):
@@ -68,7 +68,7 @@ def test_its_logits_are_ours(checkpoint: PublishedCheckpoint) -> None:
                 compare(cast("TextEncoder", model), packed, theirs(**given))
 
 
-def compare(model: TextEncoder, packed: Packed, theirs: Any) -> None:
+def compare(model: TextEncoder, packed: RaggedBatch, theirs: Any) -> None:
     hidden = model.hidden(packed, WithinTexts(packed.segments))
     heads: dict[str, Any] = {
         "prediction_logits": lambda: model.masked_logits(hidden)[None],
@@ -85,7 +85,7 @@ def compare(model: TextEncoder, packed: Packed, theirs: Any) -> None:
         assert_close(mine, value)
 
 
-def logits(model: TextEncoder, packed: Packed, hidden: Tensor) -> Tensor:
+def logits(model: TextEncoder, packed: RaggedBatch, hidden: Tensor) -> Tensor:
     """Of the one head of a model whose output has no other name."""
     if model.sequence_head is not None:
         return cast("Tensor", model.sequence_head(model.pooled(packed, hidden)))
@@ -94,9 +94,9 @@ def logits(model: TextEncoder, packed: Packed, hidden: Tensor) -> Tensor:
     return model.masked_logits(hidden)[None]
 
 
-def translated(model: VanillaTransformer, source: Packed, target: Tensor) -> Tensor:
+def translated(model: VanillaTransformer, source: RaggedBatch, target: Tensor) -> Tensor:
     memory = model.hidden(source, WithinTexts(source.segments))
-    row = Packed.of_rows(target[None])
+    row = RaggedBatch.of_rows(target[None])
     across = AcrossTexts(row.segments, source.segments, model.keys_values(memory))
     return model.logits(
         model.decoder(row.token_ids, row.segments.positions, WithinTexts(row.segments, causal=True), across)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.layers.attention import AcrossTexts, WithinTexts
-from models.layers.packing import Packed, Segments
+from models.ops.segments import Segments
 from models.tasks.text import Tokens
+from models.text.attention_patterns import AcrossTexts, WithinTexts
+from models.text.ragged_batch import RaggedBatch
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss
@@ -86,7 +87,7 @@ def test_norms_first_and_learned_positions_equal_torchs() -> None:
     sources, targets = [random_text(n, 60, n) for n in (5, 9, 5)], [random_text(n, 50, n) for n in (4, 2, 7)]
     scale = CONFIG.width**0.5
     with torch.inference_mode():
-        packed = Packed.of(sources)
+        packed = RaggedBatch.of(sources)
         memory = model.hidden(packed, WithinTexts(packed.segments))
         ordered = [targets[place] for place in packed.order]
         segments = Segments([len(target) for target in ordered])
@@ -108,10 +109,10 @@ def test_the_loss_is_the_mean_over_target_tokens(smoothing: float) -> None:
     model = VanillaTransformer(CONFIG).eval()
     sources, targets = ([random_text(n, size, n) for n in ns] for ns, size in (((5, 9), 60), ((4, 2), 50)))
 
-    def rows(texts: list[Tokens]) -> Packed:
+    def rows(texts: list[Tokens]) -> RaggedBatch:
         ids = [torch.from_numpy(text.ids) for text in texts]
         grid = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-1)
-        return Packed.of_rows(grid, [len(text) for text in texts])
+        return RaggedBatch.of_rows(grid, [len(text) for text in texts])
 
     with torch.inference_mode():
         together = loss(model, rows(sources), rows(targets), smoothing)

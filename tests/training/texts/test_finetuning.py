@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from tests.training.texts.tiny import (
     ANIMALS,
     N_TOKENS,
@@ -178,7 +178,7 @@ def test_only_the_rate_of_embeddings_is_smaller() -> None:
 
 
 def test_dropout_is_active_in_training_only() -> None:
-    model, text = bert(50), Packed.of_rows(torch.randint(5, 50, (3, 9)))
+    model, text = bert(50), RaggedBatch.of_rows(torch.randint(5, 50, (3, 9)))
     plain = embed(model.eval(), text)
     set_dropout(model, 0.5)
     assert torch.equal(embed(model, text), plain)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.layers.encoder import TextEncoder
-from models.layers.packing import Packed
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
 from tests.training.texts.tiny import (
     ANIMALS,
     N_TOKENS,
@@ -114,7 +114,7 @@ def test_only_words_of_the_text_are_masked(tmp_path: Path) -> None:
             super().__init__()
             self.model, self.token_head = model, model.token_head
 
-        def hidden(self, row: Packed, attend: Any) -> Tensor:
+        def hidden(self, row: RaggedBatch, attend: Any) -> Tensor:
             seen.append(row.token_ids)
             return self.model.hidden(row, attend)
 

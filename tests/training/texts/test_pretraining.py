@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.catalogue import family
-from models.layers.transformer import Block
+from models.layers.block import Block
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.model import Bert
 from models.transformers.gpt.config import GptConfig
@@ -123,7 +123,7 @@ def test_every_text_family_can_be_initialised() -> None:
     for name in ("bert", "albert", "roberta", "gpt", "vanilla"):
         spec = family(f"transformers/{name}")
         for config in spec.tiny:
-            model = spec.build(config)
+            model = spec.new_model(config)
             for module in model.modules():
                 if isinstance(module, nn.Embedding | nn.Linear):
                     nn.init.constant_(module.weight, torch.nan)

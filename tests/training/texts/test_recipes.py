@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from models.catalogue import family
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.published import PublishedCheckpoint
-from models.layers.encoder import TextEncoder
+from models.checkpoint.hugging_face import PublishedCheckpoint
+from models.text.text_encoder import TextEncoder
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.objective import loss as bert_loss
 from tests.training.texts.tiny import (
@@ -160,7 +160,7 @@ def test_rewriting_updates_the_folder_to_the_measurement(weights: Path) -> None:
 
 def test_a_child_begins_with_its_parents_weights(weights: Path) -> None:
     parent = load_model(read_checkpoint(weights / "transformers/bert/tiny-parent")).state_dict()
-    child = family("transformers/bert").build(TinyChild.config)
+    child = family("transformers/bert").new_model(TinyChild.config)
     TinyChild().initialise(child, resources(weights))
     shared = {name for name in child.state_dict() if "head" not in name}
     assert {"pooler.dense.weight", "embeddings.words.weight", "blocks.0.attention.qkv.weight"} <= shared

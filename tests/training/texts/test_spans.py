@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.tasks import text as t
+from models.tasks.text import Tokens
 from tests.training.texts.tiny import (
     ANIMALS,
     PLACES,
@@ -26,7 +26,7 @@ from training.texts.spans import HINTS, SpanExtraction, answer_sentence_labels, 
 CONTEXT = " ".join(SENTENCES[::5])
 
 
-def answer_text(window: t.Tokens, ends: tuple[int, int]) -> str:
+def answer_text(window: Tokens, ends: tuple[int, int]) -> str:
     first, last = (window.details().offsets[position] for position in ends)
     assert {window.details().texts[position] for position in ends} == {1}
     return window.sources[1][first[0] : last[1]]

@@ -1,0 +1,1 @@
+"""What all autoencoders share."""

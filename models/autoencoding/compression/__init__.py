@@ -1,0 +1,1 @@
+"""Compression of items to streams of bytes, and back."""

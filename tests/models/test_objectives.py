@@ -1,0 +1,210 @@
+"""What Transformers minimise, beside a plain computation and beside the losses of `transformers`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from models.catalogue import family
+from models.objectives import masked_loss, pair_loss, token_loss
+from models.tasks.text import Tokens
+from models.text.attention_patterns import WithinTexts
+from models.text.ragged_batch import RaggedBatch
+from models.text.text_encoder import TextEncoder
+from models.transformers.albert.objective import loss as albert_loss
+from models.transformers.bert.objective import loss as bert_loss
+from models.transformers.gpt.model import Gpt
+from models.transformers.gpt.objective import loss as gpt_loss
+from models.transformers.roberta.objective import loss as roberta_loss
+from models.transformers.vanilla.model import VanillaTransformer
+from models.transformers.vanilla.objective import loss as vanilla_loss
+from tests.models.transformers.reference import ours, padded, publish, random_text
+from tests.models.transformers.test_contract import build
+
+LENGTHS = (4, 9, 1, 9, 6)
+NOTHING = -100
+"""What `transformers` takes for: no target here."""
+PAIR_LOSSES = {"bert": bert_loss, "albert": albert_loss}
+ENCODERS = {
+    "BertForPreTraining": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40},
+    "AlbertForPreTraining": {
+        "hidden_size": 24,
+        "num_attention_heads": 2,
+        "intermediate_size": 40,
+        "embedding_size": 9,
+        "num_hidden_layers": 2,
+    },
+    "RobertaForMaskedLM": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40, "pad_token_id": 1},
+}
+
+
+def texts_of(lengths: Sequence[int] = LENGTHS, n_types: int = 1) -> list[Tokens]:
+    return [random_text(length, 60, seed, n_types=n_types) for seed, length in enumerate(lengths)]
+
+
+def riddles(lengths: Sequence[int] = LENGTHS) -> list[Tensor]:
+    """For each text, what masks hide at every other place, and -1 elsewhere."""
+    draw = torch.Generator().manual_seed(1)
+    return [
+        torch.where(torch.arange(n) % 2 == 0, torch.randint(5, 60, (n,), generator=draw), torch.tensor(-1))
+        for n in lengths
+    ]
+
+
+def rows_of(texts: Sequence[Tokens]) -> RaggedBatch:
+    """As stages have them: in the order given."""
+    inputs = padded(texts, 0)
+    return RaggedBatch.of_rows(inputs["input_ids"], [len(text) for text in texts], inputs["token_type_ids"])
+
+
+def assert_equal(mine: Tensor, theirs: Tensor) -> None:
+    assert mine.shape == ()
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def surprise(logits: Tensor, target: int) -> Tensor:
+    """-log p, written out."""
+    return -(logits[target].exp() / logits.exp().sum()).log()
+
+
+def encoder(name: str) -> TextEncoder:
+    spec = family(f"transformers/{name}")
+    return cast("TextEncoder", build(spec, spec.tiny[0]))
+
+
+def alone(model: TextEncoder, text: Tokens) -> tuple[RaggedBatch, Tensor]:
+    """One text's row and its hidden states, unpadded."""
+    packed = RaggedBatch.of([text])
+    return packed, model.hidden(packed, WithinTexts(packed.segments))
+
+
+def masked_by_hand(model: TextEncoder, texts: Sequence[Tokens], targets: Sequence[Tensor]) -> Tensor:
+    """The mean over all masks of all texts, each text and each mask computed alone."""
+    found = [
+        surprise(model.masked_logits(state[None])[0], target)
+        for text, row in zip(texts, targets, strict=True)
+        for state, target in zip(alone(model, text)[1], row.tolist(), strict=True)
+        if target >= 0
+    ]
+    return torch.stack(found).mean()
+
+
+def pairs_by_hand(model: TextEncoder, texts: Sequence[Tokens], labels: Sequence[int]) -> Tensor:
+    logits = [model.pair_logits(*alone(model, text))[0] for text in texts]
+    return torch.stack([surprise(*one) for one in zip(logits, labels, strict=True)]).mean()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_smoothing_gives_a_share_of_the_target_to_all_tokens_alike(smoothing: float) -> None:
+    logits = torch.randn(6, 7, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([3, 0, 6, 6, 1, 2])
+    wanted = torch.full((6, 7), smoothing / 7)
+    wanted[range(6), targets] += 1.0 - smoothing
+    assert_equal(token_loss(logits, targets, smoothing), -(wanted * logits.log_softmax(1)).sum(1).mean())
+
+
+@pytest.mark.parametrize("name", ["bert", "albert", "roberta"])
+def test_only_masks_count(name: str) -> None:
+    model, texts, targets = encoder(name), texts_of(), riddles()
+    packed = rows_of(texts)
+    hidden = model.hidden(packed, WithinTexts(packed.segments))
+    assert_equal(masked_loss(model.masked_logits, hidden, torch.cat(targets)), masked_by_hand(model, texts, targets))
+
+
+@pytest.mark.parametrize("name", ["bert", "albert"])
+def test_labels_of_pairs_are_in_the_order_the_pairs_were_given(name: str) -> None:
+    model, texts, labels = encoder(name), texts_of(n_types=2), [1, 0, 0, 1, 0]
+    expected = pairs_by_hand(model, texts, labels)
+    for packed in (RaggedBatch.of(texts), rows_of(texts)):
+        hidden = model.hidden(packed, WithinTexts(packed.segments))
+        assert_equal(pair_loss(model.pair_logits(packed, hidden), torch.tensor(labels)), expected)
+    assert not torch.isclose(expected, pairs_by_hand(model, texts, labels[::-1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_two_tasks_are_one_sum(name: str) -> None:
+    model, texts, targets, labels = encoder(name), texts_of(n_types=2), riddles(), [0, 1, 1, 0, 1]
+    found = PAIR_LOSSES[name](model, rows_of(texts), torch.cat(targets), torch.tensor(labels))
+    assert_equal(found, masked_by_hand(model, texts, targets) + pairs_by_hand(model, texts, labels))
+
+
+def test_roberta_guesses_masked_words_alone() -> None:
+    model, texts, targets = encoder("roberta"), texts_of(), riddles()
+    assert_equal(roberta_loss(model, rows_of(texts), torch.cat(targets)), masked_by_hand(model, texts, targets))
+
+
+def test_gpt_is_judged_by_every_token_but_a_texts_first() -> None:
+    spec = family("transformers/gpt")
+    model, texts = cast("Gpt", build(spec, spec.tiny[0])), texts_of()
+    found: list[Tensor] = []
+    for text in texts:
+        packed = RaggedBatch.of([text])
+        logits = model.logits(model.hidden(packed, WithinTexts(packed.segments, causal=True)))
+        found += [surprise(logits[place - 1], int(text.ids[place])) for place in range(1, len(text))]
+    assert len(found) == sum(LENGTHS) - len(LENGTHS)
+    assert_equal(gpt_loss(model, rows_of(texts)), torch.stack(found).mean())
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_translation_is_guessed_token_by_token_from_the_text_and_what_came_before(number: int) -> None:
+    spec = family("transformers/vanilla")
+    model = cast("VanillaTransformer", build(spec, spec.tiny[number]))
+    sources, targets = texts_of(), [random_text(n, 60, 50 + n) for n in (3, 1, 8, 2, 8)]
+    found: list[Tensor] = []
+    for source, target in zip(sources, targets, strict=True):
+        for place in range(len(target)):  # cut behind each token: none may see what comes after it
+            cut = RaggedBatch.of_rows(torch.from_numpy(target.ids)[None], [place + 1])
+            whole = vanilla_loss(model, RaggedBatch.of([source]), cut, 0.0) * (place + 1)
+            before = torch.stack(found[len(found) - place :]).sum() if place else 0.0
+            found.append(whole - before)
+    assert_equal(vanilla_loss(model, rows_of(sources), rows_of(targets), 0.0), torch.stack(found).mean())
+
+
+@pytest.mark.parametrize("architecture", ENCODERS)
+def test_encoders_losses_equal_the_references(architecture: str, tmp_path: Path) -> None:
+    kind = architecture.split("For")[0]
+    shapes = {"vocab_size": 60, "max_position_embeddings": 20, "num_hidden_layers": 2, **ENCODERS[architecture]}
+    config = getattr(transformers, f"{kind}Config")(**shapes, type_vocab_size=2, num_labels=2)
+    reference = publish(tmp_path, architecture, config)
+    model, texts = cast("TextEncoder", ours(tmp_path)), texts_of(n_types=2)
+    targets, labels = riddles(), torch.tensor([1, 0, 0, 1, 1])
+    inputs: dict[str, Tensor] = padded(texts, config.pad_token_id)
+    inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=NOTHING)
+    inputs["labels"][inputs["labels"] == -1] = NOTHING
+    arguments: list[Any] = [rows_of(texts), torch.cat(targets)]
+    if kind != "Roberta":
+        inputs["next_sentence_label" if kind == "Bert" else "sentence_order_label"] = labels
+        arguments.append(labels)
+    with torch.inference_mode():
+        mine = {"Bert": bert_loss, "Albert": albert_loss, "Roberta": roberta_loss}[kind](model, *arguments)  # type: ignore[operator]
+        assert_equal(mine, reference(**inputs).loss)
+
+
+def test_gpts_loss_equals_the_references(tmp_path: Path) -> None:
+    config = transformers.GPT2Config(vocab_size=60, n_positions=20, n_embd=24, n_layer=2, n_head=3)
+    reference = publish(tmp_path, "GPT2LMHeadModel", config)
+    inputs = padded(texts_of(), 0)
+    del inputs["token_type_ids"]
+    inputs["labels"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, NOTHING)
+    with torch.inference_mode():
+        assert_equal(gpt_loss(cast("Gpt", ours(tmp_path)), rows_of(texts_of())), reference(**inputs).loss)
+
+
+def test_the_loss_of_translations_equals_the_references(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {f"{side}_layers": 2 for side in ("encoder", "decoder")}
+    sizes |= {"encoder_ffn_dim": 30, "decoder_ffn_dim": 28, "encoder_attention_heads": 3, "decoder_attention_heads": 2}
+    sizes |= {"pad_token_id": 2, "eos_token_id": 0, "decoder_start_token_id": 2}
+    config = transformers.MarianConfig(vocab_size=60, max_position_embeddings=20, d_model=12, **sizes)
+    reference = publish(tmp_path, "MarianMTModel", config)
+    sources, targets = texts_of(), [random_text(n, 60, 50 + n) for n in (3, 1, 8, 2, 8)]
+    inputs = padded(sources, 2)
+    del inputs["token_type_ids"]
+    answers = padded(targets, 2)
+    inputs["labels"] = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, NOTHING)
+    with torch.inference_mode():
+        model = cast("VanillaTransformer", ours(tmp_path))
+        assert_equal(vanilla_loss(model, rows_of(sources), rows_of(targets), 0.0), reference(**inputs).loss)
