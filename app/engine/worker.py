@@ -20,7 +20,7 @@ from models.family import Model
 from models.generation.generator import Generator, RunningBatch
 from models.ops import avx512
 from models.ops.devices import in_turn
-from models.ops.parts import between_parts
+from models.ops.cooperation import between_parts
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 

@@ -48,15 +48,15 @@ class PrefillAttention(KernelAttention):
         """Whether a part is not the first of its prompt."""
         return self._of_new is None
 
-    def seen(self, layer: int) -> AttentionContext:
+    def context(self, layer: int) -> AttentionContext:
         """See `KernelAttention.seen`; for a cache with kernels."""
         assert self._lengths is not None  # noqa: S101
-        return AttentionContext.parts(self._segments, self._cache.whole(layer), self._lengths)
+        return AttentionContext.of_prompt_parts(self._segments, self._cache.whole(layer), self._lengths)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `AttentionPattern`."""
         if self._lengths is not None:
-            return avx512.attend(q, (k, v), self.seen(layer), scale)
+            return avx512.attend(q, (k, v), self.context(layer), scale)
         self._cache.write(layer, k, v, (self._segments.owners, self.positions))
         if self._of_new is not None:
             return self._of_new(layer, q, k, v, scale)
@@ -101,10 +101,10 @@ class CachedContext(KernelAttention):
         zeros = self._cache.whole(0).new_zeros(is_beyond.shape)
         return zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]
 
-    def seen(self, layer: int) -> AttentionContext:
+    def context(self, layer: int) -> AttentionContext:
         """For a cache with kernels."""
         assert self._lengths is not None  # noqa: S101
-        return AttentionContext.cache(self._cache.whole(layer), self._lengths)
+        return AttentionContext.of_cache(self._cache.whole(layer), self._lengths)
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """See `CrossAttentionPattern`; `N` = `B`."""
@@ -113,7 +113,7 @@ class CachedContext(KernelAttention):
     def after(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
         """The same once `new` keys and values `[B, H, d]`, if there are any, are written as those of the last token."""
         if self._lengths is not None:
-            return avx512.attend(q, new, self.seen(layer), scale)
+            return avx512.attend(q, new, self.context(layer), scale)
         if triton.supports_tensor(q):
             return triton.attend_remembered(q, new, self._cache.whole(layer), self.last, scale)
         if new is not None:
@@ -128,9 +128,9 @@ class DecodeAttention(KernelAttention):
     def __init__(self, own: CachedContext) -> None:
         self._own = own
 
-    def seen(self, layer: int) -> AttentionContext:
+    def context(self, layer: int) -> AttentionContext:
         """See `KernelAttention.seen`."""
-        return self._own.seen(layer)
+        return self._own.context(layer)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """See `AttentionPattern`; `N` = `B`."""

@@ -94,10 +94,10 @@ class Block(WeightDerivedCache):
         kernel = self.kernel_for(x)
         if kernel is None or (remember is None and self.crossing is not None):
             return None
-        own = attend.seen(layer), self.attention.scale_of(layer)
+        own = attend.context(layer), self.attention.scale_of(layer)
         if self.crossing is None or remember is None:
             return avx512.Turn(kernel, *own)
-        return avx512.Turn(kernel, *own, remember.seen(layer), self.crossing.scale)
+        return avx512.Turn(kernel, *own, remember.context(layer), self.crossing.scale)
 
     def forget(self) -> None:
         """See `WeightDerivedCache`."""

@@ -26,5 +26,5 @@ class KernelAttention(ABC):
     """An `AttentionPattern` or a `CrossAttentionPattern` that kernels can follow by themselves."""
 
     @abstractmethod
-    def seen(self, layer: int) -> AttentionContext:
+    def context(self, layer: int) -> AttentionContext:
         """What tokens of the `layer`-th layer see."""

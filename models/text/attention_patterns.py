@@ -29,13 +29,13 @@ class WithinTexts(KernelAttention):
 
     @cached_property
     def _seen(self) -> AttentionContext:
-        return AttentionContext.texts(self.segments, causal=self.causal)
+        return AttentionContext.within_texts(self.segments, causal=self.causal)
 
     @cached_property
     def _blocks(self) -> Tensor:
         return to_device(torch.from_numpy(triton.blocks_of(self.segments)), self.segments.device)
 
-    def seen(self, layer: int) -> AttentionContext:
+    def context(self, layer: int) -> AttentionContext:
         """See `KernelAttention.seen`; it is the same for all."""
         return self._seen
 
@@ -46,7 +46,7 @@ class WithinTexts(KernelAttention):
         if flash_takes(q):
             return flash(q, k, v, self.segments, self.segments, scale, causal=self.causal)
         if avx512.supports_tensor(q):
-            return avx512.attend(q, (k, v), self.seen(layer), scale)
+            return avx512.attend(q, (k, v), self.context(layer), scale)
         parts: list[Tensor] = []
         for rows, n_texts, length in self.segments.runs:
             q_, k_, v_ = (by_head(x[rows], n_texts) for x in (q, k, v))

@@ -16,7 +16,7 @@ from models.errors import CheckpointError
 from models.family import TaskFunction, methods_of
 from models.layers.heads import MaskedLanguageHead, Pooler
 from models.ops.devices import to_cpu
-from models.ops.parts import token_parts
+from models.ops.cooperation import split_by_tokens
 from models.tasks import (
     ANSWER,
     ATTEND,
@@ -140,7 +140,7 @@ class TextEncoder(TextModel):
     def answer(self, requests: Sequence[AnswerRequest]) -> list[AnswerResult]:
         """Where, in each window, an answer may begin and end."""
         windows = list(chain.from_iterable(request.windows for request in requests))
-        parts = token_parts(list(map(len, windows)), MAX_TOKENS_AT_ONCE)
+        parts = split_by_tokens(list(map(len, windows)), MAX_TOKENS_AT_ONCE)
         spans = chain.from_iterable(self._spans(windows[part]) for part in parts)
         return [AnswerResult(spans=tuple(next(spans) for _ in request.windows)) for request in requests]
 
@@ -174,7 +174,7 @@ class TextEncoder(TextModel):
     def _masked_one_by_one(self, tokens: Tokens, places: list[int]) -> Tensor:
         """The log-probabilities of the tokens at `places`; a few copies of the text at a time, to bound the memory."""
         log_probs: list[Tensor] = []
-        for part in token_parts([len(tokens)] * len(places), MAX_MASKED_TOKENS):
+        for part in split_by_tokens([len(tokens)] * len(places), MAX_MASKED_TOKENS):
             some = places[part]
             packed, hidden = self.read([self._masked(tokens, place) for place in some])
             at_masks = hidden[packed.rows([[place] for place in some])]

@@ -19,7 +19,7 @@ from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops import avx512, triton
 from models.ops.cuda_graphs import are_recorded
-from models.ops.parts import token_parts
+from models.ops.cooperation import split_by_tokens
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.results import project, rank
@@ -159,7 +159,7 @@ class TextModel(WeightDerivedCache, Model):
         """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
         is_unit = self.normalize if normalize is None else normalize
         manner = PoolingChoice(pooling or self.pooling, None, is_unit)
-        parts = token_parts(list(map(len, texts)), MAX_TOKENS_AT_ONCE)
+        parts = split_by_tokens(list(map(len, texts)), MAX_TOKENS_AT_ONCE)
         return torch.cat([pooled(*self.read(texts[part]), manner) for part in parts])
 
     def encode(self, requests: Sequence[EncodeTextRequest]) -> Sequence[EncodeTextResult]:

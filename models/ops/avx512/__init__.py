@@ -235,12 +235,12 @@ class AttentionContext(Structure):
     )
 
     @classmethod
-    def texts(cls, segments: Segments, *, causal: bool) -> "AttentionContext":
+    def within_texts(cls, segments: Segments, *, causal: bool) -> "AttentionContext":
         """All of their text or, if causal, what stands no later."""
         return cls(bounds=segments.bounds.data_ptr(), n_texts=len(segments), causal=causal)
 
     @classmethod
-    def cache(cls, memory: Tensor, lengths: Tensor) -> "AttentionContext":
+    def of_cache(cls, memory: Tensor, lengths: Tensor) -> "AttentionContext":
         """One token of each text sees the first of those remembered: `lengths[i]`, int64, of text i.
 
         `memory`, keys and values `[2, ≥ B, H, T, d]`, is a whole tensor of the type of the queries. What the token
@@ -250,9 +250,9 @@ class AttentionContext(Structure):
         return cls(keys=keys, values=keys + memory.nbytes // 2, room=room, lengths=lengths.data_ptr())
 
     @classmethod
-    def parts(cls, segments: Segments, memory: Tensor, lengths: Tensor) -> "AttentionContext":
+    def of_prompt_parts(cls, segments: Segments, memory: Tensor, lengths: Tensor) -> "AttentionContext":
         """The tokens of each text become the last of those remembered, and see these up to themselves."""
-        seen = cls.cache(memory, lengths)
+        seen = cls.of_cache(memory, lengths)
         seen.bounds, seen.n_texts, seen.causal = segments.bounds.data_ptr(), len(segments), True
         return seen
 

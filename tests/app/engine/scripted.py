@@ -14,7 +14,7 @@ from app.engine.job import Job, Outcome, Slice
 from app.engine.observer import EngineObserver
 from app.settings import Settings
 from models.family import Model
-from models.ops.parts import token_parts
+from models.ops.cooperation import split_by_tokens
 from models.tasks import DECODE, ENCODE, Request, Task
 from models.tasks.autoencoding import DecodeRequest, DecodeResult, EncodeRequest, EncodeResult
 
@@ -59,7 +59,7 @@ class ScriptedModel(Model):
         if self.broken:
             raise ValueError("broken")
         if IS_LONG in values:
-            for _ in token_parts([1] * N_PARTS, 1):
+            for _ in split_by_tokens([1] * N_PARTS, 1):
                 self.n_parts += 1
                 assert self.parts_gate.wait(30)
                 time.sleep(PART_S)

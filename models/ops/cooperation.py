@@ -9,7 +9,7 @@ _here = threading.local()
 
 @contextmanager
 def between_parts(call: Callable[[], None]) -> Iterator[None]:
-    """Within it, `call` is called before each of the `token_parts` this thread's work; what it raises ends that."""
+    """Within it, `call` is called before each of the `split_by_tokens` this thread's work; what it raises ends that."""
     _here.call = call
     try:
         yield
@@ -17,7 +17,7 @@ def between_parts(call: Callable[[], None]) -> Iterator[None]:
         _here.call = None
 
 
-def token_parts(lengths: Sequence[int], most: int) -> Iterator[slice]:
+def split_by_tokens(lengths: Sequence[int], most: int) -> Iterator[slice]:
     """Neighbours that have at most so many tokens together, each text of `lengths`; one that has more stands alone."""
     call: Callable[[], None] | None = getattr(_here, "call", None)
     start = n_tokens = 0
