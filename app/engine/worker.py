@@ -19,8 +19,8 @@ from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.generation.generator import Generator, RunningBatch
 from models.ops import avx512
-from models.ops.devices import in_turn
 from models.ops.cooperation import between_parts
+from models.ops.devices import in_turn
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 

@@ -20,7 +20,7 @@ class Request(Protocol):
         """Return the number of elements or tokens that this request adds to a batch."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Task:
     """A task of the server.
 

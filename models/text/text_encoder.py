@@ -15,8 +15,8 @@ from models.codecs.text.codec import Special
 from models.errors import CheckpointError
 from models.family import TaskFunction, methods_of
 from models.layers.heads import MaskedLanguageHead, Pooler
-from models.ops.devices import to_cpu
 from models.ops.cooperation import split_by_tokens
+from models.ops.devices import to_cpu
 from models.tasks import (
     ANSWER,
     ATTEND,

@@ -18,8 +18,8 @@ from models.family import Model
 from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops import avx512, triton
-from models.ops.cuda_graphs import are_recorded
 from models.ops.cooperation import split_by_tokens
+from models.ops.cuda_graphs import are_recorded
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.results import project, rank

@@ -1,12 +1,14 @@
 """Each phase trains its own half of the game, and the discriminator that ships is the one that was trained."""
 
 import math
+from typing import cast
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from models.autoencoders.adversarial import FAMILY
 from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoders.adversarial.model import AdversarialAutoencoder
 from models.autoencoders.adversarial.objective import consistency, discrimination, regularisation
@@ -20,7 +22,7 @@ def model() -> AdversarialAutoencoder:
     config = AdversarialConfig(
         input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(6,), labels=("a", "b")
     )
-    return AdversarialAutoencoder(config).eval()
+    return cast("AdversarialAutoencoder", FAMILY.new_model(config).eval())
 
 
 def test_the_discriminators_phase_is_its_cross_entropy_and_leaves_the_encoder_alone(
