@@ -19,7 +19,7 @@ from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops import avx512, triton
 from models.ops.cooperation import split_by_tokens
-from models.ops.cuda_graphs import are_recorded
+from models.ops.cuda_graphs import uses_cuda_graphs
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.results import project, rank
@@ -145,7 +145,7 @@ class TextModel(WeightDerivedCache, Model):
 
     def recording(self, segments: Segments) -> EncoderGraphs | None:
         """What records passes over such texts; None where they are not."""
-        is_wanted = are_recorded(self.device) and not self.training and EncoderGraphs.take(segments)
+        is_wanted = uses_cuda_graphs(self.device) and not self.training and EncoderGraphs.is_faster_for(segments)
         return self.passes if is_wanted else None
 
     def states(self, texts: Sequence[Tokens]) -> list[Tensor]:

@@ -1,9 +1,11 @@
-"""GPT: a text, continued token by token."""
+"""GPT-2: continues texts token by token."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from models.family import FamilySpec, TaskFunction, methods_of
+from models.generation.decoder_only import attend, score_text
+from models.generation.tasks import generate
 from models.tasks import (
     ATTEND,
     CLASSIFY_TEXT,
@@ -29,8 +31,12 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    by_head = (GENERATE, SCORE_TEXT) * config.continues + (CLASSIFY_TEXT,) * bool(config.labels)
-    return methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *by_head)
+    tasks = methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS) | {ATTEND: attend}
+    if config.continues:
+        tasks |= {GENERATE: generate, SCORE_TEXT: score_text}
+    if config.labels:
+        tasks |= methods_of(CLASSIFY_TEXT)
+    return tasks
 
 
 FAMILY = FamilySpec(

@@ -1,9 +1,11 @@
-"""The vanilla Transformer: an encoder and a decoder."""
+"""The vanilla Transformer: an encoder reads a text, and a decoder writes another."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from models.family import FamilySpec, TaskFunction, methods_of
+from models.generation.encoder_decoder import attend
+from models.generation.tasks import generate
 from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
@@ -27,8 +29,8 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
-    encoders = (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
-    return methods_of(*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else methods_of(*encoders)
+    tasks = methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
+    return tasks | {ATTEND: attend, GENERATE: generate, TRANSLATE: generate} if config.translates else tasks
 
 
 FAMILY = FamilySpec(
