@@ -1,4 +1,4 @@
-"""What a family folder declares, and the base of its hyperparameters."""
+"""The declaration of a family, the interface of its models, and the base of its hyperparameters."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -11,21 +11,24 @@ from models.errors import ConfigError
 from models.published import PublishedFormat
 from models.tasks import Request, Task
 
-MAX_SIZE, MAX_LAYERS = 2**24, 1024
-"""Of a hyperparameter, and of one that counts layers."""
-_LAYERS = ("layers", "blocks", "groups", "blocks_per_group")
+MAX_SIZE = 2**24
+"""Maximum value of a hyperparameter that is an integer."""
+MAX_LAYERS = 1024
+"""Maximum value of a hyperparameter that counts layers, and maximum length of one that is a list."""
+_LAYER_COUNTS = ("layers", "blocks", "groups", "blocks_per_group")
+"""Endings of the names of hyperparameters that count layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyConfig:
-    """Base of a family's hyperparameters: plain numbers, strings and tuples of them, written to `config.json`."""
+    """Base of the hyperparameters of a family: numbers, strings and tuples of them, as `config.json` holds them."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote.
+        """Create a configuration from the values that `to_dict` returned.
 
         Raises:
-            ConfigError: a key is unknown or missing, or a value has the wrong type or lies outside its range.
+            ConfigError: a key is unknown or missing, or a value has the wrong type or is out of range.
         """
         known = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - set(known)):
@@ -34,13 +37,14 @@ class FamilyConfig:
         if missing := sorted(required - set(values)):
             raise ConfigError(f"missing hyperparameters {missing} of {cls.__name__}")
         hints = get_type_hints(cls)
-        config = cls(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+        config = cls(**{name: _convert(name, value, hints[name]) for name, value in values.items()})
         config.check_sizes()
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """Only what JSON can hold."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        """Return the hyperparameters in types that JSON has."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def require(self, condition: bool, name: str, limit: str) -> None:
         """Raise a ConfigError that names the hyperparameter, its value and the limit, unless `condition` holds."""
@@ -50,19 +54,23 @@ class FamilyConfig:
     def check_sizes(self) -> None:
         """Raise a ConfigError if a number is so large that building the model would take all time or memory."""
         for name, value in dataclasses.asdict(self).items():
-            most = MAX_LAYERS if name.endswith(_LAYERS) else MAX_SIZE
+            limit = MAX_LAYERS if name.endswith(_LAYER_COUNTS) else MAX_SIZE
             values = value if isinstance(value, tuple) else (value,)
-            numbers = [one for one in values if type(one) is int]
-            self.require(max(numbers, default=0) <= most, name, f"at most {most}")
-            self.require(len(numbers) <= MAX_LAYERS, name, f"a list of at most {MAX_LAYERS} numbers")
+            integers = [number for number in values if type(number) is int]
+            self.require(max(integers, default=0) <= limit, name, f"at most {limit}")
+            self.require(len(integers) <= MAX_LAYERS, name, f"a list of at most {MAX_LAYERS} numbers")
 
 
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`: JSON knows no tuples, and writes the float 1.0 as 1 in some hands."""
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    """Return a value from JSON as the type `hint`: JSON has no tuples, and some programs write 1.0 as 1.
+
+    Raises:
+        ConfigError: the value has another type.
+    """
     if get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{name} is {value!r}; it must be a list")
-        return tuple(_typed(f"{name}[{i}]", v, get_args(hint)[0]) for i, v in enumerate(value))
+        return tuple(_convert(f"{name}[{i}]", element, get_args(hint)[0]) for i, element in enumerate(value))
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
