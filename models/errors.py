@@ -36,7 +36,7 @@ class Problem:
 
 
 class InvalidItems(ModelsError):
-    """Some items are refused. Each problem names an item, its value and the limit; items without a problem are valid."""
+    """Some items are refused. Each problem names an item, its value and the limit; the other items are valid."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(problem.detail for problem in problems))
