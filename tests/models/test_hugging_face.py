@@ -12,7 +12,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.hugging_face import PublishedCheckpoint, write_card
+from models.checkpoint.card import write_card
+from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.codecs.text import TextCodec
 from models.errors import CheckpointError
 from models.text.text_model import TextModel
@@ -183,7 +184,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "config of brackets": (nest("config.json"), "mine/config.json is not readable as JSON: maximum recursion depth"),
     "modules of brackets": (nest("modules.json"), "mine/modules.json is not readable as JSON"),
-    "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as a JSON"),
+    "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as JSON"),
     "too large a vocabulary": (
         lambda f: change(f, vocab_size=10**18),
         f"mine/config.json: BertConfig.vocab_size is {10**18}; it must be at most 16777216",

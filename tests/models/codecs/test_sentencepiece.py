@@ -10,10 +10,9 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.codecs.text import read_text_codec
-from models.codecs.text.files import precompiled_charsmap
+from models.codecs.text.unigram import read_charsmap
 from models.errors import CheckpointError, InvalidItems
-from tests.models.codecs.test_text import HOSTILE, assembled, theirs
+from tests.models.codecs.test_text import HOSTILE, assembled, codec_of, theirs
 
 ENGLISH = ["A man rides a red bike.", "Two dogs run through the green grass!", "The café is closed, isn't it?"] * 20
 GERMAN = ["Ein Mann fährt ein rotes Fahrrad.", "Zwei Hunde rennen durch das grüne Gras!", "Das Café ist zu, oder?"] * 20
@@ -39,8 +38,8 @@ def train(folder: Path, name: str, texts: list[str], vocab_size: int, **options:
 def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
     symbols = ["[CLS]", "[SEP]", "[MASK]"]
     train(tmp_path, "spiece.model", ENGLISH, 90, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=symbols)
-    assert precompiled_charsmap((tmp_path / "spiece.model").read_bytes())
-    codec = read_text_codec(tmp_path, "mine", "albert", max_tokens=64, values={})
+    assert read_charsmap((tmp_path / "spiece.model").read_bytes())
+    codec = codec_of(tmp_path, "albert", 64)
     reference = theirs("AlbertTokenizer", tmp_path)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
@@ -62,7 +61,7 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_marian_agrees_with_the_reference(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    codec = codec_of(marian, "vanilla", 64)
     reference = theirs("MarianTokenizer", marian)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
@@ -74,7 +73,7 @@ def test_marian_agrees_with_the_reference(marian: Path) -> None:
 
 
 def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    codec = codec_of(marian, "vanilla", 64)
     text = ">>de<< A man rides"
     tokens = codec.encode(text)
     details = tokens.details()
@@ -89,7 +88,7 @@ def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
 
 
 def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    codec = codec_of(marian, "vanilla", 64)
     ids = [codec.id_of(piece) or 0 for piece in ("▁", "a", "▁", "s")]
     assert assembled(codec, ids) == codec.decode(ids) == "a s"
 
@@ -97,7 +96,7 @@ def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: P
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_translations_are_assembled_as_they_are_decoded(marian: Path, data: st.DataObject) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    codec = codec_of(marian, "vanilla", 64)
     space = codec.id_of("▁") or 0
     one = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
     ids = data.draw(st.lists(one, max_size=8))
@@ -110,4 +109,4 @@ def test_marian_needs_its_special_tokens(marian: Path, tmp_path: Path) -> None:
     del vocab["<pad>"]
     (marian / "vocab.json").write_text(json.dumps(vocab))
     with pytest.raises(CheckpointError, match=r"vocab.json lacks the special tokens \['<pad>'\]"):
-        read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+        codec_of(marian, "vanilla", 64)
