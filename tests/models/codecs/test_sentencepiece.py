@@ -9,6 +9,7 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
 from models.codecs.text.unigram import read_charsmap
 from models.errors import CheckpointError, InvalidItems
@@ -47,6 +48,21 @@ def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
     assert codec.encode(*pair).ids.tolist() == reference(*pair)["input_ids"]
     assert codec.encode(*pair).type_ids.tolist() == reference(*pair, return_token_type_ids=True)["token_type_ids"]
     assert codec.special.mask == reference.mask_token_id
+
+
+def test_the_charsmap_is_what_the_protocol_buffer_has(tmp_path: Path) -> None:
+    train(tmp_path, "spiece.model", ENGLISH, 90)
+    data = (tmp_path / "spiece.model").read_bytes()
+    model = sentencepiece_model_pb2.ModelProto.FromString(data)  # type: ignore[attr-defined] # made at run time
+    assert read_charsmap(data) == model.normalizer_spec.precompiled_charsmap
+    model.normalizer_spec.ClearField("precompiled_charsmap")
+    assert read_charsmap(model.SerializeToString()) == b""
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 40])
+def test_a_damaged_model_has_no_charsmap(n_bytes: int) -> None:
+    with pytest.raises(ValueError, match=r"the protocol buffer|no number of at most"):
+        read_charsmap(b"\xff" * n_bytes)
 
 
 @pytest.fixture(scope="module")
