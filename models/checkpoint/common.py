@@ -57,18 +57,18 @@ class Checkpoint(ABC):
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks that the model answers."""
+        """Return the tasks that the model answers."""
         return tuple(self.spec.tasks(self.config))
 
     @cached_property
     def task_names(self) -> list[str]:
-        """The names of these tasks, and of those that the codec answers without the model."""
+        """Return the names of these tasks, and of those that the codec answers without the model."""
         return [*(task.name for task in self.tasks), *self.codec_task_names]
 
     @property
     @abstractmethod
     def codec(self) -> Codec:
-        """The codec that converts plain values to the model's input and back.
+        """Return the codec that converts plain values to the model's input and back.
 
         Raises:
             CheckpointError: its files are missing or damaged.

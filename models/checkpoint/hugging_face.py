@@ -56,7 +56,7 @@ class PublishedCheckpoint(Checkpoint):
 
     @cached_property
     def codec(self) -> TextCodec:
-        """The codec of the tokenizer, which is read when it is first used.
+        """Read the tokenizer at the first use, and return its codec.
 
         Raises:
             CheckpointError: the tokenizer is missing or damaged.

@@ -31,11 +31,6 @@ class TextCodec(ABC):
     vocab_size: int
     has_target: bool = False
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the longest item, `(max_tokens,)`."""
-        return (self.max_tokens,)
-
     @abstractmethod
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         """Return the tokens of a text or a pair of texts, of any length.

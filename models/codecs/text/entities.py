@@ -67,7 +67,7 @@ def entities(tokens: Tokens, scores: Tensor, labels: Sequence[str], aggregation:
     pieces = [_Piece(*details.offsets[place], scores[place]) for place in places]
     if aggregation in _WORD_SCORES:
         words = groupby(zip(places, pieces, strict=True), key=lambda pair: details.words[pair[0]])
-        pieces = [_join([piece for _, piece in parts], _WORD_SCORES[aggregation]) for _, parts in words]
+        pieces = [_join([piece for _, piece in parts], aggregation) for _, parts in words]
     text = tokens.sources[0] if tokens.sources else ""
     best = [(piece, int(piece.scores.argmax())) for piece in pieces]
     if aggregation == "none":
@@ -108,5 +108,6 @@ def _split_label(label: str) -> tuple[str, str]:
     return (prefix, kind) if dash and prefix in ("B", "I") else ("I", label)
 
 
-def _join(parts: Sequence[_Piece], combine: Callable[[Tensor], Tensor]) -> _Piece:
-    return _Piece(parts[0].start, parts[-1].end, combine(torch.stack([part.scores for part in parts])))
+def _join(parts: Sequence[_Piece], aggregation: Aggregation) -> _Piece:
+    scores = torch.stack([part.scores for part in parts])
+    return _Piece(parts[0].start, parts[-1].end, _WORD_SCORES[aggregation](scores))

@@ -1,4 +1,4 @@
-"""Tokenizers in sentencepiece's files, trained on the spot: ALBERT's and Marian's, beside those of `transformers`."""
+"""Tokenizers in the format of sentencepiece, ALBERT's and Marian's, compared with those of `transformers`."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from models.codecs.text.unigram import read_charsmap
 from models.errors import CheckpointError, InvalidItems
-from tests.models.codecs.test_text import HOSTILE, assembled, codec_of, theirs
+from tests.models.codecs.test_text import HOSTILE, assembled, codec_of, reference_tokenizer
 
 ENGLISH = ["A man rides a red bike.", "Two dogs run through the green grass!", "The café is closed, isn't it?"] * 20
 GERMAN = ["Ein Mann fährt ein rotes Fahrrad.", "Zwei Hunde rennen durch das grüne Gras!", "Das Café ist zu, oder?"] * 20
@@ -41,7 +41,7 @@ def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
     train(tmp_path, "spiece.model", ENGLISH, 90, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=symbols)
     assert read_charsmap((tmp_path / "spiece.model").read_bytes())
     codec = codec_of(tmp_path, "albert", 64)
-    reference = theirs("AlbertTokenizer", tmp_path)
+    reference = reference_tokenizer("AlbertTokenizer", tmp_path)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
     pair = ("A red bike.", "Two dogs")
@@ -78,7 +78,7 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_marian_agrees_with_the_reference(marian: Path) -> None:
     codec = codec_of(marian, "vanilla", 64)
-    reference = theirs("MarianTokenizer", marian)
+    reference = reference_tokenizer("MarianTokenizer", marian)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
     assert codec.encode(">>de<< A man").ids.tolist() == reference(">>de<< A man")["input_ids"]
@@ -88,7 +88,7 @@ def test_marian_agrees_with_the_reference(marian: Path) -> None:
         assert codec.decode(ids) == reference.decode(ids, skip_special_tokens=True)
 
 
-def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
+def test_marian_pieces_have_offsets(marian: Path) -> None:
     codec = codec_of(marian, "vanilla", 64)
     text = ">>de<< A man rides"
     tokens = codec.encode(text)
@@ -111,11 +111,11 @@ def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: P
 
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_translations_are_assembled_as_they_are_decoded(marian: Path, data: st.DataObject) -> None:
+def test_translations_are_assembled_to_the_text_that_is_decoded(marian: Path, data: st.DataObject) -> None:
     codec = codec_of(marian, "vanilla", 64)
     space = codec.id_of("▁") or 0
-    one = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
-    ids = data.draw(st.lists(one, max_size=8))
+    token_ids = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
+    ids = data.draw(st.lists(token_ids, max_size=8))
     assert assembled(codec, ids) == codec.decode(ids)
 
 
