@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, 
 from torch import Tensor, nn
 
 from models.errors import ConfigError
-from models.published import PublishedFormat
+from models.published import PublishedFormat, TokenizerDefaults
 from models.tasks import Request, Task
 
 MAX_SIZE = 2**24
@@ -124,7 +124,7 @@ class Model(nn.Module):
     calibration: Any = None
     digest: bytes = bytes(DIGEST_BYTES)
 
-    task_functions: Mapping[Task, TaskFunction] = {}  # noqa: RUF012 never changed
+    task_functions: Mapping[Task, TaskFunction] = {}
 
     def run(self, task: Task, requests: Sequence[Any]) -> Sequence[Any]:
         """Answer a batch of requests of one task: one result for each request, in order.
@@ -171,8 +171,8 @@ class FamilySpec(Generic[ConfigT]):
     """One of the twelve.
 
     `id` is the folder's path. `tasks` may depend on the configuration: only a model with classes classifies. Tests
-    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families whose checkpoints
-    others publish say in `published` how.
+    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families of text models
+    declare in `published` and `tokenizer` how checkpoints are published.
     """
 
     id: str
@@ -184,6 +184,7 @@ class FamilySpec(Generic[ConfigT]):
     tiny: tuple[ConfigT, ...]
     modality: str = "image"
     published: PublishedFormat[ConfigT] | None = None
+    tokenizer: TokenizerDefaults | None = None
 
     def new_model(self, config: ConfigT) -> Model:
         """Build a model with random weights that answers the family's tasks."""

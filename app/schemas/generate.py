@@ -163,7 +163,7 @@ class GenerateEvent(BaseModel):
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    texts = codecs.texts.texts(body.inputs, limits)
+    items = codecs.texts.parse(body.inputs, limits)
     has_sampling_parameters = any(getattr(parameters, name) is not None for name in SAMPLING_PARAMETERS)
     seed = secrets.randbits(62) if parameters.seed is None else parameters.seed
     return [
@@ -183,7 +183,7 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
             seed=seed,
             n_alternatives=parameters.logprobs or 0,
         )
-        for tokens in codecs.texts.tokens(texts, limited_length=not parameters.truncate)
+        for tokens in codecs.texts.tokenize(items, check_length=not parameters.truncate)
     ]
 
 

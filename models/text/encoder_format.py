@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.errors import CheckpointError
-from models.published import Link, Values, labels_of, labels_to, links, of
+from models.published import Link, Values, links, read_labels, write_labels
 from models.text.encoder_config import PROBLEMS, EncoderConfig
 
 
@@ -25,25 +25,25 @@ def read_encoder(values: Values, heads: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         CheckpointError: a value is missing, or asks for what no family here has.
     """
-    if (kind := of(values, "position_embedding_type", "absolute")) != "absolute":
+    if (kind := values.get("position_embedding_type", "absolute")) != "absolute":
         raise CheckpointError(f"position_embedding_type is {kind!r}; only absolute is supported")
-    if of(values, "is_decoder", False) or of(values, "add_cross_attention", False):
+    if values.get("is_decoder", False) or values.get("add_cross_attention", False):
         raise CheckpointError("is_decoder is true; only encoders are supported")
-    labels = labels_of(values) if {"sequence", "tokens"} & set(heads) else ()
+    labels = read_labels(values) if {"sequence", "tokens"} & set(heads) else ()
     return {
         "vocab_size": values["vocab_size"],
-        "n_positions": of(values, "max_position_embeddings", 512),
+        "n_positions": values.get("max_position_embeddings", 512),
         "n_token_types": values["type_vocab_size"],
-        "width": of(values, "hidden_size", 768),
-        "n_layers": of(values, "num_hidden_layers", 12),
-        "n_heads": of(values, "num_attention_heads", 12),
-        "inner_width": of(values, "intermediate_size", 3072),
+        "width": values.get("hidden_size", 768),
+        "n_layers": values.get("num_hidden_layers", 12),
+        "n_heads": values.get("num_attention_heads", 12),
+        "inner_width": values.get("intermediate_size", 3072),
         "activation": values["hidden_act"],
         "norm_eps": float(values["layer_norm_eps"]),
         "heads": heads,
         "labels": labels,
-        "problem": of(values, "problem_type", "regression" if labels and len(labels) == 1 else PROBLEMS[0]),
-        "untied": "masked" in heads and not of(values, "tie_word_embeddings", True),
+        "problem": values.get("problem_type", "regression" if labels and len(labels) == 1 else PROBLEMS[0]),
+        "untied": "masked" in heads and not values.get("tie_word_embeddings", True),
     }
 
 
@@ -62,7 +62,7 @@ def write_encoder(config: EncoderConfig) -> dict[str, Any]:
         "tie_word_embeddings": not config.untied,
     }
     if config.labels:
-        values |= {**labels_to(config.labels), "problem_type": config.problem}
+        values |= {**write_labels(config.labels), "problem_type": config.problem}
     return values
 
 

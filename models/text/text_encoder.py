@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.codecs.text.codec import Special
+from models.codecs.text import SpecialTokens
 from models.errors import CheckpointError
 from models.family import TaskFunction, methods_of
 from models.layers.heads import MaskedLanguageHead, Pooler
@@ -93,7 +93,7 @@ class TextEncoder(TextModel):
                 width, embedding_width, config.vocab_size, masked_activation, config.norm_eps, untied=config.untied
             )
 
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         """See `TextModel.prepare`."""
         if special.mask is not None:
             self.mask_id = special.mask

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.codecs.text.codec import Special
+from models.codecs.text import SpecialTokens
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import SelfAttention
@@ -71,7 +71,7 @@ class TextModel(WeightDerivedCache, Model):
     normalize = False
     problem: str = "single_label_classification"
 
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration.
 
         Raises:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.codecs.text.entities import entities
 from models.family import Model
 from models.tasks import CLASSIFY_TOKENS
@@ -146,7 +146,7 @@ encyclopaedias are what it knows.
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
-def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
+def predict_tags(model: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
     """Return the likeliest tag of each word, predicted at its first token."""
     texts = [codec.encode_truncated(" ".join(row.words)) for row in rows]
     with torch.inference_mode():
@@ -169,7 +169,7 @@ def _tags_by_word(text: Tokens, row: TaggedSentence, scores: Tensor) -> list[str
 
 
 def tags_from_frozen_parent(
-    parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
+    parent: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
 ) -> list[list[str]]:
     """Return the tags of each test row, from a linear classifier on the parent's states, trained on `rows`."""
     states, tags = _states(parent, codec, rows)
@@ -186,7 +186,7 @@ def tags_from_frozen_parent(
     return [_tags_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
 
 
-def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
+def _states(parent: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
     """Return the hidden state of each word's first token, `[n, D]`, and the index of its tag, `[n]`."""
     states, tags = [], []
     for start in range(0, len(rows), BATCH_SIZE):
@@ -200,7 +200,7 @@ def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence
     return torch.cat(states).clone(), torch.cat(tags)
 
 
-def _show_entities(model: TextEncoder, codec: FastCodec, text: str) -> str:
+def _show_entities(model: TextEncoder, codec: TokenizersCodec, text: str) -> str:
     tokens = codec.encode_truncated(text)
     with torch.inference_mode():
         (result,) = model.run(CLASSIFY_TOKENS, [ClassifyTokensRequest(tokens=tokens)])

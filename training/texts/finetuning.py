@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks.text import Tokens
 from models.text.padded_attention import PaddedTexts
 from models.text.ragged_batch import RaggedBatch
@@ -65,7 +65,7 @@ class FineTuning(AveragedStage[TextEncoder]):
         self._lr, self._muon_lr, self._dropout, self._masked_share = lr, muon_lr, dropout, masked_share
         self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
 
-    def codec(self, resources: Resources) -> FastCodec:
+    def codec(self, resources: Resources) -> TokenizersCodec:
         """Return the codec of the stage's texts, and note its mask token."""
         codec = self._vocabulary.codec(resources, self._max_tokens)
         self._mask_id = codec.special.mask or 0

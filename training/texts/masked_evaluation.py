@@ -8,7 +8,7 @@ import torch
 from rich.progress import track
 from torch.nn import functional
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks import SCORE_TEXT
 from models.tasks.text import ScoreTextRequest
 from models.text.attention_patterns import WithinTexts
@@ -52,7 +52,7 @@ def masked_prediction_scores(
     return MaskedPredictionScores(loss / n_masked, n_right / n_masked, n_paired / len(items[0]))
 
 
-def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> float:
+def pseudo_perplexity(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -> float:
     """Return exp of the mean negative log-probability of each token when it alone is masked.
 
     Source: Salazar et al. 2020, section 2.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.errors import InvalidItems
 from models.tasks.text import Tokens
 from models.text.ragged_batch import RaggedBatch
@@ -88,7 +88,7 @@ class SpanExtraction(FineTuning):
         return _span_loss(model, last, ends, row) + self._hint_weight * (shared_loss + sentence_loss)
 
 
-def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
+def find_answer_window(codec: TokenizersCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
     """Return the first window with the whole answer, and the positions of the answer's first and last token.
 
     It is None if there is no such window, or if the question leaves no room for one.

@@ -11,6 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codecs.varint import decode_varint, encode_varint
 from models.errors import InvalidItems, Problem
 from models.family import DIGEST_BYTES
 
@@ -24,6 +25,7 @@ _FIXED = len(MAGIC) + 3 + DIGEST_BYTES
 
 
 _CHECKSUM_BYTES = 4
+_MAX_VARINT_BYTES = 5
 
 
 class Mode(IntEnum):
@@ -47,7 +49,7 @@ class Stream:
     def to_bytes(self) -> bytes:
         """The container."""
         numbers = (self.n_items, len(self.shape), *self.shape)
-        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(_to_varint, numbers))
+        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(encode_varint, numbers))
         content = head + self.words.astype("<u4").tobytes()
         return content + zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little")
 
@@ -72,11 +74,11 @@ def parse(data: bytes, *, digest: bytes) -> Stream:
             f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}"
         )
     try:
-        n_items, at = _from_varint(content, _FIXED)
-        rank, at = _from_varint(content, at)
+        n_items, at = decode_varint(content, _FIXED, max_bytes=_MAX_VARINT_BYTES)
+        rank, at = decode_varint(content, at, max_bytes=_MAX_VARINT_BYTES)
         shape = []
         for _ in range(min(rank, 8)):
-            side, at = _from_varint(content, at)
+            side, at = decode_varint(content, at, max_bytes=_MAX_VARINT_BYTES)
             shape.append(side)
         words = np.frombuffer(content, dtype="<u4", offset=at)
         return Stream(
@@ -94,28 +96,10 @@ def parse(data: bytes, *, digest: bytes) -> Stream:
 def n_items_of(data: bytes) -> int:
     """How many items a container says that it has; 0 where it makes no sense, which `parse` tells."""
     try:
-        return _from_varint(data, _FIXED)[0]
+        return decode_varint(data, _FIXED, max_bytes=_MAX_VARINT_BYTES)[0]
     except (ValueError, IndexError):
         return 0
 
 
 def _refused(detail: str) -> InvalidItems:
     return InvalidItems(Problem(detail))
-
-
-def _to_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*encoded, number))
-
-
-def _from_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = 0
-    for place in range(5):
-        byte = data[at + place]
-        number |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return number, at + place + 1
-    raise ValueError("a number of more than 35 bits")

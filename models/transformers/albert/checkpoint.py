@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, links, of
+from models.published import Link, PublishedFormat, Values, links
 from models.text.encoder_format import (
     architectures,
     decoder_aliases,
@@ -27,9 +27,9 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> AlbertConfig:
     }
     return AlbertConfig(
         **read_encoder({**defaults, **values}, heads),
-        embedding_width=of(values, "embedding_size", 128),
-        n_groups=of(values, "num_hidden_groups", 1),
-        blocks_per_group=of(values, "inner_group_num", 1),
+        embedding_width=values.get("embedding_size", 128),
+        n_groups=values.get("num_hidden_groups", 1),
+        blocks_per_group=values.get("inner_group_num", 1),
     )
 
 

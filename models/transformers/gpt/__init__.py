@@ -17,6 +17,7 @@ from models.tasks import (
 from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
+from models.transformers.gpt.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -43,4 +44,5 @@ FAMILY = FamilySpec(
     tiny=(GptConfig(**_TINY), GptConfig(**_TINY, continues=False, labels=("a", "b"))),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.codecs.text.codec import Special
+from models.codecs.text import SpecialTokens
 from models.errors import CheckpointError
 from models.generation.cached_attention import CachedContext, DecodeAttention, PrefillAttention
 from models.generation.decoder_graphs import read, stepped
@@ -62,7 +62,7 @@ class Gpt(Generator):
         n_labels = len(config.labels)
         self.sequence_head = nn.Linear(config.width, n_labels, bias=False) if n_labels else None
 
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         """See `TextModel.prepare`."""
         ends = values.get("eos_token_id", special.end)
         self.rules = GenerationRules(

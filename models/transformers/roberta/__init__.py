@@ -7,6 +7,7 @@ from models.text.text_encoder import encoder_tasks
 from models.transformers.roberta.checkpoint import PUBLISHED
 from models.transformers.roberta.config import RobertaConfig
 from models.transformers.roberta.model import Roberta
+from models.transformers.roberta.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -32,4 +33,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

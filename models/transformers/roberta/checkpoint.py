@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, of
+from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     architectures,
     bert_body,
@@ -17,7 +17,7 @@ from models.transformers.roberta.config import RobertaConfig
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> RobertaConfig:
     defaults = {"vocab_size": 50265, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
-    return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=of(values, "pad_token_id", 1))
+    return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=values.get("pad_token_id", 1))
 
 
 def _write_config(config: RobertaConfig) -> dict[str, Any]:

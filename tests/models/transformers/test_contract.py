@@ -12,7 +12,8 @@ from torch import Tensor
 
 from models.catalogue import families
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.hugging_face import write_card, write_published
+from models.checkpoint.card import write_card
+from models.checkpoint.hugging_face import write_published
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
 from models.tasks import ATTEND, ENCODE_TEXT, Task
