@@ -1,7 +1,7 @@
 """Our own format, that of the autoencoders: `config.json` holds everything but the weights.
 
 Family, hyperparameters, the codec of the items, the digests of the other files, the licence and the measured metrics.
-A third file, `calibration.safetensors`, holds what was measured of the trained model: see `models.calibration`.
+A third file, `calibration.safetensors`, holds what was measured of the trained model: see `models.autoencoding.calibration`.
 """
 
 import hashlib
@@ -16,12 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
-from models.family import DIGEST_BYTES, FamilyConfig, Model
+from models.family import FamilyConfig, Model
 
 CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
@@ -40,11 +42,13 @@ class NativeCheckpoint(Checkpoint):
         """See `Checkpoint.codec`."""
         return self.item_codec
 
-    def load(self, *, device: str) -> Model:
+    def load(self, *, device: str) -> Autoencoder:
         """See `load_model`."""
         weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
         calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
         model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", device=device)
+        if not isinstance(model, Autoencoder):
+            raise CheckpointError(f"{self.name}: {self.spec.id} is no family of autoencoders, and has another format")
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.calibration = calibration

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer, processors
 
-from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
+from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_problems
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.tasks.text import Details, Tokens
 
@@ -111,7 +111,7 @@ class TextCodec(ABC):
             if len(problems) > MAX_PROBLEMS:
                 break
         if problems:
-            raise InvalidItems(*limited(problems))
+            raise InvalidItems(*limit_problems(problems))
         return texts
 
     def tokens(
@@ -136,7 +136,7 @@ class TextCodec(ABC):
         if limited_length:
             lengths = [len(tokens.ids) for tokens in results]
             if wrong := [place for place, n in enumerate(lengths) if not 1 <= n <= most]:
-                raise InvalidItems(*limited([Problem(self._misfit(lengths[place]), place) for place in wrong]))
+                raise InvalidItems(*limit_problems([Problem(self._misfit(lengths[place]), place) for place in wrong]))
         return results
 
     def _misfit(self, n_tokens: int) -> str:
