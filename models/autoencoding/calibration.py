@@ -1,4 +1,4 @@
-"""Measurements of a trained autoencoder that are stored beside its weights: normal scores, and statistics of latents."""
+"""Measurements of a trained autoencoder, stored beside its weights: scores of normal items, statistics of latents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -107,7 +107,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
 
     @override
     def score_contributions(self, items: Sequence[Tensor], score: str) -> list[Tensor]:
-        """Return the contributions to the score, which may also be -log p(x | z) in nats (`reconstruction_probability`).
+        """Return the contributions to a score, one of which is `reconstruction_probability`: -log p(x | z) in nats.
 
         It is averaged over draws of z from the posterior. Source: An and Cho 2015, algorithm 4.
         """
