@@ -114,7 +114,7 @@ class Model(nn.Module):
 
     @property
     def memory_bytes(self) -> int:
-        """The size of all tensors of the model in bytes; tensors that are shared count once."""
+        """Return the size of all tensors of the model in bytes; tensors that are shared count once."""
         tensors = [*self.state_dict().values(), *self.extra_tensors()]
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
         packed = [module.packed_bytes for module in self.modules() if isinstance(module, PackedWeights)]

@@ -79,7 +79,7 @@ class Autoencoder(Model):
 
     @property
     def lossless_coder(self) -> LosslessCoder | None:
-        """The coder of lossless streams; None if the model has no lossless coding."""
+        """Return the coder of lossless streams; None if the model has no lossless coding."""
         return None
 
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
@@ -92,7 +92,8 @@ class Autoencoder(Model):
 
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
         """Map items to latents and these to items of the same shapes."""
-        return self.items_of(self.latents_of(items), [tuple(item.shape) for item in items])
+        shapes = [tuple(item.shape) for item in items]
+        return self.items_of(self.latents_of(items), shapes)
 
     def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
         """Return the logits of the classes, `[B, n_labels]`. Only models with labels have them."""
@@ -213,16 +214,20 @@ class FixedShapeAutoencoder(Autoencoder):
 
     @override
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
-        return to_cpu(self.encode(self.to_device(torch.stack(list(items)))))
+        batch = self.to_device(torch.stack(list(items)))
+        return to_cpu(self.encode(batch))
 
     @override
     def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-        return list(to_cpu(self.decode(self.to_device(latents))).unbind())
+        batch = to_cpu(self.decode(self.to_device(latents)))
+        return list(batch.unbind())
 
     @override
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
-        return list(self.reconstruct_batch(torch.stack(list(items))).unbind())
+        batch = self.reconstruct_batch(torch.stack(list(items)))
+        return list(batch.unbind())
 
     @override
     def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
-        return to_cpu(self.class_logits(self.to_device(torch.stack(list(items)))))
+        batch = self.to_device(torch.stack(list(items)))
+        return to_cpu(self.class_logits(batch))

@@ -45,7 +45,8 @@ class Calibration:
 
     def to_bytes(self) -> bytes:
         """Return the content of a safetensors file."""
-        return save({name: tensor.contiguous() for name, tensor in self.tensors().items()})
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+        return save(tensors)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -69,7 +70,8 @@ class Calibration:
 
     def threshold(self, score: str, percentile: float) -> float:
         """Return the given percentile of the normal items' scores."""
-        return float(torch.quantile(self.scores[score].double(), percentile / 100))
+        scores = self.scores[score].double()
+        return float(torch.quantile(scores, percentile / 100))
 
     def percentile_of(self, score: str, value: float) -> float:
         """Return the percentage of normal items that score no higher than `value`."""

@@ -20,12 +20,14 @@ def corrupt(item: Tensor, noise: Noise, generator: torch.Generator, *, low: floa
 
 def gaussian(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
     """Add Gaussian noise with the standard deviation `level`, and clip the sums to the range."""
-    return (item + level * torch.randn(item.shape, generator=generator)).clamp(low, high)
+    noise = level * torch.randn(item.shape, generator=generator)
+    return (item + noise).clamp(low, high)
 
 
 def masking(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
     """Set each element to zero with the probability `level`."""
-    return item * (torch.rand(item.shape, generator=generator) >= level)
+    is_kept = torch.rand(item.shape, generator=generator) >= level
+    return item * is_kept
 
 
 def salt_and_pepper(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:

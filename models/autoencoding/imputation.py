@@ -37,7 +37,8 @@ def impute(model: Autoencoder, requests: Sequence[ImputeRequest]) -> list[Impute
 
 def fill_with_mean(item: Tensor, missing: Tensor) -> Tensor:
     """Set the missing elements to the mean of the observed ones."""
-    return torch.where(missing, item[~missing].mean(), item)
+    mean = item[~missing].mean()
+    return torch.where(missing, mean, item)
 
 
 def fill_linearly(series: Tensor, missing: Tensor) -> Tensor:

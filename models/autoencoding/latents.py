@@ -35,12 +35,14 @@ class DiagonalGaussian:
 
         Source: Kingma and Welling 2014, section 2.4 (the reparameterisation).
         """
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        deviation = (0.5 * self.log_variance).exp()
+        return self.mean + deviation * noise
 
 
 def log_normal(values: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return log N(values; mean, exp(log_variance)) for each element."""
-    return -0.5 * (math.log(2 * math.pi) + log_variance + (values - mean).square() / log_variance.exp())
+    distance = (values - mean).square() / log_variance.exp()
+    return -0.5 * (math.log(2 * math.pi) + log_variance + distance)
 
 
 def draw_from_prior(

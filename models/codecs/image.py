@@ -65,7 +65,7 @@ class ImageCodec(ArrayCodec):
 
     @property
     def shape(self) -> Shape:
-        """The shape `(C, H, W)` of an image."""
+        """Return the shape of an image, `(C, H, W)`."""
         return (self.channels, self.height, self.width)
 
     def decode(self, values: object, limits: Limits, *, fit: Fit = "contain", gaps: bool = False) -> list[Tensor]:
@@ -112,7 +112,8 @@ class ImageCodec(ArrayCodec):
 
     def data_url(self, image: NDArray[np.float32]) -> str:
         """Return the `data:` URL of a PNG of an image `[C, H, W]` in [0, 1]."""
-        return "data:image/png;base64," + base64.b64encode(self.png(image[None])).decode()
+        encoded = base64.b64encode(self.png(image[None])).decode()
+        return f"data:image/png;base64,{encoded}"
 
     def _accepted_shapes(self) -> list[Shape]:
         """Return the shapes in which clients may give the numbers of an image."""

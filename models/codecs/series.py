@@ -50,12 +50,12 @@ class SeriesCodec(ArrayCodec):
 
     @property
     def shape(self) -> Shape:
-        """The shape `(T, C)` of the series that the model was trained on."""
+        """Return the shape of the series that the model was trained on, `(T, C)`."""
         return (self.length, len(self.means))
 
     @property
     def _client_rank(self) -> int:
-        """The number of dimensions of a series that clients see."""
+        """Return the number of dimensions of a series that clients see."""
         return 1 if len(self.means) == 1 else 2
 
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:

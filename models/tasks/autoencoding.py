@@ -43,10 +43,7 @@ class ItemsRequest:
 class EncodeRequest(ItemRequest):
     """A request to map an item to its latent.
 
-    Attributes:
-        sample: whether the latent is drawn from the posterior instead of being its mean. Only families with a
-            posterior accept true.
-        seed: seed of that draw.
+    With `sample`, which only families with a posterior accept, the latent is drawn from it with the `seed`.
     """
 
     sample: bool = False
@@ -55,14 +52,10 @@ class EncodeRequest(ItemRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodeResult:
-    """The latent of an item.
+    """The latent of an item, and what only some families know about it.
 
-    Attributes:
-        latent: the latent.
-        mean: mean of the posterior; None for families without one.
-        log_variance: logarithm of the variance of the posterior; None for families without one.
-        prior_score: probability, by the family's discriminator, that the latent was drawn from the prior; None for
-            families without one.
+    `mean` and `log_variance` are those of the posterior. `prior_score` is the probability, according to the family's
+    discriminator, that the latent was drawn from the prior.
     """
 
     latent: Tensor
@@ -75,10 +68,7 @@ class EncodeResult:
 class DecodeRequest:
     """A request to map a latent to an item.
 
-    Attributes:
-        latent: the latent.
-        length: number of steps of the series to make; None for the length that the model was trained on. Only models
-            of series accept a number.
+    Models of series make one of `length` steps, or of the length that they were trained on if None.
     """
 
     latent: Tensor
@@ -101,8 +91,7 @@ class DecodeResult:
 class ReconstructRequest(ItemRequest):
     """A request to encode an item and to decode its latent.
 
-    Attributes:
-        seed: seed with which families with a posterior draw the latent from it; None for the mean of the posterior.
+    With a `seed`, families with a posterior draw the latent from it; otherwise they take its mean.
     """
 
     seed: int | None = None
@@ -121,9 +110,7 @@ class ReconstructResult:
 class Noise:
     """A corruption of items.
 
-    Attributes:
-        type: kind of the corruption.
-        level: standard deviation of Gaussian noise, or the fraction of elements that the other kinds change.
+    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change.
     """
 
     type: NoiseType
@@ -134,9 +121,7 @@ class Noise:
 class DenoiseRequest(ItemRequest):
     """A request to remove the noise of an item.
 
-    Attributes:
-        noise: noise to add to the item first, to test how well it is removed; None if the item is noisy already.
-        seed: seed of that noise.
+    To test how well this works, `noise` is added to the item first, with the `seed`; None if the item is noisy already.
     """
 
     noise: Noise | None = None
@@ -145,15 +130,9 @@ class DenoiseRequest(ItemRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DenoiseResult:
-    """A denoised item.
+    """A denoised item, and a comparison with the original item if noise was added to it.
 
-    Attributes:
-        denoised: the item without noise.
-        noisy: the item with the noise that the request asked to add.
-        psnr_before: peak signal-to-noise ratio of `noisy` against the original item, in decibels.
-        psnr_after: peak signal-to-noise ratio of `denoised` against the original item, in decibels.
-
-    The last three are None if no noise was added.
+    `psnr_before` and `psnr_after` are the peak signal-to-noise ratios of `noisy` and `denoised` in decibels.
     """
 
     denoised: Tensor
@@ -164,16 +143,13 @@ class DenoiseResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SampleRequest:
-    """A request to generate an item.
+    """A request to generate an item: the one with the number `index` among those with the same seed.
 
     Attributes:
-        seed: seed of the generator.
-        index: number of the item among those with the same seed.
         temperature: factor by which the standard deviations of all draws are scaled.
         label: class of the item, for models whose latents contain a class; None for a random class.
         sampler: one of the model's samplers; None for its default.
         length: number of steps of a series, as in `DecodeRequest`.
-        cost: number of elements that this request adds to a batch.
     """
 
     seed: int
@@ -196,14 +172,7 @@ class SampleResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InterpolateRequest:
-    """A request for items on a path through the latent space.
-
-    Attributes:
-        start: item at the beginning of the path.
-        end: item at the end of the path.
-        steps: number of items, both ends included.
-        method: kind of the path.
-    """
+    """A request for `steps` items on a path between the latents of `start` and `end`, including both ends."""
 
     start: Tensor
     end: Tensor
@@ -226,14 +195,11 @@ class InterpolateResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DetectAnomaliesRequest(ItemRequest):
-    """A request to compare an item with normal items.
+    """A request to compare an item with normal items, by one of the model's anomaly scores or its default.
 
-    Attributes:
-        score: one of the model's anomaly scores; None for its default.
-        threshold: score above which the item is an anomaly.
-        percentile: percentile of the normal items' scores to use as the threshold if `threshold` is None; None for the
-            percentile in the model's calibration.
-        n_top: number of elements to name that contribute most to the score.
+    An item is an anomaly if its score is above the `threshold`. If that is None, the threshold is a `percentile` of the
+    normal items' scores; if that is None too, it is the percentile in the model's calibration. `n_top` is the number of
+    elements to name that contribute most to the score.
     """
 
     score: str | None = None
@@ -296,10 +262,8 @@ class ImputeResult:
 class CompressRequest(ItemsRequest):
     """A request to compress items of one shape into one stream.
 
-    Attributes:
-        bits: number of bits into which each element of a latent is quantised.
-        lossless: whether the decompressed items must equal the originals. Only some families can do this; `bits` is
-            ignored then.
+    Each element of a latent is quantised to `bits` bits. With `lossless`, which only some families support, the
+    decompressed items equal the originals.
     """
 
     bits: int = 8
@@ -308,15 +272,10 @@ class CompressRequest(ItemsRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CompressResult:
-    """A stream of compressed items.
+    """A stream of compressed items, and the errors of the items that it is decompressed to.
 
-    Attributes:
-        stream: the stream.
-        bits_per_element: size of the stream in bits, divided by the number of elements of all items.
-        ratio: size before compression divided by the size of the stream. An element takes 8 bits before compression in
-            images and 32 in series.
-        mse: mean squared error of the decompressed items.
-        psnr: peak signal-to-noise ratio of the decompressed items in decibels.
+    `ratio` is the number of bits of an element before compression, 8 in images and 32 in series, divided by
+    `bits_per_element`. `psnr` is the peak signal-to-noise ratio in decibels.
     """
 
     stream: bytes
@@ -328,13 +287,7 @@ class CompressResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecompressRequest:
-    """A request to decompress a stream.
-
-    Attributes:
-        stream: a stream that the same model has made.
-        max_items: maximum number of items that the stream may contain.
-        cost: number of elements that this request adds to a batch.
-    """
+    """A request to decompress a stream that the same model has made, of at most `max_items` items."""
 
     stream: bytes
     max_items: int
@@ -352,9 +305,8 @@ class DecompressResult:
 class ProjectRequest(ItemsRequest):
     """A request to project items to a plane.
 
-    Attributes:
-        method: `pca` for the first two principal components of the items' latents, `latent` for the latents
-            themselves, which must have two elements.
+    The method `pca` computes the first two principal components of the items' latents; `latent` takes the latents
+    themselves, which must have two elements.
     """
 
     method: ProjectionMethod = "pca"
@@ -362,11 +314,9 @@ class ProjectRequest(ItemsRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProjectResult:
-    """Items as points in a plane.
+    """Items as points `[n, 2]` in a plane.
 
-    Attributes:
-        points: the points, `[n, 2]`.
-        explained_variance: share of the variance that each of the two axes explains; empty if no axes were fitted.
+    `explained_variance` is the share of the variance that each axis explains; empty if no axes were fitted.
     """
 
     points: Tensor
@@ -375,11 +325,9 @@ class ProjectResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassifyRequest(ItemRequest):
-    """A request for the class of an item.
+    """A request for the `top_k` best labels of an item; all labels if None.
 
-    Attributes:
-        top_k: number of labels to return; None for all.
-        function_to_apply: function that turns logits into scores.
+    `function_to_apply` turns logits into scores.
     """
 
     top_k: int | None = None

@@ -34,18 +34,18 @@ TINY_TASKS = [
 
 def build(spec: FamilySpec[Any], config: FamilyConfig) -> Autoencoder:
     """Return a model with random weights, calibrated on random items. A test may change it."""
-    model = copy.deepcopy(_build_once(spec.id, config))
-    torch.manual_seed(0)
-    return model
+    model, random_state = _build_once(spec.id, config)
+    torch.set_rng_state(random_state)
+    return copy.deepcopy(model)
 
 
 @cache
-def _build_once(family_id: str, config: FamilyConfig) -> Autoencoder:
+def _build_once(family_id: str, config: FamilyConfig) -> tuple[Autoencoder, Tensor]:
     torch.manual_seed(0)
     model = cast("Autoencoder", families()[family_id].new_model(config).eval().requires_grad_(False))
     items = list(torch.rand(40, *model.input_shape))
     model.calibration = calibrate(model, items, [(model, items)], percentile=90.0, n_components=3)
-    return model
+    return model, torch.get_rng_state()
 
 
 def build_case(name: str) -> Autoencoder:

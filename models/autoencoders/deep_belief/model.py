@@ -48,13 +48,10 @@ class Rbm(nn.Module):
         inputs = functional.linear(visible, self.weight.T, self.hidden_bias)
         return inputs if self.gaussian_hidden else inputs.sigmoid()
 
-    def visible_logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits of P(v = 1 | h): `[B, H]` to `[B, V]`."""
-        return functional.linear(hidden, self.weight, self.visible_bias)
-
-    def visible(self, hidden: Tensor) -> Tensor:
-        """Return P(v = 1 | h): `[B, H]` to `[B, V]`."""
-        return self.visible_logits(hidden).sigmoid()
+    def visible(self, hidden: Tensor, temperature: float | None = None) -> Tensor:
+        """Return P(v = 1 | h): `[B, H]` to `[B, V]`. The logits are divided by the temperature, if any."""
+        logits = functional.linear(hidden, self.weight, self.visible_bias)
+        return (logits if temperature is None else logits / temperature).sigmoid()
 
     def free_energy(self, visible: Tensor) -> Tensor:
         """Return -log sum_h exp(-E(v, h)) up to a constant: `[B, V]` to `[B]`."""
@@ -106,7 +103,7 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
 
     @property
     def machines(self) -> list[Rbm]:
-        """The machines of the stack, from the items to the latent."""
+        """Return the machines of the stack, from the items to the latent."""
         return [rbm for rbm in self.stack if isinstance(rbm, Rbm)]
 
     def unroll(self) -> None:
@@ -131,7 +128,7 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             normal = self.to_device(torch.randn(1, *self.latent_shape, generator=generator))
             uniform = self.to_device(torch.rand(visible.shape, generator=generator))
             hidden = top.hidden(visible) + temperature**0.5 * normal
-            visible = (uniform < (top.visible_logits(hidden) / temperature).sigmoid()).to(visible.dtype)
+            visible = (uniform < top.visible(hidden, temperature)).to(visible.dtype)
         latents = top.hidden(visible)
         means = top.visible(latents)
         for rbm in reversed(self.machines[:-1]):

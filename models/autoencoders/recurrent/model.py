@@ -50,7 +50,8 @@ class RecurrentAutoencoder(Autoencoder):
 
     def forward(self, series: Tensor, lengths: Tensor) -> Tensor:
         """Reconstruct `[B, T, C]`, padded behind the `lengths` `[B]`. There, the result has no meaning."""
-        return self.decode(self.encode(series, lengths), lengths)
+        latents = self.encode(series, lengths)
+        return self.decode(latents, lengths)
 
     def encode(self, series: Tensor, lengths: Tensor) -> Tensor:
         """Map `[B, T, C]`, padded behind the `lengths` `[B]`, to `[B, Z]`."""

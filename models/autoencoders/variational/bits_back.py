@@ -153,7 +153,8 @@ def _initial_words(latent_width: int) -> NDArray[np.uint32]:
 @cache
 def _bucket_edges() -> Integers:
     """Return the fixed-point edges between the buckets: `[2**BUCKET_BITS - 1]`."""
-    return normal_quantiles(np.arange(1, 2**BUCKET_BITS, dtype=np.int64) * (TOTAL >> BUCKET_BITS))
+    masses = np.arange(1, 2**BUCKET_BITS, dtype=np.int64) * (TOTAL >> BUCKET_BITS)
+    return normal_quantiles(masses)
 
 
 @cache

@@ -76,14 +76,15 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
 
     def append_classes(self, latents: Tensor, items: Tensor) -> Tensor:
         """Append the inferred classes of the items to z: `[B, Z]` to `[B, Z + C]`."""
-        return torch.cat([latents, self.infer_classes(items).to(latents.dtype)], 1) if self.classifier else latents
+        if self.classifier is None:
+            return latents
+        return torch.cat([latents, self.infer_classes(items).to(latents.dtype)], 1)
 
     def log_likelihood(self, latents: Tensor, items: Tensor) -> Tensor:
-        """Return log p(x | z, y) in nats, `[K, B]`, of latents `[K, B, Z + C]` and items `[B, *input_shape]`."""
-        return self.elementwise_log_likelihood(latents, items).sum(-1)
+        """Return log p(x | z, y) in nats, for each element, of latents `[K, B, Z + C]` and items `[B, *input_shape]`.
 
-    def elementwise_log_likelihood(self, latents: Tensor, items: Tensor) -> Tensor:
-        """Return the terms whose sum `log_likelihood` is, one for each element: `[K, B, X]`."""
+        The result is `[K, B, X]`. Its sum over the elements is the log-likelihood of the items.
+        """
         outputs = self.decoder(latents).float()
         targets = items.flatten(1).expand_as(outputs).float()
         if self.log_variance is None:
@@ -93,7 +94,8 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
     @override
     def encode(self, items: Tensor) -> Tensor:
         """Map `[B, *input_shape]` to the mean of the posterior, followed by the class: `[B, Z + C]`."""
-        return self.append_classes(self.posterior(items).mean.to(items.dtype), items)
+        mean = self.posterior(items).mean.to(items.dtype)
+        return self.append_classes(mean, items)
 
     @override
     def decode(self, latents: Tensor) -> Tensor:
@@ -119,13 +121,13 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         classes = self.append_classes(posterior.mean, batch)[:, self.latent_width :]
         draws = posterior.sample(noise).to(batch.dtype)
         latents = torch.cat([draws, classes.to(batch.dtype).expand(N_SCORE_DRAWS, -1, -1)], -1)
-        contributions = -self.elementwise_log_likelihood(latents, batch).mean(0)
+        contributions = -self.log_likelihood(latents, batch).mean(0)
         return list(to_cpu(contributions.view(-1, *self.input_shape)).unbind())
 
     @cached_property
     @override
     def lossless_coder(self) -> BitsBackCoder | None:
-        """The coder of items whose elements are 0 or 1; None unless the likelihood is Bernoulli."""
+        """Return a coder of items whose elements are 0 or 1; None unless the likelihood is Bernoulli."""
         if self.log_variance is not None:
             return None
         return BitsBackCoder(

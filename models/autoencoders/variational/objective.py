@@ -22,7 +22,7 @@ def elbo(model: VariationalAutoencoder, items: Tensor, noise: Tensor, classes: T
     """
     posterior = model.posterior(items, classes)
     latents = _append_classes(posterior.sample(noise), classes)
-    return model.log_likelihood(latents, items).mean(0) - divergence(posterior.mean, posterior.log_variance)
+    return model.log_likelihood(latents, items).sum(-1).mean(0) - divergence(posterior.mean, posterior.log_variance)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def importance_weighted_bound(
     latents = posterior.sample(noise)
     log_prior = log_normal(latents, torch.zeros_like(latents), torch.zeros_like(latents)).sum(-1)
     log_posterior = log_normal(latents, posterior.mean, posterior.log_variance).sum(-1)
-    log_likelihood = model.log_likelihood(_append_classes(latents, classes), items)
+    log_likelihood = model.log_likelihood(_append_classes(latents, classes), items).sum(-1)
     return (log_likelihood + log_prior - log_posterior).logsumexp(0) - math.log(len(noise))
 
 

@@ -68,17 +68,19 @@ def parse_stream(data: bytes, *, digest: bytes) -> Stream:
             model.
     """
     if len(data) < HEAD_BYTES + CHECKSUM_BYTES or data[: len(MAGIC)] != MAGIC:
-        raise _invalid(f"the {len(data)} bytes are no stream of this server: they do not begin with {MAGIC.decode()}")
+        raise InvalidItems(
+            Problem(f"the {len(data)} bytes are no stream of this server: they do not begin with {MAGIC.decode()}")
+        )
     content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
     if zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little") != checksum:
-        raise _invalid("the stream is damaged or cut short: its checksum does not agree")
+        raise InvalidItems(Problem("the stream is damaged or cut short: its checksum does not agree"))
     version, mode, bits = content[len(MAGIC) : len(MAGIC) + 3]
     made_by = content[len(MAGIC) + 3 : HEAD_BYTES]
     if version != VERSION:
-        raise _invalid(f"the stream is of version {version}; this server reads {VERSION}")
+        raise InvalidItems(Problem(f"the stream is of version {version}; this server reads {VERSION}"))
     if made_by != digest:
-        raise _invalid(
-            f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}"
+        raise InvalidItems(
+            Problem(f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}")
         )
     try:
         n_items, offset = _decode_varint(content, HEAD_BYTES)
@@ -97,7 +99,7 @@ def parse_stream(data: bytes, *, digest: bytes) -> Stream:
             words=words.astype(np.uint32),
         )
     except (ValueError, IndexError):
-        raise _invalid("the stream's header makes no sense") from None
+        raise InvalidItems(Problem("the stream's header makes no sense")) from None
 
 
 def declared_n_items(data: bytes) -> int:
@@ -106,10 +108,6 @@ def declared_n_items(data: bytes) -> int:
         return _decode_varint(data, HEAD_BYTES)[0]
     except (ValueError, IndexError):
         return 0
-
-
-def _invalid(detail: str) -> InvalidItems:
-    return InvalidItems(Problem(detail))
 
 
 def _encode_varint(number: int) -> bytes:

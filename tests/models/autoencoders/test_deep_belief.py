@@ -73,7 +73,7 @@ def test_conditionals_are_those_of_the_joint_distribution(gaussian_hidden: bool)
 
 @pytest.mark.parametrize("gaussian_hidden", [False, True])
 def test_with_exact_samples_the_gradient_is_that_of_the_likelihood(gaussian_hidden: bool) -> None:
-    """The gradient of -log p is that of the free energy at the data, minus its mean under the model (Hinton 2002)."""
+    """Take the gradient of the free energy at the data, minus its mean under the model (Hinton 2002)."""
     rbm = machine(gaussian_hidden=gaussian_hidden)
     data = states(V)[[1, 6, 6, 15]]
     energies = enumerated_free_energy(rbm, states(V))

@@ -94,7 +94,7 @@ def test_it_computes_the_equations(cell: str, n_steps: int) -> None:
     seed=st.integers(0, 99),
 )
 def test_padding_never_changes_a_result(cell: str, lengths: list[int], seed: int) -> None:
-    """The numbers behind the end of a series are enormous here."""
+    """Put enormous numbers behind the end of each series."""
     autoencoder = model(cell)
     draw = torch.Generator().manual_seed(seed)
     series = [torch.randn(length, 2, generator=draw) for length in lengths]
