@@ -78,22 +78,12 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
-DIGEST_BYTES = 8
-
-
 @runtime_checkable
 class PackedWeights(Protocol):
     """A module that keeps its weights in a form that PyTorch does not list among its parameters."""
 
     n_weights: int
     packed_bytes: int
-
-
-class StoredFacts(Protocol):
-    """Facts that are stored beside the weights of a model."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors, by name."""
 
 
 TaskFunction = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -106,24 +96,14 @@ def methods_of(*tasks: Task) -> dict[Task, TaskFunction]:  # TRANSITION: removed
 
 
 class Model(nn.Module):
-    """What every family builds: a module that can show itself one request a task. Autoencoders know their shapes.
+    """A module that answers the tasks of its family.
 
-    `scores` and `samplers` name what it can be asked for at anomaly detection and sampling, the default first; `labels`
-    are those of its classes, if it has any. `calibration` and `digest`, which tells this very checkpoint from all
-    others, come with the checkpoint. `reads_weights` of models that look at the weights of their linear layers, which
-    therefore must stay as they are.
+    Attributes:
+        labels: the names of the classes; empty for models without classes.
+        task_functions: the tasks that the model serves, and the functions that answer them.
     """
 
-    reads_weights = False
-
-    input_shape: tuple[int, ...] = ()
-    latent_shape: tuple[int, ...] = ()
-    scores: tuple[str, ...] = ()
-    samplers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    calibration: Any = None
-    digest: bytes = bytes(DIGEST_BYTES)
-
     task_functions: Mapping[Task, TaskFunction] = {}
 
     def run(self, task: Task, requests: Sequence[Any]) -> Sequence[Any]:
@@ -142,13 +122,15 @@ class Model(nn.Module):
 
     @property
     def memory_bytes(self) -> int:
-        """Of all its tensors: weights, buffers, calibration; shared ones once."""
-        tensors = [*self.state_dict().values()]
-        if self.calibration is not None:
-            tensors += self.calibration.tensors().values()
+        """Return the size of all tensors of the model in bytes; tensors that are shared count once."""
+        tensors = [*self.state_dict().values(), *self.extra_tensors()]
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
         packed = [module.packed_bytes for module in self.modules() if isinstance(module, PackedWeights)]
         return sum(by_place.values()) + sum(packed)
+
+    def extra_tensors(self) -> list[Tensor]:
+        """Return the tensors that the model keeps beside its parameters and buffers."""
+        return []
 
     def tie(self) -> None:
         """Make parameters that are to be one the same, after they were loaded one by one."""

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.errors import CheckpointError, ConfigError
 from models.family import Model
 from models.generation.generator import Generator
@@ -110,7 +111,8 @@ def _dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
 
 def _pack_linears(model: Model, precision: Precision, device: torch.device) -> None:
     """Where there are kernels for that; of int8 `choose` has seen to it. On GPUs, it helps scores of words alone."""
-    if model.reads_weights or not _has_kernels(precision, device):
+    reads_weights = isinstance(model, Autoencoder) and model.reads_weights
+    if reads_weights or not _has_kernels(precision, device):
         return
     is_int8, dtype = precision == "int8", _dtype_of(precision, device)
     if isinstance(model, Generator):

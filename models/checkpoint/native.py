@@ -17,12 +17,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 from typing_extensions import override
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
-from models.family import DIGEST_BYTES, FamilyConfig, Model
+from models.family import FamilyConfig, Model
 from models.json_files import read_json
 
 CALIBRATION_FILE = "calibration.safetensors"
@@ -50,10 +52,12 @@ class NativeCheckpoint(Checkpoint):
         return self.item_codec
 
     @override
-    def load(self, *, device: str) -> Model:
+    def load(self, *, device: str) -> Autoencoder:
         weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
         calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
         model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", device=device)
+        if not isinstance(model, Autoencoder):
+            raise CheckpointError(f"{self.name}: {self.spec.id} is no family of autoencoders, and has another format")
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.calibration = calibration

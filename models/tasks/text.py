@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.tasks.autoencoding import Activation, Projection
+from models.tasks.autoencoding import Activation, ProjectionMethod
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
 DEFAULT_NEW_TOKENS = 64
@@ -276,7 +276,7 @@ class SimilarityResult:
 class ProjectTextsRequest(TextsRequest):
     """Texts to place in a plane; see `ProjectRequest`."""
 
-    method: Projection = "pca"
+    method: ProjectionMethod = "pca"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

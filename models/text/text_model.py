@@ -22,10 +22,10 @@ from models.ops.cooperation import split_by_tokens
 from models.ops.cuda_graphs import are_recorded
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
-from models.results import project, rank
+from models.results import project_to_plane, rank_labels
 from models.seeding import seeded
 from models.tasks import Task
-from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
+from models.tasks.autoencoding import ClassifyResult, ProjectResult
 from models.tasks.text import (
     AnswerRequest,
     ClassifyTextRequest,
@@ -199,17 +199,16 @@ class TextModel(WeightDerivedCache, Model):
         """Texts as points in a plane fitted to their embeddings."""
         texts = list(chain.from_iterable(request.texts for request in requests))
         parts = torch.split(self.vectors(texts), [len(request.texts) for request in requests])
-        return [project(part, request.method) for part, request in zip(parts, requests, strict=True)]
+        return [project_to_plane(part, request.method) for part, request in zip(parts, requests, strict=True)]
 
     def classify(self, requests: Sequence[ClassifyTextRequest]) -> list[ClassifyResult]:
         """The classes of texts; only models with a sequence head declare this task."""
         logits = self.class_logits([request.tokens for request in requests])
         default = _FUNCTIONS.get(self.problem, "softmax")
-        asked = [
-            ClassifyRequest(item=row, top_k=request.top_k, function_to_apply=request.function_to_apply or default)
+        return [
+            rank_labels(self.labels, row, activation=request.function_to_apply or default, top_k=request.top_k)
             for request, row in zip(requests, logits.unbind(), strict=True)
         ]
-        return [rank(self.labels, request.item, request) for request in asked]
 
     def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
         """`[B, n_labels]` on the CPU in float32."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.codecs.arrays import Limits, limited
+from models.codecs.arrays import Limits, limit_problems
 from models.codecs.text.items import TextItem, parse_text_items
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
@@ -109,7 +109,7 @@ class TextCodec(ABC):
         if check_length:
             lengths = [len(tokens.ids) for tokens in results]
             if refused := [index for index, length in enumerate(lengths) if not 1 <= length <= limit]:
-                raise InvalidItems(*limited([self._length_problem(index, lengths[index]) for index in refused]))
+                raise InvalidItems(*limit_problems([self._length_problem(index, lengths[index]) for index in refused]))
         return results
 
     def from_ids(self, ids: Sequence[int]) -> Tokens:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limited
+from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_problems
 from models.errors import InvalidItems, Problem
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -39,7 +39,7 @@ def parse_text_items(values: object, limits: Limits, vocab_size: int) -> list[Te
         if len(problems) > MAX_PROBLEMS:
             break
     if problems:
-        raise InvalidItems(*limited(problems))
+        raise InvalidItems(*limit_problems(problems))
     return parsed
 
 
