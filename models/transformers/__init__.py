@@ -1,10 +1,10 @@
-"""The five Transformers. All share the blocks of `models.layers`, run unpadded, and load published checkpoints.
+"""The five Transformers. All share the blocks of `models.layers`, run without padding, and load published checkpoints.
 
-| family | reads | answers with | paper |
+| family | a token attends to | tasks of its own | paper |
 |---|---|---|---|
-| vanilla | a text, both ways; its translation, backwards | translations | Vaswani et al. 2017 |
-| bert | a text or a pair, both ways | vectors, masked words, classes, spans | Devlin et al. 2019 |
-| gpt | a text, backwards | its continuation | Radford et al. 2019 |
-| roberta | a text or a pair, both ways | as bert | Liu et al. 2019 |
-| albert | a text or a pair, both ways, through shared layers | as bert | Lan et al. 2020 |
+| vanilla | its whole text; when translating, also to earlier tokens | translations | Vaswani et al. 2017 |
+| bert | its whole text or pair of texts | masked words, classes, answers | Devlin et al. 2019 |
+| gpt | itself and earlier tokens | continuations, likelihoods, classes | Radford et al. 2019 |
+| roberta | its whole text or pair of texts | masked words, classes, answers | Liu et al. 2019 |
+| albert | its whole text or pair of texts, through shared layers | masked words, classes, answers | Lan et al. 2020 |
 """

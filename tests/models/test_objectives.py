@@ -77,9 +77,9 @@ def encoder(name: str) -> TextEncoder:
 
 
 def alone(model: TextEncoder, text: Tokens) -> tuple[RaggedBatch, Tensor]:
-    """One text's row and its hidden states, unpadded."""
-    packed = RaggedBatch.of([text])
-    return packed, model.hidden(packed, WithinTexts(packed.segments))
+    """Return a batch of one text, and its hidden states."""
+    batch = RaggedBatch.of_texts([text])
+    return batch, model.hidden(batch, WithinTexts(batch.segments))
 
 
 def masked_by_hand(model: TextEncoder, texts: Sequence[Tokens], targets: Sequence[Tensor]) -> Tensor:
@@ -110,8 +110,8 @@ def test_smoothing_gives_a_share_of_the_target_to_all_tokens_alike(smoothing: fl
 @pytest.mark.parametrize("name", ["bert", "albert", "roberta"])
 def test_only_masks_count(name: str) -> None:
     model, texts, targets = encoder(name), texts_of(), riddles()
-    packed = rows_of(texts)
-    hidden = model.hidden(packed, WithinTexts(packed.segments))
+    batch = rows_of(texts)
+    hidden = model.hidden(batch, WithinTexts(batch.segments))
     assert_equal(masked_loss(model.masked_logits, hidden, torch.cat(targets)), masked_by_hand(model, texts, targets))
 
 
@@ -119,9 +119,9 @@ def test_only_masks_count(name: str) -> None:
 def test_labels_of_pairs_are_in_the_order_the_pairs_were_given(name: str) -> None:
     model, texts, labels = encoder(name), texts_of(n_types=2), [1, 0, 0, 1, 0]
     expected = pairs_by_hand(model, texts, labels)
-    for packed in (RaggedBatch.of(texts), rows_of(texts)):
-        hidden = model.hidden(packed, WithinTexts(packed.segments))
-        assert_equal(pair_loss(model.pair_logits(packed, hidden), torch.tensor(labels)), expected)
+    for batch in (RaggedBatch.of_texts(texts), rows_of(texts)):
+        hidden = model.hidden(batch, WithinTexts(batch.segments))
+        assert_equal(pair_loss(model.pair_logits(batch, hidden), torch.tensor(labels)), expected)
     assert not torch.isclose(expected, pairs_by_hand(model, texts, labels[::-1]), atol=1e-4)
 
 
@@ -142,8 +142,8 @@ def test_gpt_is_judged_by_every_token_but_a_texts_first() -> None:
     model, texts = cast("Gpt", build(spec, spec.tiny[0])), texts_of()
     found: list[Tensor] = []
     for text in texts:
-        packed = RaggedBatch.of([text])
-        logits = model.logits(model.hidden(packed, WithinTexts(packed.segments, causal=True)))
+        batch = RaggedBatch.of_texts([text])
+        logits = model.logits(model.hidden(batch, WithinTexts(batch.segments, causal=True)))
         found += [surprise(logits[place - 1], int(text.ids[place])) for place in range(1, len(text))]
     assert len(found) == sum(LENGTHS) - len(LENGTHS)
     assert_equal(gpt_loss(model, rows_of(texts)), torch.stack(found).mean())
@@ -158,7 +158,7 @@ def test_a_translation_is_guessed_token_by_token_from_the_text_and_what_came_bef
     for source, target in zip(sources, targets, strict=True):
         for place in range(len(target)):  # cut behind each token: none may see what comes after it
             cut = RaggedBatch.of_rows(torch.from_numpy(target.ids)[None], [place + 1])
-            whole = vanilla_loss(model, RaggedBatch.of([source]), cut, 0.0) * (place + 1)
+            whole = vanilla_loss(model, RaggedBatch.of_texts([source]), cut, 0.0) * (place + 1)
             before = torch.stack(found[len(found) - place :]).sum() if place else 0.0
             found.append(whole - before)
     assert_equal(vanilla_loss(model, rows_of(sources), rows_of(targets), 0.0), torch.stack(found).mean())

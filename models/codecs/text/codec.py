@@ -150,11 +150,8 @@ class TextCodec(ABC):
             raise CheckpointError(f"{name}: the tokenizer has ids up to {given}, the model embeddings up to {taken}")
 
     def of_ids(self, ids: Sequence[int]) -> Tokens:
-        """Tokens whose text is not known: their offsets are empty."""
-        n = len(ids)
-        texts = [None if one in self.special.all else 0 for one in ids]
-        details = Details(offsets=[(0, 0)] * n, texts=texts, words=[None] * n)
-        return Tokens(ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details)
+        """Return tokens whose text is not known: their offsets are empty."""
+        return Tokens.of_ids(ids, self.special.all)
 
     def _whole(self, items: Sequence[Text], add_special_tokens: bool) -> list[Tokens]:
         """Of any length; an empty text is one that has only begun."""
