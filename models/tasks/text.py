@@ -111,8 +111,8 @@ class EncodeTextResult:
 class EncodeTextResults(Sequence[EncodeTextResult]):
     """The vectors of texts, one for each: the rows of `embeddings`, `[B, D]`.
 
-    Most answers contain all of them together, so that a result is constructed only where one is asked for. The rows are
-    a NumPy array, because freeing a tensor releases the interpreter's lock.
+    A result is constructed only where it is asked for, because most answers contain all rows together. They are a NumPy
+    array, because freeing a tensor releases the interpreter's lock.
     """
 
     embeddings: NDArray[np.float32]
@@ -185,7 +185,7 @@ class ClassifyTokensResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AnswerRequest:
-    """A question and a context, cut into windows, each of which is a pair of the question and a part of the context."""
+    """A question with windows of its context: pairs, of the question and of a part of the context each."""
 
     windows: tuple[Tokens, ...]
 
@@ -284,12 +284,7 @@ class ScoreTextRequest(TextRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScoreTextResult:
-    """The log-probabilities of a text's tokens.
-
-    Attributes:
-        positions: indices of the tokens that were predicted; others, such as special ones, were not.
-        log_probs: the log-probabilities in nats of the tokens at these positions, `[n]`.
-    """
+    """The log-probabilities in nats, `[n]`, of the tokens at `positions`; others, such as special ones, are left out."""
 
     positions: Sequence[int]
     log_probs: Tensor

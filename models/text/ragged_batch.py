@@ -44,7 +44,7 @@ class RaggedBatch:
 
     @cached_property
     def inverse_order(self) -> list[int]:
-        """For each given text, its index in the row: the inverse of `order`."""
+        """Index in the row of each given text: the inverse of `order`."""
         return sorted(range(len(self.order)), key=self.order.__getitem__)
 
     @classmethod
@@ -58,9 +58,8 @@ class RaggedBatch:
         ordered = [texts[index] for index in order]
         lengths = [given_lengths[index] for index in order]
         n_fillers = -sum(lengths) % multiple
-        fillers = [np.zeros(n_fillers, np.int64)] if n_fillers else []
-        token_ids = _concatenate([text.ids for text in ordered] + fillers)
-        type_ids = _concatenate([text.type_ids for text in ordered] + fillers)
+        token_ids = _concatenate([text.ids for text in ordered], n_fillers)
+        type_ids = _concatenate([text.type_ids for text in ordered], n_fillers)
         return cls(token_ids, type_ids, Segments(lengths + [1] * n_fillers, device), order)
 
     @classmethod
@@ -94,9 +93,11 @@ class RaggedBatch:
         return (parts[index] for index in self.inverse_order)
 
 
-def _concatenate(parts: list[NDArray[np.int64]]) -> Tensor:
-    """Join arrays `[T]` to one tensor `[N]`; a single array is not copied."""
-    return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
+def _concatenate(arrays: list[NDArray[np.int64]], n_fillers: int) -> Tensor:
+    """Join arrays `[T]` and `n_fillers` zeros to one tensor `[N]`; a single array is not copied."""
+    if n_fillers:
+        arrays.append(np.zeros(n_fillers, np.int64))
+    return torch.from_numpy(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
 
 
 def remove_padding(rows: Tensor, lengths: Sequence[int]) -> Tensor:

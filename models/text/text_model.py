@@ -64,12 +64,12 @@ class TextModel(WeightDerivedCache, Model):
 
     @cached_property
     def device(self) -> torch.device:
-        """The device of the weights."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @cached_property
     def runs_on_kernels(self) -> bool:
-        """Whether the project's own kernels compute the matrix products."""
+        """True if the project's own kernels compute the matrix products."""
         weight = next(self.parameters())
         return weight.is_cpu and avx512.is_fastest_for(weight.dtype, weight.dtype)
 

@@ -20,13 +20,13 @@ TRIED = settings(max_examples=40, deadline=None)
 
 
 def random_rows(n: int, n_tokens: int, seed: int) -> list[Tensor]:
-    """Some `[N, H, d]` that gradients are asked of."""
+    """Return some `[N, H, d]` that require gradients."""
     draw = torch.Generator().manual_seed(seed)
     return [torch.randn(n_tokens, N_HEADS, WIDTH, generator=draw).requires_grad_() for _ in range(n)]
 
 
 def assert_same(one: Callable[[], Tensor], other: Callable[[], Tensor], inputs: Sequence[Tensor]) -> None:
-    """In what they give, and in the gradients of a sum whose weights are all different."""
+    """Compare outputs, and gradients of a sum of the outputs whose weights are all different."""
     results: list[tuple[Tensor, ...]] = []
     for run in (one, other):
         seen = run()

@@ -1,4 +1,4 @@
-"""What every Transformer promises, tried on its tiny configurations. A new family is tested here without an edit."""
+"""Promises of every Transformer, tested on its tiny configurations. A new family is tested here without an edit."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def build(spec: FamilySpec[Any], config: FamilyConfig) -> TextModel:
 
 
 def random_request(model: TextModel, task: Task, seed: int) -> Any:
-    """The example, its texts replaced by others of random lengths."""
+    """Return the example, with texts of random lengths."""
     request: Any = model.example(task)
     draw = np.random.default_rng(seed)
     longest = model.n_positions - 4

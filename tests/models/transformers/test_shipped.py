@@ -1,4 +1,4 @@
-"""Every text checkpoint that ships is a folder that `transformers` reads, too, and says the same of."""
+"""Every checkpoint of texts in the repository is read by `transformers` too, with the same outputs."""
 
 import warnings
 from pathlib import Path
@@ -86,7 +86,7 @@ def compare(model: TextEncoder, batch: RaggedBatch, theirs: Any) -> None:
 
 
 def logits(model: TextEncoder, batch: RaggedBatch, hidden: Tensor) -> Tensor:
-    """Of the one head of a model whose output has no other name."""
+    """Return the output of the only head of a model that names it `logits`."""
     if model.sequence_head is not None:
         return cast("Tensor", model.sequence_head(model.pooler_output(batch, hidden)))
     if model.token_head is not None:
