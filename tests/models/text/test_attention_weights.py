@@ -1,7 +1,5 @@
 """Attention weights are those of the layers and heads that a request names."""
 
-from typing import cast
-
 import pytest
 import torch
 
@@ -15,7 +13,7 @@ from tests.models.transformers.test_contract import build
 
 
 def models() -> list[TextModel]:
-    return [encoder(), cast("TextModel", build(gpt.FAMILY, gpt.FAMILY.tiny[0]))]
+    return [encoder(), build(gpt.FAMILY, gpt.FAMILY.tiny[0])]
 
 
 @pytest.mark.parametrize("model", models(), ids=["encoder", "decoder"])

@@ -9,7 +9,7 @@ from models.text.encoder_config import EncoderConfig
 from models.transformers.albert.config import AlbertConfig
 from models.transformers.roberta.config import RobertaConfig
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 60,
     "n_positions": 24,
     "n_token_types": 2,
