@@ -80,10 +80,10 @@ def test_logits_and_hidden_states_are_the_references(published: Published) -> No
     del inputs["token_type_ids"]
     with torch.inference_mode():
         expected = published.reference(**inputs, output_hidden_states=True)
-        packed = RaggedBatch.of(texts)
-        hidden = model.hidden(packed, WithinTexts(packed.segments))
+        batch = RaggedBatch.of_texts(texts)
+        hidden = model.hidden(batch, WithinTexts(batch.segments))
         logits = model.masked_logits(hidden)
-    for i, (states, scores) in enumerate(zip(packed.by_text(hidden), packed.by_text(logits), strict=True)):
+    for i, (states, scores) in enumerate(zip(batch.by_text(hidden), batch.by_text(logits), strict=True)):
         assert_close(states, expected.hidden_states[-1][i, : len(states)])
         assert_close(scores, expected.logits[i, : len(scores)])
 

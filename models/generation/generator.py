@@ -30,7 +30,6 @@ from models.tasks.text import (
     Tokens,
 )
 from models.text.text_model import TextModel
-from models.text.tokens import tokens_of_ids
 
 
 def searches(request: GenerateRequest, rules: GenerationRules, prompt: Sequence[int]) -> list[Search]:
@@ -117,7 +116,7 @@ class Generator(TextModel):
     def cut(self, tokens: Tokens, n_new: int) -> Tokens:
         """As much of a text as leaves room for `n_new` tokens: its end, which is what is continued."""
         n_kept = max(1, self.n_positions - n_new)
-        return tokens if len(tokens) <= n_kept else tokens_of_ids(tokens.ids[-n_kept:].tolist())
+        return tokens if len(tokens) <= n_kept else Tokens.of_ids(tokens.ids[-n_kept:].tolist())
 
     def settled(self, request: GenerateRequest) -> GenerateRequest:
         """The request with what it leaves to the model filled in.
@@ -127,7 +126,7 @@ class Generator(TextModel):
         """
         wanted = DEFAULT_NEW_TOKENS if request.max_new_tokens is None else request.max_new_tokens
         tokens = self.cut(request.tokens, wanted) if request.truncate else request.tokens
-        self.check([tokens])
+        self.check_lengths([tokens])
         room = self.room(tokens)
         n_new = min(wanted, room) if request.max_new_tokens is None else wanted
         if not 1 <= n_new <= room:

@@ -64,7 +64,7 @@ class EncoderGraphs:
         of_tokens, of_blocks = (part.reshape(3, -1) for part in np.split(inputs, [3 * size[0]]))
         _, positions = packed.segments.counted
         of_tokens[1, n_tokens:] = self._nobodys
-        for row, values in zip(of_tokens, (*(ids.numpy() for ids in packed.given), positions), strict=True):
+        for row, values in zip(of_tokens, (*(ids.numpy() for ids in packed.host_ids), positions), strict=True):
             row[:n_tokens] = values
         of_blocks[:, :n_blocks] = blocks
         given = torch.from_numpy(inputs).pin_memory()

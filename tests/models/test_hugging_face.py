@@ -16,6 +16,7 @@ from models.checkpoint.card import write_card
 from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.codecs.text import TextCodec
 from models.errors import CheckpointError
+from models.text.embedding import hidden_states, vectors
 from models.text.text_model import TextModel
 from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import assert_close, ours, publish, random_text
@@ -220,12 +221,14 @@ def test_shards_are_one_model(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "tokenizer.json", tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 3
     text = random_text(7, 60, 0)
-    torch.testing.assert_close(load(tmp_path / "shards").states([text]), whole.states([text]), rtol=0, atol=0)
+    torch.testing.assert_close(
+        hidden_states(load(tmp_path / "shards"), [text]), hidden_states(whole, [text]), rtol=0, atol=0
+    )
 
 
 def test_old_names_and_a_missing_prefix_are_understood(folder: Path) -> None:
     text = random_text(7, 60, 0)
-    before = load(folder).states([text])
+    before = hidden_states(load(folder), [text])
 
     def age(weights: dict[str, torch.Tensor]) -> None:
         for name in list(weights):
@@ -234,7 +237,7 @@ def test_old_names_and_a_missing_prefix_are_understood(folder: Path) -> None:
         weights["embeddings.position_ids"] = torch.arange(32)
 
     change_weights(folder, age)
-    torch.testing.assert_close(load(folder).states([text]), before, rtol=0, atol=0)
+    torch.testing.assert_close(hidden_states(load(folder), [text]), before, rtol=0, atol=0)
 
 
 def test_unused_heads_are_reported(folder: Path) -> None:
@@ -273,7 +276,7 @@ def test_a_sentence_encoder_pools_as_it_says(tmp_path: Path, mode: str, name: st
     states = reference(ids, token_type_ids=types).last_hidden_state[0].detach()
     pooled = {"mean": states.mean(0), "cls": states[0], "max": states.amax(0), "last": states[-1]}[name]
     expected = torch.nn.functional.normalize(pooled, dim=0) if is_unit else pooled
-    assert_close(model.vectors([text])[0], expected)
+    assert_close(vectors(model, [text])[0], expected)
 
 
 def test_a_sentence_encoder_converts_texts_to_lower_case_if_its_settings_ask_for_it(folder: Path) -> None:
@@ -289,10 +292,10 @@ def test_a_sentence_encoder_converts_texts_to_lower_case_if_its_settings_ask_for
 def test_a_change_of_the_file_changes_no_loaded_model(folder: Path) -> None:
     text = random_text(7, 60, 0)
     model = load(folder)
-    before = model.states([text])
+    before = hidden_states(model, [text])
     with (folder / "model.safetensors").open("r+b") as file:
         file.write(bytes((folder / "model.safetensors").stat().st_size))
-    torch.testing.assert_close(model.states([text]), before, rtol=0, atol=0)
+    torch.testing.assert_close(hidden_states(model, [text]), before, rtol=0, atol=0)
 
 
 @pytest.fixture

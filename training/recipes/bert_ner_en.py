@@ -13,6 +13,7 @@ from models.codecs.text.entities import entities
 from models.family import Model
 from models.tasks import CLASSIFY_TOKENS
 from models.tasks.text import ClassifyTokensRequest, Tokens
+from models.text.embedding import hidden_states
 from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
@@ -182,7 +183,7 @@ def tags_from_frozen_parent(
         optimiser.step()
     texts = [codec.encode_truncated(" ".join(row.words)) for row in test]
     with torch.inference_mode():
-        scores = [head(parent.states([text])[0]) for text in texts]
+        scores = [head(hidden_states(parent, [text])[0]) for text in texts]
     return [_tags_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
 
 
@@ -193,7 +194,7 @@ def _states(parent: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSe
         part = rows[start : start + BATCH_SIZE]
         texts = [codec.encode_truncated(" ".join(row.words)) for row in part]
         with torch.inference_mode():
-            hidden = parent.states(texts)
+            hidden = hidden_states(parent, texts)
         labels = [tags_of_first_tokens(*pair) for pair in zip(texts, part, strict=True)]
         states += [state[tag >= 0] for state, tag in zip(hidden, labels, strict=True)]
         tags += [tag[tag >= 0] for tag in labels]

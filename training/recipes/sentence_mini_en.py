@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from models.codecs.text import TokenizersCodec
 from models.family import Model
+from models.text.embedding import vectors
 from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
@@ -169,14 +170,14 @@ def _vectors(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -
     tokens = [codec.encode_truncated(text) for text in texts]
     with torch.inference_mode():
         parts = [
-            model.vectors(tokens[start : start + BATCH_SIZE], "mean") for start in range(0, len(tokens), BATCH_SIZE)
+            vectors(model, tokens[start : start + BATCH_SIZE], "mean") for start in range(0, len(tokens), BATCH_SIZE)
         ]
     return torch.cat(parts)
 
 
 def word_cosines(model: TextEncoder, codec: TokenizersCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
     """Return the cosine of the two texts' mean word embeddings for each pair, `[n]`."""
-    words = model.word_matrix()
+    words = model.embeddings.words.weight
     firsts, seconds = (
         torch.stack([words[codec.encode(pair[side], add_special_tokens=False).ids].mean(0) for pair in pairs])
         for side in (0, 1)

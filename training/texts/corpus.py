@@ -49,8 +49,8 @@ class Rows:
         return self.ids, self.types, self.lengths
 
 
-def pack_batch(batch: Batch) -> RaggedBatch:
-    """Pack the three tensors of `Rows.batch` without their padding."""
+def ragged_batch(batch: Batch) -> RaggedBatch:
+    """Return the three tensors of `Rows.batch` without their padding."""
     ids, types, lengths = batch
     return RaggedBatch.of_rows(ids, lengths.tolist(), types)
 

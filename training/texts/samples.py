@@ -39,6 +39,6 @@ def show_mask_predictions(model: TextEncoder, codec: TokenizersCodec, text: str)
     tokens = codec.encode_truncated(text)
     position = tokens.ids.tolist().index(codec.special.mask)
     with torch.inference_mode():
-        (result,) = model.run(FILL_MASK, [FillMaskRequest(tokens=tokens, places=(position,), top_k=N_PREDICTIONS)])
+        (result,) = model.run(FILL_MASK, [FillMaskRequest(tokens=tokens, positions=(position,), top_k=N_PREDICTIONS)])
     fills = ", ".join(f"{codec.token_text(fill.token).strip()} {fill.score:.2f}" for fill in result.fills[0])
     return f"{quote(text)} → {quote(fills)}"

@@ -4,13 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
 from models.codecs.arrays import Limits, limit_problems
 from models.codecs.text.items import TextItem, parse_text_items
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
-from models.tasks.text import Details, Tokens
+from models.tasks.text import Tokens
 
 
 class TextCodec(ABC):
@@ -114,10 +112,7 @@ class TextCodec(ABC):
 
     def from_ids(self, ids: Sequence[int]) -> Tokens:
         """Return tokens whose text is unknown; their offsets are empty."""
-        n = len(ids)
-        texts = [None if token_id in self.special.all else 0 for token_id in ids]
-        details = Details(offsets=[(0, 0)] * n, texts=texts, words=[None] * n)
-        return Tokens(ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details)
+        return Tokens.of_ids(ids, self.special.all)
 
     def check_fits(self, name: str, n_embeddings: int) -> None:
         """Raise CheckpointError, which names the checkpoint, if a token of the vocabulary has no embedding."""

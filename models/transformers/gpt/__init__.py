@@ -4,16 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.family import FamilySpec, TaskFunction, methods_of
-from models.tasks import (
-    ATTEND,
-    CLASSIFY_TEXT,
-    ENCODE_TEXT,
-    GENERATE,
-    PROJECT_TEXTS,
-    SCORE_TEXT,
-    SIMILARITY,
-    Task,
-)
+from models.tasks import ATTEND, CLASSIFY_TEXT, GENERATE, SCORE_TEXT, Task
+from models.text.attention_weights import show_attention
+from models.text.classification import classify
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
@@ -30,8 +24,13 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    by_head = (GENERATE, SCORE_TEXT) * config.continues + (CLASSIFY_TEXT,) * bool(config.labels)
-    return methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *by_head)
+    by_head = methods_of(GENERATE, SCORE_TEXT) if config.continues else {}
+    return {
+        **EMBEDDING_TASKS,
+        ATTEND: show_attention,
+        **by_head,
+        **({CLASSIFY_TEXT: classify} if config.labels else {}),
+    }
 
 
 FAMILY = FamilySpec(

@@ -25,9 +25,8 @@ from models.ops.blocks import transformer_blocks
 from models.ops.devices import to_cpu, to_device
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
-from models.tasks.text import AttendRequest, AttendResult, ScoreTextRequest, ScoreTextResult, Tokens
-from models.text.attention_patterns import RecordedAttention, WithinTexts
-from models.text.attention_weights import selected_weights
+from models.tasks.text import ScoreTextRequest, ScoreTextResult, Tokens
+from models.text.attention_patterns import WithinTexts
 from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.config import GptConfig
 
@@ -77,9 +76,9 @@ class Gpt(Generator):
         normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attend))
         return normalised
 
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`."""
-        return self.forward(packed.token_ids, packed.segments.positions, attend)
+        return self.forward(batch.token_ids, batch.segments.positions, attention)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`[…, D]` to `[…, V]`, by the word embeddings unless the model has a matrix for it."""
@@ -94,27 +93,17 @@ class Gpt(Generator):
         """See `TextModel.class_logits`; of each text's last token."""
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
-        packed, hidden = self.read(texts)
-        return to_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
+        batch, hidden = self.read(texts)
+        return to_cpu(self.sequence_head(batch.in_given_order(hidden[batch.segments.last])))
 
     def score_text(self, requests: Sequence[ScoreTextRequest]) -> list[ScoreTextResult]:
         """Each token's log-probability after those before it; the first after the start token, if there is one."""
         prompts = [self._with_start(request.tokens) for request in requests]
-        packed = RaggedBatch.of(prompts, self.device)
-        hidden = self.hidden(packed, WithinTexts(packed.segments, causal=True))
+        batch = RaggedBatch.of_texts(prompts, self.device)
+        hidden = self.hidden(batch, WithinTexts(batch.segments, causal=True))
         return [
             self._scored(request.tokens, states)
-            for request, states in zip(requests, packed.by_text(hidden), strict=True)
-        ]
-
-    def attend(self, requests: Sequence[AttendRequest]) -> list[AttendResult]:
-        """What each token sees, layer by layer and head by head."""
-        packed = self.pack([request.tokens for request in requests])
-        witness = RecordedAttention(packed.segments, causal=True)
-        self.hidden(packed, witness)
-        return [
-            AttendResult(attention=selected_weights((layer[place] for layer in witness.weights), request))
-            for request, place in zip(requests, packed.places, strict=True)
+            for request, states in zip(requests, batch.by_text(hidden), strict=True)
         ]
 
     def new_cache(self) -> KeyValueCache:
@@ -136,7 +125,7 @@ class Gpt(Generator):
         segments = Segments([len(part) for part in parts], self.device)
         attend = PrefillAttention(cache, segments)
         token_ids = torch.cat(list(parts))
-        if not attend.continues and self.recording(segments) is not None:
+        if not attend.continues and self.graphs_for(segments) is not None:
             hidden = read(self.forward, token_ids, segments, cache)
         else:
             hidden = self.forward(to_device(token_ids, self.device), attend.positions, attend)
@@ -171,4 +160,4 @@ class Gpt(Generator):
         places = range(0 if self.start_id is not None else 1, len(tokens))
         rows = to_cpu(self.logits(states[: len(places)])).log_softmax(-1)
         ids = torch.from_numpy(tokens.ids[places.start :])
-        return ScoreTextResult(places=places, log_probs=rows[range(len(places)), ids])
+        return ScoreTextResult(positions=places, log_probs=rows[range(len(places)), ids])

@@ -1,4 +1,4 @@
-"""RoBERTa's published names."""
+"""The published format of RoBERTa: `config.json`, and the names of the weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     architectures,
-    bert_body,
+    body_links,
     decoder_aliases,
     head_links,
     read_encoder,
@@ -30,8 +30,8 @@ def _write_config(config: RobertaConfig) -> dict[str, Any]:
 
 
 def _links(config: RobertaConfig) -> Iterator[Link]:
-    yield from bert_body("roberta", config.n_layers)
-    classifies = "sequence" in config.heads
+    yield from body_links("roberta", config.n_layers)
+    classifies = "sequence" in config.heads  # then the pooler's layer belongs to the classifier
     yield from head_links(
         config,
         pooler="classifier.dense" if classifies else "roberta.pooler.dense",

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.family import FamilySpec, TaskFunction, methods_of
-from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
+from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
@@ -28,8 +29,7 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
-    encoders = (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
-    return methods_of(*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else methods_of(*encoders)
+    return {**EMBEDDING_TASKS, **(methods_of(ATTEND, GENERATE, TRANSLATE) if config.translates else {})}
 
 
 FAMILY = FamilySpec(

@@ -25,7 +25,6 @@ from models.tasks.text import AttendRequest, AttendResult, GenerateRequest, Gene
 from models.text.attention_patterns import RecordedAttention, RecordedCrossAttention
 from models.text.attention_weights import selected_weights
 from models.text.ragged_batch import RaggedBatch
-from models.text.tokens import tokens_of_ids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
@@ -109,9 +108,9 @@ class VanillaTransformer(Generator):
         if self.config.shared:
             self.decoder.words = self.encoder.words
 
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
         """See `TextModel.hidden`; of the encoder."""
-        states: Tensor = self.encoder(packed.token_ids, packed.segments.positions, attend)
+        states: Tensor = self.encoder(batch.token_ids, batch.segments.positions, attention)
         return states
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -148,7 +147,7 @@ class VanillaTransformer(Generator):
         """See `Generator.prefill`: read the texts, and give the decoder its start. The cache has no rows yet."""
         segments = Segments([len(part) for part in parts], self.device)
         token_ids = torch.cat(list(parts))
-        memory = self.passed(RaggedBatch(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
+        memory = self.last_hidden(RaggedBatch(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
         cache.read.add(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
             cache.read.write(layer, k, v, (segments.owners, segments.positions))
@@ -177,16 +176,16 @@ class VanillaTransformer(Generator):
         """See `Generator.cut`; the beginning is kept, and the token that ends it."""
         if len(tokens) <= self.n_positions:
             return tokens
-        return tokens_of_ids([*tokens.ids[: self.n_positions - 1].tolist(), int(tokens.ids[-1])])
+        return Tokens.of_ids([*tokens.ids[: self.n_positions - 1].tolist(), int(tokens.ids[-1])])
 
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each layer of the decoder reads of the encoder's states `[N, D]`."""
         return [block.crossing.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
 
     def _attention(self, request: AttendRequest) -> AttendResult:
-        packed = self.pack([request.tokens])
-        of_text = RecordedAttention(packed.segments)
-        (memory,) = packed.by_text(self.hidden(packed, of_text))
+        batch = self.batch_of([request.tokens])
+        of_text = RecordedAttention(batch.segments)
+        (memory,) = batch.by_text(self.hidden(batch, of_text))
         target_ids = self._target(request)
         segments = Segments([len(target_ids)], self.device)
         of_target = RecordedAttention(segments, causal=True)
@@ -203,7 +202,7 @@ class VanillaTransformer(Generator):
         """What the decoder reads: the start token, and the translation without its end."""
         if request.target is not None:
             ids = torch.from_numpy(request.target.ids)
-            self.check([request.target])
+            self.check_lengths([request.target])
         else:
             limit = min(self.room(request.tokens), 2 * len(request.tokens) + 8)
             (made,) = self.generate([GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])

@@ -102,7 +102,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     monkeypatch.setattr(scores_module.TokenScores, "ask", lambda scores: scores.likeliest)
     monkeypatch.setattr(KeyValueCache, "__init__", begin_on_gpu)
     monkeypatch.setattr(KeyValueCache, "write", write_of_somebody)
-    monkeypatch.setattr(TextModel, "passes", property(passes_of))
+    monkeypatch.setattr(TextModel, "encoder_graphs", property(passes_of))
     for module in MODULES:
         monkeypatch.setattr(module, "are_recorded", lambda _: True)
     return given
@@ -169,15 +169,15 @@ def test_recorded_passes_are_the_passes(name: str, taped: list[Tensor | None], m
     """Of many sizes in any order: the room grows, and some are forgotten and recorded anew."""
     model = build(*CASES[name])
     monkeypatch.setattr(encoder_graphs, "MAX_PASSES", 3)
-    assert model.passes is not None
+    assert model.encoder_graphs is not None
     longest = min(model.n_positions, 100)
     with torch.inference_mode():
         for number in range(40):
             lengths = [1 + 7 * text * number % longest for text in range(1 + 5 * number % 23)]
-            packed = model.pack([random_text(length, model.vocab_size, length) for length in lengths])
-            expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
-            torch.testing.assert_close(model.passed(packed), expected, rtol=0.0, atol=1e-5)
-    assert len(model.passes._graphs) == encoder_graphs.MAX_PASSES
+            batch = model.batch_of([random_text(length, model.vocab_size, length) for length in lengths])
+            expected = model.hidden(batch, WithinTexts(batch.segments, causal=model.causal))
+            torch.testing.assert_close(model.last_hidden(batch), expected, rtol=0.0, atol=1e-5)
+    assert len(model.encoder_graphs._graphs) == encoder_graphs.MAX_PASSES
 
 
 def test_a_copy_of_a_model_records_by_itself(taped: list[Tensor | None]) -> None:

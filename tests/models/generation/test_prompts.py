@@ -12,8 +12,7 @@ from models.generation import generator as module
 from models.generation.generator import Generator, RunningBatch
 from models.generation.kv_cache import KeyValueCache
 from models.generation.prompt_cache import MIN_PREFIX, PromptCache
-from models.tasks.text import GenerateRequest
-from models.text.tokens import tokens_of_ids
+from models.tasks.text import GenerateRequest, Tokens
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from tests.models.transformers.test_contract import build
@@ -32,7 +31,7 @@ def prompt(length: int, seed: int) -> list[int]:
 
 
 def request(ids: list[int], n_new: int = 5, n: int = 1, **parameters: float) -> GenerateRequest:
-    return GenerateRequest(tokens=tokens_of_ids(ids), max_new_tokens=n_new, n=n, seed=len(ids), **parameters)  # type: ignore[arg-type]
+    return GenerateRequest(tokens=Tokens.of_ids(ids), max_new_tokens=n_new, n=n, seed=len(ids), **parameters)  # type: ignore[arg-type]
 
 
 def finished(generation: RunningBatch[int]) -> dict[int, list[int]]:

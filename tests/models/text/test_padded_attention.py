@@ -1,7 +1,6 @@
-"""Attention over a padded batch sees what attention over one text after the other sees, and learns the same."""
+"""Attention over a padded batch has the outputs and the gradients of attention over one text after the other."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import pytest
 import torch
@@ -13,9 +12,6 @@ from models.ops.patterns import AttentionPattern, CrossAttentionPattern
 from models.ops.segments import Segments
 from models.text.attention_patterns import AcrossTexts, WithinTexts
 from models.text.padded_attention import Grid, PaddedAcross, PaddedTexts
-from models.text.ragged_batch import RaggedBatch, flat_rows
-from tests.models.transformers.reference import random_text
-from training.texts.corpus import Rows
 
 N_HEADS, WIDTH, SCALE = 3, 5, 0.7
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
@@ -24,13 +20,13 @@ TRIED = settings(max_examples=40, deadline=None)
 
 
 def random_rows(n: int, n_tokens: int, seed: int) -> list[Tensor]:
-    """Some `[N, H, d]` that gradients are asked of."""
+    """Return some `[N, H, d]` that require gradients."""
     draw = torch.Generator().manual_seed(seed)
     return [torch.randn(n_tokens, N_HEADS, WIDTH, generator=draw).requires_grad_() for _ in range(n)]
 
 
 def assert_same(one: Callable[[], Tensor], other: Callable[[], Tensor], inputs: Sequence[Tensor]) -> None:
-    """In what they give, and in the gradients of a sum whose weights are all different."""
+    """Compare outputs, and gradients of a sum of the outputs whose weights are all different."""
     results: list[tuple[Tensor, ...]] = []
     for run in (one, other):
         seen = run()
@@ -104,35 +100,3 @@ def test_what_is_spread_is_collected_again(lengths: list[int]) -> None:
     for place, (row, text) in enumerate(zip(spread, torch.split(rows, lengths), strict=True)):
         assert torch.equal(row[:, : lengths[place]].transpose(0, 1), text)
         assert not row[:, lengths[place] :].any()
-
-
-@given(lengths=LENGTHS)
-@example(lengths=[5, 1, 5])
-@TRIED
-def test_rows_hold_what_texts_hold(lengths: list[int]) -> None:
-    texts = [random_text(length, 60, seed, n_types=2) for seed, length in enumerate(lengths)]
-    rows = Rows.of(texts)
-    by_length, as_given = RaggedBatch.of(texts), RaggedBatch.of_rows(rows.ids, lengths, rows.types)
-    assert as_given.segments.lengths == tuple(lengths)
-    assert torch.equal(as_given.token_ids, torch.cat([torch.from_numpy(text.ids) for text in texts]))
-    for name in ("token_ids", "type_ids"):
-        mine, theirs = (packed.by_text(cast("Tensor", getattr(packed, name))) for packed in (as_given, by_length))
-        for one, other in zip(mine, theirs, strict=True):
-            assert one.dtype == other.dtype == torch.int64
-            assert torch.equal(one, other)
-    vectors = torch.rand(len(texts), 4)
-    assert torch.equal(as_given.in_order(vectors), vectors)
-
-
-def test_rows_are_whole_and_of_one_type_unless_told_otherwise() -> None:
-    rows = torch.tensor([[3, 1, 4], [1, 5, 9]], dtype=torch.int32)
-    packed = RaggedBatch.of_rows(rows)
-    assert packed.token_ids.tolist() == [3, 1, 4, 1, 5, 9]
-    assert packed.type_ids.tolist() == [0] * 6
-    assert packed.segments.lengths == (3, 3)
-
-
-def test_lengths_that_are_not_one_a_row_are_refused() -> None:
-    assert flat_rows(torch.tensor([[1, 2], [3, 4]]), [2, 1]).tolist() == [1, 2, 3]
-    with pytest.raises(ValueError, match="zip"):
-        flat_rows(torch.tensor([[1, 2], [3, 4]]), [2])
