@@ -54,16 +54,16 @@ class Autoencoder(Model):
     enter or leave these methods are on the CPU, in float32.
 
     Attributes:
-        input_shape: the shape of an item; for series `[T, C]`, with the length that the model was trained on.
-        latent_shape: the shape of a latent.
+        input_shape: shape of an item; of series, `(T, C)` with the length that the model was trained on.
+        latent_shape: shape of a latent.
         max_length: maximum number of steps of a series; None if all items have the shape `input_shape`.
-        value_range: the smallest and the largest value of an element; infinite if there is no limit.
-        stored_bits: the size of an element before compression, in bits.
-        scores: the names of the anomaly scores; the first is the default.
-        samplers: the names of the samplers; the first is the default.
-        reads_weights: whether the model reads the weights of its linear layers, which must not be packed then.
-        calibration: set when a checkpoint is loaded. Untrained models have none.
-        digest: distinguishes this checkpoint from all others; set when a checkpoint is loaded.
+        value_range: smallest and largest value of an element; infinite if there is no limit.
+        stored_bits: size of an element before compression, in bits.
+        scores: names of the anomaly scores; the first is the default.
+        samplers: names of the samplers; the first is the default.
+        reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
+        calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
+        digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
     """
 
     input_shape: tuple[int, ...]
@@ -102,8 +102,8 @@ class Autoencoder(Model):
     def draw_latent(self, request: SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
         """Draw a latent with one of the model's samplers.
 
-        The sampler `prior` draws from the normal distribution, and a one-hot class if the model has labels; `gmm` draws
-        from the mixture of Gaussians in the calibration.
+        The sampler `prior` draws from the standard normal distribution, and a class if the model has labels; `gmm`
+        draws from the mixture of Gaussians in the calibration.
         """
         if sampler == "prior":
             return draw_from_prior(self.latent_shape[0], self.labels, request, generator)

@@ -210,7 +210,7 @@ class DetectAnomaliesRequest(ItemRequest):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """How much the element at `index` contributes to the score of its item."""
+    """The contribution of the element at `index` to the score of its item."""
 
     index: tuple[int, ...]
     contribution: float

@@ -40,10 +40,10 @@ def regularisation(discriminator: nn.Module, codes: Tensor) -> Tensor:
 
 
 def consistency(weak_logits: Tensor, strong_logits: Tensor, confidence: float) -> Tensor:
-    """Return the cross-entropy of strongly augmented items with the classes predicted for them weakly augmented.
+    """Return the cross-entropy of items under strong augmentation with the classes predicted under weak augmentation.
 
-    Items whose class has a probability below `confidence` count as 0 in the mean over the batch. The predicted classes
-    count as constants. Both logits are `[B, C]`; the loss is a scalar in nats.
+    Items whose class was predicted with a probability below `confidence` count as 0 in the mean over the batch. The
+    predicted classes are constants. Both logits are `[B, C]`; the loss is a scalar in nats.
     """
     probabilities, labels = weak_logits.detach().float().softmax(1).max(1)
     losses = functional.cross_entropy(strong_logits.float(), labels, reduction="none")
