@@ -90,11 +90,6 @@ TaskFunction = Callable[[Any, Sequence[Any]], Sequence[Any]]
 """Takes a model and a batch of requests of one task, and returns one result for each request, in order."""
 
 
-def methods_of(*tasks: Task) -> dict[Task, TaskFunction]:  # TRANSITION: removed once all tasks are functions
-    """Methods that have the names of tasks."""
-    return {task: lambda model, requests, name=task.name: getattr(model, name)(requests) for task in tasks}  # type: ignore[misc]
-
-
 class Model(nn.Module):
     """A module that answers the tasks of its family.
 

@@ -204,15 +204,33 @@ class AnswerResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GenerateRequest:
-    """Continue a text or, of an encoder-decoder, translate it: `n` times, by `seed`.
+    """A text to continue or, for an encoder-decoder, to translate.
 
-    Where `max_new_tokens` is None: `DEFAULT_NEW_TOKENS`, or as many as there is room for. With `truncate`, a text that
-    leaves no room for them is cut: a prompt at its beginning, a text to translate at its end.
+    The likeliest token is taken each time unless `do_sample` is set or there are several beams. The rules that the
+    parameters stand for are described in `models.generation.sampling`.
 
-    Greedily unless `do_sample` or several beams. `temperature` (> 0) divides the logits; `top_k` and `top_p` leave only
-    the likeliest tokens to draw from; `repetition_penalty` (> 0; Keskar et al. 2019, section 4.1) makes those seen
-    less likely. Beam search keeps `num_beams` texts and ranks them by log-likelihood / length ** `length_penalty`.
-    `n_alternatives` likeliest tokens are told beside each chosen one.
+    Attributes:
+        tokens: the prompt, or the text to translate.
+        max_new_tokens: maximum number of tokens to generate; if None, `DEFAULT_NEW_TOKENS`, or as many as fit if fewer.
+        truncate: whether a text that leaves no room for new tokens is cut instead of refused, a prompt at its
+            beginning, a text to translate at its end.
+        min_new_tokens: number of tokens before which the text may not end.
+        do_sample: whether each token is drawn.
+        temperature: number, above 0, by which logits are divided before a draw.
+        top_k: number of likeliest tokens to draw from; all if None.
+        top_p: total probability, above 0 and at most 1, of the likeliest tokens to draw from; all if None.
+        min_p: probability, 0 to 1, relative to that of the likeliest token, below which no token is drawn; 0 if None.
+        typical_p: total probability, above 0 and at most 1, of the most typical tokens to draw from; all if None.
+        repetition_penalty: factor, above 0, by which tokens of the prompt and of the text become less likely.
+        presence_penalty: number, -2 to 2, that is subtracted from the logits of tokens of the text.
+        frequency_penalty: number, -2 to 2, that is subtracted from the logits of tokens for each time in the text.
+        no_repeat_ngram_size: number of tokens in sequences that may occur only once; 0 if any may be repeated.
+        bad_words: sequences of token ids that are not generated.
+        num_beams: number of beams of a beam search; 1 for none.
+        length_penalty: exponent of the length by which beam search divides log-likelihoods.
+        n: number of texts; those of beam search are the best ones.
+        seed: seed of all draws.
+        n_alternatives: number of likeliest tokens that are returned with each generated token.
     """
 
     tokens: Tokens
@@ -223,7 +241,13 @@ class GenerateRequest:
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    no_repeat_ngram_size: int = 0
+    bad_words: tuple[tuple[int, ...], ...] = ()
     num_beams: int = 1
     length_penalty: float = 1.0
     n: int = 1
@@ -232,17 +256,17 @@ class GenerateRequest:
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch: those of its prompt."""
+        """Return the number of tokens that this request adds to a batch, those of its prompt."""
         return len(self.tokens)
 
     @property
     def n_rows(self) -> int:
-        """Sequences that run side by side for it."""
+        """Return the number of sequences that are generated side by side for this request."""
         return max(self.n, self.num_beams)
 
 
 class GeneratedToken(NamedTuple):
-    """A token with its log-probability, and the likeliest others with theirs, before any parameter changed them."""
+    """A token with its log-probability, and the likeliest tokens with theirs, before any parameter changes them."""
 
     id: int
     log_prob: float
@@ -250,9 +274,14 @@ class GeneratedToken(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The next token of the `sequence`-th of a request's texts; with a `finish_reason`, and perhaps no token, the last.
+    """The next token of one of the texts of a request.
 
-    `stop`: the model ended its text; `length`: it was cut at the limit. `score` is the last one's, of beam search.
+    Attributes:
+        sequence: index of the text.
+        token: the token; None if the text ends without another one.
+        finish_reason: why the text ends, None unless it does. `stop`: the model ended it; `length`: it reached the
+            maximum number of tokens.
+        score: the score of a text that ends, if it was found by beam search.
     """
 
     sequence: int
@@ -263,7 +292,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GeneratedSequence:
-    """A text, without the token that ends it; `score` is that of beam search."""
+    """A generated text, without the token that ends it, and its score if it was found by beam search."""
 
     tokens: tuple[GeneratedToken, ...]
     finish_reason: FinishReason
@@ -272,7 +301,7 @@ class GeneratedSequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GenerateResult:
-    """The `n` texts; those of beam search best first."""
+    """The generated texts of one request; those of beam search are sorted, best first."""
 
     sequences: tuple[GeneratedSequence, ...]
 

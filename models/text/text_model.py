@@ -20,7 +20,7 @@ from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops import avx512, triton
 from models.ops.cooperation import split_by_tokens
-from models.ops.cuda_graphs import are_recorded
+from models.ops.cuda_graphs import uses_cuda_graphs
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.tasks import ENCODE_TEXT, Task
@@ -137,7 +137,7 @@ class TextModel(WeightDerivedCache, Model):
 
     def graphs_for(self, segments: Segments) -> EncoderGraphs | None:
         """Return the CUDA graphs to read texts of these lengths with; None where none are to be used."""
-        is_useful = are_recorded(self.device) and not self.training and EncoderGraphs.take(segments)
+        is_useful = uses_cuda_graphs(self.device) and not self.training and EncoderGraphs.is_faster_for(segments)
         return self.encoder_graphs if is_useful else None
 
     @override

@@ -309,7 +309,7 @@ def test_ids_that_no_token_has_are_dropped(decoder: Path) -> None:
     change(decoder, bos_token_id=-1, eos_token_id=[-1, 5, 60, 59], suppress_tokens=[-1, 0, 10**20])
     model = cast("Gpt", load(decoder))
     assert model.start_id is None
-    assert (model.rules.ends, model.rules.suppressed) == ((5, 59), (0,))
+    assert (model.generation_rules.end_ids, model.generation_rules.suppressed_ids) == ((5, 59), (0,))
 
 
 @pytest.mark.parametrize(

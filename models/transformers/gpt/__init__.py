@@ -1,9 +1,11 @@
-"""GPT: a text, continued token by token."""
+"""GPT-2: continues texts token by token."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
+from models.family import FamilySpec, TaskFunction
+from models.generation.decoder_only import score_text
+from models.generation.tasks import generate
 from models.tasks import ATTEND, CLASSIFY_TEXT, GENERATE, SCORE_TEXT, Task
 from models.text.attention_weights import show_attention
 from models.text.classification import classify
@@ -24,13 +26,12 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    by_head = methods_of(GENERATE, SCORE_TEXT) if config.continues else {}
-    return {
-        **EMBEDDING_TASKS,
-        ATTEND: show_attention,
-        **by_head,
-        **({CLASSIFY_TEXT: classify} if config.labels else {}),
-    }
+    tasks: dict[Task, TaskFunction] = {**EMBEDDING_TASKS, ATTEND: show_attention}
+    if config.continues:
+        tasks |= {GENERATE: generate, SCORE_TEXT: score_text}
+    if config.labels:
+        tasks |= {CLASSIFY_TEXT: classify}
+    return tasks
 
 
 FAMILY = FamilySpec(

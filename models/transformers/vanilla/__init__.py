@@ -1,9 +1,11 @@
-"""The vanilla Transformer: an encoder and a decoder."""
+"""The vanilla Transformer: an encoder reads a text, and a decoder writes another."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
+from models.family import FamilySpec, TaskFunction
+from models.generation.encoder_decoder import attend
+from models.generation.tasks import generate
 from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
 from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.vanilla.checkpoint import PUBLISHED
@@ -29,7 +31,9 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
-    return {**EMBEDDING_TASKS, **(methods_of(ATTEND, GENERATE, TRANSLATE) if config.translates else {})}
+    if not config.translates:
+        return EMBEDDING_TASKS
+    return {**EMBEDDING_TASKS, ATTEND: attend, GENERATE: generate, TRANSLATE: generate}
 
 
 FAMILY = FamilySpec(

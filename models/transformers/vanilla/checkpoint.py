@@ -1,5 +1,6 @@
 """The published names of Marian's models, which are vanilla Transformers."""
 
+import reprlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
+    bad_words = _bad_words(values)
     vocab_size = values.get("vocab_size", 58101)
     padding_id = values.get("pad_token_id", 58100)
     is_tied = values.get("tie_word_embeddings", True)
@@ -36,7 +38,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
         shared=is_tied and values.get("share_encoder_decoder_embeddings", True),
         untied="language" in heads and not is_tied,
         translates="language" in heads,
-        suppressed_ids=_suppressed(values),
+        suppressed_ids=tuple(word[0] for word in bad_words if len(word) == 1),
+        bad_words_ids=tuple(word for word in bad_words if len(word) > 1),
         forced_end_ids=_ids(values.get("forced_eos_token_id", ()))[:1],
     )
 
@@ -46,11 +49,12 @@ def _ids(value: Any) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
 
-def _suppressed(values: Values) -> tuple[int, ...]:
+def _bad_words(values: Values) -> list[tuple[int, ...]]:
+    """Return the sequences of tokens that are never generated, each of one token or more."""
     words = values.get("bad_words_ids", [])
-    if any(len(word) != 1 for word in words):
-        raise CheckpointError(f"bad_words_ids is {words!r}; only single tokens can be suppressed")
-    return tuple(word[0] for word in words)
+    if any(not isinstance(word, list) or not word or {*map(type, word)} != {int} for word in words):
+        raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
+    return [tuple(word) for word in words]
 
 
 def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
         "scale_embedding": config.scaled_words,
         "share_encoder_decoder_embeddings": config.shared,
         "tie_word_embeddings": not config.untied,
-        "bad_words_ids": [[token] for token in config.suppressed_ids],
+        "bad_words_ids": [*([token_id] for token_id in config.suppressed_ids), *map(list, config.bad_words_ids)],
         "forced_eos_token_id": next(iter(config.forced_end_ids), None),
     }
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from models.family import FamilyConfig, FamilySpec
-from models.generation.cached_attention import CachedContext, DecodeAttention, PrefillAttention
+from models.generation.cached_attention import CachedCrossAttention, DecodeAttention, PrefillAttention
 from models.generation.kv_cache import CacheShape, KeyValueCache
 from models.layers.block import Block, BlockShape
 from models.layers.packed_linear import Avx512Linear, OneDnnInt8Linear, OneDnnLinear, pack_linears, product
@@ -235,10 +235,10 @@ def test_training_does_not_go_through_kernels() -> None:
 def filled_cache(dtype: torch.dtype, lengths: Sequence[int], width: int, n_heads: int = 2) -> KeyValueCache:
     torch.manual_seed(0)
     cache = KeyValueCache(CacheShape(n_layers=1, n_heads=n_heads, head_width=width, dtype=dtype, device=CPU))
-    cache.add(lengths)
+    cache.append(lengths)
     rows = Segments(lengths)
     k, v = torch.randn(2, sum(lengths), n_heads, width).to(dtype)
-    cache.write(0, k, v, (rows.owners, rows.positions))
+    cache.write(0, k, v, rows.owners, rows.positions)
     return cache
 
 
@@ -257,8 +257,8 @@ def decoded(dtype: torch.dtype, lengths: list[int], width: int) -> tuple[Tensor,
     cache = filled_cache(dtype, lengths, width)
     q, k, v = random_qkv(len(lengths), width, dtype)
     cache.extend([1] * len(lengths))
-    seen = DecodeAttention(CachedContext(cache))(0, q, k, v, width**-0.5)
-    keys, _ = cache.whole(0)
+    seen = DecodeAttention(cache)(0, q, k, v, width**-0.5)
+    keys, _ = cache.keys_values(0)
     return seen, [keys[row, :, : length + 1].float() for row, length in enumerate(lengths)]
 
 
@@ -275,8 +275,8 @@ def read_on(dtype: torch.dtype, parts: list[tuple[int, int]], width: int) -> tup
     starts, lengths = zip(*parts, strict=True)
     cache = filled_cache(dtype, [start for start in starts if start], width)
     q, k, v = random_qkv(sum(lengths), width, dtype)
-    seen = PrefillAttention(cache, Segments(lengths))(0, q, k, v, width**-0.5)
-    _, values = cache.whole(0)
+    seen = PrefillAttention(cache, Segments(lengths), cache.add_parts(lengths))(0, q, k, v, width**-0.5)
+    _, values = cache.keys_values(0)
     return seen, [values[row, :, : sum(part)].float() for row, part in enumerate(parts)]
 
 
@@ -332,12 +332,15 @@ def test_blocks_in_one_call_are_what_they_are_in_many(
         cache, read = filled_cache(dtype, [5] * 99, 16, n_heads=3), filled_cache(dtype, [4, 2], 16, n_heads=3)
         decoded, parts = (
             transformer_blocks([block], x, attend)
-            for attend in (DecodeAttention(CachedContext(cache)), PrefillAttention(read, segments))
+            for attend in (DecodeAttention(cache), PrefillAttention(read, segments, read.add_parts(segments.lengths)))
         )
-        other = CachedContext(filled_cache(dtype, [1 + row % 20 for row in range(99)], 16, n_heads=3))
-        own = CachedContext(filled_cache(dtype, [5] * 99, 16, n_heads=3))
-        across = transformer_blocks([crossing], x, DecodeAttention(own), other)
-        its_own = [*cache.whole(0)[:, :, :, :5], *(row[:, :2] for rows in read.whole(0)[:, :3] for row in rows)]
+        other = CachedCrossAttention(filled_cache(dtype, [1 + row % 20 for row in range(99)], 16, n_heads=3))
+        own = DecodeAttention(filled_cache(dtype, [5] * 99, 16, n_heads=3))
+        across = transformer_blocks([crossing], x, own, other)
+        its_own = [
+            *cache.keys_values(0)[:, :, :, :5],
+            *(row[:, :2] for rows in read.keys_values(0)[:, :3] for row in rows),
+        ]
         return [*texts, decoded, parts, across, *its_own]
 
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention, and what they generate."""
+"""GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention and generated texts."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,9 @@ import torch
 import transformers
 
 from models.generation.generator import Generator
-from models.generation.sampling import candidates
+from models.generation.tasks import generate
+from models.generation.token_scores import NextTokens
+from models.tasks import ATTEND
 from models.tasks.text import AttendRequest, GenerateRequest, Tokens
 from models.text.attention_patterns import RecordedAttention
 from models.text.embedding import hidden_states
@@ -120,7 +122,7 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
                 output_hidden_states=True,
                 output_attentions=True,
             )
-            (result,) = model.attend([AttendRequest(tokens=text, target=translation)])
+            (result,) = model.run(ATTEND, [AttendRequest(tokens=text, target=translation)])
             assert_close(hidden_states(model, [text])[0], theirs.encoder_last_hidden_state[0])
             assert result.target_ids is not None
             assert result.target_ids.tolist() == given.tolist()
@@ -131,7 +133,8 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
             assert_close(result.cross_attention, torch.stack(theirs.cross_attentions)[:, 0])
             cache = model.new_cache()
             logits = [model.prefill([torch.from_numpy(text.ids)], cache)]
-            logits += [model.decode(token[None], cache).logits for token in torch.from_numpy(translation.ids)]
+            tokens = (NextTokens(token[None]) for token in torch.from_numpy(translation.ids))
+            logits += [model.decode(token, cache).logits for token in tokens]
             assert_close(torch.cat(logits), theirs.logits[0])
 
 
@@ -184,7 +187,9 @@ def theirs(reference: Any, text: Tokens, arguments: dict[str, Any], n: int) -> t
     return [row[: row.index(end)] if end in row else row for row in rows], scores
 
 
-def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[str, Any], eager_end: bool) -> None:
+def assert_generates_the_same(
+    model: Generator[Any], reference: Any, arguments: dict[str, Any], eager_end: bool
+) -> None:
     """For prompts of several lengths, each alone and all together."""
     texts = [random_text(length, 60, length) for length in (1, 5, 5, 11)]
     n = 14
@@ -192,8 +197,8 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
         GenerateRequest(tokens=text, max_new_tokens=n, n=arguments.get("num_beams", 1), **arguments) for text in texts
     ]
     with torch.inference_mode():
-        together = model.generate(requests)
-        alone = [model.generate([request])[0] for request in requests]
+        together = generate(model, requests)
+        alone = [generate(model, [request])[0] for request in requests]
     for text, *results in zip(texts, together, alone, strict=True):
         rows, scores = theirs(reference, text, arguments, n)
         for result in results:
@@ -207,7 +212,7 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
 @pytest.mark.parametrize("size", ["plain", "by-layer", "untied"])
 def test_gpt_generates_what_the_reference_does(size: str, kind: str, tmp_path: Path) -> None:
     reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config(size)), tmp_path)
-    assert_generates_the_same(cast("Generator", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
 
 
 def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> None:
@@ -216,7 +221,7 @@ def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> N
     rows, _ = theirs(reference, text, {}, 8)
     suppressed = [rows[0][1], 999]
     (tmp_path / "generation_config.json").write_text(json.dumps({"suppress_tokens": suppressed}))
-    (made,) = cast("Generator", ours(tmp_path)).generate([GenerateRequest(tokens=text, max_new_tokens=8)])
+    (made,) = generate(cast("Generator[Any]", ours(tmp_path)), [GenerateRequest(tokens=text, max_new_tokens=8)])
     expected, _ = theirs(reference, text, {"suppress_tokens": suppressed[:1]}, 8)
     assert [token.id for token in made.sequences[0].tokens] == expected[0]
     assert suppressed[0] not in expected[0]
@@ -229,7 +234,7 @@ def test_marian_generates_what_the_reference_does(size: str, kind: str, tmp_path
     reference.generation_config.bad_words_ids = [[reference.config.decoder_start_token_id]]
     reference.generation_config.forced_eos_token_id = MARIAN[size].get("forced_eos_token_id")
     sharpened(reference, tmp_path)
-    assert_generates_the_same(cast("Generator", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
 
 
 def sharpened(model: Any, folder: Path) -> Any:
@@ -240,23 +245,3 @@ def sharpened(model: Any, folder: Path) -> Any:
                 parameter *= 6.0 if "embed" not in name and "wte" not in name and "shared" not in name else 12.0
     model.save_pretrained(folder)
     return model
-
-
-@pytest.mark.parametrize("top_k", [None, 1, 7, 500])
-@pytest.mark.parametrize("top_p", [None, 0.1, 0.6, 0.95, 1.0])
-@pytest.mark.parametrize(("temperature", "n_words"), [(0.3, 90), (1.0, 90), (2.5, 90), (1.0, 1000), (2.5, 1000)])
-def test_filtered_distributions_equal_the_references(
-    top_k: int | None, top_p: float | None, temperature: float, n_words: int
-) -> None:
-    torch.manual_seed(0)
-    scores = torch.randn(20, n_words) * 3
-    expected = transformers.TemperatureLogitsWarper(temperature)(None, scores)
-    if top_k:
-        expected = transformers.TopKLogitsWarper(top_k)(None, expected)
-    if top_p and top_p < 1:
-        expected = transformers.TopPLogitsWarper(top_p)(None, expected)
-    found = torch.full_like(scores, -torch.inf)
-    for row, mine in zip(scores, found, strict=True):
-        ids, kept = candidates(row, temperature, top_k, top_p)
-        mine[slice(None) if ids is None else ids] = kept
-    torch.testing.assert_close(found.softmax(-1), expected.softmax(-1))
