@@ -26,6 +26,7 @@ from models.ops.attention import flash_takes
 from models.precision import Choice, Precision, lower
 from models.tasks.text import GenerateRequest, Pooling, Tokens
 from models.text import encoder_graphs
+from models.text.embedding import vectors
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
