@@ -18,11 +18,11 @@ from torch import Tensor
 from models.generation.cached_attention import CachedContext
 from models.generation.kv_cache import KeyValueCache
 from models.generation.scores import TokenScores
-from models.ops import triton
-from models.ops.cuda_graphs import are_recorded, capture_stream, record_graph
+from models.ops.cuda_graphs import are_recorded, capture_stream, graph_size, record_graph
 from models.ops.devices import to_device
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
+from models.ops.top_tokens import top_tokens
 from models.text.encoder_graphs import EncoderGraphs
 from models.text.ragged_batch import RaggedBatch
 
@@ -43,7 +43,7 @@ def stepped(step: Step, token_ids: Tensor, *caches: KeyValueCache) -> TokenScore
     device = caches[0].device
     if not are_recorded(device):
         return TokenScores(step(to_device(token_ids.long(), device), *map(CachedContext, caches)))
-    n_rows = min(triton.power_of_2(len(token_ids)), *(cache.n_rows for cache in caches))
+    n_rows = min(graph_size(len(token_ids)), *(cache.n_rows for cache in caches))
     recordings = _recordings(*caches)
     lengths = [[*cache.lengths] for cache in caches]
     recorded = recordings.by_rows.get(n_rows)
@@ -91,7 +91,7 @@ def read(run: Run, token_ids: Tensor, segments: Segments, cache: KeyValueCache) 
     """The last hidden states, `[N, D]`, of new prompts, ids `[N]` on the CPU, which the cache's first rows remember."""
     recordings = _recordings(cache)
     reading = recordings.reading = recordings.reading or EncoderGraphs(cache.device, causal=True, nobodys=-1)
-    owners, _ = segments.counted
+    owners, _ = segments.owners_and_positions
 
     def hidden(row: RaggedBatch, attend: AttentionPattern) -> Tensor:
         positions = row.segments.positions
@@ -120,7 +120,7 @@ class _Recorded:
         def stepped(inputs: Tensor) -> tuple[Tensor, Tensor]:
             token_ids, *lasts = inputs
             logits = step(token_ids, *map(CachedContext, caches, lasts))
-            best = triton.likeliest(logits)
+            best = top_tokens(logits)
             token_ids.copy_(best[0])
             lasts[0] += 1
             return logits, best

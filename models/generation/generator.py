@@ -18,7 +18,7 @@ from models.generation.prompt_cache import PromptCache
 from models.generation.sampling import GenerationRules
 from models.generation.scores import TokenScores
 from models.generation.search import Continuation, Search, SingleSearch
-from models.layers.packed_linear import PackedLinear, product
+from models.layers.packed_linear import PackedLinear
 from models.ops.cuda_graphs import are_recorded
 from models.tasks.text import (
     DEFAULT_NEW_TOKENS,
@@ -68,7 +68,7 @@ class Generator(TextModel):
         """Keep the shared embeddings a second time, laid out for products with values of this type."""
         words = self.shared_words()
         if words is not None:
-            self.words_product = product(words, None, int8=int8, dtype=dtype)
+            self.words_product = PackedLinear(words, None, int8=int8, dtype=dtype)
             self.words_product.n_weights = 0
 
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from models.ops import avx512, triton
+from models.ops.cache import has_cpu_kernels, write_to_cache
 from models.ops.devices import to_device
 
 FIRST_ROOM = 16
@@ -38,7 +38,7 @@ class KeyValueCache:
     def __init__(self, shape: CacheShape) -> None:
         self.device = shape.device
         self.lengths: list[int] = []
-        self.has_kernel = avx512.supports_dtype(shape.dtype, shape.device)
+        self.has_kernel = has_cpu_kernels(shape.dtype, shape.device)
         self.moves_one_by_one = shape.device.type == "cpu"
         """Rows, which is four times as fast there; on GPUs each would be an operation to be launched."""
         self.recorded: Any = None
@@ -78,12 +78,7 @@ class KeyValueCache:
 
     def write(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
         """Keys and values `[N, H, d]` of tokens; `places` are the row of each, and its place there: two of `[N]`."""
-        rows, tokens = places
-        if triton.supports_tensor(k):
-            triton.remember(k, v, self._layers[layer], rows, tokens)
-            return
-        for memory, new in zip(self._layers[layer], (k, v), strict=True):
-            memory[rows, :, tokens] = new.to(memory.dtype)
+        write_to_cache(self._layers[layer], k, v, *places)
 
     def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
         """Rows of another cache of this shape become new ones at the end; of each, the first `n_tokens` where given."""

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from models.ops import avx512, triton
+from models.ops.top_tokens import list_top_tokens, to_list, top_tokens
 
 
 class TokenScores:
@@ -35,9 +35,7 @@ class TokenScores:
     def best(self) -> Tensor:
         """Of each row the likeliest token and its log-probability, where the logits are: `[2, B]`, float64."""
         if self._best is None:
-            self._best = (
-                triton.likeliest(self.logits) if triton.supports_tensor(self.logits) else _likeliest(self.logits)
-            )
+            self._best = top_tokens(self.logits)
         return self._best
 
     def ask(self) -> None:
@@ -50,16 +48,8 @@ class TokenScores:
     @cached_property
     def likeliest(self) -> list[tuple[int, float]]:
         """Of each row the likeliest token and its log-probability."""
-        if avx512.supports_tensor(self.logits):
-            return avx512.likeliest(self.logits)
-        best = self.best
         if self._asked is not None:
             best, arrival = self._asked
             arrival.synchronize()
-        return [(int(token), log_prob) for token, log_prob in zip(*best.tolist(), strict=True)]
-
-
-def _likeliest(logits: Tensor) -> Tensor:
-    """As `triton.likeliest`."""
-    best, tokens = logits.float().max(-1)
-    return torch.stack([tokens.double(), (best - logits.float().logsumexp(-1)).double()])
+            return to_list(best)
+        return list_top_tokens(self.logits) if self._best is None else to_list(self._best)

@@ -27,6 +27,11 @@ def capture_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
 
+def graph_size(n: int) -> int:
+    """Return the number of rows that a graph for n rows is recorded with: the next power of two."""
+    return triton.next_power_of_2(n)
+
+
 _recording = threading.Lock()
 
 

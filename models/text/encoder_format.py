@@ -74,10 +74,10 @@ def bert_body(prefix: str, n_layers: int) -> Iterator[Link]:
         attention = f"{theirs}.attention"
         yield from links(f"{ours}.attention.qkv", *(f"{attention}.self.{name}" for name in ("query", "key", "value")))
         yield from links(f"{ours}.attention.out", f"{attention}.output.dense")
-        yield from links(f"{ours}.attention_norm", f"{attention}.output.LayerNorm")
+        yield from links(f"{ours}.attention_residual_norm", f"{attention}.output.LayerNorm")
         yield from links(f"{ours}.feedforward.0", f"{theirs}.intermediate.dense")
         yield from links(f"{ours}.feedforward.2", f"{theirs}.output.dense")
-        yield from links(f"{ours}.feedforward_norm", f"{theirs}.output.LayerNorm")
+        yield from links(f"{ours}.feedforward_residual_norm", f"{theirs}.output.LayerNorm")
 
 
 def embedding_links(theirs: str) -> Iterator[Link]:

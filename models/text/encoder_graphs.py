@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.ops import triton
-from models.ops.attention import MAX_SHORT
-from models.ops.cuda_graphs import capture_stream, record_graph
+from models.ops.attention import MAX_SHORT_TEXT
+from models.ops.cuda_graphs import capture_stream, graph_size, record_graph
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.text.attention_patterns import WithinTextBlocks
@@ -29,7 +28,7 @@ MAX_PASSES, SMALLEST = 256, 16
 
 
 class EncoderGraphs:
-    """Those of an encoder, recorded by about how many tokens, and blocks of `triton.attend`, there are.
+    """Those of an encoder, recorded by about how many tokens, and blocks of `block_attention`, there are.
 
     What is beyond the texts is nobody's: an eighth of the tokens at most, unless they are few. All recordings share
     what they read and write, and the memory between, so that one is played at a time.
@@ -53,16 +52,16 @@ class EncoderGraphs:
     @staticmethod
     def take(segments: Segments) -> bool:
         """Whether it pays for these texts."""
-        return max(segments.lengths) <= MAX_SHORT or sum(segments.lengths) <= MAX_TOKENS
+        return max(segments.lengths) <= MAX_SHORT_TEXT or sum(segments.lengths) <= MAX_TOKENS
 
     def hidden(self, packed: RaggedBatch, hidden: Hidden) -> Tensor:
         """The last hidden states, `[N, D]`, of texts whose ids are on the CPU."""
-        blocks = triton.blocks_of(packed.segments)
+        blocks = packed.segments.block_table
         n_tokens, n_blocks = sum(packed.segments.lengths), blocks.shape[1]
-        size = rounded(n_tokens), max(SMALLEST, triton.power_of_2(n_blocks))
+        size = rounded(n_tokens), max(SMALLEST, graph_size(n_blocks))
         inputs = np.zeros(3 * sum(size), np.int32)
         of_tokens, of_blocks = (part.reshape(3, -1) for part in np.split(inputs, [3 * size[0]]))
-        _, positions = packed.segments.counted
+        _, positions = packed.segments.owners_and_positions
         of_tokens[1, n_tokens:] = self._nobodys
         for row, values in zip(of_tokens, (*(ids.numpy() for ids in packed.given), positions), strict=True):
             row[:n_tokens] = values
@@ -122,5 +121,5 @@ def rounded(n: int) -> int:
 def _room(n: int, *, like: Tensor) -> Tensor:
     """For so many rows at least; what is made in inference mode could not be written to outside of it."""
     with torch.inference_mode(mode=False):
-        size = triton.power_of_2(n), *like.shape[1:]
+        size = graph_size(n), *like.shape[1:]
         return torch.zeros(size, dtype=like.dtype, device=like.device)

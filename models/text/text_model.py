@@ -11,15 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.codecs.text.codec import Special
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
-from models.ops import avx512, triton
+from models.ops.attention import fits_block_attention
 from models.ops.cooperation import split_by_tokens
 from models.ops.cuda_graphs import are_recorded
+from models.ops.linear import has_project_kernels
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.results import project, rank
@@ -87,19 +89,19 @@ class TextModel(WeightDerivedCache, Model):
     @cached_property
     def runs_on_kernels(self) -> bool:
         """Whether its products are the project's own."""
-        weight = next(self.parameters())
-        return weight.is_cpu and avx512.is_fastest_for(weight.dtype, weight.dtype)
+        return has_project_kernels(next(self.parameters()))
 
     @cached_property
     def passes(self) -> EncoderGraphs | None:
         """Recordings of `hidden`, on a GPU that has a kernel for attention with heads of this width."""
         heads = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
         weight = next(self.parameters())
-        is_able = weight.is_cuda and max(heads, default=0) * weight.element_size() <= triton.MAX_HEAD_BYTES
+        is_able = fits_block_attention(weight, max(heads, default=0))
         return EncoderGraphs(weight.device, causal=self.causal) if is_able else None
 
-    def forget(self) -> None:
-        """See `WeightDerivedCache`."""
+    @override
+    def clear_derived(self) -> None:
+        super().clear_derived()
         for name in ("device", "runs_on_kernels", "passes"):
             self.__dict__.pop(name, None)
 

@@ -18,7 +18,7 @@ from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.autoencoding.latents import DiagonalGaussian, log_normal, prior_draw
 from models.autoencoding.metrics import compared
 from models.errors import InvalidItems, Problem
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 from models.ops.devices import to_cpu
 from models.seeding import seeded
 from models.tasks.autoencoding import EncodeRequest, EncodeResult, ReconstructRequest, ReconstructResult, SampleRequest
@@ -49,13 +49,13 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         self.samplers = ("prior",) if config.labels else ("prior", "gmm")
         self.value_range = (0.0, 1.0) if self.is_binary else (-torch.inf, torch.inf)
         n_elements, n_classes = prod(config.input_shape), len(config.labels)
-        self.encoder: nn.Sequential = feedforward(
+        self.encoder: nn.Sequential = FeedForward(
             (n_elements + n_classes, *config.hidden_widths, 2 * config.latent_width), "relu"
         )
-        self.decoder: nn.Sequential = feedforward(
+        self.decoder: nn.Sequential = FeedForward(
             (config.latent_width + n_classes, *config.hidden_widths[::-1], n_elements), "relu"
         )
-        self.classifier = feedforward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
+        self.classifier = FeedForward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
         self._coder: BitsBack | None = None
         self.log_variance = None if self.is_binary else nn.Parameter(torch.zeros(()))
 

@@ -66,10 +66,10 @@ def _block(ours: str, theirs: str) -> Iterator[Link]:
     attention = f"{theirs}.attention"
     yield from links(f"{ours}.attention.qkv", *(f"{attention}.{name}" for name in ("query", "key", "value")))
     yield from links(f"{ours}.attention.out", f"{attention}.dense")
-    yield from links(f"{ours}.attention_norm", f"{attention}.LayerNorm")
+    yield from links(f"{ours}.attention_residual_norm", f"{attention}.LayerNorm")
     yield from links(f"{ours}.feedforward.0", f"{theirs}.ffn")
     yield from links(f"{ours}.feedforward.2", f"{theirs}.ffn_output")
-    yield from links(f"{ours}.feedforward_norm", f"{theirs}.full_layer_layer_norm")
+    yield from links(f"{ours}.feedforward_residual_norm", f"{theirs}.full_layer_layer_norm")
 
 
 ARCHITECTURES = architectures("Albert") | {"AlbertForPreTraining": ("pooler", "pair", "masked")}

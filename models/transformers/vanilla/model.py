@@ -33,26 +33,32 @@ class Side(nn.Module):
     """Words and positions, then blocks; with norms first, a last norm. Source: Vaswani et al. 2017, section 3."""
 
     def __init__(
-        self, config: VanillaTransformerConfig, vocab_size: int, n_layers: int, shape: BlockShape, *, crossing: bool
+        self,
+        config: VanillaTransformerConfig,
+        vocab_size: int,
+        n_layers: int,
+        shape: BlockShape,
+        *,
+        has_cross_attention: bool,
     ) -> None:
         super().__init__()
         self.scale = math.sqrt(config.width) if config.scaled_words else 1.0
         self.words = nn.Embedding(vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
-        self.blocks = nn.ModuleList(Block(shape, crossing=crossing) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(Block(shape, has_cross_attention=has_cross_attention) for _ in range(n_layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps) if config.norm_first else nn.Identity()
 
     def forward(
         self,
         token_ids: Tensor,
         positions: Tensor,
-        attend: AttentionPattern,
-        remember: CrossAttentionPattern | None = None,
+        attention: AttentionPattern,
+        cross_attention: CrossAttentionPattern | None = None,
     ) -> Tensor:
         """Two of `[N]` to `[N, D]`."""
         x = self.dropout(self.words(token_ids) * self.scale + self.positions(positions))
-        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attend, remember))
+        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attention, cross_attention))
         return normalised
 
 
@@ -93,9 +99,11 @@ class VanillaTransformer(Generator):
         super().__init__()
         self.config = config
         self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
-        self.encoder = Side(config, config.vocab_size, config.n_encoder_layers, config.encoder_block, crossing=False)
+        self.encoder = Side(
+            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, has_cross_attention=False
+        )
         self.decoder = Side(
-            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, crossing=True
+            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, has_cross_attention=True
         )
         self.tie()
         self.output = nn.Linear(config.width, config.target_vocab_size, bias=False) if config.untied else None
@@ -181,7 +189,7 @@ class VanillaTransformer(Generator):
 
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each layer of the decoder reads of the encoder's states `[N, D]`."""
-        return [block.crossing.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
+        return [block.cross_attention.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
 
     def _attention(self, request: AttendRequest) -> AttendResult:
         packed = self.pack([request.tokens])
