@@ -18,7 +18,7 @@ from benchmarks.engines.peers.protocol import Job, read_job
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
 from models.generation.generator import Generator
-from models.precision import Choice, Precision, lower
+from models.precision import Precision, PrecisionChoice, convert
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
 from models.tasks.text import EncodeTextRequest, GenerateRequest, Tokens
 
@@ -40,7 +40,8 @@ def main() -> None:
 def load(job: Job) -> tuple[Model, float]:
     """Return the model of a job in its precision, and the least cosine of its codes to those in float32."""
     model = load_model(read_checkpoint(Path(job.folder)), device=job.device)
-    return model, lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
+    choice = PrecisionChoice(cast("Precision", job.precision), "asked for")
+    return model, convert(model, choice).cosine
 
 
 async def measure_rates(job: Job, model: Model) -> dict[str, float]:

@@ -94,10 +94,10 @@ def block_links(block: str, published: BlockNames) -> Iterator[Link]:
     """Link the layers of our module `block`, which is one block, to those with the published names."""
     yield from links(f"{block}.attention.qkv", *published.qkv)
     yield from links(f"{block}.attention.out", published.out)
-    yield from links(f"{block}.attention_norm", published.attention_norm)
+    yield from links(f"{block}.attention_residual_norm", published.attention_norm)
     yield from links(f"{block}.feedforward.0", published.up)
     yield from links(f"{block}.feedforward.2", published.down)
-    yield from links(f"{block}.feedforward_norm", published.feedforward_norm)
+    yield from links(f"{block}.feedforward_residual_norm", published.feedforward_norm)
 
 
 def body_links(prefix: str, n_layers: int) -> Iterator[Link]:

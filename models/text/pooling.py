@@ -3,38 +3,18 @@
 Shapes: `B` texts, `T` tokens of one text, `N` tokens of all texts, `D` width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from models.errors import InvalidItems, Problem
-from models.ops import avx512, triton
-from models.ops.avx512.texts import pool
 from models.ops.devices import to_cpu
-from models.ops.segments import Segments
+from models.ops.pooling import pool
 from models.tasks.text import EncodeTextRequest, Pooling
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_model import TextModel
-
-
-def _mean(hidden: Tensor, segments: Segments) -> Tensor:
-    tokens = torch.arange(len(hidden), dtype=torch.int32, device=hidden.device)
-    return functional.embedding_bag(tokens, hidden.float(), segments.bounds[:-1], mode="mean")
-
-
-def _max(hidden: Tensor, segments: Segments) -> Tensor:
-    return torch.stack([part.amax(0) for part in segments.split(hidden)])
-
-
-_POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
-    "mean": _mean,
-    "cls": lambda hidden, segments: hidden[segments.first],
-    "max": _max,
-    "last": lambda hidden, segments: hidden[segments.last],
-}
 
 
 class PoolingChoice(NamedTuple):
@@ -64,13 +44,7 @@ def pooled(batch: RaggedBatch, hidden: Tensor, choice: PoolingChoice) -> Tensor:
     The hidden states are `[N, D]`; the vectors are `[B, dimensions]`, or `[B, D]` where all dimensions are kept.
     """
     pooling, n_kept, is_unit = choice
-    n_kept = n_kept or hidden.shape[1]
-    if avx512.supports_tensor(hidden):
-        return pool(hidden, batch.segments, batch.order, pooling, n_kept, is_unit=is_unit)
-    if triton.supports_add_norm(hidden):
-        return to_cpu(triton.pool(hidden, batch.segments, batch.order, pooling, n_kept, is_unit=is_unit))
-    vectors = batch.in_given_order(to_cpu(_POOLINGS[pooling](hidden, batch.segments)))[:, :n_kept]
-    return functional.normalize(vectors, dim=-1) if is_unit else vectors
+    return pool(hidden, batch.segments, batch.order, pooling, n_kept or hidden.shape[1], is_unit=is_unit)
 
 
 def embeddings_of(batch: RaggedBatch, hidden: Tensor, choice: PoolingChoice, indices: Sequence[int]) -> list[Tensor]:

@@ -18,9 +18,10 @@ from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
-from models.ops import avx512, triton
+from models.ops.attention import fits_block_attention
 from models.ops.cooperation import split_by_tokens
 from models.ops.cuda_graphs import uses_cuda_graphs
+from models.ops.linear import has_project_kernels
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.tasks import ENCODE_TEXT, Task
@@ -70,19 +71,19 @@ class TextModel(WeightDerivedCache, Model):
     @cached_property
     def runs_on_kernels(self) -> bool:
         """True if the project's own kernels compute the matrix products."""
-        weight = next(self.parameters())
-        return weight.is_cpu and avx512.is_fastest_for(weight.dtype, weight.dtype)
+        return has_project_kernels(next(self.parameters()))
 
     @cached_property
     def encoder_graphs(self) -> EncoderGraphs | None:
         """CUDA graphs of `hidden`; None where there is no GPU, or no attention kernel for heads of this width."""
         head_widths = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
         weight = next(self.parameters())
-        has_kernel = weight.is_cuda and max(head_widths, default=0) * weight.element_size() <= triton.MAX_HEAD_BYTES
+        has_kernel = fits_block_attention(weight, max(head_widths, default=0))
         return EncoderGraphs(weight.device, causal=self.causal) if has_kernel else None
 
     @override
-    def forget(self) -> None:
+    def clear_derived(self) -> None:
+        super().clear_derived()
         for name in ("device", "runs_on_kernels", "encoder_graphs"):
             self.__dict__.pop(name, None)
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 
 
 class AdversarialAutoencoder(FixedShapeAutoencoder):
@@ -31,17 +31,17 @@ class AdversarialAutoencoder(FixedShapeAutoencoder):
         self.latent_width, n_classes = config.latent_width, len(config.labels)
         self.latent_shape = (config.latent_width + n_classes,)
         n_elements = prod(config.input_shape)
-        self.trunk = nn.Sequential(nn.Flatten(), feedforward((n_elements, *config.hidden_widths), "relu"), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Flatten(), FeedForward((n_elements, *config.hidden_widths), "relu"), nn.ReLU())
         self.code_head = nn.Linear(config.hidden_widths[-1], config.latent_width)
         self.class_head = nn.Linear(config.hidden_widths[-1], n_classes) if n_classes else None
         self.decoder = nn.Sequential(
-            feedforward((*self.latent_shape, *config.hidden_widths[::-1], n_elements), "relu"),
+            FeedForward((*self.latent_shape, *config.hidden_widths[::-1], n_elements), "relu"),
             nn.Sigmoid(),
             nn.Unflatten(1, config.input_shape),
         )
-        self.discriminator = feedforward((config.latent_width, *config.discriminator_widths, 1), "relu")
+        self.discriminator = FeedForward((config.latent_width, *config.discriminator_widths, 1), "relu")
         self.class_discriminator = (
-            feedforward((n_classes, *config.discriminator_widths, 1), "relu") if n_classes else None
+            FeedForward((n_classes, *config.discriminator_widths, 1), "relu") if n_classes else None
         )
 
     def heads(self, items: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.encoder_classifier import EncoderClassifier
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 from models.ops.devices import to_cpu
 
 N_GIBBS_STEPS = 200
@@ -94,9 +94,9 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         self.register_buffer("chains", torch.zeros(config.n_chains, widths[-2]))
         self.stack = nn.ModuleList(Rbm(v, h, gaussian_hidden=i == last) for i, (v, h) in enumerate(pairwise(widths)))
         self.labels = config.labels
-        self.encoder = nn.Sequential(nn.Flatten(), feedforward(widths, "sigmoid"))
+        self.encoder = nn.Sequential(nn.Flatten(), FeedForward(widths, "sigmoid"))
         self.decoder = nn.Sequential(
-            feedforward(widths[::-1], "sigmoid"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
+            FeedForward(widths[::-1], "sigmoid"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
         )
         n_classes = len(config.labels)
         self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None

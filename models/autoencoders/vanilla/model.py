@@ -9,7 +9,7 @@ from torch import nn
 
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 
 
 class VanillaAutoencoder(FixedShapeAutoencoder):
@@ -25,10 +25,10 @@ class VanillaAutoencoder(FixedShapeAutoencoder):
         widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
         self.encoder = nn.Sequential(
             nn.Flatten(),  # (B, X)
-            feedforward(widths, config.activation),  # (B, Z)
+            FeedForward(widths, config.activation),  # (B, Z)
         )
         self.decoder = nn.Sequential(
-            feedforward(widths[::-1], config.activation),  # (B, X)
+            FeedForward(widths[::-1], config.activation),  # (B, X)
             nn.Sigmoid(),
             nn.Unflatten(1, config.input_shape),
         )

@@ -17,7 +17,7 @@ from models.autoencoders.variational.bits_back import BitsBackCoder
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.autoencoding.latents import DiagonalGaussian, log_normal
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 from models.ops.devices import to_cpu
 from models.seeding import seeded
 
@@ -50,13 +50,13 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         self.samplers = ("prior",) if config.labels else ("prior", "gmm")
         self.value_range = (0.0, 1.0) if is_binary else (-torch.inf, torch.inf)
         n_elements, n_classes = prod(config.input_shape), len(config.labels)
-        self.encoder: nn.Sequential = feedforward(
+        self.encoder: nn.Sequential = FeedForward(
             (n_elements + n_classes, *config.hidden_widths, 2 * config.latent_width), "relu"
         )
-        self.decoder: nn.Sequential = feedforward(
+        self.decoder: nn.Sequential = FeedForward(
             (config.latent_width + n_classes, *config.hidden_widths[::-1], n_elements), "relu"
         )
-        self.classifier = feedforward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
+        self.classifier = FeedForward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
         self.log_variance = None if is_binary else nn.Parameter(torch.zeros(()))
 
     def posterior(self, items: Tensor, classes: Tensor | None = None) -> DiagonalGaussian:

@@ -59,10 +59,10 @@ def _links(config: GptConfig) -> Iterator[Link]:
     yield Link("positions.weight", ("transformer.wpe.weight",))
     for i in range(config.n_layers):
         ours, theirs = f"blocks.{i}", f"transformer.h.{i}"
-        yield from links(f"{ours}.attention_norm", f"{theirs}.ln_1")
+        yield from links(f"{ours}.attention_input_norm", f"{theirs}.ln_1")
         yield from links(f"{ours}.attention.qkv", f"{theirs}.attn.c_attn", transposed=True)
         yield from links(f"{ours}.attention.out", f"{theirs}.attn.c_proj", transposed=True)
-        yield from links(f"{ours}.feedforward_norm", f"{theirs}.ln_2")
+        yield from links(f"{ours}.feedforward_input_norm", f"{theirs}.ln_2")
         yield from links(f"{ours}.feedforward.0", f"{theirs}.mlp.c_fc", transposed=True)
         yield from links(f"{ours}.feedforward.2", f"{theirs}.mlp.c_proj", transposed=True)
     yield from links("norm", "transformer.ln_f")

@@ -98,7 +98,7 @@ def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
             yield Link(f"{side}.words.weight", (f"{theirs}.embed_tokens.weight",))
         yield Link(f"{side}.positions.weight", (f"{theirs}.embed_positions.weight",), default=sines)
         for i in range(n_layers):
-            yield from _block(f"{side}.blocks.{i}", f"{theirs}.layers.{i}", crossing=side == "decoder")
+            yield from _block(config, f"{side}.blocks.{i}", f"{theirs}.layers.{i}")
         if config.norm_first:
             yield from links(f"{side}.norm", f"{theirs}.layer_norm")
     if config.untied:
@@ -107,19 +107,20 @@ def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
         yield Link("bias", ("final_logits_bias",), default=lambda: torch.zeros(1, config.target_vocab_size))
 
 
-def _block(ours: str, theirs: str, *, crossing: bool) -> Iterator[Link]:
+def _block(config: VanillaTransformerConfig, ours: str, theirs: str) -> Iterator[Link]:
+    norm = "input_norm" if config.norm_first else "residual_norm"
     own, read = f"{theirs}.self_attn", f"{theirs}.encoder_attn"
     yield from links(f"{ours}.attention.qkv", *(f"{own}.{name}_proj" for name in ("q", "k", "v")))
     yield from links(f"{ours}.attention.out", f"{own}.out_proj")
-    yield from links(f"{ours}.attention_norm", f"{own}_layer_norm")
-    if crossing:
-        yield from links(f"{ours}.crossing.q", f"{read}.q_proj")
-        yield from links(f"{ours}.crossing.kv", f"{read}.k_proj", f"{read}.v_proj")
-        yield from links(f"{ours}.crossing.out", f"{read}.out_proj")
-        yield from links(f"{ours}.crossing_norm", f"{read}_layer_norm")
+    yield from links(f"{ours}.attention_{norm}", f"{own}_layer_norm")
+    if ours.startswith("decoder."):
+        yield from links(f"{ours}.cross_attention.q", f"{read}.q_proj")
+        yield from links(f"{ours}.cross_attention.kv", f"{read}.k_proj", f"{read}.v_proj")
+        yield from links(f"{ours}.cross_attention.out", f"{read}.out_proj")
+        yield from links(f"{ours}.cross_attention_{norm}", f"{read}_layer_norm")
     yield from links(f"{ours}.feedforward.0", f"{theirs}.fc1")
     yield from links(f"{ours}.feedforward.2", f"{theirs}.fc2")
-    yield from links(f"{ours}.feedforward_norm", f"{theirs}.final_layer_norm")
+    yield from links(f"{ours}.feedforward_{norm}", f"{theirs}.final_layer_norm")
 
 
 PUBLISHED = PublishedFormat(
