@@ -1,4 +1,4 @@
-"""Compiles `models/ops/avx512/kernels.cpp` while the package is installed, where there is g++ and an x86-64 Linux.
+"""Compiles `models/ops/avx512/kernels.cpp` when the package is installed, if there is g++, on x86-64 Linux.
 
 Elsewhere the package is pure Python, and slower.
 """
@@ -17,10 +17,10 @@ PROCESSOR = "-mprefer-vector-width=512 -march=x86-64-v4 -mavx512vnni -mavx512bf1
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """Of hatchling."""
+    """The hook of the wheel, as hatchling calls it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and let the wheel be one of this platform."""
+        """Compile the kernels, and mark the wheel as one of this platform. Without them, warn and go on."""
         compiler = shutil.which("g++")
         if compiler is None or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             self.app.display_warning(f"{SOURCE} is not compiled: that takes g++ on Linux and x86-64")
@@ -39,10 +39,10 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 
 def compile_library(compiler: str, source: Path, library: Path) -> None:
-    """Into a new file that takes the place of the old one: a running server keeps the one that it has.
+    """Compile into a new file, which replaces the old one, so that a running server keeps the library that it has.
 
     Raises:
-        CalledProcessError: it does not compile.
+        CalledProcessError: the source does not compile.
     """
     new = library.with_suffix(".new")
     subprocess.run([compiler, *COMPILE, *PROCESSOR, source, "-o", new], check=True)  # noqa: S603

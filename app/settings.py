@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PositiveInt, 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.precision import Precision, Wanted
+from models.precision import Precision, RequestedPrecision
 
 ENV_PREFIX = "MANIFOLD_"
 N_CORES = os.cpu_count() or 1
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     device: str = Field(
         "cpu", description="Where the models run: cpu, cuda, or GPUs such as cuda:0,cuda:1, each with every model."
     )
-    dtype: Wanted = Field(
+    dtype: RequestedPrecision = Field(
         "auto",
         description="Data type the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or "
         "auto, which is float32, but bfloat16 for Transformers on GPUs.",

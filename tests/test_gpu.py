@@ -26,7 +26,7 @@ from models.ops.attention import flash_takes
 from models.precision import Choice, Precision, lower
 from models.tasks.text import GenerateRequest, Pooling, Tokens
 from models.text import encoder_graphs
-from models.text.tokens import tokens_of_ids
+from models.text.embedding import vectors
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
@@ -58,11 +58,11 @@ def test_texts_have_the_vectors_of_a_cpu(
 ) -> None:
     model = build(spec, config)
     its = texts(30, model)
-    expected = model.vectors(its, "mean")
+    expected = vectors(model, its, "mean")
     lower(model.to("cuda"), Choice(precision, ""))
     for batch in (its, its[3:4]):
         cosines = functional.cosine_similarity(
-            model.vectors(batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
+            vectors(model, batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
         )
         assert cosines.min() > least
 
@@ -73,21 +73,23 @@ def test_recorded_passes_are_the_passes(pooling: Pooling, monkeypatch: pytest.Mo
     monkeypatch.setattr(encoder_graphs, "MAX_GRAPHS", 6)
     model = build(*next(iter(CASES.values())))
     batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
-    expected = [model.vectors(batch, pooling, normalize=True) for batch in batches]
+    expected = [vectors(model, batch, pooling, normalize=True) for batch in batches]
     lower(model.to("cuda"), Choice("float32", ""))
-    assert model.passes is not None
+    assert model.encoder_graphs is not None
 
     def encode(number: int) -> Tensor:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         with torch.inference_mode(), torch.cuda.stream(stream):
-            return model.vectors(batches[number], pooling, normalize=True)
+            return vectors(model, batches[number], pooling, normalize=True)
 
     with ThreadPoolExecutor(4) as threads:
         for found, its in zip(threads.map(encode, range(120)), expected, strict=True):
             torch.testing.assert_close(found, its, rtol=0.0, atol=1e-4)
-    assert len(model.passes._graphs) == encoder_graphs.MAX_GRAPHS
+    assert len(model.encoder_graphs._graphs) == encoder_graphs.MAX_GRAPHS
     with torch.no_grad():
-        torch.testing.assert_close(model.vectors(batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4)
+        torch.testing.assert_close(
+            vectors(model, batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4
+        )
 
 
 def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +97,10 @@ def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(encoder_graphs, "MAX_TOKENS", 300)
     model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
     batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
-    expected = [model.vectors(batch) for batch in batches]
+    expected = [vectors(model, batch) for batch in batches]
     lower(model.to("cuda"), Choice("float32", ""))
     for batch, its in zip(batches, expected, strict=True):
-        torch.testing.assert_close(model.vectors(batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
+        torch.testing.assert_close(vectors(model, batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
 
 
 def generator(precision: Precision = "float32") -> Gpt:
@@ -139,7 +141,7 @@ def test_texts_do_not_depend_on_requests_that_join_and_leave(monkeypatch: pytest
     model = generator()
     requests = asked(40, model)
     requests += [
-        GenerateRequest(tokens=tokens_of_ids([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
+        GenerateRequest(tokens=Tokens.of_ids([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
         for one in requests[20:]
     ]
     alone = ids([generate(model, [each])[0] for each in requests])

@@ -19,9 +19,7 @@ from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
-from models.ops import avx512
-from models.ops.cooperation import between_parts
-from models.ops.devices import in_turn
+from models.ops.cooperation import cooperate
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
 
@@ -210,12 +208,14 @@ class Worker:
             raise execution.errors[0]
 
     @contextmanager
-    def _computing(self) -> Iterator[float]:
+    def _computing(
+        self, *, n_threads: int | None = None, between_parts: Callable[[], None] | None = None
+    ) -> Iterator[float]:
         """Mark the worker as busy and, on a GPU, take its turn to launch work. Yields the time (`time.monotonic`)."""
-        gpu_stream = self._config.gpu_stream
+        launch_lock = self._config.gpu_stream.lock if self._config.gpu_stream else None
         self.busy_since = started_at = time.monotonic()
         try:
-            with in_turn(gpu_stream.lock if gpu_stream else None):
+            with cooperate(n_threads=n_threads, launch_lock=launch_lock, between_parts=between_parts):
                 yield started_at
         finally:
             self.busy_since = None
@@ -234,9 +234,8 @@ class Worker:
         requests = [request for part in batch for request in part.requests]
         cost = sum(request.cost for request in requests)
         with (
-            self._computing() as started_at,
+            self._computing(between_parts=lambda: self._check_between_parts(batch)) as started_at,
             self._observed(task, len(requests), cost),
-            between_parts(lambda: self._check_between_parts(batch)),
         ):
             execution = execute(task, self._model, requests)
         if execution.out_of_memory:
@@ -281,7 +280,7 @@ class Worker:
         """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
         progress: list[tuple[RequestKey, Progress]] = []
         try:
-            with self._computing() as started_at, avx512.threads(self._config.step_threads):
+            with self._computing(n_threads=self._config.step_threads) as started_at:
                 generation.remove(_is_abandoned)
                 n_rows = generation.n_rows
                 if n_rows:

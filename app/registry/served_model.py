@@ -15,12 +15,13 @@ from app.engine.supervisor import Health
 from app.errors import InferenceFailed, ModelUnavailable
 from app.registry.garbage import collect_and_freeze, give_memory_back
 from app.settings import Settings
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
 from models.generation.generator import Generator
-from models.precision import Lowered, choose, lower
+from models.precision import Conversion, choose_precision, convert
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LoadedModel:
     labels: tuple[str, ...]
     n_parameters: int
     memory_bytes: int
-    lowered: Lowered
+    conversion: Conversion
     unused_weights: list[str]
 
 
@@ -125,7 +126,7 @@ class ServedModel:
                 return
             self._state = State.READY
             memory = {"memory_bytes": self.loaded.memory_bytes}
-            log.info("model ready", extra={"model": self.name, **memory, **asdict(self.loaded.lowered)})
+            log.info("model ready", extra={"model": self.name, **memory, **asdict(self.loaded.conversion)})
 
     async def stop(self) -> None:
         """Serve the waiting requests, then drop the model."""
@@ -151,40 +152,46 @@ class ServedModel:
             ModelsError: the checkpoint is damaged, or cannot run as the settings demand.
             InferenceFailed: a first forward pass failed.
         """
-        checkpoint, replicas, lowered = await asyncio.to_thread(self._read)
+        checkpoint, replicas, conversion = await asyncio.to_thread(self._read)
         is_text = checkpoint.modality == "text"
         budget = self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
         tasks, observer = checkpoint.tasks, self._observer
         engine = Engine(self.name, replicas, tasks, self._settings, budget=budget, observer=observer)
         await engine.started()
-        return _describe(checkpoint, replicas, engine, lowered)
+        return _describe(checkpoint, replicas, engine, conversion)
 
-    def _read(self) -> tuple[Checkpoint, list[Model], Lowered]:
+    def _read(self) -> tuple[Checkpoint, list[Model], Conversion]:
         """Load a replica for each worker. Replicas on the same device are the same object."""
         checkpoint = read_checkpoint(self._folder, self.name)
         self.checkpoint = checkpoint
         settings = self._settings
         models: dict[str, Model] = {}
         for device in dict.fromkeys(settings.device.split(",")):
-            choice = choose(settings.dtype, settings.dtypes.get(self.name), checkpoint.modality, torch.device(device))
+            requested, modality = settings.dtypes.get(self.name), checkpoint.modality
+            choice = choose_precision(settings.dtype, requested, modality, torch.device(device))
             models[device] = load_model(checkpoint, device=device)
-            lowered = lower(models[device], choice)
+            conversion = convert(models[device], choice)
             if device != "cpu":
                 torch.cuda.synchronize(device)  # because workers launch on streams of their own
         worker_devices = settings.devices(generates=isinstance(models[device], Generator))
-        return checkpoint, [models[device] for device in worker_devices], lowered
+        return checkpoint, [models[device] for device in worker_devices], conversion
 
 
-def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, lowered: Lowered) -> LoadedModel:
+def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, conversion: Conversion) -> LoadedModel:
     model = replicas[0]
+    latent_shape: tuple[int, ...] = ()
+    scores: tuple[str, ...] = ()
+    samplers: tuple[str, ...] = ()
+    if isinstance(model, Autoencoder):
+        latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
     return LoadedModel(
         engine=engine,
-        latents=VectorCodec(model.latent_shape),
-        scores=model.scores,
-        samplers=model.samplers,
+        latents=VectorCodec(latent_shape),
+        scores=scores,
+        samplers=samplers,
         labels=model.labels,
         n_parameters=model.n_parameters,
         memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),
         unused_weights=checkpoint.unused,
-        lowered=lowered,
+        conversion=conversion,
     )

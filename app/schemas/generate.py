@@ -82,7 +82,7 @@ class GenerateEvent(BaseModel):
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    texts = codecs.texts.texts(body.inputs, limits)
+    items = codecs.texts.parse(body.inputs, limits)
     has_sampling_parameters = any(getattr(parameters, name) is not None for name in SAMPLING_PARAMETERS)
     seed = secrets.randbits(62) if parameters.seed is None else parameters.seed
     bad_words = tuple(dict.fromkeys(ids for word in parameters.bad_words for ids in _encode_word(word, codecs.texts)))
@@ -109,16 +109,16 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
             seed=seed,
             n_alternatives=parameters.logprobs or 0,
         )
-        for tokens in codecs.texts.tokens(texts, limited_length=not parameters.truncate)
+        for tokens in codecs.texts.tokenize(items, check_length=not parameters.truncate)
     ]
 
 
 def _encode_word(word: str, codec: TextCodec) -> Iterator[tuple[int, ...]]:
     """Yield the ids of a string as a model writes it: by itself, and after a space, which may be part of a token."""
     for text in (word, f" {word}"):
-        tokens = codec.encode_target(text) if codec.crosses else codec.encode(text, add_special_tokens=False)
+        tokens = codec.encode_target(text) if codec.has_target else codec.encode(text, add_special_tokens=False)
         ids = tokens.ids.tolist()
-        if codec.crosses and ids[-1:] == [codec.special.end]:
+        if codec.has_target and ids[-1:] == [codec.special.end]:
             del ids[-1]
         if ids:
             yield tuple(ids)

@@ -18,10 +18,9 @@ from benchmarks.engines.peers.protocol import Job, read_job
 from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
 from models.generation.generator import Generator
-from models.precision import Choice, Precision, lower
+from models.precision import Precision, PrecisionChoice, convert
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
-from models.tasks.text import EncodeTextRequest, GenerateRequest
-from models.text.tokens import tokens_of_ids
+from models.tasks.text import EncodeTextRequest, GenerateRequest, Tokens
 
 
 def main() -> None:
@@ -41,7 +40,8 @@ def main() -> None:
 def load(job: Job) -> tuple[Model, float]:
     """Return the model of a job in its precision, and the least cosine of its codes to those in float32."""
     model = load_model(read_checkpoint(Path(job.folder)), device=job.device)
-    return model, lower(model, Choice(cast("Precision", job.precision), "asked for")).cosine
+    choice = PrecisionChoice(cast("Precision", job.precision), "asked for")
+    return model, convert(model, choice).cosine
 
 
 async def measure_rates(job: Job, model: Model) -> dict[str, float]:
@@ -73,10 +73,10 @@ def requests_of(job: Job, batch_size: int) -> tuple[Task, list[Request]]:
     """Return the requests to encode all texts, the longest first, or to continue so many prompts."""
     if not job.n_new_tokens:
         texts = sorted(job.texts, key=len, reverse=True)
-        return ENCODE_TEXT, [EncodeTextRequest(tokens=tokens_of_ids(ids)) for ids in texts]
+        return ENCODE_TEXT, [EncodeTextRequest(tokens=Tokens.of_ids(ids)) for ids in texts]
     n_new = job.n_new_tokens
     return GENERATE, [
-        GenerateRequest(tokens=tokens_of_ids(ids), max_new_tokens=n_new, min_new_tokens=n_new)
+        GenerateRequest(tokens=Tokens.of_ids(ids), max_new_tokens=n_new, min_new_tokens=n_new)
         for ids in job.texts[:batch_size]
     ]
 

@@ -19,8 +19,7 @@ from benchmarks.lib.report import (
     progress,
     table,
 )
-from models.layers.packed_linear import Avx512Linear, OneDnnInt8Linear, OneDnnLinear
-from models.ops import avx512
+from models.ops import avx512, onednn
 
 SIZES = (
     (2048, 3072, 768),
@@ -68,18 +67,20 @@ def implementations(linear: nn.Linear, x: Tensor) -> dict[str, Callable[[], obje
     Names are the precision of the weights and the library.
     """
     half, x_half = nn.Linear(linear.in_features, linear.out_features).bfloat16(), x.bfloat16()
+    onednn_int8 = onednn.Int8Weights(linear.weight, linear.bias, dtype=torch.bfloat16)
     found: dict[str, Callable[[], object]] = {
         "float32_torch": partial(linear, x),
-        "float32_onednn": partial(OneDnnLinear(linear.weight, linear.bias), x),
+        "float32_onednn": partial(onednn.FloatWeights(linear.weight, linear.bias).linear, x),
         "bfloat16_torch": partial(half, x_half),
-        "bfloat16_onednn": partial(OneDnnLinear(half.weight, half.bias), x_half),
-        "int8_onednn": partial(OneDnnInt8Linear(linear.weight, linear.bias), x_half),
+        "bfloat16_onednn": partial(onednn.FloatWeights(half.weight, half.bias).linear, x_half),
+        "int8_onednn": partial(onednn_int8.linear, x_half),
     }
     if avx512.is_fastest_for(torch.int8, torch.bfloat16):
+        avx512_int8 = avx512.PanelWeights(linear.weight, linear.bias, int8=True)
         found |= {
-            "float32_avx512": partial(Avx512Linear(linear.weight, linear.bias), x),
-            "bfloat16_avx512": partial(Avx512Linear(half.weight, half.bias), x_half),
-            "int8_avx512": partial(Avx512Linear(linear.weight, linear.bias, int8=True), x_half),
+            "float32_avx512": partial(avx512.PanelWeights(linear.weight, linear.bias).linear, x),
+            "bfloat16_avx512": partial(avx512.PanelWeights(half.weight, half.bias).linear, x_half),
+            "int8_avx512": partial(avx512_int8.linear, x_half),
         }
     return dict(sorted(found.items()))
 

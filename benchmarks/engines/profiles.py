@@ -19,7 +19,6 @@ from benchmarks.engines.benchmarks import BENCHMARKS
 from benchmarks.engines.manifold_engine import load, requests_of
 from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.report import Report, json_option, print_report, table
-from models.layers.block import Block
 from models.ops import avx512
 from models.precision import Precision
 
@@ -70,7 +69,7 @@ def profiles(name: str, precision: Precision, size: int, threads: int, as_json: 
 def operator_shares(run: Callable[[], object]) -> dict[str, float]:
     """Return the shares of the time of all operators in a call, which another call warms up; the largest first."""
     # There is no public switch that makes blocks run part by part.
-    with torch.inference_mode(), patch.object(Block, "kernel_for", lambda *_: None):
+    with torch.inference_mode(), patch.object(avx512, "pack_blocks", lambda *_, **__: None):
         run()
         with profile(activities=[ProfilerActivity.CPU]) as profiler, _recorded_kernels():
             run()

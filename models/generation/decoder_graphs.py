@@ -13,11 +13,11 @@ from torch import Tensor
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention
 from models.generation.kv_cache import KeyValueCache
 from models.generation.token_scores import NextTokens, TokenScores
-from models.ops import triton
-from models.ops.cuda_graphs import capture_stream, record_graph, uses_cuda_graphs
+from models.ops.cuda_graphs import capture_stream, graph_size, record_graph, uses_cuda_graphs
 from models.ops.devices import to_device
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
+from models.ops.top_tokens import top_tokens
 from models.text.encoder_graphs import EncoderGraphs
 
 Step = Callable[[Tensor, DecodeAttention, CachedCrossAttention | None], Tensor]
@@ -43,7 +43,7 @@ def decode_step(
         crossing = None if source is None else CachedCrossAttention(source)
         return TokenScores(step(to_device(tokens.ids.long(), device), DecodeAttention(cache), crossing))
     caches = (cache,) if source is None else (cache, source)
-    n_rows = min(triton.power_of_2(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
+    n_rows = min(graph_size(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
     graphs = _graphs_of(*caches)
     lengths = [[*each.lengths] for each in caches]
     graph = graphs.steps.get(n_rows)
@@ -100,7 +100,7 @@ def prefill_new_rows(forward: Forward, token_ids: Tensor, segments: Segments, ca
     """
     graphs = _graphs_of(cache)
     graphs.prefill = graphs.prefill or EncoderGraphs(cache.device, causal=True, padding=(0, NO_ROW))
-    owners, _ = segments.counted
+    owners, _ = segments.owners_and_positions
 
     def forward_row(inputs: Sequence[Tensor], row: Segments, attend: AttentionPattern) -> Tensor:
         ids, cache_rows = inputs
@@ -133,7 +133,7 @@ class StepGraph:
             sources = zip(caches[1:], source_positions, strict=True)
             crossing = next((CachedCrossAttention(*source) for source in sources), None)
             logits = step(token_ids, attention, crossing)
-            best = triton.likeliest(logits)
+            best = top_tokens(logits)
             token_ids.copy_(best[0])
             positions += 1
             return logits, best

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.codecs.text.codec import Special
+from models.codecs.text import SpecialTokens
 from models.errors import CheckpointError
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention, PrefillAttention
 from models.generation.decoder_graphs import decode_step, prefill_new_rows
@@ -25,11 +25,9 @@ from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.devices import to_cpu, to_device
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
-from models.tasks.text import AttendRequest, AttendResult, ScoreTextRequest, ScoreTextResult, Tokens
-from models.text.attention_patterns import RecordedAttention, WithinTexts
-from models.text.attention_weights import selected_weights
+from models.tasks.text import ScoreTextRequest, ScoreTextResult, Tokens
+from models.text.attention_patterns import WithinTexts
 from models.text.ragged_batch import RaggedBatch
-from models.text.tokens import tokens_of_ids
 
 
 class DecoderOnly(Generator[KeyValueCache]):
@@ -54,7 +52,7 @@ class DecoderOnly(Generator[KeyValueCache]):
         """Return the logits `[…, V]` of the tokens that follow hidden states `[…, D]`."""
 
     @override
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         ends = values.get("eos_token_id", special.end)
         words = values.get("bad_words_ids") or []
         if not isinstance(words, list) or not all(words):
@@ -75,8 +73,8 @@ class DecoderOnly(Generator[KeyValueCache]):
         return tuple(token_id for token_id in ids if token_id is not None and 0 <= token_id < self.vocab_size)
 
     @override
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        return self.forward(packed.token_ids, packed.segments.positions, attend)
+    def hidden(self, batch: RaggedBatch, attend: AttentionPattern) -> Tensor:
+        return self.forward(batch.token_ids, batch.segments.positions, attend)
 
     @override
     def new_cache(self) -> KeyValueCache:
@@ -87,7 +85,7 @@ class DecoderOnly(Generator[KeyValueCache]):
         segments = Segments([len(part) for part in parts], self.device)
         starts = cache.add_parts(segments.lengths)
         token_ids = torch.cat(list(parts))
-        if not any(starts) and self.recording(segments) is not None:
+        if not any(starts) and self.graphs_for(segments) is not None:
             hidden = prefill_new_rows(self.forward, token_ids, segments, cache)
         else:
             attention = PrefillAttention(cache, segments, starts)
@@ -111,7 +109,7 @@ class DecoderOnly(Generator[KeyValueCache]):
     def truncate(self, prompt: Tokens, n_new: int) -> Tokens:
         """Return the end of a prompt, which is what is continued, so that it leaves room for `n_new` new tokens."""
         n_kept = max(1, self.n_positions - n_new)
-        return prompt if len(prompt) <= n_kept else tokens_of_ids(prompt.ids[-n_kept:].tolist())
+        return prompt if len(prompt) <= n_kept else Tokens.of_ids(prompt.ids[-n_kept:].tolist())
 
     @override
     def decoder_prompt(self, prompt: Tokens) -> list[int]:
@@ -124,9 +122,11 @@ def score_text(model: DecoderOnly, requests: Sequence[ScoreTextRequest]) -> list
 
     The first token has one only if the model has a start token, after which it is predicted.
     """
-    packed = RaggedBatch.of([_predicted_from(request.tokens, model.start_id) for request in requests], model.device)
-    hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
-    texts = zip(requests, packed.by_text(hidden), strict=True)
+    batch = RaggedBatch.of_texts(
+        [_predicted_from(request.tokens, model.start_id) for request in requests], model.device
+    )
+    hidden = model.hidden(batch, WithinTexts(batch.segments, causal=True))
+    texts = zip(requests, batch.by_text(hidden), strict=True)
     return [_score_tokens(model, request.tokens, states) for request, states in texts]
 
 
@@ -139,18 +139,7 @@ def _predicted_from(tokens: Tokens, start_id: int | None) -> Tokens:
 
 def _score_tokens(model: DecoderOnly, tokens: Tokens, states: Tensor) -> ScoreTextResult:
     """Return the log-probabilities of the tokens of a text by the states `[T, D]` from which they are predicted."""
-    places = range(0 if model.start_id is not None else 1, len(tokens))
-    log_probs = to_cpu(model.logits(states[: len(places)])).log_softmax(-1)
-    ids = torch.from_numpy(tokens.ids[places.start :])
-    return ScoreTextResult(places=places, log_probs=log_probs[range(len(places)), ids])
-
-
-def attend(model: DecoderOnly, requests: Sequence[AttendRequest]) -> list[AttendResult]:
-    """Return how much each token sees of each token before it, layer by layer and head by head."""
-    packed = model.pack([request.tokens for request in requests])
-    recorded = RecordedAttention(packed.segments, causal=True)
-    model.hidden(packed, recorded)
-    return [
-        AttendResult(attention=selected_weights((layer[place] for layer in recorded.weights), request))
-        for request, place in zip(requests, packed.places, strict=True)
-    ]
+    positions = range(0 if model.start_id is not None else 1, len(tokens))
+    log_probs = to_cpu(model.logits(states[: len(positions)])).log_softmax(-1)
+    ids = torch.from_numpy(tokens.ids[positions.start :])
+    return ScoreTextResult(positions=positions, log_probs=log_probs[range(len(positions)), ids])

@@ -22,7 +22,6 @@ from models.tasks.text import AttendRequest, AttendResult, GenerateRequest, Toke
 from models.text.attention_patterns import RecordedAttention, RecordedCrossAttention
 from models.text.attention_weights import selected_weights
 from models.text.ragged_batch import RaggedBatch
-from models.text.tokens import tokens_of_ids
 
 
 class EncoderDecoder(Generator[EncoderDecoderCache]):
@@ -58,7 +57,7 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
         """Read whole source texts, and start a text after each; see `Generator.prefill`."""
         segments = Segments([len(part) for part in parts], self.device)
         token_ids = torch.cat(list(parts))
-        memory = self.passed(RaggedBatch(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
+        memory = self.last_hidden(RaggedBatch(token_ids, torch.zeros_like(token_ids), segments, range(len(parts))))
         cache.source.append(segments.lengths)
         for layer, (k, v) in enumerate(self.keys_values(memory)):
             cache.source.write(layer, k, v, segments.owners, segments.positions)
@@ -86,7 +85,7 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
         """Return the beginning of a source text with its last token, which ends it, so that the encoder can read it."""
         if len(prompt) <= self.n_positions:
             return prompt
-        return tokens_of_ids([*prompt.ids[: self.n_positions - 1].tolist(), int(prompt.ids[-1])])
+        return Tokens.of_ids([*prompt.ids[: self.n_positions - 1].tolist(), int(prompt.ids[-1])])
 
     @override
     def decoder_prompt(self, prompt: Tokens) -> list[int]:
@@ -100,9 +99,9 @@ def attend(model: EncoderDecoder, requests: Sequence[AttendRequest]) -> list[Att
     """
     results: list[AttendResult] = []
     for request in requests:
-        packed = model.pack([request.tokens])
-        in_source = RecordedAttention(packed.segments)
-        (memory,) = packed.by_text(model.hidden(packed, in_source))
+        batch = model.batch_of([request.tokens])
+        in_source = RecordedAttention(batch.segments)
+        (memory,) = batch.by_text(model.hidden(batch, in_source))
         target_ids = _target_ids(model, request)
         segments = Segments([len(target_ids)], model.device)
         in_target = RecordedAttention(segments, causal=True)
@@ -122,7 +121,7 @@ def _target_ids(model: EncoderDecoder, request: AttendRequest) -> Tensor:
     """Return what the decoder reads, `[T]`: the start token, and the translation without its end."""
     if request.target is not None:
         ids = torch.from_numpy(request.target.ids)
-        model.check([request.target])
+        model.check_lengths([request.target])
     else:
         limit = min(model.max_new_tokens(request.tokens), 2 * len(request.tokens) + 8)
         (result,) = generate(model, [GenerateRequest(tokens=request.tokens, max_new_tokens=limit)])

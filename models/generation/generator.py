@@ -15,7 +15,7 @@ from models.generation.kv_cache import CacheShape, DecoderCache
 from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.layers.attention import SelfAttention
-from models.layers.packed_linear import PackedLinear, product
+from models.layers.packed_linear import PackedLinear
 from models.tasks.text import Tokens
 from models.text.text_model import TextModel
 
@@ -86,7 +86,7 @@ class Generator(TextModel, Generic[CacheT]):
         """Keep tied embeddings a second time, in the layout that is fastest to multiply with values of a type."""
         embeddings = self.tied_embeddings()
         if embeddings is not None:
-            self.packed_output = product(embeddings, None, int8=int8, dtype=dtype)
+            self.packed_output = PackedLinear(embeddings, None, int8=int8, dtype=dtype)
             self.packed_output.n_weights = 0  # they are counted as embeddings
 
 

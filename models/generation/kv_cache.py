@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.ops import avx512, triton
+from models.ops.cache import has_cpu_kernels, write_to_cache
 from models.ops.devices import to_device
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class KeyValueCache(DecoderCache):
 
     def __init__(self, shape: CacheShape) -> None:
         self.device = shape.device
-        self.has_kernel = avx512.supports_dtype(shape.dtype, shape.device)
+        self.has_kernel = has_cpu_kernels(shape.dtype, shape.device)
         self.copies_rows_singly = shape.device.type == "cpu"
         self.graphs: DecoderGraphs | None = None
         self.n_reallocations = 0
@@ -137,11 +137,7 @@ class KeyValueCache(DecoderCache):
 
         On a GPU, tokens whose row is negative are left out.
         """
-        if triton.supports_tensor(k):
-            triton.remember(k, v, self._layers[layer], rows, positions)
-            return
-        for memory, new in zip(self._layers[layer], (k, v), strict=True):
-            memory[rows, :, positions] = new.to(memory.dtype)
+        write_to_cache(self._layers[layer], k, v, rows, positions)
 
     def gather(self, layer: int, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys and the values, `[N, H, d]`, of tokens, given the row and the position of each, `[N]`."""

@@ -49,7 +49,7 @@ def complete_request(model: Generator[Any], request: GenerateRequest) -> Generat
     """
     wanted = DEFAULT_NEW_TOKENS if request.max_new_tokens is None else request.max_new_tokens
     prompt = model.truncate(request.tokens, wanted) if request.truncate else request.tokens
-    model.check([prompt])
+    model.check_lengths([prompt])
     most = model.max_new_tokens(prompt)
     n_new = min(wanted, most) if request.max_new_tokens is None else wanted
     if not 1 <= n_new <= most:

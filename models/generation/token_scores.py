@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from models.ops import avx512, triton
+from models.ops.top_tokens import list_top_tokens, to_list, top_tokens
 from models.tasks.text import GeneratedToken
 
 
@@ -50,8 +50,7 @@ class TokenScores:
     def best(self) -> Tensor:
         """Return the likeliest token of each row and its log-probability, where the logits are: `[2, B]`, float64."""
         if self._best is None:
-            has_kernel = triton.supports_tensor(self.logits)
-            self._best = triton.likeliest(self.logits) if has_kernel else _likeliest(self.logits)
+            self._best = top_tokens(self.logits)
         return self._best
 
     def likeliest_tokens(self) -> NextTokens:
@@ -68,19 +67,11 @@ class TokenScores:
     @cached_property
     def likeliest(self) -> list[tuple[int, float]]:
         """Return the likeliest token of each row and its log-probability."""
-        if avx512.supports_tensor(self.logits):
-            return avx512.likeliest(self.logits)
-        best = self.best
         if self._requested is not None:
             best, arrival = self._requested
             arrival.synchronize()
-        return [(int(token), log_prob) for token, log_prob in zip(*best.tolist(), strict=True)]
-
-
-def _likeliest(logits: Tensor) -> Tensor:
-    """Compute in plain torch what `triton.likeliest` does."""
-    best, tokens = logits.float().max(-1)
-    return torch.stack([tokens.double(), (best - logits.float().logsumexp(-1)).double()])
+            return to_list(best)
+        return list_top_tokens(self.logits) if self._best is None else to_list(self._best)
 
 
 def describe_token(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:

@@ -1,1 +1,1 @@
-"""What two families share. Families compose from here and never import each other."""
+"""Layers that several families share, each an `nn.Module`. Families are composed of them, never of each other."""

@@ -1,4 +1,7 @@
-"""Placeholder: to be described."""
+"""The layers of attention (Vaswani et al. 2017, section 3.2).
+
+Shapes: `N` tokens of all texts, `M` tokens of other texts, `D` width, `H` heads, `d` width of a head.
+"""
 
 from collections.abc import Callable
 
@@ -8,9 +11,9 @@ from models.ops.patterns import AttentionPattern, CrossAttentionPattern
 
 
 class SelfAttention(nn.Module):
-    """Queries, keys and values of one row, by one fused product; then what is seen, by another.
+    """Self-attention: one linear layer for queries, keys and values, and one for what is attended to.
 
-    `scale_of` gives the factor on the scores of a layer; 1/sqrt(d) unless a family says otherwise.
+    `scale_of` returns the factor of the scores in a layer; the default is 1/sqrt(d).
     """
 
     def __init__(self, width: int, n_heads: int, scale_of: Callable[[int], float] | None = None) -> None:
@@ -20,15 +23,15 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, attend: AttentionPattern, layer: int) -> Tensor:
-        """`[N, D]` to `[N, D]`."""
+    def forward(self, x: Tensor, attention: AttentionPattern, layer: int) -> Tensor:
+        """Attend as the pattern says, in the layer of this number: `[N, D]` to `[N, D]`."""
         q, k, v = self.qkv(x).view(-1, 3, self.n_heads, self.head_width).unbind(1)
-        seen: Tensor = self.out(attend(layer, q, k, v, self.scale_of(layer)).flatten(1))
-        return seen
+        output: Tensor = self.out(attention(layer, q, k, v, self.scale_of(layer)).flatten(1))
+        return output
 
 
 class CrossAttention(nn.Module):
-    """Queries of one row; keys and values of another (Vaswani et al. 2017, section 3.2.3)."""
+    """Cross-attention: queries of one row of tokens, keys and values of another (section 3.2.3)."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -39,12 +42,12 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the other row `[M, D]`: two of `[M, H, d]`."""
+        """Return the keys and values of the other row, `[M, D]`: two of `[M, H, d]`."""
         k, v = self.kv(memory).unflatten(-1, (2, self.n_heads, -1)).unbind(1)
         return k, v
 
-    def forward(self, x: Tensor, remember: CrossAttentionPattern, layer: int) -> Tensor:
-        """`[N, D]` to `[N, D]`."""
+    def forward(self, x: Tensor, cross_attention: CrossAttentionPattern, layer: int) -> Tensor:
+        """Attend as the pattern says, in the layer of this number: `[N, D]` to `[N, D]`."""
         q = self.q(x).unflatten(-1, (self.n_heads, -1))
-        seen: Tensor = self.out(remember(layer, q, self.scale).flatten(1))
-        return seen
+        output: Tensor = self.out(cross_attention(layer, q, self.scale).flatten(1))
+        return output

@@ -1,104 +1,103 @@
-"""The block all Transformers are made of, and the embeddings before the first.
+"""The block that all Transformers are made of.
 
 Shapes: `N` tokens of all texts, `D` width.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
 
 from torch import Tensor, nn
 
 from models.layers.attention import CrossAttention, SelfAttention
-from models.layers.feedforward import feedforward
-from models.layers.packed_linear import Avx512Linear
+from models.layers.feedforward import FeedForward
+from models.layers.packed_linear import PackedLinear
 from models.layers.weight_derived_cache import WeightDerivedCache
-from models.ops import avx512
 from models.ops.add_norm import add_norm
-from models.ops.blocks import Part
-from models.ops.patterns import AttentionPattern, CrossAttentionPattern, KernelAttention
+from models.ops.layer_protocols import BlockLayers, Sublayer
+from models.ops.patterns import AttentionPattern, CrossAttentionPattern
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockShape:
-    """What the blocks of one network have in common."""
+    """What the blocks of one network have in common.
+
+    With `pre_norm`, the input of each sublayer is normalised (Radford et al. 2019, section 2.3); otherwise the sum of
+    its input and its output (Vaswani et al. 2017, section 3.1).
+    """
 
     width: int
     n_heads: int
     inner_width: int
     activation: str
     norm_eps: float
-    norm_first: bool = False
+    pre_norm: bool = False
+
+    def norms(self) -> tuple[nn.Module, nn.Module]:
+        """Return the norm of a sublayer's input and that of its residual connection, one of which does nothing."""
+        norm, identity = nn.LayerNorm(self.width, self.norm_eps), nn.Identity()
+        return (norm, identity) if self.pre_norm else (identity, norm)
 
 
 class Block(WeightDerivedCache):
-    """Self-attention, cross-attention where there is another row, then a network of each token alone.
+    """Self-attention, cross-attention if the block has it, and a feed-forward network, with residual connections.
 
-    Each is added to what it was given. The sum is normalised (Vaswani et al. 2017, section 3.1) or, with `norm_first`,
-    what goes into it (Radford et al. 2019, section 2.3).
+    `scale_of` returns the factor of the scores of self-attention in a layer.
     """
 
     def __init__(
-        self, shape: BlockShape, *, crossing: bool = False, scale_of: Callable[[int], float] | None = None
+        self, shape: BlockShape, *, has_cross_attention: bool = False, scale_of: Callable[[int], float] | None = None
     ) -> None:
         super().__init__()
-        self.norm_first = shape.norm_first
+        self.pre_norm = shape.pre_norm
         self.dropout = nn.Dropout(0.0)  # training sets the probability
         self.attention = SelfAttention(shape.width, shape.n_heads, scale_of)
-        self.attention_norm = nn.LayerNorm(shape.width, shape.norm_eps)
-        self.crossing = CrossAttention(shape.width, shape.n_heads) if crossing else None
-        self.crossing_norm = nn.LayerNorm(shape.width, shape.norm_eps) if crossing else None
-        self.feedforward = feedforward((shape.width, shape.inner_width, shape.width), shape.activation)
-        self.feedforward_norm = nn.LayerNorm(shape.width, shape.norm_eps)
-        self._kernel: avx512.Block | None = None
+        self.attention_input_norm, self.attention_residual_norm = shape.norms()
+        self.cross_attention = CrossAttention(shape.width, shape.n_heads) if has_cross_attention else None
+        norms = shape.norms() if has_cross_attention else (nn.Identity(), nn.Identity())
+        self.cross_attention_input_norm, self.cross_attention_residual_norm = norms
+        self.feedforward = FeedForward((shape.width, shape.inner_width, shape.width), shape.activation)
+        self.feedforward_input_norm, self.feedforward_residual_norm = shape.norms()
 
     def forward(
-        self, x: Tensor, attend: AttentionPattern, layer: int, remember: CrossAttentionPattern | None = None
+        self, x: Tensor, attention: AttentionPattern, layer: int, cross_attention: CrossAttentionPattern | None = None
     ) -> Tensor:
-        """`[N, D]` to `[N, D]`; `layer` is the number of this application, from 0."""
-        for part, norm in self.parts(attend, layer, remember):
-            added = part(norm(x) if self.norm_first else x)
+        """Run the block as the layer of this number, from 0: `[N, D]` to `[N, D]`."""
+        for sublayer in self.sublayers(attention, layer, cross_attention):
+            added = sublayer.function(sublayer.input_norm(x))
             if self.training:
                 added = self.dropout(added)
-            x = x + added if self.norm_first else add_norm(x, added, norm)
+            x = add_norm(x, added, sublayer.residual_norm)
         return x
 
-    def parts(
-        self, attend: AttentionPattern, layer: int, remember: CrossAttentionPattern | None
-    ) -> Iterator[tuple[Part, nn.LayerNorm]]:
-        """What is added to `[N, D]`, one after the other, and the norm of each."""
-        yield lambda x: self.attention(x, attend, layer), self.attention_norm
-        if self.crossing is not None and self.crossing_norm is not None and remember is not None:
-            crossing = self.crossing
-            yield lambda x: crossing(x, remember, layer), self.crossing_norm
-        yield self.feedforward, self.feedforward_norm
+    def sublayers(
+        self, attention: AttentionPattern, layer: int, cross_attention: CrossAttentionPattern | None
+    ) -> list[Sublayer]:
+        """Return the sublayers in order. Cross-attention is left out if there is nothing to attend to."""
+        run = partial(self.attention, attention=attention, layer=layer)
+        sublayers = [Sublayer(self.attention_input_norm, run, self.attention_residual_norm)]
+        if self.cross_attention is not None and cross_attention is not None:
+            run = partial(self.cross_attention, cross_attention=cross_attention, layer=layer)
+            sublayers.append(Sublayer(self.cross_attention_input_norm, run, self.cross_attention_residual_norm))
+        sublayers.append(Sublayer(self.feedforward_input_norm, self.feedforward, self.feedforward_residual_norm))
+        return sublayers
 
-    def kernel_for(self, x: Tensor) -> avx512.Block | None:
-        """All of it in one, for values of this type, where its weights are laid out and kernels have each part."""
-        if self._kernel is None:
-            up, *between, down = self.feedforward.children()
-            layers = [self.attention.qkv, self.attention.out, up, down]
-            norms = [self.attention_norm, self.feedforward_norm]
-            if self.crossing is not None and self.crossing_norm is not None:
-                layers += [self.crossing.q, self.crossing.out]
-                norms += [self.crossing_norm]
-            if isinstance(between[0], nn.Identity) and all(isinstance(one, Avx512Linear) for one in layers):
-                weights = [cast("Avx512Linear", one).weights for one in layers]
-                self._kernel = avx512.Block(weights, norms, self.attention.n_heads, norm_first=self.norm_first)
-        return self._kernel if self._kernel is not None and self._kernel.dtype == x.dtype else None
-
-    def turn(
-        self, x: Tensor, attend: KernelAttention, layer: int, remember: KernelAttention | None
-    ) -> avx512.Turn | None:
-        """For kernels, where they can run it."""
-        kernel = self.kernel_for(x)
-        if kernel is None or (remember is None and self.crossing is not None):
-            return None
-        own = attend.context(layer), self.attention.scale_of(layer)
-        if self.crossing is None or remember is None:
-            return avx512.Turn(kernel, *own)
-        return avx512.Turn(kernel, *own, remember.context(layer), self.crossing.scale)
-
-    def forget(self) -> None:
-        """See `WeightDerivedCache`."""
-        self._kernel = None
+    def layers(self) -> BlockLayers:
+        """Return the layers of the block, for implementations that compute all of it in one call."""
+        up, activation, down = self.feedforward
+        linears = [self.attention.qkv, self.attention.out, up, down]
+        norms = [self.attention_input_norm, self.feedforward_input_norm]
+        if not self.pre_norm:
+            norms = [self.attention_residual_norm, self.feedforward_residual_norm]
+        if self.cross_attention is not None:
+            linears += [self.cross_attention.q, self.cross_attention.out]
+            norms.append(self.cross_attention_input_norm if self.pre_norm else self.cross_attention_residual_norm)
+        return BlockLayers(
+            weights=tuple(linear.weights if isinstance(linear, PackedLinear) else None for linear in linears),
+            norms=tuple(norms),
+            activation=activation,
+            n_heads=self.attention.n_heads,
+            pre_norm=self.pre_norm,
+            scale_of=self.attention.scale_of,
+            cross_scale=None if self.cross_attention is None else self.cross_attention.scale,
+        )

@@ -1,4 +1,4 @@
-"""Convolutional stacks that halve and double an image's sides, whatever those are.
+"""Convolutional networks that halve and double the sides of images of any size.
 
 Shapes: `B` batch, `C` channels, `H` height, `W` width.
 """
@@ -9,15 +9,11 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 KERNEL = 3
-
-
-def halved(side: int) -> int:
-    """Side of an image after one `Downsampling`: a half, rounded up."""
-    return (side + 1) // 2
+"""Width of the square kernels, in pixels."""
 
 
 class Residual(nn.Module):
-    """x + f(x), f two convolutions that keep the shape. Source: He et al. 2016, full pre-activation."""
+    """x + f(x), where f is two convolutions that keep the shape. Source: He et al. 2016, full pre-activation."""
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -29,34 +25,43 @@ class Residual(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """`[B, C, H, W]` to the same."""
-        summed: Tensor = images + self.branch(images)
-        return summed
+        """Compute `[B, C, H, W]` from `[B, C, H, W]`."""
+        output: Tensor = images + self.branch(images)
+        return output
 
 
-def downsampling(channels: Sequence[int], n_blocks: int) -> nn.Sequential:
-    """From `channels[0]` to `channels[-1]`, each step a strided convolution that halves, then residual blocks."""
-    layers: list[nn.Module] = []
-    for c_in, c_out in pairwise(channels):
-        layers += [
-            nn.Conv2d(c_in, c_out, KERNEL, stride=2, padding=1),
-            *(Residual(c_out) for _ in range(n_blocks)),
-            nn.GELU(),
-        ]
-    return nn.Sequential(*layers)
+class Downsampling(nn.Sequential):
+    """Steps from `channels[0]` to `channels[-1]`: a convolution that halves the sides, residual blocks, a GELU."""
+
+    def __init__(self, channels: Sequence[int], n_blocks: int) -> None:
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(channels):
+            layers += [
+                nn.Conv2d(n_in, n_out, KERNEL, stride=2, padding=1),
+                *(Residual(n_out) for _ in range(n_blocks)),
+                nn.GELU(),
+            ]
+        super().__init__(*layers)
+
+    @staticmethod
+    def halved(side: int) -> int:
+        """Return the side of an image after one step: half of it, rounded up."""
+        return (side + 1) // 2
 
 
-def upsampling(channels: Sequence[int], sides: Sequence[tuple[int, int]], n_blocks: int) -> nn.Sequential:
-    """The way back: `sides` are those after each step, which odd ones need to be told.
+class Upsampling(nn.Sequential):
+    """The inverse of `Downsampling` in shape: residual blocks, a GELU, a transposed convolution that doubles the sides.
 
-    Each step is residual blocks, then a transposed convolution that doubles; none after the last is activated.
+    `sides` are the height and width after each step, which may be odd. There is no activation after the last step.
     """
-    layers: list[nn.Module] = []
-    for (c_in, c_out), (height, width) in zip(pairwise(channels), sides, strict=True):
-        odd = (1 - height % 2, 1 - width % 2)  # a side of 2n needs one more than 2n - 1
-        layers += [
-            *(Residual(c_in) for _ in range(n_blocks)),
-            nn.GELU(),
-            nn.ConvTranspose2d(c_in, c_out, KERNEL, stride=2, padding=1, output_padding=odd),
-        ]
-    return nn.Sequential(*layers)
+
+    def __init__(self, channels: Sequence[int], sides: Sequence[tuple[int, int]], n_blocks: int) -> None:
+        layers: list[nn.Module] = []
+        for (n_in, n_out), (height, width) in zip(pairwise(channels), sides, strict=True):
+            output_padding = (1 - height % 2, 1 - width % 2)  # the convolution alone makes 2n - 1 of n
+            layers += [
+                *(Residual(n_in) for _ in range(n_blocks)),
+                nn.GELU(),
+                nn.ConvTranspose2d(n_in, n_out, KERNEL, stride=2, padding=1, output_padding=output_padding),
+            ]
+        super().__init__(*layers)

@@ -1,10 +1,12 @@
-"""Placeholder: to be described."""
+"""The embeddings of tokens before the first block of an encoder.
+
+Shapes: `N` tokens of all texts, `D` width.
+"""
 
 from torch import Tensor, nn
 
 from models.layers.weight_derived_cache import WeightDerivedCache
-from models.ops import avx512
-from models.ops.avx512.texts import Embeddings, embed
+from models.ops.embeddings import embed
 from models.ops.segments import Segments
 
 
@@ -24,19 +26,12 @@ class TextEmbeddings(WeightDerivedCache):
         self.types = nn.Embedding(n_types, width)
         self.norm = nn.LayerNorm(width, norm_eps)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
-        self._kernel: Embeddings | None = None
 
     def forward(self, token_ids: Tensor, type_ids: Tensor, segments: Segments) -> Tensor:
-        """Embed tokens, two of `[N]` integers, of texts that lie in a row as `segments` says: `[N, D]`."""
-        if not self.training and avx512.supports_tensor(self.words.weight):
-            if self._kernel is None:
-                self._kernel = Embeddings([self.words, self.positions, self.types], self.norm, self.first_position)
-            return embed(token_ids, type_ids, segments, self._kernel)
-        placed = self.words(token_ids) + self.positions(segments.positions + self.first_position)
-        is_alike = self.types.num_embeddings == 1  # whatever a tokenizer says
-        embedded: Tensor = self.norm(placed + (self.types.weight if is_alike else self.types(type_ids)))
-        return self.dropout(embedded) if self.training else embedded
+        """Embed the tokens of texts, two of `[N]`, int64: `[N, D]`.
 
-    def forget(self) -> None:
-        """See `WeightDerivedCache`."""
-        self._kernel = None
+        Raises:
+            IndexError: a table has no row for a token.
+        """
+        embedded = embed(self, token_ids, type_ids, segments)
+        return self.dropout(embedded) if self.training else embedded

@@ -1,4 +1,7 @@
-"""Placeholder: to be described."""
+"""A classifier that starts from the encoder of an autoencoder.
+
+Shapes: `B` batch.
+"""
 
 from copy import deepcopy
 
@@ -7,7 +10,7 @@ from torch.nn import functional
 
 
 class EncoderClassifier(nn.Module):
-    """y = W gelu(f(x)) + b. f starts as a copy of `encoder`, from items to `[B, latent_width]`, and is its own.
+    """y = W gelu(f(x)) + b. f starts as a copy of `encoder`, which maps items to `[B, latent_width]`.
 
     Source: Vincent et al. 2010, section 5; Hinton, Osindero, Teh 2006 for deep belief networks.
     """
@@ -18,16 +21,16 @@ class EncoderClassifier(nn.Module):
         self.to_logits = nn.Linear(latent_width, n_classes)
 
     def grow_from(self, encoder: nn.Module) -> None:
-        """Start anew as a copy of the autoencoder's `encoder`, trained by now, with a last layer of zeros."""
+        """Start again from a trained encoder, with a last layer of zeros."""
         self.encoder.load_state_dict(encoder.state_dict())
         nn.init.zeros_(self.to_logits.weight)
         nn.init.zeros_(self.to_logits.bias)
 
     def features(self, items: Tensor) -> Tensor:
-        """`[B, …]` to `[B, latent_width]`, what the last layer sees."""
+        """Return the input of the last layer: `[B, …]` to `[B, latent_width]`."""
         return functional.gelu(self.encoder(items))
 
     def forward(self, items: Tensor) -> Tensor:
-        """`[B, …]` to `[B, n_classes]`."""
+        """Return the logits of the classes: `[B, …]` to `[B, n_classes]`."""
         logits: Tensor = self.to_logits(self.features(items))
         return logits

@@ -1,4 +1,4 @@
-"""Fully connected stacks."""
+"""Feed-forward networks."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -16,12 +16,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-"""By the names of published configurations, several of which mean the tanh approximation of GELU."""
+"""Activations by their names in published configurations, several of which mean GELU approximated by tanh."""
 
 
-def feedforward(widths: Sequence[int], activation: str) -> nn.Sequential:
-    """Linear layers from `widths[0]` to `widths[-1]` with `activation` between them and none after the last."""
-    layers: list[nn.Module] = []
-    for d_in, d_out in pairwise(widths):
-        layers += [nn.Linear(d_in, d_out), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
+class FeedForward(nn.Sequential):
+    """Linear layers from `widths[0]` to `widths[-1]`, with an activation after each but the last."""
+
+    def __init__(self, widths: Sequence[int], activation: str) -> None:
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+        super().__init__(*layers[:-1])

@@ -1,6 +1,6 @@
-"""What a Transformer's last hidden states are turned into.
+"""Heads of Transformers: layers after the last block.
 
-Shapes: `N` tokens, `B` texts, `D` width, `V` vocabulary.
+Shapes: `N` tokens, `B` texts, `D` width, `E` width of the word embeddings, `V` vocabulary.
 """
 
 import torch
@@ -10,19 +10,22 @@ from models.layers.feedforward import ACTIVATIONS
 
 
 class Pooler(nn.Module):
-    """tanh(W h + b) of a text's first token (Devlin et al. 2019, appendix A.1)."""
+    """tanh(W h + b), where h is the hidden state of a text's first token (Devlin et al. 2019, appendix A.1)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
 
     def forward(self, first: Tensor) -> Tensor:
-        """`[B, D]` to `[B, D]`."""
+        """Compute `[B, D]` from `[B, D]`."""
         return torch.tanh(self.dense(first))
 
 
 class MaskedLanguageHead(nn.Module):
-    """V LayerNorm(act(W h + b)) + c, V the word embeddings unless `untied` (Devlin et al. 2019, task 1)."""
+    """V LayerNorm(act(W h + b)) + c (Devlin et al. 2019, task 1).
+
+    V are the word embeddings or, if the head is `untied`, a matrix of its own.
+    """
 
     def __init__(
         self, width: int, embedding_width: int, vocab_size: int, activation: str, norm_eps: float, *, untied: bool
@@ -35,6 +38,6 @@ class MaskedLanguageHead(nn.Module):
         self.decoder = nn.Parameter(torch.randn(vocab_size, embedding_width) * 0.02) if untied else None
 
     def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
-        """`[N, D]` and the word embeddings `[V, E]`, to logits `[N, V]`."""
+        """Return logits `[N, V]` of hidden states `[N, D]`, with the word embeddings `[V, E]`."""
         features = self.norm(self.activation(self.dense(hidden)))
         return nn.functional.linear(features, words if self.decoder is None else self.decoder, self.bias)

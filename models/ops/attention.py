@@ -1,62 +1,84 @@
-"""Placeholder: to be described."""
+"""Scaled dot-product attention over texts of mixed length in one row (Vaswani et al. 2017, section 3.2).
 
-import inspect
-from collections.abc import Callable
-from functools import cache
-from typing import Any
+Shapes: `N` tokens of all texts, `B` texts, `H` heads, `d` width of a head, `T` tokens of the longest text.
+"""
 
-import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
+from models.ops import avx512, reference, triton
+from models.ops.flash import flash_attention, supports_flash
+from models.ops.patterns import AttentionContext
 from models.ops.segments import Segments
 
-MAX_FLASH_HEAD_WIDTH, FLASH_STEP = 256, 8
+MAX_SHORT_TEXT = 256
+"""Maximum number of tokens of a text whose attention the project's GPU kernel computes faster than torch."""
 
 
-MAX_SHORT = 256
-"""Tokens of a text whose attention the project's kernel for GPUs does faster than torch's."""
+def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool = False) -> Tensor:
+    """Return softmax(scale q k') v within each text, all `[N, H, d]`.
 
-
-def by_head(x: Tensor, n_texts: int) -> Tensor:
-    """Tokens `[N, H, d]` of texts of equal length, as `[B, H, T, d]`."""
-    return x.view(n_texts, -1, *x.shape[1:]).transpose(1, 2)
-
-
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """softmax(scale q k' + bias) v by plain products, `[…, Q, d]` of `[…, K, d]`, in the type of the scores."""
-    scores = torch.matmul(q * scale, k.transpose(-1, -2))
-    scores = scores if bias is None else scores + bias.to(scores.dtype)
-    return torch.matmul(scores.softmax(-1, dtype=scores.dtype), v)
-
-
-@cache
-def _varlen() -> tuple[Callable[..., Any], dict[str, Any]] | None:
-    """Torch's attention for rows of variable length, and what makes it causal; imported late, for it takes a second."""
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:  # torch before 2.10
-        return None
-    takes_window = "window_size" in inspect.signature(varlen_attn).parameters
-    return varlen_attn, {"window_size": (-1, 0)} if takes_window else {"is_causal": True}
-
-
-def flash_takes(q: Tensor) -> bool:
-    """Whether `flash` takes such queries: of a GPU, in half precision."""
-    is_half = q.dtype in (torch.float16, torch.bfloat16)
-    fits = q.shape[-1] <= MAX_FLASH_HEAD_WIDTH and q.shape[-1] % FLASH_STEP == 0
-    return q.is_cuda and is_half and fits and _varlen() is not None
-
-
-def flash(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float, *, causal: bool) -> Tensor:
-    """softmax(scale q k') v, `[N, H, d]` of `[M, H, d]`: each text of the one row sees the same text of the other.
-
-    If `causal`, the last token of a text sees all of it, the one before all but the last. Source: Dao 2023.
+    If `causal`, each token attends to its text only up to itself.
     """
-    varlen = _varlen()
-    assert varlen is not None  # noqa: S101 it takes these queries
-    varlen_attn, causally = varlen
-    longest = max(queries.lengths), max(keys.lengths)
-    given = causally if causal else {}
-    seen = varlen_attn(q, k, v, queries.bounds, keys.bounds, *longest, scale=scale, **given)
-    whole: Tensor = seen if isinstance(seen, Tensor) else seen[0]
-    return whole
+    if triton.supports_attention(q) and (max(segments.lengths) <= MAX_SHORT_TEXT or not supports_flash(q)):
+        return triton.attention(q, k, v, segments, scale, causal=causal)
+    if supports_flash(q):
+        return flash_attention(q, k, v, segments, segments, scale, causal=causal)
+    if avx512.supports_tensor(q):
+        return attend_in_context(q, (k, v), context_within_texts(segments, causal=causal), scale)
+    return reference.attention(q, k, v, segments, scale, causal=causal)
+
+
+def context_within_texts(segments: Segments, *, causal: bool) -> AttentionContext:
+    """Return what tokens attend to within their texts, for kernels. It is made once for the segments."""
+    return segments.derived(_causal_context if causal else _full_context)
+
+
+def _causal_context(segments: Segments) -> AttentionContext:
+    return AttentionContext.within_texts(segments, causal=True)
+
+
+def _full_context(segments: Segments) -> AttentionContext:
+    return AttentionContext.within_texts(segments, causal=False)
+
+
+def attend_in_context(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:
+    """Return softmax(scale q k') v over what a context describes, `[N, H, d]`, by compiled kernels for CPUs.
+
+    `new` are the keys and values of the tokens themselves, if they bring any. Kernels must support the dtype of q.
+    """
+    return avx512.attend(q, new, context, scale)
+
+
+def suffix_attention(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float) -> Tensor:
+    """Return the causal attention of the last tokens of each text, q, to the whole text, k and v: `[N, H, d]`."""
+    if supports_flash(q):
+        return flash_attention(q, k, v, queries, keys, scale, causal=True)
+    return reference.suffix_attention(q, k, v, queries, keys, scale)
+
+
+def block_attention(q: Tensor, k: Tensor, v: Tensor, block_table: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """Return softmax(scale q k') v within each text, `[N, H, d]`, where texts are given by a tensor.
+
+    `block_table` is that of `Segments.block_table`, on the device of q. A recorded CUDA graph reads other texts from it
+    in each replay. Blocks of zeros are computed in vain.
+    """
+    if triton.supports_attention(q):
+        return triton.block_attention(q, k, v, block_table, scale, causal=causal)
+    return reference.block_attention(q, k, v, block_table, scale, causal=causal)
+
+
+def fits_block_attention(weight: Tensor, head_width: int) -> bool:
+    """Return whether a model with such weights is on a GPU whose kernel supports heads of this width."""
+    return weight.is_cuda and head_width * weight.element_size() <= triton.MAX_HEAD_BYTES
+
+
+def padded_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Return softmax(scale q k' + bias) v of padded texts, `[B, H, T, d]`, so that gradients are fast.
+
+    On a CPU that takes plain products: the gradient of torch's function takes four times as long.
+    """
+    if q.is_cuda:
+        bias = None if bias is None else bias.to(q.dtype)
+        return scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    return reference.plain_attention(q, k, v, bias, scale)

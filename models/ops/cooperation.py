@@ -1,30 +1,103 @@
-"""Long work of one request, done a part at a time: its memory is bounded, and others are heard in between."""
+"""How the work of a thread shares the machine with that of other threads."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-_here = threading.local()
+MAX_LOCK_WAIT_S = 0.1
+"""Longest time in seconds that a thread waits for the launch lock before it goes on without it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cooperation:
+    """What the code that a thread runs should respect.
+
+    Attributes:
+        n_threads: number of threads that kernels run on; None for torch's number.
+        launch_lock: the lock that the thread holds while it launches work on a GPU.
+        between_parts: called before each part of long work. An exception that it raises ends the work.
+    """
+
+    n_threads: int | None = None
+    launch_lock: "threading.Lock | None" = None
+    between_parts: Callable[[], None] | None = None
+
+
+class _Local(threading.local):
+    cooperation = Cooperation()
+
+
+_local = _Local()
+
+
+def current_cooperation() -> Cooperation:
+    """Return what this thread should respect at the moment."""
+    return _local.cooperation
 
 
 @contextmanager
-def between_parts(call: Callable[[], None]) -> Iterator[None]:
-    """Within it, `call` is called before each of the `split_by_tokens` this thread's work; what it raises ends that."""
-    _here.call = call
+def cooperate(
+    *,
+    n_threads: int | None = None,
+    launch_lock: "threading.Lock | None" = None,
+    between_parts: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """Let what runs inside, on this thread, respect these; what is not given stays as it is outside.
+
+    Threads that share a launch lock launch one batch after the other, except while one of them waits for its results.
+    Otherwise the operations of a batch would be queued on the GPU behind all of another batch. A thread does not wait
+    for long for the lock, in case that the one before it is stuck.
+    """
+    outer = _local.cooperation
+    _local.cooperation = Cooperation(
+        n_threads=outer.n_threads if n_threads is None else n_threads,
+        launch_lock=outer.launch_lock if launch_lock is None else _acquired(launch_lock),
+        between_parts=outer.between_parts if between_parts is None else between_parts,
+    )
     try:
         yield
     finally:
-        _here.call = None
+        held = _local.cooperation.launch_lock
+        if launch_lock is None:  # the outer lock may have been given back inside, and not have been free again
+            _local.cooperation = outer if held is outer.launch_lock else replace(outer, launch_lock=held)
+        else:
+            _local.cooperation = outer
+            if held is not None:
+                held.release()
 
 
-def split_by_tokens(lengths: Sequence[int], most: int) -> Iterator[slice]:
-    """Neighbours that have at most so many tokens together, each text of `lengths`; one that has more stands alone."""
-    call: Callable[[], None] | None = getattr(_here, "call", None)
+@contextmanager
+def launch_lock_released() -> Iterator[None]:
+    """Give the launch lock back, if this thread holds it, and take it again afterwards."""
+    cooperation = _local.cooperation
+    lock = cooperation.launch_lock
+    if lock is None:
+        yield
+        return
+    _local.cooperation = replace(cooperation, launch_lock=None)
+    lock.release()
+    try:
+        yield
+    finally:
+        _local.cooperation = replace(cooperation, launch_lock=_acquired(lock))
+
+
+def _acquired(lock: threading.Lock) -> "threading.Lock | None":
+    return lock if lock.acquire(timeout=MAX_LOCK_WAIT_S) else None
+
+
+def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
+    """Split texts into neighbours of at most `max_tokens` tokens together; a text of more tokens is a part of its own.
+
+    Before each part, `Cooperation.between_parts` is called, so that long work can be observed and ended.
+    """
+    between_parts = _local.cooperation.between_parts
     start = n_tokens = 0
-    for place, length in enumerate((*lengths, most + 1)):
-        if place > start and n_tokens + length > most:
-            if call is not None:
-                call()
-            yield slice(start, place)
-            start, n_tokens = place, 0
+    for index, length in enumerate((*lengths, max_tokens + 1)):
+        if index > start and n_tokens + length > max_tokens:
+            if between_parts is not None:
+                between_parts()
+            yield slice(start, index)
+            start, n_tokens = index, 0
         n_tokens += length

@@ -1,8 +1,9 @@
-"""Placeholder: to be described."""
+"""Texts of mixed length in one row of tokens, without padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate, groupby
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -11,63 +12,79 @@ from torch import Tensor
 
 from models.ops.devices import to_device
 
+ValueT = TypeVar("ValueT")
 
-def counted(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of parts of these lengths in a row, `[B]`: the part that each element belongs to, and its place there; `[N]`."""
-    firsts = lengths.cumsum() - lengths
-    owners = np.arange(len(lengths)).repeat(lengths)
-    return owners, np.arange(len(owners)) - firsts[owners]
+BLOCK_TOKENS = 64
+"""Maximum number of tokens of one text that a GPU kernel for attention computes at once."""
 
 
 class Segments:
-    """Where each of `B` texts lies in a flat row of `N` tokens, one after the other, each of at least one token."""
+    """The places of `B` texts in a row of `N` tokens, one after the other, each of at least one token."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.lengths = tuple(lengths)
         self.device = torch.device(device)
+        self._derived: dict[Callable[[Self], Any], Any] = {}
 
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def derived(self, compute: Callable[[Self], ValueT]) -> ValueT:
+        """Return what a function computes from these segments. It is computed once."""
+        if compute not in self._derived:
+            self._derived[compute] = compute(self)
+        value: ValueT = self._derived[compute]
+        return value
+
     @cached_property
     def bounds(self) -> Tensor:
-        """Each text's first token, and `N`: `[B + 1]`, int32, as kernels for rows of variable length take it."""
+        """The index of each text's first token, then `N`: `[B + 1]`, int32."""
         return to_device(torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32), self.device)
 
     @cached_property
     def first(self) -> Tensor:
-        """The index of each text's first token: `[B]`."""
+        """The index of each text's first token: `[B]`, int64."""
         return self.bounds[:-1].long()
 
     @cached_property
     def last(self) -> Tensor:
-        """The index of each text's last token: `[B]`."""
+        """The index of each text's last token: `[B]`, int64."""
         return self.bounds[1:].long() - 1
 
     @cached_property
     def positions(self) -> Tensor:
-        """Each token's place in its text, from 0: `[N]`."""
-        return to_device(torch.from_numpy(self.counted[1]), self.device)
+        """The position of each token in its text, from 0: `[N]`, int64."""
+        return to_device(torch.from_numpy(self.owners_and_positions[1]), self.device)
 
     @cached_property
     def owners(self) -> Tensor:
-        """The text each token belongs to: `[N]`."""
-        return to_device(torch.from_numpy(self.counted[0]), self.device)
+        """The text that each token belongs to: `[N]`, int64."""
+        return to_device(torch.from_numpy(self.owners_and_positions[0]), self.device)
 
     @cached_property
-    def counted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The text each token belongs to, and its place there: two of `[N]`, on the CPU."""
-        return counted(np.array(self.lengths, np.int64))
+    def owners_and_positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The text that each token belongs to, and its position there: two of `[N]`, on the CPU."""
+        return _owners_and_positions(np.array(self.lengths, np.int64))
 
     @cached_property
     def spans(self) -> NDArray[np.int64]:
-        """Each text's first token, and its end: `[2, B]`, on the CPU."""
+        """The index of each text's first token, and the index after its last one: `[2, B]`, on the CPU."""
         ends = np.cumsum(self.lengths)
         return np.stack([ends - self.lengths, ends])
 
     @cached_property
+    def block_table(self) -> NDArray[np.int32]:
+        """The blocks of `BLOCK_TOKENS` tokens or fewer that texts are divided into: `[3, n_blocks]`, on the CPU.
+
+        The rows are the index of a block's first token, of its text's first token, and the one after its text's last.
+        """
+        owners, numbers = _owners_and_positions(-(-np.array(self.lengths) // BLOCK_TOKENS))
+        firsts, ends = self.spans[:, owners]
+        return np.stack([firsts + numbers * BLOCK_TOKENS, firsts, ends]).astype(np.int32)
+
+    @cached_property
     def runs(self) -> tuple[tuple[slice, int, int], ...]:
-        """Neighbours of equal length: their tokens, how many texts, and the length."""
+        """Neighbours of equal length: the slice of their tokens, the number of texts, and the length."""
         runs: list[tuple[slice, int, int]] = []
         start = 0
         for length, texts in groupby(self.lengths):
@@ -77,10 +94,12 @@ class Segments:
         return tuple(runs)
 
     def split(self, values: Tensor) -> tuple[Tensor, ...]:
-        """`[N, …]` as one `[T, …]` a text."""
+        """Split `[N, …]` into one `[T, …]` for each text."""
         return torch.split(values, list(self.lengths))
 
 
-def joined(parts: list[Tensor]) -> Tensor:
-    """One after the other; a part that is alone is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _owners_and_positions(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the part that each element of consecutive parts belongs to, and its position in the part: two of `[N]`."""
+    firsts = lengths.cumsum() - lengths
+    owners = np.arange(len(lengths)).repeat(lengths)
+    return owners, np.arange(len(owners)) - firsts[owners]

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.ops import triton
-from models.ops.attention import MAX_SHORT
-from models.ops.cuda_graphs import capture_stream, record_graph
+from models.ops.attention import MAX_SHORT_TEXT
+from models.ops.cuda_graphs import capture_stream, graph_size, record_graph
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.text.attention_patterns import WithinTextBlocks
@@ -36,11 +35,11 @@ MIN_SIZE = 16
 """Minimum number of tokens, and of blocks of them, that a graph is recorded for."""
 
 N_BLOCK_ROWS = 3
-"""Number of integers that describe a block of tokens (`triton.blocks_of`)."""
+"""Number of integers that describe a block of tokens (`Segments.block_table`)."""
 
 
 class EncoderGraphs:
-    """Records forward passes by the approximate numbers of tokens and of blocks that `triton.attend` computes.
+    """Records forward passes by the approximate numbers of tokens and of blocks that `block_attention` computes.
 
     A pass computes up to an eighth more tokens than there are, or up to `MIN_SIZE`. All graphs share their inputs,
     outputs and memory, so that they are replayed one after the other.
@@ -66,29 +65,29 @@ class EncoderGraphs:
     @staticmethod
     def is_faster_for(segments: Segments) -> bool:
         """Return whether a recorded pass over these texts is faster than a pass that is not recorded."""
-        return max(segments.lengths) <= MAX_SHORT or sum(segments.lengths) <= MAX_TOKENS
+        return max(segments.lengths) <= MAX_SHORT_TEXT or sum(segments.lengths) <= MAX_TOKENS
 
-    def hidden(self, packed: RaggedBatch, forward: TextForward) -> Tensor:
+    def hidden(self, batch: RaggedBatch, forward: TextForward) -> Tensor:
         """Return the last hidden states, `[N, D]`, of texts whose ids are on the CPU."""
 
         def forward_row(inputs: Sequence[Tensor], segments: Segments, attend: AttentionPattern) -> Tensor:
             token_ids, type_ids = inputs
             return forward(RaggedBatch(token_ids, type_ids, segments, [0]), attend)
 
-        return self.run(packed.given, packed.segments, forward_row)
+        return self.run(batch.host_ids, batch.segments, forward_row)
 
     def run(self, inputs: Sequence[Tensor], segments: Segments, forward: Forward) -> Tensor:
         """Return the last hidden states, `[N, D]`, of the tokens of texts.
 
         `inputs` are on the CPU, one `[N]` of integers for each value of `padding`.
         """
-        blocks = triton.blocks_of(segments)
+        blocks = segments.block_table
         n_tokens, n_blocks = sum(segments.lengths), blocks.shape[1]
-        size = rounded(n_tokens), max(MIN_SIZE, triton.power_of_2(n_blocks))
+        size = rounded(n_tokens), max(MIN_SIZE, graph_size(n_blocks))
         buffer = np.zeros(self._n_inputs(size), np.int32)
         token_rows = buffer[: -N_BLOCK_ROWS * size[1]].reshape(-1, size[0])
         block_rows = buffer[-N_BLOCK_ROWS * size[1] :].reshape(N_BLOCK_ROWS, -1)
-        _, positions = segments.counted
+        _, positions = segments.owners_and_positions
         for row, values in zip(token_rows, (*(values.numpy() for values in inputs), positions), strict=True):
             row[:n_tokens] = values
         for row, value in zip(token_rows, self._padding, strict=False):
@@ -157,5 +156,5 @@ def rounded(n: int) -> int:
 def _new_buffer(n: int, *, like: Tensor) -> Tensor:
     """Return zeros with room for at least `n` rows. A tensor of inference mode could not be written outside of it."""
     with torch.inference_mode(mode=False):
-        size = triton.power_of_2(n), *like.shape[1:]
+        size = graph_size(n), *like.shape[1:]
         return torch.zeros(size, dtype=like.dtype, device=like.device)

@@ -1,4 +1,4 @@
-"""The network: convolutions that halve the image, a latent, and transposed convolutions that double it again.
+"""The network: convolutions that halve the image, the latent, and transposed convolutions that double it again.
 
 Shapes: `B` batch, `C` channels, `H` height, `W` width, `Z` latent width; `h`, `w` the smallest sides.
 """
@@ -9,11 +9,11 @@ from torch import nn
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
-from models.layers.convolution import KERNEL, downsampling, halved, upsampling
+from models.layers.convolution import KERNEL, Downsampling, Upsampling
 
 
 class ConvolutionalAutoencoder(FixedShapeAutoencoder):
-    """z = f(x), x' = sigmoid(g(z)), for images in [0, 1] of any channels and sides.
+    """z = f(x), x' = sigmoid(g(z)), for images in [0, 1] with any number of channels and of any size.
 
     Source: Masci et al. 2011, with strides in place of pooling (Springenberg et al. 2015).
     """
@@ -23,7 +23,7 @@ class ConvolutionalAutoencoder(FixedShapeAutoencoder):
         self.input_shape = config.input_shape
         sides = [(config.input_shape[1], config.input_shape[2])]
         for _ in config.channels:
-            sides.append((halved(sides[-1][0]), halved(sides[-1][1])))
+            sides.append((Downsampling.halved(sides[-1][0]), Downsampling.halved(sides[-1][1])))
         smallest = (config.channels[-1], *sides[-1])  # (C, h, w)
         if config.latent_width:
             self.latent_shape: tuple[int, ...] = (config.latent_width,)
@@ -44,7 +44,7 @@ class ConvolutionalAutoencoder(FixedShapeAutoencoder):
             to_latent = nn.Conv2d(config.channels[-1], config.latent_channels, 1)
             from_latent = nn.Conv2d(config.latent_channels, config.channels[-1], KERNEL, padding=1)
         channels = (config.input_shape[0], *config.channels)
-        self.encoder = nn.Sequential(downsampling(channels, config.n_blocks), to_latent)
+        self.encoder = nn.Sequential(Downsampling(channels, config.n_blocks), to_latent)
         self.decoder = nn.Sequential(
-            from_latent, upsampling(channels[::-1], sides[-2::-1], config.n_blocks), nn.Sigmoid()
+            from_latent, Upsampling(channels[::-1], sides[-2::-1], config.n_blocks), nn.Sigmoid()
         )

@@ -1,4 +1,4 @@
-"""The network: an overcomplete autoencoder that is shown corrupted items, and a classifier grown from its encoder.
+"""The network: an autoencoder that restores corrupted items, and a classifier that starts as a copy of its encoder.
 
 Shapes: `B` batch, `X` elements of an item, `Z` latent width, `C` classes.
 """
@@ -10,11 +10,11 @@ from torch import nn
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.encoder_classifier import EncoderClassifier
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 
 
 class DenoisingAutoencoder(FixedShapeAutoencoder):
-    """z = f(x~), x' = sigmoid(g(z)): the clean item from a corrupted one.
+    """z = f(x~), x' = sigmoid(g(z)), where x~ is the corrupted item and x' the restored one.
 
     Source: Vincent et al. 2008, section 2.
     """
@@ -27,9 +27,9 @@ class DenoisingAutoencoder(FixedShapeAutoencoder):
         self.input_shape = config.input_shape
         self.latent_shape = (config.latent_width,)
         widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
-        self.encoder = nn.Sequential(nn.Flatten(), feedforward(widths, "gelu"))
+        self.encoder = nn.Sequential(nn.Flatten(), FeedForward(widths, "gelu"))
         self.decoder = nn.Sequential(
-            feedforward(widths[::-1], "gelu"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
+            FeedForward(widths[::-1], "gelu"), nn.Sigmoid(), nn.Unflatten(1, config.input_shape)
         )
         n_classes = len(config.labels)
         self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None

@@ -1,4 +1,4 @@
-"""The network: flatten, squeeze through a bottleneck, unfold.
+"""The network: fully connected layers that narrow to the latent and widen again.
 
 Shapes: `B` batch, `X` elements of an item, `Z` latent width.
 """
@@ -9,13 +9,13 @@ from torch import nn
 
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 
 
 class VanillaAutoencoder(FixedShapeAutoencoder):
-    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]; f and g are fully connected, g mirrors f.
+    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]. The widths of g are those of f in reverse order.
 
-    Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining (that is the deep belief family).
+    Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining, which the deep belief family has.
     """
 
     def __init__(self, config: VanillaConfig) -> None:
@@ -25,10 +25,10 @@ class VanillaAutoencoder(FixedShapeAutoencoder):
         widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
         self.encoder = nn.Sequential(
             nn.Flatten(),  # (B, X)
-            feedforward(widths, config.activation),  # (B, Z)
+            FeedForward(widths, config.activation),  # (B, Z)
         )
         self.decoder = nn.Sequential(
-            feedforward(widths[::-1], config.activation),  # (B, X)
+            FeedForward(widths[::-1], config.activation),  # (B, X)
             nn.Sigmoid(),
             nn.Unflatten(1, config.input_shape),
         )

@@ -1,4 +1,7 @@
-"""The kernels of `gpu`, in Triton: `…_at` are addresses, and the constants are known when a kernel is compiled."""
+"""The kernels in Triton. A `…_ptr` is an address; arguments of type `tl.constexpr` are constants that are compiled in.
+
+A program is one of the instances of a kernel that a GPU runs in parallel. It computes in float32 unless said otherwise.
+"""
 
 import triton
 import triton.language as tl
@@ -6,12 +9,12 @@ import triton.language as tl
 
 @triton.jit
 def add_norm(
-    x_at,
-    added_at,
-    weight_at,
-    bias_at,
-    out_at,
-    total_at,
+    x_ptr,
+    added_ptr,
+    weight_ptr,
+    bias_ptr,
+    out_ptr,
+    total_ptr,
     x_stride,
     added_stride,
     width,
@@ -19,33 +22,33 @@ def add_norm(
     n_columns: tl.constexpr,
     keeps_total: tl.constexpr,
 ):
-    """One row."""
+    """Normalise x + added. A program computes one row; `keeps_total` writes the sum as well."""
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, n_columns)
-    is_there = columns < width
-    x = tl.load(x_at + row * x_stride + columns, mask=is_there, other=0.0).to(tl.float32)
-    added = tl.load(added_at + row * added_stride + columns, mask=is_there, other=0.0).to(tl.float32)
+    is_column = columns < width
+    x = tl.load(x_ptr + row * x_stride + columns, mask=is_column, other=0.0).to(tl.float32)
+    added = tl.load(added_ptr + row * added_stride + columns, mask=is_column, other=0.0).to(tl.float32)
     total = x + added
     if keeps_total:
-        kept = total.to(total_at.dtype.element_ty)
-        tl.store(total_at + row * width + columns, kept, mask=is_there)
-        total = kept.to(tl.float32)
+        rounded = total.to(total_ptr.dtype.element_ty)
+        tl.store(total_ptr + row * width + columns, rounded, mask=is_column)
+        total = rounded.to(tl.float32)
     mean = tl.sum(total, 0) / width
-    centred = tl.where(is_there, total - mean, 0.0)
+    centred = tl.where(is_column, total - mean, 0.0)
     scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / width + eps)
-    weight = tl.load(weight_at + columns, mask=is_there, other=0.0).to(tl.float32)
-    bias = tl.load(bias_at + columns, mask=is_there, other=0.0).to(tl.float32)
+    weight = tl.load(weight_ptr + columns, mask=is_column, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + columns, mask=is_column, other=0.0).to(tl.float32)
     out = centred * scale * weight + bias
-    tl.store(out_at + row * width + columns, out.to(out_at.dtype.element_ty), mask=is_there)
+    tl.store(out_ptr + row * width + columns, out.to(out_ptr.dtype.element_ty), mask=is_column)
 
 
 @triton.jit(do_not_specialize=["n_blocks"])
-def attend(
-    q_at,
-    k_at,
-    v_at,
-    blocks_at,
-    out_at,
+def block_attention(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    block_table_ptr,
+    out_ptr,
     q_stride,
     k_stride,
     v_stride,
@@ -56,79 +59,79 @@ def attend(
     n_tokens: tl.constexpr,
     is_causal: tl.constexpr,
 ):
-    """One head of one block of queries; the softmax is that of all keys so far."""
+    """Attend within texts. A program computes one head of one block of queries, with the softmax of all keys so far."""
     block, head = tl.program_id(0), tl.program_id(1)
-    start = tl.load(blocks_at + block)
-    first = tl.load(blocks_at + n_blocks + block)
-    end = tl.load(blocks_at + 2 * n_blocks + block)
+    start = tl.load(block_table_ptr + block)
+    first = tl.load(block_table_ptr + n_blocks + block)
+    end = tl.load(block_table_ptr + 2 * n_blocks + block)
     columns = tl.arange(0, n_columns)
     is_column = columns[None, :] < width
     rows = start + tl.arange(0, n_tokens)
     is_row = rows[:, None] < end
     offset = head * width + columns[None, :]
-    q = tl.load(q_at + rows[:, None].to(tl.int64) * q_stride + offset, mask=is_row & is_column, other=0.0)
-    most = tl.full((n_tokens,), -float("inf"), tl.float32)
+    q = tl.load(q_ptr + rows[:, None].to(tl.int64) * q_stride + offset, mask=is_row & is_column, other=0.0)
+    maximum = tl.full((n_tokens,), -float("inf"), tl.float32)
     total = tl.zeros((n_tokens,), tl.float32)
     out = tl.zeros((n_tokens, n_columns), tl.float32)
-    last = tl.minimum(start + n_tokens, end) if is_causal else end
-    for begin in range(first, last, n_tokens):
+    keys_end = tl.minimum(start + n_tokens, end) if is_causal else end
+    for begin in range(first, keys_end, n_tokens):
         keys = begin + tl.arange(0, n_tokens)
         is_key = keys[:, None] < end
-        k = tl.load(k_at + keys[:, None].to(tl.int64) * k_stride + offset, mask=is_key & is_column, other=0.0)
+        k = tl.load(k_ptr + keys[:, None].to(tl.int64) * k_stride + offset, mask=is_key & is_column, other=0.0)
         scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
         is_seen = keys[None, :] < end
         if is_causal:
             is_seen = is_seen & (keys[None, :] <= rows[:, None])
         scores = tl.where(is_seen, scores, -float("inf"))
-        more = tl.maximum(most, tl.max(scores, 1))
-        weights = tl.exp(scores - more[:, None])
-        shrunk = tl.exp(most - more)
-        v = tl.load(v_at + keys[:, None].to(tl.int64) * v_stride + offset, mask=is_key & is_column, other=0.0)
-        out = out * shrunk[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
-        total = total * shrunk + tl.sum(weights, 1)
-        most = more
+        new_maximum = tl.maximum(maximum, tl.max(scores, 1))
+        weights = tl.exp(scores - new_maximum[:, None])
+        correction = tl.exp(maximum - new_maximum)
+        v = tl.load(v_ptr + keys[:, None].to(tl.int64) * v_stride + offset, mask=is_key & is_column, other=0.0)
+        out = out * correction[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+        total = total * correction + tl.sum(weights, 1)
+        maximum = new_maximum
     out = out / total[:, None]
-    its = rows[:, None].to(tl.int64) * tl.num_programs(1) * width + offset
-    tl.store(out_at + its, out.to(out_at.dtype.element_ty), mask=is_row & is_column)
+    out_offset = rows[:, None].to(tl.int64) * tl.num_programs(1) * width + offset
+    tl.store(out_ptr + out_offset, out.to(out_ptr.dtype.element_ty), mask=is_row & is_column)
 
 
 @triton.jit
-def remember(
-    k_at,
-    v_at,
-    memory_at,
-    rows_at,
-    tokens_at,
+def write_to_cache(
+    k_ptr,
+    v_ptr,
+    memory_ptr,
+    rows_ptr,
+    positions_ptr,
     k_stride,
     v_stride,
     values_stride,
     row_stride,
     head_stride,
-    n_values,
+    n_elements,
     width,
     n_columns: tl.constexpr,
 ):
-    """One token."""
-    number = tl.program_id(0).to(tl.int64)
-    row = tl.load(rows_at + number).to(tl.int64)
-    token = tl.load(tokens_at + number).to(tl.int64)
-    values = tl.arange(0, n_columns)
-    is_there = (values < n_values) & (row >= 0)
-    place = memory_at + row * row_stride + token * width + values // width * head_stride + values % width
-    k = tl.load(k_at + number * k_stride + values, mask=is_there, other=0.0)
-    v = tl.load(v_at + number * v_stride + values, mask=is_there, other=0.0)
-    tl.store(place, k, mask=is_there)
-    tl.store(place + values_stride, v, mask=is_there)
+    """Write keys and values to a cache. A program writes one token, or nothing if its row is negative."""
+    token = tl.program_id(0).to(tl.int64)
+    row = tl.load(rows_ptr + token).to(tl.int64)
+    position = tl.load(positions_ptr + token).to(tl.int64)
+    elements = tl.arange(0, n_columns)
+    is_written = (elements < n_elements) & (row >= 0)
+    target_ptr = memory_ptr + row * row_stride + position * width + elements // width * head_stride + elements % width
+    k = tl.load(k_ptr + token * k_stride + elements, mask=is_written, other=0.0)
+    v = tl.load(v_ptr + token * v_stride + elements, mask=is_written, other=0.0)
+    tl.store(target_ptr, k, mask=is_written)
+    tl.store(target_ptr + values_stride, v, mask=is_written)
 
 
 @triton.jit
-def attend_remembered(
-    q_at,
-    k_at,
-    v_at,
-    memory_at,
-    last_at,
-    out_at,
+def attend_to_cache(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    memory_ptr,
+    positions_ptr,
+    out_ptr,
     q_stride,
     k_stride,
     v_stride,
@@ -141,52 +144,52 @@ def attend_remembered(
     n_tokens: tl.constexpr,
     has_new: tl.constexpr,
 ):
-    """One head of one row."""
+    """Attend to rows of a cache. A program computes a head of a row; with `has_new`, it writes key and value first."""
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    last = tl.load(last_at + row)
+    position = tl.load(positions_ptr + row)
     columns = tl.arange(0, n_columns)
     is_column = columns < width
     offset = head * width + columns
-    q = tl.load(q_at + row * q_stride + offset, mask=is_column, other=0.0).to(tl.float32) * scale
-    keys_at = memory_at + row * row_stride + head * head_stride
-    values_at = keys_at + values_stride
+    q = tl.load(q_ptr + row * q_stride + offset, mask=is_column, other=0.0).to(tl.float32) * scale
+    keys_ptr = memory_ptr + row * row_stride + head * head_stride
+    values_ptr = keys_ptr + values_stride
     if has_new:
-        k = tl.load(k_at + row * k_stride + offset, mask=is_column, other=0.0)
-        v = tl.load(v_at + row * v_stride + offset, mask=is_column, other=0.0)
-        tl.store(keys_at + last * width + columns, k, mask=is_column)
-        tl.store(values_at + last * width + columns, v, mask=is_column)
-        most = tl.sum(q * k.to(tl.float32), 0)
+        k = tl.load(k_ptr + row * k_stride + offset, mask=is_column, other=0.0)
+        v = tl.load(v_ptr + row * v_stride + offset, mask=is_column, other=0.0)
+        tl.store(keys_ptr + position * width + columns, k, mask=is_column)
+        tl.store(values_ptr + position * width + columns, v, mask=is_column)
+        maximum = tl.sum(q * k.to(tl.float32), 0)
         total = 1.0
         out = v.to(tl.float32)
-        end = last.to(tl.int32)
+        end = position.to(tl.int32)
     else:
-        most = -float("inf")
+        maximum = -float("inf")
         total = 0.0
         out = tl.zeros((n_columns,), tl.float32)
-        end = last.to(tl.int32) + 1
+        end = position.to(tl.int32) + 1
     for begin in range(0, end, n_tokens):
         tokens = begin + tl.arange(0, n_tokens)
         is_token = tokens < end
-        is_there = is_token[:, None] & is_column[None, :]
-        places = tokens[:, None] * width + columns[None, :]
-        keys = tl.load(keys_at + places, mask=is_there, other=0.0).to(tl.float32)
-        values = tl.load(values_at + places, mask=is_there, other=0.0).to(tl.float32)
+        is_element = is_token[:, None] & is_column[None, :]
+        elements = tokens[:, None] * width + columns[None, :]
+        keys = tl.load(keys_ptr + elements, mask=is_element, other=0.0).to(tl.float32)
+        values = tl.load(values_ptr + elements, mask=is_element, other=0.0).to(tl.float32)
         scores = tl.where(is_token, tl.sum(keys * q[None, :], 1), -float("inf"))
-        more = tl.maximum(most, tl.max(scores, 0))
-        weights = tl.exp(scores - more)
-        shrunk = tl.exp(most - more)
-        out = out * shrunk + tl.sum(weights[:, None] * values, 0)
-        total = total * shrunk + tl.sum(weights, 0)
-        most = more
-    its = (row * tl.num_programs(1) + head) * width + columns
-    tl.store(out_at + its, (out / total).to(out_at.dtype.element_ty), mask=is_column)
+        new_maximum = tl.maximum(maximum, tl.max(scores, 0))
+        weights = tl.exp(scores - new_maximum)
+        correction = tl.exp(maximum - new_maximum)
+        out = out * correction + tl.sum(weights[:, None] * values, 0)
+        total = total * correction + tl.sum(weights, 0)
+        maximum = new_maximum
+    out_offset = (row * tl.num_programs(1) + head) * width + columns
+    tl.store(out_ptr + out_offset, (out / total).to(out_ptr.dtype.element_ty), mask=is_column)
 
 
 @triton.jit(do_not_specialize=["n_texts"])
 def pool(
-    x_at,
-    spans_at,
-    out_at,
+    x_ptr,
+    spans_ptr,
+    out_ptr,
     x_stride,
     n_texts,
     width,
@@ -195,53 +198,54 @@ def pool(
     pooling: tl.constexpr,
     is_unit: tl.constexpr,
 ):
-    """One text."""
+    """Pool the vectors of texts. A program computes the first `width` elements of one text's vector."""
     text = tl.program_id(0)
-    first = tl.load(spans_at + text)
-    end = tl.load(spans_at + n_texts + text)
-    place = tl.load(spans_at + 2 * n_texts + text).to(tl.int64)
+    first = tl.load(spans_ptr + text)
+    end = tl.load(spans_ptr + n_texts + text)
+    out_row = tl.load(spans_ptr + 2 * n_texts + text).to(tl.int64)
     columns = tl.arange(0, n_columns)
     is_column = columns < width
     if pooling == "cls" or pooling == "last":
         token = (first if pooling == "cls" else end - 1).to(tl.int64)
-        out = tl.load(x_at + token * x_stride + columns, mask=is_column, other=0.0).to(tl.float32)
+        out = tl.load(x_ptr + token * x_stride + columns, mask=is_column, other=0.0).to(tl.float32)
     else:
-        nothing = -float("inf") if pooling == "max" else 0.0
-        out = tl.full((n_columns,), nothing, tl.float32)
-        n_broken = tl.zeros((n_columns,), tl.int32)
+        initial = -float("inf") if pooling == "max" else 0.0
+        out = tl.full((n_columns,), initial, tl.float32)
+        n_nan = tl.zeros((n_columns,), tl.int32)
         for begin in range(first, end, n_tokens):
             tokens = begin + tl.arange(0, n_tokens)
-            is_there = (tokens < end)[:, None] & is_column[None, :]
-            places = tokens[:, None].to(tl.int64) * x_stride + columns[None, :]
-            its = tl.load(x_at + places, mask=is_there, other=nothing).to(tl.float32)
-            out = tl.maximum(out, tl.max(its, 0)) if pooling == "max" else out + tl.sum(its, 0)
-            n_broken += tl.sum((its != its).to(tl.int32), 0)
+            is_element = (tokens < end)[:, None] & is_column[None, :]
+            elements = tokens[:, None].to(tl.int64) * x_stride + columns[None, :]
+            values = tl.load(x_ptr + elements, mask=is_element, other=initial).to(tl.float32)
+            out = tl.maximum(out, tl.max(values, 0)) if pooling == "max" else out + tl.sum(values, 0)
+            n_nan += tl.sum((values != values).to(tl.int32), 0)
         if pooling == "mean":
             out = out / (end - first)
-        out = tl.where(n_broken > 0, float("nan"), out)  # which the largest of several numbers may hide
+        out = tl.where(n_nan > 0, float("nan"), out)  # because a maximum may hide NaN
     if is_unit:
         squares = tl.where(is_column, out * out, 0.0)
         out = out / tl.maximum(tl.sqrt(tl.sum(squares, 0)), 1e-12)
-    tl.store(out_at + place * width + columns, out, mask=is_column)
+    tl.store(out_ptr + out_row * width + columns, out, mask=is_column)
 
 
 @triton.jit(do_not_specialize=["n_rows"])
-def likeliest(logits_at, out_at, stride, n_words, n_rows, n_at_once: tl.constexpr):
-    """One row; of equal ones the first."""
+def top_tokens(logits_ptr, out_ptr, stride, n_vocabulary, n_rows, n_columns: tl.constexpr):
+    """Find the likeliest token, the first of equal ones, and its log-probability. A program computes one row."""
     row = tl.program_id(0).to(tl.int64)
-    best = tl.full((n_at_once,), -float("inf"), tl.float32)
-    places = tl.zeros((n_at_once,), tl.int32)
-    total = tl.zeros((n_at_once,), tl.float32)
-    for begin in range(0, n_words, n_at_once):
-        words = begin + tl.arange(0, n_at_once)
-        its = tl.load(logits_at + row * stride + words, mask=words < n_words, other=-float("inf")).to(tl.float32)
-        more = tl.maximum(best, its)
-        known = tl.where(more == -float("inf"), 0.0, more)
-        total = total * tl.exp(best - known) + tl.exp(its - known)
-        places = tl.where(its > best, words, places)
-        best = more
-    most = tl.max(best, 0)
-    first = tl.minimum(tl.min(tl.where(best == most, places, n_words), 0), n_words - 1)  # where all are NaN
-    total_of_all = tl.sum(total * tl.exp(best - most), 0)
-    tl.store(out_at + row, first.to(tl.float64))
-    tl.store(out_at + n_rows + row, -tl.log(total_of_all).to(tl.float64))
+    best = tl.full((n_columns,), -float("inf"), tl.float32)
+    best_tokens = tl.zeros((n_columns,), tl.int32)
+    total = tl.zeros((n_columns,), tl.float32)
+    for begin in range(0, n_vocabulary, n_columns):
+        tokens = begin + tl.arange(0, n_columns)
+        is_token = tokens < n_vocabulary
+        logits = tl.load(logits_ptr + row * stride + tokens, mask=is_token, other=-float("inf")).to(tl.float32)
+        new_best = tl.maximum(best, logits)
+        subtracted = tl.where(new_best == -float("inf"), 0.0, new_best)
+        total = total * tl.exp(best - subtracted) + tl.exp(logits - subtracted)
+        best_tokens = tl.where(logits > best, tokens, best_tokens)
+        best = new_best
+    top = tl.max(best, 0)
+    top_token = tl.minimum(tl.min(tl.where(best == top, best_tokens, n_vocabulary), 0), n_vocabulary - 1)  # if all NaN
+    total_of_row = tl.sum(total * tl.exp(best - top), 0)
+    tl.store(out_ptr + row, top_token.to(tl.float64))
+    tl.store(out_ptr + n_rows + row, -tl.log(total_of_row).to(tl.float64))

@@ -3,22 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
-from models.generation.decoder_only import attend, score_text
+from models.family import FamilySpec, TaskFunction
+from models.generation.decoder_only import score_text
 from models.generation.tasks import generate
-from models.tasks import (
-    ATTEND,
-    CLASSIFY_TEXT,
-    ENCODE_TEXT,
-    GENERATE,
-    PROJECT_TEXTS,
-    SCORE_TEXT,
-    SIMILARITY,
-    Task,
-)
+from models.tasks import ATTEND, CLASSIFY_TEXT, GENERATE, SCORE_TEXT, Task
+from models.text.attention_weights import show_attention
+from models.text.classification import classify
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
+from models.transformers.gpt.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -31,11 +26,11 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    tasks = methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS) | {ATTEND: attend}
+    tasks: dict[Task, TaskFunction] = {**EMBEDDING_TASKS, ATTEND: show_attention}
     if config.continues:
         tasks |= {GENERATE: generate, SCORE_TEXT: score_text}
     if config.labels:
-        tasks |= methods_of(CLASSIFY_TEXT)
+        tasks |= {CLASSIFY_TEXT: classify}
     return tasks
 
 
@@ -49,4 +44,5 @@ FAMILY = FamilySpec(
     tiny=(GptConfig(**_TINY), GptConfig(**_TINY, continues=False, labels=("a", "b"))),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

@@ -65,5 +65,5 @@ class GptConfig(FamilyConfig):
             inner_width=self.inner_width,
             activation=self.activation,
             norm_eps=self.norm_eps,
-            norm_first=True,
+            pre_norm=True,
         )

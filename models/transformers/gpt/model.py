@@ -57,5 +57,5 @@ class Gpt(DecoderOnly):
     def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
-        packed, hidden = self.read(texts)
-        return to_cpu(self.sequence_head(packed.in_order(hidden[packed.segments.last])))
+        batch, hidden = self.read(texts)
+        return to_cpu(self.sequence_head(batch.in_given_order(hidden[batch.segments.last])))

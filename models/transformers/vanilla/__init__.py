@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
+from models.family import FamilySpec, TaskFunction
 from models.generation.encoder_decoder import attend
 from models.generation.tasks import generate
-from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
+from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
+from models.transformers.vanilla.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -29,8 +31,9 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
-    tasks = methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
-    return tasks | {ATTEND: attend, GENERATE: generate, TRANSLATE: generate} if config.translates else tasks
+    if not config.translates:
+        return EMBEDDING_TASKS
+    return {**EMBEDDING_TASKS, ATTEND: attend, GENERATE: generate, TRANSLATE: generate}
 
 
 FAMILY = FamilySpec(
@@ -46,4 +49,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

@@ -8,39 +8,39 @@ from typing import Any
 import torch
 
 from models.errors import CheckpointError
-from models.published import Link, PublishedFormat, Values, links, of
+from models.published import Link, PublishedFormat, Values, links
 from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
     bad_words = _bad_words(values)
-    vocab_size = of(values, "vocab_size", 58101)
-    padding_id = of(values, "pad_token_id", 58100)
-    is_tied = of(values, "tie_word_embeddings", True)
+    vocab_size = values.get("vocab_size", 58101)
+    padding_id = values.get("pad_token_id", 58100)
+    is_tied = values.get("tie_word_embeddings", True)
     return VanillaTransformerConfig(
         vocab_size=vocab_size,
-        target_vocab_size=of(values, "decoder_vocab_size", vocab_size),
-        n_positions=of(values, "max_position_embeddings", 1024),
-        width=of(values, "d_model", 1024),
-        n_encoder_layers=of(values, "encoder_layers", 12),
-        n_decoder_layers=of(values, "decoder_layers", 12),
-        n_encoder_heads=of(values, "encoder_attention_heads", 16),
-        n_decoder_heads=of(values, "decoder_attention_heads", 16),
-        encoder_inner_width=of(values, "encoder_ffn_dim", 4096),
-        decoder_inner_width=of(values, "decoder_ffn_dim", 4096),
-        start_id=of(values, "decoder_start_token_id", padding_id),
-        end_ids=_ids(of(values, "eos_token_id", 0)),
-        activation=of(values, "activation_function", "gelu"),
-        positions="sinusoidal" if of(values, "static_position_embeddings", True) else "learned",
-        norm_first=of(values, "normalize_before", False),
-        scaled_words=of(values, "scale_embedding", False),
-        shared=is_tied and of(values, "share_encoder_decoder_embeddings", True),
+        target_vocab_size=values.get("decoder_vocab_size", vocab_size),
+        n_positions=values.get("max_position_embeddings", 1024),
+        width=values.get("d_model", 1024),
+        n_encoder_layers=values.get("encoder_layers", 12),
+        n_decoder_layers=values.get("decoder_layers", 12),
+        n_encoder_heads=values.get("encoder_attention_heads", 16),
+        n_decoder_heads=values.get("decoder_attention_heads", 16),
+        encoder_inner_width=values.get("encoder_ffn_dim", 4096),
+        decoder_inner_width=values.get("decoder_ffn_dim", 4096),
+        start_id=values.get("decoder_start_token_id", padding_id),
+        end_ids=_ids(values.get("eos_token_id", 0)),
+        activation=values.get("activation_function", "gelu"),
+        positions="sinusoidal" if values.get("static_position_embeddings", True) else "learned",
+        norm_first=values.get("normalize_before", False),
+        scaled_words=values.get("scale_embedding", False),
+        shared=is_tied and values.get("share_encoder_decoder_embeddings", True),
         untied="language" in heads and not is_tied,
         translates="language" in heads,
         suppressed_ids=tuple(word[0] for word in bad_words if len(word) == 1),
         bad_words_ids=tuple(word for word in bad_words if len(word) > 1),
-        forced_end_ids=_ids(of(values, "forced_eos_token_id", ()))[:1],
+        forced_end_ids=_ids(values.get("forced_eos_token_id", ()))[:1],
     )
 
 
@@ -51,7 +51,7 @@ def _ids(value: Any) -> tuple[int, ...]:
 
 def _bad_words(values: Values) -> list[tuple[int, ...]]:
     """Return the sequences of tokens that are never generated, each of one token or more."""
-    words = of(values, "bad_words_ids", [])
+    words = values.get("bad_words_ids", [])
     is_list = isinstance(words, list) and all(isinstance(word, list) and word for word in words)
     if not is_list or any(type(token_id) is not int for word in words for token_id in word):
         raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
@@ -99,7 +99,7 @@ def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
             yield Link(f"{side}.words.weight", (f"{theirs}.embed_tokens.weight",))
         yield Link(f"{side}.positions.weight", (f"{theirs}.embed_positions.weight",), default=sines)
         for i in range(n_layers):
-            yield from _block(f"{side}.blocks.{i}", f"{theirs}.layers.{i}", crossing=side == "decoder")
+            yield from _block(config, f"{side}.blocks.{i}", f"{theirs}.layers.{i}")
         if config.norm_first:
             yield from links(f"{side}.norm", f"{theirs}.layer_norm")
     if config.untied:
@@ -108,19 +108,20 @@ def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
         yield Link("bias", ("final_logits_bias",), default=lambda: torch.zeros(1, config.target_vocab_size))
 
 
-def _block(ours: str, theirs: str, *, crossing: bool) -> Iterator[Link]:
+def _block(config: VanillaTransformerConfig, ours: str, theirs: str) -> Iterator[Link]:
+    norm = "input_norm" if config.norm_first else "residual_norm"
     own, read = f"{theirs}.self_attn", f"{theirs}.encoder_attn"
     yield from links(f"{ours}.attention.qkv", *(f"{own}.{name}_proj" for name in ("q", "k", "v")))
     yield from links(f"{ours}.attention.out", f"{own}.out_proj")
-    yield from links(f"{ours}.attention_norm", f"{own}_layer_norm")
-    if crossing:
-        yield from links(f"{ours}.crossing.q", f"{read}.q_proj")
-        yield from links(f"{ours}.crossing.kv", f"{read}.k_proj", f"{read}.v_proj")
-        yield from links(f"{ours}.crossing.out", f"{read}.out_proj")
-        yield from links(f"{ours}.crossing_norm", f"{read}_layer_norm")
+    yield from links(f"{ours}.attention_{norm}", f"{own}_layer_norm")
+    if ours.startswith("decoder."):
+        yield from links(f"{ours}.cross_attention.q", f"{read}.q_proj")
+        yield from links(f"{ours}.cross_attention.kv", f"{read}.k_proj", f"{read}.v_proj")
+        yield from links(f"{ours}.cross_attention.out", f"{read}.out_proj")
+        yield from links(f"{ours}.cross_attention_{norm}", f"{read}_layer_norm")
     yield from links(f"{ours}.feedforward.0", f"{theirs}.fc1")
     yield from links(f"{ours}.feedforward.2", f"{theirs}.fc2")
-    yield from links(f"{ours}.feedforward_norm", f"{theirs}.final_layer_norm")
+    yield from links(f"{ours}.feedforward_{norm}", f"{theirs}.final_layer_norm")
 
 
 PUBLISHED = PublishedFormat(

@@ -92,6 +92,6 @@ class VanillaTransformerConfig(FamilyConfig):
             width=self.width,
             activation=self.activation,
             norm_eps=self.norm_eps,
-            norm_first=self.norm_first,
+            pre_norm=self.norm_first,
             **sizes,
         )

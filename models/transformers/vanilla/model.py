@@ -26,14 +26,20 @@ class TransformerStack(nn.Module):
     """
 
     def __init__(
-        self, config: VanillaTransformerConfig, vocab_size: int, n_layers: int, shape: BlockShape, *, crossing: bool
+        self,
+        config: VanillaTransformerConfig,
+        vocab_size: int,
+        n_layers: int,
+        shape: BlockShape,
+        *,
+        has_cross_attention: bool,
     ) -> None:
         super().__init__()
         self.scale = math.sqrt(config.width) if config.scaled_words else 1.0
         self.words = nn.Embedding(vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
-        self.blocks = nn.ModuleList(Block(shape, crossing=crossing) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(Block(shape, has_cross_attention=has_cross_attention) for _ in range(n_layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps) if config.norm_first else nn.Identity()
 
     def forward(
@@ -41,11 +47,11 @@ class TransformerStack(nn.Module):
         token_ids: Tensor,
         positions: Tensor,
         attention: AttentionPattern,
-        crossing: CrossAttentionPattern | None = None,
+        cross_attention: CrossAttentionPattern | None = None,
     ) -> Tensor:
         """Return the last hidden states, `[N, D]`, of token ids and their positions, two of `[N]`."""
         x = self.dropout(self.words(token_ids) * self.scale + self.positions(positions))
-        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attention, crossing))
+        normalised: Tensor = self.norm(transformer_blocks(self.blocks, x, attention, cross_attention))
         return normalised
 
 
@@ -59,10 +65,10 @@ class VanillaTransformer(EncoderDecoder):
         self.config, self.start_id = config, config.start_id
         self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
         self.encoder = TransformerStack(
-            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, crossing=False
+            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, has_cross_attention=False
         )
         self.decoder = TransformerStack(
-            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, crossing=True
+            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, has_cross_attention=True
         )
         self.tie()
         self.output = nn.Linear(config.width, config.target_vocab_size, bias=False) if config.untied else None
@@ -85,8 +91,8 @@ class VanillaTransformer(EncoderDecoder):
         return self.config.target_vocab_size
 
     @override
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        return cast("Tensor", self.encoder(packed.token_ids, packed.segments.positions, attend))
+    def hidden(self, batch: RaggedBatch, attend: AttentionPattern) -> Tensor:
+        return cast("Tensor", self.encoder(batch.token_ids, batch.segments.positions, attend))
 
     @override
     def logits(self, hidden: Tensor) -> Tensor:
@@ -100,4 +106,4 @@ class VanillaTransformer(EncoderDecoder):
 
     @override
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [block.crossing.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]
+        return [block.cross_attention.keys_values(memory) for block in self.decoder.blocks]  # type: ignore[union-attr,operator]

@@ -104,7 +104,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     monkeypatch.setattr(TokenScores, "request_likeliest", lambda scores: scores.likeliest)
     monkeypatch.setattr(KeyValueCache, "__init__", init_as_on_gpu)
     monkeypatch.setattr(KeyValueCache, "write", write_to_rows)
-    monkeypatch.setattr(TextModel, "passes", property(passes_of))
+    monkeypatch.setattr(TextModel, "encoder_graphs", property(passes_of))
     for module in MODULES:
         monkeypatch.setattr(module, "uses_cuda_graphs", lambda _: True)
     return given
@@ -173,15 +173,15 @@ def test_recorded_passes_compute_what_passes_compute(
     """Sizes come in any order: the room grows, and some graphs are dropped and recorded again."""
     model = build(*CASES[name])
     monkeypatch.setattr(encoder_graphs, "MAX_GRAPHS", 3)
-    assert model.passes is not None
+    assert model.encoder_graphs is not None
     longest = min(model.n_positions, 100)
     with torch.inference_mode():
         for number in range(40):
             lengths = [1 + 7 * text * number % longest for text in range(1 + 5 * number % 23)]
-            packed = model.pack([random_text(length, model.vocab_size, length) for length in lengths])
-            expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
-            torch.testing.assert_close(model.passed(packed), expected, rtol=0.0, atol=1e-5)
-    assert len(model.passes._graphs) == encoder_graphs.MAX_GRAPHS
+            batch = model.batch_of([random_text(length, model.vocab_size, length) for length in lengths])
+            expected = model.hidden(batch, WithinTexts(batch.segments, causal=model.causal))
+            torch.testing.assert_close(model.last_hidden(batch), expected, rtol=0.0, atol=1e-5)
+    assert len(model.encoder_graphs._graphs) == encoder_graphs.MAX_GRAPHS
 
 
 def test_a_copy_of_a_model_records_by_itself(taped: list[Tensor | None]) -> None:

@@ -14,8 +14,7 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.prompt_cache import MIN_PREFIX_TOKENS, PromptCache
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
-from models.tasks.text import GenerateRequest
-from models.text.tokens import tokens_of_ids
+from models.tasks.text import GenerateRequest, Tokens
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from tests.models.generation.generating import ids
@@ -35,7 +34,7 @@ def prompt(length: int, seed: int) -> list[int]:
 
 
 def request(token_ids: list[int], n_new: int = 5, n: int = 1, *, do_sample: bool = False) -> GenerateRequest:
-    tokens = tokens_of_ids(token_ids)
+    tokens = Tokens.of_ids(token_ids)
     return GenerateRequest(tokens=tokens, max_new_tokens=n_new, n=n, seed=len(token_ids), do_sample=do_sample)
 
 

@@ -14,9 +14,8 @@ from models.layers.embeddings import TextEmbeddings
 from models.ops import avx512
 from models.ops.avx512.texts import POOLINGS, pool
 from models.ops.segments import Segments
-from models.tasks.text import Pooling
+from models.tasks.text import Pooling, Tokens
 from models.text.ragged_batch import RaggedBatch
-from models.text.tokens import tokens_of_ids
 from tests.models.ops.test_avx512 import TOLERANCES, TYPES, needs_kernels
 
 lengths_of_texts = st.lists(st.integers(1, 9), min_size=1, max_size=40)
@@ -124,12 +123,12 @@ def test_pooling(
 @needs_kernels
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_texts_that_are_nobodys_are_not_pooled(pooling: Pooling) -> None:
-    texts = [tokens_of_ids([1] * length) for length in (5, 2, 4)]
-    packed = RaggedBatch.of(texts, step=16)
-    assert len(packed.segments) > len(texts)
-    x = torch.randn(len(packed.token_ids), 20)
-    found = pool(x, packed.segments, packed.order, pooling, 20, is_unit=False)
-    expected = packed.in_order(reference(x, list(packed.segments.lengths), pooling))
+    texts = [Tokens.of_ids([1] * length) for length in (5, 2, 4)]
+    batch = RaggedBatch.of_texts(texts, multiple=16)
+    assert len(batch.segments) > len(texts)
+    x = torch.randn(len(batch.token_ids), 20)
+    found = pool(x, batch.segments, batch.order, pooling, 20, is_unit=False)
+    expected = batch.in_given_order(reference(x, list(batch.segments.lengths), pooling))
     assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

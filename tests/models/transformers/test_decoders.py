@@ -16,6 +16,7 @@ from models.generation.token_scores import NextTokens
 from models.tasks import ATTEND
 from models.tasks.text import AttendRequest, GenerateRequest, Tokens
 from models.text.attention_patterns import RecordedAttention
+from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.model import Gpt
 from models.transformers.vanilla.model import VanillaTransformer
@@ -89,18 +90,18 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
         del inputs["token_type_ids"]
         with torch.inference_mode():
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = RaggedBatch.of(batch)
-            witness = RecordedAttention(packed.segments, causal=True)
-            hidden = model.hidden(packed, witness)
-            for i, (state, same) in enumerate(zip(packed.by_text(hidden), model.states(batch), strict=True)):
+            ragged = RaggedBatch.of_texts(batch)
+            witness = RecordedAttention(ragged.segments, causal=True)
+            hidden = model.hidden(ragged, witness)
+            for i, (state, same) in enumerate(zip(ragged.by_text(hidden), hidden_states(model, batch), strict=True)):
                 assert_close(state, theirs.hidden_states[-1][i, : len(batch[i])])
                 assert_close(same, state)
             for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
-                for i, place in enumerate(packed.places):
+                for i, place in enumerate(ragged.inverse_order):
                     n = len(batch[i])
                     assert_close(of_texts[place], layer[i, :, :n, :n])
             if head == "LMHeadModel":
-                for i, logits in enumerate(packed.by_text(model.logits(hidden))):
+                for i, logits in enumerate(ragged.by_text(model.logits(hidden))):
                     assert_close(logits, theirs.logits[i, : len(batch[i])])
             if head == "ForSequenceClassification":
                 alone = [reference(input_ids=torch.from_numpy(text.ids)[None]).logits[0] for text in batch]
@@ -124,7 +125,7 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
                 output_attentions=True,
             )
             (result,) = model.run(ATTEND, [AttendRequest(tokens=text, target=translation)])
-            assert_close(model.states([text])[0], theirs.encoder_last_hidden_state[0])
+            assert_close(hidden_states(model, [text])[0], theirs.encoder_last_hidden_state[0])
             assert result.target_ids is not None
             assert result.target_ids.tolist() == given.tolist()
             assert result.cross_attention is not None
@@ -151,7 +152,7 @@ def test_marian_without_a_head_or_with_matrices_of_its_own(
     model = cast("VanillaTransformer", ours(tmp_path))
     texts = texts_for(model)
     with torch.inference_mode():
-        for text, mine in zip(texts, model.states(texts), strict=True):
+        for text, mine in zip(texts, hidden_states(model, texts), strict=True):
             assert_close(mine, reference.get_encoder()(input_ids=torch.from_numpy(text.ids)[None]).last_hidden_state[0])
             if head == "MTModel":
                 start = torch.tensor([[reference.config.decoder_start_token_id]])

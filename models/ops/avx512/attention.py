@@ -1,0 +1,34 @@
+"""Attention within texts and to a cache.
+
+Shapes: `N` tokens of all texts, `H` heads, `d` width of a head.
+"""
+
+from ctypes import addressof
+
+from torch import Tensor
+
+from models.ops.avx512.library import function, n_threads
+from models.ops.avx512.memory import address, aligned_heads
+from models.ops.patterns import AttentionContext
+
+
+def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:
+    """Return softmax(scale q k') v over what each token attends to, `[N, H, d]`.
+
+    `new` are the keys and values of the tokens themselves, if they bring any.
+    """
+    q, *keys_values = aligned_heads(q, *(new or ()))
+    k, v = keys_values or (None, None)
+    out = q.new_empty(q.shape)
+    function("attend", q.dtype)(
+        q.data_ptr(),
+        address(k),
+        address(v),
+        q.stride(0),
+        *q.shape,
+        addressof(context),
+        scale,
+        out.data_ptr(),
+        n_threads(),
+    )
+    return out

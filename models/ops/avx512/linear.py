@@ -1,0 +1,72 @@
+"""Linear layers, with the GELU after them.
+
+Shapes: `I` inputs, `O` outputs.
+"""
+
+from ctypes import Structure, addressof, c_int64, c_void_p
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.ops.avx512.library import function, n_threads
+from models.ops.avx512.memory import address, contiguous
+from models.ops.linear_weights import ZERO_POINT, Gelu, quantise_rows
+
+PANEL_OUTPUTS = 64
+"""Number of outputs of a panel, which a kernel computes at once."""
+
+GROUP_BYTES = 4
+"""Bytes of neighbouring weights of one output that an instruction multiplies and adds up at once."""
+
+_ACTIVATIONS: dict[Gelu | None, int] = {None: 0, "none": 1, "tanh": 2}
+
+
+class LinearLayer(Structure):
+    """`LinearLayer` of `linear.hpp`."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("panels", "initial_sums", "scales", "bias")),
+        *((name, c_int64) for name in ("n_in", "n_out", "activation")),
+    )
+
+
+class PanelWeights:
+    """A weight `[O, I]` in float32, bfloat16 or int8 and a bias `[O]`, in panels of 64 outputs, as kernels read them.
+
+    A row alone gives the same outputs as among others. With int8 weights, each row of the inputs is rounded to int8.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False) -> None:
+        self.n_out, self.n_in = weight.shape
+        bias = torch.zeros(self.n_out) if bias is None else bias.detach().float().clone()
+        self._parts: tuple[Tensor, ...]
+        if int8:
+            quantised, scales = quantise_rows(weight)
+            initial_sums = -ZERO_POINT * quantised.sum(1, dtype=torch.int32)  # cancel the zero point of the inputs
+            self._parts = _panels(quantised), _padded(initial_sums), scales, bias
+        else:
+            self._parts = _panels(weight.detach()), _padded(bias)
+        scales_and_bias = map(address, self._parts[2:] or (None, None))
+        addresses = *map(address, self._parts[:2]), *scales_and_bias
+        self.layer = LinearLayer(*addresses, self.n_in, self.n_out, _ACTIVATIONS[gelu])
+        self.n_bytes = sum(part.nbytes for part in self._parts)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """Return x W' + b, then GELU: `[…, I]` to `[…, O]` of the dtype of x."""
+        rows = contiguous(x if x.dim() == 2 else x.reshape(-1, x.shape[-1]))
+        out = rows.new_empty(len(rows), self.n_out)
+        function("linear", x.dtype)(rows.data_ptr(), len(rows), addressof(self.layer), out.data_ptr(), n_threads())
+        return out if x.dim() == 2 else out.view(*x.shape[:-1], self.n_out)
+
+
+def _panels(weight: Tensor) -> Tensor:
+    """Return a weight as `[O / 64, I / n, 64, n]`, n weights to a group, filled up with zeros."""
+    n = GROUP_BYTES // weight.element_size()
+    padded = functional.pad(weight, (0, -weight.shape[1] % n, 0, -weight.shape[0] % PANEL_OUTPUTS))
+    return padded.view(-1, PANEL_OUTPUTS, padded.shape[1] // n, n).transpose(1, 2).contiguous()
+
+
+def _padded(values: Tensor) -> Tensor:
+    """Fill `[O]` up with zeros to whole panels."""
+    return functional.pad(values, (0, -len(values) % PANEL_OUTPUTS))

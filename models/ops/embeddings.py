@@ -1,0 +1,24 @@
+"""The embeddings of tokens: a sum of rows of three tables, normalised.
+
+Shapes: `N` tokens of all texts, `D` width.
+"""
+
+from torch import Tensor
+
+from models.ops import avx512, reference
+from models.ops.layer_protocols import EmbeddingLayers
+from models.ops.segments import Segments
+
+
+def embed(layers: EmbeddingLayers, token_ids: Tensor, type_ids: Tensor, segments: Segments) -> Tensor:
+    """Return LayerNorm(word + position + type) of tokens, two of `[N]`, of the texts of `segments`: `[N, D]`.
+
+    If there is only one type, `type_ids` are ignored.
+
+    Raises:
+        IndexError: a table has no row for a token.
+    """
+    if not layers.training and avx512.supports_tensor(layers.words.weight):
+        return avx512.embed(token_ids, type_ids, segments, layers.derived(avx512.EmbeddingTables))
+    tables = layers.words, layers.positions, layers.types
+    return reference.embed(tables, layers.norm, token_ids, type_ids, segments.positions + layers.first_position)

@@ -1,0 +1,169 @@
+"""All operations in plain torch: what runs where nothing else does, and what the other implementations must equal.
+
+Shapes: `N` tokens of all texts, `B` texts or rows of a cache, `T` tokens of a text, `D` width, `H` heads, `d` width of
+a head, `V` vocabulary, `I` inputs, `O` outputs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.functional import scaled_dot_product_attention
+
+from models.ops.linear_weights import Gelu
+from models.ops.segments import BLOCK_TOKENS, Segments
+from models.tasks.text import Pooling
+
+MIN_PLAIN_ROWS = 8
+"""Number of rows from which plain products are faster on a CPU than torch's fused attention of single tokens."""
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, approximation: Gelu | None = None) -> Tensor:
+    """Return x W' + b, then GELU: `[…, I]` to `[…, O]`."""
+    return gelu(functional.linear(x, weight, bias), approximation)
+
+
+def gelu(x: Tensor, approximation: Gelu | None) -> Tensor:
+    """Return GELU of x in one of its forms, or x itself if there is none."""
+    return x if approximation is None else functional.gelu(x, approximate=approximation)
+
+
+def add_norm(x: Tensor, added: Tensor, norm: nn.Module) -> Tensor:
+    """Return norm(x + added), `[N, D]`."""
+    normalised: Tensor = norm(x + added)
+    return normalised
+
+
+def sum_and_norm(x: Tensor, added: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return x + added and norm(x + added), two of `[N, D]`."""
+    total = x + added
+    return total, norm(total)
+
+
+def embed(
+    tables: Sequence[nn.Embedding], norm: nn.Module, token_ids: Tensor, type_ids: Tensor, positions: Tensor
+) -> Tensor:
+    """Return norm(word + position + type) of tokens, three of `[N]`, by three tables: `[N, D]`."""
+    words, places, types = tables
+    placed = words(token_ids) + places(positions)
+    has_one_type = types.num_embeddings == 1  # and then types are ignored, whatever the tokenizer says
+    embedded: Tensor = norm(placed + (types.weight if has_one_type else types(type_ids)))
+    return embedded
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
+    """Return softmax(scale q k') v within each text, all `[N, H, d]`; texts of equal length in one call of torch."""
+    parts: list[Tensor] = []
+    for rows, n_texts, length in segments.runs:
+        q_, k_, v_ = (_by_head(x[rows], n_texts) for x in (q, k, v))
+        part = scaled_dot_product_attention(q_, k_, v_, is_causal=causal and length > 1, scale=scale)
+        parts.append(part.transpose(1, 2).flatten(0, 1))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def cross_attention(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float) -> Tensor:
+    """Return softmax(scale q k') v from each text of the queries to the text of the keys with the same index."""
+    parts: list[Tensor] = []
+    for part in zip(queries.split(q), keys.split(k), keys.split(v), strict=True):
+        q_, k_, v_ = (_by_head(x, 1) for x in part)
+        parts.append(scaled_dot_product_attention(q_, k_, v_, scale=scale)[0].transpose(0, 1))
+    return torch.cat(parts)
+
+
+def suffix_attention(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float) -> Tensor:
+    """Return the causal attention of the last tokens of each text to all of it, in the dtype of q.
+
+    It is computed in the dtype of k and v.
+    """
+    parts: list[Tensor] = []
+    for part in zip(queries.split(q), keys.split(k), keys.split(v), strict=True):
+        q_, k_, v_ = (x.transpose(0, 1)[None].to(k.dtype) for x in part)
+        n_queries, n_keys = q_.shape[2], k_.shape[2]
+        is_seen = torch.ones(n_queries, n_keys, dtype=torch.bool, device=q.device).tril(n_keys - n_queries)
+        attended = scaled_dot_product_attention(q_, k_, v_, is_seen, scale=scale)
+        parts.append(attended[0].transpose(0, 1).to(q.dtype))
+    return torch.cat(parts)
+
+
+def block_attention(q: Tensor, k: Tensor, v: Tensor, block_table: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """Return softmax(scale q k') v within each text, block by block, `[N, H, d]`; NaN for tokens in no block."""
+    out = torch.full_like(q, torch.nan)
+    for start, first, end in block_table.T.tolist():
+        rows = slice(start, min(start + BLOCK_TOKENS, end))
+        keys = slice(first, rows.stop if causal else end)
+        weights = attention_weights(q[rows], k[keys], scale, causal=causal)
+        out[rows] = torch.einsum("hqk,khd->qhd", weights, v[keys])
+    return out
+
+
+def attention_weights(q: Tensor, k: Tensor, scale: float, *, causal: bool = False) -> Tensor:
+    """Return softmax(scale q k') of one text, queries `[Q, H, d]` and keys `[K, H, d]`: `[H, Q, K]`.
+
+    If `causal`, the queries are the last tokens of the text, and attend to all tokens up to themselves.
+    """
+    scores = torch.einsum("qhd,khd->hqk", q, k) * scale
+    if causal:
+        is_later = torch.ones(scores.shape[1:], dtype=torch.bool, device=q.device).triu(1 + len(k) - len(q))
+        scores = scores.masked_fill(is_later, -torch.inf)
+    return scores.softmax(-1)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Return softmax(scale q k' + bias) v by plain products, from `[…, Q, d]` to `[…, K, d]`, in the dtype of q."""
+    scores = torch.matmul(q * scale, k.transpose(-1, -2))
+    scores = scores if bias is None else scores + bias.to(scores.dtype)
+    return torch.matmul(scores.softmax(-1, dtype=scores.dtype), v)
+
+
+def single_token_attention(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Return the attention of one token of each row, `[B, H, d]`, to its row, `[B, H, T, d]`, in the dtype of q.
+
+    `bias`, `[B, 1, 1, T]`, is added to the scores.
+    """
+    queries = q[:, :, None].to(keys.dtype)
+    if q.is_cpu and len(q) >= MIN_PLAIN_ROWS:
+        attended = plain_attention(queries, keys, values, bias, scale)
+    else:
+        attended = scaled_dot_product_attention(queries, keys, values, bias, scale=scale)
+    return attended[:, :, 0].to(q.dtype)
+
+
+def write_to_cache(memory: Tensor, k: Tensor, v: Tensor, rows: Tensor, positions: Tensor) -> None:
+    """Write keys and values of tokens, `[N, H, d]`, to `memory`, `[2, ≥ B, H, T, d]`, at these rows and positions."""
+    for part, new in zip(memory, (k, v), strict=True):
+        part[rows, :, positions] = new.to(memory.dtype)
+
+
+def pool(
+    x: Tensor, segments: Segments, order: Sequence[int], pooling: Pooling, n_kept: int, *, is_unit: bool
+) -> Tensor:
+    """Return one vector of each text, `[B, n_kept]` in float32, as `models.ops.pooling.pool` describes."""
+    vectors = _POOLINGS[pooling](x, segments).float()
+    vectors = vectors[sorted(range(len(order)), key=order.__getitem__)][:, :n_kept]
+    return functional.normalize(vectors, dim=-1) if is_unit else vectors
+
+
+def top_tokens(logits: Tensor) -> Tensor:
+    """Return the likeliest token of each row of `[B, V]` and its log-probability: `[2, B]`, float64."""
+    best, tokens = logits.float().max(-1)
+    return torch.stack([tokens.double(), (best - logits.float().logsumexp(-1)).double()])
+
+
+def _by_head(x: Tensor, n_texts: int) -> Tensor:
+    """View the tokens of texts of equal length, `[N, H, d]`, as `[B, H, T, d]`."""
+    return x.view(n_texts, -1, *x.shape[1:]).transpose(1, 2)
+
+
+def _mean(x: Tensor, segments: Segments) -> Tensor:
+    tokens = torch.arange(len(x), dtype=torch.int32, device=x.device)
+    return functional.embedding_bag(tokens, x.float(), segments.bounds[:-1], mode="mean")
+
+
+_POOLINGS: Mapping[str, Callable[[Tensor, Segments], Tensor]] = {
+    "mean": _mean,
+    "cls": lambda x, segments: x[segments.first],
+    "max": lambda x, segments: torch.stack([part.amax(0) for part in segments.split(x)]),
+    "last": lambda x, segments: x[segments.last],
+}
+"""The functions that make one vector of each text of `[N, D]`: `[B, D]`."""
