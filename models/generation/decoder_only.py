@@ -73,8 +73,8 @@ class DecoderOnly(Generator[KeyValueCache]):
         return tuple(token_id for token_id in ids if token_id is not None and 0 <= token_id < self.vocab_size)
 
     @override
-    def hidden(self, batch: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        return self.forward(batch.token_ids, batch.segments.positions, attend)
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        return self.forward(batch.token_ids, batch.segments.positions, attention)
 
     @override
     def new_cache(self) -> KeyValueCache:

@@ -92,7 +92,7 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
         return [self.start_id]
 
 
-def attend(model: EncoderDecoder, requests: Sequence[AttendRequest]) -> list[AttendResult]:
+def show_attention(model: EncoderDecoder, requests: Sequence[AttendRequest]) -> list[AttendResult]:
     """Return how much each token of a text and of its translation sees of its own text, and of the other.
 
     The translation is the one of the request or, if it has none, that of the model.

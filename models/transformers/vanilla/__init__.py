@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.family import FamilySpec, TaskFunction
-from models.generation.encoder_decoder import attend
+from models.generation.encoder_decoder import show_attention
 from models.generation.tasks import generate
 from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
 from models.text.tasks import EMBEDDING_TASKS
@@ -33,7 +33,7 @@ _TINY: dict[str, Any] = {
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
     if not config.translates:
         return EMBEDDING_TASKS
-    return {**EMBEDDING_TASKS, ATTEND: attend, GENERATE: generate, TRANSLATE: generate}
+    return {**EMBEDDING_TASKS, ATTEND: show_attention, GENERATE: generate, TRANSLATE: generate}
 
 
 FAMILY = FamilySpec(

@@ -91,8 +91,8 @@ class VanillaTransformer(EncoderDecoder):
         return self.config.target_vocab_size
 
     @override
-    def hidden(self, batch: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        return cast("Tensor", self.encoder(batch.token_ids, batch.segments.positions, attend))
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        return cast("Tensor", self.encoder(batch.token_ids, batch.segments.positions, attention))
 
     @override
     def logits(self, hidden: Tensor) -> Tensor:
