@@ -14,13 +14,13 @@ from models.generation import decoder_graphs, generator
 from models.generation import scores as scores_module
 from models.generation.generator import Generator
 from models.generation.kv_cache import KeyValueCache
-from models.ops import avx512, triton
 from models.tasks.text import GenerateRequest
 from models.text import encoder_graphs, text_model
 from models.text.attention_patterns import WithinTexts
 from models.text.text_model import TextModel
 from models.transformers import gpt, vanilla
 from tests.models.generation.generating import ids, joined
+from tests.models.ops.kernels import disable_cpu_kernels
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 
@@ -89,9 +89,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     def passes_of(model: TextModel) -> encoder_graphs.EncoderGraphs:
         return passes.setdefault(model, encoder_graphs.EncoderGraphs(torch.device("cpu"), causal=model.causal))
 
-    monkeypatch.setattr(avx512, "supports_dtype", lambda *_: False)
-    monkeypatch.setattr(triton, "attend", attend_blocks)
-    monkeypatch.setattr(triton, "likeliest", scores_module._likeliest)
+    disable_cpu_kernels(monkeypatch)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", Pool)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
     monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
@@ -106,18 +104,6 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     for module in MODULES:
         monkeypatch.setattr(module, "are_recorded", lambda _: True)
     return given
-
-
-def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, causal: bool) -> Tensor:
-    """As `triton.attend`."""
-    out = torch.full_like(q, torch.nan)
-    for start, first, end in blocks.T.tolist():
-        rows, seen = slice(start, min(start + triton._BLOCK, end)), slice(first, end)
-        scores = torch.einsum("qhd,khd->hqk", q[rows], k[seen]) * scale
-        if causal:
-            scores = scores.masked_fill(torch.arange(first, end) > torch.arange(start, rows.stop)[:, None], -torch.inf)
-        out[rows] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[seen])
-    return out
 
 
 def requests_of(model: Generator, n_requests: int, **parameters: Any) -> list[GenerateRequest]:
