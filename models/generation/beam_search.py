@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.generation.sampling import GenerationRules, TextSoFar, apply_rules
+from models.generation.logits_rules import GenerationRules, TextSoFar, apply_rules
 from models.generation.search import Continuation, Search
 from models.generation.token_scores import TokenScores, describe_token
 from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
@@ -43,17 +43,17 @@ class BeamSearch(Search):
         super().__init__(request, rules, prompt)
         self._beams = [_Beam()]
         self._finished: list[_Finished] = []
-        self._n_generated = 0
 
     @override
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
         request, n_beams = self.request, self.request.num_beams
-        log_probs = scores.of_rows(rows).float().log_softmax(-1)
+        logits = scores.logits[rows[0], None] if len(rows) == 1 else scores.logits[rows]  # a single row is not copied
+        log_probs = logits.float().log_softmax(-1)
         totals = torch.stack([self._total(row, beam) for row, beam in zip(log_probs, self._beams, strict=True)])
         n_kept = max(2, 1 + len(self.end_ids)) * n_beams
         best, places = totals.flatten().topk(min(n_kept, totals.numel()))
-        self._n_generated += 1
-        is_last = self._n_generated == request.max_new_tokens
+        self.n_generated += 1
+        is_last = self.n_generated == request.max_new_tokens
         running: list[tuple[_Beam, Continuation]] = []
         for rank, (score, place) in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
             parent, token = divmod(place, totals.shape[1])
@@ -93,7 +93,7 @@ class BeamSearch(Search):
         """Return whether a beam with this log-likelihood can still become one of the best whole texts."""
         if len(self._finished) < self.request.num_beams:
             return True
-        best_possible: float = best_running / self._n_generated**self.request.length_penalty
+        best_possible: float = best_running / self.n_generated**self.request.length_penalty
         return best_possible > self._finished[-1].score
 
     def _end(self) -> None:

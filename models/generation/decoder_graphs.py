@@ -43,7 +43,7 @@ def decode_step(
         crossing = None if source is None else CachedCrossAttention(source)
         return TokenScores(step(to_device(tokens.ids.long(), device), DecodeAttention(cache), crossing))
     caches = (cache,) if source is None else (cache, source)
-    n_rows = min(graph_size(len(tokens)), *(each.row_capacity for each in caches))
+    n_rows = min(graph_size(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
     graphs = _graphs_of(*caches)
     lengths = [[*each.lengths] for each in caches]
     graph = graphs.steps.get(n_rows)
@@ -51,7 +51,7 @@ def decode_step(
     if graph is None or not graph.has_inputs_of(tokens, lengths):
         inputs = _step_inputs(tokens.ids, lengths, n_rows, device)
         graph = graphs.steps[n_rows] = graph or StepGraph(step, inputs, caches, graphs.stream)
-    return graph.replay(inputs, lengths, len(tokens))
+    return graph.replay(inputs, lengths, len(tokens.ids))
 
 
 def _step_inputs(token_ids: Tensor, lengths: list[list[int]], n_rows: int, device: torch.device) -> Tensor:

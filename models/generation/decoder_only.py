@@ -20,7 +20,7 @@ from models.generation.cached_attention import CachedCrossAttention, DecodeAtten
 from models.generation.decoder_graphs import decode_step, prefill_new_rows
 from models.generation.generator import Generator, cache_shape_of
 from models.generation.kv_cache import KeyValueCache
-from models.generation.sampling import GenerationRules
+from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.devices import to_cpu, to_device
 from models.ops.patterns import AttentionPattern
@@ -55,7 +55,7 @@ class DecoderOnly(Generator[KeyValueCache]):
     def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         ends = values.get("eos_token_id", special.end)
         words = values.get("bad_words_ids") or []
-        if not isinstance(words, list):
+        if not isinstance(words, list) or not all(words):
             raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
         known = [self._known_ids("bad_words_ids", word) for word in words]
         self.generation_rules = GenerationRules(

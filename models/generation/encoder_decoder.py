@@ -97,24 +97,24 @@ def attend(model: EncoderDecoder, requests: Sequence[AttendRequest]) -> list[Att
 
     The translation is the one of the request or, if it has none, that of the model.
     """
-    return [_attend_to_one(model, request) for request in requests]
-
-
-def _attend_to_one(model: EncoderDecoder, request: AttendRequest) -> AttendResult:
-    batch = model.batch_of([request.tokens])
-    in_source = RecordedAttention(batch.segments)
-    (memory,) = batch.by_text(model.hidden(batch, in_source))
-    target_ids = _target_ids(model, request)
-    segments = Segments([len(target_ids)], model.device)
-    in_target = RecordedAttention(segments, causal=True)
-    crossing = RecordedCrossAttention(model.keys_values(memory))
-    model.decoder(target_ids.to(model.device), segments.positions, in_target, crossing)
-    return AttendResult(
-        attention=selected_weights((layer[0] for layer in in_source.weights), request),
-        target_ids=target_ids,
-        target_attention=selected_weights((layer[0] for layer in in_target.weights), request),
-        cross_attention=selected_weights(crossing.weights, request),
-    )
+    results: list[AttendResult] = []
+    for request in requests:
+        batch = model.batch_of([request.tokens])
+        in_source = RecordedAttention(batch.segments)
+        (memory,) = batch.by_text(model.hidden(batch, in_source))
+        target_ids = _target_ids(model, request)
+        segments = Segments([len(target_ids)], model.device)
+        in_target = RecordedAttention(segments, causal=True)
+        crossing = RecordedCrossAttention(model.keys_values(memory))
+        model.decoder(target_ids.to(model.device), segments.positions, in_target, crossing)
+        result = AttendResult(
+            attention=selected_weights((layer[0] for layer in in_source.weights), request),
+            target_ids=target_ids,
+            target_attention=selected_weights((layer[0] for layer in in_target.weights), request),
+            cross_attention=selected_weights(crossing.weights, request),
+        )
+        results.append(result)
+    return results
 
 
 def _target_ids(model: EncoderDecoder, request: AttendRequest) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.generation.kv_cache import CacheShape, DecoderCache
-from models.generation.sampling import GenerationRules
+from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.layers.attention import SelfAttention
 from models.layers.packed_linear import PackedLinear

@@ -94,17 +94,13 @@ class KeyValueCache(DecoderCache):
         self._shape = shape
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
         size = (shape.n_layers, 2, 0, shape.n_heads, INITIAL_CAPACITY, shape.head_width)
-        self._set_memory(torch.zeros(size, dtype=dtype, device=shape.device))
+        self._memory = torch.zeros(size, dtype=dtype, device=shape.device)  # [n_layers, 2, ≥ B, H, T, d]
+        self._layers = self._memory.unbind()
 
     @property
     @override
     def lengths(self) -> list[int]:
         return self._lengths
-
-    @property
-    def row_capacity(self) -> int:
-        """Return the number of rows that there is room for."""
-        return self._memory.shape[2]
 
     @override
     def new_empty(self) -> Self:
@@ -202,12 +198,8 @@ class KeyValueCache(DecoderCache):
             return
         larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
         larger[:, :, :n_rows, :, :capacity] = self._memory
-        self._set_memory(larger)
+        self._memory, self._layers = larger, larger.unbind()
         self.n_reallocations += 1
-
-    def _set_memory(self, memory: Tensor) -> None:
-        """Keep the keys and values, `[n_layers, 2, ≥ B, H, T, d]`, and a view of each layer."""
-        self._memory, self._layers = memory, memory.unbind()
 
 
 def _grown(size: int, wanted: int) -> int:

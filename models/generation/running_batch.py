@@ -175,7 +175,7 @@ class RunningBatch(Generic[KeyT]):
             return None
         if not all(search.takes_likeliest for search in searches):
             return None
-        if all(search.is_at_last_token for search in searches):
+        if all(search.n_generated + 1 == search.request.max_new_tokens for search in searches):
             return None
         if max(self._cache.lengths) == self._model.n_positions:
             return None

@@ -15,16 +15,8 @@ from typing import NamedTuple
 import torch
 from typing_extensions import override
 
-from models.generation.sampling import (
-    BanRule,
-    GenerationRules,
-    TextSoFar,
-    apply_rules,
-    candidate_filters,
-    candidates_of,
-    draw,
-    logits_rules,
-)
+from models.generation.logits_rules import BanRule, GenerationRules, TextSoFar, apply_rules, rules_for
+from models.generation.sampling import candidates_of, draw, filters_for
 from models.generation.token_scores import TokenScores, describe_token
 from models.seeding import seeded
 from models.tasks.text import GeneratedToken, GenerateRequest, Progress
@@ -43,6 +35,7 @@ class Search(ABC):
     Attributes:
         index: which of the request's texts it makes; None if it makes all of them.
         takes_likeliest: whether it always takes the likeliest token of its only row, unless that is forbidden.
+        n_generated: number of tokens that were generated of each text, including one that ends it.
         is_done: whether its texts have ended.
     """
 
@@ -51,14 +44,10 @@ class Search(ABC):
 
     def __init__(self, request: GenerateRequest, rules: GenerationRules, prompt: Sequence[int]) -> None:
         self.request, self.prompt, self.end_ids = request, list(prompt), rules.end_ids
-        self.logits_rules = logits_rules(request, rules)
+        self.logits_rules = rules_for(request, rules)
+        self.n_generated = 0
         self.is_done = False
         self._events: list[Progress] = []
-
-    @property
-    def is_at_last_token(self) -> bool:
-        """Return whether the next token is known to be the last one."""
-        return False
 
     @abstractmethod
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
@@ -83,16 +72,11 @@ class SingleSearch(Search):
         self._bans = [rule for rule in self.logits_rules if isinstance(rule, BanRule)]
         is_greedy = not request.do_sample and not request.n_alternatives
         self.takes_likeliest = is_greedy and len(self._bans) == len(self.logits_rules)
-        self._filters = candidate_filters(request)
+        self._filters = filters_for(request)
 
     @cached_property
     def _generator(self) -> torch.Generator:
         return seeded(self.request.seed, self._index)
-
-    @property
-    @override
-    def is_at_last_token(self) -> bool:
-        return self._text.n_generated + 1 == self.request.max_new_tokens
 
     @override
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
@@ -102,11 +86,12 @@ class SingleSearch(Search):
             self._events.append(Progress(self._index, described, "stop"))
             return []
         self._text.tokens.append(token)
+        self.n_generated += 1
         if token in self.end_ids:
             self.is_done = True
             self._events.append(Progress(self._index, None, "stop"))
             return []
-        self.is_done = self._text.n_generated == self.request.max_new_tokens
+        self.is_done = self.n_generated == self.request.max_new_tokens
         self._events.append(Progress(self._index, described, "length" if self.is_done else None))
         return [] if self.is_done else [Continuation(token, 0)]
 

@@ -3,7 +3,6 @@
 Shapes: `B` rows, `V` vocabulary.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,9 +26,6 @@ class NextTokens:
     ids: Tensor
     replay: object | None = None
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
 
 class TokenScores:
     """The logits `[B, V]` of the next token of every row, and the likeliest tokens, where they are known.
@@ -45,10 +41,6 @@ class TokenScores:
 
     def __len__(self) -> int:
         return len(self.logits)
-
-    def of_rows(self, rows: Sequence[int]) -> Tensor:
-        """Return the logits of some rows, `[n_rows, V]`; those of a single row are not copied."""
-        return self.logits[rows[0], None] if len(rows) == 1 else self.logits[rows]
 
     def rearranged(self, rows: list[int]) -> "TokenScores":
         """Return the scores of these rows, in this order."""

@@ -207,7 +207,7 @@ class GenerateRequest:
     """A text to continue or, for an encoder-decoder, to translate.
 
     The likeliest token is taken each time unless `do_sample` is set or there are several beams. The rules that the
-    parameters stand for are described in `models.generation.sampling`.
+    parameters stand for are described in `models.generation.logits_rules` and `models.generation.sampling`.
 
     Attributes:
         tokens: the prompt, or the text to translate.

@@ -52,7 +52,8 @@ def _ids(value: Any) -> tuple[int, ...]:
 def _bad_words(values: Values) -> list[tuple[int, ...]]:
     """Return the sequences of tokens that are never generated, each of one token or more."""
     words = values.get("bad_words_ids", [])
-    if any(not isinstance(word, list) or not word or {*map(type, word)} != {int} for word in words):
+    is_list = isinstance(words, list) and all(isinstance(word, list) and word for word in words)
+    if not is_list or any(type(token_id) is not int for word in words for token_id in word):
         raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
     return [tuple(word) for word in words]
 

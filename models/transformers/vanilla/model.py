@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.generation.encoder_decoder import EncoderDecoder
-from models.generation.sampling import GenerationRules
+from models.generation.logits_rules import GenerationRules
 from models.layers.block import Block, BlockShape
 from models.ops.blocks import transformer_blocks
 from models.ops.patterns import AttentionPattern, CrossAttentionPattern

@@ -14,7 +14,7 @@ from app.engine import worker
 from app.errors import InferenceFailed, ModelUnavailable
 from models.errors import InvalidItems
 from models.generation.kv_cache import KeyValueCache
-from models.generation.sampling import GenerationRules
+from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks.text import EncodeTextRequest, Progress
@@ -167,7 +167,7 @@ def watch_steps(monkeypatch: pytest.MonkeyPatch, look: Callable[[int], None]) ->
     decode = FaultyGpt.decode
 
     def watched(model: FaultyGpt, tokens: NextTokens, cache: KeyValueCache) -> TokenScores:
-        look(len(tokens))
+        look(len(tokens.ids))
         return decode(model, tokens, cache)
 
     monkeypatch.setattr(FaultyGpt, "decode", watched)

@@ -6,9 +6,9 @@ import pytest
 
 from models.errors import InvalidItems
 from models.generation.generator import Generator
+from models.generation.logits_rules import GenerationRules
 from models.generation.requests import complete_request
 from models.generation.running_batch import RunningBatch
-from models.generation.sampling import GenerationRules
 from models.generation.tasks import generate
 from models.tasks.text import GenerateRequest, Progress
 from models.transformers.gpt import FAMILY

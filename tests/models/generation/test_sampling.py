@@ -1,4 +1,4 @@
-"""The rules of generation beside those of `transformers`, and draws beside the distributions that they follow."""
+"""Filters beside the logits warpers of `transformers`, and draws beside the distributions that they follow."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,32 +9,18 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers.generation.logits_process import SuppressTokensLogitsProcessor
 
+from models.generation.logits_rules import GenerationRules
 from models.generation.sampling import (
-    BadWords,
-    BanRule,
     CandidateFilter,
-    ForcedToken,
-    FrequencyPenalty,
-    GenerationRules,
-    LogitsRule,
-    MinLength,
     MinP,
-    NoRepeatNgrams,
-    PresencePenalty,
-    RepetitionPenalty,
-    SuppressedTokens,
     Temperature,
-    TextSoFar,
     TopK,
     TopP,
     TypicalP,
-    apply_rules,
-    candidate_filters,
     candidates_of,
     draw,
-    logits_rules,
+    filters_for,
 )
 from models.generation.search import SingleSearch
 from models.generation.token_scores import TokenScores
@@ -42,86 +28,11 @@ from models.tasks.text import GenerateRequest
 from tests.models.transformers.reference import random_text
 
 N_WORDS, N_DRAWS = 20, 4000
-TOKENS = st.lists(st.integers(0, N_WORDS - 1), max_size=30)
 SEEDS = st.integers(0, 10**6)
 
 
 def random_scores(seed: int, n: int = N_WORDS) -> Tensor:
     return torch.randn(n, generator=torch.Generator().manual_seed(seed)) * 3
-
-
-def text_so_far(given_tokens: list[int], generated: list[int]) -> TextSoFar:
-    return TextSoFar([*given_tokens, *generated], len(given_tokens))
-
-
-def assert_follows(rule: LogitsRule, processor: Any, text: TextSoFar, scores: Tensor) -> None:
-    """Compare a rule with a logits processor of `transformers`; the given scores stay as they are."""
-    before = scores.clone()
-    found = rule.apply(scores, text)
-    input_ids = torch.tensor([text.tokens], dtype=torch.int64)
-    torch.testing.assert_close(found, processor(input_ids, scores.clone()[None])[0], rtol=0.0, atol=0.0)
-    assert torch.equal(scores, before)
-
-
-@given(tokens=TOKENS, penalty=st.floats(0.01, 100), seed=SEEDS)
-@settings(deadline=None)
-def test_the_repetition_penalty_is_that_of_the_reference(tokens: list[int], penalty: float, seed: int) -> None:
-    processor = transformers.RepetitionPenaltyLogitsProcessor(penalty)
-    assert_follows(RepetitionPenalty(penalty), processor, text_so_far(tokens, []), random_scores(seed))
-
-
-@given(size=st.integers(1, 5), tokens=st.lists(st.integers(0, 3), max_size=30), seed=SEEDS)
-@settings(deadline=None)
-def test_repeated_ngrams_are_forbidden_as_by_the_reference(size: int, tokens: list[int], seed: int) -> None:
-    processor = transformers.NoRepeatNGramLogitsProcessor(size)
-    assert_follows(NoRepeatNgrams(size), processor, text_so_far(tokens, []), random_scores(seed))
-
-
-@given(
-    words=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=8),
-    tokens=st.lists(st.integers(0, 3), max_size=30),
-    seed=SEEDS,
-)
-@settings(deadline=None)
-def test_bad_words_are_forbidden_as_by_the_reference(words: list[list[int]], tokens: list[int], seed: int) -> None:
-    processor = transformers.NoBadWordsLogitsProcessor(words)
-    rule = BadWords(tuple(tuple(word) for word in words))
-    assert_follows(rule, processor, text_so_far(tokens, []), random_scores(seed))
-
-
-@given(least=st.integers(1, 20), prompt=TOKENS, generated=TOKENS, ends=st.sets(st.integers(0, 19), min_size=1))
-@settings(deadline=None)
-def test_a_text_ends_as_early_as_by_the_reference(
-    least: int, prompt: list[int], generated: list[int], ends: set[int]
-) -> None:
-    processor = transformers.MinNewTokensLengthLogitsProcessor(len(prompt), least, [*ends])
-    assert_follows(MinLength(least, (*ends,)), processor, text_so_far(prompt, generated), random_scores(1))
-
-
-@given(tokens=TOKENS, suppressed=st.sets(st.integers(0, N_WORDS - 1), min_size=1))
-@settings(deadline=None)
-def test_tokens_are_suppressed_as_by_the_reference(tokens: list[int], suppressed: set[int]) -> None:
-    processor = SuppressTokensLogitsProcessor([*suppressed])
-    assert_follows(SuppressedTokens((*suppressed,)), processor, text_so_far(tokens, []), random_scores(2))
-
-
-@given(prompt=TOKENS, generated=TOKENS, n_new=st.integers(1, 30))
-@settings(deadline=None)
-def test_the_end_is_forced_as_by_the_reference(prompt: list[int], generated: list[int], n_new: int) -> None:
-    processor = transformers.ForcedEOSTokenLogitsProcessor(len(prompt) + n_new, 7)
-    assert_follows(ForcedToken(7, n_new - 1), processor, text_so_far(prompt, generated), random_scores(3))
-
-
-@given(prompt=TOKENS, generated=TOKENS, presence=st.floats(-2, 2), frequency=st.floats(-2, 2), seed=SEEDS)
-@settings(deadline=None)
-def test_presence_and_frequency_penalties_follow_their_formula(
-    prompt: list[int], generated: list[int], presence: float, frequency: float, seed: int
-) -> None:
-    """OpenAI: `mu[j] -> mu[j] - c[j] * alpha_frequency - float(c[j] > 0) * alpha_presence`."""
-    scores, text = random_scores(seed), text_so_far(prompt, generated)
-    found = apply_rules([PresencePenalty(presence), FrequencyPenalty(frequency)], scores, text)
-    counts = torch.bincount(torch.tensor(generated, dtype=torch.int64), minlength=N_WORDS)
-    torch.testing.assert_close(found, scores - counts * frequency - (counts > 0).float() * presence)
 
 
 FILTERS: dict[str, tuple[Callable[[float], CandidateFilter], Callable[[float], Any]]] = {
@@ -156,7 +67,8 @@ def test_each_filter_is_that_of_the_reference(name: str, share: float, seed: int
 @settings(deadline=None)
 def test_filters_together_are_those_of_the_reference(shares: dict[str, float], seed: int, banned: set[int]) -> None:
     """They are applied in the order in which the rules build them."""
-    scores = SuppressedTokens((*banned,)).apply(random_scores(seed), text_so_far([], []))
+    scores = random_scores(seed)
+    scores[[*banned]] = -torch.inf
     chosen = [(pair, shares[name]) for name, pair in FILTERS.items() if name in shares]
     assert_same_distribution([ours(x) for (ours, _), x in chosen], [theirs(x) for (_, theirs), x in chosen], scores)
 
@@ -175,7 +87,7 @@ def test_filtered_distributions_equal_the_references(
     if top_p and top_p < 1:
         processors.append(transformers.TopPLogitsWarper(top_p))
     for row in torch.randn(20, n_words) * 3:
-        assert_same_distribution(candidate_filters(request), processors, row)
+        assert_same_distribution(filters_for(request), processors, row)
 
 
 def sampled(**parameters: Any) -> GenerateRequest:
@@ -198,7 +110,7 @@ def sampled(**parameters: Any) -> GenerateRequest:
 def test_draws_follow_the_filtered_distribution(parameters: dict[str, Any]) -> None:
     logits = torch.randn(1, N_WORDS, generator=torch.Generator().manual_seed(3)) * 1.5
     request = sampled(**parameters)
-    ids, kept_scores = candidates_of(logits[0], candidate_filters(request))
+    ids, kept_scores = candidates_of(logits[0], filters_for(request))
     expected = torch.zeros(N_WORDS)
     expected[slice(None) if ids is None else ids] = kept_scores.softmax(-1)
     counts = torch.zeros(N_WORDS)
@@ -219,51 +131,5 @@ def test_filters_keep_scores_that_are_not_numbers() -> None:
         assert 0 <= draw(candidates_of(torch.full((N_WORDS,), torch.nan), [each]), generator) < N_WORDS
 
 
-def test_a_neutral_request_has_no_rules() -> None:
-    request = sampled(min_p=0.0, typical_p=1.0, top_p=1.0)
-    assert logits_rules(request, GenerationRules(end_ids=(1,))) == []
-    assert candidate_filters(request) == []
-
-
-def test_the_rules_of_a_request_and_of_a_model_are_applied_in_order() -> None:
-    request = GenerateRequest(
-        tokens=random_text(2, N_WORDS, 0),
-        max_new_tokens=9,
-        min_new_tokens=3,
-        repetition_penalty=1.5,
-        presence_penalty=0.5,
-        frequency_penalty=-0.5,
-        no_repeat_ngram_size=2,
-        bad_words=((4,), (5, 6), (1,)),
-    )
-    demands = GenerationRules(end_ids=(1,), suppressed_ids=(2,), bad_words=((3, 4),), forced_end_id=1)
-    assert logits_rules(request, demands) == [
-        RepetitionPenalty(1.5),
-        PresencePenalty(0.5),
-        FrequencyPenalty(-0.5),
-        NoRepeatNgrams(2),
-        BadWords(((3, 4), (4,), (5, 6))),  # without the token that ends a text
-        MinLength(3, (1,)),
-        SuppressedTokens((2,)),
-        ForcedToken(1, 8),
-    ]
-
-
-@given(seed=SEEDS, prompt=TOKENS, size=st.integers(0, 3), words=st.lists(st.tuples(st.integers(0, 19)), max_size=4))
-@settings(deadline=None)
-def test_greedy_search_takes_the_likeliest_token_that_is_not_forbidden(
-    seed: int, prompt: list[int], size: int, words: list[tuple[int]]
-) -> None:
-    """Whether the likeliest token is taken at once, or all scores are looked at."""
-    request = GenerateRequest(
-        tokens=random_text(2, N_WORDS, 0), max_new_tokens=5, no_repeat_ngram_size=size, bad_words=(*words,)
-    )
-    scores = TokenScores(random_scores(seed)[None])
-    search = SingleSearch(request, GenerationRules(suppressed_ids=(0,)), prompt, 0)
-    assert search.takes_likeliest
-    text = text_so_far(prompt, [])
-    banned = {0}.union(*(rule.banned(text) for rule in search.logits_rules if isinstance(rule, BanRule)))
-    free = [token for token in range(N_WORDS) if token not in banned]
-    (continuation,) = search.advance(scores, [0])
-    if free:
-        assert continuation.token == max(free, key=scores.logits[0].__getitem__)
+def test_a_neutral_request_has_no_filters() -> None:
+    assert filters_for(sampled(min_p=0.0, typical_p=1.0, top_p=1.0)) == []

@@ -1,6 +1,7 @@
 """GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention and generated texts."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+from models.errors import CheckpointError
 from models.generation.generator import Generator
 from models.generation.tasks import generate
 from models.generation.token_scores import NextTokens
@@ -162,7 +164,9 @@ GREEDY: dict[str, dict[str, Any]] = {
     "greedy": {},
     "penalised": {"repetition_penalty": 1.7},
     "at-least": {"min_new_tokens": 9},
+    "no-repeats": {"no_repeat_ngram_size": 2},
     "beams": {"num_beams": 4},
+    "beams-no-repeats": {"num_beams": 3, "no_repeat_ngram_size": 1, "min_new_tokens": 2},
     "beams-short": {"num_beams": 3, "length_penalty": -0.5},
     "beams-long": {"num_beams": 5, "length_penalty": 2.0, "repetition_penalty": 1.3, "min_new_tokens": 3},
 }
@@ -188,7 +192,7 @@ def theirs(reference: Any, text: Tokens, arguments: dict[str, Any], n: int) -> t
 
 
 def assert_generates_the_same(
-    model: Generator[Any], reference: Any, arguments: dict[str, Any], eager_end: bool
+    model: Generator[Any], reference: Any, arguments: dict[str, Any], of_checkpoint: Mapping[str, Any] | None = None
 ) -> None:
     """For prompts of several lengths, each alone and all together."""
     texts = [random_text(length, 60, length) for length in (1, 5, 5, 11)]
@@ -200,7 +204,7 @@ def assert_generates_the_same(
         together = generate(model, requests)
         alone = [generate(model, [request])[0] for request in requests]
     for text, *results in zip(texts, together, alone, strict=True):
-        rows, scores = theirs(reference, text, arguments, n)
+        rows, scores = theirs(reference, text, {**arguments, **(of_checkpoint or {})}, n)
         for result in results:
             assert [[token.id for token in sequence.tokens] for sequence in result.sequences] == rows
             if scores:
@@ -212,7 +216,7 @@ def assert_generates_the_same(
 @pytest.mark.parametrize("size", ["plain", "by-layer", "untied"])
 def test_gpt_generates_what_the_reference_does(size: str, kind: str, tmp_path: Path) -> None:
     reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config(size)), tmp_path)
-    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind])
 
 
 def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> None:
@@ -227,6 +231,42 @@ def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> N
     assert suppressed[0] not in expected[0]
 
 
+def test_gpt_never_generates_the_bad_words_of_its_checkpoint(tmp_path: Path) -> None:
+    reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config("plain")), tmp_path)
+    words, unknown = bad_words_of(reference), [3, 999]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": [*words, unknown]}))
+    model = cast("Generator[Any]", ours(tmp_path))
+    assert model.generation_rules.bad_words == tuple(map(tuple, words))
+    for arguments in ({}, {"num_beams": 3}):
+        assert_generates_the_same(model, reference, arguments, {"bad_words_ids": words})
+
+
+def test_marian_never_generates_the_bad_words_of_its_checkpoint(tmp_path: Path) -> None:
+    reference = sharpened(publish(tmp_path, "MarianMTModel", marian_config("plain")), tmp_path)
+    words = [[reference.config.decoder_start_token_id], *bad_words_of(reference)]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": words}))
+    model = cast("VanillaTransformer", ours(tmp_path))
+    assert model.config.suppressed_ids == (words[0][0],)
+    assert model.config.bad_words_ids == tuple(map(tuple, words[1:]))
+    for arguments in ({}, {"num_beams": 3}):
+        assert_generates_the_same(model, reference, arguments, {"bad_words_ids": words})
+
+
+def bad_words_of(reference: Any) -> list[list[int]]:
+    """Return sequences of two and three tokens that the model generates otherwise."""
+    rows, _ = theirs(reference, random_text(5, 60, 5), {}, 8)
+    return [rows[0][1:3], rows[0][4:7]]
+
+
+@pytest.mark.parametrize("words", [7, [7], [[]], [[1, "a"]], [[1.0, 2]]], ids=str)
+@pytest.mark.parametrize("architecture", ["GPT2LMHeadModel", "MarianMTModel"])
+def test_bad_words_that_are_no_lists_of_ids_are_refused(architecture: str, words: Any, tmp_path: Path) -> None:
+    publish(tmp_path, architecture, gpt_config("plain") if "GPT2" in architecture else marian_config("plain"))
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": words}))
+    with pytest.raises(CheckpointError, match="bad_words_ids is"):
+        ours(tmp_path)
+
+
 @pytest.mark.parametrize("kind", GREEDY)
 @pytest.mark.parametrize("size", MARIAN)
 def test_marian_generates_what_the_reference_does(size: str, kind: str, tmp_path: Path) -> None:
@@ -234,7 +274,7 @@ def test_marian_generates_what_the_reference_does(size: str, kind: str, tmp_path
     reference.generation_config.bad_words_ids = [[reference.config.decoder_start_token_id]]
     reference.generation_config.forced_eos_token_id = MARIAN[size].get("forced_eos_token_id")
     sharpened(reference, tmp_path)
-    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind])
 
 
 def sharpened(model: Any, folder: Path) -> Any:
