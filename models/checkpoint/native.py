@@ -1,7 +1,8 @@
 """Our own format, that of the autoencoders: `config.json` holds everything but the weights.
 
 Family, hyperparameters, the codec of the items, the digests of the other files, the licence and the measured metrics.
-A third file, `calibration.safetensors`, holds what was measured of the trained model: see `models.autoencoding.calibration`.
+A third file, `calibration.safetensors`, holds the measurements of the trained model
+(`models.autoencoding.calibration`).
 """
 
 import hashlib
