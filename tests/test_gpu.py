@@ -22,8 +22,8 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
 from models.generation.token_scores import NextTokens
-from models.ops.attention import flash_takes
-from models.precision import Choice, Precision, lower
+from models.ops.flash import supports_flash
+from models.precision import Precision, PrecisionChoice, convert
 from models.tasks.text import GenerateRequest, Pooling, Tokens
 from models.text import encoder_graphs
 from models.text.embedding import vectors
@@ -59,7 +59,7 @@ def test_texts_have_the_vectors_of_a_cpu(
     model = build(spec, config)
     its = texts(30, model)
     expected = vectors(model, its, "mean")
-    lower(model.to("cuda"), Choice(precision, ""))
+    convert(model.to("cuda"), PrecisionChoice(precision, ""))
     for batch in (its, its[3:4]):
         cosines = functional.cosine_similarity(
             vectors(model, batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
@@ -74,7 +74,7 @@ def test_recorded_passes_are_the_passes(pooling: Pooling, monkeypatch: pytest.Mo
     model = build(*next(iter(CASES.values())))
     batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
     expected = [vectors(model, batch, pooling, normalize=True) for batch in batches]
-    lower(model.to("cuda"), Choice("float32", ""))
+    convert(model.to("cuda"), PrecisionChoice("float32", ""))
     assert model.encoder_graphs is not None
 
     def encode(number: int) -> Tensor:
@@ -98,14 +98,14 @@ def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> Non
     model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
     batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
     expected = [vectors(model, batch) for batch in batches]
-    lower(model.to("cuda"), Choice("float32", ""))
+    convert(model.to("cuda"), PrecisionChoice("float32", ""))
     for batch, its in zip(batches, expected, strict=True):
         torch.testing.assert_close(vectors(model, batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
 
 
 def generator(precision: Precision = "float32") -> Gpt:
     model = cast("Gpt", build(gpt.FAMILY, CONFIG)).to("cuda")
-    lower(model, Choice(precision, ""))
+    convert(model, PrecisionChoice(precision, ""))
     return model
 
 
@@ -165,7 +165,7 @@ def prefilled(model: Gpt, parts: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Ke
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_prompts_read_in_parts_are_as_if_read_whole(precision: Precision) -> None:
     model = generator(precision)
-    assert flash_takes(torch.zeros(1, 4, 16, dtype=getattr(torch, precision), device="cuda"))
+    assert supports_flash(torch.zeros(1, 4, 16, dtype=getattr(torch, precision), device="cuda"))
     prompts = [torch.from_numpy(random_text(length, 200, length).ids) for length in (50, 17, 90, 2)]
     whole, cache = prefilled(model, [prompts])
     parted, other = prefilled(

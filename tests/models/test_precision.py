@@ -1,19 +1,16 @@
-"""What a model computes in: which, why, and how far it then strays."""
+"""The precision of a model: how it is chosen, and how far its answers are from those in float32 then."""
 
 import copy
 from typing import Any, cast
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
-from models.layers.packed_linear import OneDnnInt8Linear, OneDnnLinear, PackedLinear, product
-from models.ops.avx512 import Gelu
-from models.precision import Choice, Precision, choose, has_fast_bfloat16, lower
+from models.layers.packed_linear import PackedLinear
+from models.precision import Precision, PrecisionChoice, choose_precision, convert, has_fast_bfloat16
 from models.tasks import PROJECT_TEXTS
 from models.text.embedding import vectors
 from models.text.text_model import TextModel
@@ -27,19 +24,19 @@ AUTOENCODERS = [pytest.param(tiny.build, *case, id=name) for name, case in tiny.
 TRANSFORMERS = [pytest.param(texts.build, *case, id=name) for name, case in texts.CASES.items()]
 
 
-def lowered(model: Model, precision: Precision) -> tuple[Model, float]:
+def converted(model: Model, precision: Precision) -> tuple[Model, float]:
     other = copy.deepcopy(model)
-    told = lower(other, Choice(precision, "for a test"))
-    assert (told.precision, told.reason) == (precision, "for a test")
-    return other, told.cosine
+    conversion = convert(other, PrecisionChoice(precision, "for a test"))
+    assert (conversion.precision, conversion.reason) == (precision, "for a test")
+    return other, conversion.cosine
 
 
 @pytest.mark.parametrize("precision", HALVES)
 @pytest.mark.parametrize(("build", "spec", "config"), AUTOENCODERS + TRANSFORMERS)
-def test_every_family_answers_in_halves(
+def test_every_family_answers_in_half_precision(
     build: Any, spec: FamilySpec[Any], config: FamilyConfig, precision: Precision
 ) -> None:
-    model, cosine = lowered(build(spec, config), precision)
+    model, cosine = converted(build(spec, config), precision)
     assert 0.99 < cosine < 1.0
     assert {weight.dtype for weight in model.parameters()} == {getattr(torch, precision)}
     assert model.n_parameters == build(spec, config).n_parameters
@@ -51,7 +48,7 @@ def test_every_family_answers_in_halves(
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS)
 def test_every_transformer_answers_in_int8(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
     exact = build(spec, config)
-    model, cosine = lowered(exact, "int8")
+    model, cosine = converted(exact, "int8")
     assert 0.99 < cosine < 1.0
     assert not any(isinstance(module, nn.Linear) for module in model.modules())
     assert model.n_parameters == exact.n_parameters
@@ -62,9 +59,9 @@ def test_every_transformer_answers_in_int8(build: Any, spec: FamilySpec[Any], co
 
 
 @pytest.mark.parametrize(("build", "spec", "config"), AUTOENCODERS + TRANSFORMERS)
-def test_float32_stays_what_it_is(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_float32_changes_nothing_but_the_last_bits(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
     exact = build(spec, config)
-    model, cosine = lowered(exact, "float32")
+    model, cosine = converted(exact, "float32")
     assert cosine == 1.0
     assert model.n_parameters == exact.n_parameters
     assert getattr(model, "reads_weights", False) or not any(
@@ -77,23 +74,9 @@ def test_float32_stays_what_it_is(build: Any, spec: FamilySpec[Any], config: Fam
             tiny.assert_same(one, other, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("gelu", [None, "none", "tanh"])
-@pytest.mark.parametrize("shape", [(5,), (2, 3, 5), (0, 5)])
-def test_a_product_is_a_linear_layer(gelu: Gelu | None, shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    for linear in (nn.Linear(5, 7), nn.Linear(5, 7, bias=False)):
-        x = torch.randn(shape)
-        with torch.inference_mode():
-            expected = linear(x) if gelu is None else nn.GELU(gelu)(linear(x))
-            found = OneDnnLinear(linear.weight, linear.bias, gelu)(x)
-            best = product(linear.weight, linear.bias, gelu, dtype=torch.float32)(x)
-        torch.testing.assert_close(found, expected)
-        torch.testing.assert_close(best, expected, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize(("build", "spec", "config"), TRANSFORMERS[:1])
 def test_int8_does_not_depend_on_the_neighbours(build: Any, spec: FamilySpec[Any], config: FamilyConfig) -> None:
-    model = cast("TextModel", lowered(build(spec, config), "int8")[0])
+    model = cast("TextModel", converted(build(spec, config), "int8")[0])
     some = [random_text(length, model.vocab_size, length) for length in (2, 5, 9, 5)]
     with torch.inference_mode():
         together = vectors(model, some)
@@ -101,31 +84,12 @@ def test_int8_does_not_depend_on_the_neighbours(build: Any, spec: FamilySpec[Any
     torch.testing.assert_close(together, alone, rtol=0, atol=2e-2 if has_fast_bfloat16(CPU) else 1e-5)
 
 
-@given(
-    n=st.integers(0, 5), n_in=st.integers(1, 70), n_out=st.integers(1, 40), bias=st.booleans(), seed=st.integers(0, 9)
-)
-@settings(max_examples=40, deadline=None)
-def test_a_linear_layer_strays_by_its_steps(n: int, n_in: int, n_out: int, *, bias: bool, seed: int) -> None:
-    torch.manual_seed(seed)
-    linear = nn.Linear(n_in, n_out, bias=bias)
-    x = torch.randn(2, n, n_in) * torch.rand(2, n, 1) * 100
-    x[:, :1] = 0
-    with torch.inference_mode():
-        exact, rounded = linear(x), OneDnnInt8Linear(linear.weight, linear.bias)(x)
-        steps = x.abs().amax(-1, keepdim=True) / OneDnnInt8Linear(linear.weight, linear.bias).n_steps
-        most = (
-            0.5 * steps * linear.weight.abs().sum(1) + x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 254
-        )
-    assert rounded.dtype == torch.float32
-    assert ((rounded - exact).abs() <= 1.01 * most + steps * 0.01 + 1e-5).all()
-
-
-def test_what_does_not_fit_a_half_is_told() -> None:
+def test_a_weight_that_float16_cannot_hold_is_an_error() -> None:
     model = tiny.build(*next(iter(tiny.CASES.values())))
     name, weight = next(iter(model.named_parameters()))
     weight.data.view(-1)[0] = 1e6
     with pytest.raises(CheckpointError, match=rf"NaN or infinity is in \['{name}'\], cast to float16"):
-        lower(model, Choice("float16", ""))
+        convert(model, PrecisionChoice("float16", ""))
 
 
 @pytest.mark.parametrize(
@@ -141,14 +105,14 @@ def test_what_does_not_fit_a_half_is_told() -> None:
     ],
 )
 def test_the_choice_on_a_cpu(general: Any, own: Any, modality: str, chosen: str) -> None:
-    choice = choose(general, own, modality, CPU)
+    choice = choose_precision(general, own, modality, CPU)
     assert choice.precision == chosen
     assert choice.reason
 
 
-def test_auto_says_what_would_be_faster() -> None:
+def test_auto_names_what_would_be_faster() -> None:
     word = "faster" if has_fast_bfloat16(CPU) else "slow"
-    assert word in choose("auto", None, "text", CPU).reason
+    assert word in choose_precision("auto", None, "text", CPU).reason
 
 
 @pytest.mark.parametrize(
@@ -158,6 +122,8 @@ def test_auto_says_what_would_be_faster() -> None:
         ("int8", None, "text", CUDA, "dtype is int8, which is for CPUs; the device is cuda:0"),
     ],
 )
-def test_what_cannot_be_chosen(general: Any, own: Any, modality: str, device: torch.device, problem: str) -> None:
+def test_what_a_model_or_device_cannot_do_is_refused(
+    general: Any, own: Any, modality: str, device: torch.device, problem: str
+) -> None:
     with pytest.raises(ConfigError, match=problem):
-        choose(general, own, modality, device)
+        choose_precision(general, own, modality, device)

@@ -12,7 +12,7 @@ Structures mirror those of the C++ sources, and contain addresses: what they are
 """
 
 from models.ops.avx512.attention import attend
-from models.ops.avx512.blocks import pack_block, pack_blocks, run_blocks
+from models.ops.avx512.blocks import PackedBlock, pack_block, pack_blocks, run_blocks
 from models.ops.avx512.embeddings import EmbeddingTables, embed
 from models.ops.avx512.library import is_fastest_for, supports_dtype, supports_tensor, unavailable_reason
 from models.ops.avx512.linear import PanelWeights
@@ -22,6 +22,7 @@ from models.ops.avx512.scores import top_tokens
 
 __all__ = [
     "EmbeddingTables",
+    "PackedBlock",
     "PanelWeights",
     "add_norm",
     "attend",

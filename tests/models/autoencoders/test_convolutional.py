@@ -9,7 +9,7 @@ from torch import nn
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
 from models.errors import ConfigError
-from models.layers.convolution import Residual, downsampling, upsampling
+from models.layers.convolution import Downsampling, Residual, Upsampling
 
 Array = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def residual(block: Residual, image: Array) -> Array:
 def test_downsampling_and_upsampling_are_sums_over_the_kernels(height: int, width: int) -> None:
     torch.manual_seed(0)
     down, up = (
-        network.requires_grad_(False) for network in (downsampling((2, 3), 1), upsampling((3, 2), [(height, width)], 1))
+        network.requires_grad_(False) for network in (Downsampling((2, 3), 1), Upsampling((3, 2), [(height, width)], 1))
     )
     image = torch.randn(2, height, width)
     with torch.inference_mode():

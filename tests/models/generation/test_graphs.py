@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from models.family import FamilySpec
-from models.generation import decoder_graphs, running_batch, token_scores
+from models.generation import decoder_graphs, running_batch
 from models.generation.generator import Generator
 from models.generation.kv_cache import KeyValueCache
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
 from models.generation.token_scores import TokenScores
-from models.ops import avx512, triton
 from models.tasks.text import GenerateRequest
 from models.text import encoder_graphs, text_model
 from models.text.attention_patterns import WithinTexts
 from models.text.text_model import TextModel
 from models.transformers import gpt, vanilla
 from tests.models.generation.generating import ids, joined
+from tests.models.ops.kernels import disable_cpu_kernels
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import CASES, build
 
@@ -91,9 +91,7 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     def passes_of(model: TextModel) -> encoder_graphs.EncoderGraphs:
         return passes.setdefault(model, encoder_graphs.EncoderGraphs(torch.device("cpu"), causal=model.causal))
 
-    monkeypatch.setattr(avx512, "supports_dtype", lambda *_: False)
-    monkeypatch.setattr(triton, "attend", attend_blocks)
-    monkeypatch.setattr(triton, "likeliest", token_scores._likeliest)
+    disable_cpu_kernels(monkeypatch)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", Pool)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
@@ -108,18 +106,6 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     for module in MODULES:
         monkeypatch.setattr(module, "uses_cuda_graphs", lambda _: True)
     return given
-
-
-def attend_blocks(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, scale: float, *, causal: bool) -> Tensor:
-    """Compute in plain torch what `triton.attend` does."""
-    out = torch.full_like(q, torch.nan)
-    for start, first, end in blocks.T.tolist():
-        rows, seen = slice(start, min(start + triton._BLOCK, end)), slice(first, end)
-        scores = torch.einsum("qhd,khd->hqk", q[rows], k[seen]) * scale
-        if causal:
-            scores = scores.masked_fill(torch.arange(first, end) > torch.arange(start, rows.stop)[:, None], -torch.inf)
-        out[rows] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), v[seen])
-    return out
 
 
 def requests_of(model: Generator[Any], n_requests: int, **parameters: Any) -> list[GenerateRequest]:

@@ -47,11 +47,13 @@ def test_padded_texts_see_what_single_texts_see(lengths: list[int], causal: bool
     segments = Segments(lengths)
     q, k, v = inputs = random_rows(3, sum(lengths), len(lengths))
 
-    def seen(attend: AttentionPattern) -> Tensor:
-        return attend(0, q, k, v, SCALE)
+    def attended(attention: AttentionPattern) -> Tensor:
+        return attention(0, q, k, v, SCALE)
 
     assert_same(
-        lambda: seen(PaddedTexts(segments, causal=causal)), lambda: seen(WithinTexts(segments, causal=causal)), inputs
+        lambda: attended(PaddedTexts(segments, causal=causal)),
+        lambda: attended(WithinTexts(segments, causal=causal)),
+        inputs,
     )
 
 
@@ -66,12 +68,12 @@ def test_texts_padded_on_both_sides_see_what_single_pairs_see(lengths: list[tupl
     memory = random_rows(4, sum(keys.lengths), 1)
     layers = [(memory[0], memory[1]), (memory[2], memory[3])]
 
-    def seen(remember: CrossAttentionPattern) -> Tensor:
-        return torch.cat([remember(layer, q, SCALE) for layer in (0, 1)])
+    def attended(cross_attention: CrossAttentionPattern) -> Tensor:
+        return torch.cat([cross_attention(layer, q, SCALE) for layer in (0, 1)])
 
     assert_same(
-        lambda: seen(PaddedAcross(queries, keys, layers)),
-        lambda: seen(AcrossTexts(queries, keys, layers)),
+        lambda: attended(PaddedAcross(queries, keys, layers)),
+        lambda: attended(AcrossTexts(queries, keys, layers)),
         [q, *memory],
     )
 
@@ -91,12 +93,12 @@ def test_what_stands_in_one_text_changes_nothing_in_another(causal: bool) -> Non
 @given(lengths=LENGTHS)
 @example(lengths=[3, 3])
 @TRIED
-def test_what_is_spread_is_collected_again(lengths: list[int]) -> None:
+def test_what_is_padded_is_unpadded_again(lengths: list[int]) -> None:
     grid = Grid(Segments(lengths))
     (rows,) = random_rows(1, sum(lengths), 0)
-    spread = grid.spread(rows)
-    assert spread.shape == (len(lengths), N_HEADS, max(lengths), WIDTH)
-    assert torch.equal(grid.collect(spread), rows)
-    for place, (row, text) in enumerate(zip(spread, torch.split(rows, lengths), strict=True)):
+    padded = grid.pad(rows)
+    assert padded.shape == (len(lengths), N_HEADS, max(lengths), WIDTH)
+    assert torch.equal(grid.unpad(padded), rows)
+    for place, (row, text) in enumerate(zip(padded, torch.split(rows, lengths), strict=True)):
         assert torch.equal(row[:, : lengths[place]].transpose(0, 1), text)
         assert not row[:, lengths[place] :].any()

@@ -52,9 +52,9 @@ def torchs(config: VanillaTransformerConfig, model: VanillaTransformer) -> tuple
         "attention.qkv.weight": "self_attn.in_proj_weight",
         "attention.qkv.bias": "self_attn.in_proj_bias",
         "attention.out": "self_attn.out_proj",
-        "attention_norm": "norm1",
-        "crossing.out": "multihead_attn.out_proj",
-        "crossing_norm": "norm2",
+        "attention_input_norm": "norm1",
+        "cross_attention.out": "multihead_attn.out_proj",
+        "cross_attention_input_norm": "norm2",
         "feedforward.0": "linear1",
         "feedforward.2": "linear2",
     }
@@ -66,13 +66,13 @@ def torchs(config: VanillaTransformerConfig, model: VanillaTransformer) -> tuple
                 state[name] = tensor
             if parts[0] != "blocks":
                 continue
-            rest = parts[2].replace("feedforward_norm", last)
+            rest = parts[2].replace("feedforward_input_norm", last)
             for mine, other in names.items():
                 rest = other + rest.removeprefix(mine) if rest.startswith(mine) else rest
             state[f"layers.{parts[1]}.{rest}"] = tensor
         for layer in range(len(ours.blocks)):
             for kind in ("weight", "bias") if ours is model.decoder else ():
-                q, kv = (state.pop(f"layers.{layer}.crossing.{part}.{kind}") for part in ("q", "kv"))
+                q, kv = (state.pop(f"layers.{layer}.cross_attention.{part}.{kind}") for part in ("q", "kv"))
                 state[f"layers.{layer}.multihead_attn.in_proj_{kind}"] = torch.cat([q, kv])
         theirs.load_state_dict(state)
     return encoder.eval(), decoder.eval()

@@ -1,17 +1,17 @@
-"""A classifier grows from an encoder, and then goes its own way."""
+"""A classifier that starts from an encoder."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from models.layers.encoder_classifier import EncoderClassifier
-from models.layers.feedforward import feedforward
+from models.layers.feedforward import FeedForward
 
 
-def test_it_starts_as_the_encoder_and_says_nothing() -> None:
+def test_it_starts_with_the_weights_of_the_encoder_and_equal_logits() -> None:
     torch.manual_seed(0)
-    encoder = feedforward((6, 7, 5), "relu")
-    classifier = EncoderClassifier(feedforward((6, 7, 5), "relu"), 5, 3)
+    encoder = FeedForward((6, 7, 5), "relu")
+    classifier = EncoderClassifier(FeedForward((6, 7, 5), "relu"), 5, 3)
     items = torch.rand(4, 6)
     assert not torch.allclose(classifier.encoder(items), encoder(items))
     classifier.grow_from(encoder)
@@ -19,7 +19,7 @@ def test_it_starts_as_the_encoder_and_says_nothing() -> None:
     assert torch.equal(classifier(items), torch.zeros(4, 3))
 
 
-def test_logits_by_hand() -> None:
+def test_logits_equal_the_definition() -> None:
     torch.manual_seed(0)
     encoder = nn.Linear(6, 5)
     classifier = EncoderClassifier(encoder, 5, 3)
