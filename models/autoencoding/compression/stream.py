@@ -13,6 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codecs.varint import decode_varint, encode_varint
 from models.errors import InvalidItems, Problem
 
 MAGIC = b"MFLD"
@@ -55,7 +56,7 @@ class Stream:
     def to_bytes(self) -> bytes:
         """Return the container."""
         numbers = (self.n_items, len(self.shape), *self.shape)
-        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(_encode_varint, numbers))
+        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(encode_varint, numbers))
         content = head + self.words.astype("<u4").tobytes()
         return content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")
 
@@ -83,11 +84,11 @@ def parse_stream(data: bytes, *, digest: bytes) -> Stream:
             Problem(f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}")
         )
     try:
-        n_items, offset = _decode_varint(content, HEAD_BYTES)
-        rank, offset = _decode_varint(content, offset)
+        n_items, offset = decode_varint(content, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)
+        rank, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
         shape = []
         for _ in range(min(rank, MAX_RANK)):
-            side, offset = _decode_varint(content, offset)
+            side, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
             shape.append(side)
         words = np.frombuffer(content, dtype="<u4", offset=offset)
         return Stream(
@@ -98,37 +99,13 @@ def parse_stream(data: bytes, *, digest: bytes) -> Stream:
             shape=tuple(shape),
             words=words.astype(np.uint32),
         )
-    except (ValueError, IndexError):
+    except ValueError:
         raise InvalidItems(Problem("the stream's header makes no sense")) from None
 
 
 def declared_n_items(data: bytes) -> int:
     """Return the number of items that an unchecked container declares, or 0 if it cannot be read."""
     try:
-        return _decode_varint(data, HEAD_BYTES)[0]
-    except (ValueError, IndexError):
+        return decode_varint(data, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)[0]
+    except ValueError:
         return 0
-
-
-def _encode_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*encoded, number))
-
-
-def _decode_varint(data: bytes, offset: int) -> tuple[int, int]:
-    """Return the number at the offset, and the offset after it.
-
-    Raises:
-        ValueError: the number has more than `MAX_VARINT_BYTES` bytes.
-        IndexError: the data end within the number.
-    """
-    number = 0
-    for position in range(MAX_VARINT_BYTES):
-        byte = data[offset + position]
-        number |= (byte & 0x7F) << (7 * position)
-        if byte < 0x80:
-            return number, offset + position + 1
-    raise ValueError(f"a number of more than {7 * MAX_VARINT_BYTES} bits")
