@@ -74,7 +74,7 @@ class CachedRows:
 
     @cached_property
     def _bias(self) -> Tensor | None:
-        """What is added to the scores, `[B, 1, 1, longest]`: minus infinity after a row's last token, otherwise 0.
+        """Summand of the scores, `[B, 1, 1, longest]`: minus infinity after the last token of a row, otherwise 0.
 
         None if no row is shorter than another.
         """
