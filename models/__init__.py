@@ -1,1 +1,4 @@
-"""The twelve families of representation models, in PyTorch: no HTTP, no downloads, no environment variables."""
+"""The twelve families of representation models, in PyTorch.
+
+Nothing here knows HTTP, downloads files or reads environment variables.
+"""

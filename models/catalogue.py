@@ -1,11 +1,10 @@
-"""Finds the families. Nothing lists them by hand: a family is a folder that declares `FAMILY`."""
+"""The catalogue of families. A family is a folder that declares `FAMILY`; no list names it."""
 
 import importlib
 import pkgutil
 from functools import cache
 from typing import Any
 
-import models
 from models.errors import CatalogueError
 from models.family import FamilySpec
 
@@ -14,26 +13,25 @@ KINDS = ("autoencoders", "transformers")
 
 @cache
 def families() -> dict[str, FamilySpec[Any]]:
-    """Every family by its id, such as `autoencoders/vanilla`, sorted.
+    """Return all families by their ids, such as `autoencoders/vanilla`, in alphabetical order.
 
     Raises:
         CatalogueError: a folder of a kind declares no `FAMILY`, or one whose id differs from its path.
     """
-    found: dict[str, FamilySpec[Any]] = {}
-    for kind in (info.name for info in pkgutil.iter_modules(models.__path__) if info.name in KINDS):
-        package = importlib.import_module(f"models.{kind}")
-        for info in pkgutil.iter_modules(package.__path__):
-            if info.ispkg:
-                path = f"{kind}/{info.name}"
-                found[path] = _declared(path)
-    return dict(sorted(found.items()))
+    paths = [
+        f"{kind}/{info.name}"
+        for kind in KINDS
+        for info in pkgutil.iter_modules(importlib.import_module(f"models.{kind}").__path__)
+        if info.ispkg
+    ]
+    return {path: _import_family(path) for path in sorted(paths)}
 
 
 def family(family_id: str) -> FamilySpec[Any]:
-    """The family of that id.
+    """Return the family with this id.
 
     Raises:
-        CatalogueError: there is none; the error lists those there are.
+        CatalogueError: there is no such family; the error lists those that exist.
     """
     try:
         return families()[family_id]
@@ -41,7 +39,7 @@ def family(family_id: str) -> FamilySpec[Any]:
         raise CatalogueError(f"unknown family {family_id!r}; known are {', '.join(families())}") from None
 
 
-def _declared(path: str) -> FamilySpec[Any]:
+def _import_family(path: str) -> FamilySpec[Any]:
     module = importlib.import_module(f"models.{path.replace('/', '.')}")
     spec = getattr(module, "FAMILY", None)
     if not isinstance(spec, FamilySpec):

@@ -1,42 +1,42 @@
-"""What can go wrong below the service.
+"""The errors of this package.
 
 ModelsError
-├── CatalogueError        a family folder breaks the rules of the tree
-├── ConfigError           a hyperparameter has a value its family cannot take
+├── CatalogueError        a family folder breaks the rules of the source tree
+├── ConfigError           a hyperparameter has a value that its family does not accept
 ├── CheckpointError       a checkpoint folder is missing, damaged, or does not fit its family
-└── InvalidItems          a caller's items cannot become tensors: wrong shape, range, type or parameter
-    └── UndecodableItems  … because their bytes are not what they claim to be
+└── InvalidItems          items of a request cannot become tensors: wrong shape, range, type or parameter
+    └── UndecodableItems  the bytes of an item are not of the format that they claim to be
 """
 
 from dataclasses import dataclass
 
 
 class ModelsError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class CatalogueError(ModelsError):
-    """A folder without `FAMILY`, or one whose id differs from its path."""
+    """A folder of a kind declares no `FAMILY`, or declares one whose id differs from the folder's path."""
 
 
 class ConfigError(ModelsError):
-    """Names the hyperparameter, its value and the limit."""
+    """A hyperparameter is out of range. The message names the hyperparameter, its value and the limit."""
 
 
 class CheckpointError(ModelsError):
-    """Names the file and, where one is to blame, the key."""
+    """A checkpoint cannot be used. The message names the file and, if one is to blame, the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one item. `index` is its place among the items, None where all of them are meant."""
+    """A reason to refuse an item. `index` is the item's position in the request; None if all items are refused."""
 
     detail: str
     index: int | None = None
 
 
 class InvalidItems(ModelsError):
-    """Names each refused item, its value and the limit; the items not named are fine."""
+    """Some items are refused. Each problem names an item, its value and the limit; the other items are valid."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(problem.detail for problem in problems))
@@ -44,4 +44,4 @@ class InvalidItems(ModelsError):
 
 
 class UndecodableItems(InvalidItems):
-    """The bytes of an item are no image, no array, no base64."""
+    """The bytes of an item are not an image, an array or base64."""

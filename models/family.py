@@ -1,4 +1,4 @@
-"""What a family folder declares, and the base of its hyperparameters."""
+"""The declaration of a family, the interface of its models, and the base of its hyperparameters."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -8,24 +8,27 @@ from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, 
 from torch import Tensor, nn
 
 from models.errors import ConfigError
-from models.published import PublishedFormat
+from models.published import PublishedFormat, TokenizerDefaults
 from models.tasks import Request, Task
 
-MAX_SIZE, MAX_LAYERS = 2**24, 1024
-"""Of a hyperparameter, and of one that counts layers."""
-_LAYERS = ("layers", "blocks", "groups", "blocks_per_group")
+MAX_SIZE = 2**24
+"""Maximum value of a hyperparameter that is an integer."""
+MAX_LAYERS = 1024
+"""Maximum value of a hyperparameter that counts layers, and maximum length of one that is a list."""
+_LAYER_COUNTS = ("layers", "blocks", "groups", "blocks_per_group")
+"""Endings of the names of hyperparameters that count layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyConfig:
-    """Base of a family's hyperparameters: plain numbers, strings and tuples of them, written to `config.json`."""
+    """Base of the hyperparameters of a family: numbers, strings and tuples of them, as `config.json` holds them."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote.
+        """Create a configuration from the values that `to_dict` returned.
 
         Raises:
-            ConfigError: a key is unknown or missing, or a value has the wrong type or lies outside its range.
+            ConfigError: a key is unknown or missing, or a value has the wrong type or is out of range.
         """
         known = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - set(known)):
@@ -34,13 +37,14 @@ class FamilyConfig:
         if missing := sorted(required - set(values)):
             raise ConfigError(f"missing hyperparameters {missing} of {cls.__name__}")
         hints = get_type_hints(cls)
-        config = cls(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+        config = cls(**{name: _convert(name, value, hints[name]) for name, value in values.items()})
         config.check_sizes()
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """Only what JSON can hold."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        """Return the hyperparameters in types that JSON has."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def require(self, condition: bool, name: str, limit: str) -> None:
         """Raise a ConfigError that names the hyperparameter, its value and the limit, unless `condition` holds."""
@@ -50,27 +54,28 @@ class FamilyConfig:
     def check_sizes(self) -> None:
         """Raise a ConfigError if a number is so large that building the model would take all time or memory."""
         for name, value in dataclasses.asdict(self).items():
-            most = MAX_LAYERS if name.endswith(_LAYERS) else MAX_SIZE
+            limit = MAX_LAYERS if name.endswith(_LAYER_COUNTS) else MAX_SIZE
             values = value if isinstance(value, tuple) else (value,)
-            numbers = [one for one in values if type(one) is int]
-            self.require(max(numbers, default=0) <= most, name, f"at most {most}")
-            self.require(len(numbers) <= MAX_LAYERS, name, f"a list of at most {MAX_LAYERS} numbers")
+            integers = [number for number in values if type(number) is int]
+            self.require(max(integers, default=0) <= limit, name, f"at most {limit}")
+            self.require(len(integers) <= MAX_LAYERS, name, f"a list of at most {MAX_LAYERS} numbers")
 
 
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`: JSON knows no tuples, and writes the float 1.0 as 1 in some hands."""
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    """Return a value from JSON as the type `hint`: JSON has no tuples, and some programs write 1.0 as 1.
+
+    Raises:
+        ConfigError: the value has another type.
+    """
     if get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{name} is {value!r}; it must be a list")
-        return tuple(_typed(f"{name}[{i}]", v, get_args(hint)[0]) for i, v in enumerate(value))
+        return tuple(_convert(f"{name}[{i}]", element, get_args(hint)[0]) for i, element in enumerate(value))
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
         raise ConfigError(f"{name} is {value!r}; it must be of type {hint.__name__}")
     return value
-
-
-DIGEST_BYTES = 8
 
 
 @runtime_checkable
@@ -81,42 +86,20 @@ class PackedWeights(Protocol):
     packed_bytes: int
 
 
-class StoredFacts(Protocol):
-    """Facts that are stored beside the weights of a model."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors, by name."""
-
-
 TaskFunction = Callable[[Any, Sequence[Any]], Sequence[Any]]
 """Takes a model and a batch of requests of one task, and returns one result for each request, in order."""
 
 
-def methods_of(*tasks: Task) -> dict[Task, TaskFunction]:  # TRANSITION: removed once all tasks are functions
-    """Methods that have the names of tasks."""
-    return {task: lambda model, requests, name=task.name: getattr(model, name)(requests) for task in tasks}  # type: ignore[misc]
-
-
 class Model(nn.Module):
-    """What every family builds: a module that can show itself one request a task. Autoencoders know their shapes.
+    """A module that answers the tasks of its family.
 
-    `scores` and `samplers` name what it can be asked for at anomaly detection and sampling, the default first; `labels`
-    are those of its classes, if it has any. `calibration` and `digest`, which tells this very checkpoint from all
-    others, come with the checkpoint. `reads_weights` of models that look at the weights of their linear layers, which
-    therefore must stay as they are.
+    Attributes:
+        labels: the names of the classes; empty for models without classes.
+        task_functions: the tasks that the model serves, and the functions that answer them.
     """
 
-    reads_weights = False
-
-    input_shape: tuple[int, ...] = ()
-    latent_shape: tuple[int, ...] = ()
-    scores: tuple[str, ...] = ()
-    samplers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    calibration: Any = None
-    digest: bytes = bytes(DIGEST_BYTES)
-
-    task_functions: Mapping[Task, TaskFunction] = {}  # noqa: RUF012 never changed
+    task_functions: Mapping[Task, TaskFunction] = {}
 
     def run(self, task: Task, requests: Sequence[Any]) -> Sequence[Any]:
         """Answer a batch of requests of one task: one result for each request, in order.
@@ -134,13 +117,15 @@ class Model(nn.Module):
 
     @property
     def memory_bytes(self) -> int:
-        """Of all its tensors: weights, buffers, calibration; shared ones once."""
-        tensors = [*self.state_dict().values()]
-        if self.calibration is not None:
-            tensors += self.calibration.tensors().values()
+        """Return the size of all tensors of the model in bytes; tensors that are shared count once."""
+        tensors = [*self.state_dict().values(), *self.extra_tensors()]
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
         packed = [module.packed_bytes for module in self.modules() if isinstance(module, PackedWeights)]
         return sum(by_place.values()) + sum(packed)
+
+    def extra_tensors(self) -> list[Tensor]:
+        """Return the tensors that the model keeps beside its parameters and buffers."""
+        return []
 
     def tie(self) -> None:
         """Make parameters that are to be one the same, after they were loaded one by one."""
@@ -163,8 +148,8 @@ class FamilySpec(Generic[ConfigT]):
     """One of the twelve.
 
     `id` is the folder's path. `tasks` may depend on the configuration: only a model with classes classifies. Tests
-    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families whose checkpoints
-    others publish say in `published` how.
+    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families of text models
+    declare in `published` and `tokenizer` how checkpoints are published.
     """
 
     id: str
@@ -176,6 +161,7 @@ class FamilySpec(Generic[ConfigT]):
     tiny: tuple[ConfigT, ...]
     modality: str = "image"
     published: PublishedFormat[ConfigT] | None = None
+    tokenizer: TokenizerDefaults | None = None
 
     def new_model(self, config: ConfigT) -> Model:
         """Build a model with random weights that answers the family's tasks."""

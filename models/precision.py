@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.errors import CheckpointError, ConfigError
 from models.family import Model
 from models.generation.generator import Generator
@@ -143,7 +144,8 @@ def _compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 def _pack(model: Model, precision: Precision, device: torch.device) -> None:
     """Pack the linear layers of a model where that is possible. On GPUs, only the scores of tokens are faster so."""
-    if model.reads_weights or not can_pack(getattr(torch, precision), device):
+    reads_weights = isinstance(model, Autoencoder) and model.reads_weights
+    if reads_weights or not can_pack(getattr(torch, precision), device):
         return
     is_int8, dtype = precision == "int8", _compute_dtype(precision, device)
     if isinstance(model, Generator):

@@ -1,32 +1,55 @@
-"""Latents as points in a plane.
+"""Results that models of both kinds compute from tensors: ranked labels, and points in a plane.
 
-Items to logits to labels."""
+The tasks `/classify` and `/project` are served by autoencoders and by Transformers, which share these two functions.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from models.errors import InvalidItems, Problem
-from models.tasks.autoencoding import Activation, ClassifyRequest, ClassifyResult, LabelScore, Projection, ProjectResult
+from models.tasks.autoencoding import Activation, ClassifyResult, LabelScore, ProjectionMethod, ProjectResult
+
+_ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda logits: logits.softmax(0),
+    "sigmoid": torch.sigmoid,
+    "none": lambda logits: logits,
+}
 
 
-def project(latents: Tensor, method: Projection) -> ProjectResult:
-    """`[n, Z]` to points `[n, 2]`: their first two principal components, or the latents themselves where Z is 2.
+def rank_labels(
+    labels: tuple[str, ...], logits: Tensor, *, activation: Activation, top_k: int | None = None
+) -> ClassifyResult:
+    """Return the `top_k` labels with the highest scores, best first; all labels if None.
 
-    Each component's sign makes its largest loading positive, so that the picture does not flip. With fewer than two
-    directions in the latents, what is missing is 0. Source: Pearson 1901; Hotelling 1933.
+    The scores are the `activation` of the logits `[n_labels]`.
+    """
+    scores = _ACTIVATIONS[activation](logits)
+    best, indices = scores.topk(min(top_k or len(labels), len(labels)))
+    pairs = zip(indices.tolist(), best.tolist(), strict=True)
+    return ClassifyResult(labels=tuple(LabelScore(labels[index], score) for index, score in pairs))
+
+
+def project_to_plane(vectors: Tensor, method: ProjectionMethod) -> ProjectResult:
+    """Project vectors `[n, D]` to points `[n, 2]`.
+
+    With `pca`, the points are the first two principal components. The sign of a component is chosen so that its
+    largest loading is positive, since equal vectors should give equal pictures. A component along which the vectors do
+    not vary is 0. With `latent`, the vectors are the points.
+
+    Source: Pearson 1901; Hotelling 1933.
 
     Raises:
-        InvalidItems: the method is `latent` and Z is not 2.
+        InvalidItems: the method is `latent` and D is not 2.
     """
     if method == "latent":
-        if latents.shape[1] != 2:
-            raise InvalidItems(Problem(f"method latent needs a latent of width 2; this model's is {latents.shape[1]}"))
-        return ProjectResult(points=latents)
-    centred = (latents - latents.mean(0)).double()
+        if vectors.shape[1] != 2:
+            raise InvalidItems(Problem(f"method latent needs a latent of width 2; this model's is {vectors.shape[1]}"))
+        return ProjectResult(points=vectors)
+    centred = (vectors - vectors.mean(0)).double()
     _, deviations, directions = torch.linalg.svd(centred, full_matrices=False)
-    axes = torch.zeros(2, latents.shape[1], dtype=torch.float64)
+    axes = torch.zeros(2, vectors.shape[1], dtype=torch.float64)
     shares = torch.zeros(2, dtype=torch.float64)
     total = deviations.square().sum()
     for i in range(min(2, len(deviations))):
@@ -34,18 +57,3 @@ def project(latents: Tensor, method: Projection) -> ProjectResult:
             axes[i] = directions[i] * directions[i][directions[i].abs().argmax()].sign()
             shares[i] = deviations[i].square() / total
     return ProjectResult(points=(centred @ axes.T).float(), explained_variance=tuple(shares.tolist()))
-
-
-_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "softmax": lambda logits: logits.softmax(0),
-    "sigmoid": torch.sigmoid,
-    "none": lambda logits: logits,
-}
-
-
-def rank(labels: tuple[str, ...], logits: Tensor, request: ClassifyRequest) -> ClassifyResult:
-    """The `top_k` best of `labels` by `logits` `[n_labels]`."""
-    scores = _FUNCTIONS[request.function_to_apply](logits)
-    best, places = scores.topk(min(request.top_k or len(labels), len(labels)))
-    pairs = zip(places.tolist(), best.tolist(), strict=True)
-    return ClassifyResult(labels=tuple(LabelScore(labels[i], score) for i, score in pairs))

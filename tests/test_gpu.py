@@ -14,16 +14,19 @@ from torch.nn import functional
 
 from app.settings import WORKERS_PER_GPU, Settings
 from models.family import FamilyConfig, FamilySpec
-from models.generation import generator as module
-from models.generation.cached_attention import CachedContext
-from models.generation.decoder_graphs import stepped
-from models.generation.generator import Generator, RunningBatch
+from models.generation import running_batch
+from models.generation.cached_attention import DecodeAttention
+from models.generation.decoder_graphs import decode_step
+from models.generation.generator import Generator
 from models.generation.kv_cache import KeyValueCache
+from models.generation.running_batch import RunningBatch
+from models.generation.tasks import generate
+from models.generation.token_scores import NextTokens
 from models.ops.flash import supports_flash
 from models.precision import Precision, PrecisionChoice, convert
 from models.tasks.text import GenerateRequest, Pooling, Tokens
 from models.text import encoder_graphs
-from models.text.tokens import tokens_of_ids
+from models.text.embedding import vectors
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
@@ -55,11 +58,11 @@ def test_texts_have_the_vectors_of_a_cpu(
 ) -> None:
     model = build(spec, config)
     its = texts(30, model)
-    expected = model.vectors(its, "mean")
+    expected = vectors(model, its, "mean")
     convert(model.to("cuda"), PrecisionChoice(precision, ""))
     for batch in (its, its[3:4]):
         cosines = functional.cosine_similarity(
-            model.vectors(batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
+            vectors(model, batch, "mean"), expected[: len(batch)] if batch is its else expected[3:4]
         )
         assert cosines.min() > least
 
@@ -67,24 +70,26 @@ def test_texts_have_the_vectors_of_a_cpu(
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
 def test_recorded_passes_are_the_passes(pooling: Pooling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many sizes, the room grown and some forgotten, in any order, beside others on streams of their own."""
-    monkeypatch.setattr(encoder_graphs, "MAX_PASSES", 6)
+    monkeypatch.setattr(encoder_graphs, "MAX_GRAPHS", 6)
     model = build(*next(iter(CASES.values())))
     batches = [texts(1 + 37 * number % 90, model)[-(1 + number % 40) :] for number in range(120)]
-    expected = [model.vectors(batch, pooling, normalize=True) for batch in batches]
+    expected = [vectors(model, batch, pooling, normalize=True) for batch in batches]
     convert(model.to("cuda"), PrecisionChoice("float32", ""))
-    assert model.passes is not None
+    assert model.encoder_graphs is not None
 
     def encode(number: int) -> Tensor:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         with torch.inference_mode(), torch.cuda.stream(stream):
-            return model.vectors(batches[number], pooling, normalize=True)
+            return vectors(model, batches[number], pooling, normalize=True)
 
     with ThreadPoolExecutor(4) as threads:
         for found, its in zip(threads.map(encode, range(120)), expected, strict=True):
             torch.testing.assert_close(found, its, rtol=0.0, atol=1e-4)
-    assert len(model.passes._graphs) == encoder_graphs.MAX_PASSES
+    assert len(model.encoder_graphs._graphs) == encoder_graphs.MAX_GRAPHS
     with torch.no_grad():
-        torch.testing.assert_close(model.vectors(batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4)
+        torch.testing.assert_close(
+            vectors(model, batches[7], pooling, normalize=True), expected[7], rtol=0.0, atol=1e-4
+        )
 
 
 def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +97,10 @@ def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(encoder_graphs, "MAX_TOKENS", 300)
     model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
     batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
-    expected = [model.vectors(batch) for batch in batches]
+    expected = [vectors(model, batch) for batch in batches]
     convert(model.to("cuda"), PrecisionChoice("float32", ""))
     for batch, its in zip(batches, expected, strict=True):
-        torch.testing.assert_close(model.vectors(batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
+        torch.testing.assert_close(vectors(model, batch), its, rtol=0.0, atol=1e-3 * float(its.abs().max()))
 
 
 def generator(precision: Precision = "float32") -> Gpt:
@@ -104,7 +109,7 @@ def generator(precision: Precision = "float32") -> Gpt:
     return model
 
 
-def asked(n: int, model: Generator, **parameters: Any) -> list[GenerateRequest]:
+def asked(n: int, model: Generator[Any], **parameters: Any) -> list[GenerateRequest]:
     return [
         GenerateRequest(tokens=text, max_new_tokens=3 + 5 * number % 40, seed=number, **parameters)
         for number, text in enumerate(texts(n, model))
@@ -115,32 +120,34 @@ def asked(n: int, model: Generator, **parameters: Any) -> list[GenerateRequest]:
 @pytest.mark.parametrize(
     "parameters", [{}, {"num_beams": 3, "n": 2}, {"do_sample": True, "n": 2}, {"do_sample": True, "top_p": 0.8}]
 )
-def test_texts_go_on_as_on_a_cpu(family: FamilySpec[Any], config: FamilyConfig, parameters: dict[str, Any]) -> None:
-    model = cast("Generator", build(family, config))
+def test_generated_texts_are_those_of_a_cpu(
+    family: FamilySpec[Any], config: FamilyConfig, parameters: dict[str, Any]
+) -> None:
+    model = cast("Generator[Any]", build(family, config))
     requests = [
         GenerateRequest(tokens=text, max_new_tokens=1 + number % 8, seed=number, **parameters)
         for number, text in enumerate(texts(9, model, 20))
     ]
-    expected = ids(model.generate(requests))
+    expected = ids(generate(model, requests))
     model.to("cuda")
-    assert ids(model.generate(requests)) == expected
-    assert ids([model.generate([one])[0] for one in requests]) == expected
+    assert ids(generate(model, requests)) == expected
+    assert ids([generate(model, [each])[0] for each in requests]) == expected
 
 
-def test_who_joins_and_leaves_changes_nothing_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows and room grow, prompts are read in parts and begin alike, and recorded steps follow."""
-    monkeypatch.setattr(module, "N_READ_BESIDE", 1)
-    monkeypatch.setattr(module, "N_READ_ALONE", 2)
+def test_texts_do_not_depend_on_requests_that_join_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and room grow, prompts are read in parts and begin alike, and steps are recorded."""
+    monkeypatch.setattr(running_batch, "MAX_PREFILL_WHILE_DECODING", 1)
+    monkeypatch.setattr(running_batch, "MAX_PREFILL_WHEN_IDLE", 2)
     model = generator()
     requests = asked(40, model)
     requests += [
-        GenerateRequest(tokens=tokens_of_ids([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
+        GenerateRequest(tokens=Tokens.of_ids([*one.tokens.ids.tolist(), 5, 6]), max_new_tokens=20)
         for one in requests[20:]
     ]
-    alone = ids([model.generate([one])[0] for one in requests])
-    running: RunningBatch[int] = model.generation(n_remembered=2048)
-    assert ids(joined(running, requests, 3)) == alone
-    assert running.n_read < sum(len(one.tokens) for one in requests)
+    alone = ids([generate(model, [each])[0] for each in requests])
+    batch: RunningBatch[int] = RunningBatch(model, max_prefix_tokens=2048)
+    assert ids(joined(batch, requests, 3)) == alone
+    assert batch.n_prefilled < sum(len(one.tokens) for one in requests)
 
 
 def assert_near(found: Tensor, expected: Tensor) -> None:
@@ -167,11 +174,11 @@ def test_prompts_read_in_parts_are_as_if_read_whole(precision: Precision) -> Non
     torch.testing.assert_close(parted.float(), whole.float(), rtol=0.05, atol=0.05 * float(whole.abs().max()))
     for row, prompt in enumerate(prompts):
         its = slice(0, len(prompt))
-        keys, others = (one.whole(2)[0, row, :, its].float() for one in (cache, other))
+        keys, others = (each.keys_values(2)[0, row, :, its].float() for each in (cache, other))
         torch.testing.assert_close(others, keys, rtol=0.05, atol=0.05 * float(keys.abs().max()))
 
 
-def test_a_recorded_step_is_the_step() -> None:
+def test_a_recorded_step_computes_what_the_step_computes() -> None:
     model = generator("bfloat16")
     prompts = [torch.from_numpy(random_text(3 + length, 200, length).ids) for length in range(11)]
     for _ in range(2):
@@ -180,8 +187,8 @@ def test_a_recorded_step_is_the_step() -> None:
             token_ids = torch.randint(200, (len(prompts),))
             for cache in (recorded, plain):
                 cache.extend([1] * len(cache))
-            found = stepped(model._step, token_ids, recorded).logits
-            expected = model._step(token_ids.cuda(), CachedContext(plain))
+            found = decode_step(model.step, NextTokens(token_ids), recorded).logits
+            expected = model.step(token_ids.cuda(), DecodeAttention(plain), None)
             assert_near(found, expected)
 
 

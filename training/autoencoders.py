@@ -84,11 +84,12 @@ class AutoencoderRecipe(Recipe):
     def load(self, folder: Path) -> list[Model]:
         """Return the models of all seeds, the shipped one first, all with the shipped calibration."""
         checkpoint = read_checkpoint(folder)
-        models = [load_model(checkpoint)]
+        shipped = cast("Autoencoder", load_model(checkpoint))
+        models: list[Model] = [shipped]
         for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
-            replica: Model = checkpoint.spec.new_model(checkpoint.config)
+            replica = cast("Autoencoder", checkpoint.spec.new_model(checkpoint.config))
             replica.load_state_dict(load_file(path))
-            replica.calibration = models[0].calibration
+            replica.calibration = shipped.calibration
             models.append(replica.float().eval().requires_grad_(False))
         return models
 

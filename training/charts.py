@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
-from models.results import project
+from models.results import project_to_plane
 from training.metrics import anomaly_scores, latents
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.6, 80
@@ -29,7 +29,7 @@ def charts(model: Model, groups: Mapping[str, Sequence[Tensor]]) -> bytes:
     score = autoencoder.scores[0]
     codes = torch.cat([latents(autoencoder, items) for items in groups.values()])
     scores = {name: anomaly_scores(autoencoder, items, score) for name, items in groups.items()}
-    parts = torch.split(project(codes.flatten(1), "pca").points, [len(items) for items in groups.values()])
+    parts = torch.split(project_to_plane(codes.flatten(1), "pca").points, [len(items) for items in groups.values()])
     figure = Figure((WIDTH_IN, HEIGHT_IN), DPI, layout="constrained")
     plane, histogram = figure.subplots(1, 2)
     end = float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE))

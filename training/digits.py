@@ -1,6 +1,7 @@
 """The base class of recipes for MNIST digits, with their measurements and pictures."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import cast
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from models.autoencoders.denoising.model import DenoisingAutoencoder
+from models.autoencoding.autoencoder import Autoencoder
 from models.codecs.image import ImageCodec
 from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
@@ -60,7 +62,7 @@ images, so that an anomaly is what does not look like an MNIST digit.
         """Measure errors on the 10,000 test images, and those of PCA with the same latent width."""
         images = self.images(resources.data)
         (model,) = models
-        width = int(torch.tensor(model.latent_shape).prod())
+        width = prod(cast("Autoencoder", model).latent_shape)
         errors = reconstruction_errors(model, list(images.test))
         return errors | {"pca_test_mse": pca_error(images.train, images.test, width)}
 

@@ -52,7 +52,7 @@ def latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
 def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
     """Return the anomaly score of that name for each item, `[N]`."""
     with torch.inference_mode():
-        parts = [part for batch in batches(items) for part in model.score_parts(batch, name)]
+        parts = [part for batch in batches(items) for part in model.score_contributions(batch, name)]
     return torch.stack([part.double().sum() for part in parts]).float()
 
 

@@ -18,7 +18,8 @@ from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.generation.generator import Generator, collected
+from models.generation.generator import Generator
+from models.generation.tasks import collect_result
 from models.tasks import Request, Task
 from models.tasks.text import Progress
 from models.text.text_model import TextModel
@@ -229,7 +230,7 @@ class Engine:
         for (job, index), progress in report.progress:
             self._record(job, index, progress)
         for job, index in report.ended:
-            job.results[index] = collected(job.progress[index])
+            job.results[index] = collect_result(job.progress[index])
             self._answer_if_complete(job)
         if report.error:
             log.error("a generation step failed", exc_info=report.error, extra={"model": self._name})

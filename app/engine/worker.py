@@ -17,7 +17,8 @@ from app.engine.policy import NO_STEPS, StepCapacity
 from app.engine.queue import JobQueue
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.generation.generator import Generator, RunningBatch
+from models.generation.generator import Generator
+from models.generation.running_batch import RunningBatch
 from models.ops.cooperation import cooperate
 from models.tasks import Task
 from models.tasks.text import GenerateRequest, Progress
@@ -252,7 +253,7 @@ class Worker:
 
     def _new_generation(self) -> RunningBatch[RequestKey] | None:
         model = self._model
-        return model.generation(self._config.max_prefix_tokens) if isinstance(model, Generator) else None
+        return RunningBatch(model, self._config.max_prefix_tokens) if isinstance(model, Generator) else None
 
     def _join(self, batch: list[Slice]) -> None:
         """Let a batch join the running sequences. Requests that the model refuses are reported."""
@@ -292,7 +293,7 @@ class Worker:
         for job in streamed:
             job.was_streamed = True
         failed = [(key, NotANumber("NaN")) for key, new in progress if _is_nan(new)]
-        ended, now = generation.ended(), time.monotonic()
+        ended, now = generation.take_ended(), time.monotonic()
         self._held_back += progress
         self._held_back_s += now - started_at
         self._held_back_rows = max(self._held_back_rows, n_rows)

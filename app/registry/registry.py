@@ -79,7 +79,7 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether every wanted model serves. False if no model is wanted, because then there is nothing to serve."""
+        """True if every wanted model serves, and at least one is wanted."""
         return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
 
     def get(self, name: str) -> ServedModel:

@@ -15,6 +15,7 @@ from app.engine.supervisor import Health
 from app.errors import InferenceFailed, ModelUnavailable
 from app.registry.garbage import collect_and_freeze, give_memory_back
 from app.settings import Settings
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.errors import ModelsError
@@ -178,11 +179,16 @@ class ServedModel:
 
 def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, conversion: Conversion) -> LoadedModel:
     model = replicas[0]
+    latent_shape: tuple[int, ...] = ()
+    scores: tuple[str, ...] = ()
+    samplers: tuple[str, ...] = ()
+    if isinstance(model, Autoencoder):
+        latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
     return LoadedModel(
         engine=engine,
-        latents=VectorCodec(model.latent_shape),
-        scores=model.scores,
-        samplers=model.samplers,
+        latents=VectorCodec(latent_shape),
+        scores=scores,
+        samplers=samplers,
         labels=model.labels,
         n_parameters=model.n_parameters,
         memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),

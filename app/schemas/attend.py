@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text.codec import Text
+from models.codecs.text import TextItem
 from models.errors import InvalidItems, Problem
 from models.tasks import ATTEND, Request
 from models.tasks.text import AttendRequest, AttendResult
@@ -60,14 +60,14 @@ class AttendAnswer(Answer):
 
 def _requests(body: AttendBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters, codec = body.parameters, codecs.texts
-    texts = codec.texts(body.inputs, limits)
-    targets = [codec.encode_target(text.pair) if codec.crosses and text.pair is not None else None for text in texts]
+    items = codec.parse(body.inputs, limits)
+    targets = [codec.encode_target(item.pair) if codec.has_target and item.pair is not None else None for item in items]
     layers = None if parameters.layers is None else tuple(parameters.layers)
     heads = None if parameters.heads is None else tuple(parameters.heads)
-    sources = [Text(text.text, ids=text.ids) for text in texts] if codec.crosses else texts
+    sources = [TextItem(item.text, ids=item.ids) for item in items] if codec.has_target else items
     requests = [
         AttendRequest(tokens=tokens, target=target, layers=layers, heads=heads)
-        for tokens, target in zip(codec.tokens(sources, truncate=parameters.truncate), targets, strict=True)
+        for tokens, target in zip(codec.tokenize(sources, truncate=parameters.truncate), targets, strict=True)
     ]
     n_pairs = sum(request.cost for request in requests)
     if len(requests) > 1 and n_pairs > MAX_PAIRS:

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,8 @@ from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, Item
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_BITSTREAM
 from app.schemas.shared.items import render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
-from models.autoencoding.compression.stream import n_items_of
+from models.autoencoding.compression.stream import declared_n_items
+from models.codecs import ItemCodec
 from models.codecs.arrays import Limits, check_count
 from models.tasks import DECOMPRESS, Request
 from models.tasks.autoencoding import DecompressRequest, DecompressResult
@@ -45,8 +46,8 @@ def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
     streams = [_decode_stream(value, index) for index, value in enumerate(inputs)]
-    n_elements = prod(codecs.items.shape)
-    counts = [max(1, n_items_of(stream)) for stream in streams]
+    n_elements = prod(cast("ItemCodec", codecs.items).shape)
+    counts = [max(1, declared_n_items(stream)) for stream in streams]
     check_count(sum(counts), limits.max_items)
     return [
         DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * n_elements)

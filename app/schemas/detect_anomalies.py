@@ -92,7 +92,7 @@ def _outputs(
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
-        contributions = cast("ItemCodec", codecs.items).arrange(result.contributions.numpy())
+        contributions = cast("ItemCodec", codecs.items).to_client_shape(result.contributions.numpy())
         top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
         outputs.append(
             {

@@ -35,7 +35,7 @@ class DetokenizeAnswer(Answer):
 
 
 def _outputs(body: DetokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
-    items = codecs.texts.texts(body.inputs, limits)
+    items = codecs.texts.parse(body.inputs, limits)
     not_ids = [index for index, item in enumerate(items) if item.ids is None]
     if not_ids:
         raise InvalidItems(*(Problem("the item must be a list of token ids", index) for index in not_ids))

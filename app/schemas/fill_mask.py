@@ -70,20 +70,20 @@ def _requests(body: FillMaskBody, codecs: ModelCodecs, limits: Limits) -> list[R
         detail = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
         raise InvalidItems(Problem(f"{detail}; the limit is {MAX_FILLS}"))
     return [
-        FillMaskRequest(tokens=tokens, places=places, top_k=parameters.top_k, targets=targets)
-        for tokens, places in zip(texts, masks, strict=True)
+        FillMaskRequest(tokens=tokens, positions=positions, top_k=parameters.top_k, targets=targets)
+        for tokens, positions in zip(texts, masks, strict=True)
     ]
 
 
 def _find_masks(texts: Sequence[Tokens], codec: TextCodec) -> list[tuple[int, ...]]:
-    """Return the places of the masks of each text.
+    """Return the positions of the masks of each text.
 
     Raises:
         InvalidItems: a text has no mask; the error says how to write one.
     """
     mask = codec.special.mask
-    masks = [tuple(place for place, token in enumerate(tokens.ids.tolist()) if token == mask) for tokens in texts]
-    without = [index for index, places in enumerate(masks) if not places]
+    masks = [tuple(position for position, token in enumerate(tokens.ids.tolist()) if token == mask) for tokens in texts]
+    without = [index for index, positions in enumerate(masks) if not positions]
     if without:
         written = codec.token(mask) if mask is not None else ""
         detail = f"the text has no mask; write {written} where a word is to be guessed"
@@ -108,7 +108,7 @@ def _outputs(
     results: Sequence[FillMaskResult], requests: Sequence[FillMaskRequest], body: FillMaskBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     return [
-        {"fills": [_render_fills(request, number, result, codecs.texts) for number in range(len(request.places))]}
+        {"fills": [_render_fills(request, number, result, codecs.texts) for number in range(len(request.positions))]}
         for request, result in zip(requests, results, strict=True)
     ]
 
@@ -118,10 +118,10 @@ def _render_fills(
 ) -> list[dict[str, Any]]:
     """Return the predictions for one mask of a text, the `number`-th."""
     ids = request.tokens.ids.tolist()
-    is_only = len(request.places) == 1
+    is_only = len(request.positions) == 1
     fills = []
     for fill in result.fills[number]:
-        ids[request.places[number]] = fill.token
+        ids[request.positions[number]] = fill.token
         fills.append(
             {
                 "score": fill.score,

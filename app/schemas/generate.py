@@ -1,103 +1,22 @@
 """`/generate`: continue texts, with the answer as a whole or as a stream of tokens."""
 
 import secrets
-from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from app.inference.stream import EventWriter
 from app.schemas.shared.choices import FinishReason
-from app.schemas.shared.envelope import Answer, ItemsBody, Seed, TextParameters
+from app.schemas.shared.envelope import Answer, ItemsBody
+from app.schemas.shared.generate_parameters import SAMPLING_PARAMETERS, GenerateParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.assembly import TextAssembly
 from models.tasks import GENERATE, Request
 from models.tasks.text import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
-
-Stop = Annotated[str, Field(min_length=1, max_length=256)]
-MAX_SEQUENCES = 64
-"""Maximum of `n`."""
-MAX_STOPS = 16
-"""Maximum number of stop strings."""
-SAMPLING_PARAMETERS = ("temperature", "top_k", "top_p")
-"""Parameters that turn on sampling if any of them is given."""
-
-
-class GenerateParameters(TextParameters):
-    """Parameters of `/generate`."""
-
-    truncate: bool = Field(
-        False,
-        description="Whether to cut a text that leaves no room for new tokens, or to refuse it. A prompt is cut at its "
-        "beginning, the source text of an encoder-decoder at its end.",
-    )
-    max_new_tokens: int | None = Field(
-        None, ge=1, description="Maximum number of tokens to generate; 64, or as many as fit if fewer, if omitted."
-    )
-    min_new_tokens: int = Field(0, ge=0, description="Minimum number of tokens to generate before a text may end.")
-    do_sample: bool | None = Field(
-        None,
-        description="Whether to sample each token instead of taking the likeliest; if omitted, true only if "
-        "`temperature`, `top_k` or `top_p` is given.",
-    )
-    temperature: float | None = Field(
-        None, gt=0, le=100, description="Number by which the logits are divided before sampling; 1.0 if omitted."
-    )
-    top_k: int | None = Field(
-        None, ge=1, description="Number of likeliest tokens to sample from; the whole vocabulary if omitted."
-    )
-    top_p: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Total probability of the likeliest tokens to sample from; the whole vocabulary if omitted.",
-    )
-    repetition_penalty: float = Field(
-        1.0, gt=0, le=100, description="Penalty on tokens that the text already has; above 1, they are less likely."
-    )
-    num_beams: int = Field(1, ge=1, le=32, description="Number of beams of the search; 1 is no beam search.")
-    length_penalty: float = Field(
-        1.0,
-        ge=-10,
-        le=10,
-        description="Exponent of the length by which beam search divides the log-likelihood of a text.",
-    )
-    n: int = Field(
-        1,
-        ge=1,
-        le=MAX_SEQUENCES,
-        description="Number of texts to generate for each input; of beam search, the best ones.",
-    )
-    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = Field(
-        None, description="A string or strings that end a text where they appear, and are not part of it."
-    )
-    seed: Seed | None = Field(None, description="Sampling seed; random, and returned, if omitted.")
-    logprobs: int | None = Field(
-        None,
-        ge=0,
-        le=20,
-        description="Number of likeliest tokens to return with their log-probabilities in the place of each generated "
-        "token, besides that token; none are returned if omitted.",
-    )
-    stream: bool = Field(
-        False, description="Whether to answer with Server-Sent Events, one for each token, or with the whole texts."
-    )
-
-    @model_validator(mode="after")
-    def _check_combination(self) -> Self:
-        given = [name for name in SAMPLING_PARAMETERS if getattr(self, name) is not None]
-        if given and self.do_sample is False:
-            raise ValueError(f"{given[0]} is for sampling, but do_sample is false")
-        if self.num_beams > 1 and (given or self.do_sample):
-            raise ValueError("num_beams above 1 is a beam search, which cannot be combined with sampling")
-        if self.num_beams > 1 and self.n > self.num_beams:
-            raise ValueError(f"n is {self.n}, more than num_beams, {self.num_beams}")
-        if self.num_beams > 1 and self.stream:
-            raise ValueError("stream needs num_beams 1: the best beam is known only at the end")
-        return self
 
 
 class Alternative(BaseModel):
@@ -163,9 +82,10 @@ class GenerateEvent(BaseModel):
 
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    texts = codecs.texts.texts(body.inputs, limits)
+    items = codecs.texts.parse(body.inputs, limits)
     has_sampling_parameters = any(getattr(parameters, name) is not None for name in SAMPLING_PARAMETERS)
     seed = secrets.randbits(62) if parameters.seed is None else parameters.seed
+    bad_words = tuple(dict.fromkeys(ids for word in parameters.bad_words for ids in _encode_word(word, codecs.texts)))
     return [
         GenerateRequest(
             tokens=tokens,
@@ -176,15 +96,32 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
             temperature=parameters.temperature or 1.0,
             top_k=parameters.top_k,
             top_p=parameters.top_p,
+            min_p=parameters.min_p,
+            typical_p=parameters.typical_p,
             repetition_penalty=parameters.repetition_penalty,
+            presence_penalty=parameters.presence_penalty,
+            frequency_penalty=parameters.frequency_penalty,
+            no_repeat_ngram_size=parameters.no_repeat_ngram_size,
+            bad_words=bad_words,
             num_beams=parameters.num_beams,
             length_penalty=parameters.length_penalty,
             n=parameters.n,
             seed=seed,
             n_alternatives=parameters.logprobs or 0,
         )
-        for tokens in codecs.texts.tokens(texts, limited_length=not parameters.truncate)
+        for tokens in codecs.texts.tokenize(items, check_length=not parameters.truncate)
     ]
+
+
+def _encode_word(word: str, codec: TextCodec) -> Iterator[tuple[int, ...]]:
+    """Yield the ids of a string as a model writes it: by itself, and after a space, which may be part of a token."""
+    for text in (word, f" {word}"):
+        tokens = codec.encode_target(text) if codec.has_target else codec.encode(text, add_special_tokens=False)
+        ids = tokens.ids.tolist()
+        if codec.has_target and ids[-1:] == [codec.special.end]:
+            del ids[-1]
+        if ids:
+            yield tuple(ids)
 
 
 class GenerateWriter(EventWriter):

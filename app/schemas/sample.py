@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,7 @@ from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters
 from app.schemas.shared.examples import AS_PNG
 from app.schemas.shared.items import render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
 from models.tasks import SAMPLE, Request
 from models.tasks.autoencoding import SampleRequest, SampleResult
@@ -75,7 +76,7 @@ def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Req
             label=None if parameters.label is None else str(parameters.label),
             sampler=parameters.sampler,
             length=parameters.length,
-            cost=prod(codecs.items.shape),
+            cost=prod(cast("ItemCodec", codecs.items).shape),
         )
         for index in range(parameters.n)
     ]

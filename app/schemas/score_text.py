@@ -58,14 +58,16 @@ def _outputs(
 ) -> list[dict[str, Any]]:
     outputs = []
     for result, request in zip(results, requests, strict=True):
-        log_probs = dict(zip(result.places, result.log_probs.tolist(), strict=True))
+        log_probs = dict(zip(result.positions, result.log_probs.tolist(), strict=True))
         total = math.fsum(log_probs.values())
         tokens = [codecs.texts.token(token) for token in request.tokens.ids.tolist()]
         outputs.append(
             {
                 "log_likelihood": total,
                 "perplexity": math.exp(min(-total / len(log_probs), MAX_EXPONENT)) if log_probs else None,
-                "tokens": [{"token": token, "log_prob": log_probs.get(place)} for place, token in enumerate(tokens)],
+                "tokens": [
+                    {"token": token, "log_prob": log_probs.get(position)} for position, token in enumerate(tokens)
+                ],
             }
         )
     return outputs

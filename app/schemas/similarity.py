@@ -9,7 +9,7 @@ from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, read_text_objects
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text.codec import Text
+from models.codecs.text import TextItem
 from models.tasks import SIMILARITY, Request
 from models.tasks.text import SimilarityRequest, SimilarityResult
 
@@ -38,8 +38,8 @@ def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list
     items = read_text_objects(body.inputs, {"source": str, "candidates": list}, limits)
     requests: list[Request] = []
     for item in items:
-        texts = [Text(item["source"]), *map(Text, item["candidates"])]
-        tokens = codecs.texts.tokens(texts, truncate=body.parameters.truncate)
+        texts = [TextItem(item["source"]), *map(TextItem, item["candidates"])]
+        tokens = codecs.texts.tokenize(texts, truncate=body.parameters.truncate)
         requests.append(SimilarityRequest(texts=tuple(tokens)))
     return requests
 

@@ -41,9 +41,9 @@ class TokenizeAnswer(Answer):
 
 def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[dict[str, Any]]:
     codec = codecs.texts
-    texts = codec.tokens(
-        codec.texts(body.inputs, limits),
-        limited_length=False,
+    texts = codec.tokenize(
+        codec.parse(body.inputs, limits),
+        check_length=False,
         add_special_tokens=body.parameters.add_special_tokens,
     )
     outputs = []

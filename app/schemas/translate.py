@@ -54,7 +54,7 @@ class TranslateAnswer(Answer):
 
 def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters, codec = body.parameters, codecs.texts
-    texts = codec.tokens(codec.texts(body.inputs, limits), truncate=parameters.truncate)
+    texts = codec.tokenize(codec.parse(body.inputs, limits), truncate=parameters.truncate)
     return [
         GenerateRequest(
             tokens=tokens,

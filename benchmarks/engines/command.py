@@ -3,10 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from benchmarks.engines.against import compare_trees, output_of, report_on
 from benchmarks.engines.benchmarks import BENCHMARKS, Benchmark, CaseResult
 from benchmarks.engines.run import measure
 from benchmarks.lib.report import (
@@ -26,9 +28,16 @@ from benchmarks.lib.report import (
 @click.option("--passes", default=3, show_default=True, help="How often each case takes its turn.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of a batch size within a turn.")
 @click.option("--threads", default=os.cpu_count() or 1, show_default=True, help="Threads of each engine.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Measure this project alone, in the current directory and in this source tree in turn.",
+)
 @json_option
 @picture_option
-def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_json: bool, picture: bool) -> None:
+def engines(
+    name: str, only: str, passes: int, rounds: int, threads: int, against: Path | None, as_json: bool, picture: bool
+) -> None:
     """Compare text embeddings or generation with other engines.
 
     encode and encode-base measure text embeddings, with MiniLM's and BERT-base's shape; generate measures generation
@@ -45,7 +54,20 @@ def engines(name: str, only: str, passes: int, rounds: int, threads: int, as_jso
         tokens_per_second  the median by batch size, with the best number of workers
         passes             tokens a second of each pass, by number of workers and batch size
       ratios               a list: name, ratio, target
+    With --against, there are in place of cases and ratios:
+      comparisons          a list, one entry for each precision and batch size:
+        case, batch_size   the precision; the number of texts or prompts at once
+        old_median         median of the tokens a second in the other source tree
+        new_median         the same in the current directory
+        ratio              new/old
+        ratio_low, ratio_high  its 90% confidence interval; high is null if it is unknown
+      pairs                a list: case, batch_size, and the rates old and new of each pair of processes
     """
+    if against is not None:
+        limits = {"n_passes": passes, "n_rounds": rounds, "n_threads": threads}
+        comparisons = compare_trees(BENCHMARKS[name], against, Path.cwd(), only=only, **limits)
+        print_report(report_on(name, comparisons), output_of(name, comparisons), as_json=as_json)
+        return
     results = measure(BENCHMARKS[name], only=only, n_passes=passes, n_rounds=rounds, n_threads=threads)
     output = {
         "benchmark": name,

@@ -20,8 +20,7 @@ from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Precision, PrecisionChoice, convert
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
-from models.tasks.text import EncodeTextRequest, GenerateRequest
-from models.text.tokens import tokens_of_ids
+from models.tasks.text import EncodeTextRequest, GenerateRequest, Tokens
 
 
 def main() -> None:
@@ -74,10 +73,10 @@ def requests_of(job: Job, batch_size: int) -> tuple[Task, list[Request]]:
     """Return the requests to encode all texts, the longest first, or to continue so many prompts."""
     if not job.n_new_tokens:
         texts = sorted(job.texts, key=len, reverse=True)
-        return ENCODE_TEXT, [EncodeTextRequest(tokens=tokens_of_ids(ids)) for ids in texts]
+        return ENCODE_TEXT, [EncodeTextRequest(tokens=Tokens.of_ids(ids)) for ids in texts]
     n_new = job.n_new_tokens
     return GENERATE, [
-        GenerateRequest(tokens=tokens_of_ids(ids), max_new_tokens=n_new, min_new_tokens=n_new)
+        GenerateRequest(tokens=Tokens.of_ids(ids), max_new_tokens=n_new, min_new_tokens=n_new)
         for ids in job.texts[:batch_size]
     ]
 

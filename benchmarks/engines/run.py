@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,29 @@ def measure(
     with tempfile.TemporaryDirectory() as folder, progress(benchmark.shape) as bar:
         job = benchmark.job(str(write_checkpoint(benchmark.shape, Path(folder))), n_rounds, n_threads)
         for case in bar.track(cases * n_passes):
-            written = _run(case, replace(job, precision=case.precision))
+            written = run_case(case, replace(job, precision=case.precision))
             results[case.name].package, results[case.name].cosine = written["package"], written["cosine"]
             results[case.name].passes.append(written["tokens_per_second"])
     return results
 
 
-def _run(case: Case, job: Job) -> dict[str, Any]:
+def run_case(case: Case, job: Job, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run a job in a process of its own, with additional environment variables, and return what it wrote.
+
+    Raises:
+        ClickException: The process failed.
+    """
     command = [python_of(case.environment), "-W", "ignore", "-m", case.module]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(job.n_threads), "TOKENIZERS_PARALLELISM": "false"}
+    own = {"OMP_NUM_THREADS": str(job.n_threads), "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, **own, **(variables or {})}
     done = subprocess.run(  # noqa: S603
-        command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False, env=environment
+        command,
+        input=json.dumps(asdict(job)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=environment.get("PYTHONPATH"),
     )
     if done.returncode:
         raise click.ClickException(f"{case.name}: {done.stderr.strip()[-1000:]}")

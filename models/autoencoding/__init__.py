@@ -1,1 +1,19 @@
-"""What all autoencoders share."""
+"""Code that all autoencoders share.
+
+| file | content |
+|---|---|
+| autoencoder | the interface that the tasks need, and the base of autoencoders made of two networks |
+| tasks | the tasks of an autoencoder and the functions that answer them, which are in the following files |
+| encoding | `encode`, `decode` and `reconstruct` |
+| denoising, corruption | `denoise`, and the three kinds of noise |
+| sampling | `sample` |
+| interpolation | `interpolate` |
+| anomalies | `detect_anomalies` |
+| imputation | `impute` |
+| projection | `project` |
+| classification | `classify` |
+| compression/ | `compress` and `decompress` |
+| calibration, mixture | what is measured of a trained model and stored beside its weights |
+| latents | distributions of latents |
+| metrics | the errors of reconstructions |
+"""

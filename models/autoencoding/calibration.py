@@ -1,8 +1,8 @@
-"""What is measured of a trained autoencoder and stored beside its weights: how normal items score and are encoded."""
+"""Measurements of a trained autoencoder, stored beside its weights: scores of normal items, statistics of latents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -15,11 +15,14 @@ from models.errors import CheckpointError
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Facts about items the model was not trained on, and about the latents of those it was.
+    """Measurements of a trained autoencoder.
 
-    `scores` holds, for each anomaly score, those of held-out normal items, ascending. `percentile` of them is the
-    threshold unless a request says otherwise. `latent_mean` and `latent_deviation` have the model's latent shape.
-    `mixture` is fitted to the flattened latents; None for models whose prior is enough.
+    Attributes:
+        scores: for each anomaly score, those of normal items that the model was not trained on, in ascending order.
+        percentile: the percentile of these scores that is the threshold of anomalies, unless a request names another.
+        latent_mean: mean of the latents of training items, of the model's `latent_shape`.
+        latent_deviation: standard deviation of these latents, of the model's `latent_shape`.
+        mixture: mixture of Gaussians fitted to these latents, flattened; None for models that do not sample from it.
     """
 
     scores: Mapping[str, Tensor]
@@ -29,7 +32,7 @@ class Calibration:
     mixture: GaussianMixture | None
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it, named."""
+        """Return the whole content as named tensors."""
         tensors = {f"scores.{name}": scores for name, scores in self.scores.items()}
         tensors |= {
             "percentile": torch.tensor(self.percentile),
@@ -41,21 +44,22 @@ class Calibration:
         return tensors
 
     def to_bytes(self) -> bytes:
-        """A safetensors file."""
-        return save({name: tensor.contiguous() for name, tensor in self.tensors().items()})
+        """Return the content of a safetensors file."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+        return save(tensors)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Calibration":
-        """What `to_bytes` wrote.
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read the output of `to_bytes`.
 
         Raises:
-            CheckpointError: it is no safetensors file, or lacks a key.
+            CheckpointError: the data are not a safetensors file, or a tensor is missing.
         """
         try:
             tensors = load(data)
-            mixture: dict[str, Any] = _below(tensors, "mixture.")
+            mixture: dict[str, Any] = _select(tensors, "mixture.")
             return cls(
-                scores=_below(tensors, "scores."),
+                scores=_select(tensors, "scores."),
                 percentile=float(tensors["percentile"]),
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],
@@ -65,16 +69,17 @@ class Calibration:
             raise CheckpointError(f"the calibration is not readable: {error}") from error
 
     def threshold(self, score: str, percentile: float) -> float:
-        """The `percentile`, in percent, of the normal items' scores."""
-        return float(torch.quantile(self.scores[score].double(), percentile / 100))
+        """Return the given percentile of the normal items' scores."""
+        scores = self.scores[score].double()
+        return float(torch.quantile(scores, percentile / 100))
 
     def percentile_of(self, score: str, value: float) -> float:
-        """Share of the normal items, in percent, that score no higher."""
+        """Return the percentage of normal items that score no higher than `value`."""
         scores = self.scores[score]
         return 100.0 * int((scores <= value).sum()) / len(scores)
 
     def p_value(self, score: str, value: float) -> float:
-        """Conformal: if the item were one of the normal ones, it would score as high with at most this probability.
+        """Return the conformal p-value: a normal item scores `value` or more with at most this probability.
 
         Source: Vovk, Gammerman, Shafer 2005, chapter 2.
         """
@@ -82,5 +87,6 @@ class Calibration:
         return (1 + int((scores >= value).sum())) / (1 + len(scores))
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with the prefix, without the prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

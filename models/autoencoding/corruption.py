@@ -1,9 +1,10 @@
-"""The three corruptions of Vincent et al. 2010, section 3.3, each from a given generator.
+"""The three corruptions of Vincent et al. 2010, section 3.3.
 
-`item` may be one item or a batch of them; `low` and `high` are the ends of its range.
+In each function, `item` is an item or a batch of items, `level` has as many dimensions as it and may differ between
+the items of a batch, and `low` and `high` are the smallest and the largest value of an element.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -12,29 +13,31 @@ from models.tasks.autoencoding import Noise, NoiseType
 
 
 def corrupt(item: Tensor, noise: Noise, generator: torch.Generator, *, low: float, high: float) -> Tensor:
-    """`item` with `noise`, kept within `low` to `high`. Whatever `level` is, the same numbers are drawn."""
+    """Return the item with noise. The number of draws from the generator does not depend on the level."""
     level = torch.full([1] * item.ndim, noise.level)
     return CORRUPTIONS[noise.type](item, level, generator, low, high)
 
 
 def gaussian(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """Adds normal noise of deviation `level`, then clips to the range."""
-    return (item + level * torch.randn(item.shape, generator=generator)).clamp(low, high)
+    """Add Gaussian noise with the standard deviation `level`, and clip the sums to the range."""
+    noise = level * torch.randn(item.shape, generator=generator)
+    return (item + noise).clamp(low, high)
 
 
 def masking(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """Sets elements, each with probability `level`, to zero."""
-    return item * (torch.rand(item.shape, generator=generator) >= level)
+    """Set each element to zero with the probability `level`."""
+    is_kept = torch.rand(item.shape, generator=generator) >= level
+    return item * is_kept
 
 
 def salt_and_pepper(item: Tensor, level: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """Sets elements, each with probability `level`, to the low or the high end, by a fair coin."""
+    """Set each element with the probability `level` to `low` or `high`, both equally likely."""
     draw = torch.rand(item.shape, generator=generator)
     item = torch.where(draw < level / 2, low, item)
     return torch.where((draw >= level / 2) & (draw < level), high, item)
 
 
-CORRUPTIONS: dict[NoiseType, Callable[[Tensor, Tensor, torch.Generator, float, float], Tensor]] = {
+CORRUPTIONS: Mapping[NoiseType, Callable[[Tensor, Tensor, torch.Generator, float, float], Tensor]] = {
     "gaussian": gaussian,
     "masking": masking,
     "salt_and_pepper": salt_and_pepper,

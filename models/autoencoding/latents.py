@@ -1,80 +1,61 @@
-"""Ways from one latent to another.
+"""Distributions of latents.
 
-Draws from the prior of latents: standard normal, and a class where there are classes.
-
-Diagonal normal distributions as networks put them out."""
+Shapes: `B` batch, `Z` latent width.
+"""
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tasks.autoencoding import Method, SampleRequest
-
-_PARALLEL = 1e-3
-"""Sine of an angle too close to 0 or 180 degrees to turn by: single precision knows no better."""
-
-
-def between(start: Tensor, end: Tensor, steps: int, method: Method) -> Tensor:
-    """`[steps, *shape]` from `start` to `end`, both included; a single step is `start`.
-
-    `slerp` turns from one direction to the other at a constant rate while the length changes linearly, which stays
-    where a gaussian prior has its mass. Source: Shoemake 1985; White 2016, section 2.
-    """
-    share = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
-    linear = torch.lerp(start, end, share)
-    if method == "linear":
-        return linear
-    lengths = start.norm(), end.norm()
-    if min(lengths) == 0:
-        return linear
-    one, other = start / lengths[0], end / lengths[1]
-    cosine = (one * other).sum().clamp(-1, 1)
-    angle = cosine.arccos()
-    if angle.sin() < _PARALLEL:
-        return linear
-    direction = (((1 - share) * angle).sin() * one + (share * angle).sin() * other) / angle.sin()
-    path: Tensor = direction * torch.lerp(*lengths, share)
-    return path
-
-
-def prior_draw(width: int, labels: tuple[str, ...], request: SampleRequest, generator: torch.Generator) -> Tensor:
-    """`[width]` normal numbers scaled by the temperature, then one-hot `[len(labels)]`: the class asked for, or any."""
-    latent = torch.randn(width, generator=generator) * request.temperature
-    if not labels:
-        return latent
-    place = int(torch.randint(len(labels), (), generator=generator))
-    if request.label is not None:
-        place = labels.index(request.label)
-    return torch.cat([latent, functional.one_hot(torch.tensor(place), len(labels)).float()])
-
+from models.tasks.autoencoding import SampleRequest
 
 MIN_LOG_VARIANCE, MAX_LOG_VARIANCE = -14, 6
+"""Limits of the logarithm of a variance."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiagonalGaussian:
-    """`mean` and `log_variance`, both `[B, Z]`."""
+    """A normal distribution with independent elements. `mean` and `log_variance` are `[B, Z]`, in float32."""
 
     mean: Tensor
     log_variance: Tensor
 
     @classmethod
-    def of(cls, parameters: Tensor) -> "DiagonalGaussian":
-        """From `[B, 2 Z]`: means, then log-variances, which are kept where float32 can exponentiate them."""
+    def from_parameters(cls, parameters: Tensor) -> Self:
+        """Split the output of a network, `[B, 2 Z]`, into means and log-variances, and clip the latter."""
         mean, log_variance = parameters.float().chunk(2, dim=-1)
         return cls(mean, log_variance.clamp(MIN_LOG_VARIANCE, MAX_LOG_VARIANCE))
 
-    def at(self, noise: Tensor) -> Tensor:
-        """mean + deviation * noise, for `noise` of the mean's shape or with dimensions before it.
+    def sample(self, noise: Tensor) -> Tensor:
+        """Return draws that are differentiable: mean + deviation * noise, for standard normal noise `[…, B, Z]`.
 
-        The reparameterisation of Kingma and Welling 2014, section 2.4.
+        Source: Kingma and Welling 2014, section 2.4 (the reparameterisation).
         """
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        deviation = (0.5 * self.log_variance).exp()
+        return self.mean + deviation * noise
 
 
 def log_normal(values: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """log N(values; mean, exp(log_variance)), element by element."""
-    return -0.5 * (math.log(2 * math.pi) + log_variance + (values - mean).square() / log_variance.exp())
+    """Return log N(values; mean, exp(log_variance)) for each element."""
+    distance = (values - mean).square() / log_variance.exp()
+    return -0.5 * (math.log(2 * math.pi) + log_variance + distance)
+
+
+def draw_from_prior(
+    latent_width: int, labels: tuple[str, ...], request: SampleRequest, generator: torch.Generator
+) -> Tensor:
+    """Draw a latent `[latent_width]` from the standard normal distribution, scaled by the request's temperature.
+
+    If there are labels, the last elements are a one-hot class instead: the one that the request names, or a random one.
+    """
+    normal = torch.randn(latent_width - len(labels), generator=generator) * request.temperature
+    if not labels:
+        return normal
+    index = int(torch.randint(len(labels), (), generator=generator))
+    if request.label is not None:
+        index = labels.index(request.label)
+    return torch.cat([normal, functional.one_hot(torch.tensor(index), len(labels)).float()])

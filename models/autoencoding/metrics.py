@@ -1,4 +1,4 @@
-"""How far reconstructions are from what they are of.
+"""The errors of reconstructions.
 
 Shapes: `B` batch.
 """
@@ -11,26 +11,33 @@ from torch import Tensor
 from models.tasks.autoencoding import ReconstructResult
 
 MAX_PSNR = 100.0
-"""In dB; what equals the original to the last bit gets this."""
+"""Largest peak signal-to-noise ratio in decibels, that of equal items."""
 
 
-def compared(items: Tensor, reconstructions: Tensor) -> list[ReconstructResult]:
-    """Of `[B, …]` each, of at least one element: every reconstruction with its mean squared and mean absolute error.
+def reconstruction_results(items: Tensor, reconstructions: Tensor) -> list[ReconstructResult]:
+    """Return the reconstructions with their mean squared and mean absolute errors.
 
-    In few operations, for after each of them a busy event loop has to give the interpreter's lock back.
+    Both arguments are `[B, …]`, with at least one element an item. All errors are computed in few operations, because
+    the event loop may take the interpreter lock after each operation.
     """
-    errors, each = reconstructions - items, tuple(range(1, items.dim()))
-    n = items[0].numel()
-    norms = (torch.linalg.vector_norm(errors, order, each, dtype=torch.float64) for order in (2, 1))
+    errors, element_dims = reconstructions - items, tuple(range(1, items.dim()))
+    n_elements = items[0].numel()
+    norms = (torch.linalg.vector_norm(errors, order, element_dims, dtype=torch.float64) for order in (2, 1))
     lengths, sums = (norm.tolist() for norm in norms)
     return [
-        ReconstructResult(reconstruction=reconstruction, mse=length * length / n, mae=total / n)
+        ReconstructResult(reconstruction=reconstruction, mse=length * length / n_elements, mae=total / n_elements)
         for reconstruction, length, total in zip(reconstructions.unbind(), lengths, sums, strict=True)
     ]
 
 
 def psnr(mse: float, peak: float) -> float:
-    """Peak signal-to-noise ratio in dB."""
+    """Return the peak signal-to-noise ratio in decibels, for elements whose values span a range of `peak`."""
     if mse == 0 or peak == 0:
         return MAX_PSNR if mse == 0 else 0.0
     return min(MAX_PSNR, 10 * math.log10(peak * peak / mse))
+
+
+def value_range(limits: tuple[float, float], items: Tensor) -> tuple[float, float]:
+    """Return the limits of an element's value, or the range of the values in `items` if the limits are infinite."""
+    low, high = limits if math.isfinite(limits[0]) else items.aminmax()
+    return float(low), float(high)

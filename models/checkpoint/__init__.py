@@ -1,16 +1,19 @@
-"""A folder to a module and back. Strict in both directions: a key too many, too few or of another shape is an error.
+"""Reading and writing of checkpoints. A parameter that is missing, unknown or of another shape is an error.
 
-common      what every checkpoint has
-native      our own format, of the autoencoders
-published   Hugging Face's, of the Transformers
+common                 the base of the formats
+native                 the project's own format, of the autoencoders
+hugging_face           the format of Hugging Face, of the Transformers
+sentence_transformers  the pooling and limits of sentence encoders, in folders of that format
+safetensors_files      the weights of folders of that format
+card                   `manifold.json`: the licence, metrics and digests of such a folder
 """
 
 from itertools import pairwise
 from pathlib import Path
 
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
-from models.checkpoint.hugging_face import from_values
-from models.checkpoint.native import CALIBRATION_FILE, FORMAT, from_content, write_checkpoint, write_metrics
+from models.checkpoint.hugging_face import read_published
+from models.checkpoint.native import CALIBRATION_FILE, FORMAT, read_native, write_checkpoint, write_metrics
 from models.errors import CatalogueError, CheckpointError, ConfigError
 from models.json_files import read_json
 
@@ -29,29 +32,34 @@ __all__ = [
 
 
 def find_checkpoints(root: Path) -> list[Path]:
-    """The checkpoint folders below `root`: `<kind>/<family>/<name>`, sorted by name.
+    """Return the checkpoint folders `<kind>/<family>/<name>` below `root`, sorted by name.
 
     Raises:
         CheckpointError: two folders have the same name.
     """
     folders = sorted((path.parent for path in root.glob(f"*/*/*/{CONFIG_FILE}")), key=lambda folder: folder.name)
-    for one, other in pairwise(folders):
-        if one.name == other.name:
-            raise CheckpointError(f"two checkpoints are named {one.name}: in {one.parent.name} and {other.parent.name}")
+    for first, second in pairwise(folders):
+        if first.name == second.name:
+            families = f"{first.parent.name} and {second.parent.name}"
+            raise CheckpointError(f"two checkpoints are named {first.name}: in {families}")
     return folders
 
 
 def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
-    """Read and check `config.json`, of either format; the weights are not touched. `name` is the folder's if None.
+    """Read and check a checkpoint of either format, except its weights.
+
+    Args:
+        folder: the folder of the checkpoint.
+        name: the public name of the checkpoint; the folder's if None.
 
     Raises:
-        CheckpointError: the file is missing, is not JSON, or says something its family refuses.
+        CheckpointError: `config.json` is missing or damaged, or the family refuses its content.
     """
     name = name or folder.name
     place = f"{name}/{CONFIG_FILE}"
     content = read_json(folder, name, CONFIG_FILE)
     try:
-        return from_content(folder, name, content) if "family" in content else from_values(folder, name, content)
+        return read_native(folder, name, content) if "family" in content else read_published(folder, name, content)
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{place} is not readable as a checkpoint's: {error}") from error
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""What every checkpoint folder has in common, whatever its format."""
+"""The base of all formats of checkpoints: their description, and the building of a model with their weights."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +21,28 @@ from models.tasks import Task
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MAX_WEIGHTS = 2**36
-"""Of one model."""
+"""Maximum number of weights of a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(ABC):
-    """All that is known of a checkpoint before its weights are read. `name` is the model's public id.
+    """The description of a checkpoint, which is read without its weights.
 
-    `sha256` is that of the weights file, where it is known. `item_shape` is that of an item, as the model was trained;
-    of texts, the most tokens.
+    Attributes:
+        name: the public name of the model.
+        folder: the folder with the files.
+        spec: the family.
+        config: the hyperparameters.
+        modality: the kind of the items: `image`, `series`, `vector` or `text`.
+        item_shape: the shape of an item, as the model was trained; of texts, the maximum number of tokens.
+        sha256: the SHA-256 of the file with the weights, if it is known.
+        licence: the licence, if it is known.
+        metrics: the measured metrics by name.
+        unused: the names of stored parameters that the model does not use; complete once the model is loaded.
+        codec_task_names: the tasks that the codec answers without the model.
     """
+
+    codec_task_names: ClassVar[tuple[str, ...]] = ()
 
     name: str
     folder: Path
@@ -42,39 +54,42 @@ class Checkpoint(ABC):
     licence: str | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
-    """Parameters of heads that the model has no use for; known once it is loaded."""
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """What the model can be asked."""
+        """Return the tasks that the model answers."""
         return tuple(self.spec.tasks(self.config))
 
     @cached_property
     def task_names(self) -> list[str]:
-        """Those tasks, and what the codec of texts answers without the model."""
-        return [task.name for task in self.tasks] + ["tokenize", "detokenize"] * (self.modality == "text")
+        """Return the names of these tasks, and of those that the codec answers without the model."""
+        return [*(task.name for task in self.tasks), *self.codec_task_names]
 
     @property
     @abstractmethod
     def codec(self) -> Codec:
-        """From plain values to what the model takes, and back."""
+        """Return the codec that converts plain values to the model's input and back.
+
+        Raises:
+            CheckpointError: its files are missing or damaged.
+        """
 
     @abstractmethod
     def load(self, *, device: str) -> Model:
-        """See `load_model`."""
+        """Build the model as `load_model` promises."""
 
 
 def load_model(checkpoint: Checkpoint, *, device: str = "cpu") -> Model:
-    """Build the module and fill it with the checkpoint's weights, in float32 and eval mode.
+    """Build the model with the checkpoint's weights in float32, in evaluation mode.
 
     Raises:
-        CheckpointError: the weights are missing, damaged, not those the digest names, or do not fit the module.
+        CheckpointError: the weights are missing or damaged, have another digest, or do not fit the model.
     """
     return checkpoint.load(device=device)
 
 
 class _NoInitialisation(TorchFunctionMode):
-    """Leaves weights as they are where a module would draw its first ones."""
+    """Skips the functions of `torch.nn.init`, so that parameters are not initialised."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == nn.init.__name__:
@@ -84,25 +99,29 @@ class _NoInitialisation(TorchFunctionMode):
 
 @contextmanager
 def without_weights() -> Iterator[None]:
-    """Modules made within it know the shapes of their weights, which take no memory and have no values.
+    """Build modules on the device `meta`: their parameters have shapes, but no values and no memory.
 
-    Torch imports its compiler, which takes a second, if it is to draw values that there are not.
+    Initialisation is skipped, because on this device it makes torch import its compiler, which takes a second.
     """
     with torch.device("meta"), _NoInitialisation():
         yield
 
 
 def build_without_weights(spec: FamilySpec[Any], config: FamilyConfig, place: str) -> Model:
-    """The module, see `hollow`.
+    """Build a model whose parameters have no values yet.
+
+    Args:
+        spec: the family.
+        config: the hyperparameters.
+        place: the file with the hyperparameters, for errors.
 
     Raises:
-        CheckpointError: it has more than `MAX_WEIGHTS`, or a layer that no tensor can be; `place` is the file that is
-            blamed.
+        CheckpointError: the model has more than `MAX_WEIGHTS` weights, or a parameter too large for a tensor.
     """
     try:
         with without_weights():
             model: Model = spec.new_model(config)
-    except (RuntimeError, TypeError) as error:  # torch's, with the stack of its C++ below
+    except (RuntimeError, TypeError) as error:  # raised by torch, with a C++ stack after the first line
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{place}: such a model cannot be built: {reason}") from None
     if model.n_parameters > MAX_WEIGHTS:
@@ -116,31 +135,55 @@ def build_model(
     place: str,
     *,
     device: str,
-    names: Mapping[str, str] | None = None,
+    stored_names: Mapping[str, str] | None = None,
 ) -> Model:
-    """The module with these weights.
+    """Build the model of a checkpoint with these weights.
+
+    Args:
+        checkpoint: the checkpoint.
+        weights: the parameters by name.
+        place: the file with the weights, for errors.
+        device: the device of the model.
+        stored_names: the names of parameters in the file, for errors, if they differ.
 
     Raises:
-        CheckpointError: they do not fit, or are not finite; `place` is the file that is blamed, `names` are those of
-            its keys if not ours.
+        CheckpointError: the weights do not fit the model, or are not finite.
     """
+    names = stored_names or {}
     model = build_without_weights(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
-    check_keys(place, expected=model.state_dict(), found=weights, names=names or {})
-    types = {key: torch.float32 if w.is_floating_point() else w.dtype for key, w in weights.items()}
-    cast = {key: w.to(device, types[key], copy=True) for key, w in weights.items()}  # their file may change
-    if broken := sorted((names or {}).get(key, key) for key, w in cast.items() if not w.isfinite().all()):
+    _check_shapes(place, model.state_dict(), weights, names)
+    dtypes = {key: torch.float32 if w.is_floating_point() else w.dtype for key, w in weights.items()}
+    cast = {key: w.to(device, dtypes[key], copy=True) for key, w in weights.items()}  # because their file may change
+    if broken := sorted(names.get(key, key) for key, w in cast.items() if not w.isfinite().all()):
         raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to float32")
     model.load_state_dict(cast, assign=True)
     model.tie()
     return model.eval().requires_grad_(False)
 
 
-def check_keys(
-    place: str, *, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], names: Mapping[str, str]
+def check_digest(place: str, data: bytes | memoryview, sha256: str, source: str) -> None:
+    """Check the SHA-256 of a file's content.
+
+    Args:
+        place: the file, for errors.
+        data: the content.
+        sha256: the expected digest.
+        source: the file or service that states this digest, for errors.
+
+    Raises:
+        CheckpointError: the digest is another one.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise CheckpointError(f"{place} has the SHA-256 {digest}; {source} says {sha256}")
+
+
+def _check_shapes(
+    place: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> None:
-    """Raise a CheckpointError that names each key that is missing, not known, or of another shape."""
+    """Raise CheckpointError, which names every parameter that is missing, unknown or of another shape, if any is."""
     problems = [f"missing {sorted(missing)}"] if (missing := expected.keys() - found.keys()) else []
-    problems += [f"unexpected {sorted(extra)}"] if (extra := found.keys() - expected.keys()) else []
+    problems += [f"unexpected {sorted(unknown)}"] if (unknown := found.keys() - expected.keys()) else []
     problems += [
         f"{names.get(key, key)} has the shape {list(found[key].shape)} where the model has {list(expected[key].shape)}"
         for key in sorted(expected.keys() & found.keys())
@@ -148,10 +191,3 @@ def check_keys(
     ]
     if problems:
         raise CheckpointError(f"{place} does not fit the model: {'; '.join(problems)}")
-
-
-def check_digest(place: str, data: bytes | memoryview, sha256: str, said_by: str) -> None:
-    """Raise a CheckpointError unless `data` has that SHA-256."""
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != sha256:
-        raise CheckpointError(f"{place} has the SHA-256 {digest}; {said_by} says {sha256}")

@@ -1,7 +1,7 @@
-"""Our own format, that of the autoencoders: `config.json` holds everything but the weights.
+"""The project's own format, which the autoencoders have: `config.json`, `model.safetensors`, `calibration.safetensors`.
 
-Family, hyperparameters, the codec of the items, the digests of the other files, the licence and the measured metrics.
-A third file, `calibration.safetensors`, holds what was measured of the trained model: see `models.calibration`.
+`config.json` has the family, the hyperparameters, the codec of the items, the digests of the other files, the licence
+and the measured metrics. The third file has the calibration of the model; see `models.autoencoding.calibration`.
 """
 
 import hashlib
@@ -15,36 +15,49 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+from typing_extensions import override
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
-from models.family import DIGEST_BYTES, FamilyConfig, Model
+from models.family import FamilyConfig, Model
+from models.json_files import read_json
 
 CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
+"""Version of the format."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NativeCheckpoint(Checkpoint):
-    """A folder in our own format."""
+    """A folder in the project's own format.
+
+    Attributes:
+        sha256: the SHA-256 of the weights.
+        calibration_sha256: the SHA-256 of the calibration.
+        item_codec: the codec of the items.
+    """
 
     sha256: str
     calibration_sha256: str
     item_codec: ItemCodec
 
     @property
+    @override
     def codec(self) -> ItemCodec:
-        """See `Checkpoint.codec`."""
         return self.item_codec
 
-    def load(self, *, device: str) -> Model:
-        """See `load_model`."""
+    @override
+    def load(self, *, device: str) -> Autoencoder:
         weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
         calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
         model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", device=device)
+        if not isinstance(model, Autoencoder):
+            raise CheckpointError(f"{self.name}: {self.spec.id} is no family of autoencoders, and has another format")
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.calibration = calibration
@@ -68,12 +81,14 @@ class NativeCheckpoint(Checkpoint):
             raise CheckpointError(f"{self.name}/{WEIGHTS_FILE} is not a safetensors file: {error}") from error
 
 
-def from_content(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCheckpoint:
-    """The checkpoint whose `config.json` says `content`.
+def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCheckpoint:
+    """Return the checkpoint of a folder whose `config.json` has this content.
 
     Raises:
-        CheckpointError: it is of another version.
-        KeyError, ConfigError, CatalogueError: something is missing, or its family refuses it.
+        CheckpointError: the checkpoint has another version of the format.
+        KeyError: a key is missing.
+        CatalogueError: the family is unknown.
+        ConfigError: the family or the codec refuses a value.
     """
     if content["format"] != FORMAT:
         raise CheckpointError(f"{name}/{CONFIG_FILE}: format is {content['format']!r}; this version reads {FORMAT}")
@@ -105,7 +120,18 @@ def write_checkpoint(
     licence: str,
     dtype: torch.dtype,
 ) -> NativeCheckpoint:
-    """Write all files, the weights cast to `dtype`; metrics start empty. Returns what was written, read back."""
+    """Write a checkpoint without metrics, and return it.
+
+    Args:
+        folder: the folder, which is created if it is missing; its name becomes the checkpoint's name.
+        model: the trained model.
+        calibration: the measurements of the trained model.
+        family_id: the id of the model's family.
+        config: the model's hyperparameters.
+        codec: the description of the items' codec; see `models.codecs.build_codec`.
+        licence: the licence.
+        dtype: the type in which the weights are stored.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()})
     calibrated = calibration.to_bytes()
@@ -122,11 +148,10 @@ def write_checkpoint(
         "metrics": {},
     }
     (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
-    return from_content(folder, folder.name, content)
+    return read_native(folder, folder.name, content)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
-    """Replace the measured metrics in `config.json`."""
-    file = folder / CONFIG_FILE
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, "metrics": dict(metrics)}, indent=2) + "\n")
+    """Replace the metrics in the `config.json` of a checkpoint's folder."""
+    content = read_json(folder, folder.name, CONFIG_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps({**content, "metrics": dict(metrics)}, indent=2) + "\n")

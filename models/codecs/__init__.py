@@ -1,4 +1,8 @@
-"""Codecs turn plain values (JSON numbers, arrays, encoded files) into tensors and back. They check everything."""
+"""Codecs: they convert plain values, such as JSON numbers, arrays and encoded files, to tensors and back.
+
+A codec checks everything that comes from a client. There is one for each kind of item (image, series, vector, text);
+`arrays` has what those of numbers share.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +20,10 @@ Codec = ItemCodec | TextCodec
 
 
 def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
-    """The codec a checkpoint asks for, such as `{"modality": "image", "shape": [1, 28, 28]}`.
+    """Build the codec that a checkpoint describes, for example as `{"modality": "image", "shape": [1, 28, 28]}`.
 
     Raises:
-        ConfigError: the modality is unknown, the shape is not one of its shapes, or a number is out of range.
+        ConfigError: the modality is unknown, it has no such shape, or a number is missing or out of range.
     """
     modality, shape = spec.get("modality"), spec.get("shape")
     sides = tuple(shape) if isinstance(shape, list) else ()
@@ -28,7 +32,7 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     if modality == "vector":
         return VectorCodec(sides)
     if modality == "series":
-        return _series(spec, sides)
+        return _build_series_codec(spec, sides)
     if modality != "image":
         raise ConfigError(f"codec.modality is {modality!r}; it must be image, series or vector")
     if len(sides) != 3 or sides[0] not in (1, 3):
@@ -36,16 +40,17 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     return ImageCodec(*sides)
 
 
-def _series(spec: Mapping[str, Any], sides: tuple[int, ...]) -> SeriesCodec:
+def _build_series_codec(spec: Mapping[str, Any], sides: tuple[int, ...]) -> SeriesCodec:
     if len(sides) != 2:
         raise ConfigError(f"codec.shape is {list(sides)}; a series has [steps, channels]")
+    length, n_channels = sides
     max_length, means, deviations = (spec.get(name) for name in ("max_length", "means", "deviations"))
-    if type(max_length) is not int or max_length < sides[0]:
-        raise ConfigError(f"codec.max_length is {max_length!r}; it must be an integer of at least {sides[0]}")
+    if type(max_length) is not int or max_length < length:
+        raise ConfigError(f"codec.max_length is {max_length!r}; it must be an integer of at least {length}")
     for name, numbers in (("means", means), ("deviations", deviations)):
-        is_list = isinstance(numbers, list) and len(numbers) == sides[1]
-        if not is_list or not all(type(number) in (int, float) for number in numbers or ()):
-            raise ConfigError(f"codec.{name} is {numbers!r}; it must be a number for each of {sides[1]} channels")
+        has_length = isinstance(numbers, list) and len(numbers) == n_channels
+        if not has_length or not all(type(number) in (int, float) for number in numbers or ()):
+            raise ConfigError(f"codec.{name} is {numbers!r}; it must be a number for each of {n_channels} channels")
     if min(deviations or ()) <= 0:
         raise ConfigError(f"codec.deviations is {deviations!r}; each must be positive")
-    return SeriesCodec(*sides[:1], max_length, tuple(map(float, means or ())), tuple(map(float, deviations or ())))
+    return SeriesCodec(length, max_length, tuple(map(float, means or ())), tuple(map(float, deviations or ())))

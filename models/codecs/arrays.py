@@ -1,4 +1,4 @@
-"""Numbers from outside, checked as a whole in C and only searched item by item once something is wrong."""
+"""Numbers from clients as arrays. They are checked as a whole in C, and item by item only once something is wrong."""
 
 import re
 import struct
@@ -23,49 +23,70 @@ _NPY_HEADER = re.compile(
     rb"'shape': \((?P<shape>(?:[0-9]{1,12}, ?){0,8}(?:[0-9]{1,12})?)\), \} *\n"  # each repetition needs its comma
 )
 _NPY_DTYPES: dict[bytes, np.dtype[Any]] = {b"<f4": np.dtype("<f4"), b"<f8": np.dtype("<f8"), b"|u1": np.dtype("u1")}
-_MAX_NPY_HEADER = 1024
+_MAX_NPY_HEADER_BYTES = 1024
 _MAX_DEPTH = 16
-LARGEST = float(np.finfo(np.float32).max)
+"""Maximum depth of nested lists that is searched for the reason of an error."""
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 16
-"""Refused items named in one error; the rest are only counted."""
+"""Maximum number of invalid items that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one request may bring: items, pixels of all its encoded images together, characters of one text."""
+    """Limits of one request.
+
+    Attributes:
+        max_items: maximum number of items.
+        max_pixels: maximum number of pixels of all encoded images together.
+        max_characters: maximum number of characters of a text.
+    """
 
     max_items: int
     max_pixels: int
     max_characters: int = 2**20
 
 
-def parse_npy(data: bytes) -> NDArray[Any]:
-    """Read a `.npy` file of float32, float64 or uint8, without a copy and without trusting its header.
+class ArrayCodec:
+    """Base of codecs whose items look the same to clients and to models: the same shape, the same unit."""
 
-    Source: numpy.lib.format, versions 1.0 and 2.0. The header is matched, never evaluated.
+    __slots__ = ()
+
+    def to_client_shape(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return an array that has the shape of an item in the shape that clients see."""
+        return array
+
+    def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return an item in the shape and the unit that clients see."""
+        return item
+
+
+def parse_npy(data: bytes) -> NDArray[Any]:
+    """Read a `.npy` file of float32, float64 or uint8 without copying the data.
+
+    The header is matched with a pattern and never evaluated. Source: numpy.lib.format, versions 1.0 and 2.0.
 
     Raises:
-        UndecodableItems: not a `.npy` file, another dtype, a shape that no array has, or a body that is not as long as
-            its header says.
+        UndecodableItems: the data are not a `.npy` file, have another dtype, a shape that no array can have, or another
+            length than the header says.
     """
-    length_format, header_at = _NPY_VERSIONS.get(data[6:8], ("", 0))
-    if data[:6] != _NPY_MAGIC or not length_format or len(data) < header_at:
+    length_format, header_offset = _NPY_VERSIONS.get(data[6:8], ("", 0))
+    if data[:6] != _NPY_MAGIC or not length_format or len(data) < header_offset:
         raise UndecodableItems(Problem("the body is not a .npy file of version 1.0 or 2.0"))
-    data_at = header_at + struct.unpack_from(length_format, data, 8)[0]
-    header = _NPY_HEADER.fullmatch(data, header_at, min(data_at, header_at + _MAX_NPY_HEADER))
+    data_offset = header_offset + struct.unpack_from(length_format, data, 8)[0]
+    header = _NPY_HEADER.fullmatch(data, header_offset, min(data_offset, header_offset + _MAX_NPY_HEADER_BYTES))
     if not header:
         raise UndecodableItems(Problem("the .npy header is not one that numpy.save writes for a plain array"))
     dtype = _NPY_DTYPES.get(header["descr"])
     if dtype is None:
-        kind = header["descr"].decode("ascii", "replace")
-        raise UndecodableItems(Problem(f"the array has dtype {kind}; accepted are float32, float64 and uint8"))
+        name = header["descr"].decode("ascii", "replace")
+        raise UndecodableItems(Problem(f"the array has dtype {name}; accepted are float32, float64 and uint8"))
     shape = tuple(int(side) for side in header["shape"].split(b",") if side.strip())
-    n_bytes, n_given = prod(shape) * dtype.itemsize, len(data) - data_at
-    if n_bytes != n_given:
+    n_required, n_given = prod(shape) * dtype.itemsize, len(data) - data_offset
+    if n_required != n_given:
         raise UndecodableItems(
-            Problem(f"the array of shape {list(shape)} needs {n_bytes} bytes, the body has {n_given}")
+            Problem(f"the array of shape {list(shape)} needs {n_required} bytes, the body has {n_given}")
         )
-    array = np.frombuffer(data, dtype=dtype, offset=data_at)
+    array = np.frombuffer(data, dtype=dtype, offset=data_offset)
     try:
         return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
     except ValueError:
@@ -73,7 +94,7 @@ def parse_npy(data: bytes) -> NDArray[Any]:
 
 
 def to_npy(array: NDArray[Any]) -> bytes:
-    """The bytes of a `.npy` file."""
+    """Return the content of a `.npy` file."""
     shape = "".join(f"{side}, " for side in array.shape)
     header = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': ({shape}), }}"
     n_padding = -(10 + len(header) + 1) % 64  # the format asks for data aligned to 64 bytes
@@ -81,10 +102,10 @@ def to_npy(array: NDArray[Any]) -> bytes:
     return head + f"{header}{' ' * n_padding}\n".encode() + array.tobytes()
 
 
-def numbers(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None:
-    """A rectangular nest of lists of JSON numbers as an array; None for anything else, booleans included.
+def array_from_json(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None:
+    """Return nested lists of JSON numbers as an array, or None if they are not rectangular or contain anything else.
 
-    With `gaps`, null is allowed and becomes NaN.
+    Booleans are not numbers. With `gaps`, null is allowed and becomes NaN.
     """
     if type(values) is not list:
         return None
@@ -92,36 +113,39 @@ def numbers(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None
     try:
         while leaves and type(leaves[0]) is list:
             leaves = list(chain.from_iterable(leaves))
-        kinds = set(map(type, leaves))
-        if not kinds <= ({int, float, type(None)} if gaps else {int, float}):
+        types = set(map(type, leaves))
+        if not types <= ({int, float, type(None)} if gaps else {int, float}):
             return None
         array = np.array(values, dtype=np.float64)
-        is_honest = type(None) not in kinds or leaves.count(None) == np.isnan(array).sum()
-        return array if is_honest else None  # a NaN is no gap
+        if type(None) in types and leaves.count(None) != np.isnan(array).sum():
+            return None  # a NaN that a client sends is not a gap
     except (TypeError, ValueError, OverflowError):
         return None
+    return array
 
 
-def batch_of_numbers(
+def batch_from_json(
     values: object, shapes: Sequence[Shape], *, max_items: int, gaps: bool = False
 ) -> NDArray[np.float64]:
-    """One bare item or a list of them as `[n, *shapes[0]]`; an item may have any of `shapes`, of equal size.
+    """Return one item or a list of items as a batch `[n, *shapes[0]]`.
 
-    With `gaps`, null is allowed and becomes NaN.
+    An item may have any of the shapes, which all have the same number of elements. With `gaps`, null is allowed and
+    becomes NaN.
 
     Raises:
-        InvalidItems: not numbers, not rectangular, another shape, or more than `max_items`.
+        InvalidItems: the values are not numbers, are not rectangular or have another shape, or there are no items or
+            more than `max_items`.
     """
     if values == []:
         check_count(0, max_items)
-    array = numbers(values, gaps=gaps)
+    array = array_from_json(values, gaps=gaps)
     if array is None:
         return _batch_item_by_item(values, shapes, max_items=max_items, gaps=gaps)
-    return batch_of_array(array, shapes, max_items=max_items)
+    return batch_from_array(array, shapes, max_items=max_items)
 
 
-def batch_of_array(array: NDArray[Any], shapes: Sequence[Shape], *, max_items: int) -> NDArray[Any]:
-    """One bare item or a batch of them as `[n, *shapes[0]]`; see `batch_of_numbers`."""
+def batch_from_array(array: NDArray[Any], shapes: Sequence[Shape], *, max_items: int) -> NDArray[Any]:
+    """Return one item or several as a batch `[n, *shapes[0]]`, under the conditions of `batch_from_json`."""
     if array.shape in shapes:
         return array.reshape(1, *shapes[0])
     if array.ndim == 0 or array.shape[1:] not in shapes:
@@ -131,54 +155,54 @@ def batch_of_array(array: NDArray[Any], shapes: Sequence[Shape], *, max_items: i
 
 
 def check_count(n_items: int, max_items: int) -> None:
-    """Raise InvalidItems unless there is at least one item and at most `max_items`."""
+    """Raise InvalidItems unless there are 1 to `max_items` items."""
     if not 1 <= n_items <= max_items:
         raise InvalidItems(Problem(f"{n_items} items; a request takes 1 to {max_items}"))
 
 
 def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False) -> None:
-    """Raise InvalidItems, naming the items, if any element of `[n, ...]` is NaN or outside [`low`, `high`].
+    """Raise InvalidItems, which names the items, if an element of `[n, …]` is NaN or outside of [`low`, `high`].
 
-    With `gaps`, NaN means a gap and is allowed.
+    With `gaps`, NaN is allowed.
     """
     if batch.size and low <= batch.min() and batch.max() <= high:
         return
-    outside = ~((batch >= low) & (batch <= high) | (gaps & np.isnan(batch)))
-    if not outside.any():
+    is_outside = ~((batch >= low) & (batch <= high) | (gaps & np.isnan(batch)))
+    if not is_outside.any():
         return
-    guilty = np.flatnonzero(outside.reshape(len(batch), -1).any(axis=1))
-    raise InvalidItems(
-        *limited([_range_problem(batch, outside, int(i), low, high) for i in guilty[: MAX_PROBLEMS + 1]])
-    )
+    invalid = np.flatnonzero(is_outside.reshape(len(batch), -1).any(axis=1))
+    problems = []
+    for i in invalid[: MAX_PROBLEMS + 1].tolist():
+        index = np.argwhere(is_outside[i])[0]
+        value = batch[i][tuple(index)]
+        limit = f"lies outside [{low:g}, {high:g}]" if np.isfinite(value) else "is not a finite number"
+        problems.append(Problem(f"the value {value:g} at {index.tolist()} {limit}", i))
+    raise InvalidItems(*limit_problems(problems))
 
 
-def limited(problems: list[Problem]) -> list[Problem]:
-    """The first `MAX_PROBLEMS`, and a line that says there are more."""
+def limit_problems(problems: list[Problem]) -> list[Problem]:
+    """Return the first `MAX_PROBLEMS` problems and, if there are more, a last one that says so."""
     if len(problems) <= MAX_PROBLEMS:
         return problems
     return [*problems[:MAX_PROBLEMS], Problem(f"more items are refused; the first {MAX_PROBLEMS} are named")]
 
 
-def _range_problem(batch: Floats, outside: NDArray[np.bool_], i: int, low: float, high: float) -> Problem:
-    place = np.argwhere(outside[i])[0]
-    value = batch[i][tuple(place)]
-    limit = f"lies outside [{low:g}, {high:g}]" if np.isfinite(value) else "is not a finite number"
-    return Problem(f"the value {value:g} at {place.tolist()} {limit}", int(i))
-
-
 def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: int, gaps: bool) -> NDArray[np.float64]:
-    """Only reached when `values` as a whole are no array: says which item is to blame, and why."""
+    """Return a batch of items in different shapes, or raise InvalidItems, which names the invalid ones.
+
+    This is slow, and only called with values that cannot be converted as a whole.
+    """
     if type(values) is not list or not values:
-        raise InvalidItems(Problem(f"{_kind(values)} is not an item; {_expected(shapes)}"))
+        raise InvalidItems(Problem(f"{_describe(values)} is not an item; {_expected(shapes)}"))
     if type(values[0]) is not list:
-        raise InvalidItems(Problem(f"the item holds {_stranger(values)}; {_expected(shapes)}"))
+        raise InvalidItems(Problem(f"the item holds {_find_non_number(values)}; {_expected(shapes)}"))
     check_count(len(values), max_items)
     batch: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
     for i, value in enumerate(values):
-        array = numbers(value, gaps=gaps)
+        array = array_from_json(value, gaps=gaps)
         if array is None:
-            problems.append(Problem(f"the item holds {_stranger(value)}; {_expected(shapes)}", i))
+            problems.append(Problem(f"the item holds {_find_non_number(value)}; {_expected(shapes)}", i))
         elif array.shape not in shapes:
             problems.append(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}", i))
         else:
@@ -186,7 +210,7 @@ def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: i
         if len(problems) > MAX_PROBLEMS:
             break
     if problems:
-        raise InvalidItems(*limited(problems))
+        raise InvalidItems(*limit_problems(problems))
     return np.stack(batch)
 
 
@@ -194,19 +218,19 @@ def _expected(shapes: Sequence[Shape]) -> str:
     return "expected numbers of shape " + " or ".join(str(list(shape)) for shape in shapes)
 
 
-def _stranger(value: object) -> str:
-    """Names the first thing in a nest of lists that is not a number, or the raggedness of it."""
+def _find_non_number(value: object) -> str:
+    """Describe the first value in nested lists that is not a number, or else why the lists are not rectangular."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         for element in level:
             if type(element) not in (list, int, float):
-                return _kind(element)
+                return _describe(element)
         level = [inner for element in level if type(element) is list for inner in element]
         if not level:
             return "lists of unequal length"
     return f"lists nested more than {_MAX_DEPTH} deep"
 
 
-def _kind(value: object) -> str:
+def _describe(value: object) -> str:
     names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an empty list"}
     return names.get(type(value), "a number")

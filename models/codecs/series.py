@@ -1,4 +1,7 @@
-"""Series: numbers in their own unit to normalised tensors `[T, C]` and back."""
+"""Series: numbers in a unit of their own, which models see normalised.
+
+Shapes: `T` steps of a series, `C` channels.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,26 +10,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from models.codecs.arrays import (
-    LARGEST,
+    MAX_FLOAT32,
     MAX_PROBLEMS,
+    ArrayCodec,
     Limits,
     Shape,
+    array_from_json,
     check_count,
     check_range,
-    limited,
-    numbers,
+    limit_problems,
 )
 from models.errors import InvalidItems, Problem
 
+_MAX_DEPTH = 4
+"""Depth of nested lists at which the search for the rank of a request ends."""
+
 
 @dataclass(frozen=True, slots=True)
-class SeriesCodec:
-    """Series of 1 to `max_length` steps of as many channels as there are `means` and `deviations`.
+class SeriesCodec(ArrayCodec):
+    """The codec of series of 1 to `max_length` steps, which may differ in length within a request.
 
-    A series is a list of T numbers, or of T lists of C numbers, in its own unit. The model sees
-    (value - mean) / deviation, channel by channel. Sets of series need not have one length.
+    Clients see a list of T numbers or, if there are several channels, of T lists of C numbers. Models see
+    (value - mean) / deviation, with a mean and a deviation for each channel.
+
+    Attributes:
+        length: number of steps of the series that the model was trained on.
+        max_length: maximum number of steps of a series.
+        means: means of the channels.
+        deviations: standard deviations of the channels.
     """
 
     length: int
@@ -36,80 +50,80 @@ class SeriesCodec:
 
     @property
     def shape(self) -> Shape:
-        """`(T, C)` of the series the model was trained on."""
+        """Return the shape of the series that the model was trained on, `(T, C)`."""
         return (self.length, len(self.means))
 
-    def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
-        """One series or several as float32 tensors `[T, C]`, normalised; with `gaps`, null becomes NaN.
+    @property
+    def _client_rank(self) -> int:
+        """Return the number of dimensions of a series that clients see."""
+        return 1 if len(self.means) == 1 else 2
 
-        `values` are JSON numbers, or an array `[T]`, `[T, C]`, `[n, T]` (one channel) or `[n, T, C]`.
+    def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
+        """Return one series or several as normalised float32 tensors `[T, C]`.
+
+        `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` or `[n, T, C]`. With `gaps`,
+        null is allowed and becomes NaN.
 
         Raises:
-            InvalidItems: wrong type, shape, length, range or count.
+            InvalidItems: a type, a shape, a length or the number of series is wrong, or a number is not finite.
         """
         if isinstance(values, np.ndarray):
             return self._decode_array(values, limits, gaps=gaps)
         problems: list[Problem] = []
-        series: list[Tensor] = []
-        items = self._items(values)
+        tensors: list[Tensor] = []
+        items = self._split_items(values)
         check_count(len(items), limits.max_items)
         for i, item in enumerate(items):
             try:
-                series.append(self._decode_one(numbers(item, gaps=gaps), gaps=gaps))
-            except InvalidItems as refused:
-                problems += [Problem(problem.detail, i) for problem in refused.problems]
+                tensors.append(self._decode_series(array_from_json(item, gaps=gaps), gaps=gaps))
+            except InvalidItems as error:
+                problems += [Problem(problem.detail, i) for problem in error.problems]
             if len(problems) > MAX_PROBLEMS:
                 break
         if problems:
-            raise InvalidItems(*limited(problems))
-        return series
+            raise InvalidItems(*limit_problems(problems))
+        return tensors
 
-    def arrange(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """An array `[T, C]` as clients see it: one channel loses its dimension."""
+    @override
+    def to_client_shape(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         return array[:, 0] if len(self.means) == 1 else array
 
+    @override
     def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[T, C]` as clients see it, in the series' own unit."""
-        own = item * np.asarray(self.deviations, dtype=np.float32) + np.asarray(self.means, dtype=np.float32)
-        return self.arrange(own)
+        in_own_unit = item * np.asarray(self.deviations, dtype=np.float32) + np.asarray(self.means, dtype=np.float32)
+        return self.to_client_shape(in_own_unit)
 
-    def _items(self, values: object) -> list[Any]:
-        """The series of a request, which may be one bare series."""
+    def _split_items(self, values: object) -> list[Any]:
+        """Return the series of a request, which may be a single one without a list around it."""
         if type(values) is not list:
-            raise InvalidItems(Problem(f"the items are no list; {self._expected}"))
+            raise InvalidItems(Problem(f"the items are no list; {self._expected()}"))
         depth, inner = 1, values[0] if values else None
-        while type(inner) is list and depth < 4:
+        while type(inner) is list and depth < _MAX_DEPTH:
             depth, inner = depth + 1, inner[0] if inner else None
-        return [values] if depth == self._bare_rank and values else values
+        return [values] if depth == self._client_rank and values else values
 
     def _decode_array(self, array: NDArray[Any], limits: Limits, *, gaps: bool) -> list[Tensor]:
         if array.dtype == np.uint8:
             raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
-        if array.ndim == self._bare_rank:
+        if array.ndim == self._client_rank:
             array = array[None]
         if array.ndim not in (2, 3):
-            raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected}"))
+            raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected()}"))
         check_count(len(array), limits.max_items)
-        return [self._decode_one(series, gaps=gaps) for series in array]
+        return [self._decode_series(series, gaps=gaps) for series in array]
 
-    def _decode_one(self, series: NDArray[Any] | None, *, gaps: bool) -> Tensor:
+    def _decode_series(self, series: NDArray[Any] | None, *, gaps: bool) -> Tensor:
         if series is None:
-            raise InvalidItems(Problem(f"the series holds something other than numbers; {self._expected}"))
-        given = list(series.shape)
+            raise InvalidItems(Problem(f"the series holds something other than numbers; {self._expected()}"))
+        shape = list(series.shape)
         if series.ndim == 1 and len(self.means) == 1:
             series = series[:, None]
         if series.ndim != 2 or series.shape[1] != len(self.means) or not 1 <= len(series) <= self.max_length:
-            raise InvalidItems(Problem(f"the shape is {given}; {self._expected}"))
+            raise InvalidItems(Problem(f"the shape is {shape}; {self._expected()}"))
         normalised = (series.astype(np.float64) - self.means) / self.deviations
-        check_range(normalised[None], -LARGEST, LARGEST, gaps=gaps)
+        check_range(normalised[None], -MAX_FLOAT32, MAX_FLOAT32, gaps=gaps)
         return torch.from_numpy(normalised.astype(np.float32))
 
-    @property
-    def _bare_rank(self) -> int:
-        """Dimensions of a series as clients see it."""
-        return 1 if len(self.means) == 1 else 2
-
-    @property
     def _expected(self) -> str:
         steps = f"1 to {self.max_length}"
         shape = f"{steps} numbers" if len(self.means) == 1 else f"{steps} steps of {len(self.means)} numbers"

@@ -1,10 +1,16 @@
-"""Placeholder: to be described."""
+"""Attention over a key-value cache: while a prompt is read, in a decoding step, and to the source text of a decoder.
 
+Shapes: `N` tokens of all parts, `B` rows of the cache, `L` tokens of one part, `T` tokens of one row, `H` heads, `d`
+width of a head.
+"""
+
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.generation.kv_cache import KeyValueCache
 from models.ops.attention import attend_in_context, suffix_attention
@@ -16,83 +22,75 @@ from models.text.attention_patterns import WithinTexts
 
 
 class PrefillAttention(KernelAttention):
-    """Parts of prompts, each token of which sees itself and all before it.
+    """An `AttentionPattern` for parts of prompts: each token sees itself and all tokens of its prompt before it.
 
-    The first parts continue the cache's rows, in order; for the others there are new rows.
+    `cache` has made room for the parts by `KeyValueCache.add_parts`, which returned `starts`, the number of tokens that
+    were kept of each prompt before. The parts, of the lengths of `segments`, belong to the first rows, in order.
     """
 
-    def __init__(self, cache: KeyValueCache, segments: Segments) -> None:
-        self._cache, self._segments = cache, segments
-        n_old = min(len(cache), len(segments))
-        starts = [*cache.lengths[:n_old], *[0] * (len(segments) - n_old)]
-        cache.extend(segments.lengths[:n_old])
-        cache.add(segments.lengths[n_old:])
-        self._starts = starts
+    def __init__(self, cache: KeyValueCache, segments: Segments, starts: Sequence[int]) -> None:
+        self._cache, self._segments, self._starts = cache, segments, starts
         self._lengths = torch.tensor(cache.lengths) if cache.has_kernel else None
-        self._of_new = None if any(starts) else WithinTexts(segments, causal=True)
+        self._within_parts = None if any(starts) else WithinTexts(segments, causal=True)
         self._rows = Segments(cache.lengths[: len(segments)], segments.device)
 
     @cached_property
     def positions(self) -> Tensor:
-        """Each token's place in its prompt: `[N]`."""
-        owners, places = self._segments.owners_and_positions
-        return to_device(torch.from_numpy(places + np.array(self._starts)[owners]), self._segments.device)
+        """Return the position of each token in its prompt, `[N]`."""
+        owners, positions = self._segments.owners_and_positions
+        return to_device(torch.from_numpy(positions + np.array(self._starts)[owners]), self._segments.device)
 
-    @property
-    def continues(self) -> bool:
-        """Whether a part is not the first of its prompt."""
-        return self._of_new is None
-
+    @override
     def context(self, layer: int) -> AttentionContext:
-        """See `KernelAttention.seen`; for a cache with kernels."""
-        assert self._lengths is not None  # noqa: S101
-        return AttentionContext.of_prompt_parts(self._segments, self._cache.whole(layer), self._lengths)
+        assert self._lengths is not None  # noqa: S101 kernels attend only to a cache for which there are some
+        return AttentionContext.of_prompt_parts(self._segments, self._cache.keys_values(layer), self._lengths)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        """See `AttentionPattern`."""
+        """Write keys and values to the cache, and attend as `AttentionPattern` describes."""
         if self._lengths is not None:
             return attend_in_context(q, (k, v), self.context(layer), scale)
-        self._cache.write(layer, k, v, (self._segments.owners, self.positions))
-        if self._of_new is not None:
-            return self._of_new(layer, q, k, v, scale)
-        keys, values = self._cache.tokens(layer, (self._rows.owners, self._rows.positions))
+        self._cache.write(layer, k, v, self._segments.owners, self.positions)
+        if self._within_parts is not None:
+            return self._within_parts(layer, q, k, v, scale)
+        keys, values = self._cache.gather(layer, self._rows.owners, self._rows.positions)
         return suffix_attention(q, keys, values, self._segments, self._rows, scale)
 
 
-class CachedContext(KernelAttention):
-    """The next token of every row sees the whole of another row, whose tokens are remembered.
+class CachedAttention(KernelAttention):
+    """Attention of one token of each row to a row of the cache.
 
-    `last` is where the last of them is, `[B]`; a step that is recorded for a GPU brings its own.
+    `positions`, `[B]`, are those of the last tokens of the rows. They are computed from the lengths of the cache unless
+    they are given, as in a CUDA graph, which reads them from a tensor that changes from one replay to the next.
     """
 
-    def __init__(self, cache: KeyValueCache, last: Tensor | None = None) -> None:
+    def __init__(self, cache: KeyValueCache, positions: Tensor | None = None) -> None:
         self._cache = cache
-        self._rows = CachedRows(cache.lengths, cache.whole(0), last, has_kernels=cache.has_kernel)
-        self.last = self._rows.positions
+        self._rows = CachedRows(cache.lengths, cache.keys_values(0), positions, has_kernels=cache.has_kernel)
+        self.positions = self._rows.positions
 
+    @override
     def context(self, layer: int) -> AttentionContext:
-        """For a cache with kernels."""
-        return self._rows.context(self._cache.whole(layer))
+        return self._rows.context(self._cache.keys_values(layer))
 
-    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
-        """See `CrossAttentionPattern`; `N` = `B`."""
-        return self.after(layer, q, None, scale)
+    def attend(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
+        """Attend from one token of each row, `[B, H, d]`, to the row.
 
-    def after(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
-        """The same once `new` keys and values `[B, H, d]`, if there are any, are written as those of the last token."""
-        return self._rows.attend(q, new, self._cache.whole(layer), scale)
+        `new` keys and values, `[B, H, d]`, are written first as those of the last token of each row.
+        """
+        return self._rows.attend(q, new, self._cache.keys_values(layer), scale)
 
 
-class DecodeAttention(KernelAttention):
-    """The next token of every row, which sees all of its own row."""
-
-    def __init__(self, own: CachedContext) -> None:
-        self._own = own
-
-    def context(self, layer: int) -> AttentionContext:
-        """See `KernelAttention.seen`."""
-        return self._own.context(layer)
+class DecodeAttention(CachedAttention):
+    """An `AttentionPattern` for the next token of every row, which sees all of its own row."""
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        """See `AttentionPattern`; `N` = `B`."""
-        return self._own.after(layer, q, (k, v), scale)
+        """Write keys and values to the cache, and attend as `AttentionPattern` describes, with `N` = `B`."""
+        return self.attend(layer, q, (k, v), scale)
+
+
+class CachedCrossAttention(CachedAttention):
+    """A `CrossAttentionPattern` for the next token of every row, which sees all of its source text."""
+
+    def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
+        """Attend as `CrossAttentionPattern` describes, with `N` = `B`."""
+        return self.attend(layer, q, None, scale)

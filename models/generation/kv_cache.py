@@ -1,24 +1,66 @@
-"""What a decoder remembers of its running sequences: the keys and values of every token so far.
+"""The keys and values that a decoder keeps of every token of its running sequences.
 
-Shapes: `B` running sequences, `H` heads, `T` tokens there is room for, `d` width of a head.
+Shapes: `B` rows, one for each running sequence, `H` heads, `T` tokens that each row has room for, `d` width of a head,
+`N` tokens of several rows.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from models.ops.cache import has_cpu_kernels, write_to_cache
 from models.ops.devices import to_device
 
-FIRST_ROOM = 16
+if TYPE_CHECKING:
+    from models.generation.decoder_graphs import DecoderGraphs
+
+INITIAL_CAPACITY = 16
+"""Number of tokens that each row of a new cache has room for."""
+
+
+class DecoderCache(ABC):
+    """What a decoder keeps of its rows from one step to the next. Row `i` belongs to the `i`-th running sequence."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> list[int]:
+        """Return the number of tokens that are kept of each row, `[B]`."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @abstractmethod
+    def new_empty(self) -> Self:
+        """Return a cache of the same shape without rows."""
+
+    @abstractmethod
+    def append(self, lengths: Sequence[int]) -> None:
+        """Add rows of these lengths at the end; their keys and values are written afterwards."""
+
+    @abstractmethod
+    def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
+        """Copy rows of another cache of the same shape to new rows at the end.
+
+        With `n_tokens`, only the first `n_tokens` tokens of each row are copied.
+        """
+
+    @abstractmethod
+    def rearrange(self, sources: Sequence[int]) -> None:
+        """Let row `i` become what row `sources[i]` was, and drop the rows beyond. A row that stays is not copied."""
+
+    @abstractmethod
+    def drop_last_tokens(self) -> None:
+        """Forget the last token of every row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheShape:
-    """Of the cache of one model."""
+    """The sizes of a decoder that decide the size of its cache, and where and in which type the decoder computes."""
 
     n_layers: int
     n_heads: int
@@ -27,123 +69,179 @@ class CacheShape:
     device: torch.device
 
 
-class KeyValueCache:
-    """Rows 0 to `B` - 1, each as long as its sequence. Room grows by doubling, in both directions. Without kernels it
-    begins as zeros: what is masked must be a number all the same.
+class KeyValueCache(DecoderCache):
+    """Keys and values of all layers in one tensor, whose room for rows and for tokens grows by doubling.
 
-    `lengths[i]` is how many tokens of row i are remembered. On a CPU without kernels for its type they are kept in
-    float32 whatever the model computes in, for torch's attention of single tokens in bfloat16 takes six times as long.
+    Without kernels for its type it starts as zeros, because what an attention mask hides must be a number all the same.
+    On a CPU without such kernels, keys and values are kept in float32 whatever the model computes in: torch's attention
+    of single tokens in bfloat16 takes six times as long.
+
+    Attributes:
+        has_kernel: whether the project's kernels for CPUs attend to this cache.
+        copies_rows_singly: whether rows are copied one by one, which is four times as fast on a CPU. On a GPU each copy
+            would be an operation to launch.
+        graphs: CUDA graphs of the steps over this cache, once there are any.
+        n_reallocations: how often the keys and values have moved to a larger tensor.
     """
 
     def __init__(self, shape: CacheShape) -> None:
         self.device = shape.device
-        self.lengths: list[int] = []
         self.has_kernel = has_cpu_kernels(shape.dtype, shape.device)
-        self.moves_one_by_one = shape.device.type == "cpu"
-        """Rows, which is four times as fast there; on GPUs each would be an operation to be launched."""
-        self.recorded: Any = None
-        """What `models.layers.graphs` keeps of this cache."""
-        self.n_moves = 0
-        """How often all that is remembered has come to lie elsewhere."""
+        self.copies_rows_singly = shape.device.type == "cpu"
+        self.graphs: DecoderGraphs | None = None
+        self.n_reallocations = 0
+        self._lengths: list[int] = []
         self._shape = shape
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
-        size = (shape.n_layers, 2, 0, shape.n_heads, FIRST_ROOM, shape.head_width)
-        self._keep(torch.zeros(size, dtype=dtype, device=shape.device))
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def alike(self) -> Self:
-        """An empty one of the same shape."""
-        return type(self)(self._shape)
+        size = (shape.n_layers, 2, 0, shape.n_heads, INITIAL_CAPACITY, shape.head_width)
+        self._memory = torch.zeros(size, dtype=dtype, device=shape.device)  # [n_layers, 2, ≥ B, H, T, d]
+        self._layers = self._memory.unbind()
 
     @property
-    def n_rows(self) -> int:
-        """There is room for."""
-        return self._memory.shape[2]
+    @override
+    def lengths(self) -> list[int]:
+        return self._lengths
 
-    def add(self, lengths: Sequence[int]) -> None:
-        """New rows at the end, whose keys and values `write` brings."""
-        self.lengths += lengths
+    @override
+    def new_empty(self) -> Self:
+        return type(self)(self._shape)
+
+    @override
+    def append(self, lengths: Sequence[int]) -> None:
+        self._lengths += lengths
         self._make_room()
 
     def extend(self, counts: Sequence[int]) -> None:
-        """So many tokens more in the first rows, whose keys and values `write` brings."""
-        self.lengths[: len(counts)] = [length + n for length, n in zip(self.lengths, counts, strict=False)]
+        """Lengthen the first rows by so many tokens; their keys and values are written afterwards."""
+        grown = [length + count for length, count in zip(self._lengths, counts, strict=False)]
+        self._lengths[: len(counts)] = grown
         self._make_room()
 
-    def take_back(self) -> None:
-        """Forget the last token of every row."""
-        self.lengths = [length - 1 for length in self.lengths]
+    def add_parts(self, lengths: Sequence[int]) -> list[int]:
+        """Make room for parts of prompts, and return how many tokens of each prompt are kept already.
 
-    def write(self, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
-        """Keys and values `[N, H, d]` of tokens; `places` are the row of each, and its place there: two of `[N]`."""
-        write_to_cache(self._layers[layer], k, v, *places)
+        The first parts extend the rows, in order; each of the others starts a new row.
+        """
+        n_old = min(len(self), len(lengths))
+        starts = [*self._lengths[:n_old], *[0] * (len(lengths) - n_old)]
+        self.extend(lengths[:n_old])
+        self.append(lengths[n_old:])
+        return starts
 
-    def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
-        """Rows of another cache of this shape become new ones at the end; of each, the first `n_tokens` where given."""
-        first = len(self)
-        self.add([min(other.lengths[row], n_tokens or other.lengths[row]) for row in rows])
-        if self.moves_one_by_one:
-            for target, source in enumerate(rows, start=first):
-                used = slice(0, self.lengths[target])
-                self._memory[:, :, target, :, used] = other._memory[:, :, source, :, used]
-        elif rows:
-            used = slice(0, max(self.lengths[first:]))
-            self._memory[:, :, first : len(self), :, used] = other._memory[:, :, self._places(rows), :, used]
+    @override
+    def drop_last_tokens(self) -> None:
+        self._lengths = [length - 1 for length in self._lengths]
 
-    def whole(self, layer: int) -> Tensor:
-        """All there is room for, rows and tokens, of keys and of values: `[2, ≥ B, H, T, d]`."""
+    def write(self, layer: int, k: Tensor, v: Tensor, rows: Tensor, positions: Tensor) -> None:
+        """Write keys and values `[N, H, d]` of tokens, given the row and the position of each, `[N]`, integers.
+
+        On a GPU, tokens whose row is negative are left out.
+        """
+        write_to_cache(self._layers[layer], k, v, rows, positions)
+
+    def gather(self, layer: int, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and the values, `[N, H, d]`, of tokens, given the row and the position of each, `[N]`."""
+        keys, values = self._layers[layer]
+        return keys[rows, :, positions], values[rows, :, positions]
+
+    def keys_values(self, layer: int) -> Tensor:
+        """Return the keys and the values of a layer with all room for rows and tokens, `[2, ≥ B, H, T, d]`."""
         return self._layers[layer]
 
-    def tokens(self, layer: int, places: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Keys and values at these places, see `write`: two of `[N, H, d]`."""
-        rows, tokens = places
-        keys, values = self._layers[layer]
-        return keys[rows, :, tokens], values[rows, :, tokens]
+    @override
+    def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
+        first = len(self)
+        whole = [other.lengths[row] for row in rows]
+        self.append(whole if n_tokens is None else [min(length, n_tokens) for length in whole])
+        if self.copies_rows_singly:
+            for target, source in enumerate(rows, start=first):
+                used = slice(0, self._lengths[target])
+                self._memory[:, :, target, :, used] = other._memory[:, :, source, :, used]
+        elif rows:
+            used = slice(0, max(self._lengths[first:]))
+            self._memory[:, :, first : len(self), :, used] = other._memory[:, :, self._row_index(rows), :, used]
 
-    def arrange(self, sources: Sequence[int]) -> None:
-        """Row i becomes what row `sources[i]` was; rows beyond are forgotten. Rows that stay are not touched."""
-        self.lengths = [self.lengths[source] for source in sources]
+    @override
+    def rearrange(self, sources: Sequence[int]) -> None:
+        self._lengths = [self._lengths[source] for source in sources]
         self._make_room()
         moves = {target: source for target, source in enumerate(sources) if target != source}
         if not moves:
             return
-        if self.moves_one_by_one:
-            self._move_one_by_one(moves)
+        if self.copies_rows_singly:
+            self._move_singly(moves)
             return
-        used = slice(0, max(self.lengths[target] for target in moves))
-        to, of = self._places([*moves]), self._places([*moves.values()])
-        self._memory[:, :, to, :, used] = self._memory[:, :, of, :, used].clone()  # targets may be sources
+        used = slice(0, max(self._lengths[target] for target in moves))
+        targets, origins = self._row_index([*moves]), self._row_index([*moves.values()])
+        moved = self._memory[:, :, origins, :, used].clone()  # a target may be the source of another row
+        self._memory[:, :, targets, :, used] = moved
 
-    def _places(self, rows: Sequence[int]) -> slice | Tensor:
-        """Of neighbours a slice, for which nothing has to be sent to the device."""
+    def _row_index(self, rows: Sequence[int]) -> slice | Tensor:
+        """Return an index of rows. A slice for neighbouring rows saves a transfer to the device."""
         first, end = rows[0], rows[0] + len(rows)
         return slice(first, end) if [*rows] == [*range(first, end)] else to_device(torch.tensor(rows), self.device)
 
-    def _move_one_by_one(self, moves: Mapping[int, int]) -> None:
+    def _move_singly(self, moves: Mapping[int, int]) -> None:
+        """Copy rows, given the source of each target, in as few copies as possible."""
         memory = self._memory
-        rows = {source: memory[:, :, source, :, : self.lengths[target]] for target, source in moves.items()}
-        rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # they are written as well
+        rows = {source: memory[:, :, source, :, : self._lengths[target]] for target, source in moves.items()}
+        rows |= {source: rows[source].clone() for source in moves.keys() & rows.keys()}  # targets as well
         for target, source in moves.items():
-            memory[:, :, target, :, : self.lengths[target]] = rows[source]
+            memory[:, :, target, :, : self._lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
-        n_layers, _, n_rows, n_heads, room, width = self._memory.shape
-        size = (n_layers, 2, _grown(n_rows, len(self)), n_heads, _grown(room, max(self.lengths, default=0)), width)
+        """Move to a larger tensor if there are more rows or longer ones than there is room for."""
+        n_layers, _, n_rows, n_heads, capacity, width = self._memory.shape
+        n_more_rows, more_capacity = _grown(n_rows, len(self)), _grown(capacity, max(self._lengths, default=0))
+        size = (n_layers, 2, n_more_rows, n_heads, more_capacity, width)
         if size == self._memory.shape:
             return
         larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
-        larger[:, :, :n_rows, :, :room] = self._memory
-        self._keep(larger)
-        self.n_moves += 1
-
-    def _keep(self, memory: Tensor) -> None:
-        """`[n_layers, 2, ≥ B, H, T, d]`."""
-        self._memory, self._layers = memory, memory.unbind()
+        larger[:, :, :n_rows, :, :capacity] = self._memory
+        self._memory, self._layers = larger, larger.unbind()
+        self.n_reallocations += 1
 
 
 def _grown(size: int, wanted: int) -> int:
-    if wanted <= size:
-        return size
-    return max(wanted, 2 * size)
+    """Return the size itself if it is large enough, and otherwise at least its double."""
+    return size if wanted <= size else max(wanted, 2 * size)
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderDecoderCache(DecoderCache):
+    """The cache of an encoder-decoder: its own rows, and for each the keys and values of the source text."""
+
+    own: KeyValueCache
+    source: KeyValueCache
+
+    @property
+    @override
+    def lengths(self) -> list[int]:
+        """Return the number of tokens of the decoder's own rows, `[B]`."""
+        return self.own.lengths
+
+    @override
+    def new_empty(self) -> Self:
+        return type(self)(self.own.new_empty(), self.source.new_empty())
+
+    @override
+    def append(self, lengths: Sequence[int]) -> None:
+        """Add rows of these lengths at the end, whose source texts are empty."""
+        self.own.append(lengths)
+        self.source.append([0] * len(lengths))
+
+    @override
+    def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
+        """Copy rows of another cache; the source texts are copied as a whole."""
+        self.own.adopt(other.own, rows, n_tokens)
+        self.source.adopt(other.source, rows)
+
+    @override
+    def rearrange(self, sources: Sequence[int]) -> None:
+        self.own.rearrange(sources)
+        self.source.rearrange(sources)
+
+    @override
+    def drop_last_tokens(self) -> None:
+        """Forget the last token of every row; the source texts stay."""
+        self.own.drop_last_tokens()

@@ -1,66 +1,75 @@
-"""Prompts that begin alike are read once."""
+"""Keeps the keys and values of prompts, so that what several prompts begin with is read once."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-MIN_PREFIX = 16
-"""Tokens: what is shorter is read as fast as it is looked up."""
+from models.generation.kv_cache import DecoderCache
+
+MIN_PREFIX_TOKENS = 16
+"""Number of shared tokens from which a look-up pays: fewer are read as fast as they are copied."""
+
+CacheT = TypeVar("CacheT", bound=DecoderCache)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Remembered:
-    prompt: NDArray[np.int64]
-    cache: Any
+class _Entry(Generic[CacheT]):
+    """A prompt, `[T]`, and a cache whose only row has read it."""
+
+    ids: NDArray[np.int64]
+    cache: CacheT
 
 
-class PromptCache:
-    """The keys and values of prompts read lately, `n_tokens` of them at most; the longest unused go first."""
+class PromptCache(Generic[CacheT]):
+    """The keys and values of prompts that were read lately; those unused for longest are dropped first.
 
-    def __init__(self, n_tokens: int) -> None:
-        self._room = n_tokens
-        self._remembered: list[_Remembered] = []
+    Together they have at most `max_tokens` tokens.
+    """
 
-    def begin(self, prompt: Tensor, cache: Any) -> int:
-        """A new row of the cache with what is known of the prompt, and how many tokens that is.
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+        self._entries: list[_Entry[CacheT]] = []
 
-        The last token is always to be read, for what follows it is to be known.
+    def start_row(self, prompt: Tensor, cache: CacheT) -> int:
+        """Add a row to `cache` with the longest known beginning of a prompt, and return the length of that, or 0.
+
+        `prompt` has the ids, `[T]`. Its last token is never taken from here, because the scores after it are needed.
         """
-        best, n_best = None, MIN_PREFIX - 1
+        best, n_best = None, MIN_PREFIX_TOKENS - 1
         ids = prompt[:-1].numpy()
-        for one in self._remembered:
-            n_alike = _n_alike(one.prompt, ids)
-            if n_alike > n_best:
-                best, n_best = one, n_alike
+        for entry in self._entries:
+            n_shared = _n_shared(entry.ids, ids)
+            if n_shared > n_best:
+                best, n_best = entry, n_shared
         if best is None:
-            cache.add([0])
+            cache.append([0])
             return 0
-        self._remembered.remove(best)
-        self._remembered.append(best)
+        self._entries.remove(best)
+        self._entries.append(best)
         cache.adopt(best.cache, [0], n_best)
         return n_best
 
-    def keep(self, prompt: Tensor, cache: Any, row: int) -> None:
-        """Remember a prompt that a row of the cache has read, in place of those that it begins with."""
-        if not MIN_PREFIX < len(prompt) <= self._room:
+    def store(self, prompt: Tensor, cache: CacheT, row: int) -> None:
+        """Keep a prompt that a row of `cache` has read. It replaces the prompts that are beginnings of it."""
+        if not MIN_PREFIX_TOKENS < len(prompt) <= self._max_tokens:
             return
         ids = prompt.numpy()
-        self._remembered = [one for one in self._remembered if _n_alike(one.prompt, ids) < len(one.prompt)]
-        while sum(len(one.prompt) for one in self._remembered) + len(prompt) > self._room:
-            del self._remembered[0]
-        own = cache.alike()
+        self._entries = [entry for entry in self._entries if _n_shared(entry.ids, ids) < len(entry.ids)]
+        while sum(len(entry.ids) for entry in self._entries) + len(prompt) > self._max_tokens:
+            del self._entries[0]
+        own = cache.new_empty()
         own.adopt(cache, [row])
-        self._remembered.append(_Remembered(ids, own))
+        self._entries.append(_Entry(ids, own))
 
 
-def _n_alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
-    """The tokens of both, `[T]` each, before they part."""
-    n = min(len(one), len(other))
-    if not n or one[0] != other[0]:
+def _n_shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+    """Count the tokens with which both prompts, `[T]` each, begin."""
+    n = min(len(first), len(second))
+    if not n or first[0] != second[0]:
         return 0
-    differs = one[:n] != other[:n]
-    first = int(differs.argmax())
-    return first if differs[first] else n
+    differs = first[:n] != second[:n]
+    place = int(differs.argmax())
+    return place if differs[place] else n

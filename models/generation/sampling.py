@@ -1,80 +1,154 @@
-"""Placeholder: to be described."""
+"""How a token is drawn: filters that leave some tokens to draw from, one small object for each, and the draw.
 
+Shapes: `V` vocabulary, `K` tokens that may be drawn.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from models.tasks.text import GeneratedToken, GenerateRequest
+from models.tasks.text import GenerateRequest
 
 N_LIKELIEST = 256
-"""Tokens among which a share of the probability is sought first: to sort all takes longer than a small model does."""
+"""Number of tokens among which `TopP` searches first, because sorting all takes longer than a small model does."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GenerationRules:
-    """What a model demands of every text it generates.
+class Candidates(NamedTuple):
+    """Tokens that may be drawn, and the logits of their distribution.
 
-    `ends` are the tokens that end a text; those `suppressed` are never generated; `forced_end` is what the last one
-    possible must be, if anything.
+    `ids` is `[K]`, or None for the whole vocabulary in order; `scores` is `[K]`.
     """
 
-    ends: tuple[int, ...] = ()
-    suppressed: tuple[int, ...] = ()
-    forced_end: int | None = None
+    ids: Tensor | None
+    scores: Tensor
+
+    def kept(self, kept: Tensor) -> "Candidates":
+        """Return the candidates of which a mask `[K]` is true, in the same order."""
+        ids = kept.nonzero().squeeze(-1) if self.ids is None else self.ids[kept]
+        return Candidates(ids, self.scores[kept])
 
 
-def allowed(
-    log_probs: Tensor, seen: Sequence[int], n_done: int, request: GenerateRequest, rules: GenerationRules
-) -> Tensor:
-    """Scores `[V]` after what was `seen` and `n_done` new tokens: the demands of request and model, before any draw."""
-    is_free = request.repetition_penalty == 1.0 and n_done >= request.min_new_tokens
-    if is_free and not rules.suppressed and rules.forced_end is None:
-        return log_probs
-    scores = log_probs.clone()
-    if request.repetition_penalty != 1.0 and seen:
-        places = torch.tensor(sorted(set(seen)), device=scores.device)
-        values = scores[places]
-        penalty = request.repetition_penalty
-        scores[places] = torch.where(values < 0, values * penalty, values / penalty)
-    if n_done < request.min_new_tokens:
-        scores[list(rules.ends)] = -torch.inf
-    scores[list(rules.suppressed)] = -torch.inf
-    if rules.forced_end is not None and n_done + 1 == request.max_new_tokens:
-        scores.fill_(-torch.inf)
-        scores[rules.forced_end] = 0.0
-    return scores
+class CandidateFilter(ABC):
+    """Changes the distribution from which a token is drawn."""
+
+    @abstractmethod
+    def apply(self, candidates: Candidates) -> Candidates:
+        """Return the candidates that are left, at least one."""
 
 
-def candidates(
-    scores: Tensor, temperature: float, top_k: int | None, top_p: float | None
-) -> tuple[Tensor | None, Tensor]:
-    """The tokens that may be drawn, likeliest first, None for all in order; and their scores over the temperature.
+@dataclass(frozen=True)
+class Temperature(CandidateFilter):
+    """Divides the scores. Source: Ackley, Hinton, Sejnowski 1985, equation 5."""
 
-    Left out are all but the `top_k` best and, of what is left, all but the fewest best whose probabilities sum to at
-    least `top_p` (Fan et al. 2018; Holtzman et al. 2020, section 3.1). Of scores `[V]`.
+    temperature: float
+
+    @override
+    def apply(self, candidates: Candidates) -> Candidates:
+        return Candidates(candidates.ids, candidates.scores / self.temperature)
+
+
+@dataclass(frozen=True)
+class TopK(CandidateFilter):
+    """Leaves the `k` likeliest tokens, best first; it precedes all other filters that leave tokens out.
+
+    Source: Fan et al. 2018, section 5.4.
     """
-    scores = scores / temperature
-    wants_mass = top_p is not None and top_p < 1.0
-    if top_k is None and not wants_mass:
-        return None, scores
-    best, ids = scores.topk(min(top_k or N_LIKELIEST, len(scores)))
-    if top_p is None or not wants_mass:
-        return ids, best
-    total = (scores if top_k is None else best).logsumexp(-1)
-    if top_k is None and (best - total).exp().sum() < top_p:
-        best, ids = scores.sort(descending=True)
-    probs = (best - total).exp()
-    n_kept = max(1, int((probs.cumsum(-1) - probs < top_p).sum()))
-    return ids[:n_kept], best[:n_kept]
+
+    k: int
+
+    @override
+    def apply(self, candidates: Candidates) -> Candidates:
+        best, ids = candidates.scores.topk(min(self.k, len(candidates.scores)))
+        return Candidates(ids, best)
 
 
-def described(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:
-    """A token with its log-probability by logits, or log-probabilities, `[V]`."""
-    log_probs = scores.log_softmax(-1)
-    others: tuple[tuple[int, float], ...] = ()
-    if n_alternatives:
-        values, ids = log_probs.topk(min(n_alternatives, len(log_probs)))
-        others = tuple(zip(ids.tolist(), values.tolist(), strict=True))
-    return GeneratedToken(token, float(log_probs[token]), others)
+@dataclass(frozen=True)
+class TopP(CandidateFilter):
+    """Leaves the fewest likeliest tokens whose probabilities sum to at least `mass`, best first.
+
+    Only `TopK` may have left tokens out before. Source: Holtzman et al. 2020, section 3.1.
+    """
+
+    mass: float
+
+    @override
+    def apply(self, candidates: Candidates) -> Candidates:
+        ids, best = candidates
+        total = candidates.scores.logsumexp(-1)
+        if ids is None:
+            best, ids = candidates.scores.topk(min(N_LIKELIEST, len(candidates.scores)))
+            if (best - total).exp().sum() < self.mass:
+                best, ids = candidates.scores.sort(descending=True)
+        probs = (best - total).exp()
+        n_kept = max(1, int((probs.cumsum(-1) - probs < self.mass).sum()))
+        return Candidates(ids[:n_kept], best[:n_kept])
+
+
+@dataclass(frozen=True)
+class MinP(CandidateFilter):
+    """Leaves tokens at least `share` times as likely as the likeliest. Source: Nguyen et al. 2024, section 3.1."""
+
+    share: float
+
+    @override
+    def apply(self, candidates: Candidates) -> Candidates:
+        probs = candidates.scores.softmax(-1)
+        return candidates.kept(~(probs < self.share * probs.max()))  # keeps NaN, which callers notice
+
+
+@dataclass(frozen=True)
+class TypicalP(CandidateFilter):
+    """Leaves the fewest tokens whose information is nearest to the entropy and whose probabilities sum to `mass`.
+
+    Source: Meister et al. 2023, equation 10.
+    """
+
+    mass: float
+
+    @override
+    def apply(self, candidates: Candidates) -> Candidates:
+        log_probs = candidates.scores.log_softmax(-1)
+        entropy = -(log_probs * log_probs.exp()).nansum(-1)
+        distances = (-log_probs - entropy).abs()
+        nearest, order = distances.sort()
+        n_before = int((candidates.scores[order].softmax(-1).cumsum(-1) < self.mass).sum())
+        return candidates.kept(~(distances > nearest[min(n_before, len(nearest) - 1)]))  # keeps NaN as well
+
+
+def filters_for(request: GenerateRequest) -> list[CandidateFilter]:
+    """Return the filters for a request that samples, in the order in which they are applied."""
+    filters: list[CandidateFilter] = []
+    if request.temperature != 1.0:
+        filters.append(Temperature(request.temperature))
+    if request.top_k is not None:
+        filters.append(TopK(request.top_k))
+    if request.top_p is not None and request.top_p < 1.0:
+        filters.append(TopP(request.top_p))
+    if request.min_p:
+        filters.append(MinP(request.min_p))
+    if request.typical_p is not None and request.typical_p < 1.0:
+        filters.append(TypicalP(request.typical_p))
+    return filters
+
+
+def candidates_of(scores: Tensor, filters: Sequence[CandidateFilter]) -> Candidates:
+    """Return the tokens that may be drawn by scores `[V]`, and the logits of their distribution."""
+    candidates = Candidates(None, scores)
+    for each in filters:
+        candidates = each.apply(candidates)
+    return candidates
+
+
+def draw(candidates: Candidates, generator: torch.Generator) -> int:
+    """Draw a token by the inverse of the cumulative distribution, in double precision on the CPU."""
+    ids, scores = candidates
+    probs = scores.cpu().double().softmax(-1)
+    point = torch.rand((), generator=generator, dtype=torch.float64)
+    place = int(torch.searchsorted(probs.cumsum(-1), point, right=True))
+    place = min(place, int(probs.nonzero()[-1]))
+    return place if ids is None else int(ids[place])

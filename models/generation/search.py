@@ -1,9 +1,9 @@
-"""How the next token is chosen: greedily, by chance, or by beam search.
+"""How the next token of a text is chosen: the base of all searches, and the search for a single text.
 
-A search runs in one row of the decoder or in several. It is given their logits, and says which tokens come next and
-which row each of them continues.
+A search has one or more rows of the decoder. It is given their scores, and returns which tokens come next and which row
+each of them continues.
 
-Shapes: `V` vocabulary, `R` rows.
+Shapes: `V` vocabulary, `R` rows of the search.
 """
 
 import math
@@ -13,105 +13,99 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from typing_extensions import override
 
-from models.generation.sampling import GenerationRules, allowed, candidates, described
-from models.generation.scores import TokenScores
+from models.generation.logits_rules import BanRule, GenerationRules, TextSoFar, apply_rules, rules_for
+from models.generation.sampling import candidates_of, draw, filters_for
+from models.generation.token_scores import TokenScores, describe_token
 from models.seeding import seeded
 from models.tasks.text import GeneratedToken, GenerateRequest, Progress
 
 
 class Continuation(NamedTuple):
-    """A row's next token, and the row, of those the search has now, that it continues."""
+    """The next token of a row, and the place of the row that it continues among the present rows of the search."""
 
     token: int
     parent: int
 
 
 class Search(ABC):
-    """One text in the making, after a `prompt`. `done` ends it; `outbox` collects what a caller is to be told.
+    """Makes one or more texts of a request after a prompt.
 
-    `index` says which of the request's texts it makes; None if all of them.
+    Attributes:
+        index: which of the request's texts it makes; None if it makes all of them.
+        takes_likeliest: whether it always takes the likeliest token of its only row, unless that is forbidden.
+        n_generated: number of tokens that were generated of each text, including one that ends it.
+        is_done: whether its texts have ended.
     """
 
     index: int | None = None
-    is_plain = False
-    """Whether it takes the likeliest token, unless that is forbidden, in one row of its own."""
+    takes_likeliest = False
 
     def __init__(self, request: GenerateRequest, rules: GenerationRules, prompt: Sequence[int]) -> None:
-        self.request, self.rules, self.prompt = request, rules, list(prompt)
-        self.done = False
-        self.outbox: list[Progress] = []
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the next token is known to be the last."""
-        return False
+        self.request, self.prompt, self.end_ids = request, list(prompt), rules.end_ids
+        self.logits_rules = rules_for(request, rules)
+        self.n_generated = 0
+        self.is_done = False
+        self._events: list[Progress] = []
 
     @abstractmethod
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
-        """Given its `R` rows, the next token of each row it wants from now on; none once it is done."""
+        """Choose the next tokens, given the `R` rows of the search; return nothing once it is done."""
+
+    def take_events(self) -> list[Progress]:
+        """Return the progress since the last call."""
+        events, self._events = self._events, []
+        return events
 
 
 class SingleSearch(Search):
-    """Greedy, or drawn by a generator of its own, whoever runs beside it (Holtzman et al. 2020)."""
+    """Makes one text: the likeliest token each time or, with `do_sample`, one that is drawn (Holtzman et al. 2020).
+
+    Each text has a random generator of its own, so that it does not depend on the texts beside it.
+    """
 
     def __init__(self, request: GenerateRequest, rules: GenerationRules, prompt: Sequence[int], index: int) -> None:
         super().__init__(request, rules, prompt)
-        self.index, self._n_done = index, 0
-        self._seen = self.prompt
-        is_likeliest = not request.do_sample and not request.n_alternatives and request.repetition_penalty == 1.0
-        self.is_plain = is_likeliest and rules.forced_end is None
+        self.index = self._index = index
+        self._text = TextSoFar([*self.prompt], len(self.prompt))
+        self._bans = [rule for rule in self.logits_rules if isinstance(rule, BanRule)]
+        is_greedy = not request.do_sample and not request.n_alternatives
+        self.takes_likeliest = is_greedy and len(self._bans) == len(self.logits_rules)
+        self._filters = filters_for(request)
 
     @cached_property
     def _generator(self) -> torch.Generator:
-        return seeded(self.request.seed, self.index or 0)
+        return seeded(self.request.seed, self._index)
 
-    @property
-    def is_last(self) -> bool:
-        """See `Search.is_last`."""
-        return self._n_done + 1 == self.request.max_new_tokens
-
+    @override
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
-        """See `Search.advance`."""
-        request, index = self.request, self.index or 0
-        token, told = self._chosen(scores, rows[0])
-        if math.isnan(told.log_prob):  # of all others as well: there is nothing to go on with
-            self.done = True
-            self.outbox.append(Progress(index, told, "stop"))
+        token, described = self._choose(scores, rows[0])
+        if math.isnan(described.log_prob):  # as are those of all other tokens, so that no choice makes sense
+            self.is_done = True
+            self._events.append(Progress(self._index, described, "stop"))
             return []
-        self._n_done += 1
-        self._seen.append(token)
-        if token in self.rules.ends:
-            self.done = True
-            self.outbox.append(Progress(index, None, "stop"))
+        self._text.tokens.append(token)
+        self.n_generated += 1
+        if token in self.end_ids:
+            self.is_done = True
+            self._events.append(Progress(self._index, None, "stop"))
             return []
-        self.done = self._n_done == request.max_new_tokens
-        self.outbox.append(Progress(index, told, "length" if self.done else None))
-        return [] if self.done else [Continuation(token, 0)]
+        self.is_done = self.n_generated == self.request.max_new_tokens
+        self._events.append(Progress(self._index, described, "length" if self.is_done else None))
+        return [] if self.is_done else [Continuation(token, 0)]
 
-    def _chosen(self, scores: TokenScores, row: int) -> tuple[int, GeneratedToken]:
-        request = self.request
-        if self.is_plain:
+    def _choose(self, scores: TokenScores, row: int) -> tuple[int, GeneratedToken]:
+        """Return the next token, and its description by the model's own scores."""
+        text = self._text
+        if self.takes_likeliest:
             token, log_prob = scores.likeliest[row]
-            if not self._is_forbidden(token):
+            if not any(token in rule.banned(text) for rule in self._bans):
                 return token, GeneratedToken(token, log_prob)
         logits = scores.logits[row].float()
-        free = allowed(logits, self._seen, self._n_done, request, self.rules)
-        token = self._drawn(free) if request.do_sample else int(free.argmax())
-        return token, described(logits, token, request.n_alternatives)
-
-    def _is_forbidden(self, token: int) -> bool:
-        """As `allowed` does it."""
-        is_early = token in self.rules.ends and self._n_done < self.request.min_new_tokens
-        return is_early or token in self.rules.suppressed
-
-    def _drawn(self, scores: Tensor) -> int:
-        """By the inverse of the cumulative distribution, in double precision on the CPU."""
-        request = self.request
-        ids, scores = candidates(scores, request.temperature, request.top_k, request.top_p)
-        probs = scores.cpu().double().softmax(-1)
-        point = torch.rand((), generator=self._generator, dtype=torch.float64)
-        place = int(torch.searchsorted(probs.cumsum(-1), point, right=True))
-        place = min(place, int(probs.nonzero()[-1]))
-        return place if ids is None else int(ids[place])
+        changed = apply_rules(self.logits_rules, logits, text)
+        if self.request.do_sample:
+            token = draw(candidates_of(changed, self._filters), self._generator)
+        else:
+            token = int(changed.argmax())
+        return token, describe_token(logits, token, self.request.n_alternatives)

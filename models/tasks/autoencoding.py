@@ -1,16 +1,17 @@
-"""Requests and results of the autoencoders' tasks, and of image classification.
+"""Requests and results of the autoencoders' tasks, and of the classification of items.
 
-Shapes: an item has the model's `input_shape` (a series: `[T, C]`, T its own length), a latent its `latent_shape`.
+Shapes: an item has the model's `input_shape`, except that a series `[T, C]` has a length T of its own. A latent has the
+model's `latent_shape`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
 NoiseType = Literal["gaussian", "masking", "salt_and_pepper"]
-Method = Literal["linear", "slerp"]
-Projection = Literal["pca", "latent"]
+InterpolationMethod = Literal["linear", "slerp"]
+ProjectionMethod = Literal["pca", "latent"]
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -22,7 +23,7 @@ class ItemRequest:
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch."""
+        """Return the number of elements that this request adds to a batch."""
         return self.item.numel()
 
 
@@ -34,13 +35,16 @@ class ItemsRequest:
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch."""
+        """Return the number of elements that this request adds to a batch."""
         return sum(item.numel() for item in self.items)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodeRequest(ItemRequest):
-    """One item to map to its latent. `sample` draws from the posterior, of families that have one, by `seed`."""
+    """A request to map an item to its latent.
+
+    With `sample`, which only families with a posterior accept, the latent is drawn from it with the `seed`.
+    """
 
     sample: bool = False
     seed: int = 0
@@ -48,10 +52,10 @@ class EncodeRequest(ItemRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodeResult:
-    """The latent, and what the family knows of it besides.
+    """The latent of an item, and what only some families know about it.
 
-    `mean` and `log_variance` are the posterior's; `prior_score` in [0, 1] is how well the latent fits the prior, as the
-    family's discriminator sees it.
+    `mean` and `log_variance` are those of the posterior. `prior_score` is the probability, according to the family's
+    discriminator, that the latent was drawn from the prior.
     """
 
     latent: Tensor
@@ -62,34 +66,40 @@ class EncodeResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecodeRequest:
-    """One latent to map back to an item; `length` in steps for models of series, the trained one where None."""
+    """A request to map a latent to an item.
+
+    Models of series make one of `length` steps, or of the length that they were trained on if None.
+    """
 
     latent: Tensor
     length: int | None = None
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch."""
+        """Return the number of elements that this request adds to a batch."""
         return self.latent.numel() + (self.length or 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecodeResult:
-    """The latent's item."""
+    """The item of a latent."""
 
     reconstruction: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ReconstructRequest(ItemRequest):
-    """One item to encode and decode again. With a `seed`, families with a posterior draw from it."""
+    """A request to encode an item and to decode its latent.
+
+    With a `seed`, families with a posterior draw the latent from it; otherwise they take its mean.
+    """
 
     seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ReconstructResult:
-    """`reconstruction` has the item's shape; `mse` and `mae` are means over its elements."""
+    """A reconstructed item, with its mean squared and mean absolute error over all elements."""
 
     reconstruction: Tensor
     mse: float
@@ -98,7 +108,10 @@ class ReconstructResult:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """`level` is the deviation of gaussian noise in the item's range, or the fraction of elements that are hit."""
+    """A corruption of items.
+
+    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change.
+    """
 
     type: NoiseType
     level: float
@@ -106,7 +119,10 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DenoiseRequest(ItemRequest):
-    """One item to clean. `noise` is added first, by `seed`, where the item is clean and this a trial."""
+    """A request to remove the noise of an item.
+
+    To test how well this works, `noise` is added to the item first, with the `seed`; None if the item is noisy already.
+    """
 
     noise: Noise | None = None
     seed: int = 0
@@ -114,7 +130,10 @@ class DenoiseRequest(ItemRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DenoiseResult:
-    """Where noise was added: the noisy item, and the peak signal-to-noise ratios against the clean one in dB."""
+    """A denoised item, and a comparison with the original item if noise was added to it.
+
+    `psnr_before` and `psnr_after` are the peak signal-to-noise ratios of `noisy` and `denoised` in decibels.
+    """
 
     denoised: Tensor
     noisy: Tensor | None = None
@@ -124,7 +143,14 @@ class DenoiseResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SampleRequest:
-    """One new item: the `index`-th of `seed`. `temperature` scales the deviation of what is drawn."""
+    """A request to generate an item: the one with the number `index` among those with the same seed.
+
+    Attributes:
+        temperature: factor by which the standard deviations of all draws are scaled.
+        label: class of the item, for models whose latents contain a class; None for a random class.
+        sampler: one of the model's samplers; None for its default.
+        length: number of steps of a series, as in `DecodeRequest`.
+    """
 
     seed: int
     index: int = 0
@@ -137,7 +163,7 @@ class SampleRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SampleResult:
-    """An item, and the latent it was decoded from."""
+    """A generated item, the latent that it was decoded from, and the seed of the request."""
 
     sample: Tensor
     latent: Tensor
@@ -146,22 +172,22 @@ class SampleResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InterpolateRequest:
-    """The way from `start` to `end` through the latent space, in `steps` frames, both ends included."""
+    """A request for `steps` items on a path between the latents of `start` and `end`, including both ends."""
 
     start: Tensor
     end: Tensor
     steps: int = 8
-    method: Method = "linear"
+    method: InterpolationMethod = "linear"
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch."""
+        """Return the number of elements that this request adds to a batch."""
         return self.steps * max(self.start.numel(), self.end.numel())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InterpolateResult:
-    """`steps` items, and their latents `[steps, *latent_shape]`."""
+    """The `steps` items on the path, and their latents `[steps, *latent_shape]`."""
 
     frames: tuple[Tensor, ...]
     latents: Tensor
@@ -169,7 +195,12 @@ class InterpolateResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DetectAnomaliesRequest(ItemRequest):
-    """One item to compare with the normal ones. `threshold` on the score, or a `percentile` of the normal scores."""
+    """A request to compare an item with normal items, by one of the model's anomaly scores or its default.
+
+    An item is an anomaly if its score is above the `threshold`. If that is None, the threshold is a `percentile` of the
+    normal items' scores; if that is None too, it is the percentile in the model's calibration. `n_top` is the number of
+    elements to name that contribute most to the score.
+    """
 
     score: str | None = None
     threshold: float | None = None
@@ -179,7 +210,7 @@ class DetectAnomaliesRequest(ItemRequest):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One element's part of an item's score."""
+    """The contribution of the element at `index` to the score of its item."""
 
     index: tuple[int, ...]
     contribution: float
@@ -187,10 +218,16 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DetectAnomaliesResult:
-    """`contributions` has the item's shape and sums to the score; `top` are its largest.
+    """The anomaly score of an item, compared with those of held-out normal items.
 
-    `percentile` is the share of held-out normal items, in percent, that score no higher; `p_value` is the conformal
-    one: (1 + items that score at least as high) / (1 + items).
+    Attributes:
+        score: the anomaly score.
+        threshold: score above which an item is an anomaly.
+        is_anomaly: whether the score is above the threshold.
+        percentile: percentage of the normal items that score no higher.
+        p_value: conformal p-value, (1 + normal items that score at least as high) / (1 + normal items).
+        contributions: contribution of each element to the score, of the shape of the item; they sum to the score.
+        top: largest contributions, in descending order.
     """
 
     score: float
@@ -204,26 +241,30 @@ class DetectAnomaliesResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImputeRequest(ItemRequest):
-    """One item whose missing elements are NaN."""
+    """A request to fill the gaps of an item, which are NaN, in the given number of iterations."""
 
     iterations: int = 20
 
     @property
     def cost(self) -> int:
-        """Elements this request adds to a batch, over all its passes."""
+        """Return the number of elements that this request adds to a batch, over all iterations."""
         return self.item.numel() * self.iterations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImputeResult:
-    """The item without gaps; what was observed is unchanged."""
+    """An item without gaps, whose observed elements are unchanged."""
 
     imputed: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CompressRequest(ItemsRequest):
-    """Items to pack into one stream, with `bits` a latent element, or without loss where the family can."""
+    """A request to compress items of one shape into one stream.
+
+    Each element of a latent is quantised to `bits` bits. With `lossless`, which only some families support, the
+    decompressed items equal the originals.
+    """
 
     bits: int = 8
     lossless: bool = False
@@ -231,7 +272,11 @@ class CompressRequest(ItemsRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CompressResult:
-    """`ratio` is against 8 bits an element of an image, 32 of a series or vector; errors against what comes back."""
+    """A stream of compressed items, and the errors of the items that it is decompressed to.
+
+    `ratio` is the number of bits of an element before compression, 8 in images and 32 in series, divided by
+    `bits_per_element`. `psnr` is the peak signal-to-noise ratio in decibels.
+    """
 
     stream: bytes
     bits_per_element: float
@@ -242,7 +287,7 @@ class CompressResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecompressRequest:
-    """A stream of this very model, of at most `max_items`."""
+    """A request to decompress a stream that the same model has made, of at most `max_items` items."""
 
     stream: bytes
     max_items: int
@@ -251,21 +296,28 @@ class DecompressRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecompressResult:
-    """The stream's items, in order."""
+    """The items of a stream, in order."""
 
     items: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProjectRequest(ItemsRequest):
-    """Items to place in a plane, by the first two principal components of their latents or by the latents as such."""
+    """A request to project items to a plane.
 
-    method: Projection = "pca"
+    The method `pca` computes the first two principal components of the items' latents; `latent` takes the latents
+    themselves, which must have two elements.
+    """
+
+    method: ProjectionMethod = "pca"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProjectResult:
-    """`points` are `[n, 2]`; `explained_variance` holds each axis's share of the whole, where axes were fitted."""
+    """Items as points `[n, 2]` in a plane.
+
+    `explained_variance` is the share of the variance that each axis explains; empty if no axes were fitted.
+    """
 
     points: Tensor
     explained_variance: tuple[float, ...] = ()
@@ -273,7 +325,10 @@ class ProjectResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassifyRequest(ItemRequest):
-    """One item to name. `top_k` best labels, all where None."""
+    """A request for the `top_k` best labels of an item; all labels if None.
+
+    `function_to_apply` turns logits into scores.
+    """
 
     top_k: int | None = None
     function_to_apply: Activation = "softmax"
@@ -281,7 +336,7 @@ class ClassifyRequest(ItemRequest):
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """A label and what speaks for it."""
+    """A label and its score."""
 
     label: str
     score: float
@@ -289,6 +344,6 @@ class LabelScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassifyResult:
-    """Best first."""
+    """The labels of an item, in descending order of their scores."""
 
-    labels: tuple[LabelScore, ...] = field(default=())
+    labels: tuple[LabelScore, ...] = ()

@@ -1,15 +1,15 @@
-"""Requests and results of the Transformers' tasks. A text arrives as `Tokens`; what answers in text answers in ids."""
+"""Requests and results of the Transformers' tasks. Texts arrive as `Tokens`; generated texts are token ids."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.tasks.autoencoding import Activation, Projection
+from models.tasks.autoencoding import Activation, ProjectionMethod
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
 DEFAULT_NEW_TOKENS = 64
@@ -18,10 +18,12 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Details:
-    """What is known of each of `T` tokens beside its id.
+    """What a tokenizer knows of each of `T` tokens beside its id.
 
-    `offsets`, the characters of its text it stands for (from, to); `texts`, 0 or 1 for the first or second text of a
-    pair, None for special tokens; `words`, the number of its word in its text.
+    Attributes:
+        offsets: the first character of the text that the token stands for, and the one after the last.
+        texts: 0 or 1 for a token of the first or the second text of a pair, None for a special token.
+        words: the index of the token's word in its text, None for a token that is no part of a word.
     """
 
     offsets: Sequence[tuple[int, int]]
@@ -29,12 +31,15 @@ class Details:
     words: Sequence[int | None]
 
 
-@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: there is one for each text, and it takes a third
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen, because that takes three times as long to construct
 class Tokens:
-    """A text or a pair of texts, as a model reads it: `T` tokens.
+    """A text or a pair of texts as `T` tokens, the form in which models read it.
 
-    `ids` and `type_ids` are `[T]`, int64. `details` makes the rest, for which few tasks ask: the text is cut once more.
-    `sources` are the texts themselves, where they are known.
+    Attributes:
+        ids: token ids, `[T]`, int64.
+        type_ids: token types, `[T]`, int64: 0, and 1 for the second text of a pair.
+        details: computes the details, which few tasks need; the text is tokenised once more for it.
+        sources: the texts, where they are known.
     """
 
     ids: NDArray[np.int64]
@@ -45,16 +50,26 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def of_ids(cls, ids: Sequence[int], special_ids: Collection[int] = ()) -> Self:
+        """Return tokens whose text is unknown, so that their offsets are empty; `special_ids` are no part of a text."""
 
-@dataclass(kw_only=True, slots=True, eq=False)  # see `Tokens`
+        def details() -> Details:
+            texts = [None if token_id in special_ids else 0 for token_id in ids]
+            return Details(offsets=[(0, 0)] * len(ids), texts=texts, words=[None] * len(ids))
+
+        return cls(ids=np.array(ids, np.int64), type_ids=np.zeros(len(ids), np.int64), details=details)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen, for the same reason as `Tokens`
 class TextRequest:
-    """A request about one text, or one pair."""
+    """A request about one text, or one pair of texts."""
 
     tokens: Tokens
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch."""
+        """Number of tokens that this request adds to a batch."""
         return len(self.tokens.ids)
 
 
@@ -66,7 +81,7 @@ class TextsRequest:
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch."""
+        """Number of tokens that this request adds to a batch."""
         return sum(map(len, self.texts))
 
 
@@ -74,8 +89,10 @@ class TextsRequest:
 class EncodeTextRequest(TextRequest):
     """One text to map to a vector.
 
-    `pooling` of its tokens' vectors and `normalize`, to unit length, are the checkpoint's own where None. The first
-    `dimensions` of the vector are kept, all where None; they are normalised after the cut.
+    Attributes:
+        pooling: how the vectors of the tokens become one; the checkpoint's own way if None.
+        normalize: whether the vector is scaled to unit length; as the checkpoint says if None.
+        dimensions: how many elements of the vector are kept, before it is normalised; all if None.
     """
 
     pooling: Pooling | None = None
@@ -85,17 +102,17 @@ class EncodeTextRequest(TextRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodeTextResult:
-    """`[D]`, or `[T, D]` without pooling."""
+    """The vector of a text, `[D]`, or those of its tokens, `[T, D]`, without pooling."""
 
     embedding: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodeTextResults(Sequence[EncodeTextResult]):
-    """Of texts that are one vector each: the rows of `embeddings`, `[B, D]`.
+    """The vectors of texts, one for each: the rows of `embeddings`, `[B, D]`.
 
-    Most are sent as they are, all together: a result is made only where one is asked for. No tensor, for each time that
-    one is let go, the interpreter's lock is as well.
+    A result is constructed only where it is asked for, because most answers contain all rows together. They are a NumPy
+    array, because freeing a tensor releases the interpreter's lock.
     """
 
     embeddings: NDArray[np.float32]
@@ -103,24 +120,32 @@ class EncodeTextResults(Sequence[EncodeTextResult]):
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def __getitem__(self, place: Any) -> Any:
-        """One, or those of a slice, as one array again."""
-        its = self.embeddings[place]
-        return EncodeTextResults(its) if isinstance(place, slice) else EncodeTextResult(embedding=torch.from_numpy(its))
+    def __getitem__(self, index: Any) -> Any:
+        """Return one result, or those of a slice as an object of this class."""
+        rows = self.embeddings[index]
+        return (
+            EncodeTextResults(rows) if isinstance(index, slice) else EncodeTextResult(embedding=torch.from_numpy(rows))
+        )
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class FillMaskRequest(TextRequest):
-    """One text with masks at `places`. The `top_k` likeliest tokens of each, among `targets` only where given."""
+    """One text with masks.
 
-    places: tuple[int, ...]
+    Attributes:
+        positions: indices of the masks among the tokens.
+        top_k: number of likeliest tokens to return for each mask.
+        targets: ids of the tokens to choose from; all tokens if None.
+    """
+
+    positions: tuple[int, ...]
     top_k: int = 5
     targets: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A token and its probability."""
+    """A token that may stand at a mask, and its probability."""
 
     token: int
     score: float
@@ -128,14 +153,19 @@ class Fill:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FillMaskResult:
-    """For each mask, best first."""
+    """The likeliest tokens at each mask, in the order of the request's positions, best first."""
 
     fills: tuple[tuple[Fill, ...], ...]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class ClassifyTextRequest(TextRequest):
-    """One text or pair to name; see `ClassifyRequest`. `function_to_apply` is the checkpoint's where None."""
+    """One text or pair to classify.
+
+    Attributes:
+        top_k: number of classes to return; all if None.
+        function_to_apply: maps logits to scores; by the kind of classification that the model was trained for if None.
+    """
 
     top_k: int | None = None
     function_to_apply: Activation | None = None
@@ -143,46 +173,64 @@ class ClassifyTextRequest(TextRequest):
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class ClassifyTokensRequest(TextRequest):
-    """One text whose tokens are to be named."""
+    """One text whose tokens are classified."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassifyTokensResult:
-    """The probability of each of the model's labels for each token: `[T, n_labels]`."""
+    """The probability of each of the model's labels for each token, `[T, n_labels]`."""
 
     scores: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AnswerRequest:
-    """A question with each window of its context, as pairs."""
+    """A question with windows of its context: pairs, of the question and of a part of the context each."""
 
     windows: tuple[Tokens, ...]
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch."""
+        """Number of tokens that this request adds to a batch."""
         return sum(map(len, self.windows))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AnswerResult:
-    """For each window `[T, 2]`: the logits of each token as the answer's first, and as its last."""
+    """The logits of each token as the first and as the last of the answer, `[T, 2]` for each window."""
 
     spans: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GenerateRequest:
-    """Continue a text or, of an encoder-decoder, translate it: `n` times, by `seed`.
+    """A text to continue or, for an encoder-decoder, to translate.
 
-    Where `max_new_tokens` is None: `DEFAULT_NEW_TOKENS`, or as many as there is room for. With `truncate`, a text that
-    leaves no room for them is cut: a prompt at its beginning, a text to translate at its end.
+    The likeliest token is taken each time unless `do_sample` is set or there are several beams. The rules that the
+    parameters stand for are described in `models.generation.logits_rules` and `models.generation.sampling`.
 
-    Greedily unless `do_sample` or several beams. `temperature` (> 0) divides the logits; `top_k` and `top_p` leave only
-    the likeliest tokens to draw from; `repetition_penalty` (> 0; Keskar et al. 2019, section 4.1) makes those seen
-    less likely. Beam search keeps `num_beams` texts and ranks them by log-likelihood / length ** `length_penalty`.
-    `n_alternatives` likeliest tokens are told beside each chosen one.
+    Attributes:
+        tokens: the prompt, or the text to translate.
+        max_new_tokens: maximum number of tokens to generate; if None, `DEFAULT_NEW_TOKENS`, or as many as fit if fewer.
+        truncate: whether a text that leaves no room for new tokens is cut instead of refused, a prompt at its
+            beginning, a text to translate at its end.
+        min_new_tokens: number of tokens before which the text may not end.
+        do_sample: whether each token is drawn.
+        temperature: number, above 0, by which logits are divided before a draw.
+        top_k: number of likeliest tokens to draw from; all if None.
+        top_p: total probability, above 0 and at most 1, of the likeliest tokens to draw from; all if None.
+        min_p: probability, 0 to 1, relative to that of the likeliest token, below which no token is drawn; 0 if None.
+        typical_p: total probability, above 0 and at most 1, of the most typical tokens to draw from; all if None.
+        repetition_penalty: factor, above 0, by which tokens of the prompt and of the text become less likely.
+        presence_penalty: number, -2 to 2, that is subtracted from the logits of tokens of the text.
+        frequency_penalty: number, -2 to 2, that is subtracted from the logits of tokens for each time in the text.
+        no_repeat_ngram_size: number of tokens in sequences that may occur only once; 0 if any may be repeated.
+        bad_words: sequences of token ids that are not generated.
+        num_beams: number of beams of a beam search; 1 for none.
+        length_penalty: exponent of the length by which beam search divides log-likelihoods.
+        n: number of texts; those of beam search are the best ones.
+        seed: seed of all draws.
+        n_alternatives: number of likeliest tokens that are returned with each generated token.
     """
 
     tokens: Tokens
@@ -193,7 +241,13 @@ class GenerateRequest:
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    no_repeat_ngram_size: int = 0
+    bad_words: tuple[tuple[int, ...], ...] = ()
     num_beams: int = 1
     length_penalty: float = 1.0
     n: int = 1
@@ -202,17 +256,17 @@ class GenerateRequest:
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch: those of its prompt."""
+        """Return the number of tokens that this request adds to a batch, those of its prompt."""
         return len(self.tokens)
 
     @property
     def n_rows(self) -> int:
-        """Sequences that run side by side for it."""
+        """Return the number of sequences that are generated side by side for this request."""
         return max(self.n, self.num_beams)
 
 
 class GeneratedToken(NamedTuple):
-    """A token with its log-probability, and the likeliest others with theirs, before any parameter changed them."""
+    """A token with its log-probability, and the likeliest tokens with theirs, before any parameter changes them."""
 
     id: int
     log_prob: float
@@ -220,9 +274,14 @@ class GeneratedToken(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The next token of the `sequence`-th of a request's texts; with a `finish_reason`, and perhaps no token, the last.
+    """The next token of one of the texts of a request.
 
-    `stop`: the model ended its text; `length`: it was cut at the limit. `score` is the last one's, of beam search.
+    Attributes:
+        sequence: index of the text.
+        token: the token; None if the text ends without another one.
+        finish_reason: why the text ends, None unless it does. `stop`: the model ended it; `length`: it reached the
+            maximum number of tokens.
+        score: the score of a text that ends, if it was found by beam search.
     """
 
     sequence: int
@@ -233,7 +292,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GeneratedSequence:
-    """A text, without the token that ends it; `score` is that of beam search."""
+    """A generated text, without the token that ends it, and its score if it was found by beam search."""
 
     tokens: tuple[GeneratedToken, ...]
     finish_reason: FinishReason
@@ -242,46 +301,52 @@ class GeneratedSequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GenerateResult:
-    """The `n` texts; those of beam search best first."""
+    """The generated texts of one request; those of beam search are sorted, best first."""
 
     sequences: tuple[GeneratedSequence, ...]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class ScoreTextRequest(TextRequest):
-    """One text whose likelihood is asked."""
+    """One text whose likelihood is computed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScoreTextResult:
-    """`log_probs` in nats, `[n]`, of the tokens at `places`; the others, such as special ones, are not predicted."""
+    """Log-probabilities in nats, `[n]`, of the tokens at `positions`; special tokens, for example, have none."""
 
-    places: Sequence[int]
+    positions: Sequence[int]
     log_probs: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SimilarityRequest(TextsRequest):
-    """A text and candidates, `texts[0]` and the rest, to compare."""
+    """A text, `texts[0]`, and candidates, the other texts, that it is compared with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SimilarityResult:
-    """The cosine of each candidate's embedding with the source's: `[n]`, in [-1, 1]."""
+    """The cosine of each candidate's vector and the text's, `[n]`, in [-1, 1]."""
 
     scores: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProjectTextsRequest(TextsRequest):
-    """Texts to place in a plane; see `ProjectRequest`."""
+    """Texts to place in a plane by the given method."""
 
-    method: Projection = "pca"
+    method: ProjectionMethod = "pca"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class AttendRequest(TextRequest):
-    """One text whose attention is asked; of an encoder-decoder, with its translation `target` (the model's if None)."""
+    """One text whose attention weights are returned.
+
+    Attributes:
+        target: the translation that an encoder-decoder reads beside the text; the one that it generates if None.
+        layers: indices of the layers to return; all if None.
+        heads: indices of the heads to return; all if None.
+    """
 
     target: Tokens | None = None
     layers: tuple[int, ...] | None = None
@@ -289,15 +354,21 @@ class AttendRequest(TextRequest):
 
     @property
     def cost(self) -> int:
-        """Tokens this request adds to a batch, their pairs counted."""
+        """Number of pairs of tokens that this request adds to a batch."""
         n_tokens = len(self.tokens) + (len(self.target) if self.target else 0)
         return n_tokens * n_tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AttendResult:
-    """Weights `[layers, heads, T, T]`; of an encoder-decoder also those of the `target_ids`, among themselves and over
-    the text: `[layers, heads, U, U]` and `[layers, heads, U, T]`."""
+    """Attention weights, `[layers, heads, queries, keys]`; only an encoder-decoder has those of a target.
+
+    Attributes:
+        attention: those of the text's `T` tokens over each other, `[layers, heads, T, T]`.
+        target_ids: the `U` token ids that the decoder read, `[U]`.
+        target_attention: those of the target's tokens over each other, `[layers, heads, U, U]`.
+        cross_attention: those of the target's tokens over the text's, `[layers, heads, U, T]`.
+    """
 
     attention: Tensor
     target_ids: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Placeholder: to be described."""
+"""Hyperparameters that all bidirectional encoders have."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,28 @@ from models.layers.block import BlockShape
 from models.layers.feedforward import ACTIVATIONS
 
 HEADS = ("pooler", "masked", "pair", "sequence", "tokens", "span")
-
-
+"""Heads that an encoder may have; `EncoderConfig` describes them."""
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
+"""Kinds of classification of texts, by their names in published configurations; the first is the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig(FamilyConfig):
     """Hyperparameters of a bidirectional encoder.
 
-    `heads`, of `HEADS`: the pooler alone; masked words; whether two sentences belong together; classes of texts, of
-    tokens; the span of an answer. `untied`: the masked-word head has a matrix of its own.
+    Attributes:
+        n_positions: number of position embeddings.
+        inner_width: width of the hidden layer of the feed-forward networks.
+        norm_eps: constant that layer norms add to the variance.
+        heads: some of `HEADS`. `pooler` makes a vector of a text's first token, which `pair`, whether two sentences
+            belong together, and `sequence`, classes of texts, are computed from. `masked` predicts masked words,
+            `tokens` classes of tokens, and `span` the first and last token of an answer.
+        labels: names of the classes of `sequence` or `tokens`.
+        problem: kind of classification that `sequence` was trained for, one of `PROBLEMS`.
+        untied: whether the masked language head has a matrix of its own instead of the word embeddings.
+
+    Raises:
+        ConfigError: a value is out of range, or labels are given without a head for them, or the other way round.
     """
 
     vocab_size: int
@@ -42,14 +53,12 @@ class EncoderConfig(FamilyConfig):
         self.require(self.norm_eps > 0, "norm_eps", "positive")
         self.require(set(self.heads) <= set(HEADS), "heads", f"some of {', '.join(HEADS)}")
         self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
-        is_labelled = {"sequence", "tokens"} & set(self.heads)
-        self.require(
-            bool(self.labels) == bool(is_labelled), "labels", "there for heads with classes, and only for them"
-        )
+        has_classes = bool({"sequence", "tokens"} & set(self.heads))
+        self.require(bool(self.labels) == has_classes, "labels", "there for heads with classes, and only for them")
 
     @property
     def block(self) -> BlockShape:
-        """The shape of the blocks, normalised after each sum."""
+        """Shape of the blocks, which are normalised after each sum."""
         return BlockShape(
             width=self.width,
             n_heads=self.n_heads,

@@ -1,15 +1,31 @@
-"""What the published formats of bidirectional encoders have in common."""
+"""The common parts of the published formats of bidirectional encoders.
+
+Published names are those of `transformers`. A `Link` connects one of our parameters with the published ones.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from models.errors import CheckpointError
-from models.published import Link, Values, labels_of, labels_to, links, of
+from models.published import Link, Values, links, read_labels, write_labels
 from models.text.encoder_config import PROBLEMS, EncoderConfig
 
 
+@dataclass(frozen=True, kw_only=True)
+class BlockNames:
+    """Published names of the layers of one block: queries, keys and values apart, and the feed-forward network."""
+
+    qkv: tuple[str, ...]
+    out: str
+    attention_norm: str
+    up: str
+    down: str
+    feedforward_norm: str
+
+
 def architectures(name: str) -> dict[str, tuple[str, ...]]:
-    """The heads of each architecture of a family with the published name, such as `Bert`."""
+    """Return the heads of each published architecture of a family, whose name there is, for example, `Bert`."""
     return {
         f"{name}Model": ("pooler",),
         f"{name}ForMaskedLM": ("masked",),
@@ -20,35 +36,36 @@ def architectures(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def read_encoder(values: Values, heads: tuple[str, ...]) -> dict[str, Any]:
-    """The arguments of an `EncoderConfig`. Values without a default here must be there.
+    """Return the arguments of an `EncoderConfig` from the values of `config.json`.
 
     Raises:
-        CheckpointError: a value is missing, or asks for what no family here has.
+        CheckpointError: the positions are not absolute, the model is a decoder, or the names of its classes are wrong.
+        KeyError: a value that has no default here is missing.
     """
-    if (kind := of(values, "position_embedding_type", "absolute")) != "absolute":
-        raise CheckpointError(f"position_embedding_type is {kind!r}; only absolute is supported")
-    if of(values, "is_decoder", False) or of(values, "add_cross_attention", False):
+    if (position_type := values.get("position_embedding_type", "absolute")) != "absolute":
+        raise CheckpointError(f"position_embedding_type is {position_type!r}; only absolute is supported")
+    if values.get("is_decoder", False) or values.get("add_cross_attention", False):
         raise CheckpointError("is_decoder is true; only encoders are supported")
-    labels = labels_of(values) if {"sequence", "tokens"} & set(heads) else ()
+    labels = read_labels(values) if {"sequence", "tokens"} & set(heads) else ()
     return {
         "vocab_size": values["vocab_size"],
-        "n_positions": of(values, "max_position_embeddings", 512),
+        "n_positions": values.get("max_position_embeddings", 512),
         "n_token_types": values["type_vocab_size"],
-        "width": of(values, "hidden_size", 768),
-        "n_layers": of(values, "num_hidden_layers", 12),
-        "n_heads": of(values, "num_attention_heads", 12),
-        "inner_width": of(values, "intermediate_size", 3072),
+        "width": values.get("hidden_size", 768),
+        "n_layers": values.get("num_hidden_layers", 12),
+        "n_heads": values.get("num_attention_heads", 12),
+        "inner_width": values.get("intermediate_size", 3072),
         "activation": values["hidden_act"],
         "norm_eps": float(values["layer_norm_eps"]),
         "heads": heads,
         "labels": labels,
-        "problem": of(values, "problem_type", "regression" if labels and len(labels) == 1 else PROBLEMS[0]),
-        "untied": "masked" in heads and not of(values, "tie_word_embeddings", True),
+        "problem": values.get("problem_type", "regression" if labels and len(labels) == 1 else PROBLEMS[0]),
+        "untied": "masked" in heads and not values.get("tie_word_embeddings", True),
     }
 
 
 def write_encoder(config: EncoderConfig) -> dict[str, Any]:
-    """What `read_encoder` reads."""
+    """Return the values that `read_encoder` reads."""
     values = {
         "vocab_size": config.vocab_size,
         "max_position_embeddings": config.n_positions,
@@ -62,35 +79,50 @@ def write_encoder(config: EncoderConfig) -> dict[str, Any]:
         "tie_word_embeddings": not config.untied,
     }
     if config.labels:
-        values |= {**labels_to(config.labels), "problem_type": config.problem}
+        values |= {**write_labels(config.labels), "problem_type": config.problem}
     return values
 
 
-def bert_body(prefix: str, n_layers: int) -> Iterator[Link]:
-    """The embeddings and blocks of BERT and RoBERTa."""
-    yield from embedding_links(f"{prefix}.embeddings")
-    for i in range(n_layers):
-        ours, theirs = f"blocks.{i}", f"{prefix}.encoder.layer.{i}"
-        attention = f"{theirs}.attention"
-        yield from links(f"{ours}.attention.qkv", *(f"{attention}.self.{name}" for name in ("query", "key", "value")))
-        yield from links(f"{ours}.attention.out", f"{attention}.output.dense")
-        yield from links(f"{ours}.attention_residual_norm", f"{attention}.output.LayerNorm")
-        yield from links(f"{ours}.feedforward.0", f"{theirs}.intermediate.dense")
-        yield from links(f"{ours}.feedforward.2", f"{theirs}.output.dense")
-        yield from links(f"{ours}.feedforward_residual_norm", f"{theirs}.output.LayerNorm")
-
-
-def embedding_links(theirs: str) -> Iterator[Link]:
-    """Of the embeddings before the first block."""
+def embedding_links(published: str) -> Iterator[Link]:
+    """Link the embeddings before the first block; `published` is the published name of their module."""
     for ours, name in (("words", "word"), ("positions", "position"), ("types", "token_type")):
-        yield Link(f"embeddings.{ours}.weight", (f"{theirs}.{name}_embeddings.weight",))
-    yield from links("embeddings.norm", f"{theirs}.LayerNorm")
+        yield Link(f"embeddings.{ours}.weight", (f"{published}.{name}_embeddings.weight",))
+    yield from links("embeddings.norm", f"{published}.LayerNorm")
+
+
+def block_links(block: str, published: BlockNames) -> Iterator[Link]:
+    """Link the layers of our module `block`, which is one block, to those with the published names."""
+    yield from links(f"{block}.attention.qkv", *published.qkv)
+    yield from links(f"{block}.attention.out", published.out)
+    yield from links(f"{block}.attention_residual_norm", published.attention_norm)
+    yield from links(f"{block}.feedforward.0", published.up)
+    yield from links(f"{block}.feedforward.2", published.down)
+    yield from links(f"{block}.feedforward_residual_norm", published.feedforward_norm)
+
+
+def body_links(prefix: str, n_layers: int) -> Iterator[Link]:
+    """Link the embeddings and blocks of BERT and of RoBERTa, whose published names begin with `prefix`."""
+    yield from embedding_links(f"{prefix}.embeddings")
+    for index in range(n_layers):
+        published = f"{prefix}.encoder.layer.{index}"
+        names = BlockNames(
+            qkv=tuple(f"{published}.attention.self.{name}" for name in ("query", "key", "value")),
+            out=f"{published}.attention.output.dense",
+            attention_norm=f"{published}.attention.output.LayerNorm",
+            up=f"{published}.intermediate.dense",
+            down=f"{published}.output.dense",
+            feedforward_norm=f"{published}.output.LayerNorm",
+        )
+        yield from block_links(f"blocks.{index}", names)
 
 
 def head_links(
     config: EncoderConfig, *, pooler: str, sequence: str, dense: str, norm: str, decoder: str, pair: str = ""
 ) -> Iterator[Link]:
-    """Of the heads the model has, by the published names of their layers. Those of tokens and spans are everybody's."""
+    """Link the heads that the model has; the arguments are the published names of their layers.
+
+    The heads of tokens and spans have the same published names in all families.
+    """
     heads = set(config.heads)
     if {"pooler", "pair", "sequence"} & heads:
         yield from links("pooler.dense", pooler)
@@ -105,17 +137,13 @@ def head_links(
     if "masked" in heads:
         yield from links("masked_head.dense", dense)
         yield from links("masked_head.norm", norm)
-        yield from decoder_links(decoder, untied=config.untied)
+        bias = f"{decoder}.decoder.bias" if config.untied else f"{decoder}.bias"  # the one that `transformers` uses
+        yield Link("masked_head.bias", (bias,))
+        if config.untied:
+            yield Link("masked_head.decoder", (f"{decoder}.decoder.weight",))
 
 
-def decoder_links(theirs: str, *, untied: bool) -> Iterator[Link]:
-    """Of the end of a masked-word head. The bias has two names; where the matrix is its own, the second counts."""
-    yield Link("masked_head.bias", (f"{theirs}.decoder.bias" if untied else f"{theirs}.bias",))
-    if untied:
-        yield Link("masked_head.decoder", (f"{theirs}.decoder.weight",))
-
-
-def decoder_aliases(theirs: str) -> dict[str, str]:
-    """The two names of that bias, either of which may be left out."""
-    one, other = f"{theirs}.bias", f"{theirs}.decoder.bias"
-    return {one: other, other: one}
+def decoder_aliases(decoder: str) -> dict[str, str]:
+    """Return the two published names of the bias of the masked language head, each as an alias of the other."""
+    bias, decoder_bias = f"{decoder}.bias", f"{decoder}.decoder.bias"
+    return {bias: decoder_bias, decoder_bias: bias}

@@ -1,6 +1,6 @@
-"""Texts of mixed length as one flat row of tokens: nothing is padded, so nobody pays for a long neighbour.
+"""A batch of texts of mixed length as one row of tokens, without padding.
 
-Shapes: `B` texts, `N` tokens of all of them.
+Shapes: `B` texts, `T` tokens of one text, `N` tokens of all texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,77 +18,88 @@ from models.tasks.text import Tokens
 
 
 class RaggedBatch:
-    """Texts as one flat row.
+    """Texts whose tokens lie in one row, one text after the other.
 
-    `order[i]` is the place, among the texts given, of the i-th in the row, which may have more at its end, that are
-    nobody's.
+    The row may end with filler tokens, each a segment of its own, which belong to no text.
+
+    Attributes:
+        host_ids: token ids and type ids as they were given, two of `[N]`, int64; on the CPU if made of `Tokens`.
+        segments: where each text lies in the row.
+        order: `order[i]` is the index, among the given texts, of the i-th text in the row.
     """
 
     def __init__(self, token_ids: Tensor, type_ids: Tensor, segments: Segments, order: Sequence[int]) -> None:
-        """Two of `[N]`, anywhere."""
-        self.given = token_ids, type_ids
+        self.host_ids = token_ids, type_ids
         self.segments, self.order = segments, order
 
     @cached_property
     def token_ids(self) -> Tensor:
-        """`[N]`, integers, where the segments are."""
-        return to_device(self.given[0], self.segments.device)
+        """Token ids on the device of the segments, `[N]`."""
+        return to_device(self.host_ids[0], self.segments.device)
 
     @cached_property
     def type_ids(self) -> Tensor:
-        """The same."""
-        return to_device(self.given[1], self.segments.device)
+        """Token types on the device of the segments, `[N]`."""
+        return to_device(self.host_ids[1], self.segments.device)
+
+    @cached_property
+    def inverse_order(self) -> list[int]:
+        """Index in the row of each given text: the inverse of `order`."""
+        return sorted(range(len(self.order)), key=self.order.__getitem__)
 
     @classmethod
-    def of(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu", *, step: int = 1) -> Self:
-        """Texts of any length, the shortest first, so that those of equal length lie side by side.
+    def of_texts(cls, texts: Sequence[Tokens], device: torch.device | str = "cpu", *, multiple: int = 1) -> Self:
+        """Return a batch with the shortest text first, so that texts of equal length lie side by side.
 
-        Texts of one token that are nobody's fill the row up to a multiple of `step`.
+        Filler tokens extend the row to a multiple of `multiple`.
         """
-        given = [len(text.ids) for text in texts]
-        order = sorted(range(len(texts)), key=given.__getitem__)
-        ordered = [texts[place] for place in order]
-        lengths = [given[place] for place in order]
-        n_more = -sum(lengths) % step
-        nobodys = [np.zeros(n_more, np.int64)] if n_more else []
-        token_ids = _row([text.ids for text in ordered] + nobodys)
-        type_ids = _row([text.type_ids for text in ordered] + nobodys)
-        return cls(token_ids, type_ids, Segments(lengths + [1] * n_more, device), order)
+        given_lengths = [len(text.ids) for text in texts]
+        order = sorted(range(len(texts)), key=given_lengths.__getitem__)
+        ordered = [texts[index] for index in order]
+        lengths = [given_lengths[index] for index in order]
+        n_fillers = -sum(lengths) % multiple
+        token_ids = _concatenate([text.ids for text in ordered], n_fillers)
+        type_ids = _concatenate([text.type_ids for text in ordered], n_fillers)
+        return cls(token_ids, type_ids, Segments(lengths + [1] * n_fillers, device), order)
 
     @classmethod
     def of_rows(cls, rows: Tensor, lengths: Sequence[int] | None = None, type_rows: Tensor | None = None) -> Self:
-        """Texts `[B, T]` in the order given, of which the first `lengths` tokens count, all where None; their types."""
+        """Return a batch of padded texts `[B, T]`, in the given order.
+
+        The first `lengths` tokens of each row count, all if None; the token types `[B, T]` are 0 if None.
+        """
         lengths = [rows.shape[1]] * len(rows) if lengths is None else lengths
         types = torch.zeros_like(rows) if type_rows is None else type_rows
-        token_ids, type_ids = (flat_rows(values, lengths).long() for values in (rows, types))
+        token_ids, type_ids = (remove_padding(values, lengths).long() for values in (rows, types))
         return cls(token_ids, type_ids, Segments(lengths, rows.device), range(len(rows)))
 
-    @cached_property
-    def places(self) -> list[int]:
-        """Where in the row each of the texts given is: the inverse of `order`."""
-        return sorted(range(len(self.order)), key=self.order.__getitem__)
+    def in_given_order(self, values: Tensor) -> Tensor:
+        """Return values `[B, …]`, one for each text of the row, in the order in which the texts were given."""
+        return values[self.inverse_order]
 
-    def in_order(self, values: Tensor) -> Tensor:
-        """`[B, …]`, a value for each text of the row, in the order in which the texts were given."""
-        return values[self.places]
-
-    def rows(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """Where in the row these tokens of each text are, in the order in which the texts were given: `[n]`."""
+    def token_rows(self, positions: Sequence[Sequence[int]]) -> Tensor:
+        """Return where in the row the tokens at these positions of each given text are, text after text: `[n]`."""
         firsts, _ = self.segments.spans
-        rows = [firsts[place] + token for place, its in zip(self.places, tokens, strict=True) for token in its]
+        rows = [
+            firsts[index] + position
+            for index, of_text in zip(self.inverse_order, positions, strict=True)
+            for position in of_text
+        ]
         return to_device(torch.tensor(rows), self.segments.device)
 
     def by_text(self, values: Tensor) -> Iterator[Tensor]:
-        """`[N, …]` as one `[T, …]` a text, in the order in which the texts were given."""
+        """Split values `[N, …]` into one `[T, …]` for each text, in the order in which the texts were given."""
         parts = self.segments.split(values)
-        return (parts[place] for place in self.places)
+        return (parts[index] for index in self.inverse_order)
 
 
-def _row(parts: list[NDArray[np.int64]]) -> Tensor:
-    """`[T]` each, one after the other: `[N]`, on the CPU; a part that is alone is not copied."""
-    return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
+def _concatenate(arrays: list[NDArray[np.int64]], n_fillers: int) -> Tensor:
+    """Join arrays `[T]` and `n_fillers` zeros to one tensor `[N]`; a single array is not copied."""
+    if n_fillers:
+        arrays.append(np.zeros(n_fillers, np.int64))
+    return torch.from_numpy(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
 
 
-def flat_rows(rows: Tensor, lengths: Sequence[int]) -> Tensor:
-    """`[B, T, …]`, of which the first `lengths` of each row count, one row after the other: `[N, …]`."""
+def remove_padding(rows: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Join the first `lengths` elements of the rows `[B, T, …]`: `[N, …]`."""
     return torch.cat([row[:length] for row, length in zip(rows.unbind(), lengths, strict=True)])

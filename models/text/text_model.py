@@ -1,69 +1,52 @@
-"""What all Transformers share: how a batch of texts goes through, and the tasks that need no head.
+"""The interface of all models of texts: how a batch of texts passes through the network.
 
-Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one, `D` width.
+Tasks are functions that take such a model; `models.text.tasks` lists them.
+
+Shapes: `N` tokens of all texts, `B` texts, `D` width.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.codecs.text.codec import Special
+from models.codecs.text import SpecialTokens
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops.attention import fits_block_attention
 from models.ops.cooperation import split_by_tokens
-from models.ops.cuda_graphs import are_recorded
+from models.ops.cuda_graphs import uses_cuda_graphs
 from models.ops.linear import has_project_kernels
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
-from models.results import project, rank
-from models.seeding import seeded
-from models.tasks import Task
-from models.tasks.autoencoding import ClassifyRequest, ClassifyResult, ProjectResult
-from models.tasks.text import (
-    AnswerRequest,
-    ClassifyTextRequest,
-    EncodeTextRequest,
-    EncodeTextResult,
-    EncodeTextResults,
-    FillMaskRequest,
-    GenerateRequest,
-    Pooling,
-    ProjectTextsRequest,
-    SimilarityRequest,
-    SimilarityResult,
-    Tokens,
-)
+from models.tasks import ENCODE_TEXT, Task
+from models.tasks.text import EncodeTextRequest, Pooling, Tokens
 from models.text.attention_patterns import WithinTexts
 from models.text.encoder_graphs import EncoderGraphs
-from models.text.pooling import PoolingChoice, embeddings_of, pooled
+from models.text.examples import example_request, random_texts
 from models.text.ragged_batch import RaggedBatch
-from models.text.tokens import tokens_of_ids
 
-EXAMPLE_LENGTH, MAX_RANDOM_LENGTH = 6, 64
-
-
-ONEDNN_STEP = 16
-"""Where products are oneDNN's, rows of tokens are multiples of this: it makes and keeps a kernel for each length."""
-
-
+ONEDNN_MULTIPLE = 16
+"""Number that the tokens of a batch are a multiple of where oneDNN multiplies: it keeps a kernel for each number."""
 MAX_TOKENS_AT_ONCE = 2**14
-"""Of one request about several texts; more are read a part at a time."""
+"""Maximum number of tokens of one request about several texts that are read together; more are read in parts."""
 
 
 class TextModel(WeightDerivedCache, Model):
-    """A family gives `hidden`; the rest follows.
+    """A Transformer that reads texts. A family implements `hidden`.
 
-    `n_positions` is the longest text, in tokens. `pooling` and `normalize` say how `/encode` makes one vector of a
-    text's; a checkpoint of a sentence encoder brings its own. `problem` is what a sequence head was trained for.
+    Attributes:
+        causal: whether a token attends to itself and to earlier tokens only.
+        vocab_size: number of token ids.
+        n_positions: maximum number of tokens of a text.
+        pooling: how the vectors of a text's tokens become one unless a request says otherwise.
+        normalize: whether that vector is scaled to unit length unless a request says otherwise.
+        problem: the kind of classification that a sequence head was trained for, one of `encoder_config.PROBLEMS`.
     """
 
     causal = False
@@ -73,174 +56,106 @@ class TextModel(WeightDerivedCache, Model):
     normalize = False
     problem: str = "single_label_classification"
 
-    def prepare(self, special: Special, values: Mapping[str, Any]) -> None:
-        """Take from the checkpoint's tokenizer and `config.json` what the model needs beyond its configuration.
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
+        """Set what the model needs of the checkpoint's tokenizer and of `config.json` beyond its configuration.
 
         Raises:
-            CheckpointError: it is not there, or not of its type.
+            CheckpointError: a value is missing or has the wrong type.
         """
-        return
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @cached_property
     def runs_on_kernels(self) -> bool:
-        """Whether its products are the project's own."""
+        """True if the project's own kernels compute the matrix products."""
         return has_project_kernels(next(self.parameters()))
 
     @cached_property
-    def passes(self) -> EncoderGraphs | None:
-        """Recordings of `hidden`, on a GPU that has a kernel for attention with heads of this width."""
-        heads = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
+    def encoder_graphs(self) -> EncoderGraphs | None:
+        """CUDA graphs of `hidden`; None where there is no GPU, or no attention kernel for heads of this width."""
+        head_widths = [module.head_width for module in self.modules() if isinstance(module, SelfAttention)]
         weight = next(self.parameters())
-        is_able = fits_block_attention(weight, max(heads, default=0))
-        return EncoderGraphs(weight.device, causal=self.causal) if is_able else None
+        has_kernel = fits_block_attention(weight, max(head_widths, default=0))
+        return EncoderGraphs(weight.device, causal=self.causal) if has_kernel else None
 
     @override
     def clear_derived(self) -> None:
         super().clear_derived()
-        for name in ("device", "runs_on_kernels", "passes"):
+        for name in ("device", "runs_on_kernels", "encoder_graphs"):
             self.__dict__.pop(name, None)
 
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        """The last hidden states `[N, D]` of the row's tokens, which see one another as `attend` says."""
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        """Return the last hidden states `[N, D]` of the batch's tokens, which attend to one another by `attention`."""
         raise NotImplementedError
 
-    def pack(self, texts: Sequence[Tokens]) -> RaggedBatch:
-        """Texts as one row, where the weights are.
+    def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
+        """Return the logits of each text's classes, `[B, n_labels]`, on the CPU in float32.
 
         Raises:
-            InvalidItems: see `check`.
+            InvalidItems: a text is empty or too long.
+            NotImplementedError: the model was built without a sequence head.
         """
-        self.check(texts)
-        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
-        return RaggedBatch.of(texts, self.device, step=ONEDNN_STEP if uses_onednn else 1)
+        raise NotImplementedError
 
-    def check(self, texts: Sequence[Tokens]) -> None:
-        """Whether the model can read them.
-
-        Raises:
-            InvalidItems: a text is empty, or is longer than the model's context.
-        """
+    def check_lengths(self, texts: Sequence[Tokens]) -> None:
+        """Raise InvalidItems, which names each of these texts that is empty or has more than `n_positions` tokens."""
         problems = [
-            Problem(f"the text has {len(text)} tokens; this model takes 1 to {self.n_positions}", place)
-            for place, text in enumerate(texts)
+            Problem(f"the text has {len(text)} tokens; this model takes 1 to {self.n_positions}", index)
+            for index, text in enumerate(texts)
             if not 1 <= len(text.ids) <= self.n_positions
         ]
         if problems:
             raise InvalidItems(*problems)
 
-    def read(self, texts: Sequence[Tokens]) -> tuple[RaggedBatch, Tensor]:
-        """Texts as one row, and its last hidden states `[N, D]`; errors as `pack`."""
-        packed = self.pack(texts)
-        return packed, self.passed(packed)
-
-    def passed(self, packed: RaggedBatch) -> Tensor:
-        """The last hidden states `[N, D]` of texts that see themselves; on a GPU perhaps recorded."""
-        passes = self.recording(packed.segments)
-        if passes is not None:
-            return passes.hidden(packed, self.hidden)
-        return self.hidden(packed, WithinTexts(packed.segments, causal=self.causal))
-
-    def recording(self, segments: Segments) -> EncoderGraphs | None:
-        """What records passes over such texts; None where they are not."""
-        is_wanted = are_recorded(self.device) and not self.training and EncoderGraphs.take(segments)
-        return self.passes if is_wanted else None
-
-    def states(self, texts: Sequence[Tokens]) -> list[Tensor]:
-        """The last hidden states of each text, `[T, D]`, where the weights are."""
-        packed, hidden = self.read(texts)
-        return list(packed.by_text(hidden))
-
-    def vectors(
-        self, texts: Sequence[Tokens], pooling: Pooling | None = None, *, normalize: bool | None = None
-    ) -> Tensor:
-        """One vector a text, `[B, D]`, on the CPU in float32; pooled and normalised as the checkpoint says if None."""
-        is_unit = self.normalize if normalize is None else normalize
-        manner = PoolingChoice(pooling or self.pooling, None, is_unit)
-        parts = split_by_tokens(list(map(len, texts)), MAX_TOKENS_AT_ONCE)
-        return torch.cat([pooled(*self.read(texts[part]), manner) for part in parts])
-
-    def encode(self, requests: Sequence[EncodeTextRequest]) -> Sequence[EncodeTextResult]:
-        """One vector a text, or one a token.
+    def batch_of(self, texts: Sequence[Tokens]) -> RaggedBatch:
+        """Return the texts as a batch on the device of the weights.
 
         Raises:
-            InvalidItems: more `dimensions` than there are.
+            InvalidItems: a text is empty or too long.
         """
-        packed, hidden = self.read([request.tokens for request in requests])
-        alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for place, request in enumerate(requests):
-            alike[request.pooling, request.dimensions, request.normalize].append(place)
-        parts = [(self._manner(requests[places[0]], hidden.shape[-1]), places) for places in alike.values()]
-        (manner, _), *others = parts
-        if not others and manner.pooling != "none":
-            return EncodeTextResults(pooled(packed, hidden, manner).numpy())
-        embeddings: dict[int, Tensor] = {}
-        for manner, places in parts:
-            embeddings |= zip(places, embeddings_of(packed, hidden, manner, places), strict=True)
-        return [EncodeTextResult(embedding=embeddings[place]) for place in range(len(requests))]
+        self.check_lengths(texts)
+        uses_onednn = self.device.type == "cpu" and not self.runs_on_kernels
+        return RaggedBatch.of_texts(texts, self.device, multiple=ONEDNN_MULTIPLE if uses_onednn else 1)
 
-    def _manner(self, request: EncodeTextRequest, width: int) -> "PoolingChoice":
-        """How a text is embedded, by the request and the checkpoint."""
-        if request.dimensions is not None and not 1 <= request.dimensions <= width:
-            detail = f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"
-            raise InvalidItems(Problem(detail))
-        is_unit = self.normalize if request.normalize is None else request.normalize
-        return PoolingChoice(request.pooling or self.pooling, request.dimensions, is_unit)
+    def read(self, texts: Sequence[Tokens]) -> tuple[RaggedBatch, Tensor]:
+        """Return the texts as a batch, and its last hidden states `[N, D]`.
 
-    def similarity(self, requests: Sequence[SimilarityRequest]) -> list[SimilarityResult]:
-        """Cosines of embeddings."""
-        texts = list(chain.from_iterable(request.texts for request in requests))
-        embedded = torch.split(self.vectors(texts, normalize=True), [len(request.texts) for request in requests])
-        return [SimilarityResult(scores=part[1:] @ part[0]) for part in embedded]
+        Raises:
+            InvalidItems: a text is empty or too long.
+        """
+        batch = self.batch_of(texts)
+        return batch, self.last_hidden(batch)
 
-    def project(self, requests: Sequence[ProjectTextsRequest]) -> list[ProjectResult]:
-        """Texts as points in a plane fitted to their embeddings."""
-        texts = list(chain.from_iterable(request.texts for request in requests))
-        parts = torch.split(self.vectors(texts), [len(request.texts) for request in requests])
-        return [project(part, request.method) for part, request in zip(parts, requests, strict=True)]
+    def last_hidden(self, batch: RaggedBatch) -> Tensor:
+        """Return the last hidden states `[N, D]` of texts that attend to themselves, by a CUDA graph where it pays."""
+        graphs = self.graphs_for(batch.segments)
+        if graphs is not None:
+            return graphs.hidden(batch, self.hidden)
+        return self.hidden(batch, WithinTexts(batch.segments, causal=self.causal))
 
-    def classify(self, requests: Sequence[ClassifyTextRequest]) -> list[ClassifyResult]:
-        """The classes of texts; only models with a sequence head declare this task."""
-        logits = self.class_logits([request.tokens for request in requests])
-        default = _FUNCTIONS.get(self.problem, "softmax")
-        asked = [
-            ClassifyRequest(item=row, top_k=request.top_k, function_to_apply=request.function_to_apply or default)
-            for request, row in zip(requests, logits.unbind(), strict=True)
-        ]
-        return [rank(self.labels, request.item, request) for request in asked]
+    def graphs_for(self, segments: Segments) -> EncoderGraphs | None:
+        """Return the CUDA graphs to read texts of these lengths with; None where none are to be used."""
+        is_useful = uses_cuda_graphs(self.device) and not self.training and EncoderGraphs.is_faster_for(segments)
+        return self.encoder_graphs if is_useful else None
 
-    def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
-        """`[B, n_labels]` on the CPU in float32."""
-        raise NotImplementedError
-
+    @override
     def random_codes(self, n: int) -> Tensor:
-        """See `Model.random_codes`."""
-        draw = seeded(n)
-        lengths = torch.randint(1, 1 + min(MAX_RANDOM_LENGTH, self.n_positions - 2), (n,), generator=draw).tolist()
-        return self.vectors(
-            [tokens_of_ids(torch.randint(self.vocab_size, (length,), generator=draw).tolist()) for length in lengths]
-        )
+        requests = [EncodeTextRequest(tokens=text) for text in random_texts(n, self.vocab_size, self.n_positions)]
+        return torch.stack([result.embedding for result in self.run(ENCODE_TEXT, requests)])
 
-    def example_tokens(self) -> Tokens:
-        """Some of the vocabulary."""
-        length = min(EXAMPLE_LENGTH, self.n_positions - 2)
-        return tokens_of_ids([place * 7 % self.vocab_size for place in range(1, 1 + length)])
-
+    @override
     def example(self, task: Task) -> Any:
-        """A small valid request."""
-        tokens = self.example_tokens()
-        arguments: dict[type, dict[str, Any]] = {
-            FillMaskRequest: {"tokens": tokens, "places": (1,)},
-            AnswerRequest: {"windows": (tokens,)},
-            SimilarityRequest: {"texts": (tokens, tokens)},
-            ProjectTextsRequest: {"texts": (tokens, tokens)},
-            GenerateRequest: {"tokens": tokens, "max_new_tokens": 2},
-        }
-        return task.request(**arguments.get(task.request, {"tokens": tokens}))
+        return example_request(task, self.vocab_size, self.n_positions)
 
 
-_FUNCTIONS: Mapping[str, Any] = {"multi_label_classification": "sigmoid", "regression": "none"}
+def read_in_parts(model: TextModel, texts: Sequence[Tokens]) -> Iterator[tuple[RaggedBatch, Tensor]]:
+    """Read texts in parts of at most `MAX_TOKENS_AT_ONCE` tokens, and yield what `TextModel.read` returns of each.
+
+    Raises:
+        InvalidItems: a text is empty or too long.
+    """
+    for part in split_by_tokens(list(map(len, texts)), MAX_TOKENS_AT_ONCE):
+        yield model.read(texts[part])

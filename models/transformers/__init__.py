@@ -1,10 +1,12 @@
-"""The five Transformers. All share the blocks of `models.layers`, run unpadded, and load published checkpoints.
+"""The five families of Transformers. Each folder has a README with its mathematics, checkpoints and papers.
 
-| family | reads | answers with | paper |
+All consist of the blocks in `models.layers`, compute texts without padding, and load published checkpoints.
+
+| family | what it reads | what it returns | paper |
 |---|---|---|---|
-| vanilla | a text, both ways; its translation, backwards | translations | Vaswani et al. 2017 |
-| bert | a text or a pair, both ways | vectors, masked words, classes, spans | Devlin et al. 2019 |
-| gpt | a text, backwards | its continuation | Radford et al. 2019 |
-| roberta | a text or a pair, both ways | as bert | Liu et al. 2019 |
-| albert | a text or a pair, both ways, through shared layers | as bert | Lan et al. 2020 |
+| vanilla | a text in both directions, and its own output from left to right | translations | Vaswani et al. 2017 |
+| bert | a text or a pair in both directions | vectors, masked words, classes, spans | Devlin et al. 2019 |
+| gpt | a text from left to right | continuations | Radford et al. 2019 |
+| roberta | as bert, with a tokenizer of bytes | as bert | Liu et al. 2019 |
+| albert | as bert, with shared layers | as bert | Lan et al. 2020 |
 """

@@ -1,11 +1,15 @@
+"""Families are found by their folders, and folders that break the rules are refused."""
+
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import models.autoencoders
 from models import catalogue
 from models.errors import CatalogueError
+from models.family import FamilySpec
 
 
 @pytest.fixture
@@ -45,6 +49,12 @@ def test_an_id_that_differs_from_the_path_is_an_error(scratch: Path) -> None:
         CatalogueError, match=r"'autoencoders/vanilla'; it must be its path, 'autoencoders/scratch_lost'"
     ):
         catalogue.families()
+
+
+@pytest.mark.parametrize("spec", [spec for spec in catalogue.families().values() if spec.modality == "text"])
+def test_a_family_of_texts_declares_how_its_checkpoints_are_published(spec: FamilySpec[Any]) -> None:
+    assert spec.published is not None
+    assert spec.tokenizer is not None
 
 
 def test_an_unknown_family_lists_the_known() -> None:

@@ -1,4 +1,4 @@
-"""Strict in both directions: each way a folder can be wrong, and the file or key the error names."""
+"""Folders in the project's own format: reading, and refusals that name the file and the key."""
 
 import hashlib
 import json
@@ -82,13 +82,13 @@ def refused(tiny: Checkpoint, message: str) -> None:
         ({"codec": {"modality": "image", "shape": [1, 5, 5]}}, "codec.shape is (1, 5, 5), the model takes (1, 4, 4)"),
     ],
 )
-def test_what_config_json_gets_wrong(tiny: Checkpoint, changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_config_is_refused(tiny: Checkpoint, changes: dict[str, Any], message: str) -> None:
     edit(tiny, **changes)
     refused(tiny, message)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '"config"', "[" * 100_000])
-def test_what_is_no_json_object(tiny: Checkpoint, text: str) -> None:
+def test_a_config_that_is_no_json_object_is_refused(tiny: Checkpoint, text: str) -> None:
     (tiny.folder / "config.json").write_text(text)
     refused(tiny, "tiny-ae/config.json")
 
@@ -116,7 +116,7 @@ def test_a_wrong_shape(tiny: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_weights_that_are_no_numbers(tiny: Checkpoint, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused(tiny: Checkpoint, value: float) -> None:
     rewrite(tiny, lambda tensors: tensors["encoder.1.0.bias"].fill_(value))
     refused(tiny, "tiny-ae/model.safetensors: NaN or infinity is in ['encoder.1.0.bias'], cast to float32")
 

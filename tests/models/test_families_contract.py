@@ -1,14 +1,15 @@
-"""What every family promises, tried on its tiny configurations. A new family is tested here without an edit."""
+"""Tests that every family of autoencoders passes with its tiny configurations. They find new families by themselves."""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import load_model
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
@@ -24,7 +25,7 @@ from tests.models.tiny import TINY, TINY_TASKS, assert_same, build, random_reque
 
 
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
-def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
+def test_every_declared_task_answers(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
     model = build(spec, config)
     (result,) = model.run(task, [model.example(task)])
     assert isinstance(result, task.result)
@@ -33,17 +34,19 @@ def test_it_has_the_tasks_it_declares(spec: FamilySpec[Any], config: FamilyConfi
 
 
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
-def test_a_batch_gives_what_its_requests_give_alone(spec: FamilySpec[Any], config: FamilyConfig, task: Task) -> None:
+def test_a_batch_gives_the_same_results_as_single_requests(
+    spec: FamilySpec[Any], config: FamilyConfig, task: Task
+) -> None:
     model = build(spec, config)
     requests = [random_request(model, task, seed) for seed in range(17)]
-    for request, together in zip(requests, model.run(task, requests), strict=True):
-        (alone,) = model.run(task, [request])
-        assert_same(together, alone)
+    for request, batched in zip(requests, model.run(task, requests), strict=True):
+        (single,) = model.run(task, [request])
+        assert_same(batched, single)
 
 
 @pytest.mark.parametrize(("spec", "config", "task"), TINY_TASKS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_results_lie_on_the_cpu_in_float32(
+def test_results_are_on_the_cpu_in_float32(
     spec: FamilySpec[Any], config: FamilyConfig, task: Task, dtype: torch.dtype
 ) -> None:
     model = build(spec, config).to(dtype)
@@ -55,34 +58,32 @@ def test_results_lie_on_the_cpu_in_float32(
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_its_configuration_survives_json(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_a_configuration_survives_json(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     assert spec.config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
 def test_a_checkpoint_gives_the_same_answers(spec: FamilySpec[Any], config: FamilyConfig, tmp_path: Path) -> None:
     checkpoint = write(spec, config, tmp_path / "tiny")
-    one, other = load_model(checkpoint), load_model(checkpoint)
+    first, second = (cast("Autoencoder", load_model(checkpoint)) for _ in range(2))
     for task in spec.tasks(config):
-        request = random_request(one, task, 0)  # type: ignore[arg-type]
-        assert_same(one.run(task, [request])[0], other.run(task, [request])[0], tolerance=0.0)
+        request = random_request(first, task, 0)
+        assert_same(first.run(task, [request])[0], second.run(task, [request])[0], tolerance=0.0)
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_a_seed_gives_the_same_sample_to_the_last_bit_in_any_company(
-    spec: FamilySpec[Any], config: FamilyConfig
-) -> None:
+def test_a_sample_does_not_depend_on_its_batch_in_the_last_bit(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     model = build(spec, config)
     for sampler in model.samplers:
         requests = [SampleRequest(seed=seed, index=seed % 3, sampler=sampler) for seed in range(37)]
-        for request, together in zip(requests, model.run(SAMPLE, requests), strict=True):
-            (alone,) = model.run(SAMPLE, [request])
-            assert torch.equal(alone.sample, together.sample)
+        for request, batched in zip(requests, model.run(SAMPLE, requests), strict=True):
+            (single,) = model.run(SAMPLE, [request])
+            assert torch.equal(single.sample, batched.sample)
         assert not torch.equal(model.run(SAMPLE, requests)[0].latent, model.run(SAMPLE, requests)[1].latent)
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_a_sampler_or_label_it_has_not_is_refused(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_an_unknown_sampler_or_label_is_refused(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     model = build(spec, config)
     for wrong in ({"sampler": "none"}, {"label": "none"}):
         with pytest.raises(InvalidItems, match="'none'"):
@@ -104,12 +105,11 @@ def test_contributions_sum_to_the_score_and_p_values_are_conformal(spec: FamilyS
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_imputing_keeps_what_was_observed(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_imputation_keeps_the_observed_elements(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     model = build(spec, config)
     item = torch.rand(model.input_shape)
     gaps = torch.rand(model.input_shape) < 0.4
-    holes = torch.where(gaps, torch.nan, item)
-    (result,) = model.run(IMPUTE, [ImputeRequest(item=holes, iterations=3)])
+    (result,) = model.run(IMPUTE, [ImputeRequest(item=torch.where(gaps, torch.nan, item), iterations=3)])
     assert torch.equal(result.imputed[~gaps], item[~gaps])
     assert result.imputed.isfinite().all()
     with pytest.raises(InvalidItems, match="every element is null"):
@@ -117,22 +117,22 @@ def test_imputing_keeps_what_was_observed(spec: FamilySpec[Any], config: FamilyC
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_more_bits_lose_less_and_every_damaged_byte_is_noticed(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_more_bits_lose_less_and_every_damaged_byte_is_detected(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     model = build(spec, config)
     item = torch.rand(model.input_shape)
-    packed = {bits: model.run(COMPRESS, [CompressRequest(items=(item,), bits=bits)])[0] for bits in (1, 8, 16)}
+    compressed = {bits: model.run(COMPRESS, [CompressRequest(items=(item,), bits=bits)])[0] for bits in (1, 8, 16)}
     (latent,) = model.latents_of([item])
     (exact,) = model.items_of(latent[None], [model.input_shape])
     errors = {}
-    for bits, result in packed.items():
-        (unpacked,) = model.run(DECOMPRESS, [DecompressRequest(stream=result.stream, max_items=1)])
-        errors[bits] = (unpacked.items[0] - exact).abs().max().item()
+    for bits, result in compressed.items():
+        (decompressed,) = model.run(DECOMPRESS, [DecompressRequest(stream=result.stream, max_items=1)])
+        errors[bits] = (decompressed.items[0] - exact).abs().max().item()
         assert result.bits_per_element == 8 * len(result.stream) / item.numel()
     assert errors[16] < 1e-3
     assert errors[16] <= errors[8] <= errors[1] + 1e-6
-    stream = packed[8].stream
-    for place in range(len(stream)):
-        for damaged in (stream[:place], stream[:place] + bytes([stream[place] ^ 1]) + stream[place + 1 :]):
+    stream = compressed[8].stream
+    for index in range(len(stream)):
+        for damaged in (stream[:index], stream[:index] + bytes([stream[index] ^ 1]) + stream[index + 1 :]):
             with pytest.raises(InvalidItems):
                 model.run(DECOMPRESS, [DecompressRequest(stream=damaged, max_items=1)])
     model.digest = b"another."
@@ -141,6 +141,6 @@ def test_more_bits_lose_less_and_every_damaged_byte_is_noticed(spec: FamilySpec[
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)
-def test_it_names_its_source(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+def test_a_family_names_its_paper(spec: FamilySpec[Any], config: FamilyConfig) -> None:
     assert spec.title
     assert any(character.isdigit() for character in spec.paper)

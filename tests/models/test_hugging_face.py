@@ -1,4 +1,4 @@
-"""Folders in the format of Hugging Face: what is read, and what is refused, by name."""
+"""Folders in the format of Hugging Face: reading, and refusals that name the file and the key."""
 
 import json
 import shutil
@@ -12,9 +12,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.hugging_face import PublishedCheckpoint, write_card
+from models.checkpoint.card import write_card
+from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.codecs.text import TextCodec
 from models.errors import CheckpointError
+from models.text.embedding import hidden_states, vectors
 from models.text.text_model import TextModel
 from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import assert_close, ours, publish, random_text
@@ -176,14 +178,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "sentences of no token": (limit_to(2), "max_seq_length is 2; it must be an integer of at least 3"),
     "sentences of a string": (limit_to("20"), "mine/sentence_bert_config.json: max_seq_length is '20'; it must be an"),
     "no weights, and their digest": (no_weights_but_a_digest, "mine/model.safetensors is not a whole safetensors file"),
-    "weights nobody can read": (weights_are_a_folder, "mine/model.safetensors is not readable: Is a directory"),
+    "unreadable weights": (weights_are_a_folder, "mine/model.safetensors is not readable: Is a directory"),
     "queries of another width": (
         lambda f: change_weights(f, lambda w: w.update({QUERY: torch.ones(24, 23)})),
         rf"mine: {QUERY}, .*value.weight do not fit together: .* 23 ",
     ),
     "config of brackets": (nest("config.json"), "mine/config.json is not readable as JSON: maximum recursion depth"),
     "modules of brackets": (nest("modules.json"), "mine/modules.json is not readable as JSON"),
-    "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as a JSON"),
+    "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as JSON"),
     "too large a vocabulary": (
         lambda f: change(f, vocab_size=10**18),
         f"mine/config.json: BertConfig.vocab_size is {10**18}; it must be at most 16777216",
@@ -205,7 +207,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_does_not_fit_is_refused_by_name(folder: Path, fault: str) -> None:
+def test_a_damaged_folder_is_refused_by_name(folder: Path, fault: str) -> None:
     spoil, message = FAULTS[fault]
     spoil(folder)
     with pytest.raises(CheckpointError, match=message):
@@ -219,12 +221,14 @@ def test_shards_are_one_model(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "tokenizer.json", tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 3
     text = random_text(7, 60, 0)
-    torch.testing.assert_close(load(tmp_path / "shards").states([text]), whole.states([text]), rtol=0, atol=0)
+    torch.testing.assert_close(
+        hidden_states(load(tmp_path / "shards"), [text]), hidden_states(whole, [text]), rtol=0, atol=0
+    )
 
 
 def test_old_names_and_a_missing_prefix_are_understood(folder: Path) -> None:
     text = random_text(7, 60, 0)
-    before = load(folder).states([text])
+    before = hidden_states(load(folder), [text])
 
     def age(weights: dict[str, torch.Tensor]) -> None:
         for name in list(weights):
@@ -233,10 +237,10 @@ def test_old_names_and_a_missing_prefix_are_understood(folder: Path) -> None:
         weights["embeddings.position_ids"] = torch.arange(32)
 
     change_weights(folder, age)
-    torch.testing.assert_close(load(folder).states([text]), before, rtol=0, atol=0)
+    torch.testing.assert_close(hidden_states(load(folder), [text]), before, rtol=0, atol=0)
 
 
-def test_heads_nobody_asks_for_are_told(folder: Path) -> None:
+def test_unused_heads_are_reported(folder: Path) -> None:
     extra = {"cls.seq_relationship.weight": torch.ones(2, 24), "bert.pooler.dense.weight": torch.ones(24, 24)}
     change_weights(folder, lambda weights: weights.update(extra))
     checkpoint = read_checkpoint(folder)
@@ -272,10 +276,10 @@ def test_a_sentence_encoder_pools_as_it_says(tmp_path: Path, mode: str, name: st
     states = reference(ids, token_type_ids=types).last_hidden_state[0].detach()
     pooled = {"mean": states.mean(0), "cls": states[0], "max": states.amax(0), "last": states[-1]}[name]
     expected = torch.nn.functional.normalize(pooled, dim=0) if is_unit else pooled
-    assert_close(model.vectors([text])[0], expected)
+    assert_close(vectors(model, [text])[0], expected)
 
 
-def test_a_sentence_encoder_lowers_texts_where_it_says_so(folder: Path) -> None:
+def test_a_sentence_encoder_converts_texts_to_lower_case_if_its_settings_ask_for_it(folder: Path) -> None:
     (folder / "modules.json").write_text("[]")
     for lowers in (False, True):
         (folder / "sentence_bert_config.json").write_text(json.dumps({"do_lower_case": lowers}))
@@ -285,13 +289,13 @@ def test_a_sentence_encoder_lowers_texts_where_it_says_so(folder: Path) -> None:
         assert (upper == lower) == lowers
 
 
-def test_what_becomes_of_the_file_changes_no_model_that_was_loaded(folder: Path) -> None:
+def test_a_change_of_the_file_changes_no_loaded_model(folder: Path) -> None:
     text = random_text(7, 60, 0)
     model = load(folder)
-    before = model.states([text])
+    before = hidden_states(model, [text])
     with (folder / "model.safetensors").open("r+b") as file:
         file.write(bytes((folder / "model.safetensors").stat().st_size))
-    torch.testing.assert_close(model.states([text]), before, rtol=0, atol=0)
+    torch.testing.assert_close(hidden_states(model, [text]), before, rtol=0, atol=0)
 
 
 @pytest.fixture
@@ -305,7 +309,7 @@ def test_ids_that_no_token_has_are_dropped(decoder: Path) -> None:
     change(decoder, bos_token_id=-1, eos_token_id=[-1, 5, 60, 59], suppress_tokens=[-1, 0, 10**20])
     model = cast("Gpt", load(decoder))
     assert model.start_id is None
-    assert (model.rules.ends, model.rules.suppressed) == ((5, 59), (0,))
+    assert (model.generation_rules.end_ids, model.generation_rules.suppressed_ids) == ((5, 59), (0,))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +344,7 @@ def test_the_tokenizer_may_not_have_more_ids_than_the_model(folder: Path) -> Non
         load_model(read_checkpoint(folder))
 
 
-def test_a_name_other_than_the_folders(folder: Path) -> None:
+def test_a_checkpoint_may_have_another_name_than_its_folder(folder: Path) -> None:
     checkpoint = read_checkpoint(folder, "yours")
     assert isinstance(checkpoint, PublishedCheckpoint)
     assert checkpoint.name == "yours"

@@ -1,4 +1,4 @@
-"""What Transformers minimise, beside a plain computation and beside the losses of `transformers`."""
+"""The losses of the Transformers equal a plain computation and the losses of `transformers`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +26,8 @@ from tests.models.transformers.reference import ours, padded, publish, random_te
 from tests.models.transformers.test_contract import build
 
 LENGTHS = (4, 9, 1, 9, 6)
-NOTHING = -100
-"""What `transformers` takes for: no target here."""
+IGNORED = -100
+"""Target that `transformers` does not count."""
 PAIR_LOSSES = {"bert": bert_loss, "albert": albert_loss}
 ENCODERS = {
     "BertForPreTraining": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40},
@@ -46,8 +46,8 @@ def texts_of(lengths: Sequence[int] = LENGTHS, n_types: int = 1) -> list[Tokens]
     return [random_text(length, 60, seed, n_types=n_types) for seed, length in enumerate(lengths)]
 
 
-def riddles(lengths: Sequence[int] = LENGTHS) -> list[Tensor]:
-    """For each text, what masks hide at every other place, and -1 elsewhere."""
+def mask_targets(lengths: Sequence[int] = LENGTHS) -> list[Tensor]:
+    """Return for each text the tokens that masks hide at every other position, and -1 elsewhere."""
     draw = torch.Generator().manual_seed(1)
     return [
         torch.where(torch.arange(n) % 2 == 0, torch.randint(5, 60, (n,), generator=draw), torch.tensor(-1))
@@ -56,7 +56,7 @@ def riddles(lengths: Sequence[int] = LENGTHS) -> list[Tensor]:
 
 
 def rows_of(texts: Sequence[Tokens]) -> RaggedBatch:
-    """As stages have them: in the order given."""
+    """Return the batch that training makes of texts: in the given order."""
     inputs = padded(texts, 0)
     return RaggedBatch.of_rows(inputs["input_ids"], [len(text) for text in texts], inputs["token_type_ids"])
 
@@ -66,8 +66,8 @@ def assert_equal(mine: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-def surprise(logits: Tensor, target: int) -> Tensor:
-    """-log p, written out."""
+def negative_log_prob(logits: Tensor, target: int) -> Tensor:
+    """Return -log p of the target, written out."""
     return -(logits[target].exp() / logits.exp().sum()).log()
 
 
@@ -76,26 +76,26 @@ def encoder(name: str) -> TextEncoder:
     return cast("TextEncoder", build(spec, spec.tiny[0]))
 
 
-def alone(model: TextEncoder, text: Tokens) -> tuple[RaggedBatch, Tensor]:
-    """One text's row and its hidden states, unpadded."""
-    packed = RaggedBatch.of([text])
-    return packed, model.hidden(packed, WithinTexts(packed.segments))
+def read_alone(model: TextEncoder, text: Tokens) -> tuple[RaggedBatch, Tensor]:
+    """Return a batch of one text, and its hidden states."""
+    batch = RaggedBatch.of_texts([text])
+    return batch, model.hidden(batch, WithinTexts(batch.segments))
 
 
 def masked_by_hand(model: TextEncoder, texts: Sequence[Tokens], targets: Sequence[Tensor]) -> Tensor:
-    """The mean over all masks of all texts, each text and each mask computed alone."""
+    """Return the mean over all masks of all texts, each text and each mask computed alone."""
     found = [
-        surprise(model.masked_logits(state[None])[0], target)
+        negative_log_prob(model.masked_logits(state[None])[0], target)
         for text, row in zip(texts, targets, strict=True)
-        for state, target in zip(alone(model, text)[1], row.tolist(), strict=True)
+        for state, target in zip(read_alone(model, text)[1], row.tolist(), strict=True)
         if target >= 0
     ]
     return torch.stack(found).mean()
 
 
 def pairs_by_hand(model: TextEncoder, texts: Sequence[Tokens], labels: Sequence[int]) -> Tensor:
-    logits = [model.pair_logits(*alone(model, text))[0] for text in texts]
-    return torch.stack([surprise(*one) for one in zip(logits, labels, strict=True)]).mean()
+    logits = [model.pair_logits(*read_alone(model, text))[0] for text in texts]
+    return torch.stack([negative_log_prob(*one) for one in zip(logits, labels, strict=True)]).mean()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -108,49 +108,49 @@ def test_smoothing_gives_a_share_of_the_target_to_all_tokens_alike(smoothing: fl
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "roberta"])
-def test_only_masks_count(name: str) -> None:
-    model, texts, targets = encoder(name), texts_of(), riddles()
-    packed = rows_of(texts)
-    hidden = model.hidden(packed, WithinTexts(packed.segments))
+def test_only_masked_tokens_count(name: str) -> None:
+    model, texts, targets = encoder(name), texts_of(), mask_targets()
+    batch = rows_of(texts)
+    hidden = model.hidden(batch, WithinTexts(batch.segments))
     assert_equal(masked_loss(model.masked_logits, hidden, torch.cat(targets)), masked_by_hand(model, texts, targets))
 
 
 @pytest.mark.parametrize("name", ["bert", "albert"])
-def test_labels_of_pairs_are_in_the_order_the_pairs_were_given(name: str) -> None:
+def test_labels_of_pairs_are_in_the_given_order_of_the_pairs(name: str) -> None:
     model, texts, labels = encoder(name), texts_of(n_types=2), [1, 0, 0, 1, 0]
     expected = pairs_by_hand(model, texts, labels)
-    for packed in (RaggedBatch.of(texts), rows_of(texts)):
-        hidden = model.hidden(packed, WithinTexts(packed.segments))
-        assert_equal(pair_loss(model.pair_logits(packed, hidden), torch.tensor(labels)), expected)
+    for batch in (RaggedBatch.of_texts(texts), rows_of(texts)):
+        hidden = model.hidden(batch, WithinTexts(batch.segments))
+        assert_equal(pair_loss(model.pair_logits(batch, hidden), torch.tensor(labels)), expected)
     assert not torch.isclose(expected, pairs_by_hand(model, texts, labels[::-1]), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_two_tasks_are_one_sum(name: str) -> None:
-    model, texts, targets, labels = encoder(name), texts_of(n_types=2), riddles(), [0, 1, 1, 0, 1]
+def test_the_loss_of_pretraining_is_the_sum_of_both_tasks(name: str) -> None:
+    model, texts, targets, labels = encoder(name), texts_of(n_types=2), mask_targets(), [0, 1, 1, 0, 1]
     found = PAIR_LOSSES[name](model, rows_of(texts), torch.cat(targets), torch.tensor(labels))
     assert_equal(found, masked_by_hand(model, texts, targets) + pairs_by_hand(model, texts, labels))
 
 
-def test_roberta_guesses_masked_words_alone() -> None:
-    model, texts, targets = encoder("roberta"), texts_of(), riddles()
+def test_roberta_predicts_masked_words_only() -> None:
+    model, texts, targets = encoder("roberta"), texts_of(), mask_targets()
     assert_equal(roberta_loss(model, rows_of(texts), torch.cat(targets)), masked_by_hand(model, texts, targets))
 
 
-def test_gpt_is_judged_by_every_token_but_a_texts_first() -> None:
+def test_gpt_predicts_every_token_but_the_first_of_a_text() -> None:
     spec = family("transformers/gpt")
     model, texts = cast("Gpt", build(spec, spec.tiny[0])), texts_of()
     found: list[Tensor] = []
     for text in texts:
-        packed = RaggedBatch.of([text])
-        logits = model.logits(model.hidden(packed, WithinTexts(packed.segments, causal=True)))
-        found += [surprise(logits[place - 1], int(text.ids[place])) for place in range(1, len(text))]
+        batch = RaggedBatch.of_texts([text])
+        logits = model.logits(model.hidden(batch, WithinTexts(batch.segments, causal=True)))
+        found += [negative_log_prob(logits[place - 1], int(text.ids[place])) for place in range(1, len(text))]
     assert len(found) == sum(LENGTHS) - len(LENGTHS)
     assert_equal(gpt_loss(model, rows_of(texts)), torch.stack(found).mean())
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_translation_is_guessed_token_by_token_from_the_text_and_what_came_before(number: int) -> None:
+def test_a_translations_tokens_are_predicted_from_the_text_and_the_earlier_ones(number: int) -> None:
     spec = family("transformers/vanilla")
     model = cast("VanillaTransformer", build(spec, spec.tiny[number]))
     sources, targets = texts_of(), [random_text(n, 60, 50 + n) for n in (3, 1, 8, 2, 8)]
@@ -158,7 +158,7 @@ def test_a_translation_is_guessed_token_by_token_from_the_text_and_what_came_bef
     for source, target in zip(sources, targets, strict=True):
         for place in range(len(target)):  # cut behind each token: none may see what comes after it
             cut = RaggedBatch.of_rows(torch.from_numpy(target.ids)[None], [place + 1])
-            whole = vanilla_loss(model, RaggedBatch.of([source]), cut, 0.0) * (place + 1)
+            whole = vanilla_loss(model, RaggedBatch.of_texts([source]), cut, 0.0) * (place + 1)
             before = torch.stack(found[len(found) - place :]).sum() if place else 0.0
             found.append(whole - before)
     assert_equal(vanilla_loss(model, rows_of(sources), rows_of(targets), 0.0), torch.stack(found).mean())
@@ -171,10 +171,10 @@ def test_encoders_losses_equal_the_references(architecture: str, tmp_path: Path)
     config = getattr(transformers, f"{kind}Config")(**shapes, type_vocab_size=2, num_labels=2)
     reference = publish(tmp_path, architecture, config)
     model, texts = cast("TextEncoder", ours(tmp_path)), texts_of(n_types=2)
-    targets, labels = riddles(), torch.tensor([1, 0, 0, 1, 1])
+    targets, labels = mask_targets(), torch.tensor([1, 0, 0, 1, 1])
     inputs: dict[str, Tensor] = padded(texts, config.pad_token_id)
-    inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=NOTHING)
-    inputs["labels"][inputs["labels"] == -1] = NOTHING
+    inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+    inputs["labels"][inputs["labels"] == -1] = IGNORED
     arguments: list[Any] = [rows_of(texts), torch.cat(targets)]
     if kind != "Roberta":
         inputs["next_sentence_label" if kind == "Bert" else "sentence_order_label"] = labels
@@ -189,7 +189,7 @@ def test_gpts_loss_equals_the_references(tmp_path: Path) -> None:
     reference = publish(tmp_path, "GPT2LMHeadModel", config)
     inputs = padded(texts_of(), 0)
     del inputs["token_type_ids"]
-    inputs["labels"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, NOTHING)
+    inputs["labels"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, IGNORED)
     with torch.inference_mode():
         assert_equal(gpt_loss(cast("Gpt", ours(tmp_path)), rows_of(texts_of())), reference(**inputs).loss)
 
@@ -204,7 +204,7 @@ def test_the_loss_of_translations_equals_the_references(tmp_path: Path) -> None:
     inputs = padded(sources, 2)
     del inputs["token_type_ids"]
     answers = padded(targets, 2)
-    inputs["labels"] = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, NOTHING)
+    inputs["labels"] = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, IGNORED)
     with torch.inference_mode():
         model = cast("VanillaTransformer", ours(tmp_path))
         assert_equal(vanilla_loss(model, rows_of(sources), rows_of(targets), 0.0), reference(**inputs).loss)

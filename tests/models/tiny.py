@@ -1,6 +1,8 @@
-"""Every family's tiny configurations as models and checkpoints, and random requests to them."""
+"""The tiny configurations of all families of autoencoders as models and checkpoints, and random requests to them."""
 
+import copy
 import dataclasses
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +19,8 @@ from models.tasks.autoencoding import DecompressRequest
 from training.calibrate import calibrate
 
 CASES: dict[str, tuple[FamilySpec[Any], FamilyConfig]] = {
-    f"{name.split('/')[1]}-{number}": (spec, config)
-    for name, spec in families().items()
+    f"{family_id.split('/')[1]}-{number}": (spec, config)
+    for family_id, spec in families().items()
     if spec.modality != "text"
     for number, config in enumerate(spec.tiny)
 }
@@ -31,16 +33,28 @@ TINY_TASKS = [
 
 
 def build(spec: FamilySpec[Any], config: FamilyConfig) -> Autoencoder:
-    """With random weights, calibrated on random items."""
+    """Return a model with random weights, calibrated on random items. A test may change it."""
+    model, random_state = _build_once(spec.id, config)
+    torch.set_rng_state(random_state)
+    return copy.deepcopy(model)
+
+
+@cache
+def _build_once(family_id: str, config: FamilyConfig) -> tuple[Autoencoder, Tensor]:
     torch.manual_seed(0)
-    model = cast("Autoencoder", spec.new_model(config).eval().requires_grad_(False))
+    model = cast("Autoencoder", families()[family_id].new_model(config).eval().requires_grad_(False))
     items = list(torch.rand(40, *model.input_shape))
     model.calibration = calibrate(model, items, [(model, items)], percentile=90.0, n_components=3)
-    return model
+    return model, torch.get_rng_state()
+
+
+def build_case(name: str) -> Autoencoder:
+    """Build the model of one of the `CASES`."""
+    return build(*CASES[name])
 
 
 def codec(spec: FamilySpec[Any], model: Autoencoder) -> dict[str, Any]:
-    """What a checkpoint of that model says of its items."""
+    """Return the description of the model's items in a checkpoint."""
     shape = list(model.input_shape)
     if spec.modality == "image":
         return {"modality": "image", "shape": shape}
@@ -49,7 +63,7 @@ def codec(spec: FamilySpec[Any], model: Autoencoder) -> dict[str, Any]:
 
 
 def write(spec: FamilySpec[Any], config: FamilyConfig, folder: Path) -> Checkpoint:
-    """As a checkpoint."""
+    """Write the model of a configuration as a checkpoint."""
     model = build(spec, config)
     return write_checkpoint(
         folder,
@@ -64,32 +78,32 @@ def write(spec: FamilySpec[Any], config: FamilyConfig, folder: Path) -> Checkpoi
 
 
 def random_request(model: Autoencoder, task: Task, seed: int) -> Any:
-    """The example, its tensors replaced by others of their shape in [0, 1]."""
+    """Return the model's example of a request with random tensors in [0, 1] in place of its own."""
     request: Any = model.example(task)
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     if isinstance(request, DecompressRequest):
         return dataclasses.replace(request, stream=request.stream)
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
         if isinstance(value, Tensor):
-            changes[field.name] = torch.rand(value.shape, generator=draw)
+            changes[field.name] = torch.rand(value.shape, generator=generator)
         elif isinstance(value, tuple):
-            changes[field.name] = tuple(torch.rand(item.shape, generator=draw) for item in value)
+            changes[field.name] = tuple(torch.rand(item.shape, generator=generator) for item in value)
         elif field.name == "seed" and value is not None:
             changes[field.name] = seed
     return dataclasses.replace(request, **changes)
 
 
-def assert_same(one: Any, other: Any, tolerance: float = 1e-5) -> None:
-    """Results or parts of them, tensors and floats within the tolerance."""
-    if dataclasses.is_dataclass(one):
-        for field in dataclasses.fields(one):
-            assert_same(getattr(one, field.name), getattr(other, field.name), tolerance)
-    elif isinstance(one, tuple):
-        for mine, yours in zip(one, other, strict=True):
-            assert_same(mine, yours, tolerance)
-    elif isinstance(one, Tensor | float):
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
+def assert_same(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    """Compare two results or parts of results; tensors and floats may differ by the tolerance."""
+    if dataclasses.is_dataclass(actual):
+        for field in dataclasses.fields(actual):
+            assert_same(getattr(actual, field.name), getattr(expected, field.name), tolerance)
+    elif isinstance(actual, tuple):
+        for actual_part, expected_part in zip(actual, expected, strict=True):
+            assert_same(actual_part, expected_part, tolerance)
+    elif isinstance(actual, Tensor | float):
+        torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
     else:
-        assert one == other
+        assert actual == expected

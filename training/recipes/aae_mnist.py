@@ -82,7 +82,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
             )
             for adversarial_loss, extra in ((discrimination, (draws,)), (regularisation, ()))
         ]
-        reconstructed = model.decoded(torch.cat([codes, classes], 1)).float()
+        reconstructed = model.decode(torch.cat([codes, classes], 1)).float()
         labelled, labels = companion.get_buffer("images"), companion.get_buffer("labels")
         both = torch.cat([labelled.repeat(N_LABELLED // N_LABELS, 1, 1, 1), batch[0]])
         _, strong = codes_and_logits(model, augment(both, generator, strength=2.0))

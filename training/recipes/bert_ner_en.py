@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.codecs.text.entities import entities
 from models.family import Model
 from models.tasks import CLASSIFY_TOKENS
 from models.tasks.text import ClassifyTokensRequest, Tokens
+from models.text.embedding import hidden_states
 from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
@@ -146,7 +147,7 @@ encyclopaedias are what it knows.
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
-def predict_tags(model: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
+def predict_tags(model: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence]) -> list[list[str]]:
     """Return the likeliest tag of each word, predicted at its first token."""
     texts = [codec.encode_truncated(" ".join(row.words)) for row in rows]
     with torch.inference_mode():
@@ -169,7 +170,7 @@ def _tags_by_word(text: Tokens, row: TaggedSentence, scores: Tensor) -> list[str
 
 
 def tags_from_frozen_parent(
-    parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
+    parent: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence], test: Sequence[TaggedSentence]
 ) -> list[list[str]]:
     """Return the tags of each test row, from a linear classifier on the parent's states, trained on `rows`."""
     states, tags = _states(parent, codec, rows)
@@ -182,25 +183,25 @@ def tags_from_frozen_parent(
         optimiser.step()
     texts = [codec.encode_truncated(" ".join(row.words)) for row in test]
     with torch.inference_mode():
-        scores = [head(parent.states([text])[0]) for text in texts]
+        scores = [head(hidden_states(parent, [text])[0]) for text in texts]
     return [_tags_by_word(*triple) for triple in zip(texts, test, scores, strict=True)]
 
 
-def _states(parent: TextEncoder, codec: FastCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
+def _states(parent: TextEncoder, codec: TokenizersCodec, rows: Sequence[TaggedSentence]) -> tuple[Tensor, Tensor]:
     """Return the hidden state of each word's first token, `[n, D]`, and the index of its tag, `[n]`."""
     states, tags = [], []
     for start in range(0, len(rows), BATCH_SIZE):
         part = rows[start : start + BATCH_SIZE]
         texts = [codec.encode_truncated(" ".join(row.words)) for row in part]
         with torch.inference_mode():
-            hidden = parent.states(texts)
+            hidden = hidden_states(parent, texts)
         labels = [tags_of_first_tokens(*pair) for pair in zip(texts, part, strict=True)]
         states += [state[tag >= 0] for state, tag in zip(hidden, labels, strict=True)]
         tags += [tag[tag >= 0] for tag in labels]
     return torch.cat(states).clone(), torch.cat(tags)
 
 
-def _show_entities(model: TextEncoder, codec: FastCodec, text: str) -> str:
+def _show_entities(model: TextEncoder, codec: TokenizersCodec, text: str) -> str:
     tokens = codec.encode_truncated(text)
     with torch.inference_mode():
         (result,) = model.run(CLASSIFY_TOKENS, [ClassifyTokensRequest(tokens=tokens)])

@@ -10,8 +10,8 @@ import torch
 from rich.progress import track
 from typing_extensions import override
 
+from models.codecs.text import TokenizersCodec
 from models.codecs.text.answers import answers
-from models.codecs.text.codec import FastCodec
 from models.family import Model
 from models.tasks import ANSWER
 from models.tasks.text import AnswerRequest
@@ -183,7 +183,7 @@ Where a question has no answer in the context, it answers all the same.
         return f"> {CONTEXT}\n\n{super().samples_section(model, resources)}"
 
 
-def find_answers(model: TextEncoder, codec: FastCodec, rows: Sequence[Question]) -> list[str]:
+def find_answers(model: TextEncoder, codec: TokenizersCodec, rows: Sequence[Question]) -> list[str]:
     """Return the likeliest span for each question, as `/answer` does."""
     found: list[str] = []
     with torch.inference_mode():

@@ -1,6 +1,8 @@
 """The convolutional autoencoder of small colour images, with a spatial latent."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from typing_extensions import override
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder
 from models.autoencoders.convolutional.objective import squared_error
+from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
 from training.autoencoders import AutoencoderRecipe
 from training.data.cifar10 import cifar10_images
@@ -112,7 +115,7 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         images = cifar10_images(resources.data)
         (model,) = models
         errors = reconstruction_errors(model, list(images.test))
-        size = int(torch.tensor(model.latent_shape).prod())
+        size = prod(cast("Autoencoder", model).latent_shape)
         own, pca = psnr_db(errors["test_mse"]), psnr_db(pca_error(images.train, images.test, size))
         return errors | {"test_psnr_db": own, "pca_psnr_db": pca, "gain_db": own - pca}
 

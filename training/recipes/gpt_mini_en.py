@@ -206,11 +206,11 @@ def text_bits(model: Gpt, row: TokenIds, name: str) -> float:
     with torch.inference_mode():
         for batch_start in track(range(0, len(starts), BATCH_SIZE), f"bits of {name}"):
             windows = [ids[start : start + N_POSITIONS] for start in starts[batch_start : batch_start + BATCH_SIZE]]
-            packed = RaggedBatch.of_rows(
+            batch = RaggedBatch.of_rows(
                 torch.nn.utils.rnn.pad_sequence(windows, batch_first=True), [len(window) for window in windows]
             )
-            hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
-            for number, (window, states) in enumerate(zip(windows, packed.segments.split(hidden), strict=True)):
+            hidden = model.hidden(batch, WithinTexts(batch.segments, causal=True))
+            for number, (window, states) in enumerate(zip(windows, batch.segments.split(hidden), strict=True)):
                 # All tokens but the last `STRIDE` were scored in the window before.
                 n_scored = 1 if batch_start + number == 0 else N_POSITIONS - STRIDE
                 logits = model.logits(states[n_scored - 1 : -1])

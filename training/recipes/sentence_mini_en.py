@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.family import Model
+from models.text.embedding import vectors
 from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
 from models.transformers.bert.config import BertConfig
@@ -159,24 +160,24 @@ it compares less well. Two sentences that contradict each other are alike to it.
         return lines[:n], [f"{line} (people: {row.score:.1f} of 5)" for line, row in zip(lines[n:], rows, strict=True)]
 
 
-def cosines(model: TextEncoder, codec: FastCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
+def cosines(model: TextEncoder, codec: TokenizersCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
     """Return the cosine of the two texts' vectors for each pair, `[n]`."""
     firsts, seconds = (_vectors(model, codec, [pair[side] for pair in pairs]) for side in (0, 1))
     return functional.cosine_similarity(firsts, seconds)
 
 
-def _vectors(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> Tensor:
+def _vectors(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -> Tensor:
     tokens = [codec.encode_truncated(text) for text in texts]
     with torch.inference_mode():
         parts = [
-            model.vectors(tokens[start : start + BATCH_SIZE], "mean") for start in range(0, len(tokens), BATCH_SIZE)
+            vectors(model, tokens[start : start + BATCH_SIZE], "mean") for start in range(0, len(tokens), BATCH_SIZE)
         ]
     return torch.cat(parts)
 
 
-def word_cosines(model: TextEncoder, codec: FastCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
+def word_cosines(model: TextEncoder, codec: TokenizersCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
     """Return the cosine of the two texts' mean word embeddings for each pair, `[n]`."""
-    words = model.word_matrix()
+    words = model.embeddings.words.weight
     firsts, seconds = (
         torch.stack([words[codec.encode(pair[side], add_special_tokens=False).ids].mean(0) for pair in pairs])
         for side in (0, 1)

@@ -7,7 +7,7 @@ import torch
 from rich.progress import track
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.family import Model
 from models.tasks import TRANSLATE
 from models.tasks.text import GenerateRequest
@@ -139,7 +139,7 @@ or garbled; see the last of the chosen samples.
         return lines[: len(SAMPLE_INPUTS)], lines[len(SAMPLE_INPUTS) :]
 
 
-def translations(model: VanillaTransformer, codec: FastCodec, texts: Sequence[str], num_beams: int) -> list[str]:
+def translations(model: VanillaTransformer, codec: TokenizersCodec, texts: Sequence[str], num_beams: int) -> list[str]:
     """Translate the texts as `/translate` does."""
     translated: list[str] = []
     with torch.inference_mode():

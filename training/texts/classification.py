@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.family import Model
 from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
@@ -55,7 +55,7 @@ class ClassificationRecipe(TextRecipe):
         return lines[:n], true
 
 
-def class_logits(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> Tensor:
+def class_logits(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -> Tensor:
     """Return the logits of the classes of each text, `[n, n_labels]`."""
     tokens = [codec.encode_truncated(text) for text in texts]
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from rich.progress import track
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks.text import Tokens
 from models.text.ragged_batch import RaggedBatch
 from training.errors import DataError
@@ -49,8 +49,8 @@ class Rows:
         return self.ids, self.types, self.lengths
 
 
-def pack_batch(batch: Batch) -> RaggedBatch:
-    """Pack the three tensors of `Rows.batch` without their padding."""
+def ragged_batch(batch: Batch) -> RaggedBatch:
+    """Return the three tensors of `Rows.batch` without their padding."""
     ids, types, lengths = batch
     return RaggedBatch.of_rows(ids, lengths.tolist(), types)
 
@@ -60,7 +60,7 @@ def pad_rows(rows: Sequence[Tensor], value: int = PADDING) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence([row.int() for row in rows], batch_first=True, padding_value=value)
 
 
-def encode_all(codec: FastCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
+def encode_all(codec: TokenizersCodec, texts: Iterable[str | tuple[str, str]], name: str) -> list[Tokens]:
     """Encode texts or pairs, truncated to the model's longest input, and show a progress bar."""
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
     return [codec.encode_truncated(*pair) for pair in track(pairs, f"tokens of {name}")]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks.text import Tokens
 from models.text.padded_attention import PaddedTexts
 from models.text.ragged_batch import RaggedBatch
@@ -27,7 +27,7 @@ from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
 from training.texts.averaging import AveragedStage
-from training.texts.corpus import Rows, encode_all, pack_batch, pad_rows
+from training.texts.corpus import Rows, encode_all, pad_rows, ragged_batch
 from training.texts.vocabulary import Vocabulary
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -65,7 +65,7 @@ class FineTuning(AveragedStage[TextEncoder]):
         self._lr, self._muon_lr, self._dropout, self._masked_share = lr, muon_lr, dropout, masked_share
         self._mask_id, self._n_special = 0, len(set(vocabulary.roles.values()))
 
-    def codec(self, resources: Resources) -> FastCodec:
+    def codec(self, resources: Resources) -> TokenizersCodec:
         """Return the codec of the stage's texts, and note its mask token."""
         codec = self._vocabulary.codec(resources, self._max_tokens)
         self._mask_id = codec.special.mask or 0
@@ -131,8 +131,8 @@ class TextClassification(FineTuning):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the cross-entropy, plus the weighted divergence where consistency is asked for."""
         ids, types, lengths, labels = (torch.cat([part, part]) for part in batch) if self._consistency else batch
-        row = pack_batch((self.mask_words(ids, generator), types, lengths))
-        logits = require_head(model, "sequence_head")(model.pooled(row, last_hidden_states(model, row))).float()
+        row = ragged_batch((self.mask_words(ids, generator), types, lengths))
+        logits = require_head(model, "sequence_head")(model.pooler_output(row, last_hidden_states(model, row))).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         if self._consistency:
             loss = loss + self._consistency * _symmetric_divergence(*logits.log_softmax(1).chunk(2))
@@ -158,7 +158,7 @@ class TokenClassification(FineTuning):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean cross-entropy of the tags."""
         ids, types, lengths, tags = batch
-        row = pack_batch((self.mask_words(ids, generator), types, lengths))
+        row = ragged_batch((self.mask_words(ids, generator), types, lengths))
         targets = RaggedBatch.of_rows(tags, row.segments.lengths).token_ids
         logits = require_head(model, "token_head")(last_hidden_states(model, row))
         return functional.cross_entropy(logits.float(), targets, ignore_index=-1)
@@ -188,7 +188,7 @@ class CapitalPrediction(FineTuning):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean negative log-likelihood of the capitals."""
         *texts, labels = batch
-        row = pack_batch(tuple(texts))
+        row = ragged_batch(tuple(texts))
         targets = RaggedBatch.of_rows(labels, row.segments.lengths).token_ids
         log_probs = require_head(model, "token_head")(last_hidden_states(model, row)).float().log_softmax(-1)
         binary = torch.stack([log_probs[:, 0], log_probs[:, 1:].logsumexp(-1)], 1)
@@ -217,7 +217,7 @@ class ContrastivePairs(FineTuning):
     @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean of the losses in both directions."""
-        firsts, seconds = (embed(model, pack_batch(batch[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, ragged_batch(batch[start : start + 3])) for start in (0, 3))
         scores = firsts @ seconds.T / self.TEMPERATURE
         positions = torch.arange(len(scores), device=scores.device)
         return (functional.cross_entropy(scores, positions) + functional.cross_entropy(scores.T, positions)) / 2
@@ -247,7 +247,7 @@ class SimilarityRanking(FineTuning):
     @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the loss over all pairs of sentence pairs in the batch."""
-        firsts, seconds = (embed(model, pack_batch(batch[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, ragged_batch(batch[start : start + 3])) for start in (0, 3))
         cosines, similarities = (firsts * seconds).sum(1) * self.SHARPNESS, batch[6]
         differences = (cosines[None, :] - cosines[:, None])[similarities[:, None] > similarities[None, :]]
         return torch.cat([differences.new_zeros(1), differences]).logsumexp(0)

@@ -8,7 +8,7 @@ import torch
 from rich.progress import track
 from torch.nn import functional
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks import SCORE_TEXT
 from models.tasks.text import ScoreTextRequest
 from models.text.attention_patterns import WithinTexts
@@ -41,18 +41,18 @@ def masked_prediction_scores(
     with torch.inference_mode():
         for start in range(0, len(items[0]), BATCH_SIZE):
             masked_batch = stage.masked_batch(tuple(tensor[start : start + BATCH_SIZE] for tensor in items), generator)
-            hidden = model.hidden(masked_batch.packed, WithinTexts(masked_batch.packed.segments))
+            hidden = model.hidden(masked_batch.texts, WithinTexts(masked_batch.texts.segments))
             is_masked = masked_batch.targets >= 0
             logits, targets = model.masked_logits(hidden[is_masked]), masked_batch.targets[is_masked]
             loss += functional.cross_entropy(logits, targets, reduction="sum").item()
             n_masked += len(targets)
             n_right += int((logits.argmax(1) == targets).sum())
             if model.pair_head is not None:
-                n_paired += int((model.pair_logits(masked_batch.packed, hidden).argmax(1) == masked_batch.labels).sum())
+                n_paired += int((model.pair_logits(masked_batch.texts, hidden).argmax(1) == masked_batch.labels).sum())
     return MaskedPredictionScores(loss / n_masked, n_right / n_masked, n_paired / len(items[0]))
 
 
-def pseudo_perplexity(model: TextEncoder, codec: FastCodec, texts: Sequence[str]) -> float:
+def pseudo_perplexity(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -> float:
     """Return exp of the mean negative log-probability of each token when it alone is masked.
 
     Source: Salazar et al. 2020, section 2.

@@ -57,7 +57,7 @@ class MaskedPairPretraining(MaskedPretraining):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the sum of the losses of masked words and of pairs."""
         masked_batch = self.masked_batch(batch, generator)
-        return self._loss_of(model, masked_batch.packed, masked_batch.targets, masked_batch.labels)
+        return self._loss_of(model, masked_batch.texts, masked_batch.targets, masked_batch.labels)
 
     @override
     def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:

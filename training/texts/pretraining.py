@@ -16,7 +16,7 @@ from models.layers.block import Block
 from models.layers.heads import MaskedLanguageHead
 from models.objectives import causal_loss
 from models.text.padded_attention import PaddedTexts
-from models.text.ragged_batch import RaggedBatch, flat_rows
+from models.text.ragged_batch import RaggedBatch, remove_padding
 from models.text.text_encoder import TextEncoder
 from models.transformers.gpt.model import Gpt
 from models.transformers.gpt.objective import loss as gpt_loss
@@ -108,7 +108,7 @@ class MaskedBatch:
     pairs.
     """
 
-    packed: RaggedBatch
+    texts: RaggedBatch
     targets: Tensor
     labels: Tensor
 
@@ -117,8 +117,8 @@ class MaskedBatch:
         cls, rows: Tensor, types: Tensor, targets: Tensor, labels: Tensor, lengths: Sequence[int], device: torch.device
     ) -> Self:
         """Pack rows, token types and targets `[B, T]`, without the padding after the first `lengths` tokens."""
-        packed = RaggedBatch.of_rows(rows.to(device), lengths, types.to(device))
-        return cls(packed, flat_rows(targets, lengths).long().to(device), labels.to(device))
+        texts = RaggedBatch.of_rows(rows.to(device), lengths, types.to(device))
+        return cls(texts, remove_padding(targets, lengths).long().to(device), labels.to(device))
 
 
 class MaskedPretraining(Pretraining[TextEncoder]):
@@ -154,7 +154,7 @@ class MaskedPretraining(Pretraining[TextEncoder]):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the loss of masked words."""
         masked_batch = self.masked_batch(batch, generator)
-        return masked_text_loss(model, masked_batch.packed, masked_batch.targets)
+        return masked_text_loss(model, masked_batch.texts, masked_batch.targets)
 
     def masked_batch(self, batch: Batch, generator: torch.Generator) -> MaskedBatch:
         """Add special tokens to some of the items and mask them, on the CPU, where the generator is."""
@@ -174,7 +174,7 @@ class TaskAdaptivePretraining(MaskedPretraining):
     @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Add the masked language head."""
-        vocab_size, width = model.word_matrix().shape
+        vocab_size, width = model.embeddings.words.weight.shape
         head = MaskedLanguageHead(width, width, vocab_size, "gelu", NORM_EPS, untied=False)
         model.masked_head = head.to(items[0].device)
         return super().begin(model, items)
@@ -199,9 +199,9 @@ class CausalEncoderPretraining(MaskedPretraining):
     @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the mean loss of all tokens but the first of each row."""
-        packed = RaggedBatch.of_rows(add_special_tokens(batch[0], self._start, self._end))
-        hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
-        return causal_loss(packed.token_ids, packed.segments, hidden, model.masked_logits)
+        texts = RaggedBatch.of_rows(add_special_tokens(batch[0], self._start, self._end))
+        hidden = model.hidden(texts, PaddedTexts(texts.segments, causal=True))
+        return causal_loss(texts.token_ids, texts.segments, hidden, model.masked_logits)
 
 
 class CausalPretraining(Pretraining[Gpt]):

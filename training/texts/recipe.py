@@ -9,8 +9,9 @@ import torch
 from typing_extensions import override
 
 from models.catalogue import family
-from models.checkpoint.hugging_face import read_card, write_card, write_published
-from models.codecs.text.codec import FastCodec
+from models.checkpoint.card import read_card, write_card
+from models.checkpoint.hugging_face import write_published
+from models.codecs.text import TokenizersCodec
 from models.family import Model
 from models.text.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
@@ -44,7 +45,7 @@ class TextRecipe(Recipe):
         if self.parent is not None:
             model.load_state_dict(_shared_weights(resources.model(self.parent), model), strict=False)
 
-    def codec(self, resources: Resources) -> FastCodec:
+    def codec(self, resources: Resources) -> TokenizersCodec:
         """Return the codec that the model's texts are encoded with."""
         return self.vocabulary.codec(resources, self.max_tokens)
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.tasks import FILL_MASK
 from models.tasks.text import FillMaskRequest
 from models.text.text_encoder import TextEncoder
@@ -34,11 +34,11 @@ def mask_one_word(text: str, mask: str) -> str:
     return " ".join(words)
 
 
-def show_mask_predictions(model: TextEncoder, codec: FastCodec, text: str) -> str:
+def show_mask_predictions(model: TextEncoder, codec: TokenizersCodec, text: str) -> str:
     """Format a text with the likeliest tokens at its mask."""
     tokens = codec.encode_truncated(text)
     position = tokens.ids.tolist().index(codec.special.mask)
     with torch.inference_mode():
-        (result,) = model.run(FILL_MASK, [FillMaskRequest(tokens=tokens, places=(position,), top_k=N_PREDICTIONS)])
+        (result,) = model.run(FILL_MASK, [FillMaskRequest(tokens=tokens, positions=(position,), top_k=N_PREDICTIONS)])
     fills = ", ".join(f"{codec.token_text(fill.token).strip()} {fill.score:.2f}" for fill in result.fills[0])
     return f"{quote(text)} → {quote(fills)}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from models.codecs.text.codec import FastCodec
+from models.codecs.text import TokenizersCodec
 from models.errors import InvalidItems
 from models.tasks.text import Tokens
 from models.text.ragged_batch import RaggedBatch
@@ -19,7 +19,7 @@ from models.text.text_encoder import TextEncoder
 from training.data.files import DataFolder
 from training.data.questions import Question
 from training.recipe import Batch, Resources
-from training.texts.corpus import Rows, pack_batch, pad_rows
+from training.texts.corpus import Rows, pad_rows, ragged_batch
 from training.texts.finetuning import FineTuning, last_hidden_states, require_head
 from training.texts.scores import SENTENCE_END
 
@@ -77,7 +77,7 @@ class SpanExtraction(FineTuning):
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the loss of the spans, plus the weighted auxiliary losses if there are any."""
         *texts, ends, sentences = batch
-        row = pack_batch(tuple(texts))
+        row = ragged_batch(tuple(texts))
         if not self._hint_weight:
             return _span_loss(model, last_hidden_states(model, row), ends, row)
         middle, last = _middle_and_last_states(model, row)
@@ -88,7 +88,7 @@ class SpanExtraction(FineTuning):
         return _span_loss(model, last, ends, row) + self._hint_weight * (shared_loss + sentence_loss)
 
 
-def find_answer_window(codec: FastCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
+def find_answer_window(codec: TokenizersCodec, row: Question) -> tuple[Tokens, tuple[int, int]] | None:
     """Return the first window with the whole answer, and the positions of the answer's first and last token.
 
     It is None if there is no such window, or if the question leaves no room for one.

@@ -14,7 +14,7 @@ from training.data.multi30k import TranslationPair
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
 from training.texts.averaging import AveragedStage
-from training.texts.corpus import Rows, encode_all, pack_batch
+from training.texts.corpus import Rows, encode_all, ragged_batch
 from training.texts.finetuning import set_dropout
 from training.texts.vocabulary import Vocabulary
 
@@ -76,4 +76,4 @@ class Translation(AveragedStage[VanillaTransformer]):
 
     @override
     def loss(self, model: VanillaTransformer, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        return loss(model, pack_batch(batch[:3]), pack_batch(batch[3:]), self.smoothing)
+        return loss(model, ragged_batch(batch[:3]), ragged_batch(batch[3:]), self.smoothing)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, Unigram, WordPiece
 
-from models.codecs.text.codec import FastCodec, Special
+from models.codecs.text import SpecialTokens, TokenizersCodec
 from training.data.files import DataFolder
 from training.errors import DataError
 from training.recipe import Resources
@@ -46,16 +46,16 @@ class Vocabulary:
             self.train(resources.data).save(str(file), pretty=False)
         return Tokenizer.from_file(str(file))
 
-    def codec(self, resources: Resources, max_tokens: int) -> FastCodec:
+    def codec(self, resources: Resources, max_tokens: int) -> TokenizersCodec:
         """Return the codec that the server uses for this tokenizer."""
         tokenizer = self.tokenizer(resources)
         ids = {role: tokenizer.token_to_id(token) for role, token in self.roles.items()}
-        special = Special(
+        special = SpecialTokens(
             mask=ids.get("mask_token"),
             padding=ids.get("pad_token"),
             all=frozenset(token_id for token_id in ids.values() if token_id is not None),
         )
-        return FastCodec(tokenizer, special, max_tokens)
+        return TokenizersCodec(tokenizer, special, max_tokens)
 
     def id_of(self, tokenizer: Tokenizer, role: str) -> int:
         """Return the id of the special token in that role, such as `mask_token`.

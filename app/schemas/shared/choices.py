@@ -17,11 +17,12 @@ Aggregation = TypeAliasType(
 )
 NoiseType = TypeAliasType("NoiseType", Annotated[autoencoding.NoiseType, Field(description="Kind of noise.")])
 InterpolationMethod = TypeAliasType(
-    "InterpolationMethod", Annotated[autoencoding.Method, Field(description="Path through the latent space.")]
+    "InterpolationMethod",
+    Annotated[autoencoding.InterpolationMethod, Field(description="Path through the latent space.")],
 )
 ProjectionMethod = TypeAliasType(
     "ProjectionMethod",
-    Annotated[autoencoding.Projection, Field(description="Method of projecting to two dimensions.")],
+    Annotated[autoencoding.ProjectionMethod, Field(description="Method of projecting to two dimensions.")],
 )
 Activation = TypeAliasType(
     "Activation", Annotated[autoencoding.Activation, Field(description="Function that turns logits into scores.")]

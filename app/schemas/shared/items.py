@@ -11,7 +11,7 @@ from app.schemas.shared.envelope import ItemOutputParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
 from models.codecs.arrays import Limits, check_count
-from models.codecs.text.codec import checked
+from models.codecs.text import clean_text
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
 
@@ -34,8 +34,8 @@ def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Toke
     Raises:
         InvalidItems: an item is not a text, or is longer than the model's context and `truncate` is false.
     """
-    texts = codecs.texts.texts(body.inputs, limits)
-    return codecs.texts.tokens(texts, truncate=body.parameters.truncate)
+    items = codecs.texts.parse(body.inputs, limits)
+    return codecs.texts.tokenize(items, truncate=body.parameters.truncate)
 
 
 def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:
@@ -66,11 +66,11 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
         for name, kind in fields.items():
             value = item[name]
             if kind is str:
-                read[name] = checked(value, limits)
+                read[name] = clean_text(value, limits)
                 continue
             if not isinstance(value, list) or not value:
                 raise ValueError(f"{name} must be a list of at least one text")
-            read[name] = [checked(text, limits) for text in value]
+            read[name] = [clean_text(text, limits) for text in value]
     except ValueError as error:
         raise InvalidItems(Problem(str(error), index)) from None
     return read

@@ -67,7 +67,7 @@ class TaskSchema:
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether the body may be a NumPy file."""
+        """True if the body may be a NumPy file."""
         return "inputs" in self.body.model_fields and self.modality != "text"
 
 
@@ -114,7 +114,7 @@ class TaskEndpoint:
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether the body may be a NumPy file or an encoded image, for at least one kind of model."""
+        """True if the body may be a NumPy file or an encoded image, for at least one kind of model."""
         return any(isinstance(schema, TaskSchema) and schema.takes_arrays for schema in self.schemas)
 
     @property

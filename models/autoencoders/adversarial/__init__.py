@@ -1,9 +1,11 @@
-"""The adversarial autoencoder: a discriminator makes latents look like draws of the prior."""
+"""The adversarial autoencoder: a discriminator makes its latents look like draws from the prior."""
 
 from models.autoencoders.adversarial.config import AdversarialConfig
 from models.autoencoders.adversarial.model import AdversarialAutoencoder
+from models.autoencoders.adversarial.tasks import encode
 from models.autoencoding.tasks import AUTOENCODER_TASKS, CLASSIFICATION
 from models.family import FamilySpec
+from models.tasks import ENCODE
 
 FAMILY = FamilySpec(
     id="autoencoders/adversarial",
@@ -11,7 +13,7 @@ FAMILY = FamilySpec(
     paper="Makhzani, Shlens, Jaitly, Goodfellow, Frey, Adversarial Autoencoders, arXiv:1511.05644, 2015",
     config=AdversarialConfig,
     build=AdversarialAutoencoder,
-    tasks=lambda config: AUTOENCODER_TASKS | (CLASSIFICATION if config.labels else {}),
+    tasks=lambda config: AUTOENCODER_TASKS | {ENCODE: encode} | (CLASSIFICATION if config.labels else {}),
     tiny=(
         AdversarialConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(8,)),
         AdversarialConfig(

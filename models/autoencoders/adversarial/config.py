@@ -7,13 +7,18 @@ from models.family import FamilyConfig
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialConfig(FamilyConfig):
-    """Encoder and decoder have `hidden_widths` (the decoder mirrored), the discriminators `discriminator_widths`.
+    """The sizes of the layers.
 
-    With `labels` the latent has, beside its `latent_width` continuous elements, one for each class, and the encoder
-    classifies.
+    Attributes:
+        input_shape: shape of an item, which is flattened.
+        hidden_widths: widths of the encoder's hidden layers; the decoder has the same in reverse order.
+        latent_width: number of continuous elements of the latent.
+        discriminator_widths: widths of the hidden layers of each discriminator.
+        labels: names of the classes. If there are any, the latent has a further element for each of them, and the
+            encoder classifies.
 
     Raises:
-        ConfigError: a width or a side of `input_shape` is not positive, or there is one label only.
+        ConfigError: a width or a dimension of `input_shape` is not positive, or there is only one label.
     """
 
     input_shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What the adversarial autoencoder minimises, in its three phases.
+"""The losses of the adversarial autoencoder.
 
 Shapes: `B` batch, `Z` latent width, `C` classes.
 
@@ -16,9 +16,10 @@ __all__ = ["consistency", "discrimination", "regularisation", "squared_error"]
 
 
 def discrimination(discriminator: nn.Module, codes: Tensor, prior: Tensor) -> Tensor:
-    """What the discriminator minimises: cross-entropy of telling `prior` draws from `codes`, both `[B, Z]`.
+    """Return the discriminator's loss: its cross-entropy at telling draws from the `prior` and `codes` apart.
 
-    Codes are constants here, so that this trains the discriminator alone. A scalar in nats; log 2 is a fair coin.
+    Both are `[B, Z]`. The codes count as constants, so that only the discriminator is trained. The loss is a scalar in
+    nats; that of a discriminator that guesses is log 2.
     """
     real, fake = discriminator(prior), discriminator(codes.detach())
     return 0.5 * (
@@ -28,9 +29,10 @@ def discrimination(discriminator: nn.Module, codes: Tensor, prior: Tensor) -> Te
 
 
 def regularisation(discriminator: nn.Module, codes: Tensor) -> Tensor:
-    """What the encoder minimises: the cross-entropy of its `codes` `[B, Z]` passing for draws of the prior.
+    """Return the encoder's loss: the cross-entropy of the discriminator if `codes` were draws from the prior.
 
-    The discriminator's weights are constants here, so that this trains the encoder alone.
+    `codes` are `[B, Z]`. The weights of the discriminator count as constants, so that only the encoder is trained. The
+    loss is a scalar in nats.
     """
     frozen = {name: tensor.detach() for name, tensor in discriminator.state_dict(keep_vars=True).items()}
     logits: Tensor = functional_call(discriminator, frozen, (codes,))
@@ -38,10 +40,11 @@ def regularisation(discriminator: nn.Module, codes: Tensor) -> Tensor:
 
 
 def consistency(weak_logits: Tensor, strong_logits: Tensor, confidence: float) -> Tensor:
-    """Cross-entropy of `strong_logits` `[B, C]` with the labels that `weak_logits` are at least `confidence` sure of.
+    """Return the cross-entropy of items under strong augmentation with the classes predicted under weak augmentation.
 
-    Averaged over the whole batch. The labels are constants.
+    Items whose class was predicted with a probability below `confidence` count as 0 in the mean over the batch. The
+    predicted classes are constants. Both logits are `[B, C]`; the loss is a scalar in nats.
     """
-    sure, labels = weak_logits.detach().float().softmax(1).max(1)
+    probabilities, labels = weak_logits.detach().float().softmax(1).max(1)
     losses = functional.cross_entropy(strong_logits.float(), labels, reduction="none")
-    return (losses * (sure >= confidence)).mean()
+    return (losses * (probabilities >= confidence)).mean()

@@ -1,4 +1,4 @@
-"""The convolutional autoencoder: strided convolutions down, transposed ones up."""
+"""The convolutional autoencoder: strided convolutions in the encoder, transposed ones in the decoder."""
 
 from models.autoencoders.convolutional.config import ConvolutionalConfig
 from models.autoencoders.convolutional.model import ConvolutionalAutoencoder

@@ -7,10 +7,16 @@ from models.family import FamilyConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionalConfig(FamilyConfig):
-    """Each of `channels` halves the sides, with `n_blocks` residual blocks after it; the decoder mirrors that.
+    """The sizes of the layers. The latent is either a small image or a vector.
 
-    `latent_channels` makes the latent spatial: that many channels of the smallest size. `latent_width` makes it a
-    vector instead, through a hidden layer of `hidden_width`.
+    Attributes:
+        input_shape: channels, height and width of an item.
+        channels: channels of the encoder's convolutions, each of which halves the height and the width; the decoder
+            has the same in reverse order.
+        n_blocks: number of residual blocks after each of these convolutions.
+        latent_channels: number of channels of a latent that is an image, of the smallest height and width; else 0.
+        latent_width: width of a latent that is a vector; else 0.
+        hidden_width: width of the fully connected layer before and after a latent that is a vector; else 0.
 
     Raises:
         ConfigError: `input_shape` is not [channels, height, width], there are no channels, a number is not positive,

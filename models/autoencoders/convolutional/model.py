@@ -1,4 +1,4 @@
-"""The network: convolutions that halve the image, a latent, and transposed convolutions that double it again.
+"""The network: convolutions that halve the image, the latent, and transposed convolutions that double it again.
 
 Shapes: `B` batch, `C` channels, `H` height, `W` width, `Z` latent width; `h`, `w` the smallest sides.
 """
@@ -13,7 +13,7 @@ from models.layers.convolution import KERNEL, Downsampling, Upsampling
 
 
 class ConvolutionalAutoencoder(FixedShapeAutoencoder):
-    """z = f(x), x' = sigmoid(g(z)), for images in [0, 1] of any channels and sides.
+    """z = f(x), x' = sigmoid(g(z)), for images in [0, 1] with any number of channels and of any size.
 
     Source: Masci et al. 2011, with strides in place of pooling (Springenberg et al. 2015).
     """

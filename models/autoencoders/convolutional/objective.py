@@ -1,4 +1,4 @@
-"""What the convolutional autoencoder minimises: the squared error of its reconstructions (Masci et al. 2011)."""
+"""The loss of the convolutional autoencoder: the squared error of its reconstructions (Masci et al. 2011)."""
 
 from models.objectives import squared_error
 

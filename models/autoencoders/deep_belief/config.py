@@ -7,14 +7,20 @@ from models.family import FamilyConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DeepBeliefConfig(FamilyConfig):
-    """One restricted Boltzmann machine from each width to the next: `input_shape`'s, `hidden_widths`, `latent_width`.
+    """The sizes of the layers. There is a restricted Boltzmann machine between each layer and the next.
 
-    All units are binary, but for the latent's, which are gaussian. Sampling starts from one of `n_chains` stored states
-    of the top machine. With `labels` there is a classifier besides: an encoder of its own, which starts as a copy of
-    the trained one and is fine-tuned, and a linear layer on its latent.
+    All units are binary except those of the latent, which are Gaussian.
+
+    Attributes:
+        input_shape: shape of an item, which is flattened.
+        hidden_widths: widths of the layers between the item and the latent.
+        latent_width: width of the latent.
+        n_chains: number of stored states of the top machine, from one of which Gibbs sampling starts.
+        labels: names of the classes. If there are any, the model has a classifier too: a copy of the trained encoder,
+            which is fine-tuned, and a linear layer.
 
     Raises:
-        ConfigError: a width or a side of `input_shape` is not positive, or there is one label only.
+        ConfigError: a width or a dimension of `input_shape` is not positive, or there is only one label.
     """
 
     input_shape: tuple[int, ...]

@@ -1,9 +1,8 @@
-"""The network twice: a stack of restricted Boltzmann machines, and the deep autoencoder unrolled from it.
+"""The network in two forms: a stack of restricted Boltzmann machines, and the autoencoder unrolled from it.
 
-Shapes: `B` batch, `V` visible units, `H` hidden units, `C` classes.
+Shapes: `B` batch, `V` visible units, `H` hidden units.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
@@ -16,18 +15,25 @@ from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import FeedForward
 from models.ops.devices import to_cpu
-from models.tasks.autoencoding import SampleRequest, SampleResult
 
 N_GIBBS_STEPS = 200
-"""Rounds in the top machine behind a sample."""
+"""Number of Gibbs steps in the top machine for a sample."""
+
+
+def draw_bernoulli(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw 1 with the given probabilities, and else 0. The generator is on the CPU."""
+    uniform = torch.rand(probabilities.shape, generator=generator)
+    return (uniform.to(probabilities.device) < probabilities).to(probabilities.dtype)
 
 
 class Rbm(nn.Module):
-    """p(v, h) ~ exp(v·W h + a·v + b·h), for binary visible units, and hidden ones that are binary or gaussian.
+    """A restricted Boltzmann machine: p(v, h) ~ exp(v·W h + a·v + b·h), with binary v and h.
 
-    A gaussian hidden unit has the term -h²/2 besides, so that h given v is N(v·W + b, 1).
+    Hidden units may be Gaussian instead. The exponent then has the further term -h²/2, so that p(h | v) is
+    N(v·W + b, 1).
 
-    Source: Hinton 2002; Hinton and Salakhutdinov 2006, supporting text; Welling, Rosen-Zvi, Hinton 2004 for gaussians.
+    Source: Hinton 2002; Hinton and Salakhutdinov 2006, supporting text; Welling, Rosen-Zvi, Hinton 2004 for Gaussian
+    units.
     """
 
     def __init__(self, n_visible: int, n_hidden: int, *, gaussian_hidden: bool) -> None:
@@ -38,63 +44,45 @@ class Rbm(nn.Module):
         self.gaussian_hidden = gaussian_hidden
 
     def hidden(self, visible: Tensor) -> Tensor:
-        """E[h | v]: `[B, V]` to `[B, H]`."""
+        """Return E[h | v]: `[B, V]` to `[B, H]`."""
         inputs = functional.linear(visible, self.weight.T, self.hidden_bias)
         return inputs if self.gaussian_hidden else inputs.sigmoid()
 
-    def visible(self, hidden: Tensor) -> Tensor:
-        """P(v = 1 | h): `[B, H]` to `[B, V]`."""
-        return self.visible_inputs(hidden).sigmoid()
-
-    def visible_inputs(self, hidden: Tensor) -> Tensor:
-        """The logits of that."""
-        return functional.linear(hidden, self.weight, self.visible_bias)
-
-    def draw_hidden(self, means: Tensor, noise: "Noise") -> Tensor:
-        """h from its means."""
-        return means + noise.normal(means) if self.gaussian_hidden else noise.bernoulli(means)
+    def visible(self, hidden: Tensor, temperature: float | None = None) -> Tensor:
+        """Return P(v = 1 | h): `[B, H]` to `[B, V]`. The logits are divided by the temperature, if any."""
+        logits = functional.linear(hidden, self.weight, self.visible_bias)
+        return (logits if temperature is None else logits / temperature).sigmoid()
 
     def free_energy(self, visible: Tensor) -> Tensor:
-        """-log sum_h exp(-E(v, h)) up to a constant: `[B, V]` to `[B]`. Its gradient drives contrastive divergence."""
+        """Return -log sum_h exp(-E(v, h)) up to a constant: `[B, V]` to `[B]`."""
         inputs = functional.linear(visible, self.weight.T, self.hidden_bias)
         hidden_term = 0.5 * inputs.square() if self.gaussian_hidden else functional.softplus(inputs)
         return -visible @ self.visible_bias - hidden_term.sum(1)
 
-    def gibbs(self, visible: Tensor, n_steps: int, noise: "Noise") -> Tensor:
-        """`n_steps` of drawing h given v and v given h: `[B, V]` to `[B, V]`."""
+    def gibbs(self, visible: Tensor, n_steps: int, generator: torch.Generator) -> Tensor:
+        """Draw h given v and v given h, `n_steps` times: `[B, V]` to `[B, V]`."""
         for _ in range(n_steps):
-            hidden = self.draw_hidden(self.hidden(visible), noise)
-            visible = noise.bernoulli(self.visible(hidden))
+            hidden = self.hidden(visible)
+            if self.gaussian_hidden:
+                hidden = hidden + torch.randn(hidden.shape, generator=generator).to(hidden)
+            else:
+                hidden = draw_bernoulli(hidden, generator)
+            visible = draw_bernoulli(self.visible(hidden), generator)
         return visible
 
 
-class Noise:
-    """Draws for whole batches, from one generator on the CPU."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self._generator = generator
-
-    def bernoulli(self, probabilities: Tensor) -> Tensor:
-        """0 or 1 where the probability says so."""
-        uniform = torch.rand(probabilities.shape, generator=self._generator)
-        return (uniform.to(probabilities.device) < probabilities).to(probabilities.dtype)
-
-    def normal(self, like: Tensor) -> Tensor:
-        """Standard normal, of the shape of `like`."""
-        return torch.randn(like.shape, generator=self._generator).to(like)
-
-
 class DeepBeliefNetwork(FixedShapeAutoencoder):
-    """Encoder and decoder of the unrolled network, fine-tuned as one, and the `stack` they were unrolled from.
+    """An autoencoder, fine-tuned as a whole, and the stack of machines that its weights were copied from.
 
-    `chains` are where the persistent chains of the top machine's training ended: `[n_chains, V]`, zeros and ones.
+    Source: Hinton and Salakhutdinov 2006, figure 1; Hinton, Osindero, Teh 2006, section 2, for sampling.
 
-    Source: Hinton and Salakhutdinov 2006, figure 1; sampling: Hinton, Osindero, Teh 2006, section 2.
+    Attributes:
+        stack: the machines, from the items to the latent.
+        chains: states of the persistent chains at the end of the top machine's training: `[n_chains, V]`, 0 or 1.
     """
 
     samplers = ("gmm", "gibbs")
     chains: Tensor
-
     classifier: EncoderClassifier | None
 
     def __init__(self, config: DeepBeliefConfig) -> None:
@@ -113,8 +101,13 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         n_classes = len(config.labels)
         self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None
 
+    @property
+    def machines(self) -> list[Rbm]:
+        """Return the machines of the stack, from the items to the latent."""
+        return [rbm for rbm in self.stack if isinstance(rbm, Rbm)]
+
     def unroll(self) -> None:
-        """Set encoder and decoder to what the stack has learned: its weights upwards, then downwards."""
+        """Copy the weights of the stack into the encoder and, transposed, into the decoder."""
         upward = [m for m in self.encoder.modules() if isinstance(m, nn.Linear)]
         downward = [m for m in self.decoder.modules() if isinstance(m, nn.Linear)]
         for rbm, up, down in zip(self.machines, upward, reversed(downward), strict=True):
@@ -123,36 +116,22 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
 
-    def sample(self, requests: Sequence[SampleRequest]) -> list[SampleResult]:
-        """From the mixture through the decoder, or by Gibbs sampling through the stack, each as a request asks."""
-        results: dict[int, SampleResult] = {}
-        for answer, is_chain in ((super().sample, False), (self._sample_by_gibbs, True)):
-            places = [i for i, request in enumerate(requests) if (request.sampler == "gibbs") == is_chain]
-            if places:
-                results |= dict(zip(places, answer([requests[i] for i in places]), strict=True))
-        return [results[i] for i in range(len(requests))]
+    def sample_by_gibbs(self, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return an item and its latent after `N_GIBBS_STEPS` in the top machine, both on the CPU in float32.
 
-    def _sample_by_gibbs(self, requests: Sequence[SampleRequest]) -> list[SampleResult]:
-        """One chain at a time: a last bit that depends on the company would soon be another sample."""
-        return [self._run_chain(request) for request in requests]
-
-    def _run_chain(self, request: SampleRequest) -> SampleResult:
-        """`N_GIBBS_STEPS` in the top machine from one of the stored chains, then means down the stack."""
-        top, generator = self.machines[-1], self.generator_of(request)
+        The chain starts from one of the stored states. The means of the other machines map its end to the item. Chains
+        are run one at a time, because results that depended on the batch in the last bit would soon be other samples.
+        """
+        top = self.machines[-1]
         visible = self.chains[torch.randint(len(self.chains), (1,), generator=generator)]
         for _ in range(N_GIBBS_STEPS):
             normal = self.to_device(torch.randn(1, *self.latent_shape, generator=generator))
             uniform = self.to_device(torch.rand(visible.shape, generator=generator))
-            hidden = top.hidden(visible) + request.temperature**0.5 * normal
-            visible = (uniform < (top.visible_inputs(hidden) / request.temperature).sigmoid()).to(visible.dtype)
+            hidden = top.hidden(visible) + temperature**0.5 * normal
+            visible = (uniform < top.visible(hidden, temperature)).to(visible.dtype)
         latents = top.hidden(visible)
         means = top.visible(latents)
         for rbm in reversed(self.machines[:-1]):
             means = rbm.visible(means)
-        (sample,), (latent,) = to_cpu(means.view(-1, *self.input_shape)), to_cpu(latents)
-        return SampleResult(sample=sample, latent=latent, seed=request.seed)
-
-    @property
-    def machines(self) -> list[Rbm]:
-        """The stack from the bottom up."""
-        return [rbm for rbm in self.stack if isinstance(rbm, Rbm)]
+        (item,), (latent,) = to_cpu(means.view(-1, *self.input_shape)), to_cpu(latents)
+        return item, latent

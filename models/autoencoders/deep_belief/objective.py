@@ -1,9 +1,9 @@
-"""What the deep belief network minimises: each machine's contrastive divergence, then the unrolled network's error."""
+"""The losses of the deep belief network: contrastive divergence of a machine, and the error of the whole network."""
 
 import torch
 from torch import Tensor
 
-from models.autoencoders.deep_belief.model import Noise, Rbm
+from models.autoencoders.deep_belief.model import Rbm
 from models.objectives import squared_error
 
 __all__ = ["contrastive_divergence", "squared_error"]
@@ -12,13 +12,14 @@ __all__ = ["contrastive_divergence", "squared_error"]
 def contrastive_divergence(
     rbm: Rbm, visible: Tensor, n_steps: int, generator: torch.Generator, chains: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A scalar whose gradient is that of CD-k, or of persistent CD where `chains` `[M, V]` go on; and where they are.
+    """Return a scalar whose gradient is that of contrastive divergence, and the states after `n_steps` Gibbs steps.
 
-    `visible` is `[B, V]`, of zeros and ones. The scalar is the mean free energy of the data less that of the
-    fantasies, which are constants in it: its value means nothing.
+    The steps start from the data `visible` `[B, V]`, which are 0 or 1, or from persistent `chains` `[M, V]`. The scalar
+    is the mean free energy of the data minus that of the final states, which count as constants; its value has no
+    meaning.
 
     Source: Hinton 2002, equation 5, with k steps; Tieleman 2008 for persistent chains.
     """
     with torch.no_grad():
-        fantasies = rbm.gibbs(visible if chains is None else chains, n_steps, Noise(generator))
-    return rbm.free_energy(visible).mean() - rbm.free_energy(fantasies).mean(), fantasies
+        states = rbm.gibbs(visible if chains is None else chains, n_steps, generator)
+    return rbm.free_energy(visible).mean() - rbm.free_energy(states).mean(), states

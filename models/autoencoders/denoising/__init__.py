@@ -1,4 +1,4 @@
-"""The denoising autoencoder: shown corrupted items, asked for the clean ones."""
+"""The denoising autoencoder: trained to restore items from corrupted ones."""
 
 from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoders.denoising.model import DenoisingAutoencoder

@@ -7,13 +7,17 @@ from models.family import FamilyConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DenoisingConfig(FamilyConfig):
-    """The encoder goes from the flattened item through `hidden_widths` to `latent_width`; the decoder mirrors it.
+    """The sizes of the layers.
 
-    With `labels` there is a classifier besides: an encoder of its own, which starts as a copy of the trained one and
-    is fine-tuned, and a linear layer on its latent.
+    Attributes:
+        input_shape: shape of an item, which is flattened.
+        hidden_widths: widths of the encoder's hidden layers; the decoder has the same in reverse order.
+        latent_width: width of the latent.
+        labels: names of the classes. If there are any, the model has a classifier too: a copy of the trained encoder,
+            which is fine-tuned, and a linear layer.
 
     Raises:
-        ConfigError: a width or a side of `input_shape` is not positive, or there is one label only.
+        ConfigError: a width or a dimension of `input_shape` is not positive, or there is only one label.
     """
 
     input_shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The network: an overcomplete autoencoder that is shown corrupted items, and a classifier grown from its encoder.
+"""The network: an autoencoder that restores corrupted items, and a classifier that starts as a copy of its encoder.
 
 Shapes: `B` batch, `X` elements of an item, `Z` latent width, `C` classes.
 """
@@ -14,7 +14,7 @@ from models.layers.feedforward import FeedForward
 
 
 class DenoisingAutoencoder(FixedShapeAutoencoder):
-    """z = f(x~), x' = sigmoid(g(z)): the clean item from a corrupted one.
+    """z = f(x~), x' = sigmoid(g(z)), where x~ is the corrupted item and x' the restored one.
 
     Source: Vincent et al. 2008, section 2.
     """

@@ -1,6 +1,6 @@
-"""What the denoising autoencoder minimises: the squared error of its reconstructions, against the clean items.
+"""The loss of the denoising autoencoder: the squared error between its reconstructions and the clean items.
 
-Source: Vincent et al. 2010, section 2.3. The classifier grown from it minimises cross-entropy.
+The loss of its classifier is the cross-entropy. Source: Vincent et al. 2010, section 2.3.
 """
 
 from models.objectives import squared_error

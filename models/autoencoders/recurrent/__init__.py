@@ -1,4 +1,4 @@
-"""The recurrent autoencoder: series of any length to one latent and back."""
+"""The recurrent autoencoder: series of any length as latents of one width."""
 
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder

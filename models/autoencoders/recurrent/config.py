@@ -9,10 +9,17 @@ CELLS = ("lstm", "gru")
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig(FamilyConfig):
-    """Encoder and decoder have `n_layers` layers of `hidden_width` cells; the latent has `latent_width` elements.
+    """The sizes of the layers and of the series.
 
-    `length` is that of the series trained on, and of those made where nothing else is asked; `max_length` is the
-    longest accepted. The decoder tells the time by `n_waves` waves.
+    Attributes:
+        cell: kind of the recurrent layers, `lstm` or `gru`.
+        n_channels: number of channels of a series.
+        length: number of steps of the series trained on, and of series made without a requested length.
+        max_length: maximum number of steps of a series.
+        hidden_width: width of the recurrent layers.
+        n_layers: number of recurrent layers in the encoder and in the decoder.
+        latent_width: width of the latent.
+        n_waves: number of sine and cosine waves that tell the decoder the time.
 
     Raises:
         ConfigError: `cell` is unknown, a number is not positive, or `length` exceeds `max_length`.

@@ -1,4 +1,4 @@
-"""The vanilla autoencoder: fully connected layers around a bottleneck."""
+"""The vanilla autoencoder: fully connected layers with a bottleneck."""
 
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.autoencoders.vanilla.model import VanillaAutoencoder

@@ -8,10 +8,16 @@ from models.layers.feedforward import ACTIVATIONS
 
 @dataclass(frozen=True, kw_only=True)
 class VanillaConfig(FamilyConfig):
-    """The encoder goes from the flattened item through `hidden_widths` to `latent_width`; the decoder mirrors it.
+    """The sizes of the layers.
+
+    Attributes:
+        input_shape: shape of an item, which is flattened.
+        hidden_widths: widths of the encoder's hidden layers; the decoder has the same in reverse order.
+        latent_width: width of the latent.
+        activation: function between the layers.
 
     Raises:
-        ConfigError: a width or a side of `input_shape` is not positive, or `activation` is unknown.
+        ConfigError: a width or a dimension of `input_shape` is not positive, or `activation` is unknown.
     """
 
     input_shape: tuple[int, ...]

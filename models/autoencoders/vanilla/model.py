@@ -1,4 +1,4 @@
-"""The network: flatten, squeeze through a bottleneck, unfold.
+"""The network: fully connected layers that narrow to the latent and widen again.
 
 Shapes: `B` batch, `X` elements of an item, `Z` latent width.
 """
@@ -13,9 +13,9 @@ from models.layers.feedforward import FeedForward
 
 
 class VanillaAutoencoder(FixedShapeAutoencoder):
-    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]; f and g are fully connected, g mirrors f.
+    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]. The widths of g are those of f in reverse order.
 
-    Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining (that is the deep belief family).
+    Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining, which the deep belief family has.
     """
 
     def __init__(self, config: VanillaConfig) -> None:

@@ -1,4 +1,4 @@
-"""What the vanilla autoencoder minimises: the squared error of its reconstructions."""
+"""The loss of the vanilla autoencoder: the squared error of its reconstructions."""
 
 from models.objectives import squared_error
 

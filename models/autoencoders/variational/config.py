@@ -9,15 +9,20 @@ LIKELIHOODS = ("bernoulli", "gaussian")
 
 @dataclass(frozen=True, kw_only=True)
 class VariationalConfig(FamilyConfig):
-    """The encoder goes from the flattened item through `hidden_widths` to the posterior; the decoder mirrors it.
+    """The sizes of the layers, and the distributions.
 
-    `likelihood` is that of an item given its latent: `bernoulli` for items that are 0 or 1 (or probabilities of 1),
-    `gaussian`, with one learned variance, for real ones. With `labels`, the model is conditional: a class is part of
-    the latent, and a classifier infers it where it is not given.
+    Attributes:
+        input_shape: shape of an item, which is flattened.
+        hidden_widths: widths of the encoder's hidden layers; the decoder has the same in reverse order.
+        latent_width: number of continuous elements of the latent.
+        likelihood: distribution of an item given its latent: `bernoulli` for elements that are 0 or 1, or the
+            probabilities of 1; `gaussian`, with one variance that is learned, for real elements.
+        labels: names of the classes. If there are any, the model is conditional: the class is part of the latent, and
+            a classifier infers it where it is not given.
 
     Raises:
-        ConfigError: a width or a side of `input_shape` is not positive, or `likelihood` is unknown, or there is one
-            label only.
+        ConfigError: a width or a dimension of `input_shape` is not positive, `likelihood` is unknown, or there is only
+            one label.
     """
 
     input_shape: tuple[int, ...]

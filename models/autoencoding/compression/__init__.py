@@ -1,1 +1,10 @@
-"""Compression of items to streams of bytes, and back."""
+"""Compression of items to streams of bytes, and back.
+
+| file | content |
+|---|---|
+| tasks | `compress` and `decompress` |
+| stream | the container of a stream: header, payload, checksum |
+| quantisation | latents as integers, for lossy streams |
+| entropy | an entropy coder, and the frequencies of symbols as integers |
+| fixed_point | networks in integers, which compute the same on every machine, for lossless streams |
+"""

@@ -1,7 +1,8 @@
-"""Entropy coding with integer tables: no float ever decides a symbol, so every machine reads what any other wrote.
+"""Entropy coding with integer frequencies.
 
-Fixed point: an integer n of `FRACTION` bits stands for n / 2**FRACTION. Frequencies are integers that sum to
-`TOTAL`; the coder (constriction's ANS stack) gets them as floats that hold them exactly.
+No symbol depends on floating-point arithmetic, so that every machine can read what any other has written. The
+fixed-point number n stands for n / 2**`FRACTION_BITS`. Frequencies are integers that sum to `TOTAL`; the coder, an ANS
+stack of the library constriction, gets them as floats that represent them exactly.
 """
 
 from decimal import Decimal, localcontext
@@ -13,77 +14,72 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 
-
-FRACTION = 12
-
-
-PRECISION = 22
-
-
-TOTAL = 2**PRECISION
-"""Sum of all frequencies of a symbol; the coder itself works with 24 bits."""
-
-
-_RANGE = 8
-"""Deviations from the mean that the table of the normal distribution covers on either side."""
-
-
-_STEP_BITS = 8
-"""The table has 2**_STEP_BITS entries a deviation, and is read linearly between them."""
-
+FRACTION_BITS = 12
+TOTAL = 2**22
+"""Sum of the frequencies of all symbols. The library itself works with 24 bits."""
+MAX_DEVIATIONS = 8
+"""Number of standard deviations on either side of the mean that the table of the normal distribution covers."""
+MAX_LOGIT = 16
+"""Largest magnitude of a logit in the table of the logistic function."""
+STEP_BITS = 8
+"""Logarithm to the base 2 of the number of entries in a unit of a table's argument."""
+STEP = 1 << (FRACTION_BITS - STEP_BITS)
+"""Distance between two entries of a table, in fixed point."""
 
 _categorical = constriction.stream.model.Categorical(perfect=False)
-
-
 _bernoulli = constriction.stream.model.Bernoulli(perfect=False)
 
 
 class Coder:
-    """A stack of symbols: what was pushed last is popped first (Duda 2009)."""
+    """A stack of symbols: the last one pushed is the first one popped.
+
+    Source: Duda 2009 (asymmetric numeral systems).
+    """
 
     def __init__(self, words: NDArray[np.uint32] | None = None) -> None:
-        self._ans = (
-            constriction.stream.stack.AnsCoder(words) if words is not None else constriction.stream.stack.AnsCoder()
-        )
+        """Start with an empty stack, or with one that `words` has returned."""
+        stack = constriction.stream.stack
+        self._ans = stack.AnsCoder() if words is None else stack.AnsCoder(words)
 
     def push(self, symbols: Integers, frequencies: Integers) -> None:
-        """Push `symbols` `[n]`, the last one first; `frequencies` `[n, n_symbols]` sum to `TOTAL` in each row."""
+        """Push symbols `[n]`, the last one first. Row i of the frequencies `[n, n_symbols]` is those of symbol i."""
         self._ans.encode_reverse(symbols.astype(np.int32), _categorical, frequencies / TOTAL)
 
     def pop(self, frequencies: Integers) -> Integers:
-        """Pop one symbol for each row of `frequencies`."""
+        """Pop a symbol for each row of the frequencies `[n, n_symbols]`."""
         return np.asarray(self._ans.decode(_categorical, frequencies / TOTAL), dtype=np.int64)
 
-    def push_alike(self, symbols: Integers, frequencies: Integers) -> None:
-        """Push `symbols` that all have the same `frequencies` `[n_symbols]`."""
+    def push_iid(self, symbols: Integers, frequencies: Integers) -> None:
+        """Push symbols `[n]` that all have the same frequencies `[n_symbols]`."""
         model = constriction.stream.model.Categorical(frequencies / TOTAL, perfect=False)
         self._ans.encode_reverse(symbols.astype(np.int32), model)
 
-    def pop_alike(self, n: int, frequencies: Integers) -> Integers:
-        """Pop `n` symbols that all have the same frequencies."""
+    def pop_iid(self, n: int, frequencies: Integers) -> Integers:
+        """Pop `n` symbols that all have the same frequencies `[n_symbols]`."""
         model = constriction.stream.model.Categorical(frequencies / TOTAL, perfect=False)
         return np.asarray(self._ans.decode(model, n), dtype=np.int64)
 
     def push_bits(self, bits: Integers, frequencies: Integers) -> None:
-        """Push zeros and ones `[n]`; `frequencies` `[n]`, in 1 to `TOTAL` - 1, are those of one."""
+        """Push zeros and ones `[n]`. The frequencies `[n]` are those of a one, from 1 to `TOTAL` - 1."""
         self._ans.encode_reverse(bits.astype(np.int32), _bernoulli, frequencies / TOTAL)
 
     def pop_bits(self, frequencies: Integers) -> Integers:
-        """Pop a zero or one for each of `frequencies`."""
+        """Pop a zero or a one for each of the frequencies `[n]`."""
         return np.asarray(self._ans.decode(_bernoulli, frequencies / TOTAL), dtype=np.int64)
 
     def words(self) -> NDArray[np.uint32]:
-        """All that was pushed and not popped."""
+        """Return the content of the stack."""
         return np.asarray(self._ans.get_compressed(), dtype=np.uint32)
 
 
 def normal_frequencies(edges: Integers, means: Integers, inverse_deviations: Integers) -> Integers:
-    """Frequencies `[n, len(edges) + 1]` of the intervals between ascending `edges` under n normal distributions.
+    """Return the frequencies of the intervals between ascending edges under n normal distributions.
 
-    All three are fixed-point numbers. Every frequency is at least 1, so that no symbol is impossible.
+    The arguments are fixed-point numbers; the result is `[n, len(edges) + 1]`. Every frequency is at least 1, so that
+    every symbol can be encoded.
     """
-    z = (edges[None, :] - means[:, None]) * inverse_deviations[:, None]  # 2 FRACTION bits
-    below = _normal_cdf(z >> FRACTION)  # (n, edges), in 0 .. TOTAL
+    z = (edges[None, :] - means[:, None]) * inverse_deviations[:, None]  # 2 FRACTION_BITS
+    below = _normal_cdf(z >> FRACTION_BITS)  # (n, edges), in 0 .. TOTAL
     n_symbols = len(edges) + 1
     spread = TOTAL - n_symbols
     cumulative = np.concatenate(
@@ -94,42 +90,42 @@ def normal_frequencies(edges: Integers, means: Integers, inverse_deviations: Int
 
 
 def normal_quantiles(masses: Integers) -> Integers:
-    """Fixed-point z for which `TOTAL` * P(Z < z) is each of `masses`, in 1 to `TOTAL` - 1."""
+    """Return the fixed-point numbers z with `TOTAL` * P(Z < z) equal to the masses, which are 1 to `TOTAL` - 1."""
     table = _normal_table()
-    step = 1 << (FRACTION - _STEP_BITS)
     right = np.minimum(np.searchsorted(table, masses, side="right"), len(table) - 1)
     low, high = table[right - 1], table[right]
-    beyond = (masses - low) * step // np.maximum(high - low, 1)
-    quantiles: Integers = (right - 1) * step + beyond - (_RANGE << FRACTION)
+    offset = (masses - low) * STEP // np.maximum(high - low, 1)
+    quantiles: Integers = (right - 1) * STEP + offset - (MAX_DEVIATIONS << FRACTION_BITS)
     return quantiles
 
 
 def bernoulli_frequencies(logits: Integers) -> Integers:
-    """Frequencies of one, for fixed-point `logits`."""
-    table = _sigmoid_table()
-    step = 1 << (FRACTION - _STEP_BITS)
-    return table[np.clip((logits + step // 2) // step + len(table) // 2, 0, len(table) - 1)]
+    """Return the frequencies of a one for logits in fixed point."""
+    table = _logistic_table()
+    return table[np.clip((logits + STEP // 2) // STEP + len(table) // 2, 0, len(table) - 1)]
 
 
 def _normal_cdf(z: Integers) -> Integers:
-    """TOTAL * P(Z < z) for fixed-point z, between the table's entries by linear interpolation."""
+    """Return `TOTAL` * P(Z < z) for z in fixed point, interpolated linearly in the table."""
     table = _normal_table()
-    step = 1 << (FRACTION - _STEP_BITS)
-    place = np.clip(z + (_RANGE << FRACTION), 0, (2 * _RANGE << FRACTION) - 1)
-    left, right = table[place // step], table[place // step + 1]
-    return left + (right - left) * (place % step) // step
+    position = np.clip(z + (MAX_DEVIATIONS << FRACTION_BITS), 0, (2 * MAX_DEVIATIONS << FRACTION_BITS) - 1)
+    left, right = table[position // STEP], table[position // STEP + 1]
+    return left + (right - left) * (position % STEP) // STEP
 
 
 @cache
 def _normal_table() -> Integers:
-    """TOTAL * P(Z < z) at every step from -_RANGE to _RANGE, by the series of the error function, in decimals."""
-    n_steps = _RANGE << _STEP_BITS
+    """Return `TOTAL` * P(Z < z) at every step of z from -`MAX_DEVIATIONS` to `MAX_DEVIATIONS`.
+
+    It is computed in decimals, from the Taylor series of the error function.
+    """
+    n_steps = MAX_DEVIATIONS << STEP_BITS
     with localcontext() as context:
         context.prec = 60
         root = (2 * Decimal("3.14159265358979323846264338327950288419716939937510")).sqrt()
         upper = []
         for n in range(n_steps + 1):
-            z = Decimal(n) / (1 << _STEP_BITS)
+            z = Decimal(n) / (1 << STEP_BITS)
             term = total = z
             k = 0
             while abs(term) > Decimal(10) ** -30:
@@ -141,10 +137,10 @@ def _normal_table() -> Integers:
 
 
 @cache
-def _sigmoid_table() -> Integers:
-    """TOTAL / (1 + exp(-x)) at every step of x in [-16, 16], at least 1 and at most TOTAL - 1."""
-    n_steps = 16 << _STEP_BITS
+def _logistic_table() -> Integers:
+    """Return `TOTAL` / (1 + exp(-x)) at every step of x from -`MAX_LOGIT` to `MAX_LOGIT`, at least 1, below `TOTAL`."""
+    n_steps = MAX_LOGIT << STEP_BITS
     with localcontext() as context:
         context.prec = 40
-        values = [int(TOTAL / (1 + (-Decimal(n) / (1 << _STEP_BITS)).exp())) for n in range(-n_steps, n_steps + 1)]
+        values = [int(TOTAL / (1 + (-Decimal(n) / (1 << STEP_BITS)).exp())) for n in range(-n_steps, n_steps + 1)]
     return np.clip(np.array(values, dtype=np.int64), 1, TOTAL - 1)

@@ -1,7 +1,9 @@
-"""The container of compressed items: `magic version mode bits digest n_items rank shape… payload checksum`.
+"""The container of compressed items.
 
-Integers of variable length are LEB128; the payload is 32-bit words, little-endian; the checksum is CRC-32 of all that
-goes before it, so that no single damaged byte passes.
+It consists of the bytes `MFLD`, one byte each for the version, the mode and the bits, the digest of the model, the
+number of items, the rank and the sides of their shape, the payload and a checksum. The number of items and the shape
+are varints (LEB128). The payload is 32-bit words, little-endian. The checksum is the CRC-32 of all bytes before it,
+which detects any single damaged byte.
 """
 
 import zlib
@@ -11,31 +13,38 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codecs.varint import decode_varint, encode_varint
 from models.errors import InvalidItems, Problem
-from models.family import DIGEST_BYTES
 
 MAGIC = b"MFLD"
-
-
 VERSION = 1
-
-
-_FIXED = len(MAGIC) + 3 + DIGEST_BYTES
-
-
-_CHECKSUM_BYTES = 4
+DIGEST_BYTES = 8
+HEAD_BYTES = len(MAGIC) + 3 + DIGEST_BYTES
+"""Number of bytes before the first varint."""
+CHECKSUM_BYTES = 4
+MAX_VARINT_BYTES = 5
+MAX_RANK = 8
 
 
 class Mode(IntEnum):
-    """How the payload was made."""
+    """How the payload encodes the items."""
 
     QUANTISED = 0
-    BITS_BACK = 1
+    LOSSLESS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """What a container holds. `shape` is that of each of its `n_items`."""
+    """The content of a container.
+
+    Attributes:
+        mode: how the payload encodes the items.
+        bits: number of bits into which each element of a latent is quantised.
+        digest: digest of the model that made the stream.
+        n_items: number of items.
+        shape: shape of each item.
+        words: the payload.
+    """
 
     mode: Mode
     bits: int
@@ -45,40 +54,43 @@ class Stream:
     words: NDArray[np.uint32]
 
     def to_bytes(self) -> bytes:
-        """The container."""
+        """Return the container."""
         numbers = (self.n_items, len(self.shape), *self.shape)
-        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(_to_varint, numbers))
+        head = MAGIC + bytes((VERSION, self.mode, self.bits)) + self.digest + b"".join(map(encode_varint, numbers))
         content = head + self.words.astype("<u4").tobytes()
-        return content + zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little")
+        return content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def parse(data: bytes, *, digest: bytes) -> Stream:
-    """Read a container of the model with that digest.
+def parse_stream(data: bytes, *, digest: bytes) -> Stream:
+    """Read a container that the model with this digest has made.
 
     Raises:
-        InvalidItems: it is none, is damaged or cut short, of another version, or made by another model.
+        InvalidItems: the data are not a container, are damaged or truncated, have another version, or are of another
+            model.
     """
-    if len(data) < _FIXED + _CHECKSUM_BYTES or data[: len(MAGIC)] != MAGIC:
-        raise _refused(f"the {len(data)} bytes are no stream of this server: they do not begin with {MAGIC.decode()}")
-    content, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
-        raise _refused("the stream is damaged or cut short: its checksum does not agree")
+    if len(data) < HEAD_BYTES + CHECKSUM_BYTES or data[: len(MAGIC)] != MAGIC:
+        raise InvalidItems(
+            Problem(f"the {len(data)} bytes are no stream of this server: they do not begin with {MAGIC.decode()}")
+        )
+    content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+    if zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little") != checksum:
+        raise InvalidItems(Problem("the stream is damaged or cut short: its checksum does not agree"))
     version, mode, bits = content[len(MAGIC) : len(MAGIC) + 3]
-    made_by = content[len(MAGIC) + 3 : _FIXED]
+    made_by = content[len(MAGIC) + 3 : HEAD_BYTES]
     if version != VERSION:
-        raise _refused(f"the stream is of version {version}; this server reads {VERSION}")
+        raise InvalidItems(Problem(f"the stream is of version {version}; this server reads {VERSION}"))
     if made_by != digest:
-        raise _refused(
-            f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}"
+        raise InvalidItems(
+            Problem(f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}")
         )
     try:
-        n_items, at = _from_varint(content, _FIXED)
-        rank, at = _from_varint(content, at)
+        n_items, offset = decode_varint(content, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)
+        rank, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
         shape = []
-        for _ in range(min(rank, 8)):
-            side, at = _from_varint(content, at)
+        for _ in range(min(rank, MAX_RANK)):
+            side, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
             shape.append(side)
-        words = np.frombuffer(content, dtype="<u4", offset=at)
+        words = np.frombuffer(content, dtype="<u4", offset=offset)
         return Stream(
             mode=Mode(mode),
             bits=bits,
@@ -87,35 +99,13 @@ def parse(data: bytes, *, digest: bytes) -> Stream:
             shape=tuple(shape),
             words=words.astype(np.uint32),
         )
-    except (ValueError, IndexError):
-        raise _refused("the stream's header makes no sense") from None
+    except ValueError:
+        raise InvalidItems(Problem("the stream's header makes no sense")) from None
 
 
-def n_items_of(data: bytes) -> int:
-    """How many items a container says that it has; 0 where it makes no sense, which `parse` tells."""
+def declared_n_items(data: bytes) -> int:
+    """Return the number of items that an unchecked container declares, or 0 if it cannot be read."""
     try:
-        return _from_varint(data, _FIXED)[0]
-    except (ValueError, IndexError):
+        return decode_varint(data, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)[0]
+    except ValueError:
         return 0
-
-
-def _refused(detail: str) -> InvalidItems:
-    return InvalidItems(Problem(detail))
-
-
-def _to_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*encoded, number))
-
-
-def _from_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = 0
-    for place in range(5):
-        byte = data[at + place]
-        number |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return number, at + place + 1
-    raise ValueError("a number of more than 35 bits")

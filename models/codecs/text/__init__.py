@@ -1,14 +1,22 @@
-"""Texts to tokens and back.
+"""Codecs that convert texts to tokens and back.
 
-codec       what every codec of texts does; the one on the `tokenizers` library
-files       the tokenizer a checkpoint's folder asks for
-marian      the one on the `sentencepiece` library
-assembly    tokens to text as they arrive: whole characters only, stop strings held back
-entities    classes of tokens to entities
-answers     logits of spans to answers
+codec             the base class
+tokenizers_codec  the codec on the `tokenizers` library
+marian            the codec on the `sentencepiece` library, for Marian's models
+reading           reads the tokenizer of a checkpoint
+wordpiece, byte_level_bpe, unigram
+                  readers of the older formats that families name in their `tokenizer.py`
+special_tokens    tokens that are no text, and their roles
+items             the items of a request about texts
+assembly          joins tokens, as they arrive, to text
+entities          converts the classes of tokens to entities
+answers           converts the logits of spans to answers
 """
 
-from models.codecs.text.codec import Special, TextCodec
-from models.codecs.text.files import read_text_codec
+from models.codecs.text.codec import TextCodec
+from models.codecs.text.items import TextItem, clean_text
+from models.codecs.text.reading import read_text_codec
+from models.codecs.text.special_tokens import SpecialTokens
+from models.codecs.text.tokenizers_codec import TokenizersCodec
 
-__all__ = ["Special", "TextCodec", "read_text_codec"]
+__all__ = ["SpecialTokens", "TextCodec", "TextItem", "TokenizersCodec", "clean_text", "read_text_codec"]

@@ -1,175 +1,215 @@
-// Linear layers. Weights lie as they are read: in panels of 64 outputs, each of the lines of one input after the other.
+// Linear layers with bias and activation, for weights in float32, bfloat16 or int8.
+//
+// The weights [n_out, n_in] are packed once, in the order in which they are read: as panels
+// [n_out / 64, groups of n_in, 64], padded with zeros, where a group is 4 bytes of consecutive inputs of one output
+// (see matmul.hpp). The loops follow Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
+// Multiplication". The rows of the input are split into chunks, each of which is packed and multiplied with all panels
+// before the next one; a chunk is split into blocks, which use a panel one after the other while it is in the
+// second-level cache; and a block is split into tiles, whose sums are in registers.
+//
+// With int8, each row of the input and each output of the weights has its own scale (Dettmers et al. 2022,
+// "LLM.int8()", section 2.1, vector-wise quantisation).
+//
+// Each output is summed in the order of the inputs, so that a row gives the same bits alone as among other rows.
 
 #pragma once
 
-#include "team.hpp"
-#include "tiles.hpp"
+#include "activations.hpp"
+#include "matmul.hpp"
+#include "thread_pool.hpp"
 
 namespace {
 
-constexpr int BLOCK_ROWS = 8 * TILE_ROWS;
-constexpr int GROUP_ROWS = 12 * BLOCK_ROWS;  // which are multiplied with a panel before the next is
-constexpr int BLOCK_LINES = 512;             // of a panel: half of a second-level cache of 256 KiB
-constexpr int ZERO = 128;                    // what multiplies lines of int8_t takes the inputs without a sign
-constexpr int LINE_FETCHES = PANEL * LINE_BYTES / CACHE_LINE;
+constexpr int BLOCK_ROWS = 8 * TILE_ROWS;    // of a chunk
+constexpr int CHUNK_ROWS = 12 * BLOCK_ROWS;  // of the input
+constexpr int BLOCK_GROUPS = 512;            // of a panel: 128 KiB, half of a second-level cache of 256 KiB
+constexpr int PANEL_COLUMNS = TILE_COLUMNS;
+constexpr int PANEL_ROW_BYTES = PANEL_COLUMNS * GROUP_BYTES;  // one group of each output of a panel
+constexpr int PANEL_ROW_CACHE_LINES = PANEL_ROW_BYTES / CACHE_LINE_BYTES;
+constexpr int INT8_ZERO_POINT = 128;  // added to quantised inputs, because multiply_add takes them as unsigned
 
-// As `Weights` of `__init__.py` has it.
-struct Layer {
+// Mirrors `_Layer` in the Python binding. The arrays are padded with zeros to whole panels, except `scales` and `bias`.
+struct LinearLayer {
     const char* panels;
-    const int32_t* firsts;  // what sums begin with, whole panels: of int8_t minus what a row of ZERO gives, else biases
-    const float* scales;    // [n_out], of int8_t; else null
-    const float* bias;      // [n_out], of int8_t
+    // The initial value of each sum: the bias as float32 or, with int8 weights, the product of the weights and a row of
+    // -INT8_ZERO_POINT as int32, which cancels the zero point of the inputs.
+    const int32_t* initial_sums;
+    const float* scales;  // [n_out] with int8 weights, otherwise null
+    const float* bias;    // [n_out] with int8 weights, otherwise null
     int64_t n_in, n_out;
     Activation activation;
 };
 
-// The largest of n magnitudes, NaN if there is one: as an integer, NaN without its sign is more than any number.
-inline float largest(const float* x, int64_t n) {
-    __m512i most{};
+// Return the largest magnitude of n numbers, or NaN if one of them is NaN: magnitudes are compared as unsigned
+// integers, and the bits of NaN without its sign are larger than those of any number.
+inline float max_magnitude(const float* x, int64_t n) {
+    __m512i maxima{};
     for (int64_t i = 0; i < n; i += LANES)
-        most = _mm512_max_epu32(most, _mm512_castps_si512(_mm512_abs_ps(load(x + i, first(n - i)))));
-    return of_bits(_mm512_reduce_max_epu32(most));
+        maxima = _mm512_max_epu32(maxima, _mm512_castps_si512(_mm512_abs_ps(load(x + i, first_lanes(n - i)))));
+    return float_from_bits(_mm512_reduce_max_epu32(maxima));
 }
-inline float largest(const BFloat16* x, int64_t n) {
-    __m512i most{};
+inline float max_magnitude(const BFloat16* x, int64_t n) {
+    __m512i maxima{};
     for (int64_t i = 0; i < n; i += 2 * LANES)
-        most = _mm512_max_epu16(most, _mm512_and_si512(load_lines(x + i, n - i), _mm512_set1_epi16(0x7FFF)));
-    most = _mm512_max_epu16(most, _mm512_slli_epi32(most, 16));
-    return of_bits(_mm512_reduce_max_epu32(most) & 0xFFFF0000);
+        maxima = _mm512_max_epu16(maxima, _mm512_and_si512(load_groups(x + i, n - i), _mm512_set1_epi16(0x7FFF)));
+    maxima = _mm512_max_epu16(maxima, _mm512_slli_epi32(maxima, 16));
+    return float_from_bits(_mm512_reduce_max_epu32(maxima) & 0xFFFF0000);
 }
 
-// A row of the input as lines of the weights' type. For int8_t it is rounded to 255 steps between minus and plus its
-// largest value, and the width of a step is returned; whole vectors of LANES bytes are written.
+// Write a row of the input as groups of the type W of the weights, the last one padded with zeros, and return the scale
+// of the row. A row for int8 weights is rounded to integers from -127 to 127, where 127 is its largest magnitude, and
+// the zero point is added; such a row is written in multiples of 16 bytes. Otherwise the scale is 1.
 template <class W, class T>
-float lines_of(const T* x, const Layer& layer, char* lines) {
-    const int64_t n_bytes = lines_for<W>(layer.n_in) * LINE_BYTES;
+float pack_row(const T* x, const LinearLayer& layer, char* packed) {
+    const int64_t n_bytes = count_groups<W>(layer.n_in) * GROUP_BYTES;
     if constexpr (std::is_same_v<W, T>) {
-        std::memcpy(lines, x, layer.n_in * sizeof(T));
-        std::memset(lines + layer.n_in * sizeof(T), 0, n_bytes - layer.n_in * sizeof(T));
+        std::memcpy(packed, x, layer.n_in * sizeof(T));
+        std::memset(packed + layer.n_in * sizeof(T), 0, n_bytes - layer.n_in * sizeof(T));
         return 1;
     }
-    const float step = std::max(largest(x, layer.n_in) / 127, 1e-30f);  // of NaN, NaN
+    // The lower limit keeps the scale of a row of zeros from being zero. std::max returns NaN if its first argument is.
+    const float scale = std::max(max_magnitude(x, layer.n_in) / 127, 1e-30f);
     for (int64_t i = 0; i < n_bytes; i += LANES) {
-        const Floats steps = _mm512_fmadd_ps(load(x + i, first(layer.n_in - i)), all(1 / step), all(ZERO));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(lines + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(steps)));
+        const FloatVector scaled =
+            _mm512_fmadd_ps(load(x + i, first_lanes(layer.n_in - i)), broadcast(1 / scale), broadcast(INT8_ZERO_POINT));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(scaled)));
     }
-    return step;
+    return scale;
 }
 
-// `sums`, [ROWS, 64], are what n lines give and what they were before, or the `firsts` of all rows if there are any.
-// `stride` bytes lie between the lines of one row and those of the next. With each line FETCHED times 64 bytes of what
-// is `next` are fetched.
-template <class W, int ROWS, int FETCHED>
-[[gnu::noinline]] void add_tile(const char* lines, int64_t stride, const char* panel, int64_t n, const int32_t* firsts,
-                                const char* next, int32_t* sums) {
+// Compute sums += rows panel for one tile: `sums` is [ROWS, 64], `rows` are packed rows [ROWS, n_groups], `stride`
+// bytes apart, and `panel` is [n_groups, 64]. If `initial_sums`, [64], is not null, each row of sums begins with it.
+//
+// With each row of the panel, the next N_PREFETCHES cache lines from `prefetched` on are fetched into the second-level
+// cache. They may be beyond the end of the weights, because a prefetch never faults. The function is not inlined, so
+// that each size of a tile is compiled once.
+template <class W, int ROWS, int N_PREFETCHES>
+[[gnu::noinline]] void accumulate_tile(const char* rows, int64_t stride, const char* panel, int64_t n_groups,
+                                       const int32_t* initial_sums, const char* prefetched, int32_t* sums) {
     __m512i tile[ROWS][TILE_VECTORS], weights[TILE_VECTORS];
-    const int32_t* const before = firsts ? firsts : sums;
-    const int64_t before_stride = firsts ? 0 : PANEL;
-    each<ROWS>([&](auto r) {
-        each<TILE_VECTORS>(
-            [&](auto c) { tile[r][c] = _mm512_loadu_si512(before + r * before_stride + c * LANES); });
+    const int32_t* const initial = initial_sums ? initial_sums : sums;
+    const int64_t initial_stride = initial_sums ? 0 : PANEL_COLUMNS;
+    unroll<ROWS>([&](auto r) {
+        unroll<TILE_VECTORS>(
+            [&](auto c) { tile[r][c] = _mm512_loadu_si512(initial + r * initial_stride + c * LANES); });
     });
-    for (int64_t i = 0; i < n; i++, lines += LINE_BYTES, panel += PANEL * LINE_BYTES, next += FETCHED * CACHE_LINE) {
+    for (int64_t i = 0; i < n_groups;
+         i++, rows += GROUP_BYTES, panel += PANEL_ROW_BYTES, prefetched += N_PREFETCHES * CACHE_LINE_BYTES) {
 #pragma GCC unroll 4
-        for (int c = 0; c < FETCHED; c++) _mm_prefetch(next + c * CACHE_LINE, _MM_HINT_T1);
-        each<TILE_VECTORS>([&](auto c) { weights[c] = _mm512_loadu_si512(panel + c * LANES * LINE_BYTES); });
-        each<ROWS>([&](auto r) {
-            int32_t line;
-            std::memcpy(&line, lines + r * stride, LINE_BYTES);
-            const __m512i x = _mm512_set1_epi32(line);
-            each<TILE_VECTORS>([&](auto c) { tile[r][c] = added(W{}, tile[r][c], x, weights[c]); });
+        for (int c = 0; c < N_PREFETCHES; c++) _mm_prefetch(prefetched + c * CACHE_LINE_BYTES, _MM_HINT_T1);
+        unroll<TILE_VECTORS>([&](auto c) { weights[c] = _mm512_loadu_si512(panel + c * LANES * GROUP_BYTES); });
+        unroll<ROWS>([&](auto r) {
+            int32_t group;
+            std::memcpy(&group, rows + r * stride, GROUP_BYTES);
+            const __m512i x = _mm512_set1_epi32(group);
+            unroll<TILE_VECTORS>([&](auto c) { tile[r][c] = multiply_add(W{}, tile[r][c], x, weights[c]); });
         });
     }
-    each<ROWS>([&](auto r) {
-        each<TILE_VECTORS>([&](auto c) { _mm512_storeu_si512(sums + r * PANEL + c * LANES, tile[r][c]); });
+    unroll<ROWS>([&](auto r) {
+        unroll<TILE_VECTORS>([&](auto c) { _mm512_storeu_si512(sums + r * PANEL_COLUMNS + c * LANES, tile[r][c]); });
     });
 }
 
-// The sums of n rows and a panel, [n, 64], as outputs.
+// Write the outputs of n rows and one panel, whose sums are [n, 64], to `out`, [n, n_out]. Sums of int8 products are
+// multiplied by the scales of their row and of their output, and the bias is added.
 template <class W, class T>
-void write_panel(const int32_t* sums, int64_t n, const float* steps, const Layer& layer, int64_t panel, T* out) {
-    for (int64_t c = 0, o = panel * PANEL; c < PANEL && o < layer.n_out; c += LANES, o += LANES) {
-        const Lanes lanes = first(layer.n_out - o);
-        constexpr bool IS_ROUNDED = std::is_same_v<W, int8_t>;
-        const Floats scale = IS_ROUNDED ? load(layer.scales + o, lanes) : all(1);
-        const Floats bias = IS_ROUNDED ? load(layer.bias + o, lanes) : all(0);
+void write_outputs(const int32_t* sums, int64_t n, const float* row_scales, const LinearLayer& layer, int64_t panel,
+                   T* out) {
+    for (int64_t column = 0, output = panel * PANEL_COLUMNS; column < PANEL_COLUMNS && output < layer.n_out;
+         column += LANES, output += LANES) {
+        const LaneMask lanes = first_lanes(layer.n_out - output);
+        constexpr bool IS_QUANTISED = std::is_same_v<W, int8_t>;
+        const FloatVector scale = IS_QUANTISED ? load(layer.scales + output, lanes) : broadcast(1);
+        const FloatVector bias = IS_QUANTISED ? load(layer.bias + output, lanes) : broadcast(0);
         for (int64_t r = 0; r < n; r++) {
-            const __m512i sum = _mm512_loadu_si512(sums + r * PANEL + c);
-            Floats y = _mm512_castsi512_ps(sum);
-            if constexpr (IS_ROUNDED)
-                y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, all(steps[r])), bias);
-            store(out + r * layer.n_out + o, activated(T{}, y, layer.activation), lanes);
+            const __m512i sum = _mm512_loadu_si512(sums + r * PANEL_COLUMNS + column);
+            FloatVector y = _mm512_castsi512_ps(sum);
+            if constexpr (IS_QUANTISED)
+                y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, broadcast(row_scales[r])), bias);
+            store(out + r * layer.n_out + output, activate(T{}, y, layer.activation), lanes);
         }
     }
 }
 
-// work(FETCHED), of a constant, of the number of fetches with each line.
-template <class Work>
-inline void with_fetches(int64_t n, const Work& work) {
-    n == 0 ? work(Constant<0>{}) : n == 1 ? work(Constant<1>{}) : work(Constant<2>{});
+// Call body(Constant<n>{}) for n = 0, 1 or 2 prefetches.
+template <class Body>
+inline void dispatch_prefetches(int64_t n, const Body& body) {
+    n == 0 ? body(Constant<0>{}) : n == 1 ? body(Constant<1>{}) : body(Constant<2>{});
 }
 
-// Outputs of n rows, at most BLOCK_ROWS, of one panel. With `fetches_next`, the panel after it is fetched meanwhile,
-// spread over the tiles: at once, it would come in slower than it is asked for. One tile alone reads all weights in
-// order, which the processor sees by itself.
+// Compute the outputs of one panel for n packed rows, BLOCK_ROWS at most.
+//
+// If there are several tiles, they prefetch the weights that are read next: the next part of the panel and, with
+// `prefetches_next_panel`, the panel after it. The prefetches are spread over the tiles, so that they do not ask for
+// more than the memory delivers. A single tile prefetches nothing, because it reads all weights in order, which the
+// processor recognises.
 template <class W, class T>
-void block_of(const char* lines, int64_t stride, int64_t n, const float* steps, const Layer& layer, int64_t panel,
-              bool fetches_next, T* out) {
-    const int64_t n_all_lines = lines_for<W>(layer.n_in);
-    const int64_t n_tiles = parts_of(n, TILE_ROWS);
-    int32_t sums[BLOCK_ROWS * PANEL];
-    for (int64_t line = 0; line < n_all_lines; line += BLOCK_LINES) {
-        const int64_t n_lines = std::min<int64_t>(n_all_lines - line, BLOCK_LINES);
-        const char* weights = layer.panels + (panel * n_all_lines + line) * PANEL * LINE_BYTES;
-        const int32_t* const firsts = line == 0 ? layer.firsts + panel * PANEL : nullptr;
-        const bool fetches = n_tiles > 1 && (fetches_next || line + n_lines < n_all_lines);
-        const char* next = weights + n_lines * PANEL * LINE_BYTES;
+void multiply_block(const char* rows, int64_t stride, int64_t n, const float* row_scales, const LinearLayer& layer,
+                    int64_t panel, bool prefetches_next_panel, T* out) {
+    const int64_t n_groups = count_groups<W>(layer.n_in);
+    const int64_t n_tiles = ceil_div(n, TILE_ROWS);
+    int32_t sums[BLOCK_ROWS * PANEL_COLUMNS];
+    for (int64_t group = 0; group < n_groups; group += BLOCK_GROUPS) {
+        const int64_t n_part_groups = std::min<int64_t>(n_groups - group, BLOCK_GROUPS);
+        const char* weights = layer.panels + (panel * n_groups + group) * PANEL_ROW_BYTES;
+        const int32_t* const initial_sums = group == 0 ? layer.initial_sums + panel * PANEL_COLUMNS : nullptr;
+        const bool prefetches = n_tiles > 1 && (prefetches_next_panel || group + n_part_groups < n_groups);
+        const char* prefetched = weights + n_part_groups * PANEL_ROW_BYTES;
         for (int64_t tile = 0; tile < n_tiles; tile++) {
-            const int64_t n_before = part(LINE_FETCHES, tile, n_tiles);
-            const int64_t n_fetches = fetches ? part(LINE_FETCHES, tile + 1, n_tiles) - n_before : 0;
-            const int64_t start = part(n, tile, n_tiles), stop = part(n, tile + 1, n_tiles);
-            with_rows(stop - start, [&](auto rows) {
-                with_fetches(n_fetches, [&](auto fetched) {
-                    add_tile<W, rows, fetched>(lines + start * stride + line * LINE_BYTES, stride, weights, n_lines,
-                                               firsts, next, sums + start * PANEL);
+            const int64_t n_before = part_start(PANEL_ROW_CACHE_LINES, tile, n_tiles);
+            const int64_t n_prefetches =
+                prefetches ? part_start(PANEL_ROW_CACHE_LINES, tile + 1, n_tiles) - n_before : 0;
+            const int64_t start = part_start(n, tile, n_tiles), end = part_start(n, tile + 1, n_tiles);
+            dispatch_rows(end - start, [&](auto tile_rows) {
+                dispatch_prefetches(n_prefetches, [&](auto tile_prefetches) {
+                    accumulate_tile<W, tile_rows, tile_prefetches>(rows + start * stride + group * GROUP_BYTES, stride,
+                                                                   weights, n_part_groups, initial_sums, prefetched,
+                                                                   sums + start * PANEL_COLUMNS);
                 });
             });
-            next += n_lines * n_fetches * CACHE_LINE;
+            prefetched += n_part_groups * n_prefetches * CACHE_LINE_BYTES;
         }
     }
-    write_panel<W>(sums, n, steps, layer, panel, out);
+    write_outputs<W>(sums, n, row_scales, layer, panel, out);
 }
 
+// Compute `linear` with weights of type W. Tasks with the same panel follow each other, so that the thread that runs
+// them finds the panel in its cache; the last of them prefetches the next panel.
 template <class W, class T>
-void linear_of(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
-    const bool are_lines = std::is_same_v<W, T> && layer.n_in % PER_LINE<W> == 0;
-    const int64_t n_bytes = lines_for<W>(layer.n_in) * LINE_BYTES, stride = are_lines ? n_bytes : up(n_bytes, LANES);
-    const int64_t n_panels = parts_of(layer.n_out, PANEL), n_groups = parts_of(n_rows, GROUP_ROWS);
-    for (int64_t group = 0; group < n_groups; group++) {
-        const int64_t from = part(n_rows, group, n_groups), n = part(n_rows, group + 1, n_groups) - from;
-        const T* const rows = x + from * layer.n_in;
-        const char* lines = reinterpret_cast<const char*>(rows);
-        float steps[GROUP_ROWS];
-        if (!are_lines) {
-            char* const made = scratch<char, 0>(n * stride);
-            Team::instance().share_rows(n, n_threads, [&](int64_t r) {
-                steps[r] = lines_of<W>(rows + r * layer.n_in, layer, made + r * stride);
+void linear_with_weights(const T* x, int64_t n_rows, const LinearLayer& layer, T* out, int64_t n_threads) {
+    const bool is_packed = std::is_same_v<W, T> && layer.n_in % NUMBERS_PER_GROUP<W> == 0;
+    const int64_t n_bytes = count_groups<W>(layer.n_in) * GROUP_BYTES;
+    const int64_t stride = is_packed ? n_bytes : round_up(n_bytes, LANES);
+    const int64_t n_panels = ceil_div(layer.n_out, PANEL_COLUMNS), n_chunks = ceil_div(n_rows, CHUNK_ROWS);
+    for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+        const int64_t first_row = part_start(n_rows, chunk, n_chunks);
+        const int64_t n = part_start(n_rows, chunk + 1, n_chunks) - first_row;
+        const T* const inputs = x + first_row * layer.n_in;
+        const char* rows = reinterpret_cast<const char*>(inputs);
+        float row_scales[CHUNK_ROWS];
+        if (!is_packed) {
+            char* const packed = scratch<char, Scratch::INPUT_ROWS>(n * stride);
+            ThreadPool::instance().parallel_for_rows(n, n_threads, [&](int64_t r) {
+                row_scales[r] = pack_row<W>(inputs + r * layer.n_in, layer, packed + r * stride);
             });
-            lines = made;
+            rows = packed;
         }
-        const int64_t n_blocks = parts_of(n, BLOCK_ROWS);
-        Team::instance().share(n_panels * n_blocks, n_threads, [&](int64_t item) {
-            const int64_t block = item % n_blocks, start = part(n, block, n_blocks);
-            block_of<W>(lines + start * stride, stride, part(n, block + 1, n_blocks) - start, steps + start, layer,
-                        item / n_blocks, block == n_blocks - 1, out + (from + start) * layer.n_out);
+        const int64_t n_blocks = ceil_div(n, BLOCK_ROWS);
+        ThreadPool::instance().parallel_for(n_panels * n_blocks, n_threads, [&](int64_t task) {
+            const int64_t block = task % n_blocks, start = part_start(n, block, n_blocks), panel = task / n_blocks;
+            multiply_block<W>(rows + start * stride, stride, part_start(n, block + 1, n_blocks) - start,
+                              row_scales + start, layer, panel, block == n_blocks - 1,
+                              out + (first_row + start) * layer.n_out);
         });
     }
 }
 
-// [n_rows, n_in] to [n_rows, n_out].
+// Compute out = activation(x W' + b): x is [n_rows, n_in] and out is [n_rows, n_out], both of type T. The weights are
+// int8 if the layer has scales, otherwise of type T.
 template <class T>
-void linear(const T* x, int64_t n_rows, const Layer& layer, T* out, int64_t n_threads) {
-    layer.scales ? linear_of<int8_t>(x, n_rows, layer, out, n_threads) : linear_of<T>(x, n_rows, layer, out, n_threads);
+void linear(const T* x, int64_t n_rows, const LinearLayer& layer, T* out, int64_t n_threads) {
+    layer.scales ? linear_with_weights<int8_t>(x, n_rows, layer, out, n_threads)
+                 : linear_with_weights<T>(x, n_rows, layer, out, n_threads);
 }
 
 }  // namespace

@@ -1,12 +1,13 @@
-"""ALBERT: BERT with fewer parameters."""
+"""ALBERT: BERT with fewer parameters, which layers share."""
 
 from typing import Any
 
 from models.family import FamilySpec
-from models.text.text_encoder import encoder_tasks
+from models.text.tasks import encoder_tasks
 from models.transformers.albert.checkpoint import PUBLISHED
 from models.transformers.albert.config import AlbertConfig
 from models.transformers.albert.model import Albert
+from models.transformers.albert.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -33,4 +34,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

@@ -1,11 +1,13 @@
-"""ALBERT's published names."""
+"""The published format of ALBERT: `config.json`, and the names of the weights."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, links, of
+from models.published import Link, PublishedFormat, Values, links
 from models.text.encoder_format import (
+    BlockNames,
     architectures,
+    block_links,
     decoder_aliases,
     embedding_links,
     head_links,
@@ -27,9 +29,9 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> AlbertConfig:
     }
     return AlbertConfig(
         **read_encoder({**defaults, **values}, heads),
-        embedding_width=of(values, "embedding_size", 128),
-        n_groups=of(values, "num_hidden_groups", 1),
-        blocks_per_group=of(values, "inner_group_num", 1),
+        embedding_width=values.get("embedding_size", 128),
+        n_groups=values.get("num_hidden_groups", 1),
+        blocks_per_group=values.get("inner_group_num", 1),
     )
 
 
@@ -48,9 +50,17 @@ def _links(config: AlbertConfig) -> Iterator[Link]:
     yield from embedding_links("albert.embeddings")
     yield from links("widening", "albert.encoder.embedding_hidden_mapping_in")
     for group in range(config.n_groups):
-        for j in range(config.blocks_per_group):
-            theirs = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{j}"
-            yield from _block(f"groups.{group}.{j}", theirs)
+        for index in range(config.blocks_per_group):
+            published = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{index}"
+            names = BlockNames(
+                qkv=tuple(f"{published}.attention.{name}" for name in ("query", "key", "value")),
+                out=f"{published}.attention.dense",
+                attention_norm=f"{published}.attention.LayerNorm",
+                up=f"{published}.ffn",
+                down=f"{published}.ffn_output",
+                feedforward_norm=f"{published}.full_layer_layer_norm",
+            )
+            yield from block_links(f"groups.{group}.{index}", names)
     yield from head_links(
         config,
         pooler="albert.pooler",
@@ -60,16 +70,6 @@ def _links(config: AlbertConfig) -> Iterator[Link]:
         norm="predictions.LayerNorm",
         decoder="predictions",
     )
-
-
-def _block(ours: str, theirs: str) -> Iterator[Link]:
-    attention = f"{theirs}.attention"
-    yield from links(f"{ours}.attention.qkv", *(f"{attention}.{name}" for name in ("query", "key", "value")))
-    yield from links(f"{ours}.attention.out", f"{attention}.dense")
-    yield from links(f"{ours}.attention_residual_norm", f"{attention}.LayerNorm")
-    yield from links(f"{ours}.feedforward.0", f"{theirs}.ffn")
-    yield from links(f"{ours}.feedforward.2", f"{theirs}.ffn_output")
-    yield from links(f"{ours}.feedforward_residual_norm", f"{theirs}.full_layer_layer_norm")
 
 
 ARCHITECTURES = architectures("Albert") | {"AlbertForPreTraining": ("pooler", "pair", "masked")}

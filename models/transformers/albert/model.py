@@ -1,9 +1,10 @@
-"""A lite BERT: embeddings factorised, blocks shared among the layers.
+"""ALBERT: a lite BERT, with narrow embeddings, and blocks that layers share.
 
 Shapes: `N` tokens of all texts, `D` width.
 """
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.block import Block
 from models.layers.embeddings import TextEmbeddings
@@ -15,7 +16,10 @@ from models.transformers.albert.config import AlbertConfig
 
 
 class Albert(TextEncoder):
-    """Narrow embeddings mapped to the width, then groups of blocks, again and again. Source: Lan et al. 2020, 3.1."""
+    """Narrow embeddings mapped to the width, then groups of blocks, each group several times.
+
+    Source: Lan et al. 2020, section 3.1.
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config, embedding_width=config.embedding_width, masked_activation=config.activation)
@@ -26,14 +30,10 @@ class Albert(TextEncoder):
         self.groups = nn.ModuleList(
             nn.ModuleList(Block(config.block) for _ in range(config.blocks_per_group)) for _ in range(config.n_groups)
         )
-        self.group_of_step = [int(step / (config.n_layers / config.n_groups)) for step in range(config.n_layers)]
+        self.group_of_layer = [int(layer / (config.n_layers / config.n_groups)) for layer in range(config.n_layers)]
 
-    def word_matrix(self) -> Tensor:
-        """See `TextEncoder.word_matrix`."""
-        return self.embeddings.words.weight
-
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        """See `TextModel.hidden`."""
-        x: Tensor = self.widening(self.embeddings(packed.token_ids, packed.type_ids, packed.segments))
-        blocks = [block for group in self.group_of_step for block in self.groups[group]]  # type: ignore[attr-defined]
-        return transformer_blocks(blocks, x, attend)
+    @override
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        x: Tensor = self.widening(self.embeddings(batch.token_ids, batch.type_ids, batch.segments))
+        blocks = [block for group in self.group_of_layer for block in self.groups[group]]  # type: ignore[attr-defined]
+        return transformer_blocks(blocks, x, attention)

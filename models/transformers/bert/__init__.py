@@ -1,12 +1,13 @@
-"""BERT: a text or a pair, read both ways."""
+"""BERT: a bidirectional encoder of texts and of pairs of texts."""
 
 from typing import Any
 
 from models.family import FamilySpec
-from models.text.text_encoder import encoder_tasks
+from models.text.tasks import encoder_tasks
 from models.transformers.bert.checkpoint import PUBLISHED
 from models.transformers.bert.config import BertConfig
 from models.transformers.bert.model import Bert
+from models.transformers.bert.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -34,4 +35,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

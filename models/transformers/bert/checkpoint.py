@@ -1,4 +1,4 @@
-"""BERT's published names."""
+"""The published format of BERT: `config.json`, and the names of the weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     architectures,
-    bert_body,
+    body_links,
     decoder_aliases,
     head_links,
     read_encoder,
@@ -25,7 +25,7 @@ def _write_config(config: BertConfig) -> dict[str, Any]:
 
 
 def _links(config: BertConfig) -> Iterator[Link]:
-    yield from bert_body("bert", config.n_layers)
+    yield from body_links("bert", config.n_layers)
     yield from head_links(
         config,
         pooler="bert.pooler.dense",

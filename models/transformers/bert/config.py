@@ -7,4 +7,4 @@ from models.text.encoder_config import EncoderConfig
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig(EncoderConfig):
-    """Those of every bidirectional encoder."""
+    """Hyperparameters of BERT, which are those of every bidirectional encoder."""

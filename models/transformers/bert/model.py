@@ -1,9 +1,10 @@
-"""Bidirectional encoder representations from Transformers.
+"""BERT: bidirectional encoder representations from Transformers.
 
 Shapes: `N` tokens of all texts, `D` width.
 """
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.block import Block
 from models.layers.embeddings import TextEmbeddings
@@ -15,7 +16,7 @@ from models.transformers.bert.config import BertConfig
 
 
 class Bert(TextEncoder):
-    """Word, position and type embeddings, then blocks. Source: Devlin et al. 2019, section 3."""
+    """Embeddings of words, positions and token types, then blocks. Source: Devlin et al. 2019, section 3."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, embedding_width=config.width, masked_activation=config.activation)
@@ -24,11 +25,7 @@ class Bert(TextEncoder):
         )
         self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
 
-    def word_matrix(self) -> Tensor:
-        """See `TextEncoder.word_matrix`."""
-        return self.embeddings.words.weight
-
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        """See `TextModel.hidden`."""
-        x: Tensor = self.embeddings(packed.token_ids, packed.type_ids, packed.segments)
-        return transformer_blocks(self.blocks, x, attend)
+    @override
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        x: Tensor = self.embeddings(batch.token_ids, batch.type_ids, batch.segments)
+        return transformer_blocks(self.blocks, x, attention)

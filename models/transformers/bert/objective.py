@@ -1,4 +1,4 @@
-"""What BERT is trained to do."""
+"""The loss that BERT is pretrained with."""
 
 from torch import Tensor
 
@@ -8,11 +8,13 @@ from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 
 
-def loss(model: TextEncoder, packed: RaggedBatch, targets: Tensor, labels: Tensor) -> Tensor:
-    """The sum of both tasks' cross-entropies in nats: a scalar.
+def loss(model: TextEncoder, batch: RaggedBatch, targets: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of the cross-entropies of masked words and of pairs in nats: a scalar.
 
-    `packed` are pairs with masks, `targets` `[N]` what they hide and -1 elsewhere, `labels` `[B]` 0 for pairs as they
-    were and 1 for others. Source: Devlin et al. 2019, section 3.1: masked words and next sentences.
+    The batch is of pairs with masks. `targets` `[N]` are the ids that the masks hide, and -1 elsewhere; `labels` `[B]`
+    are 0 for pairs as they were and 1 for others.
+
+    Source: Devlin et al. 2019, section 3.1: masked words and next sentences.
     """
-    hidden = model.hidden(packed, PaddedTexts(packed.segments))
-    return masked_loss(model.masked_logits, hidden, targets) + pair_loss(model.pair_logits(packed, hidden), labels)
+    hidden = model.hidden(batch, PaddedTexts(batch.segments))
+    return masked_loss(model.masked_logits, hidden, targets) + pair_loss(model.pair_logits(batch, hidden), labels)

@@ -1,22 +1,19 @@
-"""GPT: a text, continued token by token."""
+"""GPT-2: continues texts token by token."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
-from models.tasks import (
-    ATTEND,
-    CLASSIFY_TEXT,
-    ENCODE_TEXT,
-    GENERATE,
-    PROJECT_TEXTS,
-    SCORE_TEXT,
-    SIMILARITY,
-    Task,
-)
+from models.family import FamilySpec, TaskFunction
+from models.generation.decoder_only import score_text
+from models.generation.tasks import generate
+from models.tasks import ATTEND, CLASSIFY_TEXT, GENERATE, SCORE_TEXT, Task
+from models.text.attention_weights import show_attention
+from models.text.classification import classify
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
+from models.transformers.gpt.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -29,8 +26,12 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    by_head = (GENERATE, SCORE_TEXT) * config.continues + (CLASSIFY_TEXT,) * bool(config.labels)
-    return methods_of(ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND, *by_head)
+    tasks: dict[Task, TaskFunction] = {**EMBEDDING_TASKS, ATTEND: show_attention}
+    if config.continues:
+        tasks |= {GENERATE: generate, SCORE_TEXT: score_text}
+    if config.labels:
+        tasks |= {CLASSIFY_TEXT: classify}
+    return tasks
 
 
 FAMILY = FamilySpec(
@@ -43,4 +44,5 @@ FAMILY = FamilySpec(
     tiny=(GptConfig(**_TINY), GptConfig(**_TINY, continues=False, labels=("a", "b"))),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

@@ -4,31 +4,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.errors import CheckpointError
-from models.published import Link, PublishedFormat, Values, labels_of, labels_to, links, of
+from models.published import Link, PublishedFormat, Values, links, read_labels, write_labels
 from models.text.encoder_config import PROBLEMS
 from models.transformers.gpt.config import GptConfig
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> GptConfig:
-    if of(values, "add_cross_attention", False):
+    if values.get("add_cross_attention", False):
         raise CheckpointError("add_cross_attention is true; only decoders without an encoder are supported")
-    width = of(values, "n_embd", 768)
-    labels = labels_of(values) if "sequence" in heads else ()
+    width = values.get("n_embd", 768)
+    labels = read_labels(values) if "sequence" in heads else ()
     return GptConfig(
-        vocab_size=of(values, "vocab_size", 50257),
-        n_positions=of(values, "n_positions", 1024),
+        vocab_size=values.get("vocab_size", 50257),
+        n_positions=values.get("n_positions", 1024),
         width=width,
-        n_layers=of(values, "n_layer", 12),
-        n_heads=of(values, "n_head", 12),
-        inner_width=of(values, "n_inner", 4 * width),
-        activation=of(values, "activation_function", "gelu_new"),
-        norm_eps=float(of(values, "layer_norm_epsilon", 1e-5)),
-        scaled=of(values, "scale_attn_weights", True),
-        scaled_by_layer=of(values, "scale_attn_by_inverse_layer_idx", False),
-        untied="language" in heads and not of(values, "tie_word_embeddings", True),
+        n_layers=values.get("n_layer", 12),
+        n_heads=values.get("n_head", 12),
+        inner_width=values.get("n_inner", 4 * width),
+        activation=values.get("activation_function", "gelu_new"),
+        norm_eps=float(values.get("layer_norm_epsilon", 1e-5)),
+        scaled=values.get("scale_attn_weights", True),
+        scaled_by_layer=values.get("scale_attn_by_inverse_layer_idx", False),
+        untied="language" in heads and not values.get("tie_word_embeddings", True),
         continues="language" in heads,
         labels=labels,
-        problem=of(values, "problem_type", "regression" if len(labels) == 1 else PROBLEMS[0]),
+        problem=values.get("problem_type", "regression" if len(labels) == 1 else PROBLEMS[0]),
     )
 
 
@@ -50,7 +50,7 @@ def _write_config(config: GptConfig) -> dict[str, Any]:
         "tie_word_embeddings": not config.untied,
     }
     if config.labels:
-        values |= {**labels_to(config.labels), "problem_type": config.problem}
+        values |= {**write_labels(config.labels), "problem_type": config.problem}
     return values
 
 

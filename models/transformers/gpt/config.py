@@ -12,8 +12,19 @@ from models.text.encoder_config import PROBLEMS
 class GptConfig(FamilyConfig):
     """Hyperparameters of a decoder.
 
-    `scaled`: the scores of attention are divided by the root of a head's width; `scaled_by_layer`: and by the number of
-    the layer, from 1. With `labels`, it names texts instead of continuing them.
+    Attributes:
+        vocab_size: number of tokens.
+        n_positions: maximum number of tokens of a text.
+        width: width of the hidden states.
+        inner_width: width of the hidden layer of each feedforward network.
+        activation: a name of `ACTIVATIONS`.
+        norm_eps: epsilon of the layer norms.
+        scaled: whether attention scores are divided by the square root of a head's width.
+        scaled_by_layer: whether they are also divided by the number of the layer, from 1.
+        untied: whether logits have a matrix of their own instead of the word embeddings.
+        continues: whether the model continues texts.
+        labels: names of the classes, if the model classifies texts instead of continuing them.
+        problem: what the classification head was trained for, one of `PROBLEMS`.
     """
 
     vocab_size: int
@@ -40,9 +51,14 @@ class GptConfig(FamilyConfig):
         self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
         self.require(not (self.labels and self.continues), "labels", "empty for models that continue texts")
 
+    def scale_of(self, layer: int) -> float:
+        """Return the factor on the attention scores of a layer, from 0."""
+        scale = (self.width // self.n_heads) ** -0.5 if self.scaled else 1.0
+        return scale / (layer + 1) if self.scaled_by_layer else scale
+
     @property
     def block(self) -> BlockShape:
-        """The shape of the blocks, normalised before each part."""
+        """Return the shape of the blocks, which are normalised before each part."""
         return BlockShape(
             width=self.width,
             n_heads=self.n_heads,

@@ -1,4 +1,4 @@
-"""What GPT is trained to do."""
+"""The training objective of GPT."""
 
 from torch import Tensor
 
@@ -8,7 +8,10 @@ from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.model import Gpt
 
 
-def loss(model: Gpt, packed: RaggedBatch) -> Tensor:
-    """The cross-entropy in nats of each token after those before it: a scalar. Source: Radford et al. 2018."""
-    hidden = model.hidden(packed, PaddedTexts(packed.segments, causal=True))
-    return causal_loss(packed.token_ids, packed.segments, hidden, model.logits)
+def loss(model: Gpt, batch: RaggedBatch) -> Tensor:
+    """Return the mean cross-entropy in nats of each token after those before it, a scalar.
+
+    Source: Radford et al. 2018, equation 1.
+    """
+    hidden = model.hidden(batch, PaddedTexts(batch.segments, causal=True))
+    return causal_loss(batch.token_ids, batch.segments, hidden, model.logits)

@@ -1,12 +1,13 @@
-"""RoBERTa: BERT, trained better."""
+"""RoBERTa: the network of BERT, pretrained longer and on masked words alone."""
 
 from typing import Any
 
 from models.family import FamilySpec
-from models.text.text_encoder import encoder_tasks
+from models.text.tasks import encoder_tasks
 from models.transformers.roberta.checkpoint import PUBLISHED
 from models.transformers.roberta.config import RobertaConfig
 from models.transformers.roberta.model import Roberta
+from models.transformers.roberta.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -32,4 +33,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

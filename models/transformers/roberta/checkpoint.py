@@ -1,12 +1,12 @@
-"""RoBERTa's published names."""
+"""The published format of RoBERTa: `config.json`, and the names of the weights."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from models.published import Link, PublishedFormat, Values, of
+from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     architectures,
-    bert_body,
+    body_links,
     decoder_aliases,
     head_links,
     read_encoder,
@@ -17,7 +17,7 @@ from models.transformers.roberta.config import RobertaConfig
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> RobertaConfig:
     defaults = {"vocab_size": 50265, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
-    return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=of(values, "pad_token_id", 1))
+    return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=values.get("pad_token_id", 1))
 
 
 def _write_config(config: RobertaConfig) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def _write_config(config: RobertaConfig) -> dict[str, Any]:
 
 
 def _links(config: RobertaConfig) -> Iterator[Link]:
-    yield from bert_body("roberta", config.n_layers)
-    classifies = "sequence" in config.heads
+    yield from body_links("roberta", config.n_layers)
+    classifies = "sequence" in config.heads  # then the pooler's layer belongs to the classifier
     yield from head_links(
         config,
         pooler="classifier.dense" if classifies else "roberta.pooler.dense",

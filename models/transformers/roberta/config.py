@@ -7,7 +7,10 @@ from models.text.encoder_config import EncoderConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RobertaConfig(EncoderConfig):
-    """Those of every bidirectional encoder. Positions are counted from `padding_id` + 1 on."""
+    """Hyperparameters of RoBERTa: those of every bidirectional encoder, and the padding token's id.
+
+    Positions are counted from `padding_id` + 1 on, so that as many position embeddings have no use.
+    """
 
     padding_id: int = 1
 

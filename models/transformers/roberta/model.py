@@ -1,9 +1,10 @@
-"""A robustly optimised BERT: the same network, with no use for token types, and positions that start later.
+"""RoBERTa: the network of BERT, with positions that begin after the number of the padding token.
 
 Shapes: `N` tokens of all texts, `D` width.
 """
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from models.layers.block import Block
 from models.layers.embeddings import TextEmbeddings
@@ -15,7 +16,7 @@ from models.transformers.roberta.config import RobertaConfig
 
 
 class Roberta(TextEncoder):
-    """Source: Liu et al. 2019, section 3.1. Positions begin after the number of the padding token."""
+    """Embeddings of words, positions and token types, then blocks. Source: Liu et al. 2019, section 3.1."""
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config, embedding_width=config.width, masked_activation="gelu")
@@ -31,11 +32,7 @@ class Roberta(TextEncoder):
         )
         self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
 
-    def word_matrix(self) -> Tensor:
-        """See `TextEncoder.word_matrix`."""
-        return self.embeddings.words.weight
-
-    def hidden(self, packed: RaggedBatch, attend: AttentionPattern) -> Tensor:
-        """See `TextModel.hidden`."""
-        x: Tensor = self.embeddings(packed.token_ids, packed.type_ids, packed.segments)
-        return transformer_blocks(self.blocks, x, attend)
+    @override
+    def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
+        x: Tensor = self.embeddings(batch.token_ids, batch.type_ids, batch.segments)
+        return transformer_blocks(self.blocks, x, attention)

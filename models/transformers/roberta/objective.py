@@ -1,4 +1,4 @@
-"""What RoBERTa is trained to do."""
+"""The loss that RoBERTa is pretrained with."""
 
 from torch import Tensor
 
@@ -8,9 +8,11 @@ from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 
 
-def loss(model: TextEncoder, packed: RaggedBatch, targets: Tensor) -> Tensor:
-    """The cross-entropy in nats of masked words alone: a scalar. Source: Liu et al. 2019, section 4.
+def loss(model: TextEncoder, batch: RaggedBatch, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of masked words in nats: a scalar.
 
-    `packed` are texts with masks, `targets` `[N]` what they hide and -1 elsewhere.
+    The batch is of texts with masks. `targets` `[N]` are the ids that the masks hide, and -1 elsewhere.
+
+    Source: Liu et al. 2019, section 4.
     """
-    return masked_loss(model.masked_logits, model.hidden(packed, PaddedTexts(packed.segments)), targets)
+    return masked_loss(model.masked_logits, model.hidden(batch, PaddedTexts(batch.segments)), targets)

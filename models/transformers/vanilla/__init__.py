@@ -1,13 +1,17 @@
-"""The vanilla Transformer: an encoder and a decoder."""
+"""The vanilla Transformer: an encoder reads a text, and a decoder writes another."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.family import FamilySpec, TaskFunction, methods_of
-from models.tasks import ATTEND, ENCODE_TEXT, GENERATE, PROJECT_TEXTS, SIMILARITY, TRANSLATE, Task
+from models.family import FamilySpec, TaskFunction
+from models.generation.encoder_decoder import show_attention
+from models.generation.tasks import generate
+from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
+from models.text.tasks import EMBEDDING_TASKS
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
+from models.transformers.vanilla.tokenizer import TOKENIZER
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -27,8 +31,9 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
-    encoders = (ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS)
-    return methods_of(*encoders, ATTEND, GENERATE, TRANSLATE) if config.translates else methods_of(*encoders)
+    if not config.translates:
+        return EMBEDDING_TASKS
+    return {**EMBEDDING_TASKS, ATTEND: show_attention, GENERATE: generate, TRANSLATE: generate}
 
 
 FAMILY = FamilySpec(
@@ -44,4 +49,5 @@ FAMILY = FamilySpec(
     ),
     modality="text",
     published=PUBLISHED,
+    tokenizer=TOKENIZER,
 )

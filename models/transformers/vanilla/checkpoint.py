@@ -1,5 +1,6 @@
 """The published names of Marian's models, which are vanilla Transformers."""
 
+import reprlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -7,37 +8,39 @@ from typing import Any
 import torch
 
 from models.errors import CheckpointError
-from models.published import Link, PublishedFormat, Values, links, of
+from models.published import Link, PublishedFormat, Values, links
 from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
-    vocab_size = of(values, "vocab_size", 58101)
-    padding_id = of(values, "pad_token_id", 58100)
-    is_tied = of(values, "tie_word_embeddings", True)
+    bad_words = _bad_words(values)
+    vocab_size = values.get("vocab_size", 58101)
+    padding_id = values.get("pad_token_id", 58100)
+    is_tied = values.get("tie_word_embeddings", True)
     return VanillaTransformerConfig(
         vocab_size=vocab_size,
-        target_vocab_size=of(values, "decoder_vocab_size", vocab_size),
-        n_positions=of(values, "max_position_embeddings", 1024),
-        width=of(values, "d_model", 1024),
-        n_encoder_layers=of(values, "encoder_layers", 12),
-        n_decoder_layers=of(values, "decoder_layers", 12),
-        n_encoder_heads=of(values, "encoder_attention_heads", 16),
-        n_decoder_heads=of(values, "decoder_attention_heads", 16),
-        encoder_inner_width=of(values, "encoder_ffn_dim", 4096),
-        decoder_inner_width=of(values, "decoder_ffn_dim", 4096),
-        start_id=of(values, "decoder_start_token_id", padding_id),
-        end_ids=_ids(of(values, "eos_token_id", 0)),
-        activation=of(values, "activation_function", "gelu"),
-        positions="sinusoidal" if of(values, "static_position_embeddings", True) else "learned",
-        norm_first=of(values, "normalize_before", False),
-        scaled_words=of(values, "scale_embedding", False),
-        shared=is_tied and of(values, "share_encoder_decoder_embeddings", True),
+        target_vocab_size=values.get("decoder_vocab_size", vocab_size),
+        n_positions=values.get("max_position_embeddings", 1024),
+        width=values.get("d_model", 1024),
+        n_encoder_layers=values.get("encoder_layers", 12),
+        n_decoder_layers=values.get("decoder_layers", 12),
+        n_encoder_heads=values.get("encoder_attention_heads", 16),
+        n_decoder_heads=values.get("decoder_attention_heads", 16),
+        encoder_inner_width=values.get("encoder_ffn_dim", 4096),
+        decoder_inner_width=values.get("decoder_ffn_dim", 4096),
+        start_id=values.get("decoder_start_token_id", padding_id),
+        end_ids=_ids(values.get("eos_token_id", 0)),
+        activation=values.get("activation_function", "gelu"),
+        positions="sinusoidal" if values.get("static_position_embeddings", True) else "learned",
+        norm_first=values.get("normalize_before", False),
+        scaled_words=values.get("scale_embedding", False),
+        shared=is_tied and values.get("share_encoder_decoder_embeddings", True),
         untied="language" in heads and not is_tied,
         translates="language" in heads,
-        suppressed_ids=_suppressed(values),
-        forced_end_ids=_ids(of(values, "forced_eos_token_id", ()))[:1],
+        suppressed_ids=tuple(word[0] for word in bad_words if len(word) == 1),
+        bad_words_ids=tuple(word for word in bad_words if len(word) > 1),
+        forced_end_ids=_ids(values.get("forced_eos_token_id", ()))[:1],
     )
 
 
@@ -46,11 +49,13 @@ def _ids(value: Any) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
 
-def _suppressed(values: Values) -> tuple[int, ...]:
-    words = of(values, "bad_words_ids", [])
-    if any(len(word) != 1 for word in words):
-        raise CheckpointError(f"bad_words_ids is {words!r}; only single tokens can be suppressed")
-    return tuple(word[0] for word in words)
+def _bad_words(values: Values) -> list[tuple[int, ...]]:
+    """Return the sequences of tokens that are never generated, each of one token or more."""
+    words = values.get("bad_words_ids", [])
+    is_list = isinstance(words, list) and all(isinstance(word, list) and word for word in words)
+    if not is_list or any(type(token_id) is not int for word in words for token_id in word):
+        raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
+    return [tuple(word) for word in words]
 
 
 def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
         "scale_embedding": config.scaled_words,
         "share_encoder_decoder_embeddings": config.shared,
         "tie_word_embeddings": not config.untied,
-        "bad_words_ids": [[token] for token in config.suppressed_ids],
+        "bad_words_ids": [*([token_id] for token_id in config.suppressed_ids), *map(list, config.bad_words_ids)],
         "forced_eos_token_id": next(iter(config.forced_end_ids), None),
     }
 

@@ -12,12 +12,25 @@ POSITIONS = ("sinusoidal", "learned")
 
 @dataclass(frozen=True, kw_only=True)
 class VanillaTransformerConfig(FamilyConfig):
-    """Hyperparameters of an encoder and a decoder of one `width`.
+    """Hyperparameters of an encoder and a decoder of the same width.
 
-    `shared`: one matrix embeds words on both sides and, transposed, decodes; otherwise there are two, and with `untied`
-    a third for the logits. `scaled_words`: embeddings are multiplied by the root of the width. `norm_first` moves the
-    norms before each part, and adds a last one on each side. Texts begin with `start_id`, end with one of `end_ids`,
-    and never contain `suppressed_ids`; the last token possible is the first of `forced_end_ids`, if there is one.
+    Attributes:
+        vocab_size: number of tokens of source texts; `target_vocab_size` is that of target texts.
+        n_positions: maximum number of tokens of a text.
+        width: width of the hidden states.
+        start_id: the token with which the decoder begins every text.
+        end_ids: the tokens that end a text.
+        activation: a name of `ACTIVATIONS`.
+        norm_eps: epsilon of the layer norms.
+        positions: one of `POSITIONS`.
+        norm_first: whether norms stand before each part of a block, with a last one on each side, or after it.
+        scaled_words: whether word embeddings are multiplied by the square root of the width.
+        shared: whether both sides have the same word embeddings.
+        untied: whether logits have a matrix of their own instead of the decoder's word embeddings.
+        translates: whether the model has logits, and writes texts.
+        suppressed_ids: tokens that are never generated.
+        bad_words_ids: sequences of two tokens or more that are never generated.
+        forced_end_ids: empty, or the token that ends a text of the maximum length.
     """
 
     vocab_size: int
@@ -41,11 +54,12 @@ class VanillaTransformerConfig(FamilyConfig):
     untied: bool = False
     translates: bool = True
     suppressed_ids: tuple[int, ...] = ()
+    bad_words_ids: tuple[tuple[int, ...], ...] = ()
     forced_end_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = [name for name, kind in self.__annotations__.items() if kind is int and not name.endswith("_id")]
-        for name in counts:
+        sizes = [name for name, kind in self.__annotations__.items() if kind is int and not name.endswith("_id")]
+        for name in sizes:
             self.require(getattr(self, name) > 0, name, "positive")
         for name in ("n_encoder_heads", "n_decoder_heads"):
             self.require(self.width % getattr(self, name) == 0, name, f"a divisor of the width, {self.width}")
@@ -58,16 +72,19 @@ class VanillaTransformerConfig(FamilyConfig):
         last = self.target_vocab_size - 1
         self.require(0 <= self.start_id <= last, "start_id", f"0 to {last}")
         for name in ("end_ids", "suppressed_ids", "forced_end_ids"):
-            self.require(all(0 <= one <= last for one in getattr(self, name)), name, f"of 0 to {last}")
+            self.require(all(0 <= token_id <= last for token_id in getattr(self, name)), name, f"of 0 to {last}")
+        for word in self.bad_words_ids:
+            is_known = all(0 <= token_id <= last for token_id in word)
+            self.require(is_known and len(word) > 1, "bad_words_ids", f"of two tokens or more of 0 to {last}")
 
     @property
     def encoder_block(self) -> BlockShape:
-        """The shape of the encoder's blocks."""
+        """Return the shape of the encoder's blocks."""
         return self._block(n_heads=self.n_encoder_heads, inner_width=self.encoder_inner_width)
 
     @property
     def decoder_block(self) -> BlockShape:
-        """The shape of the decoder's blocks."""
+        """Return the shape of the decoder's blocks."""
         return self._block(n_heads=self.n_decoder_heads, inner_width=self.decoder_inner_width)
 
     def _block(self, **sizes: Any) -> BlockShape:

@@ -1,8 +1,8 @@
 """A small GPT that fails at the step after it has read certain prompts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
 from app.settings import Settings
-from models.generation.scores import TokenScores
+from models.generation.kv_cache import KeyValueCache
+from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks.text import GenerateRequest
 from models.transformers.gpt import FAMILY
@@ -26,7 +27,7 @@ class FaultyGpt(Gpt):
 
     fault: BaseException | None = None
 
-    def prefill(self, parts: Sequence[Tensor], cache: Any) -> Tensor:
+    def prefill(self, parts: Sequence[Tensor], cache: KeyValueCache) -> Tensor:
         for part in parts:
             faults = {LETHAL: SystemExit(), POISONED: ValueError("poisoned")}
             self.fault = faults.get(len(part), self.fault)
@@ -34,19 +35,19 @@ class FaultyGpt(Gpt):
         logits[[len(part) == NOT_A_NUMBER for part in parts]] = torch.nan
         return logits
 
-    def decode(self, token_ids: Tensor, cache: Any) -> TokenScores:
+    def decode(self, tokens: NextTokens, cache: KeyValueCache) -> TokenScores:
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
-        return super().decode(token_ids, cache)
+        return super().decode(tokens, cache)
 
 
 async def start(n_workers: int = 1, observer: EngineObserver | None = None, **limits: int) -> Engine:
     """Start an engine whose workers have made their first forward passes."""
-    replicas = []
+    replicas, spec = [], replace(FAMILY, build=FaultyGpt)
     for _ in range(n_workers):
         torch.manual_seed(0)
-        replicas.append(FaultyGpt(FAMILY.tiny[0]).eval().requires_grad_(False))
+        replicas.append(spec.new_model(FAMILY.tiny[0]).eval().requires_grad_(False))
     settings = Settings(weights_dir=Path(), **limits)  # type: ignore[arg-type]
     tasks, budget = [ENCODE_TEXT, GENERATE], settings.max_batch_tokens
     engine = Engine("gpt", replicas, tasks, settings, budget=budget, observer=observer)

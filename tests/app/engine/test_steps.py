@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from torch import Tensor
 
 from app.engine import worker
 from app.errors import InferenceFailed, ModelUnavailable
 from models.errors import InvalidItems
-from models.generation.sampling import GenerationRules
-from models.generation.scores import TokenScores
+from models.generation.kv_cache import KeyValueCache
+from models.generation.logits_rules import GenerationRules
+from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks.text import EncodeTextRequest, Progress
 from tests.app.engine.faulty_gpt import LETHAL, NOT_A_NUMBER, POISONED, FaultyGpt, ids, request, start
@@ -42,7 +42,7 @@ async def test_a_failing_step_fails_only_the_request_that_caused_it() -> None:
 async def test_nan_scores_fail_their_text_alone(
     parameters: dict[str, Any], ends: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FaultyGpt, "rules", GenerationRules(ends=ends))
+    monkeypatch.setattr(FaultyGpt, "generation_rules", GenerationRules(end_ids=ends))
     engine = await start()
     received: list[Progress] = []
 
@@ -166,9 +166,9 @@ def watch_steps(monkeypatch: pytest.MonkeyPatch, look: Callable[[int], None]) ->
     """Call `look` at each step, on the worker's thread, with the number of rows."""
     decode = FaultyGpt.decode
 
-    def watched(model: FaultyGpt, token_ids: Tensor, cache: Any) -> TokenScores:
-        look(len(token_ids))
-        return decode(model, token_ids, cache)
+    def watched(model: FaultyGpt, tokens: NextTokens, cache: KeyValueCache) -> TokenScores:
+        look(len(tokens.ids))
+        return decode(model, tokens, cache)
 
     monkeypatch.setattr(FaultyGpt, "decode", watched)
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from app.engine.engine import Engine
-from models.generation.scores import TokenScores
+from models.generation.kv_cache import KeyValueCache
+from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE, GENERATE
 from tests.app.engine import faulty_gpt
 from tests.app.engine.faulty_gpt import FaultyGpt, request
@@ -83,9 +83,9 @@ async def test_steps_of_several_workers_count_once(
     monkeypatch.setattr(FaultyGpt, "runs_on_kernels", False)
     decode = FaultyGpt.decode
 
-    def slow(model: FaultyGpt, token_ids: Tensor, cache: Any) -> TokenScores:
+    def slow(model: FaultyGpt, tokens: NextTokens, cache: KeyValueCache) -> TokenScores:
         clock.now += 0.01
-        return decode(model, token_ids, cache)
+        return decode(model, tokens, cache)
 
     monkeypatch.setattr(FaultyGpt, "decode", slow)
     engine = await faulty_gpt.start(n_workers)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,40 @@ def test_a_seed_decides_and_is_told(server: Served) -> None:
     assert generations(ask(server, seed=free[0]["seed"], **drawn)) == free
 
 
+@pytest.mark.parametrize(("model", "beams"), [("gpt-0", 1), ("gpt-0", 3), ("vanilla-0", 1), ("vanilla-0", 3)], ids=str)
+def test_bad_words_and_repetitions_are_not_generated(server: Served, model: str, beams: int) -> None:
+    common: dict[str, Any] = {"max_new_tokens": 20, "num_beams": beams}
+    (free,) = generations(ask(server, model=model, **common))
+    words = free["text"].split()
+    bad = [words[0], f"{words[1]} {words[2]}"]
+    (cleaned,) = generations(ask(server, model=model, bad_words=bad, **common))
+    text = f" {' '.join(cleaned['text'].split())} "
+    assert not [word for word in bad if f" {word} " in text]
+    (unrepeated,) = generations(ask(server, model=model, no_repeat_ngram_size=2, **common))
+    pairs = list(pairwise(unrepeated["tokens"]))
+    assert len(pairs) == len(set(pairs))
+
+
+def test_parameters_of_sampling_turn_it_on(server: Served) -> None:
+    (greedy,) = generations(ask(server, max_new_tokens=20))
+    sampling: tuple[dict[str, Any], ...] = ({"min_p": 0.0}, {"typical_p": 0.99})
+    for parameters in sampling:
+        drawn = generations(ask(server, max_new_tokens=20, seed=3, n=4, **parameters))
+        assert {text["text"] for text in drawn} != {greedy["text"]}
+    (only,) = generations(ask(server, max_new_tokens=20, min_p=1.0))
+    assert only["text"] == greedy["text"]
+
+
+def test_penalties_change_what_is_generated(server: Served) -> None:
+    (plain,) = generations(ask(server, max_new_tokens=20))
+    for name in ("presence_penalty", "frequency_penalty"):
+        high: dict[str, Any] = {name: 2.0}
+        low: dict[str, Any] = {name: -2.0}
+        (more,) = generations(ask(server, max_new_tokens=20, **high))
+        (less,) = generations(ask(server, max_new_tokens=20, **low))
+        assert len(set(less["tokens"])) <= len(set(plain["tokens"])) <= len(set(more["tokens"]))
+
+
 def test_logprobs_and_beams(server: Served) -> None:
     (greedy,) = generations(ask(server, max_new_tokens=6, logprobs=3))
     for token, described in zip(greedy["tokens"], greedy["logprobs"], strict=True):
@@ -198,6 +233,14 @@ def test_translations_count_their_tokens(server: Served) -> None:
         ({"top_p": 0}, "/parameters/top_p", "0"),
         ({"top_p": 1.5}, "/parameters/top_p", "1.5"),
         ({"top_k": 0}, "/parameters/top_k", "0"),
+        ({"min_p": 1.5}, "/parameters/min_p", "1.5"),
+        ({"typical_p": 0}, "/parameters/typical_p", "0"),
+        ({"presence_penalty": 2.5}, "/parameters/presence_penalty", "2.5"),
+        ({"frequency_penalty": -3}, "/parameters/frequency_penalty", "-3"),
+        ({"no_repeat_ngram_size": -1}, "/parameters/no_repeat_ngram_size", "-1"),
+        ({"bad_words": [""]}, "/parameters/bad_words", "at least 1"),
+        ({"bad_words": ["a"] * 65}, "/parameters/bad_words", "at most 64"),
+        ({"do_sample": False, "min_p": 0.5}, "/parameters", "min_p is for sampling"),
         ({"n": 0}, "/parameters/n", "0"),
         ({"stop": 7}, "/parameters/stop", "7"),
         ({"stop": [""]}, "/parameters/stop", "at least 1"),

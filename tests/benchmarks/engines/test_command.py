@@ -52,3 +52,21 @@ def test_the_command_prints_json_and_draws_the_picture(tmp_path: Path, monkeypat
     assert [entry["name"] for entry in output["cases"]] == ["Manifold int8"]
     assert output["ratios"] == []  # no peer was measured
     assert (tmp_path / "docs/performance/encode.png").is_file()
+
+
+@pytest.mark.usefixtures("tiny_shapes")
+def test_two_trees_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(benchmarks.BENCHMARKS, "encode", replace(ENCODE, batch_sizes=(2, 4)))
+    root = Path(__file__).parents[3]
+    monkeypatch.chdir(root)
+    options = ["--only", "int8", "--passes", "2", "--rounds", "1", "--threads", "1", "--against", str(root), "--json"]
+    result = CliRunner().invoke(engines, ["encode", *options])
+    assert result.exit_code == 0, result.output
+    output = json.loads(result.stdout)
+    assert [(entry["case"], entry["batch_size"]) for entry in output["comparisons"]] == [
+        ("Manifold int8", 2),
+        ("Manifold int8", 4),
+    ]
+    for entry, pair in zip(output["comparisons"], output["pairs"], strict=True):
+        assert len(pair["old"]) == len(pair["new"]) == 2
+        assert entry["ratio_low"] < entry["ratio"] < entry["ratio_high"]

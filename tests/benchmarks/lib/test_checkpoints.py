@@ -11,6 +11,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 from benchmarks.lib.checkpoints import write_checkpoint
 from benchmarks.lib.texts import random_texts
 from models.checkpoint import load_model, read_checkpoint
+from models.text.embedding import vectors
 from tests.benchmarks.tiny import VOCAB_SIZE
 
 pytestmark = pytest.mark.usefixtures("tiny_shapes")
@@ -26,7 +27,7 @@ def test_an_encoder_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     reference: Any = AutoModel.from_pretrained(folder)
     reference.eval()
     with torch.inference_mode():
-        vector = model.vectors([tokens])[0]
+        vector = vectors(model, [tokens])[0]
         states = reference(input_ids=torch.from_numpy(tokens.ids)[None]).last_hidden_state[0]
     torch.testing.assert_close(vector, states.mean(0), atol=1e-5, rtol=1e-4)
 

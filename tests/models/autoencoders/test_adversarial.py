@@ -1,5 +1,3 @@
-"""Each phase trains its own half of the game, and the discriminator that ships is the one that was trained."""
-
 import math
 from typing import cast
 
@@ -25,7 +23,7 @@ def model() -> AdversarialAutoencoder:
     return cast("AdversarialAutoencoder", FAMILY.new_model(config).eval())
 
 
-def test_the_discriminators_phase_is_its_cross_entropy_and_leaves_the_encoder_alone(
+def test_the_discriminators_loss_is_its_cross_entropy_and_leaves_the_encoder_alone(
     model: AdversarialAutoencoder,
 ) -> None:
     items, prior = torch.rand(5, 1, 4, 4), torch.randn(5, 3)
@@ -38,7 +36,9 @@ def test_the_discriminators_phase_is_its_cross_entropy_and_leaves_the_encoder_al
     assert all(parameter.grad is not None for parameter in model.discriminator.parameters())
 
 
-def test_the_encoders_phase_fools_and_leaves_the_discriminator_alone(model: AdversarialAutoencoder) -> None:
+def test_the_encoders_loss_is_small_where_the_discriminator_errs_and_leaves_it_alone(
+    model: AdversarialAutoencoder,
+) -> None:
     codes, _ = model.heads(torch.rand(5, 1, 4, 4))
     loss = regularisation(model.discriminator, codes)
     torch.testing.assert_close(loss, -model.discriminator(codes).sigmoid().log().mean())
@@ -47,16 +47,16 @@ def test_the_encoders_phase_fools_and_leaves_the_discriminator_alone(model: Adve
     assert all(parameter.grad is not None for parameter in model.code_head.parameters())
 
 
-def test_a_discriminator_that_knows_nothing_loses_log_2() -> None:
-    blind = nn.Linear(3, 1)
-    nn.init.zeros_(blind.weight)
-    nn.init.zeros_(blind.bias)
+def test_the_loss_of_a_discriminator_that_guesses_is_log_2() -> None:
+    guessing = nn.Linear(3, 1)
+    nn.init.zeros_(guessing.weight)
+    nn.init.zeros_(guessing.bias)
     codes = torch.randn(9, 3)
-    assert discrimination(blind, codes, torch.randn(9, 3)).item() == pytest.approx(math.log(2))
-    assert regularisation(blind, codes).item() == pytest.approx(math.log(2))
+    assert discrimination(guessing, codes, torch.randn(9, 3)).item() == pytest.approx(math.log(2))
+    assert regularisation(guessing, codes).item() == pytest.approx(math.log(2))
 
 
-def test_only_sure_labels_are_believed() -> None:
+def test_only_confident_predictions_count() -> None:
     weak = torch.tensor([[4.0, 0.0], [0.1, 0.0], [0.0, 9.0]], requires_grad=True)
     strong = torch.randn(3, 2, requires_grad=True)
     loss = consistency(weak, strong, confidence=0.95)
@@ -66,7 +66,7 @@ def test_only_sure_labels_are_believed() -> None:
     assert weak.grad is None
 
 
-def test_the_prior_score_is_the_discriminators(model: AdversarialAutoencoder) -> None:
+def test_the_prior_score_is_the_discriminators_probability(model: AdversarialAutoencoder) -> None:
     items = torch.rand(4, 1, 4, 4)
     with torch.inference_mode():
         results = model.run(ENCODE, [EncodeRequest(item=item) for item in items])

@@ -1,4 +1,4 @@
-"""Shapes by brute force, and values against direct sums over the kernels."""
+"""Compares shapes and values with direct sums over the kernels."""
 
 import numpy as np
 import pytest
@@ -16,23 +16,23 @@ Array = NDArray[np.float64]
 
 @pytest.mark.parametrize("n_halvings", [1, 2, 3])
 @pytest.mark.parametrize("height", range(5, 34))
-def test_every_side_comes_back(height: int, n_halvings: int) -> None:
+def test_reconstructions_have_the_shape_of_the_items(height: int, n_halvings: int) -> None:
     width = 38 - height
     config = ConvolutionalConfig(input_shape=(3, height, width), channels=(2,) * n_halvings, latent_channels=2)
     model = ConvolutionalAutoencoder(config).eval().requires_grad_(False)
     items = torch.rand(2, 3, height, width)
-    latents = model.codes(items)
+    latents = model.encode(items)
     sides = []
     for side in (height, width):
         for _ in range(n_halvings):
             side = len(range(0, side, 2))  # where a stride of 2 puts the kernel's centre
         sides.append(side)
     assert latents.shape == (2, 2, *sides) == (2, *model.latent_shape)
-    assert model.decoded(latents).shape == items.shape
+    assert model.decode(latents).shape == items.shape
 
 
 def convolved(layer: nn.Conv2d, image: Array) -> Array:
-    """`[C, H, W]`, by the definition."""
+    """Convolve an image `[C, H, W]` as the definition says."""
     weight, stride = layer.weight.double().numpy(), layer.stride[0]
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
     rows, columns = range(0, image.shape[1], stride), range(0, image.shape[2], stride)
@@ -47,13 +47,13 @@ def convolved(layer: nn.Conv2d, image: Array) -> Array:
 
 
 def transposed(layer: nn.ConvTranspose2d, image: Array, side: tuple[int, int]) -> Array:
-    """`[C, H, W]` of `side`: every pixel stamps its kernel, two pixels apart."""
+    """Convolve an image `[C, H, W]` to a size `side`: each pixel adds its multiple of the kernel, two pixels apart."""
     weight = layer.weight.double().numpy()
     canvas: Array = np.zeros((weight.shape[1], 2 * image.shape[1] + 2, 2 * image.shape[2] + 2))
     for i in range(image.shape[1]):
         for j in range(image.shape[2]):
-            stamp = np.einsum("c,cdkl->dkl", image[:, i, j], weight)
-            canvas[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += stamp
+            scaled_kernel = np.einsum("c,cdkl->dkl", image[:, i, j], weight)
+            canvas[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += scaled_kernel
     assert layer.bias is not None
     canvas += layer.bias.double().numpy()[:, None, None]
     return canvas[:, 1 : 1 + side[0], 1 : 1 + side[1]]
@@ -71,7 +71,7 @@ def residual(block: Residual, image: Array) -> Array:
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 6), (5, 9)])
-def test_halving_and_doubling_are_the_sums_they_should_be(height: int, width: int) -> None:
+def test_downsampling_and_upsampling_are_sums_over_the_kernels(height: int, width: int) -> None:
     torch.manual_seed(0)
     down, up = (
         network.requires_grad_(False) for network in (Downsampling((2, 3), 1), Upsampling((3, 2), [(height, width)], 1))
@@ -102,7 +102,7 @@ def test_halving_and_doubling_are_the_sums_they_should_be(height: int, width: in
         ({"channels": ()}, "channels"),
     ],
 )
-def test_impossible_shapes_are_refused(change: dict[str, object], message: str) -> None:
+def test_impossible_configurations_are_refused(change: dict[str, object], message: str) -> None:
     good: dict[str, object] = {"input_shape": (1, 8, 8), "channels": (4,), "latent_channels": 2}
     with pytest.raises(ConfigError, match=message):
         ConvolutionalConfig(**good | change)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines against enumeration of every state, and the network unrolled from them."""
+"""Compares restricted Boltzmann machines with sums over every state."""
 
 import itertools
 import math
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
-from models.autoencoders.deep_belief.model import DeepBeliefNetwork, Noise, Rbm
+from models.autoencoders.deep_belief.model import DeepBeliefNetwork, Rbm
 from models.autoencoders.deep_belief.objective import contrastive_divergence
 
 V, H = 4, 3
 
 
 def states(n: int) -> Tensor:
-    """All 2**n vectors of zeros and ones."""
+    """Return all 2**n vectors of zeros and ones."""
     return torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)), dtype=torch.float64)
 
 
@@ -28,7 +28,7 @@ def machine(*, gaussian_hidden: bool) -> Rbm:
 
 
 def joint_energy(rbm: Rbm, visible: Tensor, hidden: Tensor) -> Tensor:
-    """E(v, h) for every pair of rows, written out from the definition."""
+    """Return E(v, h) for every pair of rows, as defined."""
     quadratic = 0.5 * hidden.square().sum(1) if rbm.gaussian_hidden else torch.zeros(len(hidden))
     return (
         quadratic - visible @ rbm.weight @ hidden.T - (visible @ rbm.visible_bias)[:, None] - hidden @ rbm.hidden_bias
@@ -36,7 +36,7 @@ def joint_energy(rbm: Rbm, visible: Tensor, hidden: Tensor) -> Tensor:
 
 
 def grid() -> tuple[Tensor, float]:
-    """Points of a fine lattice in `H` dimensions, and the volume of its cells: sums over it are integrals."""
+    """Return the points of a fine lattice in `H` dimensions and the volume of its cells, to compute integrals."""
     axis = torch.arange(-9, 9, 0.3, dtype=torch.float64)
     return torch.cartesian_prod(axis, axis, axis), 0.3**H
 
@@ -64,16 +64,16 @@ def test_conditionals_are_those_of_the_joint_distribution(gaussian_hidden: bool)
         joint = (-joint_energy(rbm, states(V), hidden)).flatten().softmax(0).view(2**V, -1)
         given_visible = (joint / joint.sum(1, keepdim=True)) @ hidden
         torch.testing.assert_close(rbm.hidden(states(V)), given_visible, rtol=0, atol=1e-8)
-        some = slice(None) if not gaussian_hidden else slice(0, len(hidden), 997)
-        columns = joint[:, some]
+        kept = slice(None) if not gaussian_hidden else slice(0, len(hidden), 997)
+        columns = joint[:, kept]
         given_hidden = (columns / columns.sum(0)).T @ states(V)
         likely = columns.sum(0) > 1e-12
-        torch.testing.assert_close(rbm.visible(hidden[some])[likely], given_hidden[likely], rtol=0, atol=1e-8)
+        torch.testing.assert_close(rbm.visible(hidden[kept])[likely], given_hidden[likely], rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("gaussian_hidden", [False, True])
-def test_with_exact_fantasies_the_gradient_is_that_of_the_likelihood(gaussian_hidden: bool) -> None:
-    """d/dw of -log p(data) is the free energy's gradient at the data less its mean under the model (Hinton 2002)."""
+def test_with_exact_samples_the_gradient_is_that_of_the_likelihood(gaussian_hidden: bool) -> None:
+    """Take the gradient of the free energy at the data, minus its mean under the model (Hinton 2002)."""
     rbm = machine(gaussian_hidden=gaussian_hidden)
     data = states(V)[[1, 6, 6, 15]]
     energies = enumerated_free_energy(rbm, states(V))
@@ -84,8 +84,8 @@ def test_with_exact_fantasies_the_gradient_is_that_of_the_likelihood(gaussian_hi
     positive = rbm.free_energy(data).mean()
     negative = (probabilities * rbm.free_energy(states(V))).sum()
     got = torch.autograd.grad(positive - negative, list(rbm.parameters()))
-    for mine, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-8)
+    for gradient, expected_gradient in zip(got, expected, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("gaussian_hidden", [False, True])
@@ -94,32 +94,32 @@ def test_gibbs_sampling_reaches_the_models_distribution(gaussian_hidden: bool) -
     n = 40_000
     with torch.no_grad():
         exact = (-rbm.free_energy(states(V))).softmax(0)
-        drawn = rbm.gibbs(torch.zeros(n, V, dtype=torch.float64), 50, Noise(torch.Generator().manual_seed(0)))
+        drawn = rbm.gibbs(torch.zeros(n, V, dtype=torch.float64), 50, torch.Generator().manual_seed(0))
     places = (drawn @ torch.tensor([8.0, 4.0, 2.0, 1.0], dtype=torch.float64)).long()
     frequencies = torch.bincount(places, minlength=2**V) / n
     assert (frequencies - exact).abs().max() < 5 * (0.25 / n) ** 0.5
 
 
-def test_contrastive_divergence_is_data_against_fantasies() -> None:
+def test_contrastive_divergence_compares_the_data_with_samples() -> None:
     rbm = machine(gaussian_hidden=False)
     data = states(V)[[1, 6, 6, 15]]
-    scalar, fantasies = contrastive_divergence(rbm, data, 3, torch.Generator().manual_seed(0))
+    scalar, samples = contrastive_divergence(rbm, data, 3, torch.Generator().manual_seed(0))
     (got,) = torch.autograd.grad(scalar, [rbm.weight])
     with torch.no_grad():
-        expected = fantasies.T @ rbm.hidden(fantasies) / 4 - data.T @ rbm.hidden(data) / 4
+        expected = samples.T @ rbm.hidden(samples) / 4 - data.T @ rbm.hidden(data) / 4
     torch.testing.assert_close(got, expected)
-    assert set(fantasies.flatten().tolist()) <= {0.0, 1.0}
+    assert set(samples.flatten().tolist()) <= {0.0, 1.0}
 
 
-def test_persistent_chains_go_on_from_where_they_were() -> None:
+def test_persistent_chains_continue_from_their_states() -> None:
     rbm = machine(gaussian_hidden=False)
     data, chains = states(V)[:5], states(V)[7:9]
-    _, fantasies = contrastive_divergence(rbm, data, 1, torch.Generator().manual_seed(0), chains)
-    expected = rbm.gibbs(chains, 1, Noise(torch.Generator().manual_seed(0)))
-    assert torch.equal(fantasies, expected)
+    _, samples = contrastive_divergence(rbm, data, 1, torch.Generator().manual_seed(0), chains)
+    expected = rbm.gibbs(chains, 1, torch.Generator().manual_seed(0))
+    assert torch.equal(samples, expected)
 
 
-def test_unrolling_gives_the_stacks_means() -> None:
+def test_the_unrolled_network_computes_the_means_of_the_stack() -> None:
     torch.manual_seed(0)
     network = DeepBeliefNetwork(DeepBeliefConfig(input_shape=(2, 3), hidden_widths=(5, 4), latent_width=2))
     for parameter in network.stack.parameters():
@@ -133,5 +133,5 @@ def test_unrolling_gives_the_stacks_means() -> None:
         down = up
         for rbm in reversed(network.machines):
             down = rbm.visible(down)
-        torch.testing.assert_close(network.codes(items), up)
+        torch.testing.assert_close(network.encode(items), up)
         torch.testing.assert_close(network(items), down.view(7, 2, 3))

@@ -1,4 +1,4 @@
-"""Cells against an implementation of their equations in numpy, and what padding may not do."""
+"""Compares the network with an implementation of the cells' equations in NumPy."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ STEPS: dict[str, tuple[Step, int]] = {"lstm": (lstm_step, 2), "gru": (gru_step, 
 
 
 def run(network: torch.nn.RNNBase, cell: str, x: Array) -> Array:
-    """All hidden states `[T, H]` of the last layer over `x` `[T, C]`."""
+    """Return all hidden states `[T, H]` of the last layer for `x` `[T, C]`."""
     step, n_states = STEPS[cell]
     for layer in range(network.num_layers):
         names = [f"{kind}_l{layer}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
@@ -70,12 +70,14 @@ def affine(layer: torch.nn.Linear, x: Array) -> Array:
 
 @pytest.mark.parametrize("cell", STEPS)
 @pytest.mark.parametrize("n_steps", [1, 4, 6, 9])
-def test_it_computes_what_the_equations_say(cell: str, n_steps: int) -> None:
+def test_it_computes_the_equations(cell: str, n_steps: int) -> None:
     autoencoder = model(cell)
     series = torch.randn(n_steps, 2)
     states = run(autoencoder.encoder, cell, series.double().numpy())
     latent = affine(autoencoder.to_latent, np.concatenate([states[-1], states.mean(0)]))
-    angles = 2 * np.pi * np.arange(n_steps)[:, None] / np.array([12.0, 6.0])  # of twice and once the length
+    angles = (
+        2 * np.pi * np.arange(n_steps)[:, None] / np.array([12.0, 6.0])
+    )  # the periods are twice the length and the length
     inputs = np.concatenate([np.tile(latent, (n_steps, 1)), np.sin(angles), np.cos(angles)], 1)
     expected = affine(autoencoder.to_item, run(autoencoder.decoder, cell, inputs))[::-1]
     with torch.inference_mode():
@@ -92,7 +94,7 @@ def test_it_computes_what_the_equations_say(cell: str, n_steps: int) -> None:
     seed=st.integers(0, 99),
 )
 def test_padding_never_changes_a_result(cell: str, lengths: list[int], seed: int) -> None:
-    """Whatever lies beyond a series' end: other series' steps, zeros, or enormous numbers."""
+    """Put enormous numbers behind the end of each series."""
     autoencoder = model(cell)
     draw = torch.Generator().manual_seed(seed)
     series = [torch.randn(length, 2, generator=draw) for length in lengths]
@@ -100,13 +102,13 @@ def test_padding_never_changes_a_result(cell: str, lengths: list[int], seed: int
     for row, item in zip(padded, series, strict=True):
         row[: len(item)] = item
     with torch.inference_mode():
-        together = autoencoder(padded, torch.tensor(lengths))
-        for row, item in zip(together, series, strict=True):
+        batched = autoencoder(padded, torch.tensor(lengths))
+        for row, item in zip(batched, series, strict=True):
             alone = autoencoder(item[None], torch.tensor([len(item)]))[0]
             torch.testing.assert_close(row[: len(item)], alone, rtol=0, atol=1e-5)
 
 
-def test_the_objective_counts_real_steps_only() -> None:
+def test_the_loss_counts_real_steps_only() -> None:
     reconstructions, series = torch.randn(3, 5, 2), torch.randn(3, 5, 2)
     lengths = torch.tensor([5, 1, 3])
     errors = [(reconstructions[i, :n] - series[i, :n]).square().flatten() for i, n in enumerate(lengths)]

@@ -1,4 +1,4 @@
-"""Against an implementation of its own in numpy."""
+"""Compares the network with an implementation in NumPy."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def stack(model: VanillaAutoencoder, prefix: str, x: Array, activation: str) -> Array:
+def feedforward(model: VanillaAutoencoder, prefix: str, x: Array, activation: str) -> Array:
     weights = {k: v.double().numpy() for k, v in model.state_dict().items() if k.startswith(prefix)}
     names = list(dict.fromkeys(key.rpartition(".")[0] for key in weights))
     for i, name in enumerate(names):
@@ -35,28 +35,28 @@ def stack(model: VanillaAutoencoder, prefix: str, x: Array, activation: str) -> 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("hidden", [(), (7,), (9, 5, 6)])
-def test_it_computes_what_the_formula_says(activation: str, hidden: tuple[int, ...]) -> None:
+def test_it_computes_the_formula(activation: str, hidden: tuple[int, ...]) -> None:
     torch.manual_seed(1)
     config = VanillaConfig(input_shape=(2, 3, 4), hidden_widths=hidden, latent_width=3, activation=activation)
     model = VanillaAutoencoder(config).eval()
     items = torch.rand(5, 2, 3, 4)
     with torch.inference_mode():
         latents, reconstructions = model.encoder(items), model(items)
-    z = stack(model, "encoder", items.flatten(1).double().numpy(), activation)
-    x = 1 / (1 + np.exp(-stack(model, "decoder", z, activation)))
+    z = feedforward(model, "encoder", items.flatten(1).double().numpy(), activation)
+    x = 1 / (1 + np.exp(-feedforward(model, "decoder", z, activation)))
     assert latents.shape == (5, 3)
     assert reconstructions.shape == items.shape
     np.testing.assert_allclose(latents.numpy(), z, rtol=0, atol=1e-5)
     np.testing.assert_allclose(reconstructions.flatten(1).numpy(), x, rtol=0, atol=1e-5)
 
 
-def test_the_objective_is_the_squared_error_of_an_item() -> None:
+def test_the_loss_is_the_squared_error_of_an_item() -> None:
     a, b = torch.rand(3, 2, 4), torch.rand(3, 2, 4)
     expected = ((a - b).numpy() ** 2).reshape(3, -1).sum(1).mean()
     np.testing.assert_allclose(squared_error(a, b).item(), expected, rtol=1e-6)
 
 
-def test_widths_mirror_each_other() -> None:
+def test_the_decoder_has_the_encoders_widths_in_reverse() -> None:
     config = VanillaConfig(input_shape=(10,), hidden_widths=(8, 6), latent_width=2)
     shapes = [tuple(p.shape) for p in VanillaAutoencoder(config).parameters() if p.ndim == 2]
     assert shapes == [(8, 10), (6, 8), (2, 6), (6, 2), (8, 6), (10, 8)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from numpy.typing import NDArray
 
-from models.codecs.arrays import MAX_PROBLEMS, batch_of_numbers, check_range, numbers, parse_npy, to_npy
+from models.codecs.arrays import MAX_PROBLEMS, array_from_json, batch_from_json, check_range, parse_npy, to_npy
 from models.errors import InvalidItems, UndecodableItems
 
 SHAPES = [(1, 2, 3), (2, 3), (6,)]
@@ -41,7 +41,7 @@ floats = nps.arrays(
 
 
 @given(array=floats, version=st.sampled_from([(1, 0), (2, 0)]))
-def test_what_numpy_saves_is_read(array: NDArray[Any], version: tuple[int, int]) -> None:
+def test_files_that_numpy_saves_are_read(array: NDArray[Any], version: tuple[int, int]) -> None:
     read = parse_npy(saved(array, version))
     assert read.dtype == array.dtype
     np.testing.assert_array_equal(read, array)
@@ -53,7 +53,7 @@ def test_fortran_order_is_read(array: NDArray[Any]) -> None:
 
 
 @given(floats)
-def test_what_is_written_numpy_loads(array: NDArray[Any]) -> None:
+def test_numpy_loads_the_files_that_are_written(array: NDArray[Any]) -> None:
     data = to_npy(array)
     loaded = np.load(io.BytesIO(data), allow_pickle=False)
     assert loaded.dtype == array.dtype
@@ -84,13 +84,13 @@ def test_what_is_written_numpy_loads(array: NDArray[Any]) -> None:
         (saved(np.zeros(3)) + b"\0", "needs 24 bytes, the body has 25"),
     ],
 )
-def test_lying_files_are_refused_without_being_believed(data: bytes, message: str) -> None:
+def test_files_with_a_false_header_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(UndecodableItems, match=re.escape(message)):
         parse_npy(data)
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: saved(np.zeros((2, 2)))[:100] + tail))
-def test_no_bytes_whatever_do_harm(data: bytes) -> None:
+def test_arbitrary_bytes_are_parsed_or_refused(data: bytes) -> None:
     with suppress(UndecodableItems):
         assert parse_npy(data).nbytes <= len(data)
 
@@ -114,29 +114,29 @@ def test_no_bytes_whatever_do_harm(data: bytes) -> None:
         [[], [1]],
     ],
 )
-def test_what_is_no_rectangle_of_numbers_is_none(values: object) -> None:
-    assert numbers(values) is None
+def test_values_that_are_not_rectangular_numbers_are_none(values: object) -> None:
+    assert array_from_json(values) is None
 
 
 @given(nps.arrays(np.float64, nps.array_shapes(max_dims=4, max_side=4), elements=st.floats(allow_nan=False)))
 def test_nested_lists_of_numbers_are_arrays(array: NDArray[np.float64]) -> None:
-    read = numbers(array.tolist())
+    read = array_from_json(array.tolist())
     assert read is not None
     np.testing.assert_array_equal(read, array)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_bare_items_and_lists_of_them_are_batches(shape: tuple[int, ...]) -> None:
+def test_single_items_and_lists_of_items_are_batches(shape: tuple[int, ...]) -> None:
     item = np.arange(6.0).reshape(shape)
     np.testing.assert_array_equal(
-        batch_of_numbers(item.tolist(), SHAPES, max_items=3), np.arange(6.0).reshape(1, 1, 2, 3)
+        batch_from_json(item.tolist(), SHAPES, max_items=3), np.arange(6.0).reshape(1, 1, 2, 3)
     )
-    assert batch_of_numbers([item.tolist()] * 3, SHAPES, max_items=3).shape == (3, 1, 2, 3)
+    assert batch_from_json([item.tolist()] * 3, SHAPES, max_items=3).shape == (3, 1, 2, 3)
 
 
-def test_items_of_different_forms_share_a_batch() -> None:
+def test_items_of_different_shapes_share_a_batch() -> None:
     flat, nested = [0.0] * 6, [[0.0] * 3] * 2
-    assert batch_of_numbers([flat, nested], SHAPES, max_items=3).shape == (2, 1, 2, 3)
+    assert batch_from_json([flat, nested], SHAPES, max_items=3).shape == (2, 1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +157,15 @@ def test_items_of_different_forms_share_a_batch() -> None:
         ([[0.0] * 6, None, None, None], None, "4 items; a request takes 1 to 3"),
     ],
 )
-def test_refusals_name_the_item_and_the_reason(values: object, index: int | None, message: str) -> None:
+def test_errors_name_the_item_and_the_reason(values: object, index: int | None, message: str) -> None:
     with pytest.raises(InvalidItems, match=re.escape(message)) as error:
-        batch_of_numbers(values, SHAPES, max_items=3)
+        batch_from_json(values, SHAPES, max_items=3)
     assert error.value.problems[0].index == index
 
 
-def test_at_most_so_many_items_are_named() -> None:
+def test_the_number_of_items_that_an_error_names_is_limited() -> None:
     with pytest.raises(InvalidItems) as error:
-        batch_of_numbers([[0.0] * 6] + [None] * 100, SHAPES, max_items=1000)
+        batch_from_json([[0.0] * 6] + [None] * 100, SHAPES, max_items=1000)
     assert len(error.value.problems) == MAX_PROBLEMS + 1
     assert error.value.problems[-1].index is None
     with pytest.raises(InvalidItems) as error:
@@ -174,7 +174,7 @@ def test_at_most_so_many_items_are_named() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.0001, -0.0001])
-def test_a_value_out_of_range_is_named_with_its_place(value: float) -> None:
+def test_an_error_names_the_value_out_of_range_and_its_index(value: float) -> None:
     batch = np.full((3, 2, 2), 0.5)
     batch[1, 1, 0] = value
     with pytest.raises(InvalidItems, match=re.escape(f"the value {value:g} at [1, 0]")) as error:

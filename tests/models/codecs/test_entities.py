@@ -1,4 +1,4 @@
-"""From classes of tokens to entities, and from logits of spans to answers."""
+"""Conversion of the classes of tokens to entities, and of the logits of spans to answers."""
 
 import math
 from itertools import pairwise
@@ -38,8 +38,8 @@ def scores(*labels: str) -> torch.Tensor:
 
 def found(aggregation: Aggregation, *labels: str) -> list[tuple[str, str, float]]:
     got = entities(tokens(), scores(*labels), LABELS, aggregation)
-    assert all(one.word == TEXT[one.start : one.end] for one in got)
-    return [(one.kind, one.word, round(one.score, 4)) for one in got]
+    assert all(entity.word == TEXT[entity.start : entity.end] for entity in got)
+    return [(entity.kind, entity.word, round(entity.score, 4)) for entity in got]
 
 
 def test_neighbours_of_one_kind_are_one_entity() -> None:
@@ -73,8 +73,8 @@ def test_words_are_named_as_a_whole(aggregation: Aggregation, expected: str | No
 @given(st.lists(st.sampled_from(LABELS), min_size=8, max_size=8), st.sampled_from(get_args(Aggregation)))
 def test_entities_follow_one_another(labels: list[str], aggregation: Aggregation) -> None:
     got = entities(tokens(), scores(*labels), LABELS, aggregation)
-    assert all(one.end <= other.start for one, other in pairwise(got))
-    assert {one.kind for one in got} <= {"PER", "LOC", *LABELS} - {"O"}
+    assert all(entity.end <= following.start for entity, following in pairwise(got))
+    assert {entity.kind for entity in got} <= {"PER", "LOC", *LABELS} - {"O"}
 
 
 CONTEXT = "abcdefghij"
@@ -104,11 +104,12 @@ def test_answers_are_the_likeliest_spans_of_all_windows(seed: int, longest: int,
     spans = [torch.randn(N_QUESTION + 6, 2, generator=draw) * 2 for _ in windows]
     expected: dict[tuple[int, int], float] = {}
     total = 0.0
-    for one, span in zip(windows, spans, strict=True):
+    for pair, span in zip(windows, spans, strict=True):
+        offsets = pair.details().offsets
         for i in range(N_QUESTION, N_QUESTION + 6):
             for j in range(i, min(i + longest, N_QUESTION + 6)):
                 weight = math.exp(float(span[i, 0] + span[j, 1]))
-                place = (one.details().offsets[i][0], one.details().offsets[j][1])
+                place = (offsets[i][0], offsets[j][1])
                 expected[place] = max(expected.get(place, 0.0), weight)
                 total += weight
     if may_lack:
@@ -117,6 +118,6 @@ def test_answers_are_the_likeliest_spans_of_all_windows(seed: int, longest: int,
         total += null
     best = sorted(expected.items(), key=lambda pair: -pair[1])[:top_k]
     got = answers(windows, spans, top_k=top_k, max_answer_tokens=longest, allow_no_answer=may_lack)
-    assert [(one.start, one.end) for one in got] == [place for place, _ in best]
-    assert [one.score for one in got] == pytest.approx([weight / total for _, weight in best], rel=1e-4)
-    assert all(one.answer == CONTEXT[one.start : one.end] for one in got)
+    assert [(answer.start, answer.end) for answer in got] == [place for place, _ in best]
+    assert [answer.score for answer in got] == pytest.approx([weight / total for _, weight in best], rel=1e-4)
+    assert all(answer.answer == CONTEXT[answer.start : answer.end] for answer in got)

@@ -1,4 +1,4 @@
-"""Tokenizers in sentencepiece's files, trained on the spot: ALBERT's and Marian's, beside those of `transformers`."""
+"""Tokenizers in the format of sentencepiece, ALBERT's and Marian's, compared with those of `transformers`."""
 
 import json
 import shutil
@@ -9,11 +9,11 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
-from models.codecs.text import read_text_codec
-from models.codecs.text.files import precompiled_charsmap
+from models.codecs.text.unigram import read_charsmap
 from models.errors import CheckpointError, InvalidItems
-from tests.models.codecs.test_text import HOSTILE, assembled, theirs
+from tests.models.codecs.test_text import HOSTILE, assembled, codec_of, reference_tokenizer
 
 ENGLISH = ["A man rides a red bike.", "Two dogs run through the green grass!", "The café is closed, isn't it?"] * 20
 GERMAN = ["Ein Mann fährt ein rotes Fahrrad.", "Zwei Hunde rennen durch das grüne Gras!", "Das Café ist zu, oder?"] * 20
@@ -39,15 +39,30 @@ def train(folder: Path, name: str, texts: list[str], vocab_size: int, **options:
 def test_albert_agrees_with_the_reference(tmp_path: Path) -> None:
     symbols = ["[CLS]", "[SEP]", "[MASK]"]
     train(tmp_path, "spiece.model", ENGLISH, 90, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=symbols)
-    assert precompiled_charsmap((tmp_path / "spiece.model").read_bytes())
-    codec = read_text_codec(tmp_path, "mine", "albert", max_tokens=64, values={})
-    reference = theirs("AlbertTokenizer", tmp_path)
+    assert read_charsmap((tmp_path / "spiece.model").read_bytes())
+    codec = codec_of(tmp_path, "albert", 64)
+    reference = reference_tokenizer("AlbertTokenizer", tmp_path)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
     pair = ("A red bike.", "Two dogs")
     assert codec.encode(*pair).ids.tolist() == reference(*pair)["input_ids"]
     assert codec.encode(*pair).type_ids.tolist() == reference(*pair, return_token_type_ids=True)["token_type_ids"]
     assert codec.special.mask == reference.mask_token_id
+
+
+def test_the_charsmap_is_what_the_protocol_buffer_has(tmp_path: Path) -> None:
+    train(tmp_path, "spiece.model", ENGLISH, 90)
+    data = (tmp_path / "spiece.model").read_bytes()
+    model = sentencepiece_model_pb2.ModelProto.FromString(data)  # type: ignore[attr-defined] # made at run time
+    assert read_charsmap(data) == model.normalizer_spec.precompiled_charsmap
+    model.normalizer_spec.ClearField("precompiled_charsmap")
+    assert read_charsmap(model.SerializeToString()) == b""
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 40])
+def test_a_damaged_model_has_no_charsmap(n_bytes: int) -> None:
+    with pytest.raises(ValueError, match=r"the protocol buffer|no number of at most"):
+        read_charsmap(b"\xff" * n_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +77,8 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_marian_agrees_with_the_reference(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
-    reference = theirs("MarianTokenizer", marian)
+    codec = codec_of(marian, "vanilla", 64)
+    reference = reference_tokenizer("MarianTokenizer", marian)
     for name, text in LIMITED.items():
         assert codec.encode(text).ids.tolist() == reference(text)["input_ids"], name
     assert codec.encode(">>de<< A man").ids.tolist() == reference(">>de<< A man")["input_ids"]
@@ -73,8 +88,8 @@ def test_marian_agrees_with_the_reference(marian: Path) -> None:
         assert codec.decode(ids) == reference.decode(ids, skip_special_tokens=True)
 
 
-def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+def test_marian_pieces_have_offsets(marian: Path) -> None:
+    codec = codec_of(marian, "vanilla", 64)
     text = ">>de<< A man rides"
     tokens = codec.encode(text)
     details = tokens.details()
@@ -89,18 +104,18 @@ def test_marian_tells_where_its_pieces_stand(marian: Path) -> None:
 
 
 def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: Path) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+    codec = codec_of(marian, "vanilla", 64)
     ids = [codec.id_of(piece) or 0 for piece in ("▁", "a", "▁", "s")]
     assert assembled(codec, ids) == codec.decode(ids) == "a s"
 
 
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_translations_are_assembled_as_they_are_decoded(marian: Path, data: st.DataObject) -> None:
-    codec = read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+def test_translations_are_assembled_to_the_text_that_is_decoded(marian: Path, data: st.DataObject) -> None:
+    codec = codec_of(marian, "vanilla", 64)
     space = codec.id_of("▁") or 0
-    one = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
-    ids = data.draw(st.lists(one, max_size=8))
+    token_ids = st.integers(0, codec.vocab_size - 1) | st.sampled_from([space, *sorted(codec.special.all)])
+    ids = data.draw(st.lists(token_ids, max_size=8))
     assert assembled(codec, ids) == codec.decode(ids)
 
 
@@ -110,4 +125,4 @@ def test_marian_needs_its_special_tokens(marian: Path, tmp_path: Path) -> None:
     del vocab["<pad>"]
     (marian / "vocab.json").write_text(json.dumps(vocab))
     with pytest.raises(CheckpointError, match=r"vocab.json lacks the special tokens \['<pad>'\]"):
-        read_text_codec(marian, "mine", "vanilla", max_tokens=64, values={})
+        codec_of(marian, "vanilla", 64)

@@ -1,4 +1,4 @@
-"""Tokenizers beside those of `transformers`, on text that nobody means well."""
+"""Codecs of texts: their tokens compared with those of `transformers`, on ordinary and on hostile texts."""
 
 import dataclasses
 import gzip
@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
+from models.catalogue import family
 from models.codecs.arrays import Limits
-from models.codecs.text import TextCodec, read_text_codec
+from models.codecs.text import SpecialTokens, TextCodec, TextItem, TokenizersCodec, clean_text, read_text_codec
 from models.codecs.text.assembly import TextAssembly
-from models.codecs.text.codec import FastCodec, Special, Text, _longest_first, checked
+from models.codecs.text.tokenizers_codec import divide_room
 from models.errors import CheckpointError, InvalidItems
 from tests.models.transformers.vocabularies import write_tokenizer
 
@@ -40,7 +41,7 @@ HOSTILE = {
     "long word": "Donaudampfschifffahrtsgesellschaft" * 30,
     "special": "[CLS] [MASK] <s> </s> <mask> <|endoftext|> >>de<< <pad>",
     "quotes": "``quoted'' “curly” — … ½ ﬁ Å",
-    "surrogate": checked("a \ud800 b \udfff", LIMITS),
+    "surrogate": clean_text("a \ud800 b \udfff", LIMITS),
     "markup": "<b>x</b> & &amp; https://example.org/?q=1#a user@host",
     "accents": "Crème brûlée, Ñandú, Łódź, İstanbul, ẞ",
 }
@@ -48,9 +49,9 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def unpack(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A folder with vocabularies at hand under the names that checkpoints use."""
+    """A function that writes published vocabularies into a folder, under the names that checkpoints use."""
     if not VOCABULARIES.exists():
-        pytest.skip("the published vocabularies are not at hand")
+        pytest.skip("the published vocabularies are missing")
 
     def unpacked(**files: str) -> Path:
         folder = tmp_path_factory.mktemp("tokenizer")
@@ -63,11 +64,13 @@ def unpack(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return unpacked
 
 
-def codec_of(folder: Path, family: str, max_tokens: int = 512) -> TextCodec:
-    return read_text_codec(folder, "mine", family, max_tokens=max_tokens, values={})
+def codec_of(folder: Path, family_name: str, max_tokens: int = 512) -> TextCodec:
+    tokenizer = family(f"transformers/{family_name}").tokenizer
+    assert tokenizer is not None
+    return read_text_codec(folder, "mine", tokenizer, max_tokens=max_tokens)
 
 
-def theirs(kind: str, folder: Path, **settings: Any) -> Any:
+def reference_tokenizer(kind: str, folder: Path, **settings: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return getattr(transformers, kind).from_pretrained(folder, **settings)
@@ -94,8 +97,8 @@ KINDS = {
         {},
     ),
 }
-SWALLOWING = {"roberta": {"mask_token": transformers.AddedToken("<mask>", lstrip=True, special=True)}}
-"""As in the published `tokenizer.json`: the mask takes the space before it with it."""
+MASK_OPTIONS = {"roberta": {"mask_token": transformers.AddedToken("<mask>", lstrip=True, special=True)}}
+"""Options of the reference that the published `tokenizer.json` has: the mask includes the space before it."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,7 +109,7 @@ def test_published_vocabularies_agree_with_the_reference(
     family, name, files, settings = KINDS[kind]
     folder = unpack(**files)
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    reference = theirs(name, folder, **settings, **SWALLOWING.get(kind, {}))
+    reference = reference_tokenizer(name, folder, **settings, **MASK_OPTIONS.get(kind, {}))
     if form == "tokenizer.json":
         folder = tmp_path
         reference.save_pretrained(folder)
@@ -125,7 +128,7 @@ def test_unigrams_agree_with_the_reference(unpack: Callable[..., Path]) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({**names, "do_lower_case": False, "keep_accents": True}))
     codec = codec_of(folder, "albert")
     for name, text in HOSTILE.items():
-        if name in ("special", "quotes"):  # special tokens are not cut, and ALBERT's quotes are replaced
+        if name in ("special", "quotes"):  # special tokens are not split, and ALBERT's quotes are replaced
             continue
         ids = codec.encode(text, add_special_tokens=False).ids.tolist()
         expected = pieces.encode(text)
@@ -137,11 +140,11 @@ def test_unigrams_agree_with_the_reference(unpack: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt"])
-def test_truncation_is_the_references(unpack: Callable[..., Path], family: str) -> None:
+def test_truncation_agrees_with_the_reference(unpack: Callable[..., Path], family: str) -> None:
     _, name, files, settings = KINDS["uncased" if family == "bert" else "gpt2"]
     folder = unpack(**files)
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    reference = theirs(name, folder, **settings)
+    reference = reference_tokenizer(name, folder, **settings)
     long, short = "the red dog runs " * 9, "a cat sleeps"
     for limit in (5, 8, 13, 20):
         codec = codec_of(folder, family, limit)
@@ -151,10 +154,10 @@ def test_truncation_is_the_references(unpack: Callable[..., Path], family: str) 
             assert codec.encode_truncated(text, pair).ids.tolist() == expected
 
 
-def test_windows_are_the_references(unpack: Callable[..., Path]) -> None:
+def test_windows_agree_with_the_reference(unpack: Callable[..., Path]) -> None:
     _, name, files, settings = KINDS["uncased"]
     folder = unpack(**files)
-    reference = theirs(name, folder, **settings)
+    reference = reference_tokenizer(name, folder, **settings)
     question, context = "who runs?", "the red dog runs past the green house . " * 12
     for limit, stride in ((16, 3), (30, 10), (400, 10)):
         expected = reference(
@@ -176,8 +179,8 @@ def test_windows_are_the_references(unpack: Callable[..., Path]) -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
-def test_the_longer_text_is_cut_first(n_first: int, n_second: int, room: int) -> None:
-    first, second = _longest_first(n_first, n_second, room)
+def test_the_longer_text_is_truncated_first(n_first: int, n_second: int, room: int) -> None:
+    first, second = divide_room(n_first, n_second, room)
     assert first <= n_first
     assert second <= n_second
     assert first + second == min(room, n_first + n_second)
@@ -205,32 +208,32 @@ def shipped_codec(request: pytest.FixtureRequest) -> TextCodec:
 @given(texts=st.lists(st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE.values()])), min_size=2, max_size=5))
 @settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("special", [True, False])
-def test_texts_cut_together_are_as_if_each_alone(shipped_codec: TextCodec, special: bool, texts: list[str]) -> None:
-    items = [Text(checked(text, LIMITS)[:500]) for text in texts]
-    together = shipped_codec.tokens(items, add_special_tokens=special, limited_length=False)
+def test_texts_encoded_together_equal_those_alone(shipped_codec: TextCodec, special: bool, texts: list[str]) -> None:
+    items = [TextItem(clean_text(text, LIMITS)[:500]) for text in texts]
+    together = shipped_codec.tokenize(items, add_special_tokens=special, check_length=False)
     for item, found in zip(items, together, strict=True):
-        (alone,) = shipped_codec.tokens([item], add_special_tokens=special, limited_length=False)
+        (alone,) = shipped_codec.tokenize([item], add_special_tokens=special, check_length=False)
         assert found.ids.tolist() == alone.ids.tolist()
         assert found.type_ids.tolist() == alone.type_ids.tolist()
         assert found.sources == alone.sources
         assert dataclasses.astuple(found.details()) == dataclasses.astuple(alone.details())
 
 
-def test_types_of_tokens_are_as_the_tokenizer_has_them_where_texts_are_cut_together() -> None:
+def test_texts_encoded_together_have_the_types_of_the_tokenizer() -> None:
     tokenizer = Tokenizer(models.WordLevel({"[CLS]": 0, "[SEP]": 1, "a": 2, "b": 3}))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:2 $A:1 [SEP]:0", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
     )
-    codec = FastCodec(tokenizer, Special(), max_tokens=8)
-    assert [its.type_ids.tolist() for its in codec.encode_all(["a", "a b"])] == [[2, 1, 0], [2, 1, 1, 0]]
+    codec = TokenizersCodec(tokenizer, SpecialTokens(), max_tokens=8)
+    assert [tokens.type_ids.tolist() for tokens in codec.encode_all(["a", "a b"])] == [[2, 1, 0], [2, 1, 1, 0]]
 
 
-def test_a_tokenizer_that_knows_neither_the_sample_nor_what_is_unknown_cuts_what_it_knows() -> None:
+def test_a_tokenizer_without_the_sample_letter_and_an_unknown_token_encodes_what_it_knows() -> None:
     tokenizer = Tokenizer(models.WordLevel({"G": 0, "T": 1}))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    codec = FastCodec(tokenizer, Special(), max_tokens=8)
-    assert [its.ids.tolist() for its in codec.encode_all(["G", "T G"])] == [[0], [1, 0]]
+    codec = TokenizersCodec(tokenizer, SpecialTokens(), max_tokens=8)
+    assert [tokens.ids.tolist() for tokens in codec.encode_all(["G", "T G"])] == [[0], [1, 0]]
 
 
 @given(text=st.text(max_size=60), data=st.data())
@@ -272,7 +275,7 @@ def test_pieces_with_spaces_in_any_order_are_assembled(ids: list[int]) -> None:
     tokenizer = Tokenizer(models.WordLevel({"▁": 0, "▁a": 1, "b": 2, "▁▁": 3, ".": 4, "</s>": 5}))
     tokenizer.add_special_tokens(["</s>"])
     tokenizer.decoder = decoders.Metaspace()
-    codec = FastCodec(tokenizer, Special(all=frozenset({5})), max_tokens=8)
+    codec = TokenizersCodec(tokenizer, SpecialTokens(all=frozenset({5})), max_tokens=8)
     assert assembled(codec, ids) == codec.decode(ids)
 
 
@@ -298,7 +301,7 @@ def assembled(codec: TextCodec, ids: list[int]) -> str:
 )
 def test_items_that_are_no_texts_are_named(word_codec: TextCodec, values: object, detail: str) -> None:
     with pytest.raises(InvalidItems, match="(?s)" + detail.replace("(", r"\(")):
-        word_codec.texts(values, LIMITS)
+        word_codec.parse(values, LIMITS)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:

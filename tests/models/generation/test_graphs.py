@@ -1,4 +1,4 @@
-"""What is recorded for GPUs, played by a stand-in on the CPU: it does again what it did, in the same tensors."""
+"""CUDA graphs, replayed by a stand-in on the CPU that does again what it recorded, in the same tensors."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from models.family import FamilySpec
-from models.generation import decoder_graphs, generator
-from models.generation import scores as scores_module
+from models.generation import decoder_graphs, running_batch
 from models.generation.generator import Generator
 from models.generation.kv_cache import KeyValueCache
+from models.generation.running_batch import RunningBatch
+from models.generation.tasks import generate
+from models.generation.token_scores import TokenScores
 from models.tasks.text import GenerateRequest
 from models.text import encoder_graphs, text_model
 from models.text.attention_patterns import WithinTexts
@@ -26,7 +28,7 @@ from tests.models.transformers.test_contract import CASES, build
 
 
 class Stream:
-    """Of the CPU: all is done by the time it is asked."""
+    """A stream of the CPU, on which everything is done at once."""
 
     def synchronize(self) -> None:
         return
@@ -36,7 +38,7 @@ class Stream:
 
 
 class Pool:
-    """Of memory, which ends with the last tape that uses it."""
+    """A pool of memory, which ends with the last tape that uses it."""
 
     def __init__(self) -> None:
         self.tapes: WeakSet[Tape] = WeakSet()
@@ -44,7 +46,7 @@ class Pool:
 
 
 class Tape:
-    """Of one recording."""
+    """A recording."""
 
     def __init__(self, run: Callable[[], tuple[Tensor, ...] | None], outputs: tuple[Tensor, ...]) -> None:
         self._run, self._outputs = run, outputs
@@ -54,19 +56,19 @@ class Tape:
             output.copy_(value)
 
 
-MODULES = (decoder_graphs, generator, text_model)
+MODULES = (decoder_graphs, running_batch, text_model)
 
 
 @pytest.fixture
 def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
-    """All is recorded on the CPU from now on; what inputs each step was given, None where it went on by itself."""
+    """Record on the CPU; return a list that gets the inputs of each step, None if they were in place already."""
     given: list[Tensor | None] = []
-    replayed, begin, write = decoder_graphs._Recorded.replayed, KeyValueCache.__init__, KeyValueCache.write
+    replay, init, write = decoder_graphs.StepGraph.replay, KeyValueCache.__init__, KeyValueCache.write
     passes: dict[TextModel, encoder_graphs.EncoderGraphs] = {}
 
-    def recorded(rehearse: Callable[[], object], run: Any, _: object, pool: Pool | None = None) -> tuple[Tape, Any]:
-        rehearse()
-        outputs = tuple(torch.zeros_like(output) for output in cast("tuple[Tensor, ...] | None", rehearse()) or ())
+    def record(warm_up: Callable[[], object], run: Any, _: object, pool: Pool | None = None) -> tuple[Tape, Any]:
+        warm_up()
+        outputs = tuple(torch.zeros_like(output) for output in cast("tuple[Tensor, ...] | None", warm_up()) or ())
         tape = Tape(run, outputs)
         if pool is not None:
             assert pool.tapes or not pool.was_used
@@ -74,17 +76,17 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
             pool.was_used = True
         return tape, outputs
 
-    def noted(self: Any, inputs: Tensor | None, lengths: list[list[int]]) -> tuple[Tensor, Tensor]:
+    def noted(self: Any, inputs: Tensor | None, lengths: list[list[int]], n_rows: int) -> TokenScores:
         given.append(inputs)
-        return replayed(self, inputs, lengths)
+        return replay(self, inputs, lengths, n_rows)
 
-    def begin_on_gpu(self: KeyValueCache, *arguments: Any) -> None:
-        begin(self, *arguments)
-        self.moves_one_by_one = False
+    def init_as_on_gpu(self: KeyValueCache, *arguments: Any) -> None:
+        init(self, *arguments)
+        self.copies_rows_singly = False
 
-    def write_of_somebody(self: KeyValueCache, layer: int, k: Tensor, v: Tensor, places: tuple[Tensor, Tensor]) -> None:
-        is_there = places[0] >= 0
-        write(self, layer, k[is_there], v[is_there], (places[0][is_there], places[1][is_there]))
+    def write_to_rows(self: KeyValueCache, layer: int, k: Tensor, v: Tensor, rows: Tensor, positions: Tensor) -> None:
+        has_row = rows >= 0
+        write(self, layer, k[has_row], v[has_row], rows[has_row], positions[has_row])
 
     def passes_of(model: TextModel) -> encoder_graphs.EncoderGraphs:
         return passes.setdefault(model, encoder_graphs.EncoderGraphs(torch.device("cpu"), causal=model.causal))
@@ -92,21 +94,21 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tensor | None]:
     disable_cpu_kernels(monkeypatch)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", Pool)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
-    monkeypatch.setattr(Tensor, "pin_memory", lambda its: its)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
     for graphs in (decoder_graphs, encoder_graphs):
         monkeypatch.setattr(graphs, "capture_stream", lambda _: None)
-        monkeypatch.setattr(graphs, "record_graph", recorded)
-    monkeypatch.setattr(decoder_graphs._Recorded, "replayed", noted)
-    monkeypatch.setattr(scores_module.TokenScores, "ask", lambda scores: scores.likeliest)
-    monkeypatch.setattr(KeyValueCache, "__init__", begin_on_gpu)
-    monkeypatch.setattr(KeyValueCache, "write", write_of_somebody)
-    monkeypatch.setattr(TextModel, "passes", property(passes_of))
+        monkeypatch.setattr(graphs, "record_graph", record)
+    monkeypatch.setattr(decoder_graphs.StepGraph, "replay", noted)
+    monkeypatch.setattr(TokenScores, "request_likeliest", lambda scores: scores.likeliest)
+    monkeypatch.setattr(KeyValueCache, "__init__", init_as_on_gpu)
+    monkeypatch.setattr(KeyValueCache, "write", write_to_rows)
+    monkeypatch.setattr(TextModel, "encoder_graphs", property(passes_of))
     for module in MODULES:
-        monkeypatch.setattr(module, "are_recorded", lambda _: True)
+        monkeypatch.setattr(module, "uses_cuda_graphs", lambda _: True)
     return given
 
 
-def requests_of(model: Generator, n_requests: int, **parameters: Any) -> list[GenerateRequest]:
+def requests_of(model: Generator[Any], n_requests: int, **parameters: Any) -> list[GenerateRequest]:
     return [
         GenerateRequest(
             tokens=random_text(1 + 3 * number % 7, model.vocab_size, number),
@@ -122,52 +124,54 @@ def requests_of(model: Generator, n_requests: int, **parameters: Any) -> list[Ge
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"min_new_tokens": 1}, {"num_beams": 3, "n": 2}, {"do_sample": True, "n": 2}],
-    ids=["greedy", "least", "beams", "drawn"],
+    ids=["greedy", "min-length", "beams", "drawn"],
 )
 def test_recorded_steps_make_the_same_texts(
     family: FamilySpec[Any], parameters: dict[str, Any], taped: list[Tensor | None]
 ) -> None:
-    model = cast("Generator", build(family, family.tiny[0]))
+    model = cast("Generator[Any]", build(family, family.tiny[0]))
     requests = requests_of(model, 9, **parameters)
     with torch.inference_mode():
         with pytest.MonkeyPatch.context() as patch:
             for module in MODULES:
-                patch.setattr(module, "are_recorded", lambda _: False)
-            expected = ids(model.generate(requests))
+                patch.setattr(module, "uses_cuda_graphs", lambda _: False)
+            expected = ids(generate(model, requests))
         assert not taped
-        assert ids(model.generate(requests)) == expected
-        assert ids([model.generate([request])[0] for request in requests]) == expected
-    goes_on = [inputs is None for inputs in taped]
-    assert any(goes_on) == (not parameters.get("num_beams") and not parameters.get("do_sample"))
+        assert ids(generate(model, requests)) == expected
+        assert ids([generate(model, [request])[0] for request in requests]) == expected
+    continues = [inputs is None for inputs in taped]
+    assert any(continues) == (not parameters.get("num_beams") and not parameters.get("do_sample"))
 
 
 def test_who_joins_and_leaves_changes_nothing_for_the_others(taped: list[Tensor | None]) -> None:
-    model = cast("Generator", build(gpt.FAMILY, gpt.FAMILY.tiny[0]))
+    model = cast("Generator[Any]", build(gpt.FAMILY, gpt.FAMILY.tiny[0]))
     requests = requests_of(model, 24)
     with torch.inference_mode():
-        alone = ids([model.generate([request])[0] for request in requests])
-        assert ids(joined(model.generation(), requests, 2, n_steps=2)) == alone
+        alone = ids([generate(model, [request])[0] for request in requests])
+        assert ids(joined(RunningBatch(model), requests, 2, n_steps=2)) == alone
     assert None in taped
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_recorded_passes_are_the_passes(name: str, taped: list[Tensor | None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many sizes in any order: the room grows, and some are forgotten and recorded anew."""
+def test_recorded_passes_compute_what_passes_compute(
+    name: str, taped: list[Tensor | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes come in any order: the room grows, and some graphs are dropped and recorded again."""
     model = build(*CASES[name])
-    monkeypatch.setattr(encoder_graphs, "MAX_PASSES", 3)
-    assert model.passes is not None
+    monkeypatch.setattr(encoder_graphs, "MAX_GRAPHS", 3)
+    assert model.encoder_graphs is not None
     longest = min(model.n_positions, 100)
     with torch.inference_mode():
         for number in range(40):
             lengths = [1 + 7 * text * number % longest for text in range(1 + 5 * number % 23)]
-            packed = model.pack([random_text(length, model.vocab_size, length) for length in lengths])
-            expected = model.hidden(packed, WithinTexts(packed.segments, causal=model.causal))
-            torch.testing.assert_close(model.passed(packed), expected, rtol=0.0, atol=1e-5)
-    assert len(model.passes._graphs) == encoder_graphs.MAX_PASSES
+            batch = model.batch_of([random_text(length, model.vocab_size, length) for length in lengths])
+            expected = model.hidden(batch, WithinTexts(batch.segments, causal=model.causal))
+            torch.testing.assert_close(model.last_hidden(batch), expected, rtol=0.0, atol=1e-5)
+    assert len(model.encoder_graphs._graphs) == encoder_graphs.MAX_GRAPHS
 
 
 def test_a_copy_of_a_model_records_by_itself(taped: list[Tensor | None]) -> None:
-    passes = encoder_graphs.EncoderGraphs(torch.device("cpu"), causal=True, nobodys=-1)
+    passes = encoder_graphs.EncoderGraphs(torch.device("cpu"), causal=True, padding=(0, -1))
     other = deepcopy(passes)
-    assert (other._causal, other._nobodys, other._graphs) == (True, -1, {})
+    assert (other._causal, other._padding, other._graphs) == (True, (0, -1), {})
     assert other._lock is not passes._lock

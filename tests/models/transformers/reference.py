@@ -1,4 +1,4 @@
-"""Random-weight models of `transformers`, saved to a folder and loaded here: what ours are compared with."""
+"""Models of `transformers` with random weights, which ours are compared with."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ Texts = list[Tokens]
 
 
 def publish(folder: Path, architecture: str, config: Any) -> Any:
-    """A random model of that architecture, saved as `transformers` does, with a tokenizer; returned in eval mode."""
+    """Save a random model of that architecture with a tokenizer, and return it in evaluation mode."""
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config._attn_implementation = "eager"
         model = getattr(transformers, architecture)(config).eval()
-        for name, parameter in model.named_parameters():  # so that nothing is zero or one by chance
+        for name, parameter in model.named_parameters():  # so that no vector is all zeros or ones
             if parameter.ndim == 1 or "final_logits_bias" in name:
                 parameter.data += 0.1 * torch.randn_like(parameter)
         if hasattr(model, "final_logits_bias"):
@@ -50,7 +50,7 @@ def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) ->
 
 
 def texts_for(model: TextModel, *, n_types: int = 1, n: int = 9) -> Texts:
-    """Of mixed lengths, two of them equal, the shortest and the longest the model takes among them."""
+    """Return texts of mixed lengths, two of them equal, with the shortest and the longest that the model takes."""
     draw = np.random.default_rng(1)
     longest = model.n_positions
     lengths = [1, longest, 4, 4, *draw.integers(1, longest + 1, n - 4).tolist()]
@@ -59,7 +59,7 @@ def texts_for(model: TextModel, *, n_types: int = 1, n: int = 9) -> Texts:
 
 
 def padded(texts: Sequence[Tokens], padding: int) -> dict[str, Tensor]:
-    """As the reference takes them."""
+    """Return the inputs of the reference."""
     longest = max(map(len, texts))
 
     def grid(rows: list[list[int]], filler: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every Transformer promises, tried on its tiny configurations. A new family is tested here without an edit."""
+"""Promises of every Transformer, tested on its tiny configurations. A new family is tested here without an edit."""
 
 import dataclasses
 import json
@@ -12,12 +12,14 @@ from torch import Tensor
 
 from models.catalogue import families
 from models.checkpoint import load_model, read_checkpoint
-from models.checkpoint.hugging_face import write_card, write_published
+from models.checkpoint.card import write_card
+from models.checkpoint.hugging_face import write_published
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
 from models.tasks import ATTEND, ENCODE_TEXT, Task
 from models.tasks.text import AttendRequest, EncodeTextRequest, Tokens
 from models.text import attention_weights
+from models.text.embedding import encode
 from models.text.text_model import TextModel
 from tests.models.tiny import assert_same
 from tests.models.transformers.reference import random_text
@@ -48,7 +50,7 @@ def build(spec: FamilySpec[Any], config: FamilyConfig) -> TextModel:
 
 
 def random_request(model: TextModel, task: Task, seed: int) -> Any:
-    """The example, its texts replaced by others of random lengths."""
+    """Return the example, with texts of random lengths."""
     request: Any = model.example(task)
     draw = np.random.default_rng(seed)
     longest = model.n_positions - 4
@@ -164,7 +166,7 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
     text = random_text(5, 60, 0)
 
     def embedded(**parameters: Any) -> Tensor:
-        (result,) = model.encode([EncodeTextRequest(tokens=text, **parameters)])
+        (result,) = encode(model, [EncodeTextRequest(tokens=text, **parameters)])
         return result.embedding
 
     states = embedded(pooling="none")
@@ -182,6 +184,6 @@ def test_pooling_and_cutting(spec: FamilySpec[Any], config: FamilyConfig) -> Non
         embedded(dimensions=13)
     short = {"dimensions": 4, "normalize": True}
     asked: list[dict[str, Any]] = [{}, {"pooling": "cls"}, {"pooling": "none"}, short, {}]
-    together = model.encode([EncodeTextRequest(tokens=text, **parameters) for parameters in asked])
+    together = encode(model, [EncodeTextRequest(tokens=text, **parameters) for parameters in asked])
     for result, parameters in zip(together, asked, strict=True):
         torch.testing.assert_close(result.embedding, embedded(**parameters))

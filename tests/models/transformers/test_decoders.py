@@ -1,6 +1,7 @@
-"""GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention, and what they generate."""
+"""GPT-2 and Marian beside the implementations of `transformers`: states, logits, attention and generated texts."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,10 +9,14 @@ import pytest
 import torch
 import transformers
 
+from models.errors import CheckpointError
 from models.generation.generator import Generator
-from models.generation.sampling import candidates
+from models.generation.tasks import generate
+from models.generation.token_scores import NextTokens
+from models.tasks import ATTEND
 from models.tasks.text import AttendRequest, GenerateRequest, Tokens
 from models.text.attention_patterns import RecordedAttention
+from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch
 from models.transformers.gpt.model import Gpt
 from models.transformers.vanilla.model import VanillaTransformer
@@ -85,18 +90,18 @@ def test_gpt_gives_the_references_outputs(size: str, head: str, tmp_path: Path) 
         del inputs["token_type_ids"]
         with torch.inference_mode():
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = RaggedBatch.of(batch)
-            witness = RecordedAttention(packed.segments, causal=True)
-            hidden = model.hidden(packed, witness)
-            for i, (state, same) in enumerate(zip(packed.by_text(hidden), model.states(batch), strict=True)):
+            ragged = RaggedBatch.of_texts(batch)
+            witness = RecordedAttention(ragged.segments, causal=True)
+            hidden = model.hidden(ragged, witness)
+            for i, (state, same) in enumerate(zip(ragged.by_text(hidden), hidden_states(model, batch), strict=True)):
                 assert_close(state, theirs.hidden_states[-1][i, : len(batch[i])])
                 assert_close(same, state)
             for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
-                for i, place in enumerate(packed.places):
+                for i, place in enumerate(ragged.inverse_order):
                     n = len(batch[i])
                     assert_close(of_texts[place], layer[i, :, :n, :n])
             if head == "LMHeadModel":
-                for i, logits in enumerate(packed.by_text(model.logits(hidden))):
+                for i, logits in enumerate(ragged.by_text(model.logits(hidden))):
                     assert_close(logits, theirs.logits[i, : len(batch[i])])
             if head == "ForSequenceClassification":
                 alone = [reference(input_ids=torch.from_numpy(text.ids)[None]).logits[0] for text in batch]
@@ -119,8 +124,8 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
                 output_hidden_states=True,
                 output_attentions=True,
             )
-            (result,) = model.attend([AttendRequest(tokens=text, target=translation)])
-            assert_close(model.states([text])[0], theirs.encoder_last_hidden_state[0])
+            (result,) = model.run(ATTEND, [AttendRequest(tokens=text, target=translation)])
+            assert_close(hidden_states(model, [text])[0], theirs.encoder_last_hidden_state[0])
             assert result.target_ids is not None
             assert result.target_ids.tolist() == given.tolist()
             assert result.cross_attention is not None
@@ -130,7 +135,8 @@ def test_marian_gives_the_references_outputs(size: str, tmp_path: Path) -> None:
             assert_close(result.cross_attention, torch.stack(theirs.cross_attentions)[:, 0])
             cache = model.new_cache()
             logits = [model.prefill([torch.from_numpy(text.ids)], cache)]
-            logits += [model.decode(token[None], cache).logits for token in torch.from_numpy(translation.ids)]
+            tokens = (NextTokens(token[None]) for token in torch.from_numpy(translation.ids))
+            logits += [model.decode(token, cache).logits for token in tokens]
             assert_close(torch.cat(logits), theirs.logits[0])
 
 
@@ -146,7 +152,7 @@ def test_marian_without_a_head_or_with_matrices_of_its_own(
     model = cast("VanillaTransformer", ours(tmp_path))
     texts = texts_for(model)
     with torch.inference_mode():
-        for text, mine in zip(texts, model.states(texts), strict=True):
+        for text, mine in zip(texts, hidden_states(model, texts), strict=True):
             assert_close(mine, reference.get_encoder()(input_ids=torch.from_numpy(text.ids)[None]).last_hidden_state[0])
             if head == "MTModel":
                 start = torch.tensor([[reference.config.decoder_start_token_id]])
@@ -158,7 +164,9 @@ GREEDY: dict[str, dict[str, Any]] = {
     "greedy": {},
     "penalised": {"repetition_penalty": 1.7},
     "at-least": {"min_new_tokens": 9},
+    "no-repeats": {"no_repeat_ngram_size": 2},
     "beams": {"num_beams": 4},
+    "beams-no-repeats": {"num_beams": 3, "no_repeat_ngram_size": 1, "min_new_tokens": 2},
     "beams-short": {"num_beams": 3, "length_penalty": -0.5},
     "beams-long": {"num_beams": 5, "length_penalty": 2.0, "repetition_penalty": 1.3, "min_new_tokens": 3},
 }
@@ -183,7 +191,9 @@ def theirs(reference: Any, text: Tokens, arguments: dict[str, Any], n: int) -> t
     return [row[: row.index(end)] if end in row else row for row in rows], scores
 
 
-def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[str, Any], eager_end: bool) -> None:
+def assert_generates_the_same(
+    model: Generator[Any], reference: Any, arguments: dict[str, Any], of_checkpoint: Mapping[str, Any] | None = None
+) -> None:
     """For prompts of several lengths, each alone and all together."""
     texts = [random_text(length, 60, length) for length in (1, 5, 5, 11)]
     n = 14
@@ -191,10 +201,10 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
         GenerateRequest(tokens=text, max_new_tokens=n, n=arguments.get("num_beams", 1), **arguments) for text in texts
     ]
     with torch.inference_mode():
-        together = model.generate(requests)
-        alone = [model.generate([request])[0] for request in requests]
+        together = generate(model, requests)
+        alone = [generate(model, [request])[0] for request in requests]
     for text, *results in zip(texts, together, alone, strict=True):
-        rows, scores = theirs(reference, text, arguments, n)
+        rows, scores = theirs(reference, text, {**arguments, **(of_checkpoint or {})}, n)
         for result in results:
             assert [[token.id for token in sequence.tokens] for sequence in result.sequences] == rows
             if scores:
@@ -206,7 +216,7 @@ def assert_generates_the_same(model: Generator, reference: Any, arguments: dict[
 @pytest.mark.parametrize("size", ["plain", "by-layer", "untied"])
 def test_gpt_generates_what_the_reference_does(size: str, kind: str, tmp_path: Path) -> None:
     reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config(size)), tmp_path)
-    assert_generates_the_same(cast("Generator", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind])
 
 
 def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> None:
@@ -215,10 +225,46 @@ def test_gpt_never_generates_what_its_checkpoint_suppresses(tmp_path: Path) -> N
     rows, _ = theirs(reference, text, {}, 8)
     suppressed = [rows[0][1], 999]
     (tmp_path / "generation_config.json").write_text(json.dumps({"suppress_tokens": suppressed}))
-    (made,) = cast("Generator", ours(tmp_path)).generate([GenerateRequest(tokens=text, max_new_tokens=8)])
+    (made,) = generate(cast("Generator[Any]", ours(tmp_path)), [GenerateRequest(tokens=text, max_new_tokens=8)])
     expected, _ = theirs(reference, text, {"suppress_tokens": suppressed[:1]}, 8)
     assert [token.id for token in made.sequences[0].tokens] == expected[0]
     assert suppressed[0] not in expected[0]
+
+
+def test_gpt_never_generates_the_bad_words_of_its_checkpoint(tmp_path: Path) -> None:
+    reference = sharpened(publish(tmp_path, "GPT2LMHeadModel", gpt_config("plain")), tmp_path)
+    words, unknown = bad_words_of(reference), [3, 999]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": [*words, unknown]}))
+    model = cast("Generator[Any]", ours(tmp_path))
+    assert model.generation_rules.bad_words == tuple(map(tuple, words))
+    for arguments in ({}, {"num_beams": 3}):
+        assert_generates_the_same(model, reference, arguments, {"bad_words_ids": words})
+
+
+def test_marian_never_generates_the_bad_words_of_its_checkpoint(tmp_path: Path) -> None:
+    reference = sharpened(publish(tmp_path, "MarianMTModel", marian_config("plain")), tmp_path)
+    words = [[reference.config.decoder_start_token_id], *bad_words_of(reference)]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": words}))
+    model = cast("VanillaTransformer", ours(tmp_path))
+    assert model.config.suppressed_ids == (words[0][0],)
+    assert model.config.bad_words_ids == tuple(map(tuple, words[1:]))
+    for arguments in ({}, {"num_beams": 3}):
+        assert_generates_the_same(model, reference, arguments, {"bad_words_ids": words})
+
+
+def bad_words_of(reference: Any) -> list[list[int]]:
+    """Return sequences of two and three tokens that the model generates otherwise."""
+    rows, _ = theirs(reference, random_text(5, 60, 5), {}, 8)
+    return [rows[0][1:3], rows[0][4:7]]
+
+
+@pytest.mark.parametrize("words", [7, [7], [[]], [[1, "a"]], [[1.0, 2]]], ids=str)
+@pytest.mark.parametrize("architecture", ["GPT2LMHeadModel", "MarianMTModel"])
+def test_bad_words_that_are_no_lists_of_ids_are_refused(architecture: str, words: Any, tmp_path: Path) -> None:
+    publish(tmp_path, architecture, gpt_config("plain") if "GPT2" in architecture else marian_config("plain"))
+    (tmp_path / "generation_config.json").write_text(json.dumps({"bad_words_ids": words}))
+    with pytest.raises(CheckpointError, match="bad_words_ids is"):
+        ours(tmp_path)
 
 
 @pytest.mark.parametrize("kind", GREEDY)
@@ -228,7 +274,7 @@ def test_marian_generates_what_the_reference_does(size: str, kind: str, tmp_path
     reference.generation_config.bad_words_ids = [[reference.config.decoder_start_token_id]]
     reference.generation_config.forced_eos_token_id = MARIAN[size].get("forced_eos_token_id")
     sharpened(reference, tmp_path)
-    assert_generates_the_same(cast("Generator", ours(tmp_path)), reference, GREEDY[kind], eager_end=True)
+    assert_generates_the_same(cast("Generator[Any]", ours(tmp_path)), reference, GREEDY[kind])
 
 
 def sharpened(model: Any, folder: Path) -> Any:
@@ -239,23 +285,3 @@ def sharpened(model: Any, folder: Path) -> Any:
                 parameter *= 6.0 if "embed" not in name and "wte" not in name and "shared" not in name else 12.0
     model.save_pretrained(folder)
     return model
-
-
-@pytest.mark.parametrize("top_k", [None, 1, 7, 500])
-@pytest.mark.parametrize("top_p", [None, 0.1, 0.6, 0.95, 1.0])
-@pytest.mark.parametrize(("temperature", "n_words"), [(0.3, 90), (1.0, 90), (2.5, 90), (1.0, 1000), (2.5, 1000)])
-def test_filtered_distributions_equal_the_references(
-    top_k: int | None, top_p: float | None, temperature: float, n_words: int
-) -> None:
-    torch.manual_seed(0)
-    scores = torch.randn(20, n_words) * 3
-    expected = transformers.TemperatureLogitsWarper(temperature)(None, scores)
-    if top_k:
-        expected = transformers.TopKLogitsWarper(top_k)(None, expected)
-    if top_p and top_p < 1:
-        expected = transformers.TopPLogitsWarper(top_p)(None, expected)
-    found = torch.full_like(scores, -torch.inf)
-    for row, mine in zip(scores, found, strict=True):
-        ids, kept = candidates(row, temperature, top_k, top_p)
-        mine[slice(None) if ids is None else ids] = kept
-    torch.testing.assert_close(found.softmax(-1), expected.softmax(-1))

@@ -8,7 +8,10 @@ import torch
 import transformers
 
 from models.tasks.text import AnswerRequest, ClassifyTokensRequest, Tokens
+from models.text.answering import answer
 from models.text.attention_patterns import RecordedAttention
+from models.text.classification import classify_tokens
+from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 from tests.models.transformers.reference import assert_close, ours, padded, publish, texts_for
@@ -68,32 +71,32 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
         with torch.inference_mode():
             inputs = padded(batch, reference.config.pad_token_id)
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
-            packed = RaggedBatch.of(batch)
-            witness = RecordedAttention(packed.segments)
-            hidden = model.hidden(packed, witness)
+            ragged = RaggedBatch.of_texts(batch)
+            recorded = RecordedAttention(ragged.segments)
+            hidden = model.hidden(ragged, recorded)
             last = theirs.hidden_states[-1]
-            for i, state in enumerate(packed.by_text(hidden)):
+            for i, state in enumerate(ragged.by_text(hidden)):
                 assert_close(state, last[i, : len(batch[i])])
-            for i, state in enumerate(model.states(batch)):
+            for i, state in enumerate(hidden_states(model, batch)):
                 assert_close(state, last[i, : len(batch[i])])
-            for layer, of_texts in zip(theirs.attentions, witness.weights, strict=True):
-                for i, place in enumerate(packed.places):
+            for layer, of_texts in zip(theirs.attentions, recorded.weights, strict=True):
+                for i, place in enumerate(ragged.inverse_order):
                     n = len(batch[i])
                     assert_close(of_texts[place], layer[i, :, :n, :n])
-            compare_heads(model, packed, hidden, theirs, batch)
+            compare_heads(model, ragged, hidden, theirs, batch)
 
 
 def compare_heads(
-    model: TextEncoder, packed: RaggedBatch, hidden: torch.Tensor, theirs: Any, batch: list[Tokens]
+    model: TextEncoder, ragged: RaggedBatch, hidden: torch.Tensor, theirs: Any, batch: list[Tokens]
 ) -> None:
     if (pooled := getattr(theirs, "pooler_output", None)) is not None:
-        assert_close(model.pooled(packed, hidden), pooled)
+        assert_close(model.pooler_output(ragged, hidden), pooled)
         return
     n_compared = 0
     masked = getattr(theirs, "prediction_logits", None)
     masked = theirs.logits if masked is None and model.masked_head else masked
     if masked is not None:
-        for i, logits in enumerate(packed.by_text(model.masked_logits(hidden))):
+        for i, logits in enumerate(ragged.by_text(model.masked_logits(hidden))):
             assert_close(logits, masked[i, : len(batch[i])])
         n_compared += 1
     if model.pair_head:
@@ -102,19 +105,19 @@ def compare_heads(
             for name in ("seq_relationship_logits", "sop_logits", "logits")
             if (value := getattr(theirs, name, None)) is not None
         )
-        assert_close(model.pair_head(model.pooled(packed, hidden)), pair)
+        assert_close(model.pair_head(model.pooler_output(ragged, hidden)), pair)
         n_compared += 1
     if model.sequence_head:
         assert_close(model.class_logits(batch), theirs.logits)
         n_compared += 1
     if model.token_head:
-        scores = model.classify_tokens([ClassifyTokensRequest(tokens=text) for text in batch])
+        scores = classify_tokens(model, [ClassifyTokensRequest(tokens=text) for text in batch])
         for i, score in enumerate(scores):
             assert_close(score.scores, theirs.logits[i, : len(batch[i])].softmax(-1))
         n_compared += 1
     if model.span_head:
-        for i, answer in enumerate(model.answer([AnswerRequest(windows=(text,)) for text in batch])):
+        for i, found in enumerate(answer(model, [AnswerRequest(windows=(text,)) for text in batch])):
             spans = torch.stack([theirs.start_logits[i], theirs.end_logits[i]], -1)
-            assert_close(answer.spans[0], spans[: len(batch[i])])
+            assert_close(found.spans[0], spans[: len(batch[i])])
         n_compared += 1
     assert n_compared

@@ -1,4 +1,4 @@
-"""Every text checkpoint that ships is a folder that `transformers` reads, too, and says the same of."""
+"""Every checkpoint of texts in the repository is read by `transformers` too, with the same outputs."""
 
 import warnings
 from pathlib import Path
@@ -53,27 +53,27 @@ def test_its_logits_are_ours(checkpoint: PublishedCheckpoint) -> None:
     model, theirs = cast("TextModel", load_model(checkpoint)), reference(checkpoint)
     for text in TEXTS:
         tokens = checkpoint.codec.encode(text)
-        packed = RaggedBatch.of([tokens])
+        batch = RaggedBatch.of_texts([tokens])
         given = {"input_ids": torch.from_numpy(tokens.ids)[None]}
         with torch.inference_mode():
             if isinstance(model, VanillaTransformer):
                 start = torch.full((1, 1), model.config.start_id)
                 target = torch.cat([start, given["input_ids"][:, :-1]], 1)
                 expected = theirs(**given, decoder_input_ids=target).logits
-                assert_close(translated(model, packed, target[0]), expected[0])
+                assert_close(translated(model, batch, target[0]), expected[0])
             elif isinstance(model, Gpt):
-                hidden = model.hidden(packed, WithinTexts(packed.segments, causal=True))
+                hidden = model.hidden(batch, WithinTexts(batch.segments, causal=True))
                 assert_close(model.logits(hidden), theirs(**given).logits[0])
             else:
-                compare(cast("TextEncoder", model), packed, theirs(**given))
+                compare(cast("TextEncoder", model), batch, theirs(**given))
 
 
-def compare(model: TextEncoder, packed: RaggedBatch, theirs: Any) -> None:
-    hidden = model.hidden(packed, WithinTexts(packed.segments))
+def compare(model: TextEncoder, batch: RaggedBatch, theirs: Any) -> None:
+    hidden = model.hidden(batch, WithinTexts(batch.segments))
     heads: dict[str, Any] = {
         "prediction_logits": lambda: model.masked_logits(hidden)[None],
-        "seq_relationship_logits": lambda: model.pair_logits(packed, hidden),
-        "sop_logits": lambda: model.pair_logits(packed, hidden),
+        "seq_relationship_logits": lambda: model.pair_logits(batch, hidden),
+        "sop_logits": lambda: model.pair_logits(batch, hidden),
         "last_hidden_state": lambda: hidden[None],
         "start_logits": lambda: cast("Any", model.span_head)(hidden)[None, :, 0],
         "end_logits": lambda: cast("Any", model.span_head)(hidden)[None, :, 1],
@@ -81,14 +81,14 @@ def compare(model: TextEncoder, packed: RaggedBatch, theirs: Any) -> None:
     shown = {name: value for name, value in theirs.items() if isinstance(value, Tensor) and name != "pooler_output"}
     assert shown
     for name, value in shown.items():
-        mine = logits(model, packed, hidden) if name == "logits" else heads[name]()
+        mine = logits(model, batch, hidden) if name == "logits" else heads[name]()
         assert_close(mine, value)
 
 
-def logits(model: TextEncoder, packed: RaggedBatch, hidden: Tensor) -> Tensor:
-    """Of the one head of a model whose output has no other name."""
+def logits(model: TextEncoder, batch: RaggedBatch, hidden: Tensor) -> Tensor:
+    """Return the output of the only head of a model that names it `logits`."""
     if model.sequence_head is not None:
-        return cast("Tensor", model.sequence_head(model.pooled(packed, hidden)))
+        return cast("Tensor", model.sequence_head(model.pooler_output(batch, hidden)))
     if model.token_head is not None:
         return cast("Tensor", model.token_head(hidden)[None])
     return model.masked_logits(hidden)[None]

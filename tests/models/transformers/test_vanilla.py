@@ -87,14 +87,14 @@ def test_norms_first_and_learned_positions_equal_torchs() -> None:
     sources, targets = [random_text(n, 60, n) for n in (5, 9, 5)], [random_text(n, 50, n) for n in (4, 2, 7)]
     scale = CONFIG.width**0.5
     with torch.inference_mode():
-        packed = RaggedBatch.of(sources)
-        memory = model.hidden(packed, WithinTexts(packed.segments))
-        ordered = [targets[place] for place in packed.order]
+        batch = RaggedBatch.of_texts(sources)
+        memory = model.hidden(batch, WithinTexts(batch.segments))
+        ordered = [targets[place] for place in batch.order]
         segments = Segments([len(target) for target in ordered])
-        across = AcrossTexts(segments, packed.segments, model.keys_values(memory))
+        across = AcrossTexts(segments, batch.segments, model.keys_values(memory))
         ids = torch.cat([torch.from_numpy(target.ids) for target in ordered])
         states = model.decoder(ids, segments.positions, WithinTexts(segments, causal=True), across)
-        for place, mine in zip(packed.order, segments.split(states), strict=True):
+        for place, mine in zip(batch.order, segments.split(states), strict=True):
             source, target = (torch.from_numpy(side[place].ids) for side in (sources, targets))
             x = model.encoder.words(source) * scale + model.encoder.positions.weight[: len(source)]
             y = model.decoder.words(target) * scale + model.decoder.positions.weight[: len(target)]

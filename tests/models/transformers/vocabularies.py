@@ -1,4 +1,4 @@
-"""Small tokenizers, made on the spot, with as many ids as a model asks for."""
+"""Small tokenizers with as many ids as a model has embeddings."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ WORDS = ["the", "a", "dog", "cat", "sees", "runs", "man", "house", "red", "in", 
 
 
 def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
-    """`tokenizer.json` and `tokenizer_config.json`."""
+    """Write `tokenizer.json` and `tokenizer_config.json`."""
     ends = {"roberta": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), "gpt2": ("<|endoftext|>",)}
     special = ends.get(model_type, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
     if model_type == "marian":

@@ -20,8 +20,8 @@ from training.texts.corpus import (
     TokenIds,
     document_pieces,
     encode_all,
-    pack_batch,
     pad_rows,
+    ragged_batch,
     sentence_rows,
     split_sentences,
     token_stream,
@@ -118,7 +118,7 @@ def test_rows_give_their_texts_back(lengths: list[int]) -> None:
     rows = Rows.of(texts)
     assert rows.lengths.tolist() == lengths
     assert {tensor.dtype for tensor in rows.batch} == {torch.int32}
-    row = pack_batch(rows.batch)
+    row = ragged_batch(rows.batch)
     for text, ids, types in zip(texts, row.by_text(row.token_ids), row.by_text(row.type_ids), strict=True):
         assert torch.equal(ids, torch.from_numpy(text.ids))
         assert torch.equal(types, torch.from_numpy(text.type_ids))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.text.embedding import vectors
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 from tests.training.texts.tiny import (
@@ -30,7 +31,7 @@ from training.data.questions import Question
 from training.data.stsb import ScoredPair
 from training.errors import TrainingError
 from training.muon import Muon
-from training.texts.corpus import Rows, pack_batch
+from training.texts.corpus import Rows, ragged_batch
 from training.texts.finetuning import (
     EMBEDDING_RATE_FACTOR,
     ContrastivePairs,
@@ -96,7 +97,7 @@ def cosines(model: TextEncoder, stage: FineTuning, folder: Path) -> Tensor:
     """Return the cosine of every first text with every second, `[n, n]`."""
     items = stage.items(resources(folder))
     with torch.inference_mode():
-        firsts, seconds = (embed(model, pack_batch(items[start : start + 3])) for start in (0, 3))
+        firsts, seconds = (embed(model, ragged_batch(items[start : start + 3])) for start in (0, 3))
     return firsts @ seconds.T
 
 
@@ -152,9 +153,9 @@ def test_contrastive_loss_has_both_directions(tmp_path: Path) -> None:
 def test_vectors_equal_those_of_the_encode_task(tmp_path: Path) -> None:
     codec, model = vocabulary().codec(resources(tmp_path), N_TOKENS), bert(size_of(resources(tmp_path)))
     texts = [codec.encode(text) for text in ("the dog", SENTENCES[0], "a red horse, yes!")]
-    row = pack_batch(Rows.of(texts).batch)
+    row = ragged_batch(Rows.of(texts).batch)
     with torch.inference_mode():
-        torch.testing.assert_close(embed(model, row), model.vectors(texts, "mean", normalize=True))
+        torch.testing.assert_close(embed(model, row), vectors(model, texts, "mean", normalize=True))
 
 
 def test_muon_updates_matrices_other_than_embeddings() -> None:

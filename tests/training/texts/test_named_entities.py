@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 from tests.training.texts.tiny import (
@@ -94,7 +95,7 @@ def test_capitals_teach_that_there_is_a_name_but_not_its_kind(tmp_path: Path) ->
         row = tagged(text)
         tokens = vocabulary().codec(test_resources, N_TOKENS).encode(" ".join(row.words))
         with torch.inference_mode():
-            none = model.token_head(model.states([tokens])[0]).softmax(-1)[:, 0]
+            none = model.token_head(hidden_states(model, [tokens])[0]).softmax(-1)[:, 0]
         places = first_tokens(tokens, row.words)
         assert none[places[row.words.index(animal)]] < 0.2
         assert none[places[row.words.index("to")]] > 0.8

@@ -193,14 +193,14 @@ def test_a_masked_batch_has_masked_pairs(kind: type[MaskedPairPretraining], tmp_
     draw = seeded(3)
     labels = torch.randint(2, (len(rows),), generator=draw)
     pairs, types, lengths = stage.make_pairs((rows, *others), labels, draw).join(CLS, SEP)
-    ids, targets = masked_batch.packed.token_ids, masked_batch.targets
+    ids, targets = masked_batch.texts.token_ids, masked_batch.targets
     is_token = torch.arange(N_TOKENS) < lengths[:, None]
     assert torch.equal(masked_batch.labels, labels)
     assert set(labels.tolist()) == {0, 1}
-    assert torch.equal(masked_batch.packed.type_ids, types[is_token].long())
+    assert torch.equal(masked_batch.texts.type_ids, types[is_token].long())
     assert torch.equal(torch.where(targets >= 0, targets, ids), pairs[is_token].long())
     assert 0 < ((ids == MASK) & (targets >= 0)).sum() < (targets >= 0).sum()
-    assert masked_batch.packed.segments.lengths == tuple(lengths.tolist())
+    assert masked_batch.texts.segments.lengths == tuple(lengths.tolist())
 
 
 @pytest.mark.parametrize(("kind", "loss_of"), [(NextSentences, bert_loss), (SentenceOrder, albert_loss)])

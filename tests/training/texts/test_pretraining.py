@@ -45,7 +45,7 @@ def test_masked_texts_fill_rows_with_one_text_after_the_other(tmp_path: Path) ->
     assert len(whole) - rows.numel() < rows.shape[1] == N_TOKENS - 2
     order = torch.randperm(len(rows), generator=seeded())[:9]
     masked_batch, later = (stage.masked_batch((rows[order], numbers[order]), seeded(seed)) for seed in (0, 1))
-    restored = torch.where(masked_batch.targets >= 0, masked_batch.targets, masked_batch.packed.token_ids).view(
+    restored = torch.where(masked_batch.targets >= 0, masked_batch.targets, masked_batch.texts.token_ids).view(
         9, N_TOKENS
     )
     assert torch.equal(restored[:, 1:-1], rows[order].long())
@@ -94,7 +94,7 @@ def test_initial_weights_depend_on_the_seed() -> None:
     one, again = bert(50), bert(50)
     torch.manual_seed(1)
     initialise_weights(again)
-    assert not torch.equal(one.word_matrix(), again.word_matrix())
+    assert not torch.equal(one.embeddings.words.weight, again.embeddings.words.weight)
     for mine, theirs in zip(one.parameters(), bert(50).parameters(), strict=True):
         assert torch.equal(mine, theirs)
 

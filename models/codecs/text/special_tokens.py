@@ -1,0 +1,76 @@
+"""Tokens that are no text, such as the mask, and their roles."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, processors
+from tokenizers.models import WordPiece
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialTokens:
+    """The ids of special tokens.
+
+    Attributes:
+        mask: the token in place of a masked word; None if the vocabulary has no such token, like the four below.
+        padding: the token that fills up short texts.
+        unknown: the token in place of pieces that the vocabulary lacks.
+        start: the token that a text begins with.
+        end: the token that a text ends with.
+        all: the ids of all tokens that are no text.
+    """
+
+    mask: int | None = None
+    padding: int | None = None
+    unknown: int | None = None
+    start: int | None = None
+    end: int | None = None
+    all: frozenset[int] = frozenset()
+
+
+def find_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> SpecialTokens:
+    """Return the ids of the special tokens that the settings name, and of those that the tokenizer declares."""
+
+    def first_id(*names: str) -> int | None:
+        tokens = (settings.get(name) for name in names)
+        ids = (tokenizer.token_to_id(token) for token in tokens if isinstance(token, str))
+        return next((token_id for token_id in ids if token_id is not None), None)
+
+    mask, padding = first_id("mask_token"), first_id("pad_token")
+    start, end = first_id("cls_token", "bos_token"), first_id("sep_token", "eos_token")
+    declared = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    named = {token_id for token_id in (mask, padding, start, end) if token_id is not None}
+    return SpecialTokens(
+        mask=mask,
+        padding=padding,
+        unknown=first_id("unk_token"),
+        start=start,
+        end=end,
+        all=frozenset(declared | named),
+    )
+
+
+def declare_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Declare the special tokens that the settings name and the vocabulary has, so that they are never split.
+
+    Except in WordPiece vocabularies, whose tokens have no spaces, the mask includes the space before it.
+    """
+    has_spaces = not isinstance(tokenizer.model, WordPiece)
+    for name, token in sorted(settings.items()):
+        if name.endswith("_token") and isinstance(token, str) and tokenizer.token_to_id(token) is not None:
+            lstrip = has_spaces and name == "mask_token"
+            tokenizer.add_special_tokens([AddedToken(token, lstrip=lstrip, normalized=False, special=True)])
+
+
+def bert_template(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> processors.TemplateProcessing:
+    """Return the template that encloses texts as `[CLS] A [SEP]`, and pairs as `[CLS] A [SEP] B [SEP]`.
+
+    Source: Devlin et al. 2019, section 3.
+    """
+    start, end = settings["cls_token"], settings["sep_token"]
+    return processors.TemplateProcessing(
+        single=f"{start}:0 $A:0 {end}:0",
+        pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
+    )

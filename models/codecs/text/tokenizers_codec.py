@@ -1,0 +1,163 @@
+"""The codec on the `tokenizers` library."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate, chain, pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer, normalizers, processors
+from typing_extensions import override
+
+from models.codecs.text.codec import TextCodec
+from models.codecs.text.special_tokens import SpecialTokens, find_special_tokens
+from models.errors import InvalidItems, Problem
+from models.published import TokenizerSource
+from models.tasks.text import Details, Tokens
+
+MAX_WINDOWS = 128
+"""Maximum number of windows of one text."""
+
+
+class TokenizersCodec(TextCodec):
+    """A codec on the `tokenizers` library. The tokenizer is never changed, because threads share it."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, special: SpecialTokens, max_tokens: int, *, has_target: bool = False
+    ) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer, self.has_target = tokenizer, has_target
+        self._plain = Tokenizer.from_str(tokenizer.to_str())  # truncated texts get their special tokens afterwards
+        self._plain.post_processor = processors.Sequence([])
+        self._has_types = _has_types(tokenizer)
+        self.special, self.max_tokens = special, max_tokens
+        self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
+
+    @classmethod
+    def of_checkpoint(cls, tokenizer: Tokenizer, source: TokenizerSource) -> Self:
+        """Return the codec of a checkpoint's tokenizer."""
+        if source.lowercase:
+            after = [tokenizer.normalizer] if tokenizer.normalizer else []
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *after])
+        special = find_special_tokens(tokenizer, source.settings)
+        return cls(tokenizer, special, source.max_tokens, has_target=source.has_target)
+
+    @override
+    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
+        encode = partial(self._tokenizer.encode, text, pair, add_special_tokens=add_special_tokens)
+        return _to_tokens(encode, text, pair)
+
+    @override
+    def encode_all(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[Tokens]:
+        """Return the tokens of each text, of any length; runs on all cores, without the interpreter's lock."""
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+        encode = partial(self._tokenizer.encode, add_special_tokens=add_special_tokens)
+        ids = _concatenate([encoding.ids for encoding in encodings])
+        types = _concatenate([encoding.type_ids for encoding in encodings]) if self._has_types else np.zeros_like(ids)
+        bounds = pairwise(accumulate(map(len, encodings), initial=0))
+        return [
+            Tokens(
+                ids=ids[start:end],
+                type_ids=types[start:end],
+                details=partial(_details, encode, text),
+                sources=(text,),
+            )
+            for text, (start, end) in zip(texts, bounds, strict=True)
+        ]
+
+    @override
+    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
+        return _to_tokens(partial(self._truncated_encoding, text, pair), text, pair)
+
+    @override
+    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+        first = self._plain.encode(text, add_special_tokens=False)
+        second = self._plain.encode(pair, add_special_tokens=False)
+        n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(True) - len(first.ids)
+        if n_free < 1:
+            detail = f"the question has {len(first.ids)} tokens; there is room for {n_free - 1 + len(first.ids)}"
+            raise InvalidItems(Problem(detail))
+        if len(second.ids) > n_free:
+            if stride >= n_free:
+                raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {n_free}"))
+            n_windows = 1 - (n_free - len(second.ids)) // (n_free - stride)
+            if n_windows > MAX_WINDOWS:
+                advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
+                raise InvalidItems(Problem(f"the context makes {n_windows} windows; {advice}"))
+            second.truncate(n_free, stride=stride)
+        windows = (second, *second.overflowing)
+        return [_to_tokens(partial(self._tokenizer.post_process, first, window), text, pair) for window in windows]
+
+    @override
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    @override
+    def token(self, token_id: int) -> str:
+        return self._tokenizer.id_to_token(token_id) or ""
+
+    @override
+    def id_of(self, token: str) -> int | None:
+        return self._tokenizer.token_to_id(token)
+
+    def _truncated_encoding(self, text: str, pair: str | None) -> Encoding:
+        first = self._plain.encode(text, add_special_tokens=False)
+        second = self._plain.encode(pair, add_special_tokens=False) if pair is not None else None
+        n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(pair is not None)
+        if second is None:
+            first.truncate(n_free)
+        else:
+            n_first, n_second = divide_room(len(first.ids), len(second.ids), n_free)
+            first.truncate(n_first)
+            second.truncate(n_second)
+        return self._tokenizer.post_process(first, second)
+
+
+def divide_room(n_first: int, n_second: int, n_free: int) -> tuple[int, int]:
+    """Return how many tokens of each text of a pair are kept if there is room for `n_free` tokens.
+
+    The longer text is truncated first; once both have the same length, they are truncated equally.
+    """
+    if n_first + n_second <= n_free:
+        return n_first, n_second
+    shorter = min(n_first, n_second)
+    if shorter <= n_free - shorter:
+        return (shorter, n_free - shorter) if n_first <= n_second else (n_free - shorter, shorter)
+    half = n_free // 2
+    return (half, n_free - half) if n_first <= n_second else (n_free - half, half)
+
+
+def _has_types(tokenizer: Tokenizer) -> bool:
+    """Return whether tokens of a single text may have another type than 0, as far as a sample shows it."""
+    try:
+        sample = tokenizer.encode("a", add_special_tokens=False)
+    except Exception:  # the library has no narrower one; the vocabulary lacks the letter and an unknown token
+        return True
+    return not sample.ids or any(tokenizer.post_process(sample).type_ids)
+
+
+def _concatenate(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Concatenate all rows in one array, which takes less time than an array for each."""
+    return np.fromiter(chain.from_iterable(rows), np.int64, sum(map(len, rows)))
+
+
+def _to_tokens(encode: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:
+    """Return the tokens of an encoding.
+
+    `encode` runs once more if the details are asked for: keeping every encoding would slow down the making of others.
+    """
+    encoding = encode()
+    types = encoding.type_ids
+    return Tokens(
+        ids=np.array(encoding.ids, np.int64),
+        type_ids=np.array(types, np.int64) if any(types) else np.zeros(len(types), np.int64),
+        details=partial(_details, encode),
+        sources=(text,) if pair is None else (text, pair),
+    )
+
+
+def _details(encode: Callable[..., Encoding], *texts: str) -> Details:
+    encoding = encode(*texts)
+    return Details(offsets=encoding.offsets, texts=encoding.sequence_ids, words=encoding.word_ids)

@@ -1,0 +1,14 @@
+"""GPT-2's tokenizers before `tokenizer.json`: byte pair encoding of bytes."""
+
+from models.codecs.text.byte_level_bpe import read_byte_level_bpe
+from models.published import TokenizerDefaults
+
+TOKENIZER = TokenizerDefaults(
+    files=("vocab.json", "merges.txt"),
+    read=read_byte_level_bpe,
+    special_tokens={
+        "bos_token": "<|endoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    },
+)

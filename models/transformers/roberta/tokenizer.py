@@ -1,0 +1,16 @@
+"""RoBERTa's tokenizers before `tokenizer.json`: byte pair encoding of bytes."""
+
+from models.codecs.text.byte_level_bpe import read_byte_level_bpe
+from models.published import TokenizerDefaults
+
+TOKENIZER = TokenizerDefaults(
+    files=("vocab.json", "merges.txt"),
+    read=read_byte_level_bpe,
+    special_tokens={
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "mask_token": "<mask>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+    },
+)

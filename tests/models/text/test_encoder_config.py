@@ -1,0 +1,48 @@
+"""Bad hyperparameters are named with their limit."""
+
+from typing import Any
+
+import pytest
+
+from models.errors import ConfigError
+from models.text.encoder_config import EncoderConfig
+from models.transformers.albert.config import AlbertConfig
+from models.transformers.roberta.config import RobertaConfig
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 60,
+    "n_positions": 24,
+    "n_token_types": 2,
+    "width": 12,
+    "n_layers": 2,
+    "n_heads": 3,
+    "inner_width": 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong", "message"),
+    [
+        (EncoderConfig, {"inner_width": 0}, "inner_width is 0; it must be positive"),
+        (EncoderConfig, {"n_heads": 5}, "n_heads is 5; it must be a divisor of the width, 12"),
+        (EncoderConfig, {"activation": "loud"}, "activation is 'loud'; it must be one of"),
+        (EncoderConfig, {"norm_eps": 0.0}, "norm_eps is 0.0; it must be positive"),
+        (EncoderConfig, {"heads": ("tail",)}, "heads is .*'tail'.*; it must be some of pooler"),
+        (EncoderConfig, {"problem": "hard"}, "problem is 'hard'; it must be one of single_label"),
+        (EncoderConfig, {"heads": ("tokens",)}, "labels is .*; it must be there for heads with classes"),
+        (EncoderConfig, {"labels": ("a",)}, "labels is .*; it must be there for heads with classes"),
+        (RobertaConfig, {"padding_id": 23}, "padding_id is 23; it must be 0 to 22"),
+        (AlbertConfig, {"embedding_width": 0}, "embedding_width is 0; it must be positive"),
+        (AlbertConfig, {"embedding_width": 5, "n_groups": 3}, "n_groups is 3; it must be 1 to n_layers, 2"),
+        (AlbertConfig, {"embedding_width": 5, "blocks_per_group": 0}, "blocks_per_group is 0; it must be positive"),
+    ],
+)
+def test_a_value_out_of_range_is_an_error(config: type[EncoderConfig], wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{config.__name__}.{message}"):
+        config(**{**SIZES, **wrong})
+
+
+def test_groups_limit_the_blocks_of_a_group() -> None:
+    config = AlbertConfig(**SIZES, embedding_width=5, n_groups=2, blocks_per_group=600)
+    with pytest.raises(ConfigError, match="blocks_per_group is 600; it must be at most 512 with 2 groups"):
+        config.check_sizes()
