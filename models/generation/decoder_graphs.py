@@ -13,10 +13,11 @@ from torch import Tensor
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention
 from models.generation.kv_cache import KeyValueCache
 from models.generation.token_scores import NextTokens, TokenScores
-from models.ops.cuda_graphs import capture_stream, graph_size, record_graph, uses_cuda_graphs
+from models.ops.cuda_graphs import capture_stream, record_graph, uses_cuda_graphs
 from models.ops.devices import to_device
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
+from models.ops.sizes import next_power_of_2
 from models.ops.top_tokens import top_tokens
 from models.text.encoder_graphs import EncoderGraphs
 
@@ -43,7 +44,7 @@ def decode_step(
         crossing = None if source is None else CachedCrossAttention(source)
         return TokenScores(step(to_device(tokens.ids.long(), device), DecodeAttention(cache), crossing))
     caches = (cache,) if source is None else (cache, source)
-    n_rows = min(graph_size(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
+    n_rows = min(next_power_of_2(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
     graphs = _graphs_of(*caches)
     lengths = [[*each.lengths] for each in caches]
     graph = graphs.steps.get(n_rows)

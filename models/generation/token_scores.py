@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from models.ops.top_tokens import list_top_tokens, to_list, top_tokens
+from models.ops.top_tokens import list_top_tokens, top_tokens
 from models.tasks.generation import GeneratedToken
 
 
@@ -67,11 +67,11 @@ class TokenScores:
     @cached_property
     def likeliest(self) -> list[tuple[int, float]]:
         """Return the likeliest token of each row and its log-probability."""
+        best = self._best
         if self._requested is not None:
             best, arrival = self._requested
             arrival.synchronize()
-            return to_list(best)
-        return list_top_tokens(self.logits) if self._best is None else to_list(self._best)
+        return list_top_tokens(self.logits, best)
 
 
 def describe_token(scores: Tensor, token: int, n_alternatives: int) -> GeneratedToken:

@@ -63,24 +63,21 @@ class CachedRows:
             return attend_in_context(q, new, self.context(memory), scale)
         if triton.supports_tensor(q):
             return triton.attend_to_cache(q, new, memory, self.positions, scale)
+        rows, bias = self._rows_and_bias
         if new is not None:
-            reference.write_to_cache(memory, *new, self._rows, self.positions)
+            reference.write_to_cache(memory, *new, rows, self.positions)
         keys, values = memory[:, : len(q), :, : max(self._lengths)]
-        return reference.single_token_attention(q, keys, values, self._bias, scale)
+        return reference.single_token_attention(q, keys, values, bias, scale)
 
     @cached_property
-    def _rows(self) -> Tensor:
-        return torch.arange(len(self.positions), device=self._device)
+    def _rows_and_bias(self) -> tuple[Tensor, Tensor | None]:
+        """The numbers of the rows, `[B]`, and what is added to the scores, `[B, 1, 1, longest]`.
 
-    @cached_property
-    def _bias(self) -> Tensor | None:
-        """Summand of the scores, `[B, 1, 1, longest]`: minus infinity after the last token of a row, otherwise 0.
-
-        None if no row is shorter than another.
+        That is minus infinity after the last token of a row, otherwise 0; None if no row is shorter than another.
         """
-        longest = max(self._lengths)
+        rows, longest = torch.arange(len(self.positions), device=self._device), max(self._lengths)
         if min(self._lengths) == longest:
-            return None
+            return rows, None
         is_beyond = torch.arange(longest, device=self._device) > self.positions[:, None]
         zeros = torch.zeros(is_beyond.shape, dtype=self._dtype, device=self._device)
-        return zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]
+        return rows, zeros.masked_fill(is_beyond, -torch.inf)[:, None, None]

@@ -24,16 +24,12 @@ class Cooperation:
     between_parts: Callable[[], None] | None = None
 
 
-class _Local(threading.local):
+class _Current(threading.local):
     cooperation = Cooperation()
 
 
-_local = _Local()
-
-
-def current_cooperation() -> Cooperation:
-    """Return what this thread should respect at the moment."""
-    return _local.cooperation
+current = _Current()
+"""The cooperation of the thread that reads it."""
 
 
 @contextmanager
@@ -49,8 +45,8 @@ def cooperate(
     Otherwise the operations of a batch would be queued on the GPU behind all of another batch. A thread does not wait
     for long for the lock, in case that the one before it is stuck.
     """
-    outer = _local.cooperation
-    _local.cooperation = Cooperation(
+    outer = current.cooperation
+    current.cooperation = Cooperation(
         n_threads=outer.n_threads if n_threads is None else n_threads,
         launch_lock=outer.launch_lock if launch_lock is None else _acquired(launch_lock),
         between_parts=outer.between_parts if between_parts is None else between_parts,
@@ -58,11 +54,11 @@ def cooperate(
     try:
         yield
     finally:
-        held = _local.cooperation.launch_lock
+        held = current.cooperation.launch_lock
         if launch_lock is None:  # the outer lock may have been given back inside, and not have been free again
-            _local.cooperation = outer if held is outer.launch_lock else replace(outer, launch_lock=held)
+            current.cooperation = outer if held is outer.launch_lock else replace(outer, launch_lock=held)
         else:
-            _local.cooperation = outer
+            current.cooperation = outer
             if held is not None:
                 held.release()
 
@@ -70,21 +66,23 @@ def cooperate(
 @contextmanager
 def launch_lock_released() -> Iterator[None]:
     """Give the launch lock back, if this thread holds it, and take it again afterwards."""
-    cooperation = _local.cooperation
+    cooperation = current.cooperation
     lock = cooperation.launch_lock
     if lock is None:
         yield
         return
-    _local.cooperation = replace(cooperation, launch_lock=None)
+    current.cooperation = replace(cooperation, launch_lock=None)
     lock.release()
     try:
         yield
     finally:
-        _local.cooperation = replace(cooperation, launch_lock=_acquired(lock))
+        current.cooperation = replace(cooperation, launch_lock=_acquired(lock))
 
 
 def _acquired(lock: threading.Lock) -> "threading.Lock | None":
-    return lock if lock.acquire(timeout=MAX_LOCK_WAIT_S) else None
+    """Acquire a lock, and return it; None if it was not free in time."""
+    is_acquired = lock.acquire(timeout=MAX_LOCK_WAIT_S)
+    return lock if is_acquired else None
 
 
 def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
@@ -92,7 +90,7 @@ def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
 
     Before each part, `Cooperation.between_parts` is called, so that long work can be observed and ended.
     """
-    between_parts = _local.cooperation.between_parts
+    between_parts = current.cooperation.between_parts
     start = n_tokens = 0
     for index, length in enumerate((*lengths, max_tokens + 1)):
         if index > start and n_tokens + length > max_tokens:

@@ -6,7 +6,6 @@ Shapes: `I` inputs, `O` outputs.
 from torch import Tensor
 from torch.nn import functional
 
-from models.ops import reference
 from models.ops.linear_weights import Gelu
 
 OUTPUTS_MULTIPLE = 8
@@ -25,4 +24,5 @@ class PaddedWeights:
 
     def linear(self, x: Tensor) -> Tensor:
         """Return x W' + b, then GELU: `[…, I]` to `[…, O]` of the dtype of x."""
-        return reference.gelu(functional.linear(x, self._weight, self._bias)[..., : self._n_out], self._gelu)
+        out = functional.linear(x, self._weight, self._bias)[..., : self._n_out]
+        return out if self._gelu is None else functional.gelu(out, approximate=self._gelu)

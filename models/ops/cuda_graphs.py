@@ -18,11 +18,6 @@ N_WARM_UP_RUNS = 2
 """Number of runs before a recording, in which libraries allocate memory and choose algorithms."""
 
 
-def graph_size(n: int) -> int:
-    """Return the number of rows that a graph for n rows is recorded with: the next power of two."""
-    return triton.next_power_of_2(n)
-
-
 _recording = threading.Lock()
 
 

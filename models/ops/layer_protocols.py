@@ -15,7 +15,14 @@ from models.ops.patterns import AttentionPattern, CrossAttentionPattern
 ValueT = TypeVar("ValueT")
 
 
-class EmbeddingLayers(Protocol):
+class DerivesValues(Protocol):
+    """A module that keeps what is computed from its weights (`models.layers.weight_derived_cache`)."""
+
+    def derived(self, compute: Callable[[Any], ValueT]) -> ValueT:
+        """Return what a function computes from the module. It is computed once, until the weights change."""
+
+
+class EmbeddingLayers(DerivesValues, Protocol):
     """The layers that embed tokens. The first token of a text has the position `first_position`."""
 
     words: nn.Embedding
@@ -24,9 +31,6 @@ class EmbeddingLayers(Protocol):
     norm: nn.LayerNorm
     first_position: int
     training: bool
-
-    def derived(self, compute: Callable[[Any], ValueT]) -> ValueT:
-        """Return what a function computes from the layers, once for as long as their weights stay what they are."""
 
 
 class Sublayer(NamedTuple):
@@ -62,7 +66,7 @@ class BlockLayers:
     cross_scale: float | None
 
 
-class TransformerBlock(Protocol):
+class TransformerBlock(DerivesValues, Protocol):
     """A block as `transformer_blocks` uses it."""
 
     pre_norm: bool
@@ -80,6 +84,3 @@ class TransformerBlock(Protocol):
 
     def layers(self) -> BlockLayers:
         """Return the layers of the block."""
-
-    def derived(self, compute: Callable[[Any], ValueT]) -> ValueT:
-        """Return what a function computes from the block, once for as long as its weights stay what they are."""

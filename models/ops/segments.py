@@ -39,7 +39,8 @@ class Segments:
     @cached_property
     def bounds(self) -> Tensor:
         """The index of each text's first token, then `N`: `[B + 1]`, int32."""
-        return to_device(torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32), self.device)
+        bounds = torch.tensor([*accumulate(self.lengths, initial=0)], dtype=torch.int32)
+        return to_device(bounds, self.device)
 
     @cached_property
     def first(self) -> Tensor:
@@ -54,17 +55,21 @@ class Segments:
     @cached_property
     def positions(self) -> Tensor:
         """The position of each token in its text, from 0: `[N]`, int64."""
-        return to_device(torch.from_numpy(self.owners_and_positions[1]), self.device)
+        _, positions = self.owners_and_positions
+        return to_device(torch.from_numpy(positions), self.device)
 
     @cached_property
     def owners(self) -> Tensor:
         """The text that each token belongs to: `[N]`, int64."""
-        return to_device(torch.from_numpy(self.owners_and_positions[0]), self.device)
+        owners, _ = self.owners_and_positions
+        return to_device(torch.from_numpy(owners), self.device)
 
     @cached_property
     def owners_and_positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The text that each token belongs to, and its position there: two of `[N]`, on the CPU."""
-        return _owners_and_positions(np.array(self.lengths, np.int64))
+        lengths = np.array(self.lengths, np.int64)
+        owners, firsts = np.arange(len(lengths)).repeat(lengths), lengths.cumsum() - lengths
+        return owners, np.arange(len(owners)) - firsts[owners]
 
     @cached_property
     def spans(self) -> NDArray[np.int64]:
@@ -78,7 +83,8 @@ class Segments:
 
         The rows are the index of a block's first token, of its text's first token, and the one after its text's last.
         """
-        owners, numbers = _owners_and_positions(-(-np.array(self.lengths) // BLOCK_TOKENS))
+        blocks = Segments([-(-length // BLOCK_TOKENS) for length in self.lengths])
+        owners, numbers = blocks.owners_and_positions
         firsts, ends = self.spans[:, owners]
         return np.stack([firsts + numbers * BLOCK_TOKENS, firsts, ends]).astype(np.int32)
 
@@ -96,10 +102,3 @@ class Segments:
     def split(self, values: Tensor) -> tuple[Tensor, ...]:
         """Split `[N, …]` into one `[T, …]` for each text."""
         return torch.split(values, list(self.lengths))
-
-
-def _owners_and_positions(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the part that each element of consecutive parts belongs to, and its position in the part: two of `[N]`."""
-    firsts = lengths.cumsum() - lengths
-    owners = np.arange(len(lengths)).repeat(lengths)
-    return owners, np.arange(len(owners)) - firsts[owners]

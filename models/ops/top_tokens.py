@@ -13,16 +13,16 @@ def top_tokens(logits: Tensor) -> Tensor:
 
     Of equally likely tokens it is the first.
     """
-    return triton.top_tokens(logits) if triton.supports_tensor(logits) else reference.top_tokens(logits)
+    implementation = triton.top_tokens if triton.supports_tensor(logits) else reference.top_tokens
+    return implementation(logits)
 
 
-def list_top_tokens(logits: Tensor) -> list[tuple[int, float]]:
-    """Return the likeliest token of each row of `[B, V]` and its log-probability, which is NaN if a logit is."""
-    if avx512.supports_tensor(logits):
+def list_top_tokens(logits: Tensor, top: Tensor | None = None) -> list[tuple[int, float]]:
+    """Return the likeliest token of each row of `[B, V]` and its log-probability, which is NaN if a logit is.
+
+    `top` is what `top_tokens` returned for the logits, if that is known.
+    """
+    if top is None and avx512.supports_tensor(logits):
         return avx512.top_tokens(logits)
-    return to_list(top_tokens(logits))
-
-
-def to_list(top: Tensor) -> list[tuple[int, float]]:
-    """Return what `top_tokens` computed as a list of tokens and log-probabilities."""
-    return [(int(token), log_prob) for token, log_prob in zip(*top.tolist(), strict=True)]
+    tokens, log_probs = (top_tokens(logits) if top is None else top).tolist()
+    return [(int(token), log_prob) for token, log_prob in zip(tokens, log_probs, strict=True)]

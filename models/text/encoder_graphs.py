@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from models.ops.attention import MAX_SHORT_TEXT
-from models.ops.cuda_graphs import capture_stream, graph_size, record_graph
+from models.ops.cuda_graphs import capture_stream, record_graph
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
+from models.ops.sizes import next_power_of_2
 from models.text.attention_patterns import WithinTextBlocks
 from models.text.ragged_batch import RaggedBatch
 
@@ -83,7 +84,7 @@ class EncoderGraphs:
         """
         blocks = segments.block_table
         n_tokens, n_blocks = sum(segments.lengths), blocks.shape[1]
-        size = rounded(n_tokens), max(MIN_SIZE, graph_size(n_blocks))
+        size = rounded(n_tokens), max(MIN_SIZE, next_power_of_2(n_blocks))
         buffer = np.zeros(self._n_inputs(size), np.int32)
         token_rows = buffer[: -N_BLOCK_ROWS * size[1]].reshape(-1, size[0])
         block_rows = buffer[-N_BLOCK_ROWS * size[1] :].reshape(N_BLOCK_ROWS, -1)
@@ -156,5 +157,5 @@ def rounded(n: int) -> int:
 def _new_buffer(n: int, *, like: Tensor) -> Tensor:
     """Return zeros with room for at least `n` rows. A tensor of inference mode could not be written outside of it."""
     with torch.inference_mode(mode=False):
-        size = graph_size(n), *like.shape[1:]
+        size = next_power_of_2(n), *like.shape[1:]
         return torch.zeros(size, dtype=like.dtype, device=like.device)

@@ -8,7 +8,7 @@ from ctypes import addressof
 from torch import Tensor
 
 from models.ops.avx512.library import function, n_threads
-from models.ops.avx512.memory import address, aligned_heads
+from models.ops.avx512.memory import aligned_heads
 from models.ops.patterns import AttentionContext
 
 
@@ -18,12 +18,12 @@ def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionConte
     `new` are the keys and values of the tokens themselves, if they bring any.
     """
     q, *keys_values = aligned_heads(q, *(new or ()))
-    k, v = keys_values or (None, None)
+    k, v = (part.data_ptr() for part in keys_values) if keys_values else (None, None)
     out = q.new_empty(q.shape)
     function("attend", q.dtype)(
         q.data_ptr(),
-        address(k),
-        address(v),
+        k,
+        v,
         q.stride(0),
         *q.shape,
         addressof(context),

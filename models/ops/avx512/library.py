@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.ops.cooperation import current_cooperation
+from models.ops.cooperation import current
 
 LIBRARY = Path(__file__).with_name("kernels.so")
 """The compiled kernels."""
@@ -59,7 +59,7 @@ def function(name: str, dtype: torch.dtype) -> Any:
 
 def n_threads() -> int:
     """Return the number of threads that a kernel is to run on. Helping threads are shared by all callers, in turn."""
-    return current_cooperation().n_threads or torch.get_num_threads()
+    return current.cooperation.n_threads or torch.get_num_threads()
 
 
 def supports_dtype(dtype: torch.dtype, device: torch.device) -> bool:
@@ -71,7 +71,8 @@ def supports_dtype(dtype: torch.dtype, device: torch.device) -> bool:
 
 def supports_tensor(x: Tensor) -> bool:
     """Return whether there are kernels for a tensor, through which no gradient is needed."""
-    return supports_dtype(x.dtype, x.device) and not (torch.is_grad_enabled() and x.requires_grad)
+    needs_gradient = torch.is_grad_enabled() and x.requires_grad
+    return not needs_gradient and supports_dtype(x.dtype, x.device)
 
 
 def is_fastest_for(weights: torch.dtype, inputs: torch.dtype) -> bool:

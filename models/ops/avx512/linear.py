@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.ops.avx512.library import function, n_threads
-from models.ops.avx512.memory import address, contiguous
+from models.ops.avx512.memory import contiguous
 from models.ops.linear_weights import ZERO_POINT, Gelu, quantise_rows
 
 PANEL_OUTPUTS = 64
@@ -40,16 +40,16 @@ class PanelWeights:
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False) -> None:
         self.n_out, self.n_in = weight.shape
         bias = torch.zeros(self.n_out) if bias is None else bias.detach().float().clone()
-        self._parts: tuple[Tensor, ...]
+        values, initial_sums = weight.detach(), bias
+        int8_parts: tuple[Tensor, ...] = ()
         if int8:
-            quantised, scales = quantise_rows(weight)
-            initial_sums = -ZERO_POINT * quantised.sum(1, dtype=torch.int32)  # cancel the zero point of the inputs
-            self._parts = _panels(quantised), _padded(initial_sums), scales, bias
-        else:
-            self._parts = _panels(weight.detach()), _padded(bias)
-        scales_and_bias = map(address, self._parts[2:] or (None, None))
-        addresses = *map(address, self._parts[:2]), *scales_and_bias
-        self.layer = LinearLayer(*addresses, self.n_in, self.n_out, _ACTIVATIONS[gelu])
+            values, scales = quantise_rows(weight)
+            initial_sums = -ZERO_POINT * values.sum(1, dtype=torch.int32)  # cancel the zero point of the inputs
+            int8_parts = (scales, bias)
+        initial_sums = functional.pad(initial_sums, (0, -self.n_out % PANEL_OUTPUTS))
+        self._parts = (_panels(values), initial_sums, *int8_parts)
+        sizes = {"n_in": self.n_in, "n_out": self.n_out, "activation": _ACTIVATIONS[gelu]}
+        self.layer = LinearLayer(*(part.data_ptr() for part in self._parts), **sizes)
         self.n_bytes = sum(part.nbytes for part in self._parts)
 
     def linear(self, x: Tensor) -> Tensor:
@@ -65,8 +65,3 @@ def _panels(weight: Tensor) -> Tensor:
     n = GROUP_BYTES // weight.element_size()
     padded = functional.pad(weight, (0, -weight.shape[1] % n, 0, -weight.shape[0] % PANEL_OUTPUTS))
     return padded.view(-1, PANEL_OUTPUTS, padded.shape[1] // n, n).transpose(1, 2).contiguous()
-
-
-def _padded(values: Tensor) -> Tensor:
-    """Fill `[O]` up with zeros to whole panels."""
-    return functional.pad(values, (0, -len(values) % PANEL_OUTPUTS))

@@ -5,8 +5,8 @@ Shapes: `I` inputs, `O` outputs.
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from models.ops import reference
 from models.ops.linear_weights import MIN_SCALE, ZERO_POINT, Gelu, quantise_rows
 
 
@@ -60,4 +60,5 @@ class Int8Weights:
         )
         scales = scales.to(x.dtype)
         scaled = product * scales if self._bias is None else torch.addcmul(self._bias, product, scales)
-        return reference.gelu(scaled.view(*x.shape[:-1], len(self._scales)), self._gelu)
+        scaled = scaled.view(*x.shape[:-1], len(self._scales))
+        return scaled if self._gelu is None else functional.gelu(scaled, approximate=self._gelu)

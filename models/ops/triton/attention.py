@@ -8,7 +8,8 @@ from torch import Tensor
 
 from models.ops.devices import to_device
 from models.ops.segments import BLOCK_TOKENS, Segments
-from models.ops.triton.launch import launch, next_power_of_2, supports_tensor
+from models.ops.sizes import next_power_of_2
+from models.ops.triton.launch import launch, supports_tensor
 
 MAX_HEAD_BYTES = 256
 """Maximum size in bytes of one head of a token: a block of them must fit in the memory of a multiprocessor."""
@@ -24,7 +25,8 @@ def supports_attention(q: Tensor) -> bool:
 
 def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
     """Return softmax(scale q k') v within each text, all `[N, H, d]`."""
-    return block_attention(q, k, v, segments.derived(_block_table_on_device), scale, causal=causal)
+    block_table = segments.derived(_block_table_on_device)
+    return block_attention(q, k, v, block_table, scale, causal=causal)
 
 
 def _block_table_on_device(segments: Segments) -> Tensor:

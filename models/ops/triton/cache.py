@@ -6,7 +6,8 @@ Shapes: `N` tokens, `B` rows of the cache, `H` heads, `d` width of a head, `T` t
 import torch
 from torch import Tensor
 
-from models.ops.triton.launch import launch, next_power_of_2
+from models.ops.sizes import next_power_of_2
+from models.ops.triton.launch import launch
 
 TOKENS_AT_ONCE = 128
 """Number of tokens of a row whose keys and values a kernel reads at once."""

@@ -43,6 +43,12 @@ def supports_tensor(x: Tensor) -> bool:
     return x.is_cuda and not needs_gradient and unavailable_reason() is None
 
 
+def supports_rows(x: Tensor) -> bool:
+    """Return whether there are kernels that compute rows, `[N, D]`, in one piece: norms of sums, and pooling."""
+    is_narrow = x.shape[1] <= MAX_WIDTH
+    return is_narrow and supports_tensor(x)
+
+
 def launch(
     name: str, grid: tuple[int, int, int], arguments: Sequence[Any], constants: tuple[Any, ...], n_warps: int = 4
 ) -> None:
@@ -64,8 +70,3 @@ def _specialisation(value: Tensor | float) -> Hashable:
     if isinstance(value, Tensor):
         return value.dtype, value.data_ptr() % 16 == 0
     return (value % 16 == 0, value == 1, value < 2**31) if isinstance(value, int) else float
-
-
-def next_power_of_2(n: int) -> int:
-    """Return the smallest power of two that is not less than n."""
-    return 1 << (n - 1).bit_length()

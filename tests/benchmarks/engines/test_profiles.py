@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from benchmarks.engines.profiles import MIN_SHARE, profiles
 
-PRODUCTS = {"avx512.linear", "onednn::qlinear_pointwise", "mkldnn::_linear_pointwise"}
+PRODUCTS = {"kernels.linear", "onednn::qlinear_pointwise", "mkldnn::_linear_pointwise"}
 """Operators that multiply matrices; which of them runs depends on the processor."""
 
 

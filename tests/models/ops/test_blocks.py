@@ -132,8 +132,7 @@ def test_kernels_do_not_run_what_they_cannot() -> None:
     assert avx512.pack_blocks([crossing], torch.float32, has_cross_attention=False) is None
 
 
-def test_sums_and_norms_in_one_operation_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on GPUs: sums are carried from one block to the next."""
+def test_sums_of_pre_norm_blocks_are_carried_from_one_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     sums: list[Tensor] = []
 
     def noted(x: Tensor, added: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -142,12 +141,11 @@ def test_sums_and_norms_in_one_operation_change_nothing(monkeypatch: pytest.Monk
 
     block = new_block(torch.float32, "relu", pre_norm=True, has_cross_attention=True)
     x, segments, others = torch.randn(9, WIDTH), Segments([4, 5]), Segments([3, 2])
-    keys_values = [tuple(torch.randn(2, 5, N_HEADS, WIDTH // N_HEADS).unbind())] * 2
-    patterns = WithinTexts(segments), AcrossTexts(segments, others, keys_values)  # type: ignore[arg-type]
+    keys, values = torch.randn(2, 5, N_HEADS, WIDTH // N_HEADS)
+    patterns = WithinTexts(segments), AcrossTexts(segments, others, [(keys, values)] * 2)
+    monkeypatch.setattr(blocks, "sum_and_norm", noted)
     with torch.inference_mode():
-        expected = transformer_blocks([block, block], x, *patterns)
-        monkeypatch.setattr(blocks, "fuses_sum_and_norm", lambda _: True)
-        monkeypatch.setattr(blocks, "sum_and_norm", noted)
+        expected = block(block(x, patterns[0], 0, patterns[1]), patterns[0], 1, patterns[1])
         found = transformer_blocks([block, block], x, *patterns)
     assert torch.equal(found, expected)
     assert len(sums) == 2 * 3 - 1

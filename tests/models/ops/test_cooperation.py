@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.ops import cooperation
-from models.ops.cooperation import Cooperation, cooperate, current_cooperation, launch_lock_released, split_by_tokens
+from models.ops.cooperation import Cooperation, cooperate, current, launch_lock_released, split_by_tokens
 
 
 @given(lengths=st.lists(st.integers(0, 9), max_size=20), most=st.integers(1, 12))
@@ -35,15 +35,15 @@ def test_what_is_not_given_stays_as_it_is_outside() -> None:
     lock = threading.Lock()
     with cooperate(n_threads=3, between_parts=callback, launch_lock=lock):
         with cooperate(n_threads=2):
-            assert current_cooperation() == Cooperation(n_threads=2, between_parts=callback, launch_lock=lock)
-        assert current_cooperation() == Cooperation(n_threads=3, between_parts=callback, launch_lock=lock)
-    assert current_cooperation() == Cooperation()
+            assert current.cooperation == Cooperation(n_threads=2, between_parts=callback, launch_lock=lock)
+        assert current.cooperation == Cooperation(n_threads=3, between_parts=callback, launch_lock=lock)
+    assert current.cooperation == Cooperation()
     assert not lock.locked()
 
 
 def test_threads_do_not_see_what_others_respect() -> None:
     with cooperate(n_threads=3), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(current_cooperation).result() == Cooperation()
+        assert pool.submit(lambda: current.cooperation).result() == Cooperation()
 
 
 def test_others_launch_only_while_a_thread_waits_for_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_lock_that_was_not_free_in_time_is_not_released(monkeypatch: pytest.Mo
     with cooperate(launch_lock=lock):
         with cooperate(n_threads=1), launch_lock_released():
             lock.acquire()
-        assert current_cooperation().launch_lock is None
+        assert current.cooperation.launch_lock is None
     assert lock.locked()
 
 
