@@ -54,10 +54,10 @@ def test_files_and_functions_of_the_product_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["app", "models"])
 def test_few_functions_have_one_line(package: str) -> None:
-    """Many functions of one line are as hard to follow as a few long ones."""
+    """Many functions of one line are as hard to follow as a few long ones. Declarations have no line."""
     paths = [path for path in PRODUCT if path.is_relative_to(ROOT / package)]
     lengths = [n_body_lines(function) for path in paths for function in functions(ast.parse(path.read_text()))]
-    assert sum(length <= 1 for length in lengths) <= len(lengths) / 6
+    assert lengths.count(1) <= len(lengths) / 6
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
