@@ -81,6 +81,7 @@ class KeyValueCache(DecoderCache):
         copies_rows_singly: whether rows are copied one by one, which is four times as fast on a CPU. On a GPU each copy
             would be an operation to launch.
         graphs: CUDA graphs of the steps over this cache, once there are any.
+        layers: the keys and the values of each layer with all room for rows and tokens, `[2, ≥ B, H, T, d]`.
         n_reallocations: how often the keys and values have moved to a larger tensor.
     """
 
@@ -95,7 +96,7 @@ class KeyValueCache(DecoderCache):
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
         size = (shape.n_layers, 2, 0, shape.n_heads, INITIAL_CAPACITY, shape.head_width)
         self._memory = torch.zeros(size, dtype=dtype, device=shape.device)  # [n_layers, 2, ≥ B, H, T, d]
-        self._layers = self._memory.unbind()
+        self.layers = self._memory.unbind()
 
     @property
     @override
@@ -137,16 +138,12 @@ class KeyValueCache(DecoderCache):
 
         On a GPU, tokens whose row is negative are left out.
         """
-        write_to_cache(self._layers[layer], k, v, rows, positions)
+        write_to_cache(self.layers[layer], k, v, rows, positions)
 
     def gather(self, layer: int, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys and the values, `[N, H, d]`, of tokens, given the row and the position of each, `[N]`."""
-        keys, values = self._layers[layer]
+        keys, values = self.layers[layer]
         return keys[rows, :, positions], values[rows, :, positions]
-
-    def keys_values(self, layer: int) -> Tensor:
-        """Return the keys and the values of a layer with all room for rows and tokens, `[2, ≥ B, H, T, d]`."""
-        return self._layers[layer]
 
     @override
     def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
@@ -198,7 +195,7 @@ class KeyValueCache(DecoderCache):
             return
         larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
         larger[:, :, :n_rows, :, :capacity] = self._memory
-        self._memory, self._layers = larger, larger.unbind()
+        self._memory, self.layers = larger, larger.unbind()
         self.n_reallocations += 1
 
 

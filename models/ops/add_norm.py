@@ -13,17 +13,15 @@ def add_norm(x: Tensor, added: Tensor, norm: nn.Module) -> Tensor:
     """Return norm(x + added), `[N, D]`, for a LayerNorm or for no norm at all (`nn.Identity`)."""
     if isinstance(norm, nn.Identity):
         return x + added
-    if isinstance(norm, nn.LayerNorm) and not _needs_gradient(added, norm):
+    if isinstance(norm, nn.LayerNorm):
+        learnt = added, norm.weight, norm.bias
+        if torch.is_grad_enabled() and any(part.requires_grad for part in learnt):
+            return reference.add_norm(x, added, norm)
         if avx512.supports_tensor(x) and x.dtype == norm.weight.dtype:
             return avx512.add_norm(x, added, norm)
-        if triton.supports_add_norm(x):
+        if triton.supports_rows(x):
             return triton.add_norm(x, added, norm)
     return reference.add_norm(x, added, norm)
-
-
-def fuses_sum_and_norm(x: Tensor) -> bool:
-    """Return whether `sum_and_norm` computes both at once for such rows."""
-    return triton.supports_add_norm(x)
 
 
 def sum_and_norm(x: Tensor, added: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -31,10 +29,6 @@ def sum_and_norm(x: Tensor, added: Tensor, norm: nn.Module) -> tuple[Tensor, Ten
 
     Gradients must not be needed.
     """
-    if isinstance(norm, nn.LayerNorm) and triton.supports_add_norm(x):
+    if isinstance(norm, nn.LayerNorm) and triton.supports_rows(x):
         return triton.sum_and_norm(x, added, norm)
     return reference.sum_and_norm(x, added, norm)
-
-
-def _needs_gradient(added: Tensor, norm: nn.LayerNorm) -> bool:
-    return torch.is_grad_enabled() and any(part.requires_grad for part in (added, norm.weight, norm.bias))

@@ -3,6 +3,8 @@
 Shapes: `N` tokens of all texts, `B` texts, `H` heads, `d` width of a head, `T` tokens of the longest text.
 """
 
+from functools import partial
+
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -13,6 +15,9 @@ from models.ops.segments import Segments
 
 MAX_SHORT_TEXT = 256
 """Maximum number of tokens of a text whose attention the project's GPU kernel computes faster than torch."""
+
+_CONTEXTS = {causal: partial(AttentionContext.within_texts, causal=causal) for causal in (False, True)}
+"""The functions that make the context of segments, by whether it is causal."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool = False) -> Tensor:
@@ -31,15 +36,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
 
 def context_within_texts(segments: Segments, *, causal: bool) -> AttentionContext:
     """Return what tokens attend to within their texts, for kernels. It is made once for the segments."""
-    return segments.derived(_causal_context if causal else _full_context)
-
-
-def _causal_context(segments: Segments) -> AttentionContext:
-    return AttentionContext.within_texts(segments, causal=True)
-
-
-def _full_context(segments: Segments) -> AttentionContext:
-    return AttentionContext.within_texts(segments, causal=False)
+    return segments.derived(_CONTEXTS[causal])
 
 
 def attend_in_context(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:

@@ -8,8 +8,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models.ops import avx512
-from models.ops.add_norm import fuses_sum_and_norm, sum_and_norm
+from models.ops import avx512, triton
+from models.ops.add_norm import sum_and_norm
 from models.ops.layer_protocols import Sublayer, TransformerBlock
 from models.ops.patterns import AttentionPattern, CrossAttentionPattern, KernelAttention
 
@@ -29,7 +29,7 @@ def transformer_blocks(
         and (packed := avx512.pack_blocks(layers, x.dtype, has_cross_attention=cross_attention is not None))
     ):
         return avx512.run_blocks(x, packed, attention, cross_attention)
-    if layers[0].pre_norm and not layers[0].training and fuses_sum_and_norm(x):
+    if layers[0].pre_norm and not layers[0].training and triton.supports_rows(x):
         numbered = enumerate(layers)
         return _run_sums_and_norms(
             [part for layer, block in numbered for part in block.sublayers(attention, layer, cross_attention)], x

@@ -14,10 +14,8 @@ from models.ops.attention import attend_in_context
 from models.ops.devices import to_device
 from models.ops.patterns import AttentionContext
 
-
-def has_cpu_kernels(dtype: torch.dtype, device: torch.device) -> bool:
-    """Return whether compiled kernels write and read a cache, for a model that computes in a dtype on a device."""
-    return avx512.supports_dtype(dtype, device)
+has_cpu_kernels = avx512.supports_dtype
+"""Returns whether compiled kernels write and read a cache, for a model that computes in a dtype on a device."""
 
 
 def write_to_cache(memory: Tensor, k: Tensor, v: Tensor, rows: Tensor, positions: Tensor) -> None:

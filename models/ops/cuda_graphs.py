@@ -18,10 +18,8 @@ N_WARM_UP_RUNS = 2
 """Number of runs before a recording, in which libraries allocate memory and choose algorithms."""
 
 
-def graph_size(n: int) -> int:
-    """Return the number of rows that a graph for n rows is recorded with: the next power of two."""
-    return triton.next_power_of_2(n)
-
+graph_size = triton.next_power_of_2
+"""Returns the number of rows that a graph for n rows is recorded with."""
 
 _recording = threading.Lock()
 

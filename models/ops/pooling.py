@@ -23,5 +23,5 @@ def pool(
     """
     if avx512.supports_tensor(x):
         return avx512.pool(x, segments, order, pooling, n_kept, is_unit=is_unit)
-    implementation = triton.pool if triton.supports_pooling(x) else reference.pool
+    implementation = triton.pool if triton.supports_rows(x) else reference.pool
     return to_cpu(implementation(x, segments, order, pooling, n_kept, is_unit=is_unit))

@@ -6,6 +6,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one text, `D` width, `
 """
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
@@ -18,11 +19,13 @@ from models.ops.reference import attention_weights
 from models.ops.segments import Segments
 
 
+@dataclass(eq=False)
 class WithinTexts(KernelAttention):
     """An `AttentionPattern`: each token attends to its own text or, if `causal`, to its text up to itself."""
 
-    def __init__(self, segments: Segments, *, causal: bool = False) -> None:
-        self.segments, self.causal = segments, causal
+    segments: Segments
+    _: KW_ONLY
+    causal: bool = False
 
     @override
     def context(self, layer: int) -> AttentionContext:
@@ -33,18 +36,20 @@ class WithinTexts(KernelAttention):
         return attention(q, k, v, self.segments, scale, causal=self.causal)
 
 
+@dataclass(eq=False)
 class WithinTextBlocks:
     """An `AttentionPattern` like `WithinTexts`, for CUDA graphs: the texts are read from a tensor in each replay.
 
     `block_table` is that of `Segments.block_table`, on the device.
     """
 
-    def __init__(self, block_table: Tensor, *, causal: bool = False) -> None:
-        self._block_table, self._causal = block_table, causal
+    block_table: Tensor
+    _: KW_ONLY
+    causal: bool = False
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Attend as `AttentionPattern` describes."""
-        return block_attention(q, k, v, self._block_table, scale, causal=self._causal)
+        return block_attention(q, k, v, self.block_table, scale, causal=self.causal)
 
 
 class RecordedAttention:
@@ -69,18 +74,20 @@ class RecordedAttention:
         return torch.cat(attended)
 
 
+@dataclass(eq=False)
 class AcrossTexts:
     """A `CrossAttentionPattern`: each token attends to all tokens of another text.
 
     There are `B` texts on each side. `keys_values` are those of each layer, two of `[M, H, d]`.
     """
 
-    def __init__(self, queries: Segments, keys: Segments, keys_values: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self._queries, self._keys, self._keys_values = queries, keys, keys_values
+    queries: Segments
+    keys: Segments
+    keys_values: Sequence[tuple[Tensor, Tensor]]
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """Attend as `CrossAttentionPattern` describes."""
-        return reference.cross_attention(q, *self._keys_values[layer], self._queries, self._keys, scale)
+        return reference.cross_attention(q, *self.keys_values[layer], self.queries, self.keys, scale)
 
 
 class RecordedCrossAttention:

@@ -39,14 +39,15 @@ class PanelWeights:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False) -> None:
         self.n_out, self.n_in = weight.shape
+        filling = 0, -self.n_out % PANEL_OUTPUTS  # zeros, up to whole panels
         bias = torch.zeros(self.n_out) if bias is None else bias.detach().float().clone()
         self._parts: tuple[Tensor, ...]
         if int8:
             quantised, scales = quantise_rows(weight)
             initial_sums = -ZERO_POINT * quantised.sum(1, dtype=torch.int32)  # cancel the zero point of the inputs
-            self._parts = _panels(quantised), _padded(initial_sums), scales, bias
+            self._parts = _panels(quantised), functional.pad(initial_sums, filling), scales, bias
         else:
-            self._parts = _panels(weight.detach()), _padded(bias)
+            self._parts = _panels(weight.detach()), functional.pad(bias, filling)
         scales_and_bias = map(address, self._parts[2:] or (None, None))
         addresses = *map(address, self._parts[:2]), *scales_and_bias
         self.layer = LinearLayer(*addresses, self.n_in, self.n_out, _ACTIVATIONS[gelu])
@@ -65,8 +66,3 @@ def _panels(weight: Tensor) -> Tensor:
     n = GROUP_BYTES // weight.element_size()
     padded = functional.pad(weight, (0, -weight.shape[1] % n, 0, -weight.shape[0] % PANEL_OUTPUTS))
     return padded.view(-1, PANEL_OUTPUTS, padded.shape[1] // n, n).transpose(1, 2).contiguous()
-
-
-def _padded(values: Tensor) -> Tensor:
-    """Fill `[O]` up with zeros to whole panels."""
-    return functional.pad(values, (0, -len(values) % PANEL_OUTPUTS))

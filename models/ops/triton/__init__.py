@@ -10,9 +10,9 @@ norm attention cache pooling scores
 
 from models.ops.triton.attention import MAX_HEAD_BYTES, attention, block_attention, supports_attention
 from models.ops.triton.cache import attend_to_cache, write_to_cache
-from models.ops.triton.launch import next_power_of_2, supports_tensor, unavailable_reason
-from models.ops.triton.norm import add_norm, sum_and_norm, supports_add_norm
-from models.ops.triton.pooling import pool, supports_pooling
+from models.ops.triton.launch import next_power_of_2, supports_rows, supports_tensor, unavailable_reason
+from models.ops.triton.norm import add_norm, sum_and_norm
+from models.ops.triton.pooling import pool
 from models.ops.triton.scores import top_tokens
 
 __all__ = [
@@ -24,9 +24,8 @@ __all__ = [
     "next_power_of_2",
     "pool",
     "sum_and_norm",
-    "supports_add_norm",
     "supports_attention",
-    "supports_pooling",
+    "supports_rows",
     "supports_tensor",
     "top_tokens",
     "unavailable_reason",

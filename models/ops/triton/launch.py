@@ -43,6 +43,11 @@ def supports_tensor(x: Tensor) -> bool:
     return x.is_cuda and not needs_gradient and unavailable_reason() is None
 
 
+def supports_rows(x: Tensor) -> bool:
+    """Return whether there are kernels for the rows of `[N, D]`, each of which they compute in one piece."""
+    return supports_tensor(x) and x.shape[1] <= MAX_WIDTH
+
+
 def launch(
     name: str, grid: tuple[int, int, int], arguments: Sequence[Any], constants: tuple[Any, ...], n_warps: int = 4
 ) -> None:

@@ -6,27 +6,17 @@ Shapes: `N` rows, `D` width.
 import torch
 from torch import Tensor, nn
 
-from models.ops.triton.launch import MAX_WIDTH, launch, next_power_of_2, supports_tensor
-
-
-def supports_add_norm(x: Tensor) -> bool:
-    """Return whether the functions of this file support rows, `[N, D]`."""
-    return supports_tensor(x) and x.shape[1] <= MAX_WIDTH
-
-
-def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """Return LayerNorm(x + added), `[N, D]`."""
-    return _launch_add_norm(x, added, norm, None)
+from models.ops.triton.launch import launch, next_power_of_2
 
 
 def sum_and_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
     """Return x + added and LayerNorm(x + added), two of `[N, D]`."""
     total = torch.empty_like(x)
-    return total, _launch_add_norm(x, added, norm, total)
+    return total, add_norm(x, added, norm, total)
 
 
-def _launch_add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm, total: Tensor | None) -> Tensor:
-    """Return LayerNorm(x + added), and write the sum to `total`, if it is given."""
+def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm, total: Tensor | None = None) -> Tensor:
+    """Return LayerNorm(x + added), `[N, D]`, and write the sum to `total`, if it is given."""
     out = torch.empty_like(x)
     width = x.shape[1]
     total_or_out = out if total is None else total

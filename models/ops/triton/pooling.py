@@ -11,16 +11,11 @@ from torch import Tensor
 
 from models.ops.devices import to_device
 from models.ops.segments import Segments
-from models.ops.triton.launch import MAX_WIDTH, launch, next_power_of_2, supports_tensor
+from models.ops.triton.launch import launch, next_power_of_2
 from models.tasks.text import Pooling
 
 ELEMENTS_AT_ONCE = 8192
 """Number of elements, of several tokens, that a kernel reads at once."""
-
-
-def supports_pooling(x: Tensor) -> bool:
-    """Return whether `pool` supports the vectors of tokens, `[N, D]`."""
-    return supports_tensor(x) and x.shape[1] <= MAX_WIDTH
 
 
 def pool(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.block import Block, BlockShape
-from models.ops import avx512, blocks, reference
+from models.ops import avx512, blocks, reference, triton
 from models.ops.attention import attend_in_context
 from models.ops.blocks import transformer_blocks
 from models.ops.cache import CachedRows
@@ -146,7 +146,7 @@ def test_sums_and_norms_in_one_operation_change_nothing(monkeypatch: pytest.Monk
     patterns = WithinTexts(segments), AcrossTexts(segments, others, keys_values)  # type: ignore[arg-type]
     with torch.inference_mode():
         expected = transformer_blocks([block, block], x, *patterns)
-        monkeypatch.setattr(blocks, "fuses_sum_and_norm", lambda _: True)
+        monkeypatch.setattr(triton, "supports_rows", lambda _: True)
         monkeypatch.setattr(blocks, "sum_and_norm", noted)
         found = transformer_blocks([block, block], x, *patterns)
     assert torch.equal(found, expected)

@@ -22,7 +22,7 @@ def random_values(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def test_there_are_none_for_values_on_a_cpu() -> None:
     x = torch.zeros(2, 3)
-    predicates = triton.supports_tensor, triton.supports_add_norm, triton.supports_pooling, triton.supports_attention
+    predicates = triton.supports_tensor, triton.supports_rows, triton.supports_attention
     assert not any(supports(x) for supports in predicates)
 
 
