@@ -1,6 +1,7 @@
 """The declaration of a family, the interface of its models, and the base of its hyperparameters."""
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
@@ -129,15 +130,14 @@ class Model(nn.Module):
 
     def tie(self) -> None:
         """Make parameters that are to be one the same, after they were loaded one by one."""
-        return
 
     def random_codes(self, n: int) -> Tensor:
-        """What `/encode` makes of `n` random items, the same each time, as rows: `[n, D]`, on the CPU in float32."""
+        """Return what `/encode` makes of `n` random items, the same each time, as rows: `[n, D]`, on the CPU in float32."""
         raise NotImplementedError(f"{type(self).__name__} has no codes")
 
+    @abstractmethod
     def example(self, task: Task) -> Request:
-        """A small valid request, for warm-up, health probes and contract tests."""
-        raise NotImplementedError(f"{type(self).__name__} shows no example of {task.name}")
+        """Return a small valid request, for warm-up, health probes and contract tests."""
 
 
 ConfigT = TypeVar("ConfigT", bound=FamilyConfig)

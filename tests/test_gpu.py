@@ -25,7 +25,7 @@ from models.generation.token_scores import NextTokens
 from models.ops.flash import supports_flash
 from models.precision import Precision, PrecisionChoice, convert
 from models.tasks.text import GenerateRequest, Pooling, Tokens
-from models.text import encoder_graphs
+from models.text import encoder_graphs, text_model
 from models.text.embedding import vectors
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
@@ -94,7 +94,7 @@ def test_recorded_passes_are_the_passes(pooling: Pooling, monkeypatch: pytest.Mo
 
 def test_texts_of_any_length_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded or not."""
-    monkeypatch.setattr(encoder_graphs, "MAX_TOKENS", 300)
+    monkeypatch.setattr(text_model, "MAX_RECORDED_TOKENS", 300)
     model = build(gpt.FAMILY, replace(CONFIG, n_positions=600))
     batches = [[random_text(length, 200, length) for length in its] for its in ([290], [3, 280], [290, 290], [600])]
     expected = [vectors(model, batch) for batch in batches]

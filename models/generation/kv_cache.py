@@ -187,9 +187,11 @@ class KeyValueCache(DecoderCache):
             memory[:, :, target, :, : self._lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
-        """Move to a larger tensor if there are more rows or longer ones than there is room for."""
+        """Move to a larger tensor, at least twice as large, if there are more or longer rows than there is room for."""
         n_layers, _, n_rows, n_heads, capacity, width = self._memory.shape
-        n_more_rows, more_capacity = _grown(n_rows, len(self)), _grown(capacity, max(self._lengths, default=0))
+        longest = max(self._lengths, default=0)
+        n_more_rows = n_rows if len(self) <= n_rows else max(len(self), 2 * n_rows)
+        more_capacity = capacity if longest <= capacity else max(longest, 2 * capacity)
         size = (n_layers, 2, n_more_rows, n_heads, more_capacity, width)
         if size == self._memory.shape:
             return
@@ -197,11 +199,6 @@ class KeyValueCache(DecoderCache):
         larger[:, :, :n_rows, :, :capacity] = self._memory
         self._memory, self.layers = larger, larger.unbind()
         self.n_reallocations += 1
-
-
-def _grown(size: int, wanted: int) -> int:
-    """Return the size itself if it is large enough, and otherwise at least its double."""
-    return size if wanted <= size else max(wanted, 2 * size)
 
 
 @dataclass(frozen=True, eq=False)

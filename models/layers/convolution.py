@@ -31,7 +31,10 @@ class Residual(nn.Module):
 
 
 class Downsampling(nn.Sequential):
-    """Steps from `channels[0]` to `channels[-1]`: a convolution that halves the sides, residual blocks, a GELU."""
+    """Steps from `channels[0]` to `channels[-1]`: a convolution that halves the sides, residual blocks, a GELU.
+
+    Half of an odd side is rounded up.
+    """
 
     def __init__(self, channels: Sequence[int], n_blocks: int) -> None:
         layers: list[nn.Module] = []
@@ -42,11 +45,6 @@ class Downsampling(nn.Sequential):
                 nn.GELU(),
             ]
         super().__init__(*layers)
-
-    @staticmethod
-    def halved(side: int) -> int:
-        """Return the side of an image after one step: half of it, rounded up."""
-        return (side + 1) // 2
 
 
 class Upsampling(nn.Sequential):

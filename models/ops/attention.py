@@ -16,6 +16,9 @@ from models.ops.segments import Segments
 MAX_SHORT_TEXT = 256
 """Maximum number of tokens of a text whose attention the project's GPU kernel computes faster than torch."""
 
+attend_in_context = avx512.attend
+"""Returns softmax(scale q k') v over what a context describes. Kernels must support the dtype of the queries."""
+
 _CONTEXTS = {causal: partial(AttentionContext.within_texts, causal=causal) for causal in (False, True)}
 """The functions that make the context of segments, by whether it is causal."""
 
@@ -26,7 +29,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
     If `causal`, each token attends to its text only up to itself.
     """
     if triton.supports_attention(q) and (max(segments.lengths) <= MAX_SHORT_TEXT or not supports_flash(q)):
-        return triton.attention(q, k, v, segments, scale, causal=causal)
+        return triton.block_attention(q, k, v, segments.derived(triton.move_block_table), scale, causal=causal)
     if supports_flash(q):
         return flash_attention(q, k, v, segments, segments, scale, causal=causal)
     if avx512.supports_tensor(q):
@@ -37,14 +40,6 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
 def context_within_texts(segments: Segments, *, causal: bool) -> AttentionContext:
     """Return what tokens attend to within their texts, for kernels. It is made once for the segments."""
     return segments.derived(_CONTEXTS[causal])
-
-
-def attend_in_context(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:
-    """Return softmax(scale q k') v over what a context describes, `[N, H, d]`, by compiled kernels for CPUs.
-
-    `new` are the keys and values of the tokens themselves, if they bring any. Kernels must support the dtype of q.
-    """
-    return avx512.attend(q, new, context, scale)
 
 
 def suffix_attention(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, scale: float) -> Tensor:

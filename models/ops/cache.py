@@ -72,7 +72,7 @@ class CachedRows:
 
     @cached_property
     def _bias(self) -> Tensor | None:
-        """What is added to the scores, `[B, 1, 1, longest]`: minus infinity after a row's last token, otherwise 0.
+        """The bias of the scores, `[B, 1, 1, longest]`: minus infinity after a row's last token, otherwise 0.
 
         None if no row is shorter than another.
         """

@@ -50,9 +50,12 @@ def cooperate(
     for long for the lock, in case that the one before it is stuck.
     """
     outer = _local.cooperation
+    lock = outer.launch_lock
+    if launch_lock is not None:
+        lock = launch_lock if launch_lock.acquire(timeout=MAX_LOCK_WAIT_S) else None
     _local.cooperation = Cooperation(
         n_threads=outer.n_threads if n_threads is None else n_threads,
-        launch_lock=outer.launch_lock if launch_lock is None else _acquired(launch_lock),
+        launch_lock=lock,
         between_parts=outer.between_parts if between_parts is None else between_parts,
     )
     try:
@@ -80,11 +83,8 @@ def launch_lock_released() -> Iterator[None]:
     try:
         yield
     finally:
-        _local.cooperation = replace(cooperation, launch_lock=_acquired(lock))
-
-
-def _acquired(lock: threading.Lock) -> "threading.Lock | None":
-    return lock if lock.acquire(timeout=MAX_LOCK_WAIT_S) else None
+        is_held = lock.acquire(timeout=MAX_LOCK_WAIT_S)
+        _local.cooperation = replace(cooperation, launch_lock=lock if is_held else None)
 
 
 def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:

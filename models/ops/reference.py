@@ -1,7 +1,7 @@
 """All operations in plain torch: what runs where nothing else does, and what the other implementations must equal.
 
 Shapes: `N` tokens of all texts, `B` texts or rows of a cache, `T` tokens of a text, `D` width, `H` heads, `d` width of
-a head, `V` vocabulary, `I` inputs, `O` outputs.
+a head, `V` vocabulary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,6 @@ from models.tasks.text import Pooling
 
 MIN_PLAIN_ROWS = 8
 """Number of rows from which plain products are faster on a CPU than torch's fused attention of single tokens."""
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None, approximation: Gelu | None = None) -> Tensor:
-    """Return x W' + b, then GELU: `[…, I]` to `[…, O]`."""
-    return gelu(functional.linear(x, weight, bias), approximation)
 
 
 def gelu(x: Tensor, approximation: Gelu | None) -> Tensor:
@@ -56,7 +51,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
     """Return softmax(scale q k') v within each text, all `[N, H, d]`; texts of equal length in one call of torch."""
     parts: list[Tensor] = []
     for rows, n_texts, length in segments.runs:
-        q_, k_, v_ = (_by_head(x[rows], n_texts) for x in (q, k, v))
+        q_, k_, v_ = (x[rows].view(n_texts, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))  # [B, H, T, d]
         part = scaled_dot_product_attention(q_, k_, v_, is_causal=causal and length > 1, scale=scale)
         parts.append(part.transpose(1, 2).flatten(0, 1))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -66,7 +61,7 @@ def cross_attention(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Se
     """Return softmax(scale q k') v from each text of the queries to the text of the keys with the same index."""
     parts: list[Tensor] = []
     for part in zip(queries.split(q), keys.split(k), keys.split(v), strict=True):
-        q_, k_, v_ = (_by_head(x, 1) for x in part)
+        q_, k_, v_ = (x.transpose(0, 1)[None] for x in part)
         parts.append(scaled_dot_product_attention(q_, k_, v_, scale=scale)[0].transpose(0, 1))
     return torch.cat(parts)
 
@@ -148,11 +143,6 @@ def top_tokens(logits: Tensor) -> Tensor:
     """Return the likeliest token of each row of `[B, V]` and its log-probability: `[2, B]`, float64."""
     best, tokens = logits.float().max(-1)
     return torch.stack([tokens.double(), (best - logits.float().logsumexp(-1)).double()])
-
-
-def _by_head(x: Tensor, n_texts: int) -> Tensor:
-    """View the tokens of texts of equal length, `[N, H, d]`, as `[B, H, T, d]`."""
-    return x.view(n_texts, -1, *x.shape[1:]).transpose(1, 2)
 
 
 def _mean(x: Tensor, segments: Segments) -> Tensor:

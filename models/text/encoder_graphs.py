@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.ops.attention import MAX_SHORT_TEXT
 from models.ops.cuda_graphs import capture_stream, graph_size, record_graph
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
@@ -24,9 +23,6 @@ TextForward = Callable[[RaggedBatch, AttentionPattern], Tensor]
 Forward = Callable[[Sequence[Tensor], Segments, AttentionPattern], Tensor]
 """Returns the last hidden states, `[N, D]`, of tokens. It is given several numbers of each token, one `[N]` for each
 kind of number, and segments whose positions are those of the tokens in their texts."""
-
-MAX_TOKENS = 4096
-"""Maximum number of tokens of a batch that has long texts; of more tokens, torch's attention is faster than ours."""
 
 MAX_GRAPHS = 256
 """Maximum number of graphs that are kept for one model."""
@@ -61,11 +57,6 @@ class EncoderGraphs:
     def __deepcopy__(self, memo: object) -> Self:
         """Return an object without graphs, because those of this one run with the weights of its model."""
         return type(self)(self._inputs.device, causal=self._causal, padding=self._padding)
-
-    @staticmethod
-    def is_faster_for(segments: Segments) -> bool:
-        """Return whether a recorded pass over these texts is faster than a pass that is not recorded."""
-        return max(segments.lengths) <= MAX_SHORT_TEXT or sum(segments.lengths) <= MAX_TOKENS
 
     def hidden(self, batch: RaggedBatch, forward: TextForward) -> Tensor:
         """Return the last hidden states, `[N, D]`, of texts whose ids are on the CPU."""

@@ -23,7 +23,8 @@ class ConvolutionalAutoencoder(FixedShapeAutoencoder):
         self.input_shape = config.input_shape
         sides = [(config.input_shape[1], config.input_shape[2])]
         for _ in config.channels:
-            sides.append((Downsampling.halved(sides[-1][0]), Downsampling.halved(sides[-1][1])))
+            height, width = sides[-1]
+            sides.append(((height + 1) // 2, (width + 1) // 2))
         smallest = (config.channels[-1], *sides[-1])  # (C, h, w)
         if config.latent_width:
             self.latent_shape: tuple[int, ...] = (config.latent_width,)

@@ -4,7 +4,7 @@
 runs on as many threads as the cooperation of the calling thread says.
 
 library   loads the compiled kernels, and says what they support
-memory    the addresses of tensors
+memory    the layouts of tensors
 linear norm attention blocks embeddings pooling scores
           one file for each kind of kernel
 

@@ -8,8 +8,11 @@ from ctypes import addressof
 from torch import Tensor
 
 from models.ops.avx512.library import function, n_threads
-from models.ops.avx512.memory import address, aligned_heads
+from models.ops.avx512.memory import aligned_heads
 from models.ops.patterns import AttentionContext
+
+_NO_KEYS_VALUES = None, None
+"""Addresses that kernels see as null."""
 
 
 def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:
@@ -18,12 +21,10 @@ def attend(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionConte
     `new` are the keys and values of the tokens themselves, if they bring any.
     """
     q, *keys_values = aligned_heads(q, *(new or ()))
-    k, v = keys_values or (None, None)
     out = q.new_empty(q.shape)
     function("attend", q.dtype)(
         q.data_ptr(),
-        address(k),
-        address(v),
+        *([part.data_ptr() for part in keys_values] or _NO_KEYS_VALUES),
         q.stride(0),
         *q.shape,
         addressof(context),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.ops.avx512.library import function, n_threads
-from models.ops.avx512.memory import address, contiguous
+from models.ops.avx512.memory import contiguous
 from models.ops.linear_weights import ZERO_POINT, Gelu, quantise_rows
 
 PANEL_OUTPUTS = 64
@@ -48,9 +48,9 @@ class PanelWeights:
             self._parts = _panels(quantised), functional.pad(initial_sums, filling), scales, bias
         else:
             self._parts = _panels(weight.detach()), functional.pad(bias, filling)
-        scales_and_bias = map(address, self._parts[2:] or (None, None))
-        addresses = *map(address, self._parts[:2]), *scales_and_bias
-        self.layer = LinearLayer(*addresses, self.n_in, self.n_out, _ACTIVATIONS[gelu])
+        addresses = [part.data_ptr() for part in self._parts]
+        scales_and_bias = addresses[2:] or (None, None)
+        self.layer = LinearLayer(*addresses[:2], *scales_and_bias, self.n_in, self.n_out, _ACTIVATIONS[gelu])
         self.n_bytes = sum(part.nbytes for part in self._parts)
 
     def linear(self, x: Tensor) -> Tensor:

@@ -1,11 +1,6 @@
-"""The addresses of tensors in the layouts that kernels read."""
+"""Tensors in the layouts that kernels read."""
 
 from torch import Tensor
-
-
-def address(tensor: Tensor | None) -> int | None:
-    """Return the address of a tensor's values; None, which kernels see as null, if there is none."""
-    return None if tensor is None else tensor.data_ptr()
 
 
 def contiguous(x: Tensor) -> Tensor:

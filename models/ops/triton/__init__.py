@@ -8,7 +8,7 @@ norm attention cache pooling scores
           one file for each kind of kernel
 """
 
-from models.ops.triton.attention import MAX_HEAD_BYTES, attention, block_attention, supports_attention
+from models.ops.triton.attention import MAX_HEAD_BYTES, block_attention, move_block_table, supports_attention
 from models.ops.triton.cache import attend_to_cache, write_to_cache
 from models.ops.triton.launch import next_power_of_2, supports_rows, supports_tensor, unavailable_reason
 from models.ops.triton.norm import add_norm, sum_and_norm
@@ -19,8 +19,8 @@ __all__ = [
     "MAX_HEAD_BYTES",
     "add_norm",
     "attend_to_cache",
-    "attention",
     "block_attention",
+    "move_block_table",
     "next_power_of_2",
     "pool",
     "sum_and_norm",

@@ -22,12 +22,8 @@ def supports_attention(q: Tensor) -> bool:
     return supports_tensor(q) and q.shape[-1] * q.element_size() <= MAX_HEAD_BYTES
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
-    """Return softmax(scale q k') v within each text, all `[N, H, d]`."""
-    return block_attention(q, k, v, segments.derived(_block_table_on_device), scale, causal=causal)
-
-
-def _block_table_on_device(segments: Segments) -> Tensor:
+def move_block_table(segments: Segments) -> Tensor:
+    """Return `Segments.block_table` on the device of the segments."""
     return to_device(torch.from_numpy(segments.block_table), segments.device)
 
 

@@ -48,7 +48,8 @@ def test_attention_within_texts(dtype: torch.dtype, width: int, *, causal: bool)
     segments = Segments(LENGTHS, DEVICE)
     q, k, v = random_values(sum(LENGTHS), 3, 2, width, dtype=dtype).unbind(1)
     expected = reference.attention(q.float(), k.float(), v.float(), segments, width**-0.5, causal=causal)
-    assert_near(triton.attention(q, k, v, segments, width**-0.5, causal=causal), expected, dtype)
+    found = triton.block_attention(q, k, v, triton.move_block_table(segments), width**-0.5, causal=causal)
+    assert_near(found, expected, dtype)
 
 
 @needs_gpu
