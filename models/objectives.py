@@ -45,11 +45,3 @@ def masked_loss(masked_logits: Callable[[Tensor], Tensor], hidden: Tensor, targe
     """
     is_masked = targets >= 0
     return token_loss(masked_logits(hidden[is_masked]), targets[is_masked])
-
-
-def pair_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy in nats of whether two sentences belong together (0) or not (1): a scalar.
-
-    `logits` are `[B, 2]`, `labels` `[B]`. Source: Devlin et al. 2019, section 3.1, task 2.
-    """
-    return functional.cross_entropy(logits, labels)

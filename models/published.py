@@ -142,10 +142,6 @@ class PublishedFormat(Generic[ConfigT]):
         by_name = {name: tensors[found[aliased.get(name, name)]] for name in available}
         return {link.name: link.read(by_name) for link in all_links}, unused
 
-    def write_weights(self, state: Mapping[str, Tensor], config: ConfigT) -> dict[str, Tensor]:
-        """Return the published parameters by name, given the `state_dict` of a model with this configuration."""
-        return {name: part for link in self.links(config) for name, part in link.write(state[link.name]).items()}
-
     def _current_name(self, name: str) -> str:
         """Replace `gamma` and `beta`, which old files have, by `weight` and `bias`, and add a missing prefix."""
         name = name.removesuffix(".gamma") + ".weight" if name.endswith("LayerNorm.gamma") else name

@@ -175,7 +175,7 @@ def test_prompts_read_in_parts_are_as_if_read_whole(precision: Precision) -> Non
     torch.testing.assert_close(parted.float(), whole.float(), rtol=0.05, atol=0.05 * float(whole.abs().max()))
     for row, prompt in enumerate(prompts):
         its = slice(0, len(prompt))
-        keys, others = (each.keys_values(2)[0, row, :, its].float() for each in (cache, other))
+        keys, others = (each.layers[2][0, row, :, its].float() for each in (cache, other))
         torch.testing.assert_close(others, keys, rtol=0.05, atol=0.05 * float(keys.abs().max()))
 
 

@@ -5,6 +5,7 @@ The tasks are not part of it: they are functions that take an autoencoder and a 
 Shapes: `B` batch. `input_shape` and `latent_shape` are attributes of the model.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -82,22 +83,18 @@ class Autoencoder(Model):
         """Return the coder of lossless streams; None if the model has no lossless coding."""
         return None
 
+    @abstractmethod
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
         """Map items to latents `[B, *latent_shape]`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """Map latents `[B, *latent_shape]` to items of the given shapes."""
-        raise NotImplementedError
 
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
         """Map items to latents and these to items of the same shapes."""
         shapes = [tuple(item.shape) for item in items]
         return self.items_of(self.latents_of(items), shapes)
-
-    def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
-        """Return the logits of the classes, `[B, n_labels]`. Only models with labels have them."""
-        raise NotImplementedError
 
     def draw_latent(self, request: SampleRequest, sampler: str, generator: torch.Generator) -> Tensor:
         """Draw a latent with one of the model's samplers.
@@ -208,10 +205,6 @@ class FixedShapeAutoencoder(Autoencoder):
         logits: Tensor = self.classifier(items)
         return logits
 
-    def reconstruct_batch(self, items: Tensor) -> Tensor:
-        """Reconstruct `[B, *input_shape]`; arguments and results are on the CPU."""
-        return to_cpu(self(self.to_device(items)))
-
     @override
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
         batch = self.to_device(torch.stack(list(items)))
@@ -224,10 +217,10 @@ class FixedShapeAutoencoder(Autoencoder):
 
     @override
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
-        batch = self.reconstruct_batch(torch.stack(list(items)))
-        return list(batch.unbind())
+        batch = self.to_device(torch.stack(list(items)))
+        return list(to_cpu(self(batch)).unbind())
 
-    @override
     def class_logits_of(self, items: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the classes, `[B, n_labels]`. Only models with labels have them."""
         batch = self.to_device(torch.stack(list(items)))
         return to_cpu(self.class_logits(batch))

@@ -57,9 +57,13 @@ class Calibration:
         """
         try:
             tensors = load(data)
-            mixture: dict[str, Any] = _select(tensors, "mixture.")
+            parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}}
+            for name, tensor in tensors.items():
+                part, _, rest = name.partition(".")
+                parts.get(part, {})[rest] = tensor
+            mixture = parts["mixture"]
             return cls(
-                scores=_select(tensors, "scores."),
+                scores=parts["scores"],
                 percentile=float(tensors["percentile"]),
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],
@@ -85,8 +89,3 @@ class Calibration:
         """
         scores = self.scores[score]
         return (1 + int((scores >= value).sum())) / (1 + len(scores))
-
-
-def _select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with the prefix, without the prefix."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

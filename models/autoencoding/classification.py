@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.results import rank_labels
 from models.tasks.autoencoding import ClassifyRequest, ClassifyResult
 
 
-def classify(model: Autoencoder, requests: Sequence[ClassifyRequest]) -> list[ClassifyResult]:
+def classify(model: FixedShapeAutoencoder, requests: Sequence[ClassifyRequest]) -> list[ClassifyResult]:
     """Return the labels of items, best first. Only models with labels serve this task."""
     logits = model.class_logits_of([request.item for request in requests])
     return [

@@ -8,6 +8,7 @@ from torch import Tensor
 from models.autoencoding.autoencoder import Autoencoder, FixedShapeAutoencoder
 from models.autoencoding.metrics import reconstruction_results
 from models.errors import InvalidItems, Problem
+from models.ops.devices import to_cpu
 from models.tasks.autoencoding import (
     DecodeRequest,
     DecodeResult,
@@ -54,7 +55,7 @@ def reconstruct(model: Autoencoder, requests: Sequence[ReconstructRequest]) -> l
     items = [request.item for request in requests]
     if isinstance(model, FixedShapeAutoencoder):  # stay with one batch, since each operation takes time
         batch = torch.stack(items)
-        return reconstruction_results(batch, model.reconstruct_batch(batch))
+        return reconstruction_results(batch, to_cpu(model(model.to_device(batch))))
     reconstructions = model.reconstructions_of(items)
     if len({item.shape for item in items}) == 1:
         return reconstruction_results(torch.stack(items), torch.stack(reconstructions))

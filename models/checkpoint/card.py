@@ -7,21 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from models.checkpoint.common import WEIGHTS_FILE
-from models.json_files import read_json
 
 CARD_FILE = "manifold.json"
-
-
-def read_card(folder: Path, name: str | None = None) -> dict[str, Any]:
-    """Return the content of a checkpoint's card; `name` is the checkpoint's name for errors, the folder's if None.
-
-    Raises:
-        CheckpointError: the file is missing, or holds no JSON object.
-    """
-    return read_json(folder, name or folder.name, CARD_FILE)
 
 
 def write_card(

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from typing_extensions import override
 
 from models.catalogue import families
-from models.checkpoint.card import CARD_FILE, read_card
+from models.checkpoint.card import CARD_FILE
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, build_without_weights
 from models.checkpoint.safetensors_files import open_tensors, read_parameter_names
 from models.checkpoint.sentence_transformers import SentenceSettings, read_sentence_settings
@@ -103,7 +103,7 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         raise CheckpointError(f"{name}/{CONFIG_FILE}: {error}") from None
     config.check_sizes()
     sentences = read_sentence_settings(folder, name)
-    card = read_card(folder, name) if (folder / CARD_FILE).exists() else {}
+    card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
     digests = dict(card.get("sha256", {}))
     n_positions = cast("TextModel", build_without_weights(spec, config, f"{name}/{CONFIG_FILE}")).n_positions
     return PublishedCheckpoint(
@@ -143,7 +143,8 @@ def write_published(
     if spec.published is None:
         raise CheckpointError(f"{spec.id} has no published format")
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = spec.published.write_weights(model.state_dict(), config)
+    state, all_links = model.state_dict(), spec.published.links(config)
+    tensors = {name: part for link in all_links for name, part in link.write(state[link.name]).items()}
     stored = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
     save_file(stored, folder / WEIGHTS_FILE, METADATA)
     values = spec.published.write_config(config) | {"dtype": str(dtype).removeprefix("torch.")} | dict(extra)

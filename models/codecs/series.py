@@ -53,11 +53,6 @@ class SeriesCodec(ArrayCodec):
         """Return the shape of the series that the model was trained on, `(T, C)`."""
         return (self.length, len(self.means))
 
-    @property
-    def _client_rank(self) -> int:
-        """Return the number of dimensions of a series that clients see."""
-        return 1 if len(self.means) == 1 else 2
-
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
         """Return one series or several as normalised float32 tensors `[T, C]`.
 
@@ -100,12 +95,13 @@ class SeriesCodec(ArrayCodec):
         depth, inner = 1, values[0] if values else None
         while type(inner) is list and depth < _MAX_DEPTH:
             depth, inner = depth + 1, inner[0] if inner else None
-        return [values] if depth == self._client_rank and values else values
+        is_single = depth == (1 if len(self.means) == 1 else 2)
+        return [values] if is_single and values else values
 
     def _decode_array(self, array: NDArray[Any], limits: Limits, *, gaps: bool) -> list[Tensor]:
         if array.dtype == np.uint8:
             raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
-        if array.ndim == self._client_rank:
+        if array.ndim == (1 if len(self.means) == 1 else 2):
             array = array[None]
         if array.ndim not in (2, 3):
             raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected()}"))

@@ -43,7 +43,7 @@ class PrefillAttention(KernelAttention):
     @override
     def context(self, layer: int) -> AttentionContext:
         assert self._lengths is not None  # noqa: S101 kernels attend only to a cache for which there are some
-        return AttentionContext.of_prompt_parts(self._segments, self._cache.keys_values(layer), self._lengths)
+        return AttentionContext.of_prompt_parts(self._segments, self._cache.layers[layer], self._lengths)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Write keys and values to the cache, and attend as `AttentionPattern` describes."""
@@ -65,19 +65,12 @@ class CachedAttention(KernelAttention):
 
     def __init__(self, cache: KeyValueCache, positions: Tensor | None = None) -> None:
         self._cache = cache
-        self._rows = CachedRows(cache.lengths, cache.keys_values(0), positions, has_kernels=cache.has_kernel)
+        self._rows = CachedRows(cache.lengths, cache.layers[0], positions, has_kernels=cache.has_kernel)
         self.positions = self._rows.positions
 
     @override
     def context(self, layer: int) -> AttentionContext:
-        return self._rows.context(self._cache.keys_values(layer))
-
-    def attend(self, layer: int, q: Tensor, new: tuple[Tensor, Tensor] | None, scale: float) -> Tensor:
-        """Attend from one token of each row, `[B, H, d]`, to the row.
-
-        `new` keys and values, `[B, H, d]`, are written first as those of the last token of each row.
-        """
-        return self._rows.attend(q, new, self._cache.keys_values(layer), scale)
+        return self._rows.context(self._cache.layers[layer])
 
 
 class DecodeAttention(CachedAttention):
@@ -85,7 +78,7 @@ class DecodeAttention(CachedAttention):
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Write keys and values to the cache, and attend as `AttentionPattern` describes, with `N` = `B`."""
-        return self.attend(layer, q, (k, v), scale)
+        return self._rows.attend(q, (k, v), self._cache.layers[layer], scale)
 
 
 class CachedCrossAttention(CachedAttention):
@@ -93,4 +86,4 @@ class CachedCrossAttention(CachedAttention):
 
     def __call__(self, layer: int, q: Tensor, scale: float) -> Tensor:
         """Attend as `CrossAttentionPattern` describes, with `N` = `B`."""
-        return self.attend(layer, q, None, scale)
+        return self._rows.attend(q, None, self._cache.layers[layer], scale)

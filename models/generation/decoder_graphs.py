@@ -44,7 +44,7 @@ def decode_step(
         crossing = None if source is None else CachedCrossAttention(source)
         return TokenScores(step(to_device(tokens.ids.long(), device), DecodeAttention(cache), crossing))
     caches = (cache,) if source is None else (cache, source)
-    n_rows = min(next_power_of_2(len(tokens.ids)), *(each.keys_values(0).shape[1] for each in caches))
+    n_rows = min(next_power_of_2(len(tokens.ids)), *(each.layers[0].shape[1] for each in caches))
     graphs = _graphs_of(*caches)
     lengths = [[*each.lengths] for each in caches]
     graph = graphs.steps.get(n_rows)

@@ -33,7 +33,7 @@ from models.text.ragged_batch import RaggedBatch
 class DecoderOnly(Generator[KeyValueCache]):
     """A causal network that continues texts. A family writes `forward`, `logits` and `tied_embeddings`.
 
-    Its layers are `SelfAttention` modules, in order. It also sets `vocab_size` and `n_positions`.
+    Its layers are `SelfAttention` modules, in order. It also sets `vocab_size`, `output_vocab_size` and `n_positions`.
 
     Attributes:
         start_id: the token with which a text begins if nothing else is given; None if the checkpoint names none.

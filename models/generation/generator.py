@@ -30,19 +30,16 @@ class Generator(TextModel, Generic[CacheT]):
     Attributes:
         generation_rules: what the model demands of every text that it generates.
         prefills_in_parts: whether a prompt may be read a part at a time.
+        output_vocab_size: number of tokens that the model can generate, `V`.
     """
 
     generation_rules: GenerationRules = GenerationRules()
     prefills_in_parts = False
+    output_vocab_size: int
 
     def __init__(self) -> None:
         super().__init__()
         self.packed_output: PackedLinear | None = None
-
-    @property
-    def output_vocab_size(self) -> int:
-        """Return the number of tokens that the model can generate, `V`: as many as it can read, unless overridden."""
-        return self.vocab_size
 
     @abstractmethod
     def new_cache(self) -> CacheT:

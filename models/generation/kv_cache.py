@@ -82,6 +82,7 @@ class KeyValueCache(DecoderCache):
         copies_rows_singly: whether rows are copied one by one, which is four times as fast on a CPU. On a GPU each copy
             would be an operation to launch.
         graphs: CUDA graphs of the steps over this cache, once there are any.
+        layers: the keys and the values of each layer with all room for rows and tokens, `[2, ≥ B, H, T, d]`.
         n_reallocations: how often the keys and values have moved to a larger tensor.
     """
 
@@ -96,7 +97,7 @@ class KeyValueCache(DecoderCache):
         dtype = torch.float32 if shape.device.type == "cpu" and not self.has_kernel else shape.dtype
         size = (shape.n_layers, 2, 0, shape.n_heads, INITIAL_CAPACITY, shape.head_width)
         self._memory = torch.zeros(size, dtype=dtype, device=shape.device)  # [n_layers, 2, ≥ B, H, T, d]
-        self._layers = self._memory.unbind()
+        self.layers = self._memory.unbind()
 
     @property
     @override
@@ -138,16 +139,12 @@ class KeyValueCache(DecoderCache):
 
         On a GPU, tokens whose row is negative are left out.
         """
-        write_to_cache(self._layers[layer], k, v, rows, positions)
+        write_to_cache(self.layers[layer], k, v, rows, positions)
 
     def gather(self, layer: int, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys and the values, `[N, H, d]`, of tokens, given the row and the position of each, `[N]`."""
-        keys, values = self._layers[layer]
+        keys, values = self.layers[layer]
         return keys[rows, :, positions], values[rows, :, positions]
-
-    def keys_values(self, layer: int) -> Tensor:
-        """Return the keys and the values of a layer with all room for rows and tokens, `[2, ≥ B, H, T, d]`."""
-        return self._layers[layer]
 
     @override
     def adopt(self, other: Self, rows: Sequence[int], n_tokens: int | None = None) -> None:
@@ -191,21 +188,18 @@ class KeyValueCache(DecoderCache):
             memory[:, :, target, :, : self._lengths[target]] = rows[source]
 
     def _make_room(self) -> None:
-        """Move to a larger tensor if there are more rows or longer ones than there is room for."""
+        """Move to a larger tensor, at least twice as large, if there are more or longer rows than there is room for."""
         n_layers, _, n_rows, n_heads, capacity, width = self._memory.shape
-        n_more_rows, more_capacity = _grown(n_rows, len(self)), _grown(capacity, max(self._lengths, default=0))
+        longest = max(self._lengths, default=0)
+        n_more_rows = n_rows if len(self) <= n_rows else max(len(self), 2 * n_rows)
+        more_capacity = capacity if longest <= capacity else max(longest, 2 * capacity)
         size = (n_layers, 2, n_more_rows, n_heads, more_capacity, width)
         if size == self._memory.shape:
             return
         larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
         larger[:, :, :n_rows, :, :capacity] = self._memory
-        self._memory, self._layers = larger, larger.unbind()
+        self._memory, self.layers = larger, larger.unbind()
         self.n_reallocations += 1
-
-
-def _grown(size: int, wanted: int) -> int:
-    """Return the size itself if it is large enough, and otherwise at least its double."""
-    return size if wanted <= size else max(wanted, 2 * size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,7 +180,7 @@ class RunningBatch(Generic[KeyT]):
         if max(self._cache.lengths) == self._model.n_positions:
             return None
         self._scores.request_likeliest()
-        return self._model.decode(self._scores.likeliest_tokens(), self._cache)
+        return self._model.decode(NextTokens(self._scores.best[0], self._scores.replay), self._cache)
 
     def _next_tokens(self, going_on: Sequence[tuple[_RunningSearch[KeyT], list[Continuation]]]) -> NextTokens:
         tokens = [0] * len(self._cache)

@@ -9,10 +9,8 @@ Shapes: `V` vocabulary, `R` rows of the search.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from typing import NamedTuple
 
-import torch
 from typing_extensions import override
 
 from models.generation.logits_rules import BanRule, GenerationRules, TextSoFar, apply_rules, rules_for
@@ -73,10 +71,7 @@ class SingleSearch(Search):
         is_greedy = not request.do_sample and not request.n_alternatives
         self.takes_likeliest = is_greedy and len(self._bans) == len(self.logits_rules)
         self._filters = filters_for(request)
-
-    @cached_property
-    def _generator(self) -> torch.Generator:
-        return seeded(self.request.seed, self._index)
+        self._generator = seeded(request.seed, index) if request.do_sample else None
 
     @override
     def advance(self, scores: TokenScores, rows: Sequence[int]) -> list[Continuation]:
@@ -104,7 +99,7 @@ class SingleSearch(Search):
                 return token, GeneratedToken(token, log_prob)
         logits = scores.logits[row].float()
         changed = apply_rules(self.logits_rules, logits, text)
-        if self.request.do_sample:
+        if self._generator is not None:
             token = draw(candidates_of(changed, self._filters), self._generator)
         else:
             token = int(changed.argmax())

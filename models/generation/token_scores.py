@@ -36,7 +36,7 @@ class TokenScores:
 
     def __init__(self, logits: Tensor, best: Tensor | None = None, replay: object | None = None) -> None:
         self.logits = logits
-        self._best, self._replay = best, replay
+        self._best, self.replay = best, replay
         self._requested: tuple[Tensor, torch.cuda.Event] | None = None
 
     def __len__(self) -> int:
@@ -52,10 +52,6 @@ class TokenScores:
         if self._best is None:
             self._best = top_tokens(self.logits)
         return self._best
-
-    def likeliest_tokens(self) -> NextTokens:
-        """Return the likeliest token of every row, where the logits are."""
-        return NextTokens(self.best[0], self._replay)
 
     def request_likeliest(self) -> None:
         """Let the GPU send the likeliest tokens to the CPU before it begins anything else."""

@@ -44,7 +44,10 @@ class RaggedBatch:
 
     @cached_property
     def inverse_order(self) -> list[int]:
-        """Index in the row of each given text: the inverse of `order`."""
+        """Index in the row of each given text: the inverse of `order`.
+
+        Values `[B, …]` of the texts in the row, indexed by it, are in the order in which the texts were given.
+        """
         return sorted(range(len(self.order)), key=self.order.__getitem__)
 
     @classmethod
@@ -72,10 +75,6 @@ class RaggedBatch:
         types = torch.zeros_like(rows) if type_rows is None else type_rows
         token_ids, type_ids = (remove_padding(values, lengths).long() for values in (rows, types))
         return cls(token_ids, type_ids, Segments(lengths, rows.device), range(len(rows)))
-
-    def in_given_order(self, values: Tensor) -> Tensor:
-        """Return values `[B, …]`, one for each text of the row, in the order in which the texts were given."""
-        return values[self.inverse_order]
 
     def token_rows(self, positions: Sequence[Sequence[int]]) -> Tensor:
         """Return where in the row the tokens at these positions of each given text are, text after text: `[n]`."""

@@ -72,7 +72,7 @@ class TextEncoder(TextModel):
         Raises:
             NotImplementedError: the model was built without a pooler.
         """
-        firsts = batch.in_given_order(hidden[batch.segments.first])
+        firsts = hidden[batch.segments.first][batch.inverse_order]
         vectors: Tensor = required(self.pooler)(firsts)
         return vectors
 

@@ -5,6 +5,7 @@ Tasks are functions that take such a model; `models.text.tasks` lists them.
 Shapes: `N` tokens of all texts, `B` texts, `D` width.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.layers.attention import SelfAttention
 from models.layers.weight_derived_cache import WeightDerivedCache
-from models.ops.attention import fits_block_attention
+from models.ops.attention import MAX_SHORT_TEXT, fits_block_attention
 from models.ops.cooperation import split_by_tokens
 from models.ops.cuda_graphs import uses_cuda_graphs
 from models.ops.linear import has_project_kernels
@@ -33,6 +34,8 @@ from models.text.ragged_batch import RaggedBatch
 
 ONEDNN_MULTIPLE = 16
 """Number that the tokens of a batch are a multiple of where oneDNN multiplies: it keeps a kernel for each number."""
+MAX_RECORDED_TOKENS = 4096
+"""Maximum number of tokens of a batch with long texts that CUDA graphs read; torch's attention is faster for more."""
 MAX_TOKENS_AT_ONCE = 2**14
 """Maximum number of tokens of one request about several texts that are read together; more are read in parts."""
 
@@ -87,9 +90,9 @@ class TextModel(WeightDerivedCache, Model):
         for name in ("device", "runs_on_kernels", "encoder_graphs"):
             self.__dict__.pop(name, None)
 
+    @abstractmethod
     def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
         """Return the last hidden states `[N, D]` of the batch's tokens, which attend to one another by `attention`."""
-        raise NotImplementedError
 
     def class_logits(self, texts: Sequence[Tokens]) -> Tensor:
         """Return the logits of each text's classes, `[B, n_labels]`, on the CPU in float32.
@@ -138,8 +141,10 @@ class TextModel(WeightDerivedCache, Model):
 
     def graphs_for(self, segments: Segments) -> EncoderGraphs | None:
         """Return the CUDA graphs to read texts of these lengths with; None where none are to be used."""
-        is_useful = uses_cuda_graphs(self.device) and not self.training and EncoderGraphs.is_faster_for(segments)
-        return self.encoder_graphs if is_useful else None
+        if not uses_cuda_graphs(self.device) or self.training:
+            return None
+        is_faster = max(segments.lengths) <= MAX_SHORT_TEXT or sum(segments.lengths) <= MAX_RECORDED_TOKENS
+        return self.encoder_graphs if is_faster else None
 
     @override
     def random_codes(self, n: int) -> Tensor:

@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor
 
 from models.catalogue import family
-from models.objectives import masked_loss, pair_loss, token_loss
+from models.objectives import masked_loss, token_loss
 from models.tasks.text import Tokens
 from models.text.attention_patterns import WithinTexts
 from models.text.ragged_batch import RaggedBatch
@@ -121,7 +121,7 @@ def test_labels_of_pairs_are_in_the_given_order_of_the_pairs(name: str) -> None:
     expected = pairs_by_hand(model, texts, labels)
     for batch in (RaggedBatch.of_texts(texts), rows_of(texts)):
         hidden = model.hidden(batch, WithinTexts(batch.segments))
-        assert_equal(pair_loss(model.pair_logits(batch, hidden), torch.tensor(labels)), expected)
+        assert_equal(token_loss(model.pair_logits(batch, hidden), torch.tensor(labels)), expected)
     assert not torch.isclose(expected, pairs_by_hand(model, texts, labels[::-1]), atol=1e-4)
 
 

@@ -9,10 +9,12 @@ import torch
 from typing_extensions import override
 
 from models.catalogue import family
-from models.checkpoint.card import read_card, write_card
+from models.checkpoint.card import CARD_FILE as METADATA_FILE
+from models.checkpoint.card import write_card
 from models.checkpoint.hugging_face import write_published
 from models.codecs.text import TokenizersCodec
 from models.family import Model
+from models.json_files import read_json
 from models.text.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
 from training.recipe import Recipe, Resources, TrainedModel
@@ -78,7 +80,7 @@ class TextRecipe(Recipe):
 
     @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
-        training = read_card(folder)["training"]
+        training = read_json(folder, folder.name, METADATA_FILE)["training"]
         write_card(folder, licence=self.licence, metrics=metrics, training=training)
         sections = {
             "Samples": self.samples_section(cast("TextModel", model), resources),

@@ -77,7 +77,8 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
     Source: Hinton and Salakhutdinov 2006, figure 1; Hinton, Osindero, Teh 2006, section 2, for sampling.
 
     Attributes:
-        stack: the machines, from the items to the latent.
+        machines: the machines of the stack, from the items to the latent.
+        stack: the same machines, as a module.
         chains: states of the persistent chains at the end of the top machine's training: `[n_chains, V]`, 0 or 1.
     """
 
@@ -92,7 +93,8 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         widths = (prod(config.input_shape), *config.hidden_widths, config.latent_width)
         last = len(widths) - 2
         self.register_buffer("chains", torch.zeros(config.n_chains, widths[-2]))
-        self.stack = nn.ModuleList(Rbm(v, h, gaussian_hidden=i == last) for i, (v, h) in enumerate(pairwise(widths)))
+        self.machines = [Rbm(v, h, gaussian_hidden=i == last) for i, (v, h) in enumerate(pairwise(widths))]
+        self.stack = nn.ModuleList(self.machines)
         self.labels = config.labels
         self.encoder = nn.Sequential(nn.Flatten(), FeedForward(widths, "sigmoid"))
         self.decoder = nn.Sequential(
@@ -100,11 +102,6 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         )
         n_classes = len(config.labels)
         self.classifier = EncoderClassifier(self.encoder, config.latent_width, n_classes) if n_classes else None
-
-    @property
-    def machines(self) -> list[Rbm]:
-        """Return the machines of the stack, from the items to the latent."""
-        return [rbm for rbm in self.stack if isinstance(rbm, Rbm)]
 
     def unroll(self) -> None:
         """Copy the weights of the stack into the encoder and, transposed, into the decoder."""

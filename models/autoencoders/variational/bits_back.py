@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.autoencoding.compression.entropy import (
+    BERNOULLI,
     FRACTION_BITS,
     TOTAL,
     Coder,
@@ -89,7 +90,7 @@ class BitsBackCoder:
         for i, item in enumerate(items.flatten(1).numpy().astype(np.int64)):
             class_index = None if classes is None else int(classes[i])
             buckets = coder.pop(self._posterior(item, class_index))
-            coder.push_bits(item, self._likelihood(buckets, class_index))
+            coder.push(item, self._likelihood(buckets, class_index), BERNOULLI)
             coder.push(buckets, self._uniform)
             if class_index is not None:
                 coder.push_iid(np.array([class_index]), self._class_frequencies)
@@ -111,7 +112,7 @@ class BitsBackCoder:
         for _ in range(n_items):
             class_index = int(coder.pop_iid(1, self._class_frequencies)[0]) if self._n_classes else None
             buckets = coder.pop(self._uniform)
-            item = coder.pop_bits(self._likelihood(buckets, class_index))
+            item = coder.pop(self._likelihood(buckets, class_index), BERNOULLI)
             coder.push(buckets, self._posterior(item, class_index))
             items.append(item)
         if not np.array_equal(coder.words(), initial_words):

@@ -7,6 +7,7 @@ stack of the library constriction, gets them as floats that represent them exact
 
 from decimal import Decimal, localcontext
 from functools import cache
+from typing import Any
 
 import constriction
 import numpy as np
@@ -26,8 +27,10 @@ STEP_BITS = 8
 STEP = 1 << (FRACTION_BITS - STEP_BITS)
 """Distance between two entries of a table, in fixed point."""
 
-_categorical = constriction.stream.model.Categorical(perfect=False)
-_bernoulli = constriction.stream.model.Bernoulli(perfect=False)
+CATEGORICAL = constriction.stream.model.Categorical(perfect=False)
+"""The distribution of symbols `[n]`, each with frequencies of its own, `[n, n_symbols]`."""
+BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
+"""The distribution of zeros and ones `[n]`. Their frequencies `[n]` are those of a one, from 1 to `TOTAL` - 1."""
 
 
 class Coder:
@@ -41,13 +44,13 @@ class Coder:
         stack = constriction.stream.stack
         self._ans = stack.AnsCoder() if words is None else stack.AnsCoder(words)
 
-    def push(self, symbols: Integers, frequencies: Integers) -> None:
-        """Push symbols `[n]`, the last one first. Row i of the frequencies `[n, n_symbols]` is those of symbol i."""
-        self._ans.encode_reverse(symbols.astype(np.int32), _categorical, frequencies / TOTAL)
+    def push(self, symbols: Integers, frequencies: Integers, distribution: Any = CATEGORICAL) -> None:
+        """Push symbols `[n]`, the last one first. Row i of the frequencies is those of symbol i."""
+        self._ans.encode_reverse(symbols.astype(np.int32), distribution, frequencies / TOTAL)
 
-    def pop(self, frequencies: Integers) -> Integers:
-        """Pop a symbol for each row of the frequencies `[n, n_symbols]`."""
-        return np.asarray(self._ans.decode(_categorical, frequencies / TOTAL), dtype=np.int64)
+    def pop(self, frequencies: Integers, distribution: Any = CATEGORICAL) -> Integers:
+        """Pop a symbol for each row of the frequencies."""
+        return np.asarray(self._ans.decode(distribution, frequencies / TOTAL), dtype=np.int64)
 
     def push_iid(self, symbols: Integers, frequencies: Integers) -> None:
         """Push symbols `[n]` that all have the same frequencies `[n_symbols]`."""
@@ -58,14 +61,6 @@ class Coder:
         """Pop `n` symbols that all have the same frequencies `[n_symbols]`."""
         model = constriction.stream.model.Categorical(frequencies / TOTAL, perfect=False)
         return np.asarray(self._ans.decode(model, n), dtype=np.int64)
-
-    def push_bits(self, bits: Integers, frequencies: Integers) -> None:
-        """Push zeros and ones `[n]`. The frequencies `[n]` are those of a one, from 1 to `TOTAL` - 1."""
-        self._ans.encode_reverse(bits.astype(np.int32), _bernoulli, frequencies / TOTAL)
-
-    def pop_bits(self, frequencies: Integers) -> Integers:
-        """Pop a zero or a one for each of the frequencies `[n]`."""
-        return np.asarray(self._ans.decode(_bernoulli, frequencies / TOTAL), dtype=np.int64)
 
     def words(self) -> NDArray[np.uint32]:
         """Return the content of the stack."""

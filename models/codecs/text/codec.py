@@ -110,10 +110,6 @@ class TextCodec(ABC):
                 raise InvalidItems(*limit_problems([self._length_problem(index, lengths[index]) for index in refused]))
         return results
 
-    def from_ids(self, ids: Sequence[int]) -> Tokens:
-        """Return tokens whose text is unknown; their offsets are empty."""
-        return Tokens.of_ids(ids, self.special.all)
-
     def check_fits(self, name: str, n_embeddings: int) -> None:
         """Raise CheckpointError, which names the checkpoint, if a token of the vocabulary has no embedding."""
         if self.vocab_size > n_embeddings:
@@ -128,20 +124,20 @@ class TextCodec(ABC):
             results = [
                 self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
                 if item.ids is None
-                else self.from_ids(item.ids)
+                else Tokens.of_ids(item.ids, self.special.all)
                 for item in items
             ]
         start = self.special.start if add_special_tokens else None
         if start is None:
             return results
         return [
-            self.from_ids([start]) if item.ids is None and not len(tokens) else tokens
+            Tokens.of_ids([start], self.special.all) if item.ids is None and not len(tokens) else tokens
             for item, tokens in zip(items, results, strict=True)
         ]
 
     def _encode_truncated_item(self, item: TextItem) -> Tokens:
         if item.ids is not None:
-            return self.from_ids(item.ids[: self.max_tokens])
+            return Tokens.of_ids(item.ids[: self.max_tokens], self.special.all)
         return self.encode_truncated(item.text, item.pair)
 
     def _length_problem(self, index: int, n_tokens: int) -> Problem:

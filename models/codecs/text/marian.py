@@ -53,7 +53,8 @@ class MarianCodec(TextCodec):
     @override
     def encode_target(self, text: str) -> Tokens:
         pieces = self._target.encode(text, out_type=str)
-        return self.from_ids([*(self._target_ids.get(piece, self._unknown_id) for piece in pieces), self._end_id])
+        ids = [self._target_ids.get(piece, self._unknown_id) for piece in pieces]
+        return Tokens.of_ids([*ids, self._end_id], self.special.all)
 
     @override
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:

@@ -57,11 +57,12 @@ class PackedBlock:
         self.has_cross_attention = layers.cross_scale is not None
         qkv, _, up, *_ = weights
         self.workspace_width: int = qkv.n_in + max(4 * qkv.n_in, up.n_out)
+        structures = [LayerNorm(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps) for norm in norms]
         self._structure = _TransformerBlock(
             *(part.layer for part in weights),
             n_heads=layers.n_heads,
             norm_first=layers.pre_norm,
-            **{name: LayerNorm.of(norm) for name, norm in zip(_NORMS, norms, strict=False)},
+            **dict(zip(_NORMS, structures, strict=False)),
         )
         self._address = addressof(self._structure)
 

@@ -40,7 +40,8 @@ class EmbeddingTables:
         self._tensors = weights, layers.norm.weight, layers.norm.bias
         self.dtype, self.width = weights[0].dtype, weights[0].shape[1]
         structures = [_EmbeddingTable(weight.data_ptr(), len(weight)) for weight in weights]
-        self._structure = _Embeddings(*structures, layers.first_position, self.width, LayerNorm.of(layers.norm))
+        norm = LayerNorm(layers.norm.weight.data_ptr(), layers.norm.bias.data_ptr(), layers.norm.eps)
+        self._structure = _Embeddings(*structures, layers.first_position, self.width, norm)
         self.address = addressof(self._structure)
 
 

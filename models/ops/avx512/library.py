@@ -38,21 +38,17 @@ def unavailable_reason() -> str | None:
     if not LIBRARY.exists():
         return "they were not compiled when this was installed; that takes Linux and g++"
     try:
-        _library()
+        function("linear", torch.float32)
     except OSError as error:
         return str(error)
     return None
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(str(LIBRARY), mode=os.RTLD_NOW)
-
-
-@cache
 def function(name: str, dtype: torch.dtype) -> Any:
     """Return a function of `kernels.cpp` for values of a dtype."""
-    function = getattr(_library(), f"{name}_{str(dtype).removeprefix('torch.')}")
+    library = ctypes.CDLL(str(LIBRARY), mode=os.RTLD_NOW)  # the system loads it once
+    function = getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
     function.argtypes, function.restype = _ARGUMENTS[name], _RESULTS.get(name)
     return function
 

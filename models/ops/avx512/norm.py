@@ -17,11 +17,6 @@ class LayerNorm(Structure):
 
     _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_double))
 
-    @classmethod
-    def of(cls, norm: nn.LayerNorm) -> "LayerNorm":
-        """Return the structure of one of torch's layers."""
-        return cls(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps)
-
 
 def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
     """Return LayerNorm(x + added): all `[N, D]`, of the dtype of the norm's weights."""

@@ -1,8 +1,9 @@
 """The loss that ALBERT is pretrained with."""
 
 from torch import Tensor
+from torch.nn import functional
 
-from models.objectives import masked_loss, pair_loss
+from models.objectives import masked_loss
 from models.text.padded_attention import PaddedTexts
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
@@ -17,4 +18,5 @@ def loss(model: TextEncoder, batch: RaggedBatch, targets: Tensor, labels: Tensor
     Source: Lan et al. 2020, section 3.1: masked words and the order of sentences.
     """
     hidden = model.hidden(batch, PaddedTexts(batch.segments))
-    return masked_loss(model.masked_logits, hidden, targets) + pair_loss(model.pair_logits(batch, hidden), labels)
+    loss_of_words = masked_loss(model.masked_logits, hidden, targets)
+    return loss_of_words + functional.cross_entropy(model.pair_logits(batch, hidden), labels)

@@ -26,7 +26,8 @@ class Gpt(DecoderOnly):
 
     def __init__(self, config: GptConfig) -> None:
         super().__init__()
-        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
+        self.vocab_size = self.output_vocab_size = config.vocab_size
+        self.n_positions = config.n_positions
         self.labels, self.problem = config.labels, config.problem
         self.words = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
@@ -58,4 +59,4 @@ class Gpt(DecoderOnly):
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
         batch, hidden = self.read(texts)
-        return to_cpu(self.sequence_head(batch.in_given_order(hidden[batch.segments.last])))
+        return to_cpu(self.sequence_head(hidden[batch.segments.last][batch.inverse_order]))

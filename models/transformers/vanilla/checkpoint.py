@@ -17,6 +17,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
     bad_words = _bad_words(values)
     vocab_size = values.get("vocab_size", 58101)
     padding_id = values.get("pad_token_id", 58100)
+    ends = values.get("eos_token_id", 0), values.get("forced_eos_token_id", ())
+    end_ids, forced_end_ids = ((ids,) if isinstance(ids, int) else tuple(ids) for ids in ends)
     is_tied = values.get("tie_word_embeddings", True)
     return VanillaTransformerConfig(
         vocab_size=vocab_size,
@@ -30,7 +32,7 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
         encoder_inner_width=values.get("encoder_ffn_dim", 4096),
         decoder_inner_width=values.get("decoder_ffn_dim", 4096),
         start_id=values.get("decoder_start_token_id", padding_id),
-        end_ids=_ids(values.get("eos_token_id", 0)),
+        end_ids=end_ids,
         activation=values.get("activation_function", "gelu"),
         positions="sinusoidal" if values.get("static_position_embeddings", True) else "learned",
         norm_first=values.get("normalize_before", False),
@@ -40,13 +42,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
         translates="language" in heads,
         suppressed_ids=tuple(word[0] for word in bad_words if len(word) == 1),
         bad_words_ids=tuple(word for word in bad_words if len(word) > 1),
-        forced_end_ids=_ids(values.get("forced_eos_token_id", ()))[:1],
+        forced_end_ids=forced_end_ids[:1],
     )
-
-
-def _ids(value: Any) -> tuple[int, ...]:
-    """Published as a number or as a list of them."""
-    return (value,) if isinstance(value, int) else tuple(value)
 
 
 def _bad_words(values: Values) -> list[tuple[int, ...]]:

@@ -1,7 +1,6 @@
 """Hyperparameters of the encoder-decoder."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from models.family import FamilyConfig
 from models.layers.block import BlockShape
@@ -77,21 +76,13 @@ class VanillaTransformerConfig(FamilyConfig):
             is_known = all(0 <= token_id <= last for token_id in word)
             self.require(is_known and len(word) > 1, "bad_words_ids", f"of two tokens or more of 0 to {last}")
 
-    @property
-    def encoder_block(self) -> BlockShape:
-        """Return the shape of the encoder's blocks."""
-        return self._block(n_heads=self.n_encoder_heads, inner_width=self.encoder_inner_width)
-
-    @property
-    def decoder_block(self) -> BlockShape:
-        """Return the shape of the decoder's blocks."""
-        return self._block(n_heads=self.n_decoder_heads, inner_width=self.decoder_inner_width)
-
-    def _block(self, **sizes: Any) -> BlockShape:
+    def block(self, n_heads: int, inner_width: int) -> BlockShape:
+        """Return the shape of the encoder's or the decoder's blocks, which differ in these sizes."""
         return BlockShape(
             width=self.width,
+            n_heads=n_heads,
+            inner_width=inner_width,
             activation=self.activation,
             norm_eps=self.norm_eps,
             pre_norm=self.norm_first,
-            **sizes,
         )

@@ -63,12 +63,15 @@ class VanillaTransformer(EncoderDecoder):
     def __init__(self, config: VanillaTransformerConfig) -> None:
         super().__init__()
         self.config, self.start_id = config, config.start_id
-        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
+        self.vocab_size, self.output_vocab_size = config.vocab_size, config.target_vocab_size
+        self.n_positions = config.n_positions
+        shape = config.block(config.n_encoder_heads, config.encoder_inner_width)
         self.encoder = TransformerStack(
-            config, config.vocab_size, config.n_encoder_layers, config.encoder_block, has_cross_attention=False
+            config, config.vocab_size, config.n_encoder_layers, shape, has_cross_attention=False
         )
+        shape = config.block(config.n_decoder_heads, config.decoder_inner_width)
         self.decoder = TransformerStack(
-            config, config.target_vocab_size, config.n_decoder_layers, config.decoder_block, has_cross_attention=True
+            config, config.target_vocab_size, config.n_decoder_layers, shape, has_cross_attention=True
         )
         self.tie()
         self.output = nn.Linear(config.width, config.target_vocab_size, bias=False) if config.untied else None
@@ -84,11 +87,6 @@ class VanillaTransformer(EncoderDecoder):
     def tie(self) -> None:
         if self.config.shared:
             self.decoder.words = self.encoder.words
-
-    @property
-    @override
-    def output_vocab_size(self) -> int:
-        return self.config.target_vocab_size
 
     @override
     def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:

@@ -69,7 +69,7 @@ def content(kind: Kind, cache: DecoderCache) -> list[list[Tensor]]:
     """Return the keys and values of each row, for each layer of each key-value cache."""
     layers = [(part, layer) for part in kind.parts(cache) for layer in range(SHAPE.n_layers)]
     return [
-        [part.keys_values(layer)[:, row, :, : part.lengths[row]].clone() for part, layer in layers]
+        [part.layers[layer][:, row, :, : part.lengths[row]].clone() for part, layer in layers]
         for row in range(len(cache))
     ]
 
@@ -155,10 +155,10 @@ def test_parts_of_prompts_extend_rows_and_start_new_ones(lengths: list[int], cou
 def test_reallocations_are_counted() -> None:
     cache = KeyValueCache(SHAPE)
     cache.append([3, 5])
-    n_before, memory = cache.n_reallocations, cache.keys_values(0)
+    n_before, memory = cache.n_reallocations, cache.layers[0]
     cache.extend([1, 1])
     assert cache.n_reallocations == n_before
-    assert cache.keys_values(0) is memory
+    assert cache.layers[0] is memory
     cache.extend([100])
     assert cache.n_reallocations == n_before + 1
-    assert cache.keys_values(0).shape[3] >= 104
+    assert cache.layers[0].shape[3] >= 104

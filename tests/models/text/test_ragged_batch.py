@@ -30,7 +30,7 @@ def test_fillers_extend_the_row_to_a_multiple_and_belong_to_no_text(lengths: lis
     assert 0 <= n_rows - n_given < multiple
     assert sum(batch.segments.lengths) == n_rows
     assert [part.tolist() for part in batch.by_text(batch.token_ids)] == [text.ids.tolist() for text in texts]
-    firsts = batch.in_given_order(batch.token_ids[batch.segments.first])
+    firsts = batch.token_ids[batch.segments.first][batch.inverse_order]
     assert firsts.tolist() == [int(text.ids[0]) for text in texts]
     assert torch.equal(batch.segments.positions[n_given:], torch.zeros(n_rows - n_given, dtype=torch.int64))
 
@@ -61,7 +61,7 @@ def test_padded_rows_and_texts_give_the_same_batch_but_for_the_order(lengths: li
         assert found.dtype == expected.dtype == torch.int64
         assert torch.equal(found, expected)
     vectors = torch.rand(len(texts), 4)
-    assert torch.equal(as_given.in_given_order(vectors), vectors)
+    assert torch.equal(vectors[as_given.inverse_order], vectors)
 
 
 def test_rows_are_whole_and_of_type_0_by_default() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.autoencoding.compression.entropy import (
+    BERNOULLI,
     FRACTION_BITS,
     TOTAL,
     Coder,
@@ -78,13 +79,13 @@ def test_symbols_are_popped_in_reverse_order(data: st.DataObject) -> None:
         symbols = draw.integers(0, n_symbols, n)
         bits, bit_frequencies = draw.integers(0, 2, n), draw.integers(1, TOTAL, n)
         coder.push(symbols, frequencies)
-        coder.push_bits(bits, bit_frequencies)
+        coder.push(bits, bit_frequencies, BERNOULLI)
         coder.push_iid(symbols, frequencies[0])
         pushed.append((symbols, frequencies, bits, bit_frequencies))
     decoder = Coder(coder.words())
     for symbols, frequencies, bits, bit_frequencies in reversed(pushed):
         np.testing.assert_array_equal(decoder.pop_iid(len(symbols), frequencies[0]), symbols)
-        np.testing.assert_array_equal(decoder.pop_bits(bit_frequencies), bits)
+        np.testing.assert_array_equal(decoder.pop(bit_frequencies, BERNOULLI), bits)
         np.testing.assert_array_equal(decoder.pop(frequencies), symbols)
     assert len(decoder.words()) == 0
 

@@ -24,7 +24,7 @@ def test_the_reason_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(library, "LIBRARY", tmp_path / "kernels.so")
     assert "g++" in reason()
     (tmp_path / "kernels.so").write_bytes(b"no library")
-    monkeypatch.setattr(library, "_library", library._library.__wrapped__)
+    monkeypatch.setattr(library, "function", library.function.__wrapped__)
     assert "kernels.so" in reason()
     monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: False)
     assert "AVX-512" in reason()
