@@ -80,7 +80,12 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
 
 @runtime_checkable
 class PackedWeights(Protocol):
-    """A module that keeps its weights in a form that PyTorch does not list among its parameters."""
+    """A module that keeps its weights in a form that PyTorch does not list among its parameters.
+
+    Attributes:
+        n_weights: number of weights; 0 if another module counts them.
+        packed_bytes: size of the packed form in bytes.
+    """
 
     n_weights: int
     packed_bytes: int
@@ -111,13 +116,13 @@ class Model(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers, whatever they are computed in; shared ones once."""
+        """Number of parameters, in whatever form they are kept; parameters that are shared count once."""
         counts = [parameter.numel() for parameter in self.parameters()]
         return sum(counts) + sum(module.n_weights for module in self.modules() if isinstance(module, PackedWeights))
 
     @property
     def memory_bytes(self) -> int:
-        """Return the size of all tensors of the model in bytes; tensors that are shared count once."""
+        """Size of all tensors of the model in bytes; tensors that are shared count once."""
         tensors = [*self.state_dict().values(), *self.extra_tensors()]
         by_place: dict[int, int] = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
         packed = [module.packed_bytes for module in self.modules() if isinstance(module, PackedWeights)]
@@ -128,15 +133,17 @@ class Model(nn.Module):
         return []
 
     def tie(self) -> None:
-        """Make parameters that are to be one the same, after they were loaded one by one."""
-        return
+        """Make parameters one that are shared by definition; called after they were loaded one by one."""
 
     def random_codes(self, n: int) -> Tensor:
-        """What `/encode` makes of `n` random items, the same each time, as rows: `[n, D]`, on the CPU in float32."""
+        """Return the codes of `n` random items, which are the same each time: `[n, D]`, on the CPU in float32.
+
+        The code of an item is what `/encode` returns, as one row. Codes show how far a lower precision strays.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no codes")
 
     def example(self, task: Task) -> Request:
-        """A small valid request, for warm-up, health probes and contract tests."""
+        """Return a small valid request of a task, for warm-up, health probes and contract tests."""
         raise NotImplementedError(f"{type(self).__name__} shows no example of {task.name}")
 
 
@@ -145,11 +152,20 @@ ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class FamilySpec(Generic[ConfigT]):
-    """One of the twelve.
+    """The declaration of a family, which its folder assigns to `FAMILY`.
 
-    `id` is the folder's path. `tasks` may depend on the configuration: only a model with classes classifies. Tests
-    build each configuration of `tiny` in milliseconds; `modality` is that of their items. Families of text models
-    declare in `published` and `tokenizer` how checkpoints are published.
+    Attributes:
+        id: the path of the folder, such as `autoencoders/vanilla`.
+        title: the name of the family for people.
+        paper: the publication that describes it.
+        config: the class of its hyperparameters.
+        build: builds the network with random weights.
+        tasks: the tasks of a model with these hyperparameters, and the functions that answer them. Only a model with
+            classes classifies, for example.
+        tiny: configurations that tests build in milliseconds.
+        modality: the kind of items that the configurations of `tiny` take.
+        published: how checkpoints of the family are published; None for families that nobody else publishes.
+        tokenizer: how the tokenizers of published checkpoints are read; None for families that do not read texts.
     """
 
     id: str

@@ -24,7 +24,8 @@ from models.generation.tasks import generate
 from models.generation.token_scores import NextTokens
 from models.ops.flash import supports_flash
 from models.precision import Precision, PrecisionChoice, convert
-from models.tasks.text import GenerateRequest, Pooling, Tokens
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import Pooling, Tokens
 from models.text import encoder_graphs
 from models.text.embedding import vectors
 from models.transformers import gpt, vanilla

@@ -21,7 +21,7 @@ from models.family import Model
 from models.generation.generator import Generator
 from models.generation.tasks import collect_result
 from models.tasks import Request, Task
-from models.tasks.text import Progress
+from models.tasks.generation import Progress
 from models.text.text_model import TextModel
 
 log = logging.getLogger(__name__)

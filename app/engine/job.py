@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.tasks import Request, Task
-from models.tasks.text import Progress
+from models.tasks.generation import Progress
 
 OnProgress = Callable[[int, Progress], bool]
 """Called with the index of a request and the newest part of a sequence; returns whether that sequence ends here."""

@@ -6,7 +6,7 @@ from typing import cast
 
 from app.engine.job import Slice
 from models.tasks import Request, Task
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

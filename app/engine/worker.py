@@ -21,7 +21,7 @@ from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
 from models.ops.cooperation import cooperate
 from models.tasks import Task
-from models.tasks.text import GenerateRequest, Progress
+from models.tasks.generation import GenerateRequest, Progress
 
 REPORT_EVERY_S = 0.05
 """Longest time in seconds for which progress is held back while no caller streams it and no request ends.

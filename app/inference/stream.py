@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 from app.engine.job import OnProgress, Outcome
-from models.tasks.text import Progress
+from models.tasks.generation import Progress
 
 
 class EventWriter(Protocol):

@@ -16,7 +16,7 @@ from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.assembly import TextAssembly
 from models.tasks import GENERATE, Request
-from models.tasks.text import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
+from models.tasks.generation import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
 
 
 class Alternative(BaseModel):

@@ -10,7 +10,7 @@ from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
-from models.tasks.text import GenerateRequest, GenerateResult
+from models.tasks.generation import GenerateRequest, GenerateResult
 
 MIN_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
 """Default of `max_new_tokens` for an empty text, and what each token of the text adds to it."""

@@ -20,7 +20,8 @@ from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Precision, PrecisionChoice, convert
 from models.tasks import ENCODE_TEXT, GENERATE, Request, Task
-from models.tasks.text import EncodeTextRequest, GenerateRequest, Tokens
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import EncodeTextRequest, Tokens
 
 
 def main() -> None:

@@ -12,7 +12,7 @@
 | imputation | `impute` |
 | projection | `project` |
 | classification | `classify` |
-| compression/ | `compress` and `decompress` |
+| coding, compression/ | `compress` and `decompress`, and the streams that they write and read |
 | calibration, mixture | what is measured of a trained model and stored beside its weights |
 | latents | distributions of latents |
 | metrics | the errors of reconstructions |

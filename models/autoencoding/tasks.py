@@ -5,7 +5,7 @@ A family that answers a task in its own way replaces the function: `AUTOENCODER_
 
 from models.autoencoding.anomalies import detect_anomalies
 from models.autoencoding.classification import classify
-from models.autoencoding.compression.tasks import compress, decompress
+from models.autoencoding.coding import compress, decompress
 from models.autoencoding.denoising import denoise
 from models.autoencoding.encoding import decode, encode, reconstruct
 from models.autoencoding.imputation import impute

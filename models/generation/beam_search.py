@@ -11,7 +11,7 @@ from typing_extensions import override
 from models.generation.logits_rules import GenerationRules, TextSoFar, apply_rules
 from models.generation.search import Continuation, Search
 from models.generation.token_scores import TokenScores, describe_token
-from models.tasks.text import FinishReason, GeneratedToken, GenerateRequest, Progress
+from models.tasks.generation import FinishReason, GeneratedToken, GenerateRequest, Progress
 
 
 @dataclass(slots=True)

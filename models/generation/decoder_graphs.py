@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention
-from models.generation.kv_cache import KeyValueCache
+from models.generation.kv_cache import CacheGraphs, KeyValueCache
 from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.cuda_graphs import capture_stream, record_graph, uses_cuda_graphs
 from models.ops.devices import to_device
@@ -67,7 +67,7 @@ def _step_inputs(token_ids: Tensor, lengths: list[list[int]], n_rows: int, devic
 
 
 @dataclass(slots=True)
-class DecoderGraphs:
+class DecoderGraphs(CacheGraphs):
     """What is recorded over the caches of a decoder, as long as their keys and values stay where they are.
 
     Attributes:
@@ -86,7 +86,9 @@ class DecoderGraphs:
 def _graphs_of(*caches: KeyValueCache) -> DecoderGraphs:
     """Return the graphs of caches that are used together; none are left if one of the caches has moved."""
     cache = caches[0]
-    graphs = cache.graphs = cache.graphs or DecoderGraphs(capture_stream(cache.device))
+    graphs = cache.graphs
+    if not isinstance(graphs, DecoderGraphs):
+        graphs = cache.graphs = DecoderGraphs(capture_stream(cache.device))
     n_reallocations = tuple(each.n_reallocations for each in caches)
     if graphs.n_reallocations != n_reallocations:
         graphs.n_reallocations, graphs.steps, graphs.prefill = n_reallocations, {}, None

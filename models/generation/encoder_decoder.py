@@ -18,7 +18,8 @@ from models.generation.kv_cache import EncoderDecoderCache, KeyValueCache
 from models.generation.tasks import generate
 from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.segments import Segments
-from models.tasks.text import AttendRequest, AttendResult, GenerateRequest, Tokens
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import AttendRequest, AttendResult, Tokens
 from models.text.attention_patterns import RecordedAttention, RecordedCrossAttention
 from models.text.attention_weights import selected_weights
 from models.text.ragged_batch import RaggedBatch

@@ -7,7 +7,7 @@ Shapes: `B` rows, one for each running sequence, `H` heads, `T` tokens that each
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,9 +15,6 @@ from typing_extensions import override
 
 from models.ops.cache import has_cpu_kernels, write_to_cache
 from models.ops.devices import to_device
-
-if TYPE_CHECKING:
-    from models.generation.decoder_graphs import DecoderGraphs
 
 INITIAL_CAPACITY = 16
 """Number of tokens that each row of a new cache has room for."""
@@ -69,6 +66,10 @@ class CacheShape:
     device: torch.device
 
 
+class CacheGraphs:
+    """Base class of CUDA graphs that read and write a cache and therefore last as long as it."""
+
+
 class KeyValueCache(DecoderCache):
     """Keys and values of all layers in one tensor, whose room for rows and for tokens grows by doubling.
 
@@ -88,7 +89,7 @@ class KeyValueCache(DecoderCache):
         self.device = shape.device
         self.has_kernel = has_cpu_kernels(shape.dtype, shape.device)
         self.copies_rows_singly = shape.device.type == "cpu"
-        self.graphs: DecoderGraphs | None = None
+        self.graphs: CacheGraphs | None = None
         self.n_reallocations = 0
         self._lengths: list[int] = []
         self._shape = shape

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.errors import InvalidItems, Problem
 from models.generation.generator import Generator
-from models.tasks.text import DEFAULT_NEW_TOKENS, GenerateRequest
+from models.tasks.generation import DEFAULT_NEW_TOKENS, GenerateRequest
 
 MAX_OCCURRENCE_PENALTY = 2.0
 """Largest absolute value of the presence penalty and of the frequency penalty."""

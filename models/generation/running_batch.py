@@ -18,7 +18,7 @@ from models.generation.requests import complete_request
 from models.generation.search import Continuation, Search, SingleSearch
 from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.cuda_graphs import uses_cuda_graphs
-from models.tasks.text import GenerateRequest, Progress
+from models.tasks.generation import GenerateRequest, Progress
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 

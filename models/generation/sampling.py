@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 
 N_LIKELIEST = 256
 """Number of tokens among which `TopP` searches first, because sorting all takes longer than a small model does."""

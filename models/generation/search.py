@@ -19,7 +19,7 @@ from models.generation.logits_rules import BanRule, GenerationRules, TextSoFar, 
 from models.generation.sampling import candidates_of, draw, filters_for
 from models.generation.token_scores import TokenScores, describe_token
 from models.seeding import seeded
-from models.tasks.text import GeneratedToken, GenerateRequest, Progress
+from models.tasks.generation import GeneratedToken, GenerateRequest, Progress
 
 
 class Continuation(NamedTuple):

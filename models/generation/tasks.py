@@ -5,7 +5,7 @@ from typing import Any
 
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
-from models.tasks.text import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
+from models.tasks.generation import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
 
 
 def generate(model: Generator[Any], requests: Sequence[GenerateRequest]) -> list[GenerateResult]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.ops.top_tokens import list_top_tokens, top_tokens
-from models.tasks.text import GeneratedToken
+from models.tasks.generation import GeneratedToken
 
 
 @dataclass(frozen=True, slots=True, eq=False)

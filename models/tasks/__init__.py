@@ -9,7 +9,7 @@ and results are on the CPU, in float32.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from models.tasks import autoencoding, text
+from models.tasks import autoencoding, generation, text
 
 
 class Request(Protocol):
@@ -62,8 +62,8 @@ FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)
 CLASSIFY_TEXT = Task("classify", text.ClassifyTextRequest, autoencoding.ClassifyResult)
 CLASSIFY_TOKENS = Task("classify_tokens", text.ClassifyTokensRequest, text.ClassifyTokensResult)
 ANSWER = Task("answer", text.AnswerRequest, text.AnswerResult)
-GENERATE = Task("generate", text.GenerateRequest, text.GenerateResult, by_steps=True)
-TRANSLATE = Task("translate", text.GenerateRequest, text.GenerateResult, by_steps=True)
+GENERATE = Task("generate", generation.GenerateRequest, generation.GenerateResult, by_steps=True)
+TRANSLATE = Task("translate", generation.GenerateRequest, generation.GenerateResult, by_steps=True)
 SCORE_TEXT = Task("score_text", text.ScoreTextRequest, text.ScoreTextResult)
 SIMILARITY = Task("similarity", text.SimilarityRequest, text.SimilarityResult)
 PROJECT_TEXTS = Task("project", text.ProjectTextsRequest, autoencoding.ProjectResult)

@@ -6,14 +6,8 @@ import torch
 
 from models.seeding import seeded
 from models.tasks import Task
-from models.tasks.text import (
-    AnswerRequest,
-    FillMaskRequest,
-    GenerateRequest,
-    ProjectTextsRequest,
-    SimilarityRequest,
-    Tokens,
-)
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import AnswerRequest, FillMaskRequest, ProjectTextsRequest, SimilarityRequest, Tokens
 
 EXAMPLE_LENGTH = 6
 """Maximum number of tokens of the texts of examples."""

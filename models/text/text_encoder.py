@@ -23,10 +23,12 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class TextEncoder(TextModel):
-    """A bidirectional encoder with the heads of its configuration. A family adds `embeddings` and implements `hidden`.
+    """A bidirectional encoder with the heads of its configuration.
+
+    A family implements `hidden`, and adds `embeddings` or overrides `word_matrix`.
 
     Attributes:
-        embeddings: the embeddings of tokens; the masked language head shares those of words.
+        embeddings: the embeddings of words, positions and token types.
         mask_id: id of the token that stands for a masked word, set by the checkpoint's tokenizer.
         pooler, pair_head, sequence_head, token_head, span_head, masked_head: None where the model was built without.
     """

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from models.family import Model
 from models.tasks import GENERATE
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from models.text.attention_patterns import WithinTexts
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_model import TextModel

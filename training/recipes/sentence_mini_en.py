@@ -177,7 +177,7 @@ def _vectors(model: TextEncoder, codec: TokenizersCodec, texts: Sequence[str]) -
 
 def word_cosines(model: TextEncoder, codec: TokenizersCodec, pairs: Sequence[tuple[str, str]]) -> Tensor:
     """Return the cosine of the two texts' mean word embeddings for each pair, `[n]`."""
-    words = model.embeddings.words.weight
+    words = model.word_matrix()
     firsts, seconds = (
         torch.stack([words[codec.encode(pair[side], add_special_tokens=False).ids].mean(0) for pair in pairs])
         for side in (0, 1)

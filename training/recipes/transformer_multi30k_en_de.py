@@ -10,7 +10,7 @@ from typing_extensions import override
 from models.codecs.text import TokenizersCodec
 from models.family import Model
 from models.tasks import TRANSLATE
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from models.text.text_model import TextModel
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer

@@ -174,7 +174,7 @@ class TaskAdaptivePretraining(MaskedPretraining):
     @override
     def begin(self, model: TextEncoder, items: Batch) -> nn.Module:
         """Add the masked language head."""
-        vocab_size, width = model.embeddings.words.weight.shape
+        vocab_size, width = model.word_matrix().shape
         head = MaskedLanguageHead(width, width, vocab_size, "gelu", NORM_EPS, untied=False)
         model.masked_head = head.to(items[0].device)
         return super().begin(model, items)

@@ -7,7 +7,7 @@ from typing_extensions import TypeAliasType
 
 from models.codecs.image import Fit
 from models.codecs.text.entities import Aggregation as TokenAggregation
-from models.tasks import autoencoding, text
+from models.tasks import autoencoding, generation, text
 
 ImageFit = TypeAliasType(
     "ImageFit", Annotated[Fit, Field(description="How an image of another size is brought to the model's size.")]
@@ -30,4 +30,4 @@ Activation = TypeAliasType(
 Pooling = TypeAliasType(
     "Pooling", Annotated[text.Pooling, Field(description="How the vectors of a text's tokens become one.")]
 )
-FinishReason = TypeAliasType("FinishReason", Annotated[text.FinishReason, Field(description="Why a text ends.")])
+FinishReason = TypeAliasType("FinishReason", Annotated[generation.FinishReason, Field(description="Why a text ends.")])

@@ -1,8 +1,7 @@
-"""Compression of items to streams of bytes, and back.
+"""Streams of compressed items: their container and the coding of their payload.
 
 | file | content |
 |---|---|
-| tasks | `compress` and `decompress` |
 | stream | the container of a stream: header, payload, checksum |
 | quantisation | latents as integers, for lossy streams |
 | entropy | an entropy coder, and the frequencies of symbols as integers |

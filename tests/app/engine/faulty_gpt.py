@@ -13,7 +13,7 @@ from app.settings import Settings
 from models.generation.kv_cache import KeyValueCache
 from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from models.transformers.gpt import FAMILY
 from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import random_text

@@ -17,7 +17,8 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
-from models.tasks.text import EncodeTextRequest, Progress
+from models.tasks.generation import Progress
+from models.tasks.text import EncodeTextRequest
 from tests.app.engine.faulty_gpt import LETHAL, NOT_A_NUMBER, POISONED, FaultyGpt, ids, request, start
 from tests.app.engine.scripted import until
 from tests.models.transformers.reference import random_text

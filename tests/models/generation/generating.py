@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import collect_result
-from models.tasks.text import GenerateRequest, GenerateResult, Progress
+from models.tasks.generation import GenerateRequest, GenerateResult, Progress
 
 
 def ids(results: Sequence[GenerateResult]) -> list[list[list[int]]]:

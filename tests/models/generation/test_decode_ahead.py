@@ -14,7 +14,7 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.logits_rules import GenerationRules
 from models.generation.tasks import generate
 from models.generation.token_scores import TokenScores
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from models.transformers import gpt, vanilla
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import build

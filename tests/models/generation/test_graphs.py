@@ -16,7 +16,7 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
 from models.generation.token_scores import TokenScores
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from models.text import encoder_graphs, text_model
 from models.text.attention_patterns import WithinTexts
 from models.text.text_model import TextModel

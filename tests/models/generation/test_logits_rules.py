@@ -27,7 +27,7 @@ from models.generation.logits_rules import (
 )
 from models.generation.search import SingleSearch
 from models.generation.token_scores import TokenScores
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from tests.models.transformers.reference import random_text
 
 N_WORDS = 20

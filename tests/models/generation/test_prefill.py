@@ -14,7 +14,8 @@ from models.generation.kv_cache import KeyValueCache
 from models.generation.prompt_cache import MIN_PREFIX_TOKENS, PromptCache
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
-from models.tasks.text import GenerateRequest, Tokens
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import Tokens
 from models.transformers import gpt, vanilla
 from models.transformers.gpt.config import GptConfig
 from tests.models.generation.generating import ids

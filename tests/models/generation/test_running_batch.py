@@ -10,7 +10,7 @@ from models.generation.logits_rules import GenerationRules
 from models.generation.requests import complete_request
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
-from models.tasks.text import GenerateRequest, Progress
+from models.tasks.generation import GenerateRequest, Progress
 from models.transformers.gpt import FAMILY
 from tests.models.transformers.reference import random_text
 from tests.models.transformers.test_contract import build

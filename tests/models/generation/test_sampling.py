@@ -24,7 +24,7 @@ from models.generation.sampling import (
 )
 from models.generation.search import SingleSearch
 from models.generation.token_scores import TokenScores
-from models.tasks.text import GenerateRequest
+from models.tasks.generation import GenerateRequest
 from tests.models.transformers.reference import random_text
 
 N_WORDS, N_DRAWS = 20, 4000

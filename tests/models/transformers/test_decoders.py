@@ -14,7 +14,8 @@ from models.generation.generator import Generator
 from models.generation.tasks import generate
 from models.generation.token_scores import NextTokens
 from models.tasks import ATTEND
-from models.tasks.text import AttendRequest, GenerateRequest, Tokens
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import AttendRequest, Tokens
 from models.text.attention_patterns import RecordedAttention
 from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from models.autoencoding.coding import compress, decompress
 from models.autoencoding.compression.stream import Mode, Stream
-from models.autoencoding.compression.tasks import compress, decompress
 from models.errors import InvalidItems
 from models.tasks.autoencoding import CompressRequest, DecompressRequest
 from tests.models.tiny import build_case
