@@ -20,7 +20,8 @@ class LayerNorm(Structure):
     @classmethod
     def of(cls, norm: nn.LayerNorm) -> "LayerNorm":
         """Return the structure of one of torch's layers."""
-        return cls(norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps)
+        weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
+        return cls(weight, bias, norm.eps)
 
 
 def add_norm(x: Tensor, added: Tensor, norm: nn.LayerNorm) -> Tensor:
