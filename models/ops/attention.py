@@ -67,7 +67,8 @@ def block_attention(q: Tensor, k: Tensor, v: Tensor, block_table: Tensor, scale:
 
 def fits_block_attention(weight: Tensor, head_width: int) -> bool:
     """Return whether a model with such weights is on a GPU whose kernel supports heads of this width."""
-    return weight.is_cuda and head_width * weight.element_size() <= triton.MAX_HEAD_BYTES
+    head_bytes = head_width * weight.element_size()
+    return weight.is_cuda and head_bytes <= triton.MAX_HEAD_BYTES
 
 
 def padded_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:

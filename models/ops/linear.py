@@ -33,4 +33,5 @@ def can_pack(weights: torch.dtype, device: torch.device) -> bool:
 
 def has_project_kernels(weight: Tensor) -> bool:
     """Return whether the project's own kernels multiply inputs by such a weight, of the same dtype."""
-    return weight.is_cpu and avx512.is_fastest_for(weight.dtype, weight.dtype)
+    dtype = weight.dtype
+    return weight.is_cpu and avx512.is_fastest_for(dtype, dtype)

@@ -20,7 +20,8 @@ MIN_DOT_WIDTH = 16
 
 def supports_attention(q: Tensor) -> bool:
     """Return whether the functions of this file support queries, `[N, H, d]`."""
-    return supports_tensor(q) and q.shape[-1] * q.element_size() <= MAX_HEAD_BYTES
+    head_bytes = q.shape[-1] * q.element_size()
+    return head_bytes <= MAX_HEAD_BYTES and supports_tensor(q)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
@@ -30,7 +31,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
 
 
 def _block_table_on_device(segments: Segments) -> Tensor:
-    return to_device(torch.from_numpy(segments.block_table), segments.device)
+    block_table = torch.from_numpy(segments.block_table)
+    return to_device(block_table, segments.device)
 
 
 def block_attention(q: Tensor, k: Tensor, v: Tensor, block_table: Tensor, scale: float, *, causal: bool) -> Tensor:
