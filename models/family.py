@@ -1,6 +1,7 @@
 """The declaration of a family, the interface of its models, and the base of its hyperparameters."""
 
 import dataclasses
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
@@ -95,7 +96,7 @@ TaskFunction = Callable[[Any, Sequence[Any]], Sequence[Any]]
 """Takes a model and a batch of requests of one task, and returns one result for each request, in order."""
 
 
-class Model(nn.Module):
+class Model(nn.Module, ABC):
     """A module that answers the tasks of its family.
 
     Attributes:
