@@ -28,7 +28,7 @@ struct KeyValueCache {
 };
 
 // What each token attends to: the tokens of its text in the same call (`bounds`), those in a cache, or both. With
-// `causal`, a token attends only to itself and to earlier tokens. Mirrors `AttentionContext` in the Python binding.
+// `causal`, a token attends only to itself and to earlier tokens. Mirrors `AttentionContext` in `patterns.py`.
 template <class T>
 struct AttentionContext {
     const int32_t* bounds;  // [n_texts + 1], or null if each text has one token

@@ -9,7 +9,7 @@
 
 namespace {
 
-// Mirrors `_Table` in the Python binding.
+// Mirrors `_EmbeddingTable` in `embeddings.py`.
 template <class T>
 struct EmbeddingTable {
     const T* rows;  // [n, width]
@@ -18,7 +18,7 @@ struct EmbeddingTable {
     bool contains(int64_t row) const { return 0 <= row && row < n; }
 };
 
-// Mirrors `_Embeddings` in the Python binding. The first token of a text is at position `first_position`.
+// Mirrors `_Embeddings` in `embeddings.py`. The first token of a text is at position `first_position`.
 template <class T>
 struct Embeddings {
     EmbeddingTable<T> words, positions, types;

@@ -7,7 +7,7 @@
 
 namespace {
 
-// Mirrors `Norm` in the Python binding. `weight` and `bias` have the width of the rows.
+// Mirrors `LayerNorm` in `norm.py`. `weight` and `bias` have the width of the rows.
 template <class T>
 struct LayerNorm {
     const T *weight, *bias;

@@ -28,7 +28,7 @@ constexpr int PANEL_ROW_BYTES = PANEL_COLUMNS * GROUP_BYTES;  // one group of ea
 constexpr int PANEL_ROW_CACHE_LINES = PANEL_ROW_BYTES / CACHE_LINE_BYTES;
 constexpr int INT8_ZERO_POINT = 128;  // added to quantised inputs, because multiply_add takes them as unsigned
 
-// Mirrors `_Layer` in the Python binding. The arrays are padded with zeros to whole panels, except `scales` and `bias`.
+// Mirrors `LinearLayer` in `linear.py`. The arrays are padded with zeros to whole panels, except `scales` and `bias`.
 struct LinearLayer {
     const char* panels;
     // The initial value of each sum: the bias as float32 or, with int8 weights, the product of the weights and a row of

@@ -23,8 +23,8 @@ void add(const T* x, const T* y, int64_t n, T* out) {
 
 // The weights of a block. `qkv` computes queries, keys and values side by side; `up` and `down` are the feed-forward
 // network. The panels of the cross-attention are null if the block has none. With `norm_first`, each norm is applied
-// before its sublayer (pre-norm), otherwise after the residual connection (post-norm). Mirrors `_Block` in the Python
-// binding.
+// before its sublayer (pre-norm), otherwise after the residual connection (post-norm). Mirrors
+// `_TransformerBlock` in `blocks.py`.
 template <class T>
 struct TransformerBlock {
     LinearLayer qkv, out, up, down;
@@ -34,7 +34,7 @@ struct TransformerBlock {
 };
 
 // A block, what its tokens attend to in self-attention and in cross-attention, and the factors of the scores.
-// Mirrors `_Turn` in the Python binding.
+// Mirrors `BlockCall` in `blocks.py`.
 template <class T>
 struct BlockCall {
     const TransformerBlock<T>* block;
