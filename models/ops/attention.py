@@ -31,12 +31,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
 
 def context_within_texts(segments: Segments, *, causal: bool) -> AttentionContext:
     """Return what tokens attend to within their texts, for kernels. It is made once for the segments."""
-    full_context, causal_context = segments.derived(_contexts)
-    return causal_context if causal else full_context
+    return segments.derived(_causal_context if causal else _full_context)
 
 
-def _contexts(segments: Segments) -> tuple[AttentionContext, ...]:
-    return tuple(AttentionContext.within_texts(segments, causal=causal) for causal in (False, True))
+def _full_context(segments: Segments) -> AttentionContext:
+    return AttentionContext.within_texts(segments, causal=False)
+
+
+def _causal_context(segments: Segments) -> AttentionContext:
+    return AttentionContext.within_texts(segments, causal=True)
 
 
 def attend_in_context(q: Tensor, new: tuple[Tensor, Tensor] | None, context: AttentionContext, scale: float) -> Tensor:
