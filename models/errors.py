@@ -29,10 +29,17 @@ class CheckpointError(ModelsError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason to refuse an item. `index` is the item's position in the request; None if all items are refused."""
+    """A reason to refuse an item or a parameter of a request.
+
+    Attributes:
+        detail: the reason, which names the value and the limit.
+        index: the position of the item in the request; None if all items are refused.
+        parameter: the parameter to blame, or the path to its part, such as `stop/0`; None if the items are to blame.
+    """
 
     detail: str
     index: int | None = None
+    parameter: str | None = None
 
 
 class InvalidItems(ModelsError):

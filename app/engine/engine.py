@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.engine.supervisor import Health, Supervisor
 from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
-from models.errors import InvalidItems, Problem
+from models.errors import InvalidItems
 from models.family import Model
 from models.generation.generator import Generator
 from models.generation.tasks import collect_result
@@ -289,7 +290,7 @@ class Engine:
     def _explain(self, error: Exception, index: int) -> Exception:
         """Return the error to raise for a failed request; it names the request's index within its job."""
         if isinstance(error, InvalidItems):
-            return InvalidItems(*(Problem(problem.detail, index) for problem in error.problems))
+            return InvalidItems(*(replace(problem, index=index) for problem in error.problems))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
         is_nan = isinstance(error, NotANumber)
         detail = (

@@ -21,6 +21,7 @@ from app import errors
 from app.http.context import RequestContext, context_in
 from app.services import services_in
 from models.errors import InvalidItems, UndecodableItems
+from models.errors import Problem as RefusedPart
 
 log = logging.getLogger(__name__)
 
@@ -111,13 +112,17 @@ def report_error(error: Exception, context: RequestContext) -> Problem:
 
 
 def _refused_items(error: InvalidItems) -> errors.ManifoldError:
-    """Turn refused items into an error that points at each: `/inputs/3`, or `/inputs` for all of them."""
-    faults = [
-        errors.Fault("/inputs" if problem.index is None else f"/inputs/{problem.index}", problem.detail)
-        for problem in error.problems
-    ]
+    """Turn refused items into an error that points at each: `/inputs/3`, `/parameters/label`, or `/inputs` for all."""
+    faults = list(dict.fromkeys(errors.Fault(_pointer(problem), problem.detail) for problem in error.problems))
     refusal = errors.InvalidRequest.of(faults)
     return errors.MalformedBody(refusal.detail, faults) if isinstance(error, UndecodableItems) else refusal
+
+
+def _pointer(problem: RefusedPart) -> str:
+    """Return the JSON pointer (RFC 6901) to the part of the request that is to blame."""
+    if problem.parameter is not None:
+        return f"/parameters/{problem.parameter}"
+    return "/inputs" if problem.index is None else f"/inputs/{problem.index}"
 
 
 def add_route_errors(app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from app.errors import QueueFull
 from app.http.context import RequestContext
 from app.http.problems import report_error
 from app.http.request_timer import RequestTimer
+from models.errors import InvalidItems, Problem
 
 
 async def receive() -> dict[str, object]:
@@ -40,6 +41,14 @@ def test_an_error_of_ours_is_told_and_noted_but_has_no_traceback(
     assert (problem.status, problem.headers) == (429, {"retry-after": "3"})
     assert context.error == problem.detail == "no room"
     assert not caplog.records
+
+
+def test_a_refusal_points_at_the_item_or_the_parameter_and_names_the_same_place_once(context: RequestContext) -> None:
+    error = InvalidItems(
+        Problem("too long", 2), Problem("unknown", 0, parameter="label"), Problem("unknown", 1, parameter="label")
+    )
+    pointers = [fault.pointer for fault in report_error(error, context).faults]
+    assert pointers == ["/inputs/2", "/parameters/label"]
 
 
 @pytest.mark.anyio
