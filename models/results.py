@@ -45,7 +45,8 @@ def project_to_plane(vectors: Tensor, method: ProjectionMethod) -> ProjectResult
     """
     if method == "latent":
         if vectors.shape[1] != 2:
-            raise InvalidItems(Problem(f"method latent needs a latent of width 2; this model's is {vectors.shape[1]}"))
+            detail = f"method latent needs a latent of width 2; this model's is {vectors.shape[1]}"
+            raise InvalidItems(Problem(detail, parameter="method"))
         return ProjectResult(points=vectors)
     centred = (vectors - vectors.mean(0)).double()
     _, deviations, directions = torch.linalg.svd(centred, full_matrices=False)

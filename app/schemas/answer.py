@@ -6,15 +6,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
-from app.schemas.shared.items import count_tokens, read_text_objects
+from app.schemas.shared.items import count_tokens, each_item, read_text_objects
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.answers import answers
 from models.tasks import ANSWER, Request
 from models.tasks.text import AnswerRequest, AnswerResult
-
-DEFAULT_STRIDE = 128
-"""Default of `stride`, in tokens, for models that read at least four times as many."""
 
 
 class AnswerParameters(Parameters):
@@ -29,15 +26,21 @@ class AnswerParameters(Parameters):
         "quarter of the model's context if that is less.",
     )
     allow_no_answer: bool = Field(
-        False, description="Whether an empty answer, which says that the context has none, competes with the others."
+        False,
+        description="Whether an empty answer, which says that the context has none, competes with the others. The "
+        "model must have been trained for it, as on SQuAD 2.",
     )
 
 
 class FoundAnswer(BaseModel):
     """A part of the context that answers the question."""
 
-    answer: str = Field(description="The part of the context; empty for no answer.")
-    score: float = Field(description="Probability of this answer among all possible ones.")
+    answer: str = Field(description="The part of the context, in whole words; empty for no answer.")
+    score: float = Field(
+        description="Probability of the answer's first token times that of its last one, among the tokens of the "
+        "context and the choice of no answer. Places with the same text add up, those in other windows of a long "
+        "context included, to 1 at most. The score of no answer is the least of any window."
+    )
     start: int = Field(description="Index of the first character of the answer in the context.")
     end: int = Field(description="Index after the last character of the answer.")
 
@@ -62,11 +65,12 @@ class AnswerAnswer(Answer):
 
 def _requests(body: AnswerBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     pairs = read_text_objects(body.inputs, {"question": str, "context": str}, limits)
-    given = body.parameters.stride
-    stride = min(DEFAULT_STRIDE, codecs.texts.max_tokens // 4) if given is None else given
-    return [
-        AnswerRequest(windows=tuple(codecs.texts.windows(pair["question"], pair["context"], stride))) for pair in pairs
-    ]
+
+    def request(pair: dict[str, Any]) -> AnswerRequest:
+        windows = codecs.texts.windows(pair["question"], pair["context"], body.parameters.stride)
+        return AnswerRequest(windows=tuple(windows))
+
+    return [*each_item(pairs, request)]
 
 
 def _outputs(
@@ -98,7 +102,7 @@ ENDPOINT = TaskEndpoint(
     summary="Answer questions from contexts",
     description="Finds the answer to a question in a context. An item is an object of a `question` and a `context`; a "
     "context longer than the model's is read in overlapping windows. Returns the best answers to each question, with "
-    "their places in the context.",
+    "their places in the context and their scores, which are those of the pipeline `question-answering`.",
     schemas=(SCHEMA,),
     examples=(
         {

@@ -19,10 +19,10 @@ class ClassifyTokensParameters(TextParameters):
     """Parameters of `/classify-tokens`."""
 
     aggregation: Aggregation = Field(
-        "simple",
+        "first",
         description="How tokens are joined into entities. `none` returns each token; `simple` joins neighbouring "
-        "tokens of one kind; the others join whole words, each classified by its first token (`first`), by the mean "
-        "of its tokens (`average`) or by its surest token (`max`).",
+        "tokens of one kind, which may cut words; the others join whole words, each classified by its first token "
+        "(`first`), by the mean of its tokens (`average`) or by its surest token (`max`).",
     )
 
 

@@ -10,12 +10,11 @@ from app.schemas.shared.items import count_tokens, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
+from models.codecs.text.targets import find_targets
 from models.errors import InvalidItems, Problem
 from models.tasks import FILL_MASK, Request
 from models.tasks.text import FillMaskRequest, FillMaskResult, Tokens
 
-WORD_BEGINNINGS = ("", "Ġ", "▁")
-"""Prefixes by which vocabularies mark a token that begins a word."""
 MAX_FILLS = 4096
 """Maximum number of predicted tokens for all masks of a request.
 
@@ -28,7 +27,11 @@ class FillMaskParameters(TextParameters):
 
     top_k: int = Field(5, ge=1, le=1000, description="Number of tokens to return for each mask.")
     targets: list[str] | None = Field(
-        None, min_length=1, max_length=1000, description="Tokens to choose from; the whole vocabulary if omitted."
+        None,
+        min_length=1,
+        max_length=1000,
+        description="Tokens to choose from; the whole vocabulary if omitted. Each is spelt as in `token_str` or as "
+        "in the vocabulary, in any case if the model ignores case. It names every token that `token_str` shows so.",
     )
 
 
@@ -61,14 +64,14 @@ class FillMaskAnswer(Answer):
 
 def _requests(body: FillMaskBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters, codec = body.parameters, codecs.texts
-    targets = None if parameters.targets is None else tuple(_target_id(word, codec) for word in parameters.targets)
+    targets = None if parameters.targets is None else find_targets(parameters.targets, codec, limits)
     texts = tokenize_inputs(body, codecs, limits)
     masks = _find_masks(texts, codec)
     n_masks = sum(map(len, masks))
     n_each = min(parameters.top_k, codec.vocab_size if targets is None else len(targets))
     if n_masks * n_each > MAX_FILLS:
-        detail = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all"
-        raise InvalidItems(Problem(f"{detail}; the limit is {MAX_FILLS}"))
+        detail = f"{n_masks} masks, {n_each} tokens for each: {n_masks * n_each} in all; the limit is {MAX_FILLS}"
+        raise InvalidItems(Problem(detail, parameter="top_k" if n_masks <= MAX_FILLS else None))
     return [
         FillMaskRequest(tokens=tokens, positions=positions, top_k=parameters.top_k, targets=targets)
         for tokens, positions in zip(texts, masks, strict=True)
@@ -89,19 +92,6 @@ def _find_masks(texts: Sequence[Tokens], codec: TextCodec) -> list[tuple[int, ..
         detail = f"the text has no mask; write {written} where a word is to be guessed"
         raise InvalidItems(*(Problem(detail, index) for index in without))
     return masks
-
-
-def _target_id(word: str, codec: TextCodec) -> int:
-    """Return the id of a word's token.
-
-    Raises:
-        InvalidItems: the vocabulary has no token for this word.
-    """
-    for beginning in WORD_BEGINNINGS:
-        token = codec.id_of(beginning + word)
-        if token is not None:
-            return token
-    raise InvalidItems(Problem(f"the target {word[:40]!r} is no token of this model's vocabulary"))
 
 
 def _outputs(

@@ -1,7 +1,7 @@
 """`/score-text`: compute how likely texts are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
-from models.codecs.arrays import Limits
+from models.codecs.arrays import Limits, limit_problems
+from models.errors import InvalidItems, Problem
 from models.tasks import SCORE_TEXT, Request
-from models.tasks.text import ScoreTextRequest, ScoreTextResult
+from models.tasks.text import ScoreTextRequest, ScoreTextResult, Tokens
 
 MAX_EXPONENT = 700.0
 """Largest exponent of a perplexity; a little more would overflow a float64."""
@@ -50,7 +51,17 @@ class ScoreTextAnswer(Answer):
 
 def _requests(body: ScoreTextBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     texts = tokenize_inputs(body, codecs, limits)
+    empty = [index for index, tokens in enumerate(texts) if _is_empty(tokens, codecs.texts.special.all)]
+    if empty:
+        raise InvalidItems(*limit_problems([Problem("the text has no token to score", index) for index in empty]))
     return [ScoreTextRequest(tokens=tokens) for tokens in texts]
+
+
+def _is_empty(tokens: Tokens, special_ids: Collection[int]) -> bool:
+    """Return whether there are only special tokens, and none that the text itself spells out."""
+    if not all(token_id in special_ids for token_id in tokens.ids.tolist()):
+        return False
+    return all(text is None for text in tokens.details().texts)
 
 
 def _outputs(
@@ -85,8 +96,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="score_text",
     summary="Compute the log-likelihood of texts",
-    description="Scores how likely a text is to the model. An item is a text. Returns the log-likelihood and "
-    "perplexity of each text, and the log-probability of each of its tokens.",
+    description="Scores how likely a text is to the model. An item is a text with at least one token. Returns "
+    "the log-likelihood and perplexity of each text, and the log-probability of each of its tokens.",
     schemas=(SCHEMA,),
     examples=({"model": "gpt-mini-en", "inputs": ["the dog ran home"]},),
 )

@@ -1,15 +1,17 @@
 """`/similarity`: compare a text with candidates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
-from app.schemas.shared.items import count_tokens, read_text_objects
+from app.schemas.shared.items import count_tokens, each_item, read_text_objects
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextItem
+from models.errors import InvalidItems, Problem
 from models.tasks import SIMILARITY, Request
 from models.tasks.text import SimilarityRequest, SimilarityResult
 
@@ -36,12 +38,24 @@ class SimilarityAnswer(Answer):
 
 def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     items = read_text_objects(body.inputs, {"source": str, "candidates": list}, limits)
-    requests: list[Request] = []
-    for item in items:
+
+    def request(item: dict[str, Any]) -> SimilarityRequest:
         texts = [TextItem(item["source"]), *map(TextItem, item["candidates"])]
-        tokens = codecs.texts.tokenize(texts, truncate=body.parameters.truncate)
-        requests.append(SimilarityRequest(texts=tuple(tokens)))
-    return requests
+        try:
+            tokens = codecs.texts.tokenize(texts, truncate=body.parameters.truncate)
+        except InvalidItems as error:
+            raise InvalidItems(*map(_name_text, error.problems)) from None
+        return SimilarityRequest(texts=tuple(tokens))
+
+    return [*each_item(items, request)]
+
+
+def _name_text(problem: Problem) -> Problem:
+    """Say which text of an item a problem is about, where it is about one."""
+    if problem.index is None:
+        return problem
+    name = "source" if problem.index == 0 else f"candidates/{problem.index - 1}"
+    return replace(problem, detail=f"{name}: {problem.detail}")
 
 
 def _outputs(

@@ -21,12 +21,10 @@ class Details:
     Attributes:
         offsets: the first character of the text that the token stands for, and the one after the last.
         texts: 0 or 1 for a token of the first or the second text of a pair, None for a special token.
-        words: the index of the token's word in its text, None for a token that is no part of a word.
     """
 
     offsets: Sequence[tuple[int, int]]
     texts: Sequence[int | None]
-    words: Sequence[int | None]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)  # not frozen, because that takes three times as long to construct
@@ -54,7 +52,7 @@ class Tokens:
 
         def details() -> Details:
             texts = [None if token_id in special_ids else 0 for token_id in ids]
-            return Details(offsets=[(0, 0)] * len(ids), texts=texts, words=[None] * len(ids))
+            return Details(offsets=[(0, 0)] * len(ids), texts=texts)
 
         return cls(ids=np.array(ids, np.int64), type_ids=np.zeros(len(ids), np.int64), details=details)
 

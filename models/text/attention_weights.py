@@ -52,9 +52,11 @@ def selected_weights(weights: Iterable[Tensor], request: AttendRequest) -> Tenso
 
 
 def _checked_indices(name: str, indices: Sequence[int] | None, n: int) -> list[int]:
-    """Return the indices, all `n` if None; raise InvalidItems, which gives the name, if one is out of range."""
+    """Return the indices, all `n` if None; raise InvalidItems, which points at the index, if one is out of range."""
     if indices is None:
         return list(range(n))
-    if wrong := [index for index in indices if not 0 <= index < n]:
-        raise InvalidItems(Problem(f"{name} has {wrong[0]}; this model's are 0 to {n - 1}"))
+    for place, index in enumerate(indices):
+        if not 0 <= index < n:
+            detail = f"{name} has {index}; this model's are 0 to {n - 1}"
+            raise InvalidItems(Problem(detail, parameter=f"{name}/{place}"))
     return list(indices)

@@ -33,7 +33,7 @@ def choose_pooling(model: TextModel, request: EncodeTextRequest, width: int) -> 
     """
     if request.dimensions is not None and not 1 <= request.dimensions <= width:
         detail = f"dimensions is {request.dimensions}; this model's embeddings have 1 to {width}"
-        raise InvalidItems(Problem(detail))
+        raise InvalidItems(Problem(detail, parameter="dimensions"))
     normalize = model.normalize if request.normalize is None else request.normalize
     return PoolingChoice(request.pooling or model.pooling, request.dimensions, normalize)
 

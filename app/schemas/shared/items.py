@@ -1,7 +1,8 @@
 """Reading the inputs of a body by the model's codec, and rendering items into answers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,13 @@ from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import ItemOutputParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
-from models.codecs.arrays import Limits, check_count
+from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_problems
 from models.codecs.text import clean_text
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
@@ -74,6 +78,26 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
     except ValueError as error:
         raise InvalidItems(Problem(str(error), index)) from None
     return read
+
+
+def each_item(items: Sequence[ItemT], convert: Callable[[ItemT], ResultT]) -> list[ResultT]:
+    """Return the converted items.
+
+    Raises:
+        InvalidItems: items are refused; each problem has the index of its item.
+    """
+    results: list[ResultT] = []
+    problems: list[Problem] = []
+    for index, item in enumerate(items):
+        try:
+            results.append(convert(item))
+        except InvalidItems as error:
+            problems += [replace(problem, index=index) for problem in error.problems]
+        if len(problems) > MAX_PROBLEMS:
+            break
+    if problems:
+        raise InvalidItems(*limit_problems(problems))
+    return results
 
 
 def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, int]:

@@ -9,7 +9,10 @@ wordpiece, byte_level_bpe, unigram
 special_tokens    tokens that are no text, and their roles
 items             the items of a request about texts
 assembly          joins tokens, as they arrive, to text
+words             finds the words of a text
+label_schemes     reads what the labels of tokens say
 entities          converts the classes of tokens to entities
+targets           finds the tokens that a request names
 answers           converts the logits of spans to answers
 """
 

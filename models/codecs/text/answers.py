@@ -1,12 +1,16 @@
 """Converting the logits of the first and the last token of an answer to answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from models.tasks.text import Tokens
+from models.codecs.text.words import trim, whole_words
+from models.tasks.text import Details, Tokens
+
+N_SPARE_SPANS = 10
+"""Number of spans of a window that are considered beyond twice the number of answers that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +23,31 @@ class Answer:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class _WindowScores:
+    """The probabilities of a window.
+
+    Attributes:
+        places: positions of the `T` tokens of the context in the window.
+        spans: probability of the span from each of them to each other, `[T, T]`; 0 where it is no answer.
+        no_answer: probability that the window has no answer.
+    """
+
+    places: Sequence[int]
+    spans: Tensor
+    no_answer: float
+
+
 def answers(
     windows: Sequence[Tokens], spans: Sequence[Tensor], *, top_k: int, max_answer_tokens: int, allow_no_answer: bool
 ) -> list[Answer]:
     """Return the `top_k` likeliest answers, best first.
 
-    The score of an answer is a probability: the softmax of the sum of both logits over all spans of all windows and,
-    with `allow_no_answer`, over the least sum of a window's first token, which means that there is no answer.
-    Source: Devlin et al. 2019, section 4.3.
+    They are scored as by the pipeline `question-answering` of `transformers` 4.57. In each window, the first and the
+    last token of the answer are chosen among the tokens of the context and the window's first token, which stands for
+    no answer; the probability of a span is the product of both. The `2 top_k + 10` likeliest spans of each window are
+    extended to whole words, and those with the same text, whatever its case, add up, to 1 at most. Their place is that
+    of the likeliest. With `allow_no_answer`, the empty answer competes, with its least probability in any window.
 
     Args:
         windows: pairs of a question with each window of its context.
@@ -35,44 +56,44 @@ def answers(
         max_answer_tokens: the maximum length of an answer in tokens.
         allow_no_answer: whether an answer may be that there is none.
     """
-    candidates: list[tuple[float, int, int]] = []
-    logits: list[Tensor] = []
+    found: dict[str, list[Answer]] = {}
+    no_answer = 1.0
     for window, span in zip(windows, spans, strict=True):
         details = window.details()
-        places = [place for place, text in enumerate(details.texts) if text == 1]
-        if places:
-            sums = _sum_logits(span[places], max_answer_tokens)
-            logits.append(sums.flatten())
-            candidates += _best_spans(sums, [details.offsets[place] for place in places], top_k)
-    no_answer = min(float(span[0].sum()) for span in spans)
-    if allow_no_answer or not candidates:
-        logits.append(torch.tensor([no_answer]))
-        candidates.append((no_answer, 0, 0))
-    normaliser = float(torch.cat(logits).double().logsumexp(0))
-    context = windows[0].sources[1] if len(windows[0].sources) > 1 else ""
-    scores: dict[tuple[int, int], float] = {}
-    for logit, start, end in sorted(candidates, reverse=True):
-        scores.setdefault((start, end), float(torch.tensor(logit - normaliser).exp()))
-    return [Answer(context[start:end], score, start, end) for (start, end), score in list(scores.items())[:top_k]]
+        scores = _score_window(details, span, max_answer_tokens)
+        no_answer = min(no_answer, scores.no_answer)
+        for answer in _best_spans(window.sources[1], details, scores, 2 * top_k + N_SPARE_SPANS):
+            found.setdefault(answer.answer.lower(), []).append(answer)
+    merged = [_merge(same) for same in found.values()]
+    if allow_no_answer or not merged:
+        merged.append(Answer("", no_answer, 0, 0))
+    best = sorted(merged, key=lambda answer: -answer.score)[:top_k]
+    return [replace(answer, score=min(answer.score, 1.0)) for answer in best]
 
 
-def _sum_logits(span: Tensor, max_tokens: int) -> Tensor:
-    """Return the logit of the span from each token to each other, `[T, T]`; -inf where it is too long or negative."""
-    n = len(span)
-    lengths = torch.arange(n)[None, :] - torch.arange(n)[:, None]
-    allowed = (lengths >= 0) & (lengths < max_tokens)
-    return torch.where(allowed, span[:, 0, None] + span[None, :, 1], -torch.inf)
+def _score_window(details: Details, span: Tensor, max_answer_tokens: int) -> _WindowScores:
+    places = [place for place, text in enumerate(details.texts) if text == 1]
+    has_start_token = details.texts[0] is None
+    probs = span[[0] * has_start_token + places].double().softmax(0)
+    first, last = probs[int(has_start_token) :].unbind(1)
+    allowed = torch.ones(len(places), len(places)).triu().tril(max_answer_tokens - 1)
+    no_answer = float(probs[0].prod()) if has_start_token else 0.0
+    return _WindowScores(places, first[:, None] * last * allowed, no_answer)
 
 
-def _best_spans(sums: Tensor, offsets: Sequence[tuple[int, int]], top_k: int) -> list[tuple[float, int, int]]:
-    """Return the logits and characters of a window's likeliest spans.
+def _best_spans(context: str, details: Details, scores: _WindowScores, n: int) -> Iterator[Answer]:
+    """Yield the `n` likeliest spans of a window, extended to whole words, except those without a character."""
+    offsets, places = details.offsets, scores.places
+    probs, indices = scores.spans.flatten().topk(min(n, scores.spans.numel()))
+    for prob, index in zip(probs.tolist(), indices.tolist(), strict=True):
+        first, last = places[index // len(places)], places[index % len(places)]
+        start, end = trim(context, offsets[first][0], offsets[last][1])
+        if prob > 0 and start < end:
+            start, end = whole_words(context, start, end)
+            yield Answer(context[start:end], prob, start, end)
 
-    There are up to twice `top_k`, because different spans of tokens may have the same characters.
-    """
-    values, places = sums.flatten().topk(min(2 * top_k, sums.numel()))
-    n = len(sums)
-    return [
-        (value, offsets[place // n][0], offsets[place % n][1])
-        for value, place in zip(values.tolist(), places.tolist(), strict=True)
-        if value != -torch.inf
-    ]
+
+def _merge(same: Sequence[Answer]) -> Answer:
+    """Return the likeliest of these answers, which have the same text, with the sum of their scores."""
+    best = max(same, key=lambda answer: answer.score)
+    return replace(best, score=sum(answer.score for answer in same))

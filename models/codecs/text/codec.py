@@ -53,8 +53,10 @@ class TextCodec(ABC):
         """
 
     @abstractmethod
-    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+    def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
         """Return pairs of the text with each window of `pair`; windows are as long as fits and share `stride` tokens.
+
+        If that is None, they share 128, a quarter of `max_tokens` or half of a window of `pair`, whichever is least.
 
         Raises:
             InvalidItems: the text leaves no room for `pair`, the stride fills this room, or there are too many windows.
@@ -71,6 +73,10 @@ class TextCodec(ABC):
     @abstractmethod
     def id_of(self, token: str) -> int | None:
         """Return the id of a token of the vocabulary; None if there is no such token."""
+
+    def normalize(self, text: str) -> str:
+        """Return the text as the tokenizer reads it: in lower case, for example, if its vocabulary is."""
+        return text
 
     def token_text(self, token_id: int) -> str:
         """Return a token as a part of a text."""

@@ -1,20 +1,17 @@
-"""Converting the classes of tokens to entities.
-
-The labels `B-X` and `I-X` stand for the first and a further token of an entity of the kind X, and `O` for no entity.
-"""
+"""Converting the classes of tokens to entities."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from models.codecs.text.label_schemes import LabelScheme, Tag, read_label_scheme
+from models.codecs.text.words import is_within_word, trim, whole_words
 from models.tasks.text import Tokens
 
 Aggregation = Literal["simple", "none", "first", "average", "max"]
-OUTSIDE = "O"
 
 _WORD_SCORES: Mapping[str, Callable[[Tensor], Tensor]] = {
     "first": lambda scores: scores[0],
@@ -45,69 +42,99 @@ class _Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class _LabelledPiece:
-    """A piece with its likeliest label, which is split into prefix and kind, and the probability of the label."""
+class _TaggedPiece:
+    """A piece with the meaning of its likeliest label, and the probability of the label."""
 
     start: int
     end: int
-    prefix: str
-    kind: str
+    tag: Tag
     score: float
 
 
 def entities(tokens: Tokens, scores: Tensor, labels: Sequence[str], aggregation: Aggregation) -> list[Entity]:
     """Return the entities of a text, given the probabilities `[T, n_labels]` of its tokens' labels.
 
-    With the aggregation `none`, each token is an entity. With the others, neighbours of the same kind form one. These
-    are tokens with `simple`, and whole words otherwise. The probabilities of a word are those of its first token
-    (`first`), the mean of all (`average`), or those of the token that has the largest one (`max`).
+    With the aggregation `none`, each token is an entity, whose kind is its label. With the others, neighbours form one
+    as the scheme of the labels says. These are tokens with `simple`, and whole words otherwise. The probabilities of a
+    word are those of its first token (`first`), the mean of all (`average`), or those of the token that has the largest
+    one (`max`). Tokens of white space are ignored.
     """
+    text, scheme = tokens.sources[0] if tokens.sources else "", read_label_scheme(tuple(labels))
+    words = _words(text, _pieces(tokens, scores))
+    if aggregation in _WORD_SCORES:
+        pieces = [_join(text, word, aggregation) for word in words]
+    else:
+        pieces = [piece for word in words for piece in word if not text or text[piece.start : piece.end].strip()]
+    tagged = [_tagged(text, piece, scheme) for piece in pieces]
+    if aggregation == "none":
+        return [_entity(text, piece.tag.label, [piece]) for piece in tagged if piece.tag.kind is not None]
+    return [_entity(text, run[0].tag.kind or "", run) for run in _runs(tagged, scheme)]
+
+
+def _pieces(tokens: Tokens, scores: Tensor) -> list[_Piece]:
+    """Return the tokens of the text, without the special ones."""
     details = tokens.details()
     places = [place for place, text in enumerate(details.texts) if text == 0]
-    pieces = [_Piece(*details.offsets[place], scores[place]) for place in places]
-    if aggregation in _WORD_SCORES:
-        words = groupby(zip(places, pieces, strict=True), key=lambda pair: details.words[pair[0]])
-        pieces = [_join([piece for _, piece in parts], aggregation) for _, parts in words]
-    text = tokens.sources[0] if tokens.sources else ""
-    best = [(piece, int(piece.scores.argmax())) for piece in pieces]
-    if aggregation == "none":
-        return [
-            Entity(labels[label], float(piece.scores[label]), text[piece.start : piece.end], piece.start, piece.end)
-            for piece, label in best
-            if labels[label] != OUTSIDE
-        ]
-    labelled = [
-        _LabelledPiece(piece.start, piece.end, *_split_label(labels[label]), float(piece.scores[label]))
-        for piece, label in best
-    ]
-    return [_entity(text, run) for run in _runs(labelled)]
+    return [_Piece(*details.offsets[place], scores[place]) for place in places]
 
 
-def _runs(pieces: Sequence[_LabelledPiece]) -> Iterator[list[_LabelledPiece]]:
-    """Yield the neighbours that form an entity; it ends where the kind changes or the next entity begins."""
-    run: list[_LabelledPiece] = []
+def _words(text: str, pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+    """Yield the pieces of each word.
+
+    A piece of white space, such as a mark before a word, is part of a word that follows without further space, and is
+    left out otherwise. If the text is unknown, every piece is a word.
+    """
+    word: list[_Piece] = []
     for piece in pieces:
-        if run and (piece.kind != run[-1].kind or piece.prefix == "B"):
+        if word and not _continues(text, word[-1], piece):
+            if not _is_blank(text, word):
+                yield word
+            word = []
+        word.append(piece)
+    if word and not _is_blank(text, word):
+        yield word
+
+
+def _continues(text: str, previous: _Piece, piece: _Piece) -> bool:
+    """Return whether two neighbours are of one word. Pieces of one character, such as its bytes, always are."""
+    if piece.start < previous.end:
+        return True
+    if _is_blank(text, [previous]):
+        return piece.start == previous.end and text[piece.start : piece.start + 1].strip() != ""
+    return all(is_within_word(text, place) for place in range(previous.end, piece.start + 1))
+
+
+def _is_blank(text: str, pieces: Sequence[_Piece]) -> bool:
+    return text != "" and not text[pieces[0].start : pieces[-1].end].strip()
+
+
+def _tagged(text: str, piece: _Piece, scheme: LabelScheme) -> _TaggedPiece:
+    label = int(piece.scores.argmax())
+    start, end = trim(text, piece.start, piece.end)
+    return _TaggedPiece(start, end, scheme.tags[label], float(piece.scores[label]))
+
+
+def _runs(pieces: Sequence[_TaggedPiece], scheme: LabelScheme) -> Iterator[list[_TaggedPiece]]:
+    """Yield the neighbours that form an entity."""
+    run: list[_TaggedPiece] = []
+    for piece in pieces:
+        if run and scheme.parts(run[-1].tag, piece.tag):
             yield run
             run = []
-        if piece.kind != OUTSIDE:
+        if piece.tag.kind is not None:
             run.append(piece)
     if run:
         yield run
 
 
-def _entity(text: str, run: Sequence[_LabelledPiece]) -> Entity:
+def _entity(text: str, kind: str, run: Sequence[_TaggedPiece]) -> Entity:
     start, end = run[0].start, run[-1].end
     mean = sum(piece.score for piece in run) / len(run)
-    return Entity(run[0].kind, mean, text[start:end], start, end)
+    return Entity(kind, mean, text[start:end], start, end)
 
 
-def _split_label(label: str) -> tuple[str, str]:
-    """Split `B-PER` into `B` and `PER`; a label without a prefix continues an entity of its kind."""
-    prefix, dash, kind = label.partition("-")
-    return (prefix, kind) if dash and prefix in ("B", "I") else ("I", label)
-
-
-def _join(parts: Sequence[_Piece], aggregation: Aggregation) -> _Piece:
+def _join(text: str, parts: Sequence[_Piece], aggregation: Aggregation) -> _Piece:
+    """Return the word of these pieces, with characters of it that the tokenizer left out."""
+    start, end = whole_words(text, *trim(text, parts[0].start, parts[-1].end))
     scores = torch.stack([part.scores for part in parts])
-    return _Piece(parts[0].start, parts[-1].end, _WORD_SCORES[aggregation](scores))
+    return _Piece(start, end, _WORD_SCORES[aggregation](scores))

@@ -63,7 +63,7 @@ class MarianCodec(TextCodec):
         return self._to_tokens(text, ids[:n_kept], offsets[:n_kept], add_end=True)
 
     @override
-    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+    def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
         raise InvalidItems(Problem(_NO_PAIRS))
 
     @override
@@ -103,7 +103,7 @@ class MarianCodec(TextCodec):
         if add_end:
             ids, offsets, texts = [*ids, self._end_id], [*offsets, (0, 0)], [*texts, None]
         n = len(ids)
-        details = Details(offsets=offsets, texts=texts, words=[None] * n)
+        details = Details(offsets=offsets, texts=texts)
         return Tokens(
             ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details, sources=(text,)
         )

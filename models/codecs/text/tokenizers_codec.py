@@ -15,6 +15,8 @@ from models.errors import InvalidItems, Problem
 from models.published import TokenizerSource
 from models.tasks.text import Details, Tokens
 
+DEFAULT_STRIDE = 128
+"""Maximum number of tokens that neighbouring windows share unless a request says how many."""
 MAX_WINDOWS = 128
 """Maximum number of windows of one text."""
 
@@ -73,16 +75,20 @@ class TokenizersCodec(TextCodec):
         return _to_tokens(partial(self._truncated_encoding, text, pair), text, pair)
 
     @override
-    def windows(self, text: str, pair: str, stride: int) -> list[Tokens]:
+    def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
         first = self._plain.encode(text, add_special_tokens=False)
         second = self._plain.encode(pair, add_special_tokens=False)
         n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(True) - len(first.ids)
         if n_free < 1:
-            detail = f"the question has {len(first.ids)} tokens; there is room for {n_free - 1 + len(first.ids)}"
+            n_room = max(0, n_free - 1 + len(first.ids))
+            detail = f"the question has {len(first.ids)} tokens; there is room for {n_room} beside the context"
             raise InvalidItems(Problem(detail))
         if len(second.ids) > n_free:
-            if stride >= n_free:
-                raise InvalidItems(Problem(f"stride is {stride}; beside this question it must be below {n_free}"))
+            if stride is None:
+                stride = min(DEFAULT_STRIDE, self.max_tokens // 4, n_free // 2)
+            elif stride >= n_free:
+                detail = f"stride is {stride}; beside this question it must be below {n_free}"
+                raise InvalidItems(Problem(detail, parameter="stride"))
             n_windows = 1 - (n_free - len(second.ids)) // (n_free - stride)
             if n_windows > MAX_WINDOWS:
                 advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
@@ -90,6 +96,10 @@ class TokenizersCodec(TextCodec):
             second.truncate(n_free, stride=stride)
         windows = (second, *second.overflowing)
         return [_to_tokens(partial(self._tokenizer.post_process, first, window), text, pair) for window in windows]
+
+    @override
+    def normalize(self, text: str) -> str:
+        return str(self._tokenizer.normalizer.normalize_str(text)) if self._tokenizer.normalizer else text
 
     @override
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
@@ -156,4 +166,4 @@ def _to_tokens(encode: Callable[[], Encoding], text: str, pair: str | None = Non
 
 def _details(encode: Callable[..., Encoding], *texts: str) -> Details:
     encoding = encode(*texts)
-    return Details(offsets=encoding.offsets, texts=encoding.sequence_ids, words=encoding.word_ids)
+    return Details(offsets=encoding.offsets, texts=encoding.sequence_ids)

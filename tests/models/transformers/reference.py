@@ -45,7 +45,7 @@ def random_text(length: int, vocab_size: int, seed: int, *, n_types: int = 1) ->
     draw = np.random.default_rng(seed)
     split = int(draw.integers(length)) if n_types > 1 else length
     texts = [0] * split + [1] * (length - split)
-    details = Details(offsets=[(0, 0)] * length, texts=texts, words=[None] * length)
+    details = Details(offsets=[(0, 0)] * length, texts=texts)
     return Tokens(ids=draw.integers(5, vocab_size, length), type_ids=np.array(texts), details=lambda: details)
 
 
