@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from models.codecs.arrays import Limits, limit_problems
@@ -127,12 +128,7 @@ class TextCodec(ABC):
         if len(items) > 1 and all(item.ids is None and item.pair is None for item in items):
             results = self.encode_all([item.text for item in items], add_special_tokens=add_special_tokens)
         else:
-            results = [
-                self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
-                if item.ids is None
-                else Tokens.of_ids(item.ids, self.special.all)
-                for item in items
-            ]
+            results = [self._encode_item(item, index, add_special_tokens) for index, item in enumerate(items)]
         start = self.special.start if add_special_tokens else None
         if start is None:
             return results
@@ -140,6 +136,14 @@ class TextCodec(ABC):
             Tokens.of_ids([start], self.special.all) if item.ids is None and not len(tokens) else tokens
             for item, tokens in zip(items, results, strict=True)
         ]
+
+    def _encode_item(self, item: TextItem, index: int, add_special_tokens: bool) -> Tokens:
+        if item.ids is not None:
+            return Tokens.of_ids(item.ids, self.special.all)
+        try:
+            return self.encode(item.text, item.pair, add_special_tokens=add_special_tokens)
+        except InvalidItems as error:
+            raise InvalidItems(*(replace(problem, index=index) for problem in error.problems)) from None
 
     def _encode_truncated_item(self, item: TextItem) -> Tokens:
         if item.ids is not None:

@@ -51,8 +51,9 @@ def _find_target(target: str, codec: TextCodec, limits: Limits) -> list[int]:
     if candidates:
         return candidates[:1]
     pieces = [codec.token(token_id) for token_id in _encode(word, codec)]
-    reason = f"is {len(pieces)} tokens of this model's vocabulary, {pieces[:8]}" if len(pieces) > 1 else "is no token"
-    raise ValueError(f"the target {word[:40]!r} {reason}; it must be one token of this model's vocabulary")
+    if len(pieces) > 1:
+        raise ValueError(f"the target {word[:40]!r} is {len(pieces)} tokens, {pieces[:8]}; it must be a single one")
+    raise ValueError(f"the target {word[:40]!r} is no token of this model's vocabulary")
 
 
 def _candidates(word: str, codec: TextCodec) -> Iterator[int]:

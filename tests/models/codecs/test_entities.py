@@ -1,29 +1,31 @@
-"""Conversion of the classes of tokens to entities, and of the logits of spans to answers."""
+"""Conversion of the classes of tokens to entities."""
 
-import math
+import warnings
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.pipelines.token_classification import AggregationStrategy
 
-from models.codecs.text.answers import answers
 from models.codecs.text.entities import Aggregation, entities
+from models.codecs.text.words import trim
 from models.tasks.text import Details, Tokens
+from tests.models.codecs.letter_tokenizers import byte_level, codec_on, metaspace, wordpiece
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXT = "Anna Schmidt met Bob in New York"
 PIECES = ("[CLS]", "Anna", "Sch", "midt", "met", "Bob", "in", "New", "York", "[SEP]")
 OFFSETS = ((0, 0), (0, 4), (5, 8), (8, 12), (13, 16), (17, 20), (21, 23), (24, 27), (28, 32), (0, 0))
-WORDS = (None, 0, 1, 1, 2, 3, 4, 5, 6, None)
 
 
 def tokens() -> Tokens:
     n = len(PIECES)
-    details = Details(offsets=OFFSETS, texts=[None if word is None else 0 for word in WORDS], words=WORDS)
+    details = Details(offsets=OFFSETS, texts=[None, *[0] * (n - 2), None])
     return Tokens(ids=np.arange(n), type_ids=np.zeros(n, np.int64), details=lambda: details, sources=(TEXT,))
 
 
@@ -77,47 +79,81 @@ def test_entities_follow_one_another(labels: list[str], aggregation: Aggregation
     assert {entity.kind for entity in got} <= {"PER", "LOC", *LABELS} - {"O"}
 
 
-CONTEXT = "abcdefghij"
-N_QUESTION = 3
+TRANSFORMERS: Any = transformers  # which has few types
+TOKENIZERS = {"wordpiece": wordpiece, "byte-level": byte_level, "metaspace": metaspace}
 
 
-def window(first: int, n: int) -> Tokens:
-    """[CLS], a question of one token, [SEP], and letters of the context from `first` on."""
-    n_tokens = N_QUESTION + n
-    details = Details(
-        offsets=[(0, 0), (0, 1), (0, 0), *((first + i, first + i + 1) for i in range(n))],
-        texts=[None, 0, None, *[1] * n],
-        words=[None] * n_tokens,
+def labelled(kind: str, text: str, *named: str) -> list[str]:
+    """Return the words of the entities if every token that begins in one of these parts of the text is a person's."""
+    tokens = codec_on(TOKENIZERS[kind]()).encode(text)
+    starts = [trim(text, *offsets)[0] for offsets in tokens.details().offsets]
+    persons = [any(text.index(part) <= start < text.index(part) + len(part) for part in named) for start in starts]
+    scores = torch.tensor([[0.1, 0.1, 0.8] if is_person else [0.8, 0.1, 0.1] for is_person in persons])
+    got = entities(tokens, scores, ("O", "B-PER", "I-PER"), "first")
+    assert all(entity.word == text[entity.start : entity.end] == entity.word.strip() for entity in got)
+    return [entity.word for entity in got]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_words_are_whole_and_end_at_punctuation_whichever_the_tokenizer(kind: str) -> None:
+    assert labelled(kind, "Is Angela Merkel, 67, here?", "Angela Mer") == ["Angela Merkel"]
+    assert labelled(kind, "We met Merkel's dog (Rex).", "Mer", "R") == ["Merkel", "Rex"]
+    assert labelled(kind, "Agent B52x of York.", "B", "Y") == ["B52x", "York"]
+    assert labelled(kind, "in New  York\nCity now", "New  York\nCity") == ["New  York\nCity"]
+    assert labelled(kind, "at Zoë Höß now", "Z", "H") == ["Zoë Höß"]
+    assert labelled(kind, "東京都", "京") == ["京"]
+    assert labelled(kind, "", "") == []
+
+
+def test_characters_that_the_tokenizer_leaves_out_part_no_word() -> None:
+    assert labelled("wordpiece", "met Mer\u00adkel now", "M") == ["Mer\u00adkel"]
+    assert labelled("wordpiece", "met Jose\u0301 now", "J") == ["Jose\u0301"]
+
+
+def test_tokens_of_an_unknown_text_are_words_of_their_own() -> None:
+    tokens = Tokens.of_ids([1, 7, 8, 9, 2], {1, 2})
+    scores = torch.tensor([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.9, 0.05, 0.05]])
+    got = entities(tokens, scores, ("O", "B-X", "I-X"), "first")
+    assert [(entity.kind, entity.word) for entity in got] == [("X", ""), ("X", "")]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Any:
+    """The pipeline of `transformers`; its tokenizer is to be set, and its model is not used."""
+    config = TRANSFORMERS.BertConfig(
+        vocab_size=2, hidden_size=2, num_hidden_layers=0, num_attention_heads=1, intermediate_size=2, num_labels=5
     )
-    return Tokens(
-        ids=np.arange(n_tokens),
-        type_ids=np.zeros(n_tokens, np.int64),
-        details=lambda: details,
-        sources=("?", CONTEXT),
-    )
+    config.id2label = dict(enumerate(LABELS))
+    tokenizer = TRANSFORMERS.PreTrainedTokenizerFast(tokenizer_object=wordpiece())
+    model = TRANSFORMERS.BertForTokenClassification(config)
+    return TRANSFORMERS.TokenClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu")
 
 
-@given(seed=st.integers(0, 1000), longest=st.integers(1, 6), top_k=st.integers(1, 5), may_lack=st.booleans())
-def test_answers_are_the_likeliest_spans_of_all_windows(seed: int, longest: int, top_k: int, may_lack: bool) -> None:
-    windows = [window(0, 6), window(4, 6)]
-    draw = torch.Generator().manual_seed(seed)
-    spans = [torch.randn(N_QUESTION + 6, 2, generator=draw) * 2 for _ in windows]
-    expected: dict[tuple[int, int], float] = {}
-    total = 0.0
-    for pair, span in zip(windows, spans, strict=True):
-        offsets = pair.details().offsets
-        for i in range(N_QUESTION, N_QUESTION + 6):
-            for j in range(i, min(i + longest, N_QUESTION + 6)):
-                weight = math.exp(float(span[i, 0] + span[j, 1]))
-                place = (offsets[i][0], offsets[j][1])
-                expected[place] = max(expected.get(place, 0.0), weight)
-                total += weight
-    if may_lack:
-        null = math.exp(min(float(span[0].sum()) for span in spans))
-        expected[0, 0] = null
-        total += null
-    best = sorted(expected.items(), key=lambda pair: -pair[1])[:top_k]
-    got = answers(windows, spans, top_k=top_k, max_answer_tokens=longest, allow_no_answer=may_lack)
-    assert [(answer.start, answer.end) for answer in got] == [place for place, _ in best]
-    assert [answer.score for answer in got] == pytest.approx([weight / total for _, weight in best], rel=1e-4)
-    assert all(answer.answer == CONTEXT[answer.start : answer.end] for answer in got)
+@pytest.mark.parametrize("aggregation", ["none", "simple", "first", "average", "max"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_entities_agree_with_the_pipeline_of_transformers(kind: str, aggregation: Aggregation, pipeline: Any) -> None:
+    text = "Anna Schmidt met Bob Lee in New York"
+    text += ", says (really) Jean-Baptiste B52." * (kind == "wordpiece")  # the pipeline parts no words at punctuation
+    codec, draw = codec_on(TOKENIZERS[kind]()), torch.Generator().manual_seed(1)
+    tokens = codec.encode(text)
+    logits = 2 * torch.randn(len(tokens), len(LABELS), generator=draw)
+    details = tokens.details()
+    output = {
+        "logits": logits[None],
+        "input_ids": torch.from_numpy(tokens.ids)[None],
+        "sentence": text,
+        "offset_mapping": torch.tensor([trim(text, *offsets) for offsets in details.offsets])[None],
+        "special_tokens_mask": torch.tensor([[each is None for each in details.texts]]),
+    }
+    pipeline.tokenizer = TRANSFORMERS.PreTrainedTokenizerFast(tokenizer_object=TOKENIZERS[kind]())
+    strategy = AggregationStrategy(aggregation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = pipeline.postprocess([output], aggregation_strategy=strategy)
+    got = entities(tokens, logits.softmax(-1), LABELS, aggregation)
+    name = "entity" if aggregation == "none" else "entity_group"
+    assert [(entity.kind, entity.start, entity.end) for entity in got] == [
+        (each[name], each["start"], each["end"]) for each in expected
+    ]
+    assert [entity.score for entity in got] == pytest.approx([float(each["score"]) for each in expected], abs=1e-5)
+    assert len(got) > 3

@@ -21,7 +21,9 @@ from models.codecs.arrays import Limits
 from models.codecs.text import SpecialTokens, TextCodec, TextItem, TokenizersCodec, clean_text, read_text_codec
 from models.codecs.text.assembly import TextAssembly
 from models.codecs.text.tokenizers_codec import divide_room
-from models.errors import CheckpointError, InvalidItems
+from models.errors import CheckpointError, InvalidItems, Problem
+from models.tasks.text import Tokens
+from tests.models.codecs.letter_tokenizers import codec_on, wordpiece
 from tests.models.transformers.vocabularies import write_tokenizer
 
 LIMITS = Limits(max_items=10, max_pixels=1, max_characters=2**18)
@@ -176,6 +178,27 @@ def test_windows_agree_with_the_reference(unpack: Callable[..., Path]) -> None:
         codec_of(folder, "bert", 16).windows(question, context, 11)
     with pytest.raises(InvalidItems, match="the question has"):
         codec_of(folder, "bert", 16).windows(question * 9, context, 1)
+
+
+def test_windows_share_what_a_long_question_leaves() -> None:
+    codec = codec_on(wordpiece(), 40)
+    for n_question, stride in ((1, 10), (20, 8), (36, 0)):  # a quarter of 40, half of 17, half of 1
+        default, chosen = (codec.windows("a " * n_question, "b " * 50, given) for given in (None, stride))
+        assert [window.ids.tolist() for window in default] == [window.ids.tolist() for window in chosen]
+
+
+def test_a_refused_pair_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = codec_on(wordpiece())
+
+    def encode(text: str, pair: str | None = None, **options: bool) -> Tokens:
+        if pair is not None:
+            raise InvalidItems(Problem("this model takes no pairs"))
+        return Tokens.of_ids([1])
+
+    monkeypatch.setattr(codec, "encode", encode)
+    with pytest.raises(InvalidItems) as refused:
+        codec.tokenize([TextItem("a"), TextItem("a", "b")])
+    assert refused.value.problems == (Problem("this model takes no pairs", 1),)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
