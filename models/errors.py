@@ -24,7 +24,15 @@ class ConfigError(ModelsError):
 
 
 class CheckpointError(ModelsError):
-    """A checkpoint cannot be used. The message names the file and, if one is to blame, the key."""
+    """A checkpoint cannot be used. The message names the file and, if one is to blame, the key.
+
+    Attributes:
+        key: the key that is to blame, where the message does not name the file yet; None if it does or no key is.
+    """
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from models.errors import ModelsError
 from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Conversion, choose_precision, convert
+from models.tasks.generation_defaults import GenerationDefaults
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class LoadedModel:
     scores: tuple[str, ...]
     samplers: tuple[str, ...]
     labels: tuple[str, ...]
+    generation_defaults: GenerationDefaults
     n_parameters: int
     memory_bytes: int
     conversion: Conversion
@@ -190,6 +192,7 @@ def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine,
         scores=scores,
         samplers=samplers,
         labels=model.labels,
+        generation_defaults=model.generation_defaults if isinstance(model, Generator) else GenerationDefaults(),
         n_parameters=model.n_parameters,
         memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),
         unused_weights=checkpoint.unused,

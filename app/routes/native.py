@@ -120,7 +120,12 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         services=services,
         model=model,
         schema=schema,
-        codecs=ModelCodecs(items=checkpoint.codec, latents=loaded.latents, labels=loaded.labels),
+        codecs=ModelCodecs(
+            items=checkpoint.codec,
+            latents=loaded.latents,
+            labels=loaded.labels,
+            generation_defaults=loaded.generation_defaults,
+        ),
         body=parse() if is_quick else await services.pools.run(parse, n_bytes=raw.n_bytes),
         media_type=media_type,
         n_bytes=raw.n_bytes,

@@ -10,11 +10,12 @@ from typing_extensions import override
 from app.inference.stream import EventWriter
 from app.schemas.shared.choices import FinishReason
 from app.schemas.shared.envelope import Answer, ItemsBody
-from app.schemas.shared.generate_parameters import SAMPLING_PARAMETERS, GenerateParameters
+from app.schemas.shared.generate_parameters import GenerateParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
 from models.codecs.text.assembly import TextAssembly
+from models.errors import InvalidItems, Problem
 from models.tasks import GENERATE, Request
 from models.tasks.generation import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
 
@@ -83,39 +84,24 @@ class GenerateEvent(BaseModel):
 def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
     items = codecs.texts.parse(body.inputs, limits)
-    has_sampling_parameters = any(getattr(parameters, name) is not None for name in SAMPLING_PARAMETERS)
-    seed = secrets.randbits(62) if parameters.seed is None else parameters.seed
-    bad_words = tuple(dict.fromkeys(ids for word in parameters.bad_words for ids in _encode_word(word, codecs.texts)))
-    return [
-        GenerateRequest(
-            tokens=tokens,
-            max_new_tokens=parameters.max_new_tokens,
-            truncate=parameters.truncate,
-            min_new_tokens=parameters.min_new_tokens,
-            do_sample=has_sampling_parameters if parameters.do_sample is None else parameters.do_sample,
-            temperature=parameters.temperature or 1.0,
-            top_k=parameters.top_k,
-            top_p=parameters.top_p,
-            min_p=parameters.min_p,
-            typical_p=parameters.typical_p,
-            repetition_penalty=parameters.repetition_penalty,
-            presence_penalty=parameters.presence_penalty,
-            frequency_penalty=parameters.frequency_penalty,
-            no_repeat_ngram_size=parameters.no_repeat_ngram_size,
-            bad_words=bad_words,
-            num_beams=parameters.num_beams,
-            length_penalty=parameters.length_penalty,
-            n=parameters.n,
-            seed=seed,
-            n_alternatives=parameters.logprobs or 0,
-        )
-        for tokens in codecs.texts.tokenize(items, check_length=not parameters.truncate)
-    ]
+    given = parameters.model_dump(exclude={"bad_words", "logprobs", "stop", "stream"})
+    if parameters.stream and given["num_beams"] is None:
+        given["num_beams"] = 1
+    elif parameters.stream and given["num_beams"] > 1:
+        detail = "stream needs num_beams 1: the best beam is known only at the end"
+        raise InvalidItems(Problem(detail, parameter="stream"))
+    given |= {
+        "seed": secrets.randbits(62) if parameters.seed is None else parameters.seed,
+        "bad_words": tuple(dict.fromkeys(_encode_words(parameters.bad_words, codecs.texts))),
+        "n_alternatives": parameters.logprobs,
+    }
+    texts = codecs.texts.tokenize(items, check_length=not parameters.truncate)
+    return [codecs.generation_defaults.complete(tokens, given) for tokens in texts]
 
 
-def _encode_word(word: str, codec: TextCodec) -> Iterator[tuple[int, ...]]:
-    """Yield the ids of a string as a model writes it: by itself, and after a space, which may be part of a token."""
-    for text in (word, f" {word}"):
+def _encode_words(words: Sequence[str], codec: TextCodec) -> Iterator[tuple[int, ...]]:
+    """Yield the ids of each string as a model writes it: by itself, and after a space, which may be part of a token."""
+    for text in (variant for word in words for variant in (word, f" {word}")):
         tokens = codec.encode_target(text) if codec.has_target else codec.encode(text, add_special_tokens=False)
         ids = tokens.ids.tolist()
         if codec.has_target and ids[-1:] == [codec.special.end]:

@@ -10,8 +10,10 @@ from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
-from models.tasks.generation import GenerateRequest, GenerateResult
+from models.tasks.generation import MAX_BEAMS, GenerateRequest, GenerateResult
 
+N_BEAMS = 5
+"""Default of `num_beams` for checkpoints that have none."""
 MIN_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
 """Default of `max_new_tokens` for an empty text, and what each token of the text adds to it."""
 
@@ -19,17 +21,25 @@ MIN_NEW_TOKENS, NEW_TOKENS_PER_TOKEN = 16, 3
 class TranslateParameters(TextParameters):
     """Parameters of `/translate`."""
 
-    num_beams: int = Field(
-        5, ge=1, le=32, description="Number of beams of the search; 1 takes the likeliest token each time."
+    num_beams: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_BEAMS,
+        description="Number of beams of the search; 1 takes the likeliest token each time. If omitted, the "
+        "checkpoint's, else 5.",
     )
-    length_penalty: float = Field(
-        1.0, ge=-10, le=10, description="Exponent of the length by which the search divides the log-likelihood."
+    length_penalty: float | None = Field(
+        None,
+        ge=-10,
+        le=10,
+        description="Exponent of the length by which the search divides the log-likelihood; the checkpoint's, else "
+        "1.0, if omitted.",
     )
     max_new_tokens: int | None = Field(
         None,
         ge=1,
-        description="Maximum number of tokens of a translation; if omitted, three times those of the text and 16 "
-        "more, or as many as fit.",
+        description="Maximum number of tokens of a translation. If omitted, the checkpoint's, else three times those "
+        "of the text and 16 more; as many as fit, if fewer.",
     )
 
 
@@ -55,27 +65,26 @@ class TranslateAnswer(Answer):
 def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters, codec = body.parameters, codecs.texts
     texts = codec.tokenize(codec.parse(body.inputs, limits), truncate=parameters.truncate)
-    return [
-        GenerateRequest(
-            tokens=tokens,
-            max_new_tokens=parameters.max_new_tokens
-            or min(NEW_TOKENS_PER_TOKEN * len(tokens) + MIN_NEW_TOKENS, codec.max_tokens - 1),
-            num_beams=parameters.num_beams,
-            length_penalty=parameters.length_penalty,
-        )
-        for tokens in texts
-    ]
+    defaults = codecs.generation_defaults
+    given = {
+        "do_sample": False,
+        "num_beams": parameters.num_beams or defaults.num_beams or N_BEAMS,
+        "length_penalty": parameters.length_penalty,
+        "max_new_tokens": parameters.max_new_tokens,
+        "n": 1,
+    }
+    return [defaults.complete(text, given, n_new=NEW_TOKENS_PER_TOKEN * len(text) + MIN_NEW_TOKENS) for text in texts]
 
 
 def _outputs(
     results: Sequence[GenerateResult], requests: Sequence[GenerateRequest], body: TranslateBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     outputs = []
-    for result in results:
+    for result, request in zip(results, requests, strict=True):
         best = result.sequences[0]
         text, _ = assemble_text([token.id for token in best.tokens], codecs.texts, ())
         total = sum(token.log_prob for token in best.tokens)
-        greedy = total / max(1, len(best.tokens)) ** body.parameters.length_penalty
+        greedy = total / max(1, len(best.tokens)) ** request.length_penalty
         outputs.append({"translation": text, "score": greedy if best.score is None else best.score})
     return outputs
 

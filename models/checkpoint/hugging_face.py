@@ -23,13 +23,12 @@ from models.checkpoint.sentence_transformers import SentenceSettings, read_sente
 from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, FamilySpec, Model
+from models.generation.settings import merge_settings
 from models.json_files import read_json
 from models.published import PublishedFormat, TokenizerDefaults, Values
 from models.text.text_model import TextModel
 
 GENERATION_FILE = "generation_config.json"
-GENERATION_KEYS = ("bad_words_ids", "forced_eos_token_id", "eos_token_id", "suppress_tokens")
-"""Keys of `generation_config.json` whose values replace those of `config.json`."""
 METADATA = {"format": "pt"}
 """Metadata without which `transformers` refuses a file of weights."""
 
@@ -41,7 +40,8 @@ class PublishedCheckpoint(Checkpoint):
     Attributes:
         published: the family's published format.
         tokenizer: the family's tokenizers.
-        values: the content of `config.json`, with some values of `generation_config.json`.
+        values: the content of `config.json`, with the settings of `generation_config.json`.
+        generation_keys: the keys of `generation_config.json`.
         sentences: the settings of a sentence encoder.
         digests: the known SHA-256 digests of files by name.
     """
@@ -51,6 +51,7 @@ class PublishedCheckpoint(Checkpoint):
     published: PublishedFormat[Any]
     tokenizer: TokenizerDefaults
     values: Values
+    generation_keys: frozenset[str]
     sentences: SentenceSettings
     digests: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +81,8 @@ class PublishedCheckpoint(Checkpoint):
         try:
             model.prepare(self.codec.special, self.values)
         except CheckpointError as error:
-            raise CheckpointError(f"{self.name}: {error}") from None
+            place = _place_of(error, self.generation_keys) if error.key else ""
+            raise CheckpointError(f"{self.name}{place}: {error}") from None
         if self.sentences.pooling is not None:
             model.pooling, model.normalize = self.sentences.pooling, self.sentences.normalize
         return model
@@ -94,13 +96,15 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         ConfigError: the family refuses a hyperparameter.
     """
     spec, published, tokenizer = _find_family(name, content)
-    values = {**content, **_read_generation_values(folder, name)}
+    has_settings = (folder / GENERATION_FILE).exists()
+    settings = read_json(folder, name, GENERATION_FILE) if has_settings else None
+    values, generation_keys = merge_settings(content, settings), frozenset(settings or ())
     given = {key: value for key, value in values.items() if value is not None}
     try:
         heads = published.find_heads(given, read_parameter_names(folder))
         config = published.read_config(given, heads)
     except CheckpointError as error:
-        raise CheckpointError(f"{name}/{CONFIG_FILE}: {error}") from None
+        raise CheckpointError(f"{name}{_place_of(error, generation_keys)}: {error}") from None
     config.check_sizes()
     sentences = read_sentence_settings(folder, name)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
@@ -119,6 +123,7 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         published=published,
         tokenizer=tokenizer,
         values=values,
+        generation_keys=generation_keys,
         sentences=sentences,
         digests=digests,
     )
@@ -169,9 +174,6 @@ def _find_family(name: str, content: Values) -> tuple[FamilySpec[Any], Published
     return known[model_type]
 
 
-def _read_generation_values(folder: Path, name: str) -> dict[str, Any]:
-    """Return the values of `generation_config.json`, which newer folders have, that replace those of `config.json`."""
-    if not (folder / GENERATION_FILE).exists():
-        return {}
-    content = read_json(folder, name, GENERATION_FILE)
-    return {key: content[key] for key in GENERATION_KEYS if content.get(key) is not None}
+def _place_of(error: CheckpointError, generation_keys: frozenset[str]) -> str:
+    """Return the path below the folder of the file whose key is to blame."""
+    return f"/{GENERATION_FILE if error.key in generation_keys else CONFIG_FILE}"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.generation.logits_rules import GenerationRules, TextSoFar, apply_rules
+from models.generation.generation_rules import GenerationRules
+from models.generation.logits_rules import TextSoFar, apply_rules
 from models.generation.search import Continuation, Search
 from models.generation.token_scores import TokenScores, describe_token
 from models.tasks.generation import FinishReason, GeneratedToken, GenerateRequest, Progress
@@ -35,8 +36,8 @@ class _Finished:
 class BeamSearch(Search):
     """Continues the `num_beams` likeliest beginnings. Whole texts compete by score / length ** `length_penalty`.
 
-    The search ends when no beginning can beat the worst whole text, judged by its present score. Source: Wu et al.
-    2016, section 7, with the stopping rule and the details of `transformers`, whose results it gives.
+    The search ends when no beginning can beat the worst whole text, as `early_stopping` judges it. Source: Wu et al.
+    2016, section 7, with the stopping rules and the details of `transformers`, whose results it gives.
     """
 
     def __init__(self, request: GenerateRequest, rules: GenerationRules, prompt: Sequence[int]) -> None:
@@ -91,9 +92,14 @@ class BeamSearch(Search):
 
     def _can_improve(self, best_running: float) -> bool:
         """Return whether a beam with this log-likelihood can still become one of the best whole texts."""
-        if len(self._finished) < self.request.num_beams:
+        request = self.request
+        if len(self._finished) < request.num_beams:
             return True
-        best_possible: float = best_running / self.n_generated**self.request.length_penalty
+        if request.early_stopping is True:
+            return False
+        longest = request.early_stopping == "never" and request.length_penalty > 0
+        length = self.n_generated if not longest or request.max_new_tokens is None else request.max_new_tokens
+        best_possible: float = best_running / length**request.length_penalty
         return best_possible > self._finished[-1].score
 
     def _end(self) -> None:

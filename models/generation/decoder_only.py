@@ -3,7 +3,6 @@
 Shapes: `N` tokens of all texts, `T` tokens of one text, `B` rows of the cache, `D` width, `V` vocabulary.
 """
 
-import reprlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,12 +14,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from models.codecs.text import SpecialTokens
-from models.errors import CheckpointError
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention, PrefillAttention
 from models.generation.decoder_graphs import decode_step, prefill_new_rows
 from models.generation.generator import Generator, cache_shape_of
 from models.generation.kv_cache import KeyValueCache
-from models.generation.logits_rules import GenerationRules
+from models.generation.settings import read_known_ids, refusal
 from models.generation.token_scores import NextTokens, TokenScores
 from models.ops.devices import to_cpu, to_device
 from models.ops.patterns import AttentionPattern
@@ -53,24 +51,11 @@ class DecoderOnly(Generator[KeyValueCache]):
 
     @override
     def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
-        ends = values.get("eos_token_id", special.end)
-        words = values.get("bad_words_ids") or []
-        if not isinstance(words, list) or not all(words):
-            raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
-        known = [self._known_ids("bad_words_ids", word) for word in words]
-        self.generation_rules = GenerationRules(
-            end_ids=self._known_ids("eos_token_id", ends if isinstance(ends, list) else [ends]),
-            suppressed_ids=self._known_ids("suppress_tokens", values.get("suppress_tokens") or []),
-            bad_words=tuple(ids for ids, word in zip(known, words, strict=True) if ids and len(ids) == len(word)),
-        )
-        starts = self._known_ids("bos_token_id", [values.get("bos_token_id", special.start)])
-        self.start_id = starts[0] if starts else None
-
-    def _known_ids(self, name: str, ids: Any) -> tuple[int, ...]:
-        """Return the ids of a list that are in the vocabulary; None stands for no id."""
-        if not isinstance(ids, list) or any(type(token_id) not in (int, type(None)) for token_id in ids):
-            raise CheckpointError(f"{name} is {reprlib.repr(ids)}; token ids must be integers")
-        return tuple(token_id for token_id in ids if token_id is not None and 0 <= token_id < self.vocab_size)
+        super().prepare(special, values)
+        starts = {"bos_token_id": values.get("bos_token_id", special.start)}
+        if isinstance(starts["bos_token_id"], list):
+            raise refusal("bos_token_id", starts["bos_token_id"], "it must be one token id; token ids must be integers")
+        self.start_id = next(iter(read_known_ids(starts, "bos_token_id", self.vocab_size)), None)
 
     @override
     def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:

@@ -5,12 +5,14 @@ heads, `d` width of a head.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from models.codecs.text import SpecialTokens
 from models.generation.cached_attention import CachedCrossAttention, DecodeAttention, PrefillAttention
 from models.generation.decoder_graphs import decode_step
 from models.generation.generator import Generator, cache_shape_of
@@ -47,6 +49,11 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
     @abstractmethod
     def keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the keys and values, two of `[N, H, d]`, of the encoder's states `[N, D]`, for each decoder layer."""
+
+    @override
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
+        super().prepare(special, values)
+        self.generation_defaults = self.generation_defaults.of_new_tokens(n_given=1)
 
     @override
     def new_cache(self) -> EncoderDecoderCache:

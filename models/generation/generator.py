@@ -4,18 +4,22 @@ Shapes: `B` rows, one for each running sequence, `D` width, `V` vocabulary.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Generic, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
+from models.codecs.text import SpecialTokens
+from models.generation.generation_rules import GenerationRules
 from models.generation.kv_cache import CacheShape, DecoderCache
-from models.generation.logits_rules import GenerationRules
+from models.generation.settings import read_defaults, read_rules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.layers.attention import SelfAttention
 from models.layers.packed_linear import PackedLinear
+from models.tasks.generation_defaults import GenerationDefaults
 from models.tasks.text import Tokens
 from models.text.text_model import TextModel
 
@@ -28,18 +32,32 @@ class Generator(TextModel, Generic[CacheT]):
     `DecoderOnly` and `EncoderDecoder` implement it for networks of these kinds.
 
     Attributes:
+        generates: whether the network has logits of the next token, or only reads texts.
         generation_rules: what the model demands of every text that it generates.
+        generation_defaults: what its checkpoint prefers where a request leaves a parameter out.
         prefills_in_parts: whether a prompt may be read a part at a time.
         output_vocab_size: number of tokens that the model can generate, `V`.
     """
 
+    generates = True
     generation_rules: GenerationRules = GenerationRules()
+    generation_defaults: GenerationDefaults = GenerationDefaults()
     prefills_in_parts = False
     output_vocab_size: int
 
     def __init__(self) -> None:
         super().__init__()
         self.packed_output: PackedLinear | None = None
+
+    @override
+    def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
+        if not self.generates:
+            return
+        ends = self.generation_rules.end_ids or (() if special.end is None else (special.end,))
+        self.generation_rules = read_rules(
+            values, default_ends=ends, source_size=self.vocab_size, target_size=self.output_vocab_size
+        )
+        self.generation_defaults = read_defaults(values)
 
     @abstractmethod
     def new_cache(self) -> CacheT:

@@ -12,25 +12,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from models.tasks.generation import GenerateRequest
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationRules:
-    """What a model demands of every text that it generates.
-
-    Attributes:
-        end_ids: the tokens that end a text.
-        suppressed_ids: tokens that are never generated.
-        bad_words: sequences of tokens that are never generated.
-        forced_end_id: the token that must be the last one of a text of the maximum length; None if any may be.
-    """
-
-    end_ids: tuple[int, ...] = ()
-    suppressed_ids: tuple[int, ...] = ()
-    bad_words: tuple[tuple[int, ...], ...] = ()
-    forced_end_id: int | None = None
-
 
 @dataclass(slots=True)
 class TextSoFar:
@@ -104,10 +85,64 @@ class FrequencyPenalty(LogitsRule):
 
 
 @dataclass(frozen=True)
-class ForcedToken(LogitsRule):
-    """Leaves only one token at a position among the generated ones, from 0: its score is 0, others are -infinity."""
+class SourceBonus(LogitsRule):
+    """Multiplies positive scores of the tokens of a source text by a factor, and divides negative ones.
 
-    token_id: int
+    Source: `encoder_repetition_penalty` of `transformers`.
+    """
+
+    source_ids: tuple[int, ...]
+    factor: float
+
+    @override
+    def apply(self, scores: Tensor, text: TextSoFar) -> Tensor:
+        return RepetitionPenalty(1 / self.factor).apply(scores, TextSoFar([*self.source_ids], 0))
+
+
+@dataclass(frozen=True)
+class SequenceBias(LogitsRule):
+    """Adds a number to the score of the last token of a sequence after all of its other tokens.
+
+    Source: `sequence_bias` of `transformers`.
+    """
+
+    biases: tuple[tuple[tuple[int, ...], float], ...]
+
+    @override
+    def apply(self, scores: Tensor, text: TextSoFar) -> Tensor:
+        found = [(word[-1], bias) for word, bias in self.biases if _continues(text.tokens, word[:-1])]
+        ids = torch.tensor([token_id for token_id, _ in found], dtype=torch.int64, device=scores.device)
+        values = torch.tensor([bias for _, bias in found], dtype=scores.dtype, device=scores.device)
+        return scores.index_add(0, ids, values)
+
+
+@dataclass(frozen=True)
+class EndGrowth(LogitsRule):
+    """Makes the ends of a text likelier with every token after the first `n_tokens` generated ones.
+
+    Source: `exponential_decay_length_penalty` of `transformers`: a score `s` grows by `|s| (factor ** k - 1)`.
+    """
+
+    n_tokens: int
+    factor: float
+    end_ids: tuple[int, ...]
+
+    @override
+    def apply(self, scores: Tensor, text: TextSoFar) -> Tensor:
+        n_beyond = text.n_generated - self.n_tokens
+        if n_beyond <= 0:
+            return scores
+        ids = torch.tensor(self.end_ids, dtype=torch.int64, device=scores.device)
+        values = scores[ids]
+        grown = values + values.abs() * (self.factor**n_beyond - 1)
+        return scores.index_copy(0, ids, torch.where(values.isfinite(), grown, values))
+
+
+@dataclass(frozen=True)
+class ForcedTokens(LogitsRule):
+    """Leaves only some tokens at a position among the generated ones, from 0: they score 0, others -infinity."""
+
+    token_ids: tuple[int, ...]
     position: int
 
     @override
@@ -115,8 +150,28 @@ class ForcedToken(LogitsRule):
         if text.n_generated != self.position:
             return scores
         forced = torch.full_like(scores, -torch.inf)
-        forced[self.token_id] = 0.0
+        forced[[*self.token_ids]] = 0.0
         return forced
+
+
+@dataclass(frozen=True)
+class ForcedFirstToken(LogitsRule):
+    """Leaves only one token after a decoder's only given token: it scores 0, others -infinity."""
+
+    token_id: int
+
+    @override
+    def apply(self, scores: Tensor, text: TextSoFar) -> Tensor:
+        return ForcedTokens((self.token_id,), 0).apply(scores, text) if text.n_given == 1 else scores
+
+
+@dataclass(frozen=True)
+class Normalization(LogitsRule):
+    """Turns scores into log-probabilities."""
+
+    @override
+    def apply(self, scores: Tensor, text: TextSoFar) -> Tensor:
+        return scores.log_softmax(-1)
 
 
 class BanRule(LogitsRule):
@@ -141,6 +196,19 @@ class SuppressedTokens(BanRule):
     @override
     def banned(self, text: TextSoFar) -> Collection[int]:
         return self.token_ids
+
+
+@dataclass(frozen=True)
+class SuppressedFirstTokens(BanRule):
+    """Forbids tokens as the first generated one or, if the first one is forced, as the second."""
+
+    token_ids: tuple[int, ...]
+    is_first_forced: bool
+
+    @override
+    def banned(self, text: TextSoFar) -> Collection[int]:
+        position = 1 if self.is_first_forced and text.n_given == 1 else 0
+        return self.token_ids if text.n_generated == position else ()
 
 
 @dataclass(frozen=True)
@@ -180,35 +248,18 @@ class BadWords(BanRule):
 
     @override
     def banned(self, text: TextSoFar) -> Collection[int]:
-        tokens = text.tokens
-        return {
-            last
-            for *beginning, last in self.words
-            if len(beginning) <= len(tokens) and tokens[len(tokens) - len(beginning) :] == beginning
-        }
+        return {word[-1] for word in self.words if _continues(text.tokens, word[:-1])}
 
 
-def rules_for(request: GenerateRequest, model_rules: GenerationRules) -> list[LogitsRule]:
-    """Return the rules for a request to a model with rules of its own, in the order in which they are applied."""
-    rules: list[LogitsRule] = []
-    if request.repetition_penalty != 1.0:
-        rules.append(RepetitionPenalty(request.repetition_penalty))
-    if request.presence_penalty:
-        rules.append(PresencePenalty(request.presence_penalty))
-    if request.frequency_penalty:
-        rules.append(FrequencyPenalty(request.frequency_penalty))
-    if request.no_repeat_ngram_size:
-        rules.append(NoRepeatNgrams(request.no_repeat_ngram_size))
-    if words := (*model_rules.bad_words, *request.bad_words):
-        ends = {(token_id,) for token_id in model_rules.end_ids}  # or no text would end
-        rules.append(BadWords(tuple(word for word in words if word not in ends)))
-    if request.min_new_tokens and model_rules.end_ids:
-        rules.append(MinLength(request.min_new_tokens, model_rules.end_ids))
-    if model_rules.suppressed_ids:
-        rules.append(SuppressedTokens(model_rules.suppressed_ids))
-    if model_rules.forced_end_id is not None and request.max_new_tokens is not None:
-        rules.append(ForcedToken(model_rules.forced_end_id, request.max_new_tokens - 1))
-    return rules
+def _continues(tokens: list[int], beginning: tuple[int, ...]) -> bool:
+    """Return whether the last tokens are the beginning of a sequence, which the next one may complete."""
+    n_before = len(tokens) - len(beginning)
+    return n_before >= 0 and tokens[n_before:] == [*beginning]
+
+
+def source_sequences(source_ids: Sequence[int], size: int) -> BadWords:
+    """Return the rule that forbids all sequences of `size` tokens of a source text."""
+    return BadWords(tuple(dict.fromkeys(zip(*(source_ids[start:] for start in range(size)), strict=False))))
 
 
 def apply_rules(rules: Sequence[LogitsRule], scores: Tensor, text: TextSoFar) -> Tensor:

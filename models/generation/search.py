@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from models.generation.logits_rules import BanRule, GenerationRules, TextSoFar, apply_rules, rules_for
+from models.generation.generation_rules import GenerationRules, rules_for
+from models.generation.logits_rules import BanRule, TextSoFar, apply_rules
 from models.generation.sampling import candidates_of, draw, filters_for
 from models.generation.token_scores import TokenScores, describe_token
 from models.seeding import seeded

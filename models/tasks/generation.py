@@ -6,7 +6,11 @@ from typing import Literal, NamedTuple
 from models.tasks.text import Tokens
 
 DEFAULT_NEW_TOKENS = 64
+MAX_BEAMS = 32
+MAX_TEXTS = 64
+"""Maximum number of texts of one request."""
 
+EarlyStopping = bool | Literal["never"]
 
 FinishReason = Literal["stop", "length"]
 
@@ -20,7 +24,8 @@ class GenerateRequest:
 
     Attributes:
         tokens: the prompt, or the text to translate.
-        max_new_tokens: maximum number of tokens to generate; if None, `DEFAULT_NEW_TOKENS`, or as many as fit if fewer.
+        max_new_tokens: maximum number of tokens to generate; if None, `default_new_tokens`, or as many as fit if fewer.
+        default_new_tokens: maximum number of tokens to generate if `max_new_tokens` is None.
         truncate: whether a text that leaves no room for new tokens is cut instead of refused, a prompt at its
             beginning, a text to translate at its end.
         min_new_tokens: number of tokens before which the text may not end.
@@ -37,6 +42,8 @@ class GenerateRequest:
         bad_words: sequences of token ids that are not generated.
         num_beams: number of beams of a beam search; 1 for none.
         length_penalty: exponent of the length by which beam search divides log-likelihoods.
+        early_stopping: when beam search ends: at `num_beams` whole texts (True), when no beginning can beat them at its
+            present length (False), or when none can at any length ("never").
         n: number of texts; those of beam search are the best ones.
         seed: seed of all draws.
         n_alternatives: number of likeliest tokens that are returned with each generated token.
@@ -44,6 +51,7 @@ class GenerateRequest:
 
     tokens: Tokens
     max_new_tokens: int | None = None
+    default_new_tokens: int = DEFAULT_NEW_TOKENS
     truncate: bool = False
     min_new_tokens: int = 0
     do_sample: bool = False
@@ -59,6 +67,7 @@ class GenerateRequest:
     bad_words: tuple[tuple[int, ...], ...] = ()
     num_beams: int = 1
     length_penalty: float = 1.0
+    early_stopping: EarlyStopping = False
     n: int = 1
     seed: int = 0
     n_alternatives: int = 0

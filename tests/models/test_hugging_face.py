@@ -325,7 +325,7 @@ def test_ids_that_no_token_has_are_dropped(decoder: Path) -> None:
 )
 def test_ids_that_are_no_integers_are_refused(decoder: Path, name: str, value: object) -> None:
     change(decoder, **{name: value})
-    with pytest.raises(CheckpointError, match=f"mine: {name} is .*; token ids must be integers"):
+    with pytest.raises(CheckpointError, match=f"mine/config.json: {name} is .*; token ids must be integers"):
         load(decoder)
 
 

@@ -1,7 +1,7 @@
 """Checking a request body against a task's pydantic model, with errors that name each field."""
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, get_args
 
@@ -30,8 +30,8 @@ def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
     try:
         return kind.model_validate(values, strict=strict)
     except ValidationError as error:
-        named = islice(error.errors(include_url=False), MAX_FAULTS)
-        raise InvalidRequest.of([_fault(dict(details)) for details in named]) from None
+        located = [_Located(dict(details), values) for details in error.errors(include_url=False)]
+        raise InvalidRequest.of(list(islice(_faults(located), MAX_FAULTS))) from None
 
 
 def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
@@ -59,8 +59,70 @@ def _pointer(part: object) -> str:
     return f"/{str(part).replace('~', '~0').replace('/', '~1')}"
 
 
-def _fault(error: dict[str, Any]) -> Fault:
-    pointer = "".join(map(_pointer, error["loc"]))
+class _Located:
+    """An error of pydantic with its place in the values.
+
+    Where a field may have one of several types, the location of an error has the name of a type among its parts, and
+    each type has errors of its own. `union` is the path up to such a name, and `choice` the name; both are None for
+    other fields.
+    """
+
+    def __init__(self, error: dict[str, Any], values: Any) -> None:
+        self.error = error
+        self.path: tuple[str | int, ...] = ()
+        self.union: tuple[str | int, ...] | None = None
+        self.choice: str | int | None = None
+        for part in error["loc"]:
+            if _has(values, part):
+                self.path = (*self.path, part)
+                values = values[part]
+            elif error["type"] == "missing" and part == error["loc"][-1]:
+                self.path = (*self.path, part)
+            elif self.union is None:
+                self.union, self.choice = self.path, part
+
+    @property
+    def is_about_type(self) -> bool:
+        """True if the value is of none of the types that were tried."""
+        return str(self.error["type"]).endswith("_type")
+
+
+def _has(values: Any, part: str | int) -> bool:
+    """Return whether a part of a location is a key of these values or an index, and not the name of a type."""
+    if isinstance(values, dict):
+        return part in values
+    return isinstance(values, list) and isinstance(part, int) and part < len(values)
+
+
+def _faults(errors: Sequence[_Located]) -> Iterator[Fault]:
+    """Yield the faults, for a field of several types only those of the type that the value comes closest to."""
+    unions: dict[tuple[str | int, ...], dict[str | int | None, list[_Located]]] = {}
+    for error in errors:
+        if error.union is not None:
+            unions.setdefault(error.union, {}).setdefault(error.choice, []).append(error)
+    for error in errors:
+        if error.union is None:
+            yield _fault(error.path, error.error)
+        elif choices := unions.pop(error.union, None):
+            yield from _union_faults(list(choices.values()))
+
+
+def _union_faults(choices: Sequence[Sequence[_Located]]) -> Iterator[Fault]:
+    """Yield the faults of the type whose errors lie deepest or, at the same depth, are not about the type itself."""
+    deepest = max(len(error.path) for choice in choices for error in choice)
+    closest = [choice for choice in choices if any(len(error.path) == deepest for error in choice)]
+    closest = [choice for choice in closest if not all(error.is_about_type for error in choice)] or closest
+    if len(closest) == 1:
+        yield from (_fault(error.path, error.error) for error in closest[0])
+        return
+    first = closest[0][0]
+    messages = [str(choice[0].error["msg"]) for choice in closest]
+    messages = [message[:1].lower() + message[1:] for message in messages]
+    yield _fault(first.path, {**first.error, "msg": "; or ".join(dict.fromkeys(messages))})
+
+
+def _fault(path: Sequence[str | int], error: Mapping[str, Any]) -> Fault:
+    pointer = "".join(map(_pointer, path))
     if error["type"] == "missing":
         return Fault(pointer, "this field is required")
     message = error["msg"][:1].lower() + error["msg"][1:]

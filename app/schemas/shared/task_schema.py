@@ -1,7 +1,7 @@
 """The declaration of a task: its body, its answer, and their conversions to and from requests and results of models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -12,15 +12,17 @@ from app.schemas.shared.envelope import Answer, Body
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Limits
 from models.tasks import Request, Task
+from models.tasks.generation_defaults import GenerationDefaults
 
 
 @dataclass(kw_only=True, slots=True)
 class ModelCodecs:
-    """The codecs of one model, and the names of its classes."""
+    """The codecs of one model, the names of its classes, and its defaults of parameters of generation."""
 
     items: Codec
     latents: VectorCodec
     labels: tuple[str, ...] = ()
+    generation_defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
 
     @property
     def texts(self) -> TextCodec:

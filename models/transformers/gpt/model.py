@@ -27,7 +27,7 @@ class Gpt(DecoderOnly):
     def __init__(self, config: GptConfig) -> None:
         super().__init__()
         self.vocab_size = self.output_vocab_size = config.vocab_size
-        self.n_positions = config.n_positions
+        self.n_positions, self.generates = config.n_positions, config.continues
         self.labels, self.problem = config.labels, config.problem
         self.words = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)

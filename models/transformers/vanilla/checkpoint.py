@@ -1,28 +1,28 @@
 """The published names of Marian's models, which are vanilla Transformers."""
 
-import reprlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import torch
 
-from models.errors import CheckpointError
+from models.generation.settings import read_bad_words, read_forced_ids, read_known_ids, refusal
 from models.published import Link, PublishedFormat, Values, links
 from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.config import VanillaTransformerConfig
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
-    bad_words = _bad_words(values)
     vocab_size = values.get("vocab_size", 58101)
-    padding_id = values.get("pad_token_id", 58100)
-    ends = values.get("eos_token_id", 0), values.get("forced_eos_token_id", ())
-    end_ids, forced_end_ids = ((ids,) if isinstance(ids, int) else tuple(ids) for ids in ends)
+    n_target_ids = values.get("decoder_vocab_size", vocab_size)
+    start_ids = read_forced_ids(values, "decoder_start_token_id", n_target_ids)
+    if isinstance(values.get("decoder_start_token_id"), list):
+        raise refusal("decoder_start_token_id", values["decoder_start_token_id"], "it must be one token id")
+    bad_words = read_bad_words(values, n_target_ids)
     is_tied = values.get("tie_word_embeddings", True)
     return VanillaTransformerConfig(
         vocab_size=vocab_size,
-        target_vocab_size=values.get("decoder_vocab_size", vocab_size),
+        target_vocab_size=n_target_ids,
         n_positions=values.get("max_position_embeddings", 1024),
         width=values.get("d_model", 1024),
         n_encoder_layers=values.get("encoder_layers", 12),
@@ -31,8 +31,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
         n_decoder_heads=values.get("decoder_attention_heads", 16),
         encoder_inner_width=values.get("encoder_ffn_dim", 4096),
         decoder_inner_width=values.get("decoder_ffn_dim", 4096),
-        start_id=values.get("decoder_start_token_id", padding_id),
-        end_ids=end_ids,
+        start_id=start_ids[0] if start_ids else values.get("pad_token_id", 58100),
+        end_ids=read_known_ids({"eos_token_id": 0, **values}, "eos_token_id", n_target_ids),
         activation=values.get("activation_function", "gelu"),
         positions="sinusoidal" if values.get("static_position_embeddings", True) else "learned",
         norm_first=values.get("normalize_before", False),
@@ -42,17 +42,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerCo
         translates="language" in heads,
         suppressed_ids=tuple(word[0] for word in bad_words if len(word) == 1),
         bad_words_ids=tuple(word for word in bad_words if len(word) > 1),
-        forced_end_ids=forced_end_ids[:1],
+        forced_end_ids=read_forced_ids(values, "forced_eos_token_id", n_target_ids),
     )
-
-
-def _bad_words(values: Values) -> list[tuple[int, ...]]:
-    """Return the sequences of tokens that are never generated, each of one token or more."""
-    words = values.get("bad_words_ids", [])
-    is_list = isinstance(words, list) and all(isinstance(word, list) and word for word in words)
-    if not is_list or any(type(token_id) is not int for word in words for token_id in word):
-        raise CheckpointError(f"bad_words_ids is {reprlib.repr(words)}; it must be a list of lists of token ids")
-    return [tuple(word) for word in words]
 
 
 def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
@@ -80,7 +71,7 @@ def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
         "share_encoder_decoder_embeddings": config.shared,
         "tie_word_embeddings": not config.untied,
         "bad_words_ids": [*([token_id] for token_id in config.suppressed_ids), *map(list, config.bad_words_ids)],
-        "forced_eos_token_id": next(iter(config.forced_end_ids), None),
+        "forced_eos_token_id": list(config.forced_end_ids) or None,
     }
 
 

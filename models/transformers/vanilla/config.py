@@ -29,7 +29,7 @@ class VanillaTransformerConfig(FamilyConfig):
         translates: whether the model has logits, and writes texts.
         suppressed_ids: tokens that are never generated.
         bad_words_ids: sequences of two tokens or more that are never generated.
-        forced_end_ids: empty, or the token that ends a text of the maximum length.
+        forced_end_ids: the tokens of which one ends a text of the maximum length; empty if any token may.
     """
 
     vocab_size: int

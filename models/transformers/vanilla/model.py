@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.generation.encoder_decoder import EncoderDecoder
-from models.generation.logits_rules import GenerationRules
+from models.generation.generation_rules import GenerationRules
 from models.layers.block import Block, BlockShape
 from models.ops.blocks import transformer_blocks
 from models.ops.patterns import AttentionPattern, CrossAttentionPattern
@@ -64,7 +64,7 @@ class VanillaTransformer(EncoderDecoder):
         super().__init__()
         self.config, self.start_id = config, config.start_id
         self.vocab_size, self.output_vocab_size = config.vocab_size, config.target_vocab_size
-        self.n_positions = config.n_positions
+        self.n_positions, self.generates = config.n_positions, config.translates
         shape = config.block(config.n_encoder_heads, config.encoder_inner_width)
         self.encoder = TransformerStack(
             config, config.vocab_size, config.n_encoder_layers, shape, has_cross_attention=False
@@ -80,7 +80,7 @@ class VanillaTransformer(EncoderDecoder):
             end_ids=config.end_ids,
             suppressed_ids=config.suppressed_ids,
             bad_words=config.bad_words_ids,
-            forced_end_id=next(iter(config.forced_end_ids), None),
+            forced_end_ids=config.forced_end_ids,
         )
 
     @override

@@ -13,8 +13,8 @@ import pytest
 from app.engine import worker
 from app.errors import InferenceFailed, ModelUnavailable
 from models.errors import InvalidItems
+from models.generation.generation_rules import GenerationRules
 from models.generation.kv_cache import KeyValueCache
-from models.generation.logits_rules import GenerationRules
 from models.generation.token_scores import NextTokens, TokenScores
 from models.tasks import ENCODE_TEXT, GENERATE
 from models.tasks.generation import Progress

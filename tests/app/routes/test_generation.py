@@ -238,21 +238,21 @@ def test_translations_count_their_tokens(server: Served) -> None:
         ({"presence_penalty": 2.5}, "/parameters/presence_penalty", "2.5"),
         ({"frequency_penalty": -3}, "/parameters/frequency_penalty", "-3"),
         ({"no_repeat_ngram_size": -1}, "/parameters/no_repeat_ngram_size", "-1"),
-        ({"bad_words": [""]}, "/parameters/bad_words", "at least 1"),
+        ({"bad_words": [""]}, "/parameters/bad_words/0", "at least 1"),
         ({"bad_words": ["a"] * 65}, "/parameters/bad_words", "at most 64"),
-        ({"do_sample": False, "min_p": 0.5}, "/parameters", "min_p is for sampling"),
+        ({"do_sample": False, "min_p": 0.5}, "/parameters/min_p", "min_p is for sampling"),
         ({"n": 0}, "/parameters/n", "0"),
         ({"stop": 7}, "/parameters/stop", "7"),
-        ({"stop": [""]}, "/parameters/stop", "at least 1"),
-        ({"stop": ["a", {}]}, "/parameters/stop", "string"),
+        ({"stop": [""]}, "/parameters/stop/0", "at least 1"),
+        ({"stop": ["a", {}]}, "/parameters/stop/1", "string"),
         ({"max_tokens": 5}, "/parameters/max_tokens", "unknown field"),
-        ({"max_new_tokens": N_POSITIONS}, "/inputs/0", f"max_new_tokens is {N_POSITIONS}; after a text of 2 tokens"),
-        ({"num_beams": 2, "do_sample": True}, "/parameters", "num_beams above 1 is a beam search"),
-        ({"num_beams": 2, "n": 3}, "/parameters", "n is 3, more than num_beams, 2"),
-        ({"num_beams": 2, "stream": True}, "/parameters", "stream needs num_beams 1"),
-        ({"do_sample": False, "top_p": 0.5}, "/parameters", "top_p is for sampling"),
-        ({"min_new_tokens": 9, "max_new_tokens": 3}, "/inputs/0", "min_new_tokens"),
-        ({"max_new_tokens": N_POSITIONS, "stream": True}, "/inputs/0", "has room for 62"),
+        ({"max_new_tokens": N_POSITIONS}, "/parameters/max_new_tokens", f"max_new_tokens is {N_POSITIONS}; after a text of 2 tokens"),
+        ({"num_beams": 2, "do_sample": True}, "/parameters/num_beams", "num_beams above 1 is a beam search"),
+        ({"num_beams": 2, "n": 3}, "/parameters/n", "n is 3, more than num_beams, 2"),
+        ({"num_beams": 2, "stream": True}, "/parameters/stream", "stream needs num_beams 1"),
+        ({"do_sample": False, "top_p": 0.5}, "/parameters/top_p", "top_p is for sampling"),
+        ({"min_new_tokens": 9, "max_new_tokens": 3}, "/parameters/min_new_tokens", "min_new_tokens"),
+        ({"max_new_tokens": N_POSITIONS, "stream": True}, "/parameters/max_new_tokens", "has room for 62"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(
@@ -260,8 +260,8 @@ def test_what_cannot_be_is_refused_by_name(
 ) -> None:
     answer = ask(server, **parameters)
     assert answer.status_code == 422, answer.text
-    (fault, *_) = answer.json()["errors"]
-    assert fault["pointer"].startswith(pointer)
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == pointer
     assert detail in answer.text
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from models.family import FamilySpec
 from models.generation import running_batch
+from models.generation.generation_rules import GenerationRules
 from models.generation.generator import Generator
 from models.generation.kv_cache import KeyValueCache
-from models.generation.logits_rules import GenerationRules
 from models.generation.tasks import generate
 from models.generation.token_scores import TokenScores
 from models.tasks.generation import GenerateRequest

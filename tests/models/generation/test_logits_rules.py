@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.generation.logits_process import SuppressTokensLogitsProcessor
 
+from models.generation.generation_rules import GenerationRules, rules_for
 from models.generation.logits_rules import (
     BadWords,
     BanRule,
-    ForcedToken,
+    ForcedTokens,
     FrequencyPenalty,
-    GenerationRules,
     LogitsRule,
     MinLength,
     NoRepeatNgrams,
@@ -23,7 +23,6 @@ from models.generation.logits_rules import (
     SuppressedTokens,
     TextSoFar,
     apply_rules,
-    rules_for,
 )
 from models.generation.search import SingleSearch
 from models.generation.token_scores import TokenScores
@@ -98,7 +97,7 @@ def test_tokens_are_suppressed_as_by_the_reference(tokens: list[int], suppressed
 @settings(deadline=None)
 def test_the_end_is_forced_as_by_the_reference(prompt: list[int], generated: list[int], n_new: int) -> None:
     processor = transformers.ForcedEOSTokenLogitsProcessor(len(prompt) + n_new, 7)
-    assert_follows(ForcedToken(7, n_new - 1), processor, text_so_far(prompt, generated), random_scores(3))
+    assert_follows(ForcedTokens((7,), n_new - 1), processor, text_so_far(prompt, generated), random_scores(3))
 
 
 @given(prompt=TOKENS, generated=TOKENS, presence=st.floats(-2, 2), frequency=st.floats(-2, 2), seed=SEEDS)
@@ -129,7 +128,7 @@ def test_the_rules_of_a_request_and_of_a_model_are_applied_in_order() -> None:
         no_repeat_ngram_size=2,
         bad_words=((4,), (5, 6), (1,)),
     )
-    demands = GenerationRules(end_ids=(1,), suppressed_ids=(2,), bad_words=((3, 4),), forced_end_id=1)
+    demands = GenerationRules(end_ids=(1,), suppressed_ids=(2,), bad_words=((3, 4),), forced_end_ids=(1,))
     assert rules_for(request, demands) == [
         RepetitionPenalty(1.5),
         PresencePenalty(0.5),
@@ -138,7 +137,7 @@ def test_the_rules_of_a_request_and_of_a_model_are_applied_in_order() -> None:
         BadWords(((3, 4), (4,), (5, 6))),  # without the token that ends a text
         MinLength(3, (1,)),
         SuppressedTokens((2,)),
-        ForcedToken(1, 8),
+        ForcedTokens((1,), 8),
     ]
 
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 
 from models.errors import InvalidItems
+from models.generation.generation_rules import GenerationRules
 from models.generation.generator import Generator
-from models.generation.logits_rules import GenerationRules
 from models.generation.requests import complete_request
 from models.generation.running_batch import RunningBatch
 from models.generation.tasks import generate
@@ -41,10 +41,10 @@ def request(seed: int, n_new: int, n: int = 1) -> GenerateRequest:
         ({"presence_penalty": 2.5}, "presence_penalty is 2.5; it must be -2.0 to 2.0"),
         ({"frequency_penalty": -3.0}, "frequency_penalty is -3.0; it must be -2.0 to 2.0"),
         ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size is -1; it must be at least 0"),
-        ({"bad_words": ((1, 2), ())}, "bad_words has a word without tokens"),
+        ({"bad_words": ((1, 2), ())}, "bad_words is .*; it must be a list of words of one token or more"),
         ({"bad_words": ((1, 60),)}, "bad_words has the token 60; this model's are 0 to 59"),
-        ({"num_beams": 2, "do_sample": True}, "num_beams above 1 is a search, .* num_beams is 2"),
-        ({"num_beams": 2, "n": 3}, "n is 3; it must not exceed num_beams, 2"),
+        ({"num_beams": 2, "do_sample": True}, "num_beams is 2; it must be 1 where do_sample is true"),
+        ({"num_beams": 2, "n": 3}, "n is 3; it must be at most num_beams"),
     ],
 )
 def test_an_invalid_request_is_refused_with_the_value_and_the_limit(parameters: dict[str, Any], message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.generation.logits_rules import GenerationRules
+from models.generation.generation_rules import GenerationRules
 from models.generation.sampling import (
     CandidateFilter,
     MinP,
