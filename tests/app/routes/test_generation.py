@@ -246,7 +246,11 @@ def test_translations_count_their_tokens(server: Served) -> None:
         ({"stop": [""]}, "/parameters/stop/0", "at least 1"),
         ({"stop": ["a", {}]}, "/parameters/stop/1", "string"),
         ({"max_tokens": 5}, "/parameters/max_tokens", "unknown field"),
-        ({"max_new_tokens": N_POSITIONS}, "/parameters/max_new_tokens", f"max_new_tokens is {N_POSITIONS}; after a text of 2 tokens"),
+        (
+            {"max_new_tokens": N_POSITIONS},
+            "/parameters/max_new_tokens",
+            f"max_new_tokens is {N_POSITIONS}; after a text of 2 tokens",
+        ),
         ({"num_beams": 2, "do_sample": True}, "/parameters/num_beams", "num_beams above 1 is a beam search"),
         ({"num_beams": 2, "n": 3}, "/parameters/n", "n is 3, more than num_beams, 2"),
         ({"num_beams": 2, "stream": True}, "/parameters/stream", "stream needs num_beams 1"),
