@@ -18,6 +18,14 @@ pytestmark = pytest.mark.anyio
 N_CLIENTS = 50
 SLOW = {"width": 256, "n_heads": 4, "inner_width": 1024, "n_layers": 4, "n_positions": 4096}
 """So that a text of its whole context takes long enough to be left."""
+SAMPLING = {"do_sample": True, "temperature": 0.8, "top_k": 9, "max_new_tokens": 7, "repetition_penalty": 1.3}
+SEARCHING = {"num_beams": 3, "max_new_tokens": 6, "length_penalty": 0.5, "no_repeat_ngram_size": 2}
+TUNED = (
+    ("samples", "transformers/gpt", SAMPLING),
+    ("searches", "transformers/gpt", SEARCHING),
+    ("translates", "transformers/vanilla", {"num_beams": 2, "max_length": 7, "repetition_penalty": 1.5}),
+)
+"""Models like the others, whose checkpoints have preferences."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     write_text(weights, "transformers/gpt")
     write_text(weights, "transformers/vanilla")
     write_text(weights, "transformers/gpt", name="slow", **SLOW)
+    for name, family, preferences in TUNED:
+        folder = write_text(weights, family, name=name)
+        (folder / "generation_config.json").write_text(json.dumps(preferences))
     with serve(
         tmp_path_factory.mktemp("log"), "--torch-threads", "1", "--max-running-sequences", "16", weights=weights
     ) as served:
@@ -223,6 +234,45 @@ def test_translations_count_their_tokens(server: Served) -> None:
     assert answer.json()["usage"] == {"items": 1, "tokens": 4, "generated_tokens": 9}
     (same,) = ask(server, "the dog runs", "vanilla-0", "/translate", max_new_tokens=9).json()["outputs"]
     assert [same] == answer.json()["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "same"),
+    [
+        ("samples", {}, SAMPLING),
+        ("samples", {"top_k": 3}, SAMPLING | {"top_k": 3}),
+        ("samples", {"do_sample": False}, {"max_new_tokens": 7, "repetition_penalty": 1.3}),
+        ("samples", {"num_beams": 2}, {"max_new_tokens": 7, "repetition_penalty": 1.3, "num_beams": 2}),
+        ("searches", {}, SEARCHING),
+        ("searches", {"n": 2, "max_new_tokens": 9}, SEARCHING | {"n": 2, "max_new_tokens": 9}),
+        ("searches", {"temperature": 0.9}, {"temperature": 0.9, "max_new_tokens": 6, "no_repeat_ngram_size": 2}),
+        ("searches", {"num_beams": 1, "no_repeat_ngram_size": 0}, {"max_new_tokens": 6}),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_fills_in_what_a_request_leaves_out(
+    server: Served, model: str, given: dict[str, Any], same: dict[str, Any]
+) -> None:
+    tuned, plain = ask(server, model=model, seed=1, **given), ask(server, seed=1, **same)
+    assert generations(tuned) == generations(plain)
+
+
+async def test_a_stream_takes_no_beams_from_the_checkpoint(server: Served) -> None:
+    body = {"model": "searches", "inputs": ["the dog"], "parameters": {"stream": True}}
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        events = await streamed(client, body)
+    (plain,) = generations(ask(server, num_beams=1, max_new_tokens=6, no_repeat_ngram_size=2))
+    assert [event["token"] for event in events[:-1]] == plain["tokens"]
+
+
+def test_translations_have_the_defaults_of_the_checkpoint_too(server: Served) -> None:
+    tuned = ask(server, "the dog runs", "translates", "/translate").json()
+    assert tuned["usage"]["generated_tokens"] <= 6
+    again = ask(server, "the dog runs", "translates", "/translate", num_beams=2, max_new_tokens=6).json()
+    assert tuned == again
+    assert ask(server, "the dog runs", "vanilla-0", "/translate").json() == ask(
+        server, "the dog runs", "vanilla-0", "/translate", num_beams=5, length_penalty=1.0
+    ).json() | {"model": "vanilla-0"}
 
 
 @pytest.mark.parametrize(

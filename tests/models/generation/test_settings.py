@@ -67,7 +67,7 @@ IGNORED = {
     "_from_model_config": True,
     "no_such_key": [1],
 }
-NEUTRAL = {
+NEUTRAL: dict[str, Any] = {
     **dict.fromkeys((*UNSUPPORTED, *(key for key, _ in WRONG)), None),
     "guidance_scale": 1,
     "diversity_penalty": 0.0,

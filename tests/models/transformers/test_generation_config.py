@@ -21,17 +21,21 @@ from tests.models.transformers.test_decoders import gpt_config, marian_config, s
 
 ARCHITECTURES = ("GPT2LMHeadModel", "MarianMTModel")
 N_NEW = 12
+TEXTS = [random_text(length, 60, length) for length in (1, 4, 9)]
+FIRST, SECOND = TEXTS[1].ids[:2].tolist()
+LIKELY = [[[FIRST], 30.0], [[FIRST, SECOND], 60.0]]
+"""Biases by which a text begins to repeat the second prompt."""
 DEMANDS: dict[str, dict[str, Any]] = {
-    "suppress": {"suppress_tokens": [7, 20, 33, 40, 41, 42, 43, 44]},
+    "suppress": {"suppress_tokens": [*range(3, 50)]},
     "suppress-first": {"begin_suppress_tokens": [*range(3, 50)]},
-    "source-ngrams": {"encoder_no_repeat_ngram_size": 1},
-    "source-pairs": {"encoder_no_repeat_ngram_size": 2},
+    "source-tokens": {"encoder_no_repeat_ngram_size": 1, "sequence_bias": LIKELY},
+    "source-pairs": {"encoder_no_repeat_ngram_size": 2, "sequence_bias": LIKELY},
     "source-bonus": {"encoder_repetition_penalty": 3.0},
     "growing-end": {"exponential_decay_length_penalty": [2, 1.9]},
     "growing-end-at-least": {"exponential_decay_length_penalty": [1, 3.0], "min_new_tokens": 4},
     "bias": {"sequence_bias": [[[9], 4.5], [[9, 11], 25.0], [[30], -40.0]]},
-    "several-ends": {"eos_token_id": [0, 12, 25, 31, 44, 52, 57, 66]},
-    "end-unlike-config": {"eos_token_id": 31},
+    "several-ends": {"eos_token_id": [0, *range(2, 83, 3)]},
+    "end-unlike-config": {"eos_token_id": 31, "sequence_bias": [[[31], 25.0]], "min_new_tokens": 2},
     "forced-end": {"forced_eos_token_id": 0},
     "forced-ends": {"forced_eos_token_id": [5, 0], "eos_token_id": [0, 5]},
     "forced-first": {"forced_bos_token_id": 17},
@@ -115,9 +119,6 @@ def theirs(folder: Path, texts: list[Tokens], **given: Any) -> list[list[list[in
 
 def until(ends: list[int], row: list[int]) -> list[int]:
     return row[: next((place for place, token in enumerate(row) if token in ends), len(row))]
-
-
-TEXTS = [random_text(length, 60, length) for length in (1, 4, 9)]
 
 
 @pytest.mark.parametrize("kind", DEMANDS)
