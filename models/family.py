@@ -3,7 +3,7 @@
 import dataclasses
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
 from torch import Tensor, nn
@@ -167,6 +167,7 @@ class FamilySpec(Generic[ConfigT]):
         modality: the kind of items that the configurations of `tiny` take.
         published: how checkpoints of the family are published; None for families that nobody else publishes.
         tokenizer: how the tokenizers of published checkpoints are read; None for families that do not read texts.
+        variants: further values of `model_type` under which the same network is published, and their tokenizers.
     """
 
     id: str
@@ -179,6 +180,7 @@ class FamilySpec(Generic[ConfigT]):
     modality: str = "image"
     published: PublishedFormat[ConfigT] | None = None
     tokenizer: TokenizerDefaults | None = None
+    variants: Mapping[str, TokenizerDefaults] = field(default_factory=dict)
 
     def new_model(self, config: ConfigT) -> Model:
         """Build a model with random weights that answers the family's tasks."""

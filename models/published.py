@@ -2,14 +2,15 @@
 
 A family lists its parameters once, as `Link`s between its own names and the published ones, which are those of Hugging
 Face's files. Reading and writing both follow this list. A published parameter that the list lacks is an error, unless
-it belongs to a head that the model does not have. `TokenizerDefaults` declares how the family's tokenizers are stored.
+it belongs to a head that the model does not have, or stands outside the network of an architecture that is not known.
+`TokenizerDefaults` declares how the family's tokenizers are stored.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ ConfigT = TypeVar("ConfigT")
 Values = Mapping[str, Any]
 """The content of a published `config.json`."""
 
+CLASS_HEADS = frozenset({"sequence", "tokens"})
+"""Heads with classes. What they classify, texts or tokens, only the architecture tells, and not their weights."""
 MAX_LABELS = 2**16
 """Maximum number of classes of a model whose `config.json` counts them without naming them."""
 
@@ -34,12 +37,31 @@ class Link:
         published: the names of the published parameters, which are concatenated along the first dimension.
         transposed: whether each of them is stored transposed.
         default: computes the parameter if the first of the published ones is missing; None if it may not be missing.
+        sources: the names under which the parameter may be stored, of which the first that is there is read. If there
+            are none, those of `published` are read. A parameter that is stored under several names is tied.
     """
 
     name: str
     published: tuple[str, ...]
     transposed: bool = False
     default: Callable[[], Tensor] | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All published names that the parameter is read from."""
+        return self.sources or self.published
+
+    def stored_in(self, names: Container[str]) -> tuple[str, ...]:
+        """Return the names, among those of a file, that the parameter is read from."""
+        there = tuple(name for name in self.names if name in names)
+        return there[:1] if self.sources else there
+
+    def missing_in(self, names: Container[str]) -> tuple[str, ...]:
+        """Return the published names that are needed and that a file lacks."""
+        if self.default or (self.sources and self.stored_in(names)):
+            return ()
+        return tuple(name for name in self.published if name not in names)
 
     def read(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return the family's parameter, made of published ones.
@@ -47,9 +69,10 @@ class Link:
         Raises:
             CheckpointError: the shapes of the published parameters do not fit together.
         """
-        if self.default and self.published[0] not in tensors:
+        names = self.stored_in(tensors)
+        if self.default and not names:
             return self.default()
-        parts = [tensors[name].T if self.transposed else tensors[name] for name in self.published]
+        parts = [tensors[name].T if self.transposed else tensors[name] for name in names]
         if len(parts) == 1:
             return parts[0].contiguous()
         try:
@@ -73,12 +96,27 @@ def links(name: str, *published: str, bias: bool = True, transposed: bool = Fals
         yield Link(f"{name}.bias", tuple(f"{layer}.bias" for layer in published))
 
 
+def differ(tensors: Mapping[str, Tensor], one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return whether two parameters, each stored under the first of its names that is there, have different values.
+
+    They do not differ if one of them is missing.
+    """
+    first, second = (next((tensors[name] for name in names if name in tensors), None) for names in (one, other))
+    return first is not None and second is not None and not _equal(first, second)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one is other:
+        return one is other
+    return torch.equal(one, other) if one.dtype == other.dtype else torch.equal(one.float(), other.float())
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedFormat(Generic[ConfigT]):
     """The format in which the weights and the configuration of a family are published.
 
     Attributes:
-        model_type: the `model_type` of `config.json`.
+        model_type: the `model_type` of `config.json`; a family may declare further ones in `FamilySpec.variants`.
         architectures: the heads of each known architecture, by its name in `config.json`.
         read_config: converts the content of `config.json`, in which a missing key has the publisher's default, and the
             heads to the family's configuration. Keys whose value is null are removed before.
@@ -88,9 +126,8 @@ class PublishedFormat(Generic[ConfigT]):
         ignored: a pattern of names that hold no parameters.
         heads: a pattern of the names of the parameters of heads. Those that the model does not have, and those of a
             pooler that it does not have, are no error.
-        aliases: names that stand in for other names; a name that is missing is looked up under its alias.
-        copies: names of copies of other parameters, which are not read.
-        bare: the architecture without a head, whose pooler may be missing; empty if the family has no pooler.
+        fit: returns the configuration in which parameters that `config.json` ties, but that are stored with different
+            values, are parameters of their own. It is given the stored parameters by name.
     """
 
     model_type: str
@@ -101,46 +138,108 @@ class PublishedFormat(Generic[ConfigT]):
     prefix: str
     ignored: str
     heads: str
-    aliases: Mapping[str, str]
-    copies: frozenset[str] = frozenset()
-    bare: str = ""
+    fit: Callable[[ConfigT, Mapping[str, Tensor]], ConfigT]
 
-    def find_heads(self, values: Values, parameter_names: Iterable[str]) -> tuple[str, ...]:
-        """Return the heads of the architecture that `config.json` names.
+    def find_heads(self, values: Values, parameter_names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the heads of a checkpoint, and those that `config.json` names although none of their weights is there.
+
+        A head with some of its weights stays, so that reading them names those that are missing. If `config.json` names
+        no architecture that is known, the heads are those with all their weights, except heads with classes. If no
+        parameter is known by name, the heads are those of the architecture.
 
         Raises:
-            CheckpointError: it names no architecture, or an unknown one.
+            CheckpointError: `architectures` is no list.
+        """
+        stored = {self._current_name(name) for name in parameter_names if not re.search(self.ignored, name)}
+        declared = self.declared_heads(values)
+        if declared is None:
+            known = dict.fromkeys(head for heads in self.architectures.values() for head in heads)
+            candidates = [head for head in known if head not in CLASS_HEADS]
+            return tuple(head for head in candidates if self._presence(values, (head,), (), stored) == "whole"), ()
+        heads = declared
+        for head in reversed(declared) if stored else ():
+            others = tuple(other for other in heads if other != head)
+            if self._presence(values, heads, others, stored) == "absent":
+                heads = others
+        return heads, tuple(head for head in declared if head not in heads and head != "pooler")
+
+    def declared_heads(self, values: Values) -> tuple[str, ...] | None:
+        """Return the heads of the architecture that `config.json` names; None if it names none that is known.
+
+        Raises:
+            CheckpointError: `architectures` is no list.
         """
         declared = values.get("architectures") or []
-        for architecture in declared:
-            if architecture == self.bare and not any("pooler" in name for name in parameter_names):
-                return ()
-            if architecture in self.architectures:
-                return self.architectures[architecture]
-        known = ", ".join(self.architectures)
-        raise CheckpointError(f"architectures is {declared!r}; known for {self.model_type} are {known}")
+        if not isinstance(declared, list):
+            raise CheckpointError(f"architectures is {declared!r}; it must be a list of names")
+        return next((self.architectures[name] for name in declared if name in self.architectures), None)
 
-    def read_weights(self, tensors: Mapping[str, Tensor], config: ConfigT) -> tuple[dict[str, Tensor], list[str]]:
+    def _presence(
+        self, values: Values, heads: tuple[str, ...], others: tuple[str, ...], stored: Container[str]
+    ) -> Literal["whole", "partial", "implied", "absent"]:
+        """Return how much is stored of the parameters that a model with `heads` has and one with `others` has not.
+
+        A head is implied if it needs no parameters of its own, because they are tied to others or have defaults.
+        """
+        more, fewer = (list(self.links(self.read_config(values, some))) for some in (heads, others))
+        own_names = {name for link in more for name in link.names} - {name for link in fewer for name in link.names}
+        before = {(link.name, link.published) for link in fewer}
+        own = [link for link in more if (link.name, link.published) not in before]
+        is_missing = any(link.missing_in(stored) for link in own)
+        if any(name in stored for name in own_names):
+            return "partial" if is_missing else "whole"
+        return "absent" if is_missing else "implied"
+
+    def rename(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the parameters by their present names, without what holds no parameters.
+
+        Raises:
+            CheckpointError: two of them have the same present name.
+        """
+        old_names: dict[str, str] = {}
+        for name in tensors:
+            if not re.search(self.ignored, name):
+                first = old_names.setdefault(self._current_name(name), name)
+                if first != name:
+                    raise CheckpointError(f"{first} and {name} are the same parameter, which is stored twice")
+        return {name: tensors[old] for name, old in old_names.items()}
+
+    def read_weights(
+        self, tensors: Mapping[str, Tensor], config: ConfigT, *, strict: bool = True
+    ) -> tuple[dict[str, Tensor], list[str]]:
         """Return the family's parameters by name, and the names of the published parameters that it does not use.
+
+        Args:
+            tensors: what `rename` returned.
+            config: what `fit` returned.
+            strict: whether parameters outside the network are an error if they belong to no known head. They are
+                none where the architecture is not known.
 
         Raises:
             CheckpointError: a parameter is missing or unknown; the error names it.
         """
-        found = {self._current_name(name): name for name in tensors if not re.search(self.ignored, name)}
         all_links = list(self.links(config))
-        wanted = {name for link in all_links for name in link.published}
-        aliased = {name: alias for name, alias in self.aliases.items() if name not in found and alias in found}
-        optional = {name for link in all_links if link.default for name in link.published}
-        missing = sorted(wanted - found.keys() - aliased.keys() - optional)
-        left = found.keys() - wanted - set(self.aliases.values()) - self.copies
-        unused = sorted(name for name in left if re.search(rf"{self.heads}|\bpooler\.", name))
-        unknown = sorted(left - set(unused))
+        missing = sorted({name for link in all_links for name in link.missing_in(tensors)})
+        used = {name for link in all_links for name in link.stored_in(tensors)}
+        left = tensors.keys() - used
+        copies = {
+            name
+            for link in all_links
+            for name in left.intersection(link.names)
+            if _equal(tensors[name], tensors[link.stored_in(tensors)[0]])
+        }
+        places = {name for link in all_links for name in link.names}
+        unknown = sorted(name for name in left - places if not self._may_be_unused(name, places, strict=strict))
         if missing or unknown:
             problems = [f"missing {missing}"] * bool(missing) + [f"unexpected {unknown}"] * bool(unknown)
             raise CheckpointError(f"the weights do not fit the configuration: {'; '.join(problems)}")
-        available = wanted & (found.keys() | aliased.keys())
-        by_name = {name: tensors[found[aliased.get(name, name)]] for name in available}
-        return {link.name: link.read(by_name) for link in all_links}, unused
+        return {link.name: link.read(tensors) for link in all_links}, sorted(left - copies)
+
+    def _may_be_unused(self, name: str, known: Iterable[str], *, strict: bool) -> bool:
+        """Return whether a parameter belongs to a head or, unless this is strict, stands outside the network."""
+        modules = {other.removeprefix(self.prefix).split(".")[0] for other in known if other.startswith(self.prefix)}
+        is_outside = name.removeprefix(self.prefix).split(".")[0] not in modules
+        return bool(re.search(rf"{self.heads}|\bpooler\.", name)) or (is_outside and not strict)
 
     def _current_name(self, name: str) -> str:
         """Replace `gamma` and `beta`, which old files have, by `weight` and `bias`, and add a missing prefix."""

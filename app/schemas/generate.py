@@ -106,7 +106,7 @@ def _encode_words(words: Sequence[str], codec: TextCodec) -> Iterator[tuple[int,
         ids = tokens.ids.tolist()
         if codec.has_target and ids[-1:] == [codec.special.end]:
             del ids[-1]
-        if ids:
+        if ids and max(ids) < codec.n_embeddings:  # a model never writes tokens beyond its embeddings
             yield tuple(ids)
 
 

@@ -44,6 +44,7 @@ def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[di
     texts = codec.tokenize(
         codec.parse(body.inputs, limits),
         check_length=False,
+        check_ids=False,
         add_special_tokens=body.parameters.add_special_tokens,
     )
     outputs = []

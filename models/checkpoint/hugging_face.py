@@ -6,7 +6,7 @@ A folder may also have the settings of a sentence encoder (`modules.json`), and 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from models.family import FamilyConfig, FamilySpec, Model
 from models.generation.settings import merge_settings
 from models.json_files import read_json
 from models.published import PublishedFormat, TokenizerDefaults, Values
+from models.text.label_activation import SENTENCE_FILE
 from models.text.text_model import TextModel
 
 GENERATION_FILE = "generation_config.json"
@@ -43,6 +44,7 @@ class PublishedCheckpoint(Checkpoint):
         values: the content of `config.json`, with the settings of `generation_config.json`.
         generation_keys: the keys of `generation_config.json`.
         sentences: the settings of a sentence encoder.
+        missing_heads: the heads that `config.json` names although none of their weights is there.
         digests: the known SHA-256 digests of files by name.
     """
 
@@ -53,6 +55,7 @@ class PublishedCheckpoint(Checkpoint):
     values: Values
     generation_keys: frozenset[str]
     sentences: SentenceSettings
+    missing_heads: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -70,14 +73,18 @@ class PublishedCheckpoint(Checkpoint):
     def load(self, *, device: str) -> Model:
         with open_tensors(self.folder, self.name, self.digests) as tensors:
             try:
-                weights, unused = self.published.read_weights(tensors, self.config)
+                stored = self.published.rename(tensors)
+                config = self.published.fit(self.config, stored)
+                is_known = self.published.declared_heads(self.values) is not None
+                weights, unused = self.published.read_weights(stored, config, strict=is_known)
             except CheckpointError as error:
                 raise CheckpointError(f"{self.name}: {error}") from None
-            stored_names = {link.name: " with ".join(link.published) for link in self.published.links(self.config)}
+            stored_names = {link.name: " with ".join(link.stored_in(stored)) for link in self.published.links(config)}
             place = f"{self.name}/{WEIGHTS_FILE}"
-            model = cast("TextModel", build_model(self, weights, place, device=device, stored_names=stored_names))
+            fitted = replace(self, config=config)
+            model = cast("TextModel", build_model(fitted, weights, place, device=device, stored_names=stored_names))
         self.unused[:] = unused
-        self.codec.check_fits(self.name, model.vocab_size)
+        self.codec.limit_ids(self.name, model.vocab_size)
         try:
             model.prepare(self.codec.special, self.values)
         except CheckpointError as error:
@@ -99,9 +106,11 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
     has_settings = (folder / GENERATION_FILE).exists()
     settings = read_json(folder, name, GENERATION_FILE) if has_settings else None
     values, generation_keys = merge_settings(content, settings), frozenset(settings or ())
+    if (folder / SENTENCE_FILE).exists():
+        values[SENTENCE_FILE] = read_json(folder, name, SENTENCE_FILE)
     given = {key: value for key, value in values.items() if value is not None}
     try:
-        heads = published.find_heads(given, read_parameter_names(folder))
+        heads, missing_heads = published.find_heads(given, read_parameter_names(folder, name))
         config = published.read_config(given, heads)
     except CheckpointError as error:
         raise CheckpointError(f"{name}{_place_of(error, generation_keys)}: {error}") from None
@@ -125,6 +134,7 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         values=values,
         generation_keys=generation_keys,
         sentences=sentences,
+        missing_heads=missing_heads,
         digests=digests,
     )
 
@@ -163,9 +173,10 @@ def _find_family(name: str, content: Values) -> tuple[FamilySpec[Any], Published
         CheckpointError: no family declares it; the error names the types that are known.
     """
     known = {
-        spec.published.model_type: (spec, spec.published, spec.tokenizer)
+        model_type: (spec, spec.published, tokenizer)
         for spec in families().values()
         if spec.published and spec.tokenizer
+        for model_type, tokenizer in {spec.published.model_type: spec.tokenizer, **spec.variants}.items()
     }
     model_type = content.get("model_type")
     if model_type not in known:

@@ -52,14 +52,16 @@ def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterato
         yield tensors
 
 
-def read_parameter_names(folder: Path) -> Iterator[str]:
-    """Yield the names of all parameters, without those of damaged files, which are reported when they are loaded."""
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, "pt") as file:
-                yield from file.keys()
-        except (SafetensorError, OSError):
-            continue
+def read_parameter_names(folder: Path, name: str) -> list[str]:
+    """Return the names of all parameters; none if a file is missing or damaged, which is reported when it is loaded."""
+    names: list[str] = []
+    try:
+        for file_name in _weight_files(folder, name):
+            with safe_open(folder / file_name, "pt") as file:
+                names += file.keys()
+    except (CheckpointError, SafetensorError, OSError):
+        return []
+    return names
 
 
 def _weight_files(folder: Path, name: str) -> list[str]:

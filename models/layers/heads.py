@@ -6,7 +6,7 @@ Shapes: `N` tokens, `B` texts, `D` width, `E` width of the word embeddings, `V` 
 import torch
 from torch import Tensor, nn
 
-from models.layers.feedforward import ACTIVATIONS
+from models.layers.activations import ACTIVATIONS
 
 
 class Pooler(nn.Module):

@@ -4,6 +4,7 @@ text_model          interface of all models of texts: how a batch passes through
 text_encoder        the heads of bidirectional encoders, and their interface
 encoder_config      hyperparameters of bidirectional encoders
 encoder_format      the published format of bidirectional encoders
+label_activation    the function of class scores that a published folder declares
 
 tasks               which function answers which task
 embedding           texts to vectors, similarities and points in a plane

@@ -1,6 +1,7 @@
 """Classes of texts and of their tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import cast
 
 from models.ops.devices import to_cpu
 from models.results import rank_labels
@@ -8,9 +9,6 @@ from models.tasks.autoencoding import Activation, ClassifyResult
 from models.tasks.text import ClassifyTextRequest, ClassifyTokensRequest, ClassifyTokensResult
 from models.text.text_encoder import TextEncoder, required
 from models.text.text_model import TextModel
-
-_ACTIVATIONS: Mapping[str, Activation] = {"multi_label_classification": "sigmoid", "regression": "none"}
-"""Function that maps logits to scores by the kind of classification; softmax for every other kind."""
 
 
 def classify(model: TextModel, requests: Sequence[ClassifyTextRequest]) -> list[ClassifyResult]:
@@ -20,7 +18,7 @@ def classify(model: TextModel, requests: Sequence[ClassifyTextRequest]) -> list[
         InvalidItems: a text is empty or too long.
     """
     logits = model.class_logits([request.tokens for request in requests])
-    default = _ACTIVATIONS.get(model.problem, "softmax")
+    default = cast("Activation", model.label_activation)
     return [
         rank_labels(model.labels, row, activation=request.function_to_apply or default, top_k=request.top_k)
         for request, row in zip(requests, logits.unbind(), strict=True)

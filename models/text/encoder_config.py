@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from models.family import FamilyConfig
+from models.layers.activations import ACTIVATIONS
 from models.layers.block import BlockShape
-from models.layers.feedforward import ACTIVATIONS
+from models.text.label_activation import LABEL_ACTIVATIONS
 
 HEADS = ("pooler", "masked", "pair", "sequence", "tokens", "span")
 """Heads that an encoder may have; `EncoderConfig` describes them."""
-PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
-"""Kinds of classification of texts, by their names in published configurations; the first is the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class EncoderConfig(FamilyConfig):
             belong together, and `sequence`, classes of texts, are computed from. `masked` predicts masked words,
             `tokens` classes of tokens, and `span` the first and last token of an answer.
         labels: names of the classes of `sequence` or `tokens`.
-        problem: kind of classification that `sequence` was trained for, one of `PROBLEMS`.
+        label_activation: function that maps the logits of `sequence` to scores, one of `LABEL_ACTIVATIONS`.
         untied: whether the masked language head has a matrix of its own instead of the word embeddings.
 
     Raises:
@@ -42,7 +41,7 @@ class EncoderConfig(FamilyConfig):
     norm_eps: float = 1e-12
     heads: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    problem: str = PROBLEMS[0]
+    label_activation: str = "softmax"
     untied: bool = False
 
     def __post_init__(self) -> None:
@@ -52,7 +51,8 @@ class EncoderConfig(FamilyConfig):
         self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")
         self.require(self.norm_eps > 0, "norm_eps", "positive")
         self.require(set(self.heads) <= set(HEADS), "heads", f"some of {', '.join(HEADS)}")
-        self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
+        known = LABEL_ACTIVATIONS
+        self.require(self.label_activation in known, "label_activation", f"one of {', '.join(known)}")
         has_classes = bool({"sequence", "tokens"} & set(self.heads))
         self.require(bool(self.labels) == has_classes, "labels", "there for heads with classes, and only for them")
 

@@ -3,13 +3,21 @@
 Published names are those of `transformers`. A `Link` connects one of our parameters with the published ones.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
 
 from models.errors import CheckpointError
-from models.published import Link, Values, links, read_labels, write_labels
-from models.text.encoder_config import PROBLEMS, EncoderConfig
+from models.published import CLASS_HEADS, Link, Values, differ, links, read_labels, write_labels
+from models.text.encoder_config import EncoderConfig
+from models.text.label_activation import read_label_activation, write_label_activation
+
+EncoderConfigT = TypeVar("EncoderConfigT", bound=EncoderConfig)
+
+BUFFERS = r"embeddings\.(position_ids|token_type_ids)$"
+"""Pattern of the names of buffers, which hold no parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ def read_encoder(values: Values, heads: tuple[str, ...]) -> dict[str, Any]:
         raise CheckpointError(f"position_embedding_type is {position_type!r}; only absolute is supported")
     if values.get("is_decoder", False) or values.get("add_cross_attention", False):
         raise CheckpointError("is_decoder is true; only encoders are supported")
-    labels = read_labels(values) if {"sequence", "tokens"} & set(heads) else ()
+    labels = read_labels(values) if CLASS_HEADS & set(heads) else ()
     return {
         "vocab_size": values["vocab_size"],
         "n_positions": values.get("max_position_embeddings", 512),
@@ -59,7 +67,7 @@ def read_encoder(values: Values, heads: tuple[str, ...]) -> dict[str, Any]:
         "norm_eps": float(values["layer_norm_eps"]),
         "heads": heads,
         "labels": labels,
-        "problem": values.get("problem_type", "regression" if labels and len(labels) == 1 else PROBLEMS[0]),
+        **({"label_activation": read_label_activation(values, len(labels))} if "sequence" in heads else {}),
         "untied": "masked" in heads and not values.get("tie_word_embeddings", True),
     }
 
@@ -79,13 +87,22 @@ def write_encoder(config: EncoderConfig) -> dict[str, Any]:
         "tie_word_embeddings": not config.untied,
     }
     if config.labels:
-        values |= {**write_labels(config.labels), "problem_type": config.problem}
+        values |= {**write_labels(config.labels), **write_label_activation(config.label_activation)}
     return values
 
 
-def embedding_links(published: str) -> Iterator[Link]:
-    """Link the embeddings before the first block; `published` is the published name of their module."""
-    for ours, name in (("words", "word"), ("positions", "position"), ("types", "token_type")):
+def embedding_links(config: EncoderConfig, published: str, decoder: str) -> Iterator[Link]:
+    """Link the embeddings before the first block.
+
+    Args:
+        config: the configuration.
+        published: the published name of their module.
+        decoder: the published name of the masked language head, whose matrix may be stored instead if it is tied.
+    """
+    is_tied = "masked" in config.heads and not config.untied
+    words = f"{published}.word_embeddings.weight"
+    yield Link("embeddings.words.weight", (words,), sources=(words, f"{decoder}.decoder.weight") if is_tied else ())
+    for ours, name in (("positions", "position"), ("types", "token_type")):
         yield Link(f"embeddings.{ours}.weight", (f"{published}.{name}_embeddings.weight",))
     yield from links("embeddings.norm", f"{published}.LayerNorm")
 
@@ -100,10 +117,13 @@ def block_links(block: str, published: BlockNames) -> Iterator[Link]:
     yield from links(f"{block}.feedforward_residual_norm", published.feedforward_norm)
 
 
-def body_links(prefix: str, n_layers: int) -> Iterator[Link]:
-    """Link the embeddings and blocks of BERT and of RoBERTa, whose published names begin with `prefix`."""
-    yield from embedding_links(f"{prefix}.embeddings")
-    for index in range(n_layers):
+def body_links(config: EncoderConfig, prefix: str, decoder: str) -> Iterator[Link]:
+    """Link the embeddings and blocks of BERT and of RoBERTa, whose published names begin with `prefix`.
+
+    `decoder` is the published name of the masked language head.
+    """
+    yield from embedding_links(config, f"{prefix}.embeddings", decoder)
+    for index in range(config.n_layers):
         published = f"{prefix}.encoder.layer.{index}"
         names = BlockNames(
             qkv=tuple(f"{published}.attention.self.{name}" for name in ("query", "key", "value")),
@@ -137,13 +157,22 @@ def head_links(
     if "masked" in heads:
         yield from links("masked_head.dense", dense)
         yield from links("masked_head.norm", norm)
-        bias = f"{decoder}.decoder.bias" if config.untied else f"{decoder}.bias"  # the one that `transformers` uses
-        yield Link("masked_head.bias", (bias,))
+        names = (f"{decoder}.decoder.bias", f"{decoder}.bias")  # `transformers` adds the first where they differ
+        yield Link("masked_head.bias", (names[0] if config.untied else names[1],), sources=names)
         if config.untied:
             yield Link("masked_head.decoder", (f"{decoder}.decoder.weight",))
 
 
-def decoder_aliases(decoder: str) -> dict[str, str]:
-    """Return the two published names of the bias of the masked language head, each as an alias of the other."""
-    bias, decoder_bias = f"{decoder}.bias", f"{decoder}.decoder.bias"
-    return {bias: decoder_bias, decoder_bias: bias}
+def untie_decoder(words: str, decoder: str) -> Callable[[EncoderConfigT, Mapping[str, Tensor]], EncoderConfigT]:
+    """Return the function `PublishedFormat.fit` of a family: the masked language head is untied if its matrix differs.
+
+    Args:
+        words: the published name of the word embeddings.
+        decoder: the published name of the matrix of the masked language head.
+    """
+
+    def fit(config: EncoderConfigT, tensors: Mapping[str, Tensor]) -> EncoderConfigT:
+        is_own = "masked" in config.heads and differ(tensors, (decoder,), (words,))
+        return replace(config, untied=True) if is_own else config
+
+    return fit

@@ -40,7 +40,7 @@ class TextEncoder(TextModel):
         super().__init__()
         width, heads = config.width, config.heads
         self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
-        self.labels, self.problem = config.labels, config.problem
+        self.labels, self.label_activation = config.labels, config.label_activation
         needs_pooler = {"pooler", "pair", "sequence"} & set(heads)
         self.pooler = Pooler(width) if needs_pooler else None
         self.pair_head = nn.Linear(width, 2) if "pair" in heads else None
@@ -55,7 +55,7 @@ class TextEncoder(TextModel):
 
     @override
     def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
-        if special.mask is not None:
+        if special.mask is not None and special.mask < self.vocab_size:
             self.mask_id = special.mask
         elif self.masked_head is not None:
             raise CheckpointError("the tokenizer has no mask token, which a model of masked words needs")

@@ -49,7 +49,8 @@ class TextModel(WeightDerivedCache, Model):
         n_positions: maximum number of tokens of a text.
         pooling: how the vectors of a text's tokens become one unless a request says otherwise.
         normalize: whether that vector is scaled to unit length unless a request says otherwise.
-        problem: the kind of classification that a sequence head was trained for, one of `encoder_config.PROBLEMS`.
+        label_activation: the function that maps the logits of a text's classes to scores unless a request says
+            otherwise, one of `label_activation.LABEL_ACTIVATIONS`.
     """
 
     causal = False
@@ -57,7 +58,7 @@ class TextModel(WeightDerivedCache, Model):
     n_positions: int
     pooling: Pooling = "mean"
     normalize = False
-    problem: str = "single_label_classification"
+    label_activation: str = "softmax"
 
     def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         """Set what the model needs of the checkpoint's tokenizer and of `config.json` beyond its configuration.

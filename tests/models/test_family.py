@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.autoencoders.vanilla.config import VanillaConfig
 from models.errors import ConfigError
-from models.layers.feedforward import ACTIVATIONS
+from models.layers.activations import ACTIVATIONS
 
 GOOD: dict[str, Any] = {"input_shape": [1, 4, 4], "hidden_widths": [8], "latent_width": 3}
 

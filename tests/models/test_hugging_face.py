@@ -128,11 +128,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: change(f, model_type="t5"),
         r"mine/config.json: model_type is 't5'; known are albert, bert",
     ),
-    "unknown architecture": (
-        lambda f: change(f, architectures=["BertForMultipleChoice"]),
-        r"mine/config.json: architectures is \['BertForMultipleChoice'\]; known for bert are BertModel",
+    "architectures of a string": (
+        lambda f: change(f, architectures="BertModel"),
+        "mine/config.json: architectures is 'BertModel'; it must be a list of names",
     ),
-    "no architecture": (lambda f: change(f, architectures=None), r"architectures is \[\]"),
     "a decoder": (lambda f: change(f, is_decoder=True), "is_decoder is true"),
     "relative positions": (lambda f: change(f, position_embedding_type="relative_key"), "position_embedding_type"),
     "heads that do not divide": (lambda f: change(f, num_attention_heads=5), "n_heads is 5; it must be a divisor"),

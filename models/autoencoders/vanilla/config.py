@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.family import FamilyConfig
-from models.layers.feedforward import ACTIVATIONS
+from models.layers.activations import ACTIVATIONS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ codec             the base class
 tokenizers_codec  the codec on the `tokenizers` library
 marian            the codec on the `sentencepiece` library, for Marian's models
 reading           reads the tokenizer of a checkpoint
-wordpiece, byte_level_bpe, unigram
+wordpiece, byte_level_bpe, unigram, fairseq_unigram
                   readers of the older formats that families name in their `tokenizer.py`
 special_tokens    tokens that are no text, and their roles
 items             the items of a request about texts

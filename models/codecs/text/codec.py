@@ -1,5 +1,6 @@
 """The base class of the codecs of texts."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ class TextCodec(ABC):
         special: the ids of the special tokens.
         max_tokens: the maximum number of tokens that the model takes.
         vocab_size: one more than the largest id of a token.
+        n_embeddings: the number of ids that the model has embeddings for, once `limit_ids` was called.
         has_target: whether the model reads one text and writes another, the target.
     """
 
@@ -28,6 +30,7 @@ class TextCodec(ABC):
     special: SpecialTokens
     max_tokens: int
     vocab_size: int
+    n_embeddings: int = sys.maxsize
     has_target: bool = False
 
     @abstractmethod
@@ -44,7 +47,9 @@ class TextCodec(ABC):
 
     def encode_target(self, text: str) -> Tokens:
         """Return the tokens of a text that the model may write as the target."""
-        return self.encode(text)
+        tokens = self.encode(text)
+        self.check_ids([tokens])
+        return tokens
 
     @abstractmethod
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
@@ -73,7 +78,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def id_of(self, token: str) -> int | None:
-        """Return the id of a token of the vocabulary; None if there is no such token."""
+        """Return the id of a token of the vocabulary; None if there is none, or none with an embedding."""
 
     def normalize(self, text: str) -> str:
         """Return the text as the tokenizer reads it: in lower case, for example, if its vocabulary is."""
@@ -93,6 +98,7 @@ class TextCodec(ABC):
         *,
         truncate: bool = False,
         check_length: bool = True,
+        check_ids: bool = True,
         add_special_tokens: bool = True,
     ) -> list[Tokens]:
         """Return the tokens of each item.
@@ -101,10 +107,11 @@ class TextCodec(ABC):
             items: the items.
             truncate: whether items with more than `max_tokens` tokens are truncated.
             check_length: whether items without tokens and with more than `max_tokens` are refused.
+            check_ids: whether items with tokens for which the model has no embeddings are refused.
             add_special_tokens: whether the special tokens are added that the model expects around a text.
 
         Raises:
-            InvalidItems: the number of tokens of an item is refused.
+            InvalidItems: the number of tokens of an item, or one of them, is refused.
         """
         results = self._encode_items(items, add_special_tokens)
         limit = self.max_tokens
@@ -115,13 +122,38 @@ class TextCodec(ABC):
             lengths = [len(tokens.ids) for tokens in results]
             if refused := [index for index, length in enumerate(lengths) if not 1 <= length <= limit]:
                 raise InvalidItems(*limit_problems([self._length_problem(index, lengths[index]) for index in refused]))
+        if check_ids:
+            self.check_ids(results)
         return results
 
-    def check_fits(self, name: str, n_embeddings: int) -> None:
-        """Raise CheckpointError, which names the checkpoint, if a token of the vocabulary has no embedding."""
-        if self.vocab_size > n_embeddings:
-            largest, limit = self.vocab_size - 1, n_embeddings - 1
+    def limit_ids(self, name: str, n_embeddings: int) -> None:
+        """Declare how many ids the model has embeddings for. Texts with tokens beyond them are refused from now on.
+
+        Raises:
+            CheckpointError: a token beyond is needed for ordinary texts; the error names the checkpoint.
+        """
+        largest = self.vocab_size - 1
+        if largest >= n_embeddings and (largest := self.largest_needed_id()) >= n_embeddings:
+            limit = n_embeddings - 1
             raise CheckpointError(f"{name}: the tokenizer has ids up to {largest}, the model embeddings up to {limit}")
+        self.n_embeddings = n_embeddings
+
+    def largest_needed_id(self) -> int:
+        """Return the largest id of a token that a text may have although the token is not written in it."""
+        return self.vocab_size - 1
+
+    def check_ids(self, texts: Sequence[Tokens]) -> None:
+        """Raise InvalidItems, which names each of these texts with a token that the model has no embedding for."""
+        if self.vocab_size <= self.n_embeddings:
+            return
+        most = [(index, int(tokens.ids.max(initial=0))) for index, tokens in enumerate(texts)]
+        if refused := [(index, token_id) for index, token_id in most if token_id >= self.n_embeddings]:
+            limit = f"the model has embeddings of the ids 0 to {self.n_embeddings - 1}"
+            problems = [
+                Problem(f"the token {self.token(token_id)!r} has the id {token_id}; {limit}", index)
+                for index, token_id in refused
+            ]
+            raise InvalidItems(*limit_problems(problems))
 
     def _encode_items(self, items: Sequence[TextItem], add_special_tokens: bool) -> list[Tokens]:
         """Return the tokens of each item, of any length; an empty text becomes the start token, if there is one."""

@@ -94,8 +94,10 @@ class TokenizersCodec(TextCodec):
                 advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
                 raise InvalidItems(Problem(f"the context makes {n_windows} windows; {advice}"))
             second.truncate(n_free, stride=stride)
-        windows = (second, *second.overflowing)
-        return [_to_tokens(partial(self._tokenizer.post_process, first, window), text, pair) for window in windows]
+        parts = (second, *second.overflowing)
+        windows = [_to_tokens(partial(self._tokenizer.post_process, first, part), text, pair) for part in parts]
+        self.check_ids(windows)
+        return windows
 
     @override
     def normalize(self, text: str) -> str:
@@ -111,7 +113,15 @@ class TokenizersCodec(TextCodec):
 
     @override
     def id_of(self, token: str) -> int | None:
-        return self._tokenizer.token_to_id(token)
+        token_id = self._tokenizer.token_to_id(token)
+        return None if token_id is None or token_id >= self.n_embeddings else token_id
+
+    @override
+    def largest_needed_id(self) -> int:
+        added = self._tokenizer.get_added_tokens_decoder()
+        in_every_text = set(self._tokenizer.encode("", "").ids) | {self.special.unknown}
+        written = {token_id for token_id, token in added.items() if token.special} - in_every_text
+        return max(set(self._tokenizer.get_vocab().values()) - written, default=-1)
 
     def _truncated_encoding(self, text: str, pair: str | None) -> Encoding:
         first = self._plain.encode(text, add_special_tokens=False)

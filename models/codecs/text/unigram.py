@@ -1,6 +1,6 @@
 """ALBERT's tokenizers before `tokenizer.json`: a unigram model in the format of sentencepiece, `spiece.model`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sentencepiece import SentencePieceProcessor
@@ -56,24 +56,30 @@ def read_charsmap(model: bytes) -> bytes:
 
 
 def _read_field(message: bytes, number: int) -> bytes:
-    """Return the last field of bytes with this number in a protocol buffer; empty if there is none.
+    """Return the last field of bytes with this number in a protocol buffer; empty if there is none."""
+    values = [value for field, value in read_fields(message) if field == number and isinstance(value, bytes)]
+    return values[-1] if values else b""
+
+
+def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the number and the value of each field of a protocol buffer that is a varint or of bytes.
 
     Source: https://protobuf.dev/programming-guides/encoding/
     """
-    value, at = b"", 0
+    at = 0
     while at < len(message):
         tag, at = decode_varint(message, at, max_bytes=_MAX_VARINT_BYTES)
         match tag & 7:
             case 0:  # a varint
-                _, at = decode_varint(message, at, max_bytes=_MAX_VARINT_BYTES)
+                number, at = decode_varint(message, at, max_bytes=_MAX_VARINT_BYTES)
+                yield tag >> 3, number
             case 1:  # 64 bits
                 at += 8
             case 2:  # bytes, after their length
                 length, start = decode_varint(message, at, max_bytes=_MAX_VARINT_BYTES)
                 at = start + length
-                value = message[start:at] if tag >> 3 == number else value
+                yield tag >> 3, message[start:at]
             case 5:  # 32 bits
                 at += 4
             case wire_type:
                 raise ValueError(f"the protocol buffer has a field of the unknown type {wire_type} before byte {at}")
-    return value

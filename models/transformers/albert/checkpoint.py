@@ -5,13 +5,14 @@ from typing import Any
 
 from models.published import Link, PublishedFormat, Values, links
 from models.text.encoder_format import (
+    BUFFERS,
     BlockNames,
     architectures,
     block_links,
-    decoder_aliases,
     embedding_links,
     head_links,
     read_encoder,
+    untie_decoder,
     write_encoder,
 )
 from models.transformers.albert.config import AlbertConfig
@@ -47,7 +48,7 @@ def _write_config(config: AlbertConfig) -> dict[str, Any]:
 
 
 def _links(config: AlbertConfig) -> Iterator[Link]:
-    yield from embedding_links("albert.embeddings")
+    yield from embedding_links(config, "albert.embeddings", "predictions")
     yield from links("widening", "albert.encoder.embedding_hidden_mapping_in")
     for group in range(config.n_groups):
         for index in range(config.blocks_per_group):
@@ -78,13 +79,11 @@ ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} 
 PUBLISHED = PublishedFormat(
     model_type="albert",
     architectures=ARCHITECTURES,
-    bare="AlbertModel",
     read_config=_read_config,
     write_config=_write_config,
     links=_links,
     prefix="albert.",
-    ignored=r"embeddings\.position_ids$",
+    ignored=BUFFERS,
     heads=r"^(predictions|sop_classifier|classifier|qa_outputs)\.",
-    aliases=decoder_aliases("predictions"),
-    copies=frozenset({"predictions.decoder.weight"}),
+    fit=untie_decoder("albert.embeddings.word_embeddings.weight", "predictions.decoder.weight"),
 )

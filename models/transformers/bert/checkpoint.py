@@ -5,11 +5,12 @@ from typing import Any
 
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
+    BUFFERS,
     architectures,
     body_links,
-    decoder_aliases,
     head_links,
     read_encoder,
+    untie_decoder,
     write_encoder,
 )
 from models.transformers.bert.config import BertConfig
@@ -25,7 +26,7 @@ def _write_config(config: BertConfig) -> dict[str, Any]:
 
 
 def _links(config: BertConfig) -> Iterator[Link]:
-    yield from body_links("bert", config.n_layers)
+    yield from body_links(config, "bert", "cls.predictions")
     yield from head_links(
         config,
         pooler="bert.pooler.dense",
@@ -46,13 +47,11 @@ ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} 
 PUBLISHED = PublishedFormat(
     model_type="bert",
     architectures=ARCHITECTURES,
-    bare="BertModel",
     read_config=_read_config,
     write_config=_write_config,
     links=_links,
     prefix="bert.",
-    ignored=r"embeddings\.position_ids$",
+    ignored=BUFFERS,
     heads=r"^(cls|classifier|qa_outputs)\.",
-    aliases=decoder_aliases("cls.predictions"),
-    copies=frozenset({"cls.predictions.decoder.weight"}),
+    fit=untie_decoder("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
 )

@@ -1,12 +1,18 @@
 """GPT-2's published names. Its layers are stored transposed, queries, keys and values side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from models.errors import CheckpointError
-from models.published import Link, PublishedFormat, Values, links, read_labels, write_labels
-from models.text.encoder_config import PROBLEMS
+from models.published import Link, PublishedFormat, Values, differ, links, read_labels, write_labels
+from models.text.label_activation import read_label_activation, write_label_activation
 from models.transformers.gpt.config import GptConfig
+
+WORDS, OUTPUT = "transformer.wte.weight", "lm_head.weight"
+"""Published names of the word embeddings and of the matrix that logits are computed by."""
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> GptConfig:
@@ -28,7 +34,7 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> GptConfig:
         untied="language" in heads and not values.get("tie_word_embeddings", True),
         continues="language" in heads,
         labels=labels,
-        problem=values.get("problem_type", "regression" if len(labels) == 1 else PROBLEMS[0]),
+        label_activation=read_label_activation(values, len(labels)) if labels else "softmax",
     )
 
 
@@ -50,12 +56,13 @@ def _write_config(config: GptConfig) -> dict[str, Any]:
         "tie_word_embeddings": not config.untied,
     }
     if config.labels:
-        values |= {**write_labels(config.labels), "problem_type": config.problem}
+        values |= {**write_labels(config.labels), **write_label_activation(config.label_activation)}
     return values
 
 
 def _links(config: GptConfig) -> Iterator[Link]:
-    yield Link("words.weight", ("transformer.wte.weight",))
+    is_tied = config.continues and not config.untied
+    yield Link("words.weight", (WORDS,), sources=(WORDS, OUTPUT) if is_tied else ())
     yield Link("positions.weight", ("transformer.wpe.weight",))
     for i in range(config.n_layers):
         ours, theirs = f"blocks.{i}", f"transformer.h.{i}"
@@ -67,9 +74,14 @@ def _links(config: GptConfig) -> Iterator[Link]:
         yield from links(f"{ours}.feedforward.2", f"{theirs}.mlp.c_proj", transposed=True)
     yield from links("norm", "transformer.ln_f")
     if config.untied:
-        yield Link("decoder.weight", ("lm_head.weight",))
+        yield Link("decoder.weight", (OUTPUT,))
     if config.labels:
         yield Link("sequence_head.weight", ("score.weight",))
+
+
+def _fit(config: GptConfig, tensors: Mapping[str, Tensor]) -> GptConfig:
+    is_own = config.continues and differ(tensors, (OUTPUT,), (WORDS,))
+    return replace(config, untied=True) if is_own else config
 
 
 PUBLISHED = PublishedFormat(
@@ -85,6 +97,5 @@ PUBLISHED = PublishedFormat(
     prefix="transformer.",
     ignored=r"\.attn\.(bias|masked_bias)$",
     heads=r"^(lm_head|score|multiple_choice_head)\.",
-    aliases={},
-    copies=frozenset({"lm_head.weight"}),
+    fit=_fit,
 )

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from models.family import FamilyConfig
+from models.layers.activations import ACTIVATIONS
 from models.layers.block import BlockShape
-from models.layers.feedforward import ACTIVATIONS
-from models.text.encoder_config import PROBLEMS
+from models.text.label_activation import LABEL_ACTIVATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class GptConfig(FamilyConfig):
         untied: whether logits have a matrix of their own instead of the word embeddings.
         continues: whether the model continues texts.
         labels: names of the classes, if the model classifies texts instead of continuing them.
-        problem: what the classification head was trained for, one of `PROBLEMS`.
+        label_activation: function that maps the logits of classes to scores, one of `LABEL_ACTIVATIONS`.
     """
 
     vocab_size: int
@@ -40,7 +40,7 @@ class GptConfig(FamilyConfig):
     untied: bool = False
     continues: bool = True
     labels: tuple[str, ...] = ()
-    problem: str = PROBLEMS[0]
+    label_activation: str = "softmax"
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "width", "n_layers", "n_heads", "inner_width"):
@@ -48,7 +48,8 @@ class GptConfig(FamilyConfig):
         self.require(self.width % self.n_heads == 0, "n_heads", f"a divisor of the width, {self.width}")
         self.require(self.activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}")
         self.require(self.norm_eps > 0, "norm_eps", "positive")
-        self.require(self.problem in PROBLEMS, "problem", f"one of {', '.join(PROBLEMS)}")
+        known = LABEL_ACTIVATIONS
+        self.require(self.label_activation in known, "label_activation", f"one of {', '.join(known)}")
         self.require(not (self.labels and self.continues), "labels", "empty for models that continue texts")
 
     def scale_of(self, layer: int) -> float:

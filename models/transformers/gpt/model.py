@@ -28,7 +28,7 @@ class Gpt(DecoderOnly):
         super().__init__()
         self.vocab_size = self.output_vocab_size = config.vocab_size
         self.n_positions, self.generates = config.n_positions, config.continues
-        self.labels, self.problem = config.labels, config.problem
+        self.labels, self.label_activation = config.labels, config.label_activation
         self.words = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
         self.dropout = nn.Dropout(0.0)  # training sets the probability

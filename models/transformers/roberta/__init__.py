@@ -1,4 +1,4 @@
-"""RoBERTa: the network of BERT, pretrained longer and on masked words alone."""
+"""RoBERTa: the network of BERT, pretrained longer and on masked words alone. XLM-RoBERTa and CamemBERT are of it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from models.text.tasks import encoder_tasks
 from models.transformers.roberta.checkpoint import PUBLISHED
 from models.transformers.roberta.config import RobertaConfig
 from models.transformers.roberta.model import Roberta
-from models.transformers.roberta.tokenizer import TOKENIZER
+from models.transformers.roberta.tokenizer import TOKENIZER, VARIANTS
 
 _TINY: dict[str, Any] = {
     "vocab_size": 60,
@@ -34,4 +34,5 @@ FAMILY = FamilySpec(
     modality="text",
     published=PUBLISHED,
     tokenizer=TOKENIZER,
+    variants=VARIANTS,
 )

@@ -5,18 +5,23 @@ from typing import Any
 
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
+    BUFFERS,
     architectures,
     body_links,
-    decoder_aliases,
     head_links,
     read_encoder,
+    untie_decoder,
     write_encoder,
 )
 from models.transformers.roberta.config import RobertaConfig
 
+VOCAB_SIZES = {"roberta": 50265, "xlm-roberta": 30522, "camembert": 30522}
+"""Defaults of `vocab_size` by `model_type`; `transformers` has no other defaults that differ."""
+
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> RobertaConfig:
-    defaults = {"vocab_size": 50265, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
+    defaults: dict[str, Any] = {"vocab_size": VOCAB_SIZES[values.get("model_type", "roberta")]}
+    defaults |= {"type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
     return RobertaConfig(**read_encoder({**defaults, **values}, heads), padding_id=values.get("pad_token_id", 1))
 
 
@@ -30,7 +35,7 @@ def _write_config(config: RobertaConfig) -> dict[str, Any]:
 
 
 def _links(config: RobertaConfig) -> Iterator[Link]:
-    yield from body_links("roberta", config.n_layers)
+    yield from body_links(config, "roberta", "lm_head")
     classifies = "sequence" in config.heads  # then the pooler's layer belongs to the classifier
     yield from head_links(
         config,
@@ -42,19 +47,17 @@ def _links(config: RobertaConfig) -> Iterator[Link]:
     )
 
 
-ARCHITECTURES = architectures("Roberta")
-ARCHITECTURES_BY_HEADS = {heads: name for name, heads in ARCHITECTURES.items()} | {(): "RobertaModel"}
+ARCHITECTURES = architectures("Roberta") | architectures("XLMRoberta") | architectures("Camembert")
+ARCHITECTURES_BY_HEADS = {heads: name for name, heads in architectures("Roberta").items()} | {(): "RobertaModel"}
 
 PUBLISHED = PublishedFormat(
     model_type="roberta",
     architectures=ARCHITECTURES,
-    bare="RobertaModel",
     read_config=_read_config,
     write_config=_write_config,
     links=_links,
     prefix="roberta.",
-    ignored=r"embeddings\.(position_ids|token_type_ids)$",
+    ignored=BUFFERS,
     heads=r"^(lm_head|classifier|qa_outputs)\.",
-    aliases=decoder_aliases("lm_head"),
-    copies=frozenset({"lm_head.decoder.weight"}),
+    fit=untie_decoder("roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"),
 )

@@ -1,15 +1,22 @@
 """The published names of Marian's models, which are vanilla Transformers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from models.generation.settings import read_bad_words, read_forced_ids, read_known_ids, refusal
-from models.published import Link, PublishedFormat, Values, links
+from models.published import Link, PublishedFormat, Values, differ, links
 from models.text.sinusoids import sinusoids
 from models.transformers.vanilla.config import VanillaTransformerConfig
+
+SHARED, OUTPUT = "model.shared.weight", "lm_head.weight"
+"""Published names of the word embeddings that both sides share, and of the matrix that logits are computed by."""
+ENCODER, DECODER = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
+"""Published names of the word embeddings of each side."""
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
@@ -77,21 +84,23 @@ def _write_config(config: VanillaTransformerConfig) -> dict[str, Any]:
 
 def _links(config: VanillaTransformerConfig) -> Iterator[Link]:
     if config.shared:
-        for side in ("encoder", "decoder"):
-            yield Link(f"{side}.words.weight", ("model.shared.weight",))
+        for side, own in (("encoder", ENCODER), ("decoder", DECODER)):
+            yield Link(f"{side}.words.weight", (SHARED,), sources=_shared_names(config, own))
     sides = (("encoder", config.n_encoder_layers), ("decoder", config.n_decoder_layers))
     sines = partial(sinusoids, config.n_positions, config.width) if config.positions == "sinusoidal" else None
     for side, n_layers in sides:
         theirs = f"model.{side}"
         if not config.shared:
-            yield Link(f"{side}.words.weight", (f"{theirs}.embed_tokens.weight",))
+            own = f"{theirs}.embed_tokens.weight"
+            tied = (OUTPUT,) if side == "decoder" and config.translates and not config.untied else ()
+            yield Link(f"{side}.words.weight", (own,), sources=(own, SHARED, *tied))
         yield Link(f"{side}.positions.weight", (f"{theirs}.embed_positions.weight",), default=sines)
         for i in range(n_layers):
             yield from _block(config, f"{side}.blocks.{i}", f"{theirs}.layers.{i}")
         if config.norm_first:
             yield from links(f"{side}.norm", f"{theirs}.layer_norm")
     if config.untied:
-        yield Link("output.weight", ("lm_head.weight",))
+        yield Link("output.weight", (OUTPUT,))
     if config.translates:
         yield Link("bias", ("final_logits_bias",), default=lambda: torch.zeros(1, config.target_vocab_size))
 
@@ -112,6 +121,20 @@ def _block(config: VanillaTransformerConfig, ours: str, theirs: str) -> Iterator
     yield from links(f"{ours}.feedforward_{norm}", f"{theirs}.final_layer_norm")
 
 
+def _shared_names(config: VanillaTransformerConfig, own: str) -> tuple[str, ...]:
+    """Return the names of embeddings that both sides share, in the order in which `transformers` looks them up."""
+    return tuple(dict.fromkeys((own, SHARED, *(OUTPUT,) * config.translates, DECODER, ENCODER)))
+
+
+def _fit(config: VanillaTransformerConfig, tensors: Mapping[str, Tensor]) -> VanillaTransformerConfig:
+    encoder, decoder, output = (_shared_names(config, name) for name in (ENCODER, DECODER, OUTPUT))
+    is_own = config.translates and differ(tensors, output if config.shared else (OUTPUT,), decoder)
+    is_apart = config.shared and differ(tensors, encoder, decoder)
+    return (
+        replace(config, untied=True, shared=False) if is_own else replace(config, shared=not is_apart and config.shared)
+    )
+
+
 PUBLISHED = PublishedFormat(
     model_type="marian",
     architectures={"MarianMTModel": ("language",), "MarianModel": ()},
@@ -121,6 +144,5 @@ PUBLISHED = PublishedFormat(
     prefix="model.",
     ignored=r"^$",
     heads=r"^(lm_head\.|final_logits_bias$)",
-    aliases={"model.shared.weight": "model.encoder.embed_tokens.weight"},
-    copies=frozenset({"model.shared.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}),
+    fit=_fit,
 )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from models.family import FamilyConfig
+from models.layers.activations import ACTIVATIONS
 from models.layers.block import BlockShape
-from models.layers.feedforward import ACTIVATIONS
 
 POSITIONS = ("sinusoidal", "learned")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from models.tasks.autoencoding import Activation
 from models.tasks.text import ClassifyTextRequest, ClassifyTokensRequest
 from models.text.classification import classify, classify_tokens
-from models.text.encoder_config import PROBLEMS
+from models.text.label_activation import LABEL_ACTIVATIONS
 from tests.models.text.encoders import encoder, texts_of
 
 LABELS = ("a", "b", "c")
@@ -17,10 +17,10 @@ def scores_of(logits: Tensor, activation: Activation) -> Tensor:
     return {"softmax": logits.softmax(0), "sigmoid": logits.sigmoid(), "none": logits}[activation]
 
 
-@pytest.mark.parametrize(("problem", "default"), [*zip(PROBLEMS, ("softmax", "sigmoid", "none"), strict=True)])
-@pytest.mark.parametrize("wanted", [None, "softmax", "sigmoid", "none"])
-def test_scores_suit_the_kind_of_classification(problem: str, default: Activation, wanted: Activation | None) -> None:
-    model, texts = encoder("pooler", "sequence", labels=LABELS, problem=problem), texts_of(4, 7)
+@pytest.mark.parametrize("default", LABEL_ACTIVATIONS)
+@pytest.mark.parametrize("wanted", [None, *LABEL_ACTIVATIONS])
+def test_scores_are_those_of_the_checkpoint_or_of_the_request(default: Activation, wanted: Activation | None) -> None:
+    model, texts = encoder("pooler", "sequence", labels=LABELS, label_activation=default), texts_of(4, 7)
     requests = [ClassifyTextRequest(tokens=text, function_to_apply=wanted) for text in texts]
     with torch.inference_mode():
         results, logits = classify(model, requests), model.class_logits(texts)

@@ -16,16 +16,12 @@ DEFAULTS = {"vocab_size": 60, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hi
     [
         (("pooler",), {"n_layers": 3}),
         (("masked",), {"untied": True}),
-        (("pooler", "sequence"), {"labels": ("a", "b"), "problem": "multi_label_classification"}),
+        (("pooler", "sequence"), {"labels": ("a", "b"), "label_activation": "sigmoid"}),
     ],
 )
 def test_what_is_written_is_read(heads: tuple[str, ...], settings: dict[str, Any]) -> None:
     config = EncoderConfig(**{**read_encoder(DEFAULTS, ()), "heads": heads, **settings})
     assert EncoderConfig(**read_encoder(write_encoder(config), heads)) == config
-
-
-def test_a_single_class_is_a_regression() -> None:
-    assert read_encoder({**DEFAULTS, "id2label": {"0": "score"}}, ("sequence",))["problem"] == "regression"
 
 
 @pytest.mark.parametrize(
