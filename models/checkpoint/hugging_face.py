@@ -110,6 +110,7 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         values[SENTENCE_FILE] = read_json(folder, name, SENTENCE_FILE)
     given = {key: value for key, value in values.items() if value is not None}
     try:
+        published.read_config(given, published.declared_heads(given) or ()).check_sizes()
         heads, missing_heads = published.find_heads(given, read_parameter_names(folder, name))
         config = published.read_config(given, heads)
     except CheckpointError as error:

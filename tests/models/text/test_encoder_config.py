@@ -28,7 +28,7 @@ SIZES: dict[str, Any] = {
         (EncoderConfig, {"activation": "loud"}, "activation is 'loud'; it must be one of"),
         (EncoderConfig, {"norm_eps": 0.0}, "norm_eps is 0.0; it must be positive"),
         (EncoderConfig, {"heads": ("tail",)}, "heads is .*'tail'.*; it must be some of pooler"),
-        (EncoderConfig, {"problem": "hard"}, "problem is 'hard'; it must be one of single_label"),
+        (EncoderConfig, {"label_activation": "hard"}, "label_activation is 'hard'; it must be one of softmax"),
         (EncoderConfig, {"heads": ("tokens",)}, "labels is .*; it must be there for heads with classes"),
         (EncoderConfig, {"labels": ("a",)}, "labels is .*; it must be there for heads with classes"),
         (RobertaConfig, {"padding_id": 23}, "padding_id is 23; it must be 0 to 22"),

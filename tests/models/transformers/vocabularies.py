@@ -6,11 +6,13 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 WORDS = ["the", "a", "dog", "cat", "sees", "runs", "man", "house", "red", "in", "of", "and", ".", ",", "?", "e", "s"]
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")
+"""Values of `model_type` of RoBERTa's network."""
 
 
 def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`."""
-    ends = {"roberta": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), "gpt2": ("<|endoftext|>",)}
+    ends = dict.fromkeys(ROBERTAS, ("<s>", "<pad>", "</s>", "<unk>", "<mask>")) | {"gpt2": ("<|endoftext|>",)}
     special = ends.get(model_type, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
     if model_type == "marian":
         special = ("</s>", "<unk>", "<pad>")
@@ -22,7 +24,7 @@ def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(list(special))
-    start, end = {"roberta": ("<s>", "</s>")}.get(model_type, ("[CLS]", "[SEP]"))
+    start, end = ("<s>", "</s>") if model_type in ROBERTAS else ("[CLS]", "[SEP]")
     if model_type == "marian":
         tokenizer.post_processor = processors.TemplateProcessing(
             single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 0)]
