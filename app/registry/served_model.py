@@ -23,6 +23,7 @@ from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Conversion, choose_precision, convert
 from models.tasks.generation_defaults import GenerationDefaults
+from models.text.text_model import TextModel
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class LoadedModel:
     memory_bytes: int
     conversion: Conversion
     unused_weights: list[str]
+    missing_heads: list[str]
+    label_activation: str | None
 
 
 class ServedModel:
@@ -196,5 +199,7 @@ def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine,
         n_parameters=model.n_parameters,
         memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),
         unused_weights=checkpoint.unused,
+        missing_heads=list(checkpoint.missing_heads),
+        label_activation=model.label_activation if isinstance(model, TextModel) and model.labels else None,
         conversion=conversion,
     )

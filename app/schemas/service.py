@@ -53,7 +53,15 @@ class ModelCard(BaseModel):
     queued_items: int | None = Field(None, description="Number of items that are waiting at this moment.")
     running_sequences: int | None = Field(None, description="Number of texts that are being generated at this moment.")
     unused_weights: list[str] | None = Field(
-        None, description="Names of the checkpoint's parameters that belong to heads without a task here."
+        None, description="Names of the checkpoint's parameters that the model does not use."
+    )
+    missing_heads: list[str] | None = Field(
+        None, description="Heads that `config.json` names although the checkpoint has none of their weights."
+    )
+    label_activation: str | None = Field(
+        None,
+        description="Function that maps the logits of a text's classes to scores unless a request says otherwise: "
+        "`softmax`, `sigmoid` or `none`.",
     )
     metrics: dict[str, float] = Field(
         {}, description="Metrics measured on the published checkpoint; its model card explains them."
@@ -138,6 +146,8 @@ def card(model: ServedModel) -> ModelCard:
             "queued_items": loaded.engine.n_queued,
             "running_sequences": loaded.engine.n_running,
             "unused_weights": loaded.unused_weights,
+            "missing_heads": loaded.missing_heads,
+            "label_activation": loaded.label_activation,
         }
     return ModelCard(**content)
 

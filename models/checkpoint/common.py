@@ -39,6 +39,7 @@ class Checkpoint(ABC):
         licence: the licence, if it is known.
         metrics: the measured metrics by name.
         unused: the names of stored parameters that the model does not use; complete once the model is loaded.
+        missing_heads: the heads that the checkpoint names although none of their weights is there.
         codec_task_names: the tasks that the codec answers without the model.
     """
 
@@ -54,6 +55,7 @@ class Checkpoint(ABC):
     licence: str | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    missing_heads: tuple[str, ...] = ()
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

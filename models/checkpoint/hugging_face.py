@@ -44,7 +44,6 @@ class PublishedCheckpoint(Checkpoint):
         values: the content of `config.json`, with the settings of `generation_config.json`.
         generation_keys: the keys of `generation_config.json`.
         sentences: the settings of a sentence encoder.
-        missing_heads: the heads that `config.json` names although none of their weights is there.
         digests: the known SHA-256 digests of files by name.
     """
 
@@ -55,7 +54,6 @@ class PublishedCheckpoint(Checkpoint):
     values: Values
     generation_keys: frozenset[str]
     sentences: SentenceSettings
-    missing_heads: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -26,15 +26,22 @@ SIZE: dict[str, Any] = {
     "max_position_embeddings": 30,
     "num_labels": 3,
 }
+GPT: dict[str, Any] = {
+    "vocab_size": 60,
+    "n_embd": 12,
+    "n_layer": 1,
+    "n_head": 2,
+    "n_positions": 30,
+    "num_labels": 3,
+    "pad_token_id": 0,
+}
 CONFIGS: dict[str, Callable[[], Any]] = {
     "Bert": lambda: transformers.BertConfig(**SIZE),
     "Roberta": lambda: transformers.RobertaConfig(**SIZE),
     "XLMRoberta": lambda: transformers.XLMRobertaConfig(**SIZE),
     "Camembert": lambda: transformers.CamembertConfig(**SIZE),
     "Albert": lambda: transformers.AlbertConfig(**SIZE, embedding_size=8),
-    "GPT2": lambda: transformers.GPT2Config(
-        vocab_size=60, n_embd=12, n_layer=1, n_head=2, n_positions=30, num_labels=3, pad_token_id=0
-    ),
+    "GPT2": lambda: transformers.GPT2Config(**GPT),
     "Marian": lambda: transformers.MarianConfig(
         vocab_size=60,
         d_model=12,

@@ -44,7 +44,7 @@ def read(folder: Path) -> tuple[PublishedCheckpoint, Any]:
 
 def masked_logits(model: TextEncoder) -> torch.Tensor:
     batch, hidden = model.read([TEXT])
-    return list(batch.by_text(model.masked_logits(hidden)))[0]
+    return next(iter(batch.by_text(model.masked_logits(hidden))))
 
 
 @pytest.mark.parametrize("kind", ["equal", "other matrix", "other bias", "only the decoder's", "both other"])
@@ -56,14 +56,14 @@ def test_the_matrix_of_masked_words_is_the_stored_one(family: str, kind: str, tm
     matrix, bias = stored[words].clone(), stored[f"{decoder}.bias"].clone()
     torch.manual_seed(1)
     other, other_bias = torch.randn_like(matrix), torch.randn_like(bias)
-    changes: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "equal": {f"{decoder}.decoder.weight": matrix, f"{decoder}.decoder.bias": bias},
         "other matrix": {f"{decoder}.decoder.weight": other},
         "other bias": {f"{decoder}.decoder.bias": other_bias},
         "only the decoder's": {words: None, f"{decoder}.decoder.weight": matrix},
         "both other": {f"{decoder}.decoder.weight": other, f"{decoder}.decoder.bias": other_bias},
-    }[kind]
-    store(tmp_path, **changes)
+    }
+    store(tmp_path, **kinds[kind])
     reference = getattr(transformers, f"{family}ForMaskedLM").from_pretrained(tmp_path).eval()
     checkpoint, model = read(tmp_path)
     with torch.inference_mode():
@@ -86,7 +86,7 @@ def test_the_output_matrix_of_gpt_is_the_stored_one(kind: str, architecture: str
             checkpoint, _ = read(tmp_path)
             assert checkpoint.unused == ["lm_head.weight"]
         return
-    reference = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    reference: Any = transformers.GPT2LMHeadModel.from_pretrained(tmp_path)
     checkpoint, model = read(tmp_path)
     gpt = cast("Gpt", model)
     batch = RaggedBatch.of_texts([TEXT])
@@ -122,7 +122,7 @@ def test_the_embeddings_of_marian_are_the_stored_ones(case: str, tmp_path: Path)
         for name in (SHARED, *SIDES, OUTPUT)
     }
     store(tmp_path, **changes)
-    reference = transformers.MarianMTModel.from_pretrained(tmp_path).eval()
+    reference: Any = transformers.MarianMTModel.from_pretrained(tmp_path)
     checkpoint, model = read(tmp_path)
     marian = cast("EncoderDecoder", model)
     with torch.inference_mode():

@@ -44,19 +44,16 @@ def read_camembert(source: TokenizerSource) -> TokenizersCodec:
     padding, unknown = source.settings["pad_token"], source.settings["unk_token"]
     unused = ("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
     first = [(unused[0], 0.0), (padding, 0.0), (unused[1], 0.0), (unknown, 0.0), (unused[2], -100.0)]
-    return _read(source, first, n_dropped=1, special=unused)
+    return _read(source, first, n_dropped=1)
 
 
-def _read(
-    source: TokenizerSource, first: Sequence[tuple[str, float]], *, n_dropped: int, special: Sequence[str] = ()
-) -> TokenizersCodec:
+def _read(source: TokenizerSource, first: Sequence[tuple[str, float]], *, n_dropped: int) -> TokenizersCodec:
     """Return the codec of a folder.
 
     Args:
         source: the folder.
         first: the special tokens with the first ids, and their scores.
         n_dropped: the number of pieces, from the first, that they replace.
-        special: further special tokens.
 
     Raises:
         CheckpointError: the file holds a model of another kind, or the vocabulary lacks a special token.
@@ -74,7 +71,6 @@ def _read(
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme=prepended)
     declare_special_tokens(tokenizer, settings)
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
     _declare_symbols(tokenizer, model)
     start, end = settings["cls_token"], settings["sep_token"]
     if missing := [token for token in (start, end) if tokenizer.token_to_id(token) is None]:

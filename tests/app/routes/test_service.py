@@ -34,6 +34,8 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "queued_items": 0,
         "running_sequences": 0,
         "unused_weights": [],
+        "missing_heads": [],
+        "label_activation": None,
         "metrics": {},
         "licence": "Apache-2.0",
     }

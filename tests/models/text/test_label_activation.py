@@ -113,7 +113,8 @@ def test_scores_are_those_of_the_pipeline(family: str, n_labels: int, problem: s
     config.num_labels, config.problem_type = n_labels, problem
     reference = publish(tmp_path, f"{family}ForSequenceClassification", config)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    pipeline: Any = transformers.TextClassificationPipeline(model=reference, tokenizer=tokenizer, device="cpu")
+    make: Any = transformers.TextClassificationPipeline
+    pipeline = make(model=reference, tokenizer=tokenizer, device="cpu")
     ids: list[int] = tokenizer("the dog sees")["input_ids"]
     expected = {row["label"]: row["score"] for row in pipeline("the dog sees", top_k=None)}
     assert scores_of(tmp_path, ids) == pytest.approx(expected, abs=1e-4)

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and ALBERT beside the implementations of `transformers`."""
+"""BERT, RoBERTa, its variants and ALBERT beside the implementations of `transformers`."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -52,12 +52,17 @@ CASES = [(family, head, size, True) for family, heads in HEADS.items() for head 
 CASES += [(family, head, size, False) for family, head, size, _ in CASES if head in ("ForMaskedLM", "ForPreTraining")]
 
 
+VARIANTS = ("XLMRoberta", "Camembert")
+"""Models that are RoBERTa under another name."""
+CASES += [(family, head, "deep", True) for family in VARIANTS for head in HEADS["Roberta"]]
+
+
 def config_of(family: str, head: str, size: str, **more: Any) -> Any:
     n_labels = 2 if head in ("ForQuestionAnswering", "ForPreTraining") else 3
     values = {**SHAPES, **SIZES[size], "type_vocab_size": TYPES[size], **more}
     if family == "Albert":
         values |= ALBERT[size]
-    if family == "Roberta":
+    if family in ("Roberta", *VARIANTS):
         values |= {"pad_token_id": 1, "max_position_embeddings": 39}
     return getattr(transformers, f"{family}Config")(**values, num_labels=n_labels)
 

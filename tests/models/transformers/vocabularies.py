@@ -13,7 +13,7 @@ ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`."""
     ends = dict.fromkeys(ROBERTAS, ("<s>", "<pad>", "</s>", "<unk>", "<mask>")) | {"gpt2": ("<|endoftext|>",)}
-    special = ends.get(model_type, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    special: tuple[str, ...] = ends.get(model_type, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
     if model_type == "marian":
         special = ("</s>", "<unk>", "<pad>")
     names = [*special, *WORDS]
