@@ -65,7 +65,14 @@ class PublishedCheckpoint(Checkpoint):
         """
         (max_tokens,) = self.item_shape
         lowercase = self.sentences.lowercase
-        return read_text_codec(self.folder, self.name, self.tokenizer, max_tokens=max_tokens, lowercase=lowercase)
+        return read_text_codec(
+            self.folder,
+            self.name,
+            self.tokenizer,
+            max_tokens=max_tokens,
+            lowercase=lowercase,
+            config=self.values,
+        )
 
     @override
     def load(self, *, device: str) -> Model:

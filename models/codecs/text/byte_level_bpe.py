@@ -1,5 +1,8 @@
 """GPT-2's and RoBERTa's tokenizers before `tokenizer.json`: byte pair encoding of bytes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
@@ -27,6 +30,20 @@ def read_byte_level_bpe(source: TokenizerSource) -> TokenizersCodec:
         tokenizer.post_processor = processors.RobertaProcessing(
             end, start, trim_offsets=True, add_prefix_space=add_prefix_space
         )
+    elif settings.get("add_bos_token") or settings.get("add_eos_token"):
+        tokenizer.post_processor = _template(tokenizer, settings)
     else:
         tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     return TokenizersCodec.of_checkpoint(tokenizer, source)
+
+
+def _template(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> processors.TemplateProcessing:
+    """Return the template that encloses each text of an item in the tokens that the settings want."""
+    start = str(settings["bos_token"]) if settings.get("add_bos_token") else ""
+    end = str(settings["eos_token"]) if settings.get("add_eos_token") else ""
+    single, second = f"{start} $A {end}", f"{start} $B {end}"
+    return processors.TemplateProcessing(
+        single=single.strip(),
+        pair=f"{single} {second}".strip(),
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in dict.fromkeys((start, end)) if token],
+    )

@@ -10,6 +10,7 @@ from models.codecs.arrays import Limits, limit_problems
 from models.codecs.text.items import TextItem, parse_text_items
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
+from models.published import EncodingSettings
 from models.tasks.text import Tokens
 
 
@@ -23,6 +24,8 @@ class TextCodec(ABC):
         vocab_size: one more than the largest id of a token.
         n_embeddings: the number of ids that the model has embeddings for, once `limit_ids` was called.
         has_target: whether the model reads one text and writes another, the target.
+        encoding: what the tokenizer's settings say about the encoding of texts.
+        n_added_tokens: the number of tokens beyond the vocabulary of the tokenizer's model.
     """
 
     task_names: ClassVar[tuple[str, ...]] = ("tokenize", "detokenize")
@@ -32,6 +35,8 @@ class TextCodec(ABC):
     vocab_size: int
     n_embeddings: int = sys.maxsize
     has_target: bool = False
+    encoding: EncodingSettings
+    n_added_tokens: int
 
     @abstractmethod
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:

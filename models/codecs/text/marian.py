@@ -7,14 +7,15 @@ import numpy as np
 from sentencepiece import SentencePieceProcessor
 from typing_extensions import override
 
+from models.codecs.text.added_tokens import AddedTokens
 from models.codecs.text.codec import TextCodec
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.json_files import read_json
-from models.published import TokenizerSource
+from models.published import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens
 
-_LANGUAGE_CODE = re.compile(">>.+<<")
+_LANGUAGE_CODE = re.compile(">>.*?<<", re.DOTALL)
 _SPACE = "▁"
 _NO_PAIRS = "this model reads one text at a time, no pairs"
 
@@ -35,14 +36,18 @@ class MarianCodec(TextCodec):
         target_ids: Mapping[str, int],
         special: SpecialTokens,
         max_tokens: int,
+        added: AddedTokens,
+        encoding: EncodingSettings,
     ) -> None:
         self._source, self._target = source, target
         self._source_ids, self._target_ids = source_ids, target_ids
         self._target_pieces = {token_id: piece for piece, token_id in target_ids.items()}
         self._decoder = source if source_ids is target_ids else target
         self._unknown_id, self._end_id = special.unknown or 0, special.end or 0
-        self.special, self.max_tokens = special, max_tokens
-        self.vocab_size = max(source_ids.values()) + 1
+        self._target_pieces |= {token_id: token for token, token_id in added.ids.items()}
+        self._added, self.n_added_tokens = added, len(added.ids.keys() - source_ids.keys())
+        self.special, self.max_tokens, self.encoding = special, max_tokens, encoding
+        self.vocab_size = max(*source_ids.values(), *added.ids.values()) + 1
 
     @override
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
@@ -60,7 +65,8 @@ class MarianCodec(TextCodec):
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         ids, offsets = self._split(text)
         n_kept = self.max_tokens - 1
-        return self._to_tokens(text, ids[:n_kept], offsets[:n_kept], add_end=True)
+        kept = slice(max(len(ids) - n_kept, 0), None) if self.encoding.truncates_left else slice(n_kept)
+        return self._to_tokens(text, ids[kept], offsets[kept], add_end=True)
 
     @override
     def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
@@ -85,10 +91,21 @@ class MarianCodec(TextCodec):
 
     @override
     def id_of(self, token: str) -> int | None:
-        return self._source_ids.get(token)
+        return self._source_ids.get(token, self._added.ids.get(token))
 
     def _split(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the ids of the pieces of a source text, and the offsets of their characters."""
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        spans = [(0, len(text), None)] if self.encoding.splits_special_tokens else self._added.split(text)
+        for start, end, token_id in spans:
+            found = ([token_id], [(0, end - start)]) if token_id is not None else self._split_plain(text[start:end])
+            ids += found[0]
+            offsets += [(start + first, start + last) for first, last in found[1]]
+        return ids, offsets
+
+    def _split_plain(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the same of a text without added tokens, which may begin with the code of a language."""
         code = _LANGUAGE_CODE.match(text)
         n_code = code.end() if code else 0
         mapping = self._source.encode(text[n_code:], out_type="offset_mapping")
@@ -126,10 +143,11 @@ def read_marian(source: TokenizerSource) -> MarianCodec:
     ids = {role: vocab.get(settings[role]) for role in ("pad_token", "unk_token", "eos_token")}
     if missing := [settings[role] for role, token_id in ids.items() if token_id is None]:
         raise CheckpointError(f"{source.name}: vocab.json lacks the special tokens {missing}")
+    added = AddedTokens(source, vocab)
     special = SpecialTokens(
         padding=ids["pad_token"],
         unknown=ids["unk_token"],
         end=ids["eos_token"],
-        all=frozenset(token_id for token_id in ids.values() if token_id is not None),
+        all=added.special_ids,
     )
-    return MarianCodec(encoder, decoder, vocab, target_vocab, special, source.max_tokens)
+    return MarianCodec(encoder, decoder, vocab, target_vocab, special, source.max_tokens, added, source.encoding)

@@ -7,18 +7,28 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from models.codecs.text.codec import TextCodec
+from models.codecs.text.tokenizer_classes import SETTINGS_FILE, ChosenClass, choose_class
+from models.codecs.text.tokenizer_settings import (
+    contents_of_special_tokens,
+    declared_tokens,
+    read_tokenizer_settings,
+)
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 from models.errors import CheckpointError
-from models.json_files import read_json
-from models.published import TokenizerDefaults, TokenizerSource
+from models.published import EncodingSettings, TokenizerDefaults, TokenizerSource
 
 TOKENIZER_FILE = "tokenizer.json"
-SETTINGS_FILES = ("special_tokens_map.json", "tokenizer_config.json")
-"""Files with the settings of a tokenizer; the values of the later file count."""
+SIDES = ("right", "left")
 
 
 def read_text_codec(
-    folder: Path, name: str, defaults: TokenizerDefaults, *, max_tokens: int, lowercase: bool = False
+    folder: Path,
+    name: str,
+    defaults: TokenizerDefaults,
+    *,
+    max_tokens: int,
+    lowercase: bool = False,
+    config: Mapping[str, Any] | None = None,
 ) -> TextCodec:
     """Return the codec of a checkpoint of texts.
 
@@ -28,25 +38,36 @@ def read_text_codec(
         defaults: the defaults of the checkpoint's family.
         max_tokens: the maximum number of tokens of a text.
         lowercase: whether texts are converted to lower case before anything else.
+        config: the content of `config.json`, which may name the tokenizer class.
 
     Raises:
-        CheckpointError: the tokenizer is missing or damaged.
+        CheckpointError: the tokenizer is missing, damaged or of an unknown class, or its files contradict each other.
     """
+    settings = read_tokenizer_settings(folder, name)
+    chosen = choose_class(settings, config or {}, defaults, name)
+    has_older_files = all((folder / file).exists() for file in defaults.files)
+    has_tokenizer_file = (folder / TOKENIZER_FILE).exists()
+    if chosen.ignores_tokenizer_file and (has_older_files or chosen.is_named):
+        has_tokenizer_file = False
+    if not has_tokenizer_file and not has_older_files:
+        files = " and ".join(defaults.files)
+        raise CheckpointError(f"{name} has no tokenizer: {TOKENIZER_FILE}, or {files}, is missing")
+    class_tokens = defaults.special_tokens if chosen.name == defaults.class_name else {}
     source = TokenizerSource(
         folder=folder,
         name=name,
-        settings=_read_settings(folder, name, defaults.special_tokens),
+        settings={**defaults.special_tokens, **contents_of_special_tokens(settings)},
         max_tokens=max_tokens,
         lowercase=lowercase,
         has_target=defaults.has_target,
+        declared_tokens=declared_tokens(folder, name, settings, class_tokens, has_tokenizer_file=has_tokenizer_file),
+        encoding=_read_encoding(name, settings, chosen, defaults),
     )
-    has_tokenizer_file = (folder / TOKENIZER_FILE).exists()
-    if not has_tokenizer_file and not all((folder / file).exists() for file in defaults.files):
-        files = " and ".join(defaults.files)
-        raise CheckpointError(f"{name} has no tokenizer: {TOKENIZER_FILE}, or {files}, is missing")
     try:
         if has_tokenizer_file:
-            return TokenizersCodec.of_checkpoint(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), source)
+            tokenizer = chosen.apply(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), settings, name)
+            return TokenizersCodec.of_checkpoint(tokenizer, source)
+        chosen.check_older_files(defaults, name)
         codec: TextCodec = defaults.read(source)
     except CheckpointError:
         raise
@@ -55,14 +76,16 @@ def read_text_codec(
     return codec
 
 
-def _read_settings(folder: Path, name: str, special_tokens: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings of the folder's files, and the default of each special token that they do not name."""
-    settings: dict[str, Any] = dict(special_tokens)
-    for file in SETTINGS_FILES:
-        if (folder / file).exists():
-            content = read_json(folder, name, file)
-            settings |= {key: value for key, value in content.items() if value is not None}
-    for key, value in settings.items():
-        if key.endswith("_token") and isinstance(value, dict):  # a token with its options
-            settings[key] = value.get("content")
-    return settings
+def _read_encoding(
+    name: str, settings: Mapping[str, Any], chosen: ChosenClass, defaults: TokenizerDefaults
+) -> EncodingSettings:
+    side = settings.get("truncation_side", SIDES[0])
+    if side not in SIDES:
+        raise CheckpointError(f"{name}/{SETTINGS_FILE}: truncation_side is {side!r}; it must be one of {SIDES}")
+    return EncodingSettings(
+        class_name=chosen.name,
+        has_types=chosen.has_types(settings, defaults, name),
+        truncates_left=side == "left",
+        splits_special_tokens=settings.get("split_special_tokens", False),
+        cleans_up_spaces=settings.get("clean_up_tokenization_spaces", False),
+    )

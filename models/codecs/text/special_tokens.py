@@ -7,6 +7,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, processors
 from tokenizers.models import WordPiece
 
+from models.errors import CheckpointError
+from models.published import TokenizerSource
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecialTokens:
@@ -61,6 +64,26 @@ def declare_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) ->
         if name.endswith("_token") and isinstance(token, str) and tokenizer.token_to_id(token) is not None:
             lstrip = has_spaces and name == "mask_token"
             tokenizer.add_special_tokens([AddedToken(token, lstrip=lstrip, normalized=False, special=True)])
+
+
+def declare_added_tokens(tokenizer: Tokenizer, source: TokenizerSource) -> None:
+    """Add the tokens that the folder declares beside the vocabulary, each with its options.
+
+    Tokens of the tokenizer class alone are added only where they have an id, or take one before a token of the folder.
+
+    Raises:
+        CheckpointError: a token is declared with another id than it has.
+    """
+    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    new = [token for token in source.declared_tokens if token.replaces or token.content not in known]
+    unneeded = [token.is_default and tokenizer.token_to_id(token.content) is None for token in new]
+    n_added = max((index + 1 for index, is_unneeded in enumerate(unneeded) if not is_unneeded), default=0)
+    tokenizer.add_tokens([AddedToken(token.content, **token.options) for token in new[:n_added]])
+    for token in source.declared_tokens:
+        token_id = tokenizer.token_to_id(token.content)
+        if token.token_id is not None and token_id != token.token_id:
+            reason = f"declared with the id {token.token_id}, but the tokenizer gives it {token_id}"
+            raise CheckpointError(f"{source.name}/{token.file}: the token {token.content!r} is {reason}")
 
 
 def bert_template(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> processors.TemplateProcessing:

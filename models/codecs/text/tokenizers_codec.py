@@ -7,12 +7,13 @@ from typing import Self
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer, normalizers, processors
+from tokenizers.models import BPE
 from typing_extensions import override
 
 from models.codecs.text.codec import TextCodec
-from models.codecs.text.special_tokens import SpecialTokens, find_special_tokens
+from models.codecs.text.special_tokens import SpecialTokens, declare_added_tokens, find_special_tokens
 from models.errors import InvalidItems, Problem
-from models.published import TokenizerSource
+from models.published import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens
 
 DEFAULT_STRIDE = 128
@@ -20,19 +21,33 @@ DEFAULT_STRIDE = 128
 MAX_WINDOWS = 128
 """Maximum number of windows of one text."""
 
+_ENDINGS = (".", "?", "!", ",", "' ", "n't", "'m", "'s", "'ve", "'re")
+
 
 class TokenizersCodec(TextCodec):
     """A codec on the `tokenizers` library. The tokenizer is never changed, because threads share it."""
 
     def __init__(
-        self, tokenizer: Tokenizer, special: SpecialTokens, max_tokens: int, *, has_target: bool = False
+        self,
+        tokenizer: Tokenizer,
+        special: SpecialTokens,
+        max_tokens: int,
+        *,
+        has_target: bool = False,
+        encoding: EncodingSettings | None = None,
     ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer, self.has_target = tokenizer, has_target
+        self.encoding = encoding or EncodingSettings()
+        self.n_added_tokens = tokenizer.get_vocab_size() - tokenizer.get_vocab_size(with_added_tokens=False)
         self._plain = Tokenizer.from_str(tokenizer.to_str())  # truncated texts get their special tokens afterwards
         self._plain.post_processor = processors.Sequence([])
-        self._has_types = _has_types(tokenizer)
+        for each in (self._tokenizer, self._plain):
+            each.encode_special_tokens = self.encoding.splits_special_tokens
+        self._has_types = self.encoding.has_types and _has_types(tokenizer)
+        self._truncation_side = "left" if self.encoding.truncates_left else "right"
+        self._cleans_up = self.encoding.cleans_up_spaces and not isinstance(tokenizer.model, BPE)
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
@@ -42,13 +57,14 @@ class TokenizersCodec(TextCodec):
         if source.lowercase:
             after = [tokenizer.normalizer] if tokenizer.normalizer else []
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *after])
+        declare_added_tokens(tokenizer, source)
         special = find_special_tokens(tokenizer, source.settings)
-        return cls(tokenizer, special, source.max_tokens, has_target=source.has_target)
+        return cls(tokenizer, special, source.max_tokens, has_target=source.has_target, encoding=source.encoding)
 
     @override
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         encode = partial(self._tokenizer.encode, text, pair, add_special_tokens=add_special_tokens)
-        return _to_tokens(encode, text, pair)
+        return self._to_tokens(encode, text, pair)
 
     @override
     def encode_all(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[Tokens]:
@@ -72,7 +88,7 @@ class TokenizersCodec(TextCodec):
 
     @override
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
-        return _to_tokens(partial(self._truncated_encoding, text, pair), text, pair)
+        return self._to_tokens(partial(self._truncated_encoding, text, pair), text, pair)
 
     @override
     def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
@@ -93,9 +109,9 @@ class TokenizersCodec(TextCodec):
             if n_windows > MAX_WINDOWS:
                 advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
                 raise InvalidItems(Problem(f"the context makes {n_windows} windows; {advice}"))
-            second.truncate(n_free, stride=stride)
+            second.truncate(n_free, stride=stride, direction=self._truncation_side)
         parts = (second, *second.overflowing)
-        windows = [_to_tokens(partial(self._tokenizer.post_process, first, part), text, pair) for part in parts]
+        windows = [self._to_tokens(partial(self._tokenizer.post_process, first, part), text, pair) for part in parts]
         self.check_ids(windows)
         return windows
 
@@ -105,7 +121,8 @@ class TokenizersCodec(TextCodec):
 
     @override
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        text = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        return clean_up_spaces(text) if self._cleans_up else text
 
     @override
     def token(self, token_id: int) -> str:
@@ -128,12 +145,35 @@ class TokenizersCodec(TextCodec):
         second = self._plain.encode(pair, add_special_tokens=False) if pair is not None else None
         n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(pair is not None)
         if second is None:
-            first.truncate(n_free)
+            first.truncate(n_free, direction=self._truncation_side)
         else:
             n_first, n_second = divide_room(len(first.ids), len(second.ids), n_free)
-            first.truncate(n_first)
-            second.truncate(n_second)
+            first.truncate(n_first, direction=self._truncation_side)
+            second.truncate(n_second, direction=self._truncation_side)
         return self._tokenizer.post_process(first, second)
+
+    def _to_tokens(self, encode: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:
+        """Return the tokens of an encoding.
+
+        `encode` runs once more if the details are asked for: keeping every encoding would slow down the making of
+        others.
+        """
+        encoding = encode()
+        types = encoding.type_ids
+        has_types = self.encoding.has_types and any(types)
+        return Tokens(
+            ids=np.array(encoding.ids, np.int64),
+            type_ids=np.array(types, np.int64) if has_types else np.zeros(len(types), np.int64),
+            details=partial(_details, encode),
+            sources=(text,) if pair is None else (text, pair),
+        )
+
+
+def clean_up_spaces(text: str) -> str:
+    """Return the text without the spaces that tokenizers of words leave before punctuation and English endings."""
+    for ending in _ENDINGS:
+        text = text.replace(f" {ending}", ending.strip())
+    return text
 
 
 def divide_room(n_first: int, n_second: int, n_free: int) -> tuple[int, int]:
@@ -157,21 +197,6 @@ def _has_types(tokenizer: Tokenizer) -> bool:
     except Exception:  # the library has no narrower one; the vocabulary lacks the letter and an unknown token
         return True
     return not sample.ids or any(tokenizer.post_process(sample).type_ids)
-
-
-def _to_tokens(encode: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:
-    """Return the tokens of an encoding.
-
-    `encode` runs once more if the details are asked for: keeping every encoding would slow down the making of others.
-    """
-    encoding = encode()
-    types = encoding.type_ids
-    return Tokens(
-        ids=np.array(encoding.ids, np.int64),
-        type_ids=np.array(types, np.int64) if any(types) else np.zeros(len(types), np.int64),
-        details=partial(_details, encode),
-        sources=(text,) if pair is None else (text, pair),
-    )
 
 
 def _details(encode: Callable[..., Encoding], *texts: str) -> Details:

@@ -13,4 +13,5 @@ TOKENIZER = TokenizerDefaults(
         "pad_token": "<pad>",
         "unk_token": "<unk>",
     },
+    class_name="AlbertTokenizer",
 )

@@ -13,4 +13,5 @@ TOKENIZER = TokenizerDefaults(
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",
     },
+    class_name="BertTokenizer",
 )

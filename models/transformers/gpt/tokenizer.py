@@ -11,4 +11,6 @@ TOKENIZER = TokenizerDefaults(
         "eos_token": "<|endoftext|>",
         "unk_token": "<|endoftext|>",
     },
+    class_name="GPT2Tokenizer",
+    takes_types=False,
 )

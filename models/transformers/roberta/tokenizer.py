@@ -12,11 +12,18 @@ SPECIAL_TOKENS = {
     "unk_token": "<unk>",
 }
 TOKENIZER = TokenizerDefaults(
-    files=("vocab.json", "merges.txt"), read=read_byte_level_bpe, special_tokens=SPECIAL_TOKENS
+    files=("vocab.json", "merges.txt"),
+    read=read_byte_level_bpe,
+    special_tokens=SPECIAL_TOKENS,
+    class_name="RobertaTokenizer",
 )
 _SPECIAL_TOKENS = {**SPECIAL_TOKENS, "bos_token": "<s>", "eos_token": "</s>"}
 VARIANTS = {
-    "xlm-roberta": TokenizerDefaults(files=(FILE,), read=read_xlm_roberta, special_tokens=_SPECIAL_TOKENS),
-    "camembert": TokenizerDefaults(files=(FILE,), read=read_camembert, special_tokens=_SPECIAL_TOKENS),
+    "xlm-roberta": TokenizerDefaults(
+        files=(FILE,), read=read_xlm_roberta, special_tokens=_SPECIAL_TOKENS, class_name="XLMRobertaTokenizer"
+    ),
+    "camembert": TokenizerDefaults(
+        files=(FILE,), read=read_camembert, special_tokens=_SPECIAL_TOKENS, class_name="CamembertTokenizer"
+    ),
 }
 """Tokenizers of the models that are RoBERTa under another `model_type`, by this name."""

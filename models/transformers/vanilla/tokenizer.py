@@ -12,4 +12,6 @@ TOKENIZER = TokenizerDefaults(
         "unk_token": "<unk>",
     },
     has_target=True,
+    class_name="MarianTokenizer",
+    takes_types=False,
 )
