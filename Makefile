@@ -9,7 +9,7 @@ data_option := $(if $(DATA),--data $(DATA))
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
 
-test: .venv/dev
+test: .venv/dev .venv/transformers-4
 	$(BIN)/pytest
 
 check: .venv/dev
@@ -39,4 +39,10 @@ clean:
 .venv/core .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/ops/avx512/*.?pp)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(filter core,$(@F)),,[$(@F)])'
+	touch $@
+
+# Another version of transformers, which some tests ask in a process of its own.
+.venv/transformers-4: tests/transformers-4.txt | .venv/dev
+	rm -rf $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $<
 	touch $@

@@ -13,14 +13,22 @@ from models.ops.segments import Segments
 class TextEmbeddings(WeightDerivedCache):
     """LayerNorm(word + position + type) (Devlin et al. 2019, section 3).
 
-    The first token of a text has the position `first_position`.
+    The first token of a text has the position `first_position`. Padding tokens within a text, if the model has such a
+    token, do not count, and have the position before the first.
     """
 
     def __init__(
-        self, vocab_size: int, n_positions: int, n_types: int, width: int, norm_eps: float, first_position: int = 0
+        self,
+        vocab_size: int,
+        n_positions: int,
+        n_types: int,
+        width: int,
+        norm_eps: float,
+        first_position: int = 0,
+        padding_id: int | None = None,
     ) -> None:
         super().__init__()
-        self.first_position = first_position
+        self.first_position, self.padding_id = first_position, padding_id
         self.words = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(n_positions, width)
         self.types = nn.Embedding(n_types, width)

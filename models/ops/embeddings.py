@@ -18,7 +18,11 @@ def embed(layers: EmbeddingLayers, token_ids: Tensor, type_ids: Tensor, segments
     Raises:
         IndexError: a table has no row for a token.
     """
-    if not layers.training and avx512.supports_tensor(layers.words.weight):
+    has_kernel = not layers.training and avx512.supports_tensor(layers.words.weight)
+    if has_kernel and (layers.padding_id is None or not (token_ids == layers.padding_id).any()):
         return avx512.embed(token_ids, type_ids, segments, layers.derived(avx512.EmbeddingTables))
     tables = layers.words, layers.positions, layers.types
-    return reference.embed(tables, layers.norm, token_ids, type_ids, segments.positions + layers.first_position)
+    positions = segments.positions + layers.first_position
+    if layers.padding_id is not None:
+        positions -= reference.count_padding(token_ids, segments.positions, layers.padding_id)
+    return reference.embed(tables, layers.norm, token_ids, type_ids, positions)

@@ -48,6 +48,17 @@ def embed(
     return embedded
 
 
+def count_padding(token_ids: Tensor, positions: Tensor, padding_id: int) -> Tensor:
+    """Return by how much padding tokens within texts lower the positions of tokens, all `[N]`.
+
+    A token is lowered by the number of padding tokens before it. A padding token gets the position before the first.
+    """
+    is_padding = token_ids == padding_id
+    before = is_padding.cumsum(0) - is_padding.long()
+    starts = torch.arange(len(token_ids), device=token_ids.device) - positions
+    return torch.where(is_padding, positions + 1, before - before[starts])
+
+
 def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
     """Return softmax(scale q k') v within each text, all `[N, H, d]`; texts of equal length in one call of torch."""
     parts: list[Tensor] = []

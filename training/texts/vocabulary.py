@@ -70,9 +70,20 @@ class Vocabulary:
 
     def write(self, folder: Path, resources: Resources, max_tokens: int) -> None:
         """Write the tokenizer files into the folder of another checkpoint."""
-        self.tokenizer(resources).save(str(folder / TOKENIZER_FILE), pretty=False)
-        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_tokens, **self.roles}
+        tokenizer = self.tokenizer(resources)
+        tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": max_tokens,
+            "model_input_names": self._input_names(tokenizer),
+            **self.roles,
+        }
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+
+    def _input_names(self, tokenizer: Tokenizer) -> list[str]:
+        """Return the inputs of the model, which versions 4 and 5 of transformers would guess differently."""
+        has_types = "cls_token" in self.roles and any(tokenizer.encode("a", "a").type_ids)
+        return ["input_ids", *(["token_type_ids"] if has_types else []), "attention_mask"]
 
 
 BERT_ROLES = {

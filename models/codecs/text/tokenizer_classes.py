@@ -82,7 +82,7 @@ def apply_byte_level_settings(tokenizer: Tokenizer, settings: Settings) -> bool:
             raise _inapplicable("add_prefix_space", settings, "another pre_tokenizer than ByteLevel")
         return False
     add_prefix_space = settings.get("add_prefix_space", False)
-    is_changed = first.add_prefix_space != add_prefix_space
+    is_changed: bool = first.add_prefix_space != add_prefix_space
     if is_changed:
         first.add_prefix_space = add_prefix_space
     last = tokenizer.post_processor
@@ -266,7 +266,7 @@ def _has_prefix_space(step: pre_tokenizers.PreTokenizer | None) -> bool:
 def _steps(step: Any) -> list[Any]:
     """Return the parts of a sequence of steps, or the only step."""
     if isinstance(step, (normalizers.Sequence, pre_tokenizers.Sequence)):
-        return [step[index] for index in range(len(step))]  # type: ignore[arg-type, index]
+        return [step[index] for index in range(len(step))]  # type: ignore[arg-type]
     return [] if step is None else [step]
 
 

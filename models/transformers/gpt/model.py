@@ -28,7 +28,7 @@ class Gpt(DecoderOnly):
         super().__init__()
         self.vocab_size = self.output_vocab_size = config.vocab_size
         self.n_positions, self.generates = config.n_positions, config.continues
-        self.labels, self.label_activation = config.labels, config.label_activation
+        self.labels, self.label_activation, self.padding_id = config.labels, config.label_activation, config.padding_id
         self.words = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.n_positions, config.width)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
@@ -59,4 +59,13 @@ class Gpt(DecoderOnly):
         if self.sequence_head is None:
             raise NotImplementedError("this model was built without labels")
         batch, hidden = self.read(texts)
-        return to_cpu(self.sequence_head(hidden[batch.segments.last][batch.inverse_order]))
+        classified = [[_last_token(text, self.padding_id)] for text in texts]
+        return to_cpu(self.sequence_head(hidden[batch.token_rows(classified)]))
+
+
+def _last_token(text: Tokens, padding_id: int | None) -> int:
+    """Return the position of the last token that is no padding; 0 if there is none."""
+    if padding_id is None or text.ids[-1] != padding_id:
+        return len(text.ids) - 1
+    places = (text.ids != padding_id).nonzero()[0]
+    return int(places[-1]) if len(places) else 0

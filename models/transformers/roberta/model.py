@@ -29,6 +29,7 @@ class Roberta(TextEncoder):
             config.width,
             config.norm_eps,
             first_position,
+            config.padding_id,
         )
         self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
 
