@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from models.errors import CheckpointError
 from models.published import DeclaredToken, TokenizerSource
@@ -35,26 +36,29 @@ class AddedTokens:
     def split(self, text: str) -> Iterator[tuple[int, int, int | None]]:
         """Yield the parts of a text: the first character, the end, and the id if the part is an added token.
 
-        The options of a token count: it may include the spaces before it or after it, or be no part of a word.
+        The options of a token count: it may include the spaces before it or after it, or be no part of a word. Of a
+        word, it is joined to the part before it or after it, even if that is an added token, as transformers does.
         """
-        start = 0
-        for match in self._pattern.finditer(text):
-            first, end = match.span()
-            if self._is_in_word(match, text):
-                continue
-            token = self._tokens[match.group()]
-            before = text[start:first]
-            before = before.rstrip() if token.options.get("lstrip", False) else before
-            if before:
-                yield start, start + len(before), None
-            yield first, end, self.ids[token.content]
-            after = text[end:]
-            start = end + (len(after) - len(after.lstrip()) if token.options.get("rstrip", False) else 0)
-        if start < len(text):
-            yield start, len(text), None
+        bounds = [0, *(bound for match in self._pattern.finditer(text) for bound in match.span()), len(text)]
+        parts = [[start, end] for start, end in pairwise(bounds) if start < end]
+        for index, (start, end) in enumerate(parts):
+            token = self._tokens.get(text[start:end])
+            if token is not None:
+                self._apply_options(text, parts, index, token)
+        for start, end in parts:
+            if start < end:
+                yield start, end, self.ids.get(text[start:end])
 
-    def _is_in_word(self, match: re.Match[str], text: str) -> bool:
-        if not self._tokens[match.group()].options.get("single_word", False):
-            return False
-        around = text[max(match.start() - 1, 0) : match.start()], text[match.end() : match.end() + 1]
-        return any(character not in ("", " ") for character in around)
+    def _apply_options(self, text: str, parts: list[list[int]], index: int, token: DeclaredToken) -> None:
+        """Change the bounds of the parts beside an added token, and those of the token, as its options say."""
+        part = parts[index]
+        left, right = (parts[i] if 0 <= i < len(parts) else [0, 0] for i in (index - 1, index + 1))
+        before, after = text[left[0] : left[1]], text[right[0] : right[1]]
+        if token.options.get("rstrip", False):
+            right[0] = right[1] - len(after.lstrip())
+        if token.options.get("lstrip", False):
+            left[1] = left[0] + len(before.rstrip())
+        if token.options.get("single_word", False) and before and before[-1] != " ":
+            left[1], part[0] = part[1], part[1]
+        elif token.options.get("single_word", False) and after and after[0] != " ":
+            right[0], part[1] = part[0], part[0]

@@ -41,9 +41,9 @@ def _template(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> processors.T
     """Return the template that encloses each text of an item in the tokens that the settings want."""
     start = str(settings["bos_token"]) if settings.get("add_bos_token") else ""
     end = str(settings["eos_token"]) if settings.get("add_eos_token") else ""
-    single, second = f"{start} $A {end}", f"{start} $B {end}"
+    single, second = (" ".join(filter(None, (start, text, end))) for text in ("$A", "$B"))
     return processors.TemplateProcessing(
-        single=single.strip(),
-        pair=f"{single} {second}".strip(),
+        single=single,
+        pair=f"{single} {second}",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in dict.fromkeys((start, end)) if token],
     )

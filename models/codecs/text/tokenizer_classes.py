@@ -4,9 +4,9 @@ Versions 4 and 5 of that library agree on most. Where they do not, a folder is r
 version 5 writes the key `backend` into `tokenizer_config.json`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, Unigram, WordPiece
@@ -266,7 +266,7 @@ def _has_prefix_space(step: pre_tokenizers.PreTokenizer | None) -> bool:
 def _steps(step: Any) -> list[Any]:
     """Return the parts of a sequence of steps, or the only step."""
     if isinstance(step, (normalizers.Sequence, pre_tokenizers.Sequence)):
-        return [step[index] for index in range(len(step))]  # type: ignore[arg-type]
+        return list(cast("Iterable[Any]", step))  # its parts are found by index, which the stubs do not tell
     return [] if step is None else [step]
 
 

@@ -126,3 +126,46 @@ def test_marian_needs_its_special_tokens(marian: Path, tmp_path: Path) -> None:
     (marian / "vocab.json").write_text(json.dumps(vocab))
     with pytest.raises(CheckpointError, match=r"vocab.json lacks the special tokens \['<pad>'\]"):
         codec_of(marian, "vanilla", 64)
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "no more": {},
+    "additional": {"additional_special_tokens": ["[ENT]", "ENT"]},
+    "declared": {"added_tokens_decoder": {"NEXT": {"content": "[ENT]", "lstrip": True, "rstrip": True}}},
+    "single word": {"added_tokens_decoder": {"NEXT": {"content": "man", "single_word": True, "special": False}}},
+    "truncated on the left": {"truncation_side": "left"},
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_marian_finds_declared_tokens_as_the_reference_does(marian: Path, case: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(marian, tmp_path / "mine")
+    next_id = len(json.loads((folder / "vocab.json").read_text()))
+    content = json.dumps(SETTINGS[case]).replace("NEXT", str(next_id))
+    (folder / "tokenizer_config.json").write_text(content)
+    codec, reference = codec_of(folder, "vanilla", 6), reference_tokenizer("MarianTokenizer", folder)
+    for text in (
+        "A man</s> rides <pad>a <unk> bike [ENT] red ENT man",
+        "</s>",
+        "a manly man, woman",
+        "   ",
+        ">>de<< A >>de<< man <<",
+        "<pad>>>de<< A man",
+    ):
+        tokens = codec.encode(text)
+        assert tokens.ids.tolist() == reference(text)["input_ids"], text
+        assert all(0 <= start <= end <= len(text) for start, end in tokens.details().offsets)
+        truncated = reference(text, truncation=True, max_length=6)["input_ids"]
+        assert codec.encode_truncated(text).ids.tolist() == truncated, text
+
+
+def test_marian_ignores_a_tokenizer_json_that_its_class_does_not_read(marian: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(marian, tmp_path / "mine")
+    (folder / "tokenizer.json").write_text("{}")
+    assert (
+        codec_of(folder, "vanilla", 64).encode("A man").ids.tolist()
+        == codec_of(marian, "vanilla").encode("A man").ids.tolist()
+    )
+    (folder / "added_tokens.json").write_text(json.dumps({"[ENT]": 7}))
+    with pytest.raises(CheckpointError, match=r"'\[ENT\]' is declared with the id 7, but the tokenizer gives it"):
+        codec_of(folder, "vanilla", 64)

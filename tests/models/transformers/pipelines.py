@@ -17,7 +17,7 @@ TEXTS: tuple[tuple[str, ...], ...] = (
     ("a [MASK] <mask> [PAD] <pad> x</s><|endoftext|>[SEP]y",),
     ("   ",),
     ("a\x00b\u200b\ufeffc",),
-    ("[ENT] Ab[/ENT] c",),
+    ("[ENT] Ab[/ENT] c aBq xabq ",),
     PAIR,
 )
 """Texts and a pair; none is empty, because an empty text of GPT-2 has no tokens, and ours is its start token."""

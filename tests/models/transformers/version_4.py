@@ -22,7 +22,7 @@ def ask_version_4(scratch: Path, folders: Mapping[str, Path], *, with_models: bo
         pytest.skip(f"{PACKAGES} is missing: `make test` makes it")
     task, out = scratch / "task.json", scratch / "answers.json"
     task.write_text(json.dumps({"folders": {k: str(v) for k, v in folders.items()}, "with_models": with_models}))
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGES), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES), "HF_HUB_OFFLINE": "1", "USE_TORCH": str(int(with_models))}
     command = [sys.executable, pipelines.__file__, str(task), str(out)]
     subprocess.run(command, env=environment, check=True, cwd=scratch, capture_output=True)
     answers: dict[str, Any] = json.loads(out.read_text())
