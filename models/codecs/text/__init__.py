@@ -4,6 +4,11 @@ codec             the base class
 tokenizers_codec  the codec on the `tokenizers` library
 marian            the codec on the `sentencepiece` library, for Marian's models
 reading           reads the tokenizer of a checkpoint
+tokenizer_settings
+                  reads the settings and the declared tokens beside a vocabulary
+tokenizer_classes
+                  the tokenizer classes of the library transformers, whose settings count above `tokenizer.json`
+added_tokens      finds declared tokens in texts for codecs that are not on the `tokenizers` library
 wordpiece, byte_level_bpe, unigram, fairseq_unigram
                   readers of the older formats that families name in their `tokenizer.py`
 special_tokens    tokens that are no text, and their roles

@@ -146,7 +146,8 @@ ONE_VERSION: dict[str, tuple[str, tuple[Edit, ...], int]] = {
 def build(root: Path) -> dict[str, Path]:
     """Make all folders, and return them by name."""
     folders: dict[str, Path] = {}
-    for name, (source, edits, *_) in {**VARIANTS, **ONE_VERSION}.items():
+    disputed = {name: (source, edits) for name, (source, edits, _) in ONE_VERSION.items()}
+    for name, (source, edits) in {**VARIANTS, **disputed}.items():
         folders[name] = copy_of(source, root / name.replace(" ", "-"))
         for change in edits:
             change(folders[name])

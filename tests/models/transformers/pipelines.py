@@ -41,7 +41,7 @@ def answers(folder: Path) -> Any:
     (architecture,) = json.loads((folder / "config.json").read_text())["architectures"]
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    options = {"model": str(folder), "tokenizer": tokenizer, "dtype": torch.float32}
+    options: dict[str, Any] = {"model": str(folder), "tokenizer": tokenizer, "dtype": torch.float32}
     if architecture.endswith("ForSequenceClassification"):
         scores = pipeline("text-classification", top_k=None, **options)({"text": PAIR[0], "text_pair": PAIR[1]})
         return {score["label"]: score["score"] for score in scores}
