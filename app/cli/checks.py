@@ -8,7 +8,7 @@ import torch
 from app.cli.errors import WrongUsage, did_you_mean, in_words
 from app.registry.hub import HubId
 from app.settings import Settings, quote
-from models.checkpoint import CONFIG_FILE, find_checkpoints, read_checkpoint
+from models.checkpoint import CONFIG_FILE, find_checkpoints, is_checkpoint, read_checkpoint
 from models.errors import CheckpointError, ModelsError
 
 Label = Callable[[str], str]
@@ -52,7 +52,7 @@ def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
                     f"{given}, but there is no such folder, "
                     "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
                 )
-        elif not (Path(location).expanduser() / CONFIG_FILE).exists():
+        elif not is_checkpoint(Path(location).expanduser()):
             yield f"{given}, but that folder is not a checkpoint: there is no {CONFIG_FILE} in it."
 
 
@@ -60,12 +60,12 @@ def _check_weights(settings: Settings, label: Label) -> Iterator[str]:
     folder, named = settings.weights_dir, label("weights_dir")
     if not _is_folder(folder):
         yield f"{named} is {quote(str(folder))}, but there is no such folder."
-    elif (folder / CONFIG_FILE).exists():
+    elif is_checkpoint(folder):
         yield (
             f"{named} is {quote(str(folder))}, which is a checkpoint itself. "
             f"Serve it with --model {folder.resolve().name}={folder}, or give the folder three levels above it."
         )
-    elif not any(folder.glob(f"*/*/*/{CONFIG_FILE}")):
+    elif not any(map(is_checkpoint, folder.glob("*/*/*"))):
         yield (
             f"{named} is {quote(str(folder))}, but there is no checkpoint in it. "
             f"A checkpoint is a folder KIND/FAMILY/NAME with a {CONFIG_FILE}."

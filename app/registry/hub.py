@@ -24,8 +24,8 @@ from huggingface_hub.errors import (
 
 from models.errors import CheckpointError
 
-FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "1_Pooling/*", "README.md")
-"""Files of a repository that are downloaded. Pickles are not among them."""
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "*/spiece.model", "README.md")
+"""Files of a repository that are downloaded, in folders below it as well. Pickles are not among them."""
 DEFAULT_REVISION = "main"
 _ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from app.errors import InvalidRequest
 from app.schemas.shared.choices import Pooling
-from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, Seed, TextParameters
+from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody, Seed
 from app.schemas.shared.examples import SEVEN_PNG
-from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_inputs
+from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_prompted_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import ENCODE, ENCODE_TEXT, Request
@@ -86,7 +87,7 @@ SCHEMA = TaskSchema(
 )
 
 
-class EncodeTextParameters(TextParameters):
+class EncodeTextParameters(EmbeddingParameters):
     """Parameters of `/encode` for texts."""
 
     pooling: Pooling | None = Field(
@@ -98,15 +99,31 @@ class EncodeTextParameters(TextParameters):
         None, description="Whether to scale the embedding to unit length; as the checkpoint was trained if omitted."
     )
     dimensions: int | None = Field(
-        None, ge=1, description="Number of elements of the embedding to keep, from the first; all if omitted."
+        None,
+        ge=1,
+        description="Number of elements of the embedding to keep, from the first; all, or as many as the checkpoint "
+        "says, if omitted.",
     )
+    sparse: bool | None = Field(
+        None,
+        description="Whether to return a sparse embedding over the vocabulary, as SPLADE does, for models that predict "
+        "masked words; true for checkpoints that are made for it, and otherwise false, if omitted.",
+    )
+
+
+class SparseEmbedding(BaseModel):
+    """An embedding over the vocabulary of which only the elements are listed that are not zero."""
+
+    indices: list[int] = Field(description="The token ids of these elements, ascending.")
+    values: list[float] = Field(description="Their values, all positive.")
 
 
 class EncodeTextOutput(BaseModel):
     """The embedding of one text."""
 
-    embedding: list[Any] = Field(
-        description="The embedding: a list of numbers or, without pooling, one such list for each token."
+    embedding: list[Any] | SparseEmbedding = Field(
+        description="The embedding: a list of numbers; without pooling, one such list for each token; if it is sparse, "
+        "an object of `indices` and `values`."
     )
 
 
@@ -126,29 +143,36 @@ def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) ->
     parameters = body.parameters
     return [
         EncodeTextRequest(
-            tokens=tokens, pooling=parameters.pooling, normalize=parameters.normalize, dimensions=parameters.dimensions
+            tokens=tokens,
+            pooling=parameters.pooling,
+            normalize=parameters.normalize,
+            dimensions=parameters.dimensions,
+            sparse=parameters.sparse,
         )
-        for tokens in tokenize_inputs(body, codecs, limits)
+        for tokens in tokenize_prompted_inputs(body, codecs, limits)
     ]
 
 
 def _text_outputs(
     results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    embeddings = _embeddings(results)
-    return [{"embedding": embedding} for embedding in embeddings]
-
-
-def _embeddings(results: Sequence[EncodeTextResult]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Return the embedding of each text; as one array, if the model gave one with a row for each text."""
     if isinstance(results, EncodeTextResults):
-        return results.embeddings
-    return [result.embedding.numpy() for result in results]
+        return [{"embedding": embedding} for embedding in results.embeddings]
+    return [{"embedding": _render_embedding(result)} for result in results]
+
+
+def _render_embedding(result: EncodeTextResult) -> Any:
+    if result.indices is None:
+        return result.embedding.numpy()
+    return {"indices": result.indices.numpy(), "values": result.embedding.numpy()}
 
 
 def _array(results: Sequence[EncodeTextResult], codecs: ModelCodecs) -> NDArray[np.float32]:
-    embeddings = _embeddings(results)
-    return stack_arrays(embeddings) if isinstance(embeddings, list) else embeddings
+    if isinstance(results, EncodeTextResults):
+        return results.embeddings
+    if any(result.indices is not None for result in results):
+        raise InvalidRequest("sparse embeddings form no array; accept application/json, or set sparse to false")
+    return stack_arrays([result.embedding.numpy() for result in results])
 
 
 TEXT_SCHEMA = TaskSchema(

@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.choices import ProjectionMethod
-from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
+from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, ONE_PNG, SEVEN_PNG, ZERO_PNG
-from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
+from app.schemas.shared.items import count_tokens, decode_items, tokenize_prompted_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import PROJECT, PROJECT_TEXTS, Request
@@ -78,7 +78,7 @@ SCHEMA = TaskSchema(
 )
 
 
-class ProjectTextsParameters(TextParameters):
+class ProjectTextsParameters(EmbeddingParameters):
     """Parameters of `/project` for texts."""
 
     method: ProjectionMethod = Field(
@@ -95,7 +95,7 @@ class ProjectTextsBody(ItemsBody):
 
 
 def _text_requests(body: ProjectTextsBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    texts = tokenize_inputs(body, codecs, limits)
+    texts = tokenize_prompted_inputs(body, codecs, limits)
     return [ProjectTextsRequest(texts=tuple(texts), method=body.parameters.method)]
 
 

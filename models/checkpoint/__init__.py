@@ -3,7 +3,8 @@
 common                 the base of the formats
 native                 the project's own format, of the autoencoders
 hugging_face           the format of Hugging Face, of the Transformers
-sentence_transformers  the pooling and limits of sentence encoders, in folders of that format
+sentence_transformers  the settings of sentence encoders, in folders of that format
+sentence_modules       their pooling, and the layers after it
 safetensors_files      the weights of folders of that format
 card                   `manifold.json`: the licence, metrics and digests of such a folder
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
 from models.checkpoint.hugging_face import read_published
 from models.checkpoint.native import CALIBRATION_FILE, FORMAT, read_native, write_checkpoint, write_metrics
+from models.checkpoint.sentence_modules import MODULES_FILE, transformer_path
 from models.errors import CatalogueError, CheckpointError, ConfigError
 from models.json_files import read_json
 
@@ -24,11 +26,21 @@ __all__ = [
     "WEIGHTS_FILE",
     "Checkpoint",
     "find_checkpoints",
+    "is_checkpoint",
     "load_model",
     "read_checkpoint",
     "write_checkpoint",
     "write_metrics",
 ]
+
+
+DESCRIPTIONS = (CONFIG_FILE, MODULES_FILE)
+"""Files of which a checkpoint's folder has at least one."""
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Return whether a folder holds a checkpoint, as far as the names of its files show it."""
+    return any((folder / file).exists() for file in DESCRIPTIONS)
 
 
 def find_checkpoints(root: Path) -> list[Path]:
@@ -37,7 +49,8 @@ def find_checkpoints(root: Path) -> list[Path]:
     Raises:
         CheckpointError: two folders have the same name.
     """
-    folders = sorted((path.parent for path in root.glob(f"*/*/*/{CONFIG_FILE}")), key=lambda folder: folder.name)
+    found = {path.parent for file in DESCRIPTIONS for path in root.glob(f"*/*/*/{file}")}
+    folders = sorted(found, key=lambda folder: (folder.name, folder))
     for first, second in pairwise(folders):
         if first.name == second.name:
             families = f"{first.parent.name} and {second.parent.name}"
@@ -56,10 +69,13 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         CheckpointError: `config.json` is missing or damaged, or the family refuses its content.
     """
     name = name or folder.name
-    place = f"{name}/{CONFIG_FILE}"
-    content = read_json(folder, name, CONFIG_FILE)
+    path = transformer_path(folder, name)
+    place = f"{name}/{path}{CONFIG_FILE}"
+    content = read_json(folder, name, f"{path}{CONFIG_FILE}")
     try:
-        return read_native(folder, name, content) if "family" in content else read_published(folder, name, content)
+        return (
+            read_native(folder, name, content) if "family" in content else read_published(folder, name, content, path)
+        )
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{place} is not readable as a checkpoint's: {error}") from error
     except KeyError as error:

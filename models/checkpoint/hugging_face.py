@@ -19,6 +19,7 @@ from models.catalogue import families
 from models.checkpoint.card import CARD_FILE
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, build_without_weights
 from models.checkpoint.safetensors_files import open_tensors, read_parameter_names
+from models.checkpoint.sentence_modules import load_layers
 from models.checkpoint.sentence_transformers import SentenceSettings, read_sentence_settings
 from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError
@@ -44,6 +45,8 @@ class PublishedCheckpoint(Checkpoint):
         values: the content of `config.json`, with the settings of `generation_config.json`.
         generation_keys: the keys of `generation_config.json`.
         sentences: the settings of a sentence encoder.
+        embedding_width: the number of elements of a text's vector.
+        path: the folder of the Transformer below the checkpoint's, with a slash at its end; empty if it is the same.
         digests: the known SHA-256 digests of files by name.
     """
 
@@ -54,6 +57,8 @@ class PublishedCheckpoint(Checkpoint):
     values: Values
     generation_keys: frozenset[str]
     sentences: SentenceSettings
+    embedding_width: int
+    path: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -64,28 +69,32 @@ class PublishedCheckpoint(Checkpoint):
             CheckpointError: the tokenizer is missing or damaged.
         """
         (max_tokens,) = self.item_shape
-        lowercase = self.sentences.lowercase
-        return read_text_codec(
-            self.folder,
-            self.name,
-            self.tokenizer,
-            max_tokens=max_tokens,
-            lowercase=lowercase,
-            config=self.values,
+        folder, name, lowercase = self.folder / self.path, self._transformer_name, self.sentences.lowercase
+        codec = read_text_codec(
+            folder, name, self.tokenizer, max_tokens=max_tokens, lowercase=lowercase, config=self.values
         )
+        codec.prompts, codec.preferred_length = self.sentences.prompts, self.sentences.preferred_length
+        return codec
+
+    @property
+    def _transformer_name(self) -> str:
+        """The name of the Transformer's folder, for errors."""
+        return f"{self.name}/{self.path}".rstrip("/")
 
     @override
     def load(self, *, device: str) -> Model:
-        with open_tensors(self.folder, self.name, self.digests) as tensors:
+        folder, name = self.folder / self.path, self._transformer_name
+        digests = {file.removeprefix(self.path): digest for file, digest in self.digests.items()}
+        with open_tensors(folder, name, digests) as tensors:
             try:
                 stored = self.published.rename(tensors)
                 config = self.published.fit(self.config, stored)
                 is_known = self.published.declared_heads(self.values) is not None
                 weights, unused = self.published.read_weights(stored, config, strict=is_known)
             except CheckpointError as error:
-                raise CheckpointError(f"{self.name}: {error}") from None
+                raise CheckpointError(f"{name}: {error}") from None
             stored_names = {link.name: " with ".join(link.stored_in(stored)) for link in self.published.links(config)}
-            place = f"{self.name}/{WEIGHTS_FILE}"
+            place = f"{name}/{WEIGHTS_FILE}"
             fitted = replace(self, config=config)
             model = cast("TextModel", build_model(fitted, weights, place, device=device, stored_names=stored_names))
         self.unused[:] = unused
@@ -94,37 +103,46 @@ class PublishedCheckpoint(Checkpoint):
             model.prepare(self.codec.special, self.values)
         except CheckpointError as error:
             place = _place_of(error, self.generation_keys) if error.key else ""
-            raise CheckpointError(f"{self.name}{place}: {error}") from None
-        if self.sentences.pooling is not None:
-            model.pooling, model.normalize = self.sentences.pooling, self.sentences.normalize
+            raise CheckpointError(f"{name}{place}: {error}") from None
+        if self.sentences.embedding is not None:
+            model.embedding = self.sentences.embedding
+        model.vector_steps = load_layers(self.sentences.layers, self.folder, self.name, self.digests)
         return model
 
 
-def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpoint:
-    """Return the checkpoint of a folder whose `config.json` has this content.
+def read_published(folder: Path, name: str, content: Values, path: str = "") -> PublishedCheckpoint:
+    """Return the checkpoint of a folder.
+
+    Args:
+        folder: the folder.
+        name: the checkpoint's name.
+        content: the content of `config.json`.
+        path: the folder of this file below the checkpoint's, with a slash at its end; empty if it is the same.
 
     Raises:
         CheckpointError: no family reads such a model, or a file is damaged.
         ConfigError: the family refuses a hyperparameter.
     """
-    spec, published, tokenizer = _find_family(name, content)
-    has_settings = (folder / GENERATION_FILE).exists()
-    settings = read_json(folder, name, GENERATION_FILE) if has_settings else None
+    place = f"{name}/{path}".rstrip("/")
+    spec, published, tokenizer = _find_family(f"{place}/{CONFIG_FILE}", content)
+    has_settings = (folder / path / GENERATION_FILE).exists()
+    settings = read_json(folder / path, place, GENERATION_FILE) if has_settings else None
     values, generation_keys = merge_settings(content, settings), frozenset(settings or ())
     if (folder / SENTENCE_FILE).exists():
         values[SENTENCE_FILE] = read_json(folder, name, SENTENCE_FILE)
     given = {key: value for key, value in values.items() if value is not None}
     try:
         published.read_config(given, published.declared_heads(given) or ()).check_sizes()
-        heads, missing_heads = published.find_heads(given, read_parameter_names(folder, name))
+        heads, missing_heads = published.find_heads(given, read_parameter_names(folder / path, place))
         config = published.read_config(given, heads)
     except CheckpointError as error:
-        raise CheckpointError(f"{name}{_place_of(error, generation_keys)}: {error}") from None
+        raise CheckpointError(f"{place}{_place_of(error, generation_keys)}: {error}") from None
     config.check_sizes()
-    sentences = read_sentence_settings(folder, name)
+    sentences = read_sentence_settings(folder, name, path)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
     digests = dict(card.get("sha256", {}))
-    n_positions = cast("TextModel", build_without_weights(spec, config, f"{name}/{CONFIG_FILE}")).n_positions
+    model = cast("TextModel", build_without_weights(spec, config, f"{place}/{CONFIG_FILE}"))
+    n_positions = model.n_positions
     return PublishedCheckpoint(
         name=name,
         folder=folder,
@@ -141,6 +159,8 @@ def read_published(folder: Path, name: str, content: Values) -> PublishedCheckpo
         generation_keys=generation_keys,
         sentences=sentences,
         missing_heads=missing_heads,
+        embedding_width=sentences.embedding_width(name, config.width, model.vocab_size),
+        path=path,
         digests=digests,
     )
 
@@ -172,7 +192,7 @@ def write_published(
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
 
 
-def _find_family(name: str, content: Values) -> tuple[FamilySpec[Any], PublishedFormat[Any], TokenizerDefaults]:
+def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], PublishedFormat[Any], TokenizerDefaults]:
     """Return the family that declares the `model_type` of `config.json`, with its format and its tokenizers.
 
     Raises:
@@ -187,7 +207,7 @@ def _find_family(name: str, content: Values) -> tuple[FamilySpec[Any], Published
     model_type = content.get("model_type")
     if model_type not in known:
         types = ", ".join(sorted(known))
-        raise CheckpointError(f"{name}/{CONFIG_FILE}: model_type is {model_type!r}; known are {types}")
+        raise CheckpointError(f"{place}: model_type is {model_type!r}; known are {types}")
     return known[model_type]
 
 

@@ -36,12 +36,14 @@ class Tokens:
         type_ids: token types, `[T]`, int64: 0, and 1 for the second text of a pair.
         details: computes the details, which few tasks need; the text is tokenised once more for it.
         sources: the texts, where they are known.
+        n_prompt: number of tokens, from the first, of a prompt that is left out when the tokens are pooled.
     """
 
     ids: NDArray[np.int64]
     type_ids: NDArray[np.int64]
     details: Callable[[], Details]
     sources: tuple[str, ...] = ()
+    n_prompt: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,19 +90,28 @@ class EncodeTextRequest(TextRequest):
     Attributes:
         pooling: how the vectors of the tokens become one; the checkpoint's own way if None.
         normalize: whether the vector is scaled to unit length; as the checkpoint says if None.
-        dimensions: how many elements of the vector are kept, before it is normalised; all if None.
+        dimensions: how many elements of the vector are kept, before it is normalised; as the checkpoint says if None.
+        sparse: whether the vector is a sparse one of the vocabulary's width; as the checkpoint says if None.
     """
 
     pooling: Pooling | None = None
     normalize: bool | None = None
     dimensions: int | None = None
+    sparse: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodeTextResult:
-    """The vector of a text, `[D]`, or those of its tokens, `[T, D]`, without pooling."""
+    """The vector of a text.
+
+    Attributes:
+        embedding: the vector, `[D]`; without pooling those of the tokens, `[T, D]`; of a sparse vector those elements
+            that are not zero, `[n]`.
+        indices: where these elements are, ascending, `[n]`, int64; None unless the vector is sparse.
+    """
 
     embedding: Tensor
+    indices: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,7 +229,7 @@ class SimilarityRequest(TextsRequest):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SimilarityResult:
-    """The cosine of each candidate's vector and the text's, `[n]`, in [-1, 1]."""
+    """The similarity of each candidate's vector to the text's, `[n]`, by the checkpoint's measure."""
 
     scores: Tensor
 

@@ -9,6 +9,8 @@ label_activation    the function of class scores that a published folder declare
 tasks               which function answers which task
 embedding           texts to vectors, similarities and points in a plane
 pooling             the vectors of a text's tokens to one vector
+sparse_embedding    the logits of a text's tokens to one sparse vector
+embedding_settings  how a checkpoint wants all this done
 classification      classes of texts and of tokens
 fill_mask           masked words
 answering           where in a context the answer of a question is

@@ -26,11 +26,19 @@ class RaggedBatch:
         host_ids: token ids and type ids as they were given, two of `[N]`, int64; on the CPU if made of `Tokens`.
         segments: where each text lies in the row.
         order: `order[i]` is the index, among the given texts, of the i-th text in the row.
+        texts: the given texts; empty if the batch was not made of `Tokens`.
     """
 
-    def __init__(self, token_ids: Tensor, type_ids: Tensor, segments: Segments, order: Sequence[int]) -> None:
+    def __init__(
+        self,
+        token_ids: Tensor,
+        type_ids: Tensor,
+        segments: Segments,
+        order: Sequence[int],
+        texts: Sequence[Tokens] = (),
+    ) -> None:
         self.host_ids = token_ids, type_ids
-        self.segments, self.order = segments, order
+        self.segments, self.order, self.texts = segments, order, texts
 
     @cached_property
     def token_ids(self) -> Tensor:
@@ -63,7 +71,7 @@ class RaggedBatch:
         n_fillers = -sum(lengths) % multiple
         token_ids = _concatenate([text.ids for text in ordered], n_fillers)
         type_ids = _concatenate([text.type_ids for text in ordered], n_fillers)
-        return cls(token_ids, type_ids, Segments(lengths + [1] * n_fillers, device), order)
+        return cls(token_ids, type_ids, Segments(lengths + [1] * n_fillers, device), order, texts)
 
     @classmethod
     def of_rows(cls, rows: Tensor, lengths: Sequence[int] | None = None, type_rows: Tensor | None = None) -> Self:

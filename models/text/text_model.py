@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from models.codecs.text import SpecialTokens
@@ -26,8 +26,9 @@ from models.ops.linear import has_project_kernels
 from models.ops.patterns import AttentionPattern
 from models.ops.segments import Segments
 from models.tasks import ENCODE_TEXT, Task
-from models.tasks.text import EncodeTextRequest, Pooling, Tokens
+from models.tasks.text import EncodeTextRequest, Tokens
 from models.text.attention_patterns import WithinTexts
+from models.text.embedding_settings import EmbeddingSettings
 from models.text.encoder_graphs import EncoderGraphs
 from models.text.examples import example_request, random_texts
 from models.text.ragged_batch import RaggedBatch
@@ -47,8 +48,8 @@ class TextModel(WeightDerivedCache, Model):
         causal: whether a token attends to itself and to earlier tokens only.
         vocab_size: number of token ids.
         n_positions: maximum number of tokens of a text.
-        pooling: how the vectors of a text's tokens become one unless a request says otherwise.
-        normalize: whether that vector is scaled to unit length unless a request says otherwise.
+        embedding: how a text's vector is made unless a request says otherwise.
+        vector_steps: layers that this vector passes through after the tokens were pooled; mostly none.
         label_activation: the function that maps the logits of a text's classes to scores unless a request says
             otherwise, one of `label_activation.LABEL_ACTIVATIONS`.
     """
@@ -56,9 +57,12 @@ class TextModel(WeightDerivedCache, Model):
     causal = False
     vocab_size: int
     n_positions: int
-    pooling: Pooling = "mean"
-    normalize = False
+    embedding = EmbeddingSettings()
     label_activation: str = "softmax"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vector_steps = nn.Sequential()
 
     def prepare(self, special: SpecialTokens, values: Mapping[str, Any]) -> None:
         """Set what the model needs of the checkpoint's tokenizer and of `config.json` beyond its configuration.
@@ -149,7 +153,8 @@ class TextModel(WeightDerivedCache, Model):
 
     @override
     def random_codes(self, n: int) -> Tensor:
-        requests = [EncodeTextRequest(tokens=text) for text in random_texts(n, self.vocab_size, self.n_positions)]
+        texts = random_texts(n, self.vocab_size, self.n_positions)
+        requests = [EncodeTextRequest(tokens=text, sparse=False) for text in texts]
         return torch.stack([result.embedding for result in self.run(ENCODE_TEXT, requests)])
 
     @override

@@ -106,7 +106,9 @@ def rename_the_mask(folder: Path) -> None:
 
 
 def pool_in(path: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / "modules.json").write_text(json.dumps([{"type": "x.Pooling", "path": path}]))
+    return lambda folder: (folder / "modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.models.Pooling", "path": path}])
+    )
 
 
 def limit_to(length: object) -> Callable[[Path], object]:
@@ -165,10 +167,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "mine has no tokenizer"),
     "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "mine: the tokenizer is not readable"),
     "unknown module": (
-        lambda f: (f / "modules.json").write_text(
-            '[{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]'
-        ),
-        "mine/modules.json: the module Dense is not supported",
+        lambda f: (f / "modules.json").write_text('[{"type": "sentence_transformers.models.CNN", "path": "1_CNN"}]'),
+        "mine/modules.json: the module CNN is not supported",
     ),
     "pooling elsewhere": (pool_in("../pooling"), "the path '../pooling' is not a folder beside it"),
     "pooling in the folder itself": (pool_in(""), "the path '' is not a folder beside it"),
@@ -269,7 +269,8 @@ def test_a_sentence_encoder_pools_as_it_says(tmp_path: Path, mode: str, name: st
     (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 20}))
     checkpoint = read_checkpoint(tmp_path)
     model = load(tmp_path)
-    assert (model.pooling, model.normalize, checkpoint.item_shape) == (name, is_unit, (20,))
+    assert (model.embedding.poolings, model.embedding.normalize) == ((name,), is_unit)
+    assert checkpoint.item_shape == (20,)
     text = random_text(9, 60, 0)
     ids, types = (torch.from_numpy(values)[None] for values in (text.ids, text.type_ids))
     states = reference(ids, token_type_ids=types).last_hidden_state[0].detach()

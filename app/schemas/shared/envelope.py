@@ -56,6 +56,17 @@ class TextParameters(Parameters):
     )
 
 
+class EmbeddingParameters(TextParameters):
+    """Parameters of tasks that make embeddings of texts."""
+
+    prompt_name: str | None = Field(
+        None,
+        max_length=1000,
+        description="Name of the prompt to put before each text, one of the model's; the model's default prompt, if it "
+        "has one, if omitted or null; no prompt if empty. Items of token ids get none.",
+    )
+
+
 class Body(Strict):
     """Request body of a task without inputs. Each task's own body adds its `parameters`."""
 

@@ -32,14 +32,24 @@ def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool =
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps, **fit)
 
 
-def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Tokens]:
-    """Return the tokens of each of the body's texts.
+def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits, *, prompt: str = "") -> list[Tokens]:
+    """Return the tokens of each of the body's texts, which the prompt stands before.
 
     Raises:
         InvalidItems: an item is not a text, or is longer than the model's context and `truncate` is false.
     """
     items = codecs.texts.parse(body.inputs, limits)
-    return codecs.texts.tokenize(items, truncate=body.parameters.truncate)
+    return codecs.texts.tokenize(items, truncate=body.parameters.truncate, prompt=prompt)
+
+
+def tokenize_prompted_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Tokens]:
+    """Return the tokens of each of the body's texts, after the prompt that the parameters choose.
+
+    Raises:
+        InvalidItems: as in `tokenize_inputs`, or the model has no prompt of that name.
+    """
+    prompt = codecs.texts.prompts.choose(body.parameters.prompt_name)
+    return tokenize_inputs(body, codecs, limits, prompt=prompt)
 
 
 def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:

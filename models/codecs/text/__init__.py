@@ -13,6 +13,7 @@ wordpiece, byte_level_bpe, unigram, fairseq_unigram
                   readers of the older formats that families name in their `tokenizer.py`
 special_tokens    tokens that are no text, and their roles
 items             the items of a request about texts
+prompts           texts that a checkpoint expects before those that it makes vectors of
 assembly          joins tokens, as they arrive, to text
 words             finds the words of a text
 label_schemes     reads what the labels of tokens say
@@ -23,8 +24,9 @@ answers           converts the logits of spans to answers
 
 from models.codecs.text.codec import TextCodec
 from models.codecs.text.items import TextItem, clean_text
+from models.codecs.text.prompts import Prompts
 from models.codecs.text.reading import read_text_codec
 from models.codecs.text.special_tokens import SpecialTokens
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 
-__all__ = ["SpecialTokens", "TextCodec", "TextItem", "TokenizersCodec", "clean_text", "read_text_codec"]
+__all__ = ["Prompts", "SpecialTokens", "TextCodec", "TextItem", "TokenizersCodec", "clean_text", "read_text_codec"]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from models.codecs.arrays import Limits, limit_problems
 from models.codecs.text.items import TextItem, parse_text_items
+from models.codecs.text.prompts import Prompts
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.published import EncodingSettings
@@ -26,6 +27,8 @@ class TextCodec(ABC):
         has_target: whether the model reads one text and writes another, the target.
         encoding: what the tokenizer's settings say about the encoding of texts.
         n_added_tokens: the number of tokens beyond the vocabulary of the tokenizer's model.
+        prompts: the prompts that may stand before a text.
+        preferred_length: the number of tokens that texts are truncated to, if that is less than `max_tokens`.
     """
 
     task_names: ClassVar[tuple[str, ...]] = ("tokenize", "detokenize")
@@ -37,6 +40,13 @@ class TextCodec(ABC):
     has_target: bool = False
     encoding: EncodingSettings
     n_added_tokens: int
+    prompts: Prompts = Prompts()
+    preferred_length: int | None = None
+
+    @property
+    def truncated_length(self) -> int:
+        """The number of tokens that texts are truncated to."""
+        return min(self.max_tokens, self.preferred_length or self.max_tokens)
 
     @abstractmethod
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
@@ -58,7 +68,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
-        """Return at most `max_tokens` tokens, including special ones.
+        """Return at most `truncated_length` tokens, including special ones.
 
         Texts are truncated at the end; of a pair, the longer text first.
         """
@@ -105,30 +115,36 @@ class TextCodec(ABC):
         check_length: bool = True,
         check_ids: bool = True,
         add_special_tokens: bool = True,
+        prompt: str = "",
     ) -> list[Tokens]:
         """Return the tokens of each item.
 
         Args:
             items: the items.
-            truncate: whether items with more than `max_tokens` tokens are truncated.
+            truncate: whether items with more than `truncated_length` tokens are truncated to these.
             check_length: whether items without tokens and with more than `max_tokens` are refused.
             check_ids: whether items with tokens for which the model has no embeddings are refused.
             add_special_tokens: whether the special tokens are added that the model expects around a text.
+            prompt: a text to put before the first text of each item. Items of token ids are left as they are.
 
         Raises:
             InvalidItems: the number of tokens of an item, or one of them, is refused.
         """
+        if prompt:
+            items = [item if item.ids is not None else item._replace(text=prompt + item.text) for item in items]
         results = self._encode_items(items, add_special_tokens)
-        limit = self.max_tokens
+        limit, kept = self.max_tokens, self.truncated_length
         if truncate:
             pairs = zip(items, results, strict=True)
-            results = [self._encode_truncated_item(item) if len(tokens) > limit else tokens for item, tokens in pairs]
+            results = [self._encode_truncated_item(item) if len(tokens) > kept else tokens for item, tokens in pairs]
         if check_length:
             lengths = [len(tokens.ids) for tokens in results]
             if refused := [index for index, length in enumerate(lengths) if not 1 <= length <= limit]:
                 raise InvalidItems(*limit_problems([self._length_problem(index, lengths[index]) for index in refused]))
         if check_ids:
             self.check_ids(results)
+        if prompt and not self.prompts.are_pooled:
+            self._count_prompt(prompt, items, results)
         return results
 
     def limit_ids(self, name: str, n_embeddings: int) -> None:
@@ -184,8 +200,23 @@ class TextCodec(ABC):
 
     def _encode_truncated_item(self, item: TextItem) -> Tokens:
         if item.ids is not None:
-            return Tokens.of_ids(item.ids[: self.max_tokens], self.special.all)
+            return Tokens.of_ids(item.ids[: self.truncated_length], self.special.all)
         return self.encode_truncated(item.text, item.pair)
+
+    def _count_prompt(self, prompt: str, items: Sequence[TextItem], results: Sequence[Tokens]) -> None:
+        """Set the number of tokens of the prompt, as sentence-transformers counts them: of the prompt alone.
+
+        Raises:
+            InvalidItems: a text has no tokens beside the prompt's.
+        """
+        (alone,) = self.tokenize([TextItem(prompt)], truncate=True)
+        n_prompt = len(alone) - (int(alone.ids[-1]) in self.special.all)
+        of_texts = [(index, tokens) for index, tokens in enumerate(results) if items[index].ids is None]
+        if empty := [index for index, tokens in of_texts if len(tokens) <= n_prompt]:
+            detail = "the text has no tokens beside those of the prompt, which this model leaves out of its embedding"
+            raise InvalidItems(*limit_problems([Problem(detail, index) for index in empty]))
+        for _, tokens in of_texts:
+            tokens.n_prompt = n_prompt
 
     def _length_problem(self, index: int, n_tokens: int) -> Problem:
         hint = "; `truncate` cuts it" if n_tokens else ""

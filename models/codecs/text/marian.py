@@ -64,7 +64,7 @@ class MarianCodec(TextCodec):
     @override
     def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
         ids, offsets = self._split(text)
-        n_kept = self.max_tokens - 1
+        n_kept = self.truncated_length - 1
         kept = slice(max(len(ids) - n_kept, 0), None) if self.encoding.truncates_left else slice(n_kept)
         return self._to_tokens(text, ids[kept], offsets[kept], add_end=True)
 

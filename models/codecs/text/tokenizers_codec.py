@@ -143,7 +143,7 @@ class TokenizersCodec(TextCodec):
     def _truncated_encoding(self, text: str, pair: str | None) -> Encoding:
         first = self._plain.encode(text, add_special_tokens=False)
         second = self._plain.encode(pair, add_special_tokens=False) if pair is not None else None
-        n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(pair is not None)
+        n_free = self.truncated_length - self._tokenizer.num_special_tokens_to_add(pair is not None)
         if second is None:
             first.truncate(n_free, direction=self._truncation_side)
         else:

@@ -9,6 +9,7 @@ from torch.nn import functional
 from models.tasks.text import EncodeTextRequest, EncodeTextResults, ProjectTextsRequest, SimilarityRequest
 from models.text import text_model
 from models.text.embedding import encode, hidden_states, project, similarity, vectors
+from models.text.embedding_settings import EmbeddingSettings
 from tests.models.text.encoders import encoder, states_of, texts_of
 
 LENGTHS = (5, 2, 9, 5)
@@ -27,7 +28,7 @@ def test_vectors_are_pooled_as_the_checkpoint_says_unless_told_otherwise(
 ) -> None:
     monkeypatch.setattr(text_model, "MAX_TOKENS_AT_ONCE", at_once)
     model, texts = encoder(), texts_of(*LENGTHS)
-    model.pooling, model.normalize = "cls", True
+    model.embedding = EmbeddingSettings(poolings=("cls",), normalize=True)
     with torch.inference_mode():
         states = [states_of(model, text) for text in texts]
         firsts = torch.stack([state[0] for state in states])
