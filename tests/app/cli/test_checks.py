@@ -1,5 +1,6 @@
 """What settings name that is not there."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from app.cli import main
 from app.registry.registry import Registry
 from app.settings import Settings
+from tests.app.texts import write_text
 from tests.conftest import TINY, write_tiny
 
 Serve = Callable[..., Result]
@@ -28,6 +30,19 @@ def test_what_is_there_is_served(serve: Serve, weights: Path, tmp_path: Path) ->
     assert serve("--weights-dir", weights, "--models", TINY, "--dtypes", f"{TINY}=float32").exit_code == 0
     assert serve("--weights-dir", weights, "--default-models", f"encode={TINY}").exit_code == 0
     assert serve("--weights-dir", tmp_path / "weights/autoencoders", "--model", f"mine={folder}").exit_code == 0
+
+
+def test_a_sentence_encoder_may_have_its_configuration_in_a_folder_below(serve: Serve, tmp_path: Path) -> None:
+    folder = write_text(tmp_path / "weights", "transformers/bert", 4)
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for file in [path for path in folder.iterdir() if path.is_file()]:
+        file.rename(inner / file.name)
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": inner.name}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert serve("--weights-dir", tmp_path / "weights", "--models", folder.name).exit_code == 0
+    assert serve("--model", f"mine={folder}").exit_code == 0
+    assert "which is a checkpoint itself" in serve("--weights-dir", folder).stderr
 
 
 def test_an_installation_without_weights_serves_a_model_of_its_own(

@@ -175,6 +175,17 @@ def test_a_pulled_model_serves_by_its_id(hub: Hub, tmp_path: Path, monkeypatch: 
             assert answer.status_code == 200, answer.text
 
 
+def test_a_sentence_encoder_is_pulled_with_the_folders_of_its_modules(hub: Hub, tmp_path: Path) -> None:
+    paths = {"Transformer": "0_Transformer", "Pooling": "1_Pooling"}
+    modules = [{"type": f"sentence_transformers.models.{kind}", "path": path} for kind, path in paths.items()]
+    hub.files = {f"0_Transformer/{name}": data for name, data in hub.files.items()}
+    hub.files |= {"modules.json": json.dumps(modules).encode(), "1_Pooling/config.json": b"{}"}
+    done = pull(hub, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{REPOSITORY} at {COMMIT}: BERT" in done.stdout
+    assert not list(tmp_path.rglob("pytorch_model.bin"))
+
+
 def test_an_interrupted_pull_resumes(hub: Hub, tmp_path: Path) -> None:
     hub.files["more.safetensors"] = bytes(24 * 2**20)  # the client writes 10 MiB at a time
     hub.break_after = 15 * 2**20
