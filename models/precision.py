@@ -102,6 +102,8 @@ def convert(model: Model, choice: PrecisionChoice) -> Conversion:
             _pack(model, precision, device)
         else:
             codes = model.random_codes(N_COMPARED)
+            if isinstance(model, Autoencoder):
+                _ = model.lossless_coder  # made once, of the weights as they are in the file
             _cast(model, precision, device)
             cosine = float(functional.cosine_similarity(codes, model.random_codes(N_COMPARED), dim=1).min())
     return Conversion(precision=precision, reason=choice.reason, cosine=cosine)

@@ -11,6 +11,8 @@ from torch import Tensor
 from models.errors import InvalidItems, Problem
 from models.tasks.autoencoding import Activation, ClassifyResult, LabelScore, ProjectionMethod, ProjectResult
 
+MIN_VARIATION = 1e-6
+"""Smallest variation of vectors along an axis, relative to their norm, that is not taken for rounding of float32."""
 _ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda logits: logits.softmax(0),
     "sigmoid": torch.sigmoid,
@@ -36,7 +38,7 @@ def project_to_plane(vectors: Tensor, method: ProjectionMethod) -> ProjectResult
 
     With `pca`, the points are the first two principal components. The sign of a component is chosen so that its
     largest loading is positive, since equal vectors should give equal pictures. A component along which the vectors do
-    not vary is 0. With `latent`, the vectors are the points.
+    not vary, or by no more than they are rounded, is 0. With `latent`, the vectors are the points.
 
     Source: Pearson 1901; Hotelling 1933.
 
@@ -48,13 +50,14 @@ def project_to_plane(vectors: Tensor, method: ProjectionMethod) -> ProjectResult
             detail = f"method latent needs a latent of width 2; this model's is {vectors.shape[1]}"
             raise InvalidItems(Problem(detail, parameter="method"))
         return ProjectResult(points=vectors)
-    centred = (vectors - vectors.mean(0)).double()
+    exact = vectors.double()
+    centred = exact - exact.mean(0)
     _, deviations, directions = torch.linalg.svd(centred, full_matrices=False)
     axes = torch.zeros(2, vectors.shape[1], dtype=torch.float64)
     shares = torch.zeros(2, dtype=torch.float64)
-    total = deviations.square().sum()
+    total, noise = deviations.square().sum(), MIN_VARIATION * exact.norm()
     for i in range(min(2, len(deviations))):
-        if deviations[i] > 0:
+        if deviations[i] > noise:
             axes[i] = directions[i] * directions[i][directions[i].abs().argmax()].sign()
             shares[i] = deviations[i].square() / total
     return ProjectResult(points=(centred @ axes.T).float(), explained_variance=tuple(shares.tolist()))

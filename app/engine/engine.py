@@ -293,10 +293,8 @@ class Engine:
             return InvalidItems(*(replace(problem, index=index) for problem in error.problems))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
         is_nan = isinstance(error, NotANumber)
-        detail = (
-            "the model's output for this item is not a number" if is_nan else "the forward pass failed on this item"
-        )
-        return InferenceFailed(detail, [Fault(f"/inputs/{index}", detail)])
+        reason = "the model's output for this item is not finite" if is_nan else "the forward pass failed on this item"
+        return InferenceFailed(reason, [Fault(f"/inputs/{index}", reason)])
 
     def _update_rate(self, n_items: int, seconds: float) -> None:
         """Update the smoothed rate at which a worker serves items."""

@@ -10,15 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.tasks import Request, Task
 
 OUT_OF_MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 """Errors that say that the memory of a device or of the process is exhausted."""
 
+LARGE_NUMBER = 1000.0
+"""Magnitude beyond which a number of a request, and not the model, is to blame for a result that is not finite."""
+
 
 class NotANumber(ArithmeticError):
-    """A result holds NaN, which is of no use to a caller and has no form in JSON."""
+    """A result holds NaN or infinity, which are of no use to a caller and have no form in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
         results = model.run(task, requests)
         if len(results) != len(requests):
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
-        if not has_nan(results):  # all results in one check, which is faster and almost always enough
+        if is_finite(results):  # all results in one check, which is faster and almost always enough
             return Execution(results)
-        return Execution(results, {index: NotANumber("NaN") for index, result in enumerate(results) if has_nan(result)})
+        errors = {i: _not_finite(requests[i]) for i, result in enumerate(results) if not is_finite(result)}
+        return Execution(results, errors)
     except Exception as error:
         if len(requests) == 1:
             return Execution([None], {0: error})
@@ -59,17 +64,29 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
     return Execution([*first.results, *second.results], errors, out_of_memory)
 
 
-def has_nan(value: object) -> bool:
-    """Return whether a result, or a sequence of results, has NaN in any of its floats, arrays and tensors."""
+def is_finite(value: object) -> bool:
+    """Return whether all floats, arrays and tensors of a result, or of a sequence of results, are finite."""
     floats: list[float] = []
     tensors: list[Tensor] = []
     _collect(value, floats, tensors)
-    if any(map(math.isnan, floats)):
-        return True
-    if not tensors:
+    if not all(map(math.isfinite, floats)):
         return False
+    if not tensors:
+        return True
     joined = _join(tensors)
-    return math.isnan(joined.sum()) and bool(joined.isnan().any())  # the sum of infinities may be NaN
+    return math.isfinite(joined.sum()) or bool(joined.isfinite().all())  # a sum of finite numbers may overflow
+
+
+def _not_finite(request: Request) -> Exception:
+    """Return the error of a request whose result is not finite: a refusal if its own numbers are so large."""
+    floats: list[float] = []
+    tensors: list[Tensor] = []
+    _collect(request, floats, tensors)
+    magnitudes = [*map(abs, floats), *(tensor.nan_to_num(nan=0.0).abs().max().item() for tensor in tensors)]
+    largest = max(magnitudes, default=0.0)
+    if largest <= LARGE_NUMBER:
+        return NotANumber("NaN or infinity")
+    return InvalidItems(Problem(f"numbers up to {largest:g}, after normalisation, are too large: the result overflows"))
 
 
 def _join(tensors: list[Tensor]) -> Tensor:

@@ -1,11 +1,15 @@
 """Answers of tasks: whole, or as Server-Sent Events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from app.errors import InferenceFailed
 
 PIECE_BYTES = 2**18
 """Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
@@ -29,6 +33,35 @@ class TaskResponse(Response):
             piece = self.body[start : start + PIECE_BYTES]
             more = start + PIECE_BYTES < len(self.body)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+def task_json(answer: Mapping[str, Any]) -> bytes:
+    """Render an answer, whose arrays may have any memory layout, as JSON.
+
+    Raises:
+        InferenceFailed: a number is not finite; the encoder would write null in its place.
+    """
+    content = orjson.dumps(answer, default=_contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in content:  # which a text may contain, and an optional field may be
+        check_finite(answer)
+    return content
+
+
+def check_finite(value: Any) -> None:
+    """Raise InferenceFailed if there is NaN or infinity in an array, a number, or a list or mapping of such."""
+    members = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list | tuple):
+        for member in members:
+            check_finite(member)
+    elif isinstance(value, float | np.floating | np.ndarray) and not np.isfinite(value).all():
+        raise InferenceFailed("the model's answer holds a number that is not finite")
+
+
+def _contiguous(value: object) -> NDArray[Any]:
+    """Return an array in the memory layout that the JSON encoder takes."""
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def server_sent_event(content: dict[str, Any]) -> bytes:

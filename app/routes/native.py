@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -28,7 +27,7 @@ from app.http.content import (
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
 from app.http.problems import report_error
-from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, server_sent_event
+from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
 from app.inference.run import infer
 from app.inference.stream import Stream
@@ -199,7 +198,7 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
     def render() -> bytes:
         outputs = schema.outputs(call.body, call.codecs, call.services.limits)
-        return orjson.dumps({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
+        return task_json({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
 
     is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
     content = render() if is_quick else await call.services.pools.run(render, n_bytes=call.n_bytes)
@@ -227,10 +226,12 @@ async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest
 
 def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> bytes:
     codecs, results = call.codecs, outcome.results
-    if schema.array and call.media_type == NPY:
-        return to_npy(schema.array(results, codecs))
-    if schema.array and call.media_type == PNG and isinstance(codecs.items, ImageCodec):
-        return codecs.items.png(schema.array(results, codecs))
+    if schema.array and call.media_type in (NPY, PNG):
+        array = schema.array(results, codecs)
+        check_finite(array)
+        if call.media_type == PNG and isinstance(codecs.items, ImageCodec):
+            return codecs.items.png(array)
+        return to_npy(array)
     outputs = schema.outputs(results, requests, call.body, codecs)
     answer = {
         "model": call.model.name,
@@ -238,7 +239,7 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
         **schema.summary(results),
         "usage": {"items": len(outputs), **schema.usage(requests, results)},
     }
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    return task_json(answer)
 
 
 async def _stream(

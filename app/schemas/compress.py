@@ -35,7 +35,7 @@ class CompressOutput(BaseModel):
     bytes: int = Field(description="Length of the stream in bytes, including the header.")
     bits_per_element: float = Field(description="Bits of the stream for each element of the items.")
     ratio: float = Field(
-        description="Size of the items divided by that of the stream; elements count 8 bits in images, 32 in others."
+        description="Size of the items divided by that of the stream; an element counts 8 bits in images, else 32."
     )
     mse: float = Field(description="Mean squared error of the items that `/decompress` returns.")
     psnr: float = Field(

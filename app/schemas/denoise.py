@@ -22,8 +22,8 @@ class NoiseParameters(Strict):
     level: float = Field(
         ge=0,
         le=1,
-        description="Standard deviation of gaussian noise; for the other kinds, the fraction of elements that they "
-        "change.",
+        description="Standard deviation of gaussian noise, as the model normalises the item; for the other kinds, the "
+        "fraction of elements that they change.",
     )
 
 
@@ -31,7 +31,7 @@ class DenoiseParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/denoise`."""
 
     noise: NoiseParameters | None = Field(None, description="Noise to add to the items first; none if omitted.")
-    seed: Seed = Field(0, description="Seed of the noise of the first item; each further item has the next seed.")
+    seed: Seed = Field(0, description="Seed of the noise. Each item has noise of its own, by its place in `inputs`.")
 
 
 class DenoiseOutput(BaseModel):
@@ -59,7 +59,8 @@ def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Re
     given = body.parameters.noise
     noise = Noise(given.type, given.level) if given else None
     items = decode_items(body, codecs, limits)
-    return [DenoiseRequest(item=item, noise=noise, seed=body.parameters.seed + i) for i, item in enumerate(items)]
+    seed = body.parameters.seed
+    return [DenoiseRequest(item=item, noise=noise, seed=seed, index=i) for i, item in enumerate(items)]
 
 
 def _outputs(

@@ -25,7 +25,10 @@ class EncodeParameters(ItemInputParameters):
     sample: bool = Field(
         False, description="Whether to draw the latent from the posterior; only for models that have a posterior."
     )
-    seed: Seed = Field(0, description="Sampling seed of each item; only used with `sample`.")
+    seed: Seed = Field(
+        0,
+        description="Sampling seed; only used with `sample`. Each item has its own draw, by its place in `inputs`.",
+    )
 
 
 class EncodeOutput(BaseModel):
@@ -58,7 +61,8 @@ class EncodeAnswer(Answer):
 def _requests(body: EncodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
     items = decode_items(body, codecs, limits)
-    return [EncodeRequest(item=item, sample=parameters.sample, seed=parameters.seed) for item in items]
+    sample, seed = parameters.sample, parameters.seed
+    return [EncodeRequest(item=item, sample=sample, seed=seed, index=i) for i, item in enumerate(items)]
 
 
 def _outputs(

@@ -1,6 +1,5 @@
 """`/generate`: continue texts, with the answer as a whole or as a stream of tokens."""
 
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from typing_extensions import override
 
 from app.inference.stream import EventWriter
 from app.schemas.shared.choices import FinishReason
-from app.schemas.shared.envelope import Answer, ItemsBody
+from app.schemas.shared.envelope import Answer, ItemsBody, random_seed
 from app.schemas.shared.generate_parameters import GenerateParameters
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
@@ -91,7 +90,7 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
         detail = "stream needs num_beams 1: the best beam is known only at the end"
         raise InvalidItems(Problem(detail, parameter="stream"))
     given |= {
-        "seed": secrets.randbits(62) if parameters.seed is None else parameters.seed,
+        "seed": random_seed() if parameters.seed is None else parameters.seed,
         "bad_words": tuple(dict.fromkeys(_encode_words(parameters.bad_words, codecs.texts))),
         "n_alternatives": parameters.logprobs,
     }

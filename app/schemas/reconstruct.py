@@ -19,8 +19,8 @@ class ReconstructParameters(ItemInputParameters, ItemOutputParameters):
 
     seed: Seed | None = Field(
         None,
-        description="Seed to draw the latent from the posterior, for models that have one; others ignore it. Nothing "
-        "is drawn if omitted.",
+        description="Seed to draw the latent from the posterior, for models that have one; others ignore it. Each item "
+        "has a draw of its own, by its place in `inputs`. Nothing is drawn if omitted.",
     )
 
 
@@ -46,7 +46,7 @@ class ReconstructAnswer(Answer):
 
 def _requests(body: ReconstructBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     items = decode_items(body, codecs, limits)
-    return [ReconstructRequest(item=item, seed=body.parameters.seed) for item in items]
+    return [ReconstructRequest(item=item, seed=body.parameters.seed, index=i) for i, item in enumerate(items)]
 
 
 def _outputs(

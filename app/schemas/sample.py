@@ -1,6 +1,5 @@
 """`/sample`: generate new items."""
 
-import secrets
 from collections.abc import Sequence
 from math import prod
 from typing import Any, cast
@@ -8,7 +7,7 @@ from typing import Any, cast
 from pydantic import BaseModel, Field
 
 from app.errors import Fault, InvalidRequest
-from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters, Seed
+from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters, Seed, random_seed
 from app.schemas.shared.examples import AS_PNG
 from app.schemas.shared.items import render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
@@ -16,9 +15,6 @@ from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
 from models.tasks import SAMPLE, Request
 from models.tasks.autoencoding import SampleRequest, SampleResult
-
-SEED_BITS = 32
-"""Number of bits of a random seed."""
 
 
 class SampleParameters(ItemOutputParameters):
@@ -47,7 +43,7 @@ class SampleOutput(BaseModel):
     """One new item."""
 
     sample: Item = Field(description="The item: numbers of the item's shape, or a `data:` URL.")
-    latent: list[Any] = Field(description="The latent that the item was decoded from.")
+    latent: list[Any] = Field(description="The latent of the item; `/decode` makes the same item of it.")
     seed: int = Field(description="Sampling seed; the same seed gives the same items again.")
 
 
@@ -67,7 +63,7 @@ def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Req
     parameters = body.parameters
     if parameters.n > limits.max_items:
         raise InvalidRequest.of([Fault("/parameters/n", f"{parameters.n} items; the limit is {limits.max_items}")])
-    seed = secrets.randbits(SEED_BITS) if parameters.seed is None else parameters.seed
+    seed = random_seed() if parameters.seed is None else parameters.seed
     return [
         SampleRequest(
             seed=seed,

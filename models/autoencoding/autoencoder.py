@@ -52,7 +52,7 @@ class Autoencoder(Model):
     """A model that maps items to latents and latents to items.
 
     A family implements `latents_of` and `items_of`. It overrides other methods only where it differs. Tensors that
-    enter or leave these methods are on the CPU, in float32.
+    enter or leave these methods are on the CPU, in float32 or, for items whose values have no limits, in float64.
 
     Attributes:
         input_shape: shape of an item; of series, `(T, C)` with the length that the model was trained on.
@@ -80,7 +80,11 @@ class Autoencoder(Model):
 
     @property
     def lossless_coder(self) -> LosslessCoder | None:
-        """Return the coder of lossless streams; None if the model has no lossless coding."""
+        """Return the coder of lossless streams; None if the model has no lossless coding.
+
+        Families make it once. `models.precision` asks for it before it casts the weights, so that streams do not depend
+        on the precision.
+        """
         return None
 
     @abstractmethod

@@ -79,7 +79,7 @@ class Calibration:
 
     def percentile_of(self, score: str, value: float) -> float:
         """Return the percentage of normal items that score no higher than `value`."""
-        scores = self.scores[score]
+        scores = self.scores[score].double()
         return 100.0 * int((scores <= value).sum()) / len(scores)
 
     def p_value(self, score: str, value: float) -> float:
@@ -87,5 +87,5 @@ class Calibration:
 
         Source: Vovk, Gammerman, Shafer 2005, chapter 2.
         """
-        scores = self.scores[score]
+        scores = self.scores[score].double()
         return (1 + int((scores >= value).sum())) / (1 + len(scores))

@@ -9,6 +9,7 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.compression.quantisation import MAX_BITS, MIN_BITS, pack, unpack
 from models.autoencoding.compression.stream import Mode, Stream, parse_stream
 from models.autoencoding.encoding import decode_one_by_one
+from models.autoencoding.latents import check_finite
 from models.autoencoding.metrics import psnr, value_range
 from models.errors import InvalidItems, Problem
 from models.tasks.autoencoding import CompressRequest, CompressResult, DecompressRequest, DecompressResult
@@ -18,8 +19,8 @@ def compress(model: Autoencoder, requests: Sequence[CompressRequest]) -> list[Co
     """Compress the items of each request into a stream, of quantised latents or without loss.
 
     Raises:
-        InvalidItems: `bits` is out of range, the items of a stream differ in shape, or lossless coding is requested and
-            the model does not support it or not for these items.
+        InvalidItems: `bits` is out of range, the items of a stream differ in shape, a latent overflows, or lossless
+            coding is requested and the model does not support it or not for these items.
     """
     return [_compress(model, request) for request in requests]
 
@@ -41,11 +42,13 @@ def _compress(model: Autoencoder, request: CompressRequest) -> CompressResult:
         raise InvalidItems(Problem(f"the items of one stream must have one shape; here are {sorted(shapes)}"))
     items = torch.stack(request.items)
     if not request.lossless:
-        mode, words = Mode.QUANTISED, pack(model.latents_of(request.items), model.calibration, request.bits)
+        latents = model.latents_of(request.items)
+        check_finite(latents)
+        mode, words = Mode.QUANTISED, pack(latents, model.calibration, request.bits)
     elif model.lossless_coder is not None:
         mode, words = Mode.LOSSLESS, model.lossless_coder.pack(items)
     else:
-        raise InvalidItems(Problem("this model has no lossless coding; `lossless` must be false"))
+        raise InvalidItems(Problem("this model has no lossless coding; it must be false", parameter="lossless"))
     stream = Stream(
         mode=mode,
         bits=request.bits,

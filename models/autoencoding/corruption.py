@@ -1,9 +1,10 @@
 """The three corruptions of Vincent et al. 2010, section 3.3.
 
 In each function, `item` is an item or a batch of items, `level` has as many dimensions as it and may differ between
-the items of a batch, and `low` and `high` are the smallest and the largest value of an element.
+the items of a batch, and `low` and `high` are the smallest and the largest value of an element, which may be infinite.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,8 +14,16 @@ from models.tasks.autoencoding import Noise, NoiseType
 
 
 def corrupt(item: Tensor, noise: Noise, generator: torch.Generator, *, low: float, high: float) -> Tensor:
-    """Return the item with noise. The number of draws from the generator does not depend on the level."""
+    """Return the item with noise. The number of draws from the generator does not depend on the level.
+
+    Without limits, salt and pepper are the largest and the smallest value of the item, or 1 away from the middle
+    between these if they are closer.
+    """
     level = torch.full([1] * item.ndim, noise.level)
+    if noise.type == "salt_and_pepper" and math.isinf(low):
+        smallest, largest = (float(value) for value in item.aminmax())
+        middle, distance = (smallest + largest) / 2, max(1.0, (largest - smallest) / 2)
+        low, high = middle - distance, middle + distance
     return CORRUPTIONS[noise.type](item, level, generator, low, high)
 
 

@@ -30,5 +30,5 @@ def denoise(model: Autoencoder, requests: Sequence[DenoiseRequest]) -> list[Deno
 def _add_noise(model: Autoencoder, request: DenoiseRequest) -> Tensor:
     if request.noise is None:
         return request.item
-    low, high = value_range(model.value_range, request.item)
-    return corrupt(request.item, request.noise, seeded(request.seed), low=low, high=high)
+    low, high = model.value_range
+    return corrupt(request.item, request.noise, seeded(request.seed, request.index), low=low, high=high)

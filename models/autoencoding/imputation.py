@@ -56,7 +56,7 @@ def fill_linearly(series: Tensor, missing: Tensor) -> Tensor:
         right = torch.searchsorted(observed, time).clamp(max=len(observed) - 1)
         left = (right - 1).clamp(min=0)
         t0, t1 = observed[left], observed[right]
-        share = ((time - t0) / (t1 - t0).clamp(min=1)).clamp(0, 1)
+        share = ((time - t0).to(values.dtype) / (t1 - t0).clamp(min=1)).clamp(0, 1)
         line = torch.lerp(values[t0], values[t1], share)
         channels.append(torch.where(gaps, line, values))
     return torch.stack(channels, 1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import InvalidItems, Problem
 from models.tasks.autoencoding import SampleRequest
 
 MIN_LOG_VARIANCE, MAX_LOG_VARIANCE = -14, 6
@@ -37,6 +38,12 @@ class DiagonalGaussian:
         """
         deviation = (0.5 * self.log_variance).exp()
         return self.mean + deviation * noise
+
+
+def check_finite(latents: Tensor) -> None:
+    """Raise InvalidItems unless all latents are finite, for what cannot be computed of other ones."""
+    if not latents.isfinite().all():
+        raise InvalidItems(Problem("numbers of the item are too large: its latent overflows"))
 
 
 def log_normal(values: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class NativeCheckpoint(Checkpoint):
             raise CheckpointError(f"{self.name}: {self.spec.id} is no family of autoencoders, and has another format")
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
+        model.value_range, model.stored_bits = self.item_codec.value_range, self.item_codec.stored_bits
         model.calibration = calibration
         digests = f"{self.sha256}/{self.calibration_sha256}"
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]

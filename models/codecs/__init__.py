@@ -7,6 +7,7 @@ A codec checks everything that comes from a client. There is one for each kind o
 from collections.abc import Mapping
 from typing import Any
 
+from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
 from models.codecs.series import SeriesCodec
 from models.codecs.text import TextCodec
@@ -49,8 +50,12 @@ def _build_series_codec(spec: Mapping[str, Any], sides: tuple[int, ...]) -> Seri
         raise ConfigError(f"codec.max_length is {max_length!r}; it must be an integer of at least {length}")
     for name, numbers in (("means", means), ("deviations", deviations)):
         has_length = isinstance(numbers, list) and len(numbers) == n_channels
-        if not has_length or not all(type(number) in (int, float) for number in numbers or ()):
-            raise ConfigError(f"codec.{name} is {numbers!r}; it must be a number for each of {n_channels} channels")
+        if not has_length or not all(
+            type(number) in (int, float) and abs(number) <= MAX_FLOAT32 for number in numbers or ()
+        ):
+            raise ConfigError(
+                f"codec.{name} is {numbers!r}; it must be a finite number for each of {n_channels} channels"
+            )
     if min(deviations or ()) <= 0:
         raise ConfigError(f"codec.deviations is {deviations!r}; each must be positive")
     return SeriesCodec(length, max_length, tuple(map(float, means or ())), tuple(map(float, deviations or ())))

@@ -1,12 +1,13 @@
 """Numbers from clients as arrays. They are checked as a whole in C, and item by item only once something is wrong."""
 
+import math
 import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,15 +48,23 @@ class Limits:
 
 
 class ArrayCodec:
-    """Base of codecs whose items look the same to clients and to models: the same shape, the same unit."""
+    """Base of codecs whose items look the same to clients and to models: the same shape, the same unit.
+
+    Attributes:
+        value_range: smallest and largest value of an element; infinite if there is no limit.
+        stored_bits: size of an element before compression, in bits.
+    """
 
     __slots__ = ()
 
-    def to_client_shape(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    value_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    stored_bits: ClassVar[int] = 32
+
+    def to_client_shape(self, array: Floats) -> Floats:
         """Return an array that has the shape of an item in the shape that clients see."""
         return array
 
-    def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(self, item: Floats) -> Floats:
         """Return an item in the shape and the unit that clients see."""
         return item
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -59,6 +59,9 @@ _PILLOW_ERRORS = (
 class ImageCodec(ArrayCodec):
     """The codec of images with 1 (grey) or 3 (RGB) channels. Values are in [0, 1]; 0 is black."""
 
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    stored_bits: ClassVar[int] = 8
+
     channels: int
     height: int
     width: int
@@ -91,7 +94,7 @@ class ImageCodec(ArrayCodec):
         if batch.dtype == np.uint8:
             batch = batch.astype(np.float32) / 255
         check_range(batch, 0.0, 1.0, gaps=gaps)
-        return [torch.from_numpy(item) for item in batch.astype(np.float32)]
+        return [torch.from_numpy(item) for item in batch.astype(np.float32, order="C")]
 
     def png(self, images: NDArray[np.float32]) -> bytes:
         """Return a PNG of images `[n, C, H, W]` in [0, 1]: a single one as it is, several as a grid."""
@@ -179,7 +182,7 @@ def _to_8_bits_upright(image: Image.Image) -> Image.Image:
     with suppress(Exception):  # damaged EXIF makes Pillow raise errors of many types
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
+        return Image.fromarray(np.rint(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
     return image

@@ -16,6 +16,7 @@ from models.codecs.arrays import (
     MAX_FLOAT32,
     MAX_PROBLEMS,
     ArrayCodec,
+    Floats,
     Limits,
     Shape,
     array_from_json,
@@ -34,7 +35,8 @@ class SeriesCodec(ArrayCodec):
     """The codec of series of 1 to `max_length` steps, which may differ in length within a request.
 
     Clients see a list of T numbers or, if there are several channels, of T lists of C numbers. Models see
-    (value - mean) / deviation, with a mean and a deviation for each channel.
+    (value - mean) / deviation, with a mean and a deviation for each channel. Both are float64, so that small
+    deviations from a large mean are kept, and the squares of all accepted numbers are finite.
 
     Attributes:
         length: number of steps of the series that the model was trained on.
@@ -54,7 +56,7 @@ class SeriesCodec(ArrayCodec):
         return (self.length, len(self.means))
 
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
-        """Return one series or several as normalised float32 tensors `[T, C]`.
+        """Return one series or several as normalised float64 tensors `[T, C]`.
 
         `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` or `[n, T, C]`. With `gaps`,
         null is allowed and becomes NaN.
@@ -80,12 +82,13 @@ class SeriesCodec(ArrayCodec):
         return tensors
 
     @override
-    def to_client_shape(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_client_shape(self, array: Floats) -> Floats:
         return array[:, 0] if len(self.means) == 1 else array
 
     @override
-    def encode(self, item: NDArray[np.float32]) -> NDArray[np.float32]:
-        in_own_unit = item * np.asarray(self.deviations, dtype=np.float32) + np.asarray(self.means, dtype=np.float32)
+    def encode(self, item: Floats) -> Floats:
+        is_own_unit = set(self.means) == {0.0} and set(self.deviations) == {1.0}
+        in_own_unit = item if is_own_unit else item.astype(np.float64) * self.deviations + self.means
         return self.to_client_shape(in_own_unit)
 
     def _split_items(self, values: object) -> list[Any]:
@@ -116,9 +119,9 @@ class SeriesCodec(ArrayCodec):
             series = series[:, None]
         if series.ndim != 2 or series.shape[1] != len(self.means) or not 1 <= len(series) <= self.max_length:
             raise InvalidItems(Problem(f"the shape is {shape}; {self._expected()}"))
-        normalised = (series.astype(np.float64) - self.means) / self.deviations
+        normalised = (series.astype(np.float64, order="C") - self.means) / self.deviations
         check_range(normalised[None], -MAX_FLOAT32, MAX_FLOAT32, gaps=gaps)
-        return torch.from_numpy(normalised.astype(np.float32))
+        return torch.from_numpy(normalised)
 
     def _expected(self) -> str:
         steps = f"1 to {self.max_length}"

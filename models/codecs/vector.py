@@ -22,12 +22,15 @@ from models.errors import InvalidItems, Problem
 
 @dataclass(frozen=True, slots=True)
 class VectorCodec(ArrayCodec):
-    """The codec of arrays of a fixed shape. Every finite float32 is allowed."""
+    """The codec of arrays of a fixed shape. Every number is allowed that float32 has, but for its rounding.
+
+    Tensors are float64, in which differences and squares of all these numbers are finite.
+    """
 
     shape: Shape
 
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
-        """Return one item or several as float32 tensors of `shape`.
+        """Return one item or several as float64 tensors of `shape`.
 
         `values` are JSON numbers or an array. With `gaps`, null is allowed and becomes NaN.
 
@@ -42,4 +45,4 @@ class VectorCodec(ArrayCodec):
         else:
             batch = batch_from_json(values, shapes, max_items=limits.max_items, gaps=gaps)
         check_range(batch, -MAX_FLOAT32, MAX_FLOAT32, gaps=gaps)
-        return [torch.from_numpy(vector) for vector in batch.astype(np.float32)]
+        return [torch.from_numpy(vector) for vector in batch.astype(np.float64, order="C")]

@@ -3,7 +3,8 @@
 A task is a type of request and a type of result. A family says for each task that its models serve which function
 answers it (`models.family.TaskFunction`). The function takes a whole batch and returns one result for each request, in
 order. Each request carries its own parameters, so requests that differ in them still share a batch. Tensors of requests
-and results are on the CPU, in float32.
+and results are on the CPU: in float32, or in float64 for items whose values have no limits, and what is computed with
+these.
 """
 
 from dataclasses import dataclass

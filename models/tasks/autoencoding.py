@@ -43,11 +43,13 @@ class ItemsRequest:
 class EncodeRequest(ItemRequest):
     """A request to map an item to its latent.
 
-    With `sample`, which only families with a posterior accept, the latent is drawn from it with the `seed`.
+    With `sample`, which only families with a posterior accept, the latent is drawn from it: the draw with the number
+    `index` among those with the same `seed`.
     """
 
     sample: bool = False
     seed: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,10 +93,12 @@ class DecodeResult:
 class ReconstructRequest(ItemRequest):
     """A request to encode an item and to decode its latent.
 
-    With a `seed`, families with a posterior draw the latent from it; otherwise they take its mean.
+    With a `seed`, families with a posterior draw the latent from it, as in `EncodeRequest`; otherwise they take its
+    mean.
     """
 
     seed: int | None = None
+    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,7 +114,8 @@ class ReconstructResult:
 class Noise:
     """A corruption of items.
 
-    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change.
+    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change. Series
+    are normalised when noise is added.
     """
 
     type: NoiseType
@@ -121,11 +126,13 @@ class Noise:
 class DenoiseRequest(ItemRequest):
     """A request to remove the noise of an item.
 
-    To test how well this works, `noise` is added to the item first, with the `seed`; None if the item is noisy already.
+    To test how well this works, `noise` is added to the item first; None if the item is noisy already. It is the draw
+    with the number `index` among those with the same `seed`.
     """
 
     noise: Noise | None = None
     seed: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -274,7 +281,7 @@ class CompressRequest(ItemsRequest):
 class CompressResult:
     """A stream of compressed items, and the errors of the items that it is decompressed to.
 
-    `ratio` is the number of bits of an element before compression, 8 in images and 32 in series, divided by
+    `ratio` is the number of bits of an element before compression, 8 in images and otherwise 32, divided by
     `bits_per_element`. `psnr` is the peak signal-to-noise ratio in decibels.
     """
 

@@ -115,7 +115,11 @@ def project(model: TextModel, requests: Sequence[ProjectTextsRequest]) -> list[P
         detail = f"method latent needs embeddings of width 2; this model's are {model.vocab_size}"
         raise InvalidItems(Problem(detail, parameter="method"))
     texts = list(chain.from_iterable(request.texts for request in requests))
-    parts = torch.split(_comparable_vectors(model, texts), [len(request.texts) for request in requests])
+    keys = [(text.ids.tobytes(), text.type_ids.tobytes(), text.sources) for text in texts]
+    different = dict(zip(keys, texts, strict=True))  # equal texts have equal vectors, which a batch may not give them
+    rows = {key: row for row, key in enumerate(different)}
+    of_different = _comparable_vectors(model, list(different.values()))
+    parts = torch.split(of_different[[rows[key] for key in keys]], [len(request.texts) for request in requests])
     return [project_to_plane(part, request.method) for part, request in zip(parts, requests, strict=True)]
 
 

@@ -46,6 +46,33 @@ def test_a_component_without_variance_is_zero(n: int, width: int) -> None:
         assert result.explained_variance[1] == 0
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_vectors_that_differ_by_rounding_alone_are_one_point(n: int, scale: float, noise: float) -> None:
+    torch.manual_seed(n)
+    vectors = scale * (torch.randn(1, 12) + noise * torch.randn(n, 12))
+    result = project_to_plane(vectors, "pca")
+    assert result.points.tolist() == [[0, 0]] * n
+    assert result.explained_variance == (0, 0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 30])
+def test_vectors_on_a_line_have_one_coordinate(n: int) -> None:
+    torch.manual_seed(n)
+    vectors = torch.randn(12) + torch.linspace(0, 1, n)[:, None] * torch.randn(12)
+    result = project_to_plane(vectors, "pca")
+    assert (result.points[:, 1] == 0).all()
+    assert result.points[:, 0].std() > 0
+    assert result.explained_variance == pytest.approx((1, 0))
+
+
+def test_small_differences_are_shown() -> None:
+    torch.manual_seed(0)
+    result = project_to_plane(torch.randn(1, 12) + 1e-4 * torch.randn(9, 12), "pca")
+    assert min(result.explained_variance) > 0.1
+
+
 def test_a_latent_of_width_2_is_its_own_point() -> None:
     latents = torch.randn(4, 2)
     assert torch.equal(project_to_plane(latents, "latent").points, latents)

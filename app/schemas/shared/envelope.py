@@ -1,5 +1,6 @@
 """The envelope of every task: `{"model", "inputs", "parameters"}` in, `{"model", "outputs", "usage"}` out."""
 
+import secrets
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,9 +10,12 @@ from app.schemas.shared.choices import ImageFit
 
 
 class Strict(BaseModel):
-    """Base of models that refuse unknown fields, so that a misspelt parameter is never silently ignored."""
+    """Base of models that refuse unknown fields, so that a misspelt parameter is never silently ignored.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers must be finite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Parameters(Strict):
@@ -27,7 +31,14 @@ Item = TypeAliasType(
         list[Any] | str, Field(description="Numbers of the item's shape, or the `data:` URL of a PNG if asked for.")
     ],
 )
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+SEED_BITS = 53
+"""Number of bits of a seed. Every double has them, so that JavaScript can send back a seed that it was answered."""
+Seed = Annotated[int, Field(ge=0, lt=2**SEED_BITS)]
+
+
+def random_seed() -> int:
+    """Return a seed for a request that has none."""
+    return secrets.randbits(SEED_BITS)
 
 
 class ItemInputParameters(Parameters):

@@ -5,13 +5,12 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import ItemOutputParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
-from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_problems
+from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.text import clean_text
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
@@ -129,8 +128,8 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
     return codecs.items.data_url(array)
 
 
-def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> NDArray[np.float32]:
-    """Return items as one array `[n, …]` of float32.
+def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
+    """Return items as one array `[n, …]`.
 
     Raises:
         InvalidRequest: the items differ in shape.
@@ -139,7 +138,7 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> NDArray[np.float32
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 
 
-def stack_arrays(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def stack_arrays(arrays: Sequence[Floats]) -> Floats:
     """Stack arrays into one `[n, …]`; a single array is not copied.
 
     Raises:

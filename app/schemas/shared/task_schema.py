@@ -4,13 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.inference.stream import EventWriter
 from app.schemas.shared.envelope import Answer, Body
 from models.codecs import Codec, TextCodec, VectorCodec
-from models.codecs.arrays import Limits
+from models.codecs.arrays import Floats, Limits
 from models.tasks import Request, Task
 from models.tasks.generation_defaults import GenerationDefaults
 
@@ -58,7 +55,7 @@ class TaskSchema:
     answer: type[Answer]
     requests: Callable[[Any, ModelCodecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, ModelCodecs], list[dict[str, Any]]]
-    array: Callable[[Sequence[Any], ModelCodecs], NDArray[np.float32]] | None = None
+    array: Callable[[Sequence[Any], ModelCodecs], Floats] | None = None
     n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}

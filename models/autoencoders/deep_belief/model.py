@@ -113,8 +113,8 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
 
-    def sample_by_gibbs(self, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return an item and its latent after `N_GIBBS_STEPS` in the top machine, both on the CPU in float32.
+    def sample_by_gibbs(self, generator: torch.Generator, temperature: float) -> Tensor:
+        """Return an item after `N_GIBBS_STEPS` in the top machine, on the CPU in float32.
 
         The chain starts from one of the stored states. The means of the other machines map its end to the item. Chains
         are run one at a time, because results that depended on the batch in the last bit would soon be other samples.
@@ -126,9 +126,7 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             uniform = self.to_device(torch.rand(visible.shape, generator=generator))
             hidden = top.hidden(visible) + temperature**0.5 * normal
             visible = (uniform < top.visible(hidden, temperature)).to(visible.dtype)
-        latents = top.hidden(visible)
-        means = top.visible(latents)
+        means = top.visible(top.hidden(visible))
         for rbm in reversed(self.machines[:-1]):
             means = rbm.visible(means)
-        (item,), (latent,) = to_cpu(means.view(-1, *self.input_shape)), to_cpu(latents)
-        return item, latent
+        return to_cpu(means.view(self.input_shape))

@@ -11,6 +11,9 @@ from models.tasks.autoencoding import SampleRequest, SampleResult
 def sample(model: DeepBeliefNetwork, requests: Sequence[SampleRequest]) -> list[SampleResult]:
     """Generate items from the mixture of Gaussians with the decoder, or by Gibbs sampling in the stack.
 
+    The item of a Gibbs chain is made by the stack, whose weights are not those of the fine-tuned decoder. It is encoded
+    and decoded, so that the latent in the result is that of the sample.
+
     Raises:
         InvalidItems: a request names a sampler or a label that the model does not have, or a length.
     """
@@ -18,8 +21,9 @@ def sample(model: DeepBeliefNetwork, requests: Sequence[SampleRequest]) -> list[
     for request in requests:
         if request.sampler == "gibbs":
             generator = seeded(request.seed, request.index)
-            item, latent = model.sample_by_gibbs(generator, request.temperature)
-            results.append(SampleResult(sample=item, latent=latent, seed=request.seed))
+            latents = model.latents_of([model.sample_by_gibbs(generator, request.temperature)])
+            (item,) = model.items_of(latents, [model.input_shape])
+            results.append(SampleResult(sample=item, latent=latents[0], seed=request.seed))
         else:
             results += sampling.sample(model, [request])
     return results

@@ -16,9 +16,9 @@ from typing_extensions import override
 from models.autoencoders.variational.bits_back import BitsBackCoder
 from models.autoencoders.variational.config import VariationalConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
+from models.autoencoding.compression.fixed_point import has_integer_twin
 from models.autoencoding.latents import DiagonalGaussian, log_normal
 from models.layers.feedforward import FeedForward
-from models.ops.devices import to_cpu
 from models.seeding import seeded
 
 N_SCORE_DRAWS = 8
@@ -85,8 +85,9 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
 
         The result is `[K, B, X]`. Its sum over the elements is the log-likelihood of the items.
         """
-        outputs = self.decoder(latents).float()
-        targets = items.flatten(1).expand_as(outputs).float()
+        outputs = self.decoder(latents)
+        dtype = torch.promote_types(items.dtype, torch.float32)
+        outputs, targets = outputs.to(dtype), items.flatten(1).expand_as(outputs).to(dtype)
         if self.log_variance is None:
             return -functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
         return log_normal(targets, outputs, self.log_variance)
@@ -115,20 +116,24 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         """
         if score != "reconstruction_probability":
             return super().score_contributions(items, score)
-        batch = self.to_device(torch.stack(list(items)))
+        targets = torch.stack(list(items))
+        batch = self.to_device(targets)
         posterior = self.posterior(batch)
         noise = torch.randn(N_SCORE_DRAWS, 1, self.latent_width, generator=seeded(0)).to(posterior.mean)
         classes = self.append_classes(posterior.mean, batch)[:, self.latent_width :]
         draws = posterior.sample(noise).to(batch.dtype)
         latents = torch.cat([draws, classes.to(batch.dtype).expand(N_SCORE_DRAWS, -1, -1)], -1)
-        contributions = -self.log_likelihood(latents, batch).mean(0)
-        return list(to_cpu(contributions.view(-1, *self.input_shape)).unbind())
+        contributions = -self.log_likelihood(latents, targets.to(batch.device)).mean(0)
+        return list(contributions.view(-1, *self.input_shape).cpu().unbind())
 
     @cached_property
     @override
     def lossless_coder(self) -> BitsBackCoder | None:
-        """Return a coder of items whose elements are 0 or 1; None unless the likelihood is Bernoulli."""
-        if self.log_variance is not None:
+        """Return a coder of items whose elements are 0 or 1.
+
+        None unless the likelihood is Bernoulli and the networks can be computed in integers.
+        """
+        if self.log_variance is not None or not all(map(has_integer_twin, (self.encoder, self.decoder))):
             return None
         return BitsBackCoder(
             self.encoder,

@@ -24,7 +24,7 @@ def encode(model: VariationalAutoencoder, requests: Sequence[EncodeRequest]) -> 
     results = []
     for request, latent, mean, log_variance in zip(requests, latents, means, log_variances, strict=True):
         if request.sample:
-            noise = torch.randn(model.latent_width, generator=seeded(request.seed))
+            noise = torch.randn(model.latent_width, generator=seeded(request.seed, request.index))
             draw = DiagonalGaussian(mean, log_variance).sample(noise)  # (Z)
             latent = torch.cat([draw, latent[model.latent_width :]])
         results.append(EncodeResult(latent=latent, mean=mean, log_variance=log_variance))
@@ -33,7 +33,10 @@ def encode(model: VariationalAutoencoder, requests: Sequence[EncodeRequest]) -> 
 
 def reconstruct(model: VariationalAutoencoder, requests: Sequence[ReconstructRequest]) -> list[ReconstructResult]:
     """Decode the mean of each item's posterior, or a draw from it where a request has a seed."""
-    encoded = encode(model, [EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0) for r in requests])
+    encoded = encode(
+        model,
+        [EncodeRequest(item=r.item, sample=r.seed is not None, seed=r.seed or 0, index=r.index) for r in requests],
+    )
     latents = torch.stack([result.latent for result in encoded])
     decoded = to_cpu(model.decode(model.to_device(latents)))
     return reconstruction_results(torch.stack([request.item for request in requests]), decoded)

@@ -29,17 +29,13 @@ class FixedPointNetwork:
         self._layers: list[tuple[Tensor, Tensor] | None] = []
         """The weight and the bias of a linear layer; None for a rectifier."""
         for layer in network:
-            if isinstance(layer, nn.ReLU):
+            if reason := _find_obstacle(layer):
+                raise CheckpointError(reason)
+            if isinstance(layer, nn.Linear):
+                weight, bias = layer.weight.detach().cpu().double(), layer.bias.detach().cpu().double()
+                self._layers.append(((weight * SCALE).round().T, (bias * SCALE * SCALE).round()))
+            else:
                 self._layers.append(None)
-                continue
-            if not isinstance(layer, nn.Linear):
-                raise CheckpointError(f"{type(layer).__name__} has no integer twin")
-            weight, bias = layer.weight.detach().cpu().double(), layer.bias.detach().cpu().double()
-            if weight.abs().max() > MAX_WEIGHT or weight.shape[1] > MAX_WIDTH:
-                raise CheckpointError(
-                    f"a layer of width {weight.shape[1]} with weights up to {weight.abs().max():g} has no integer twin"
-                )
-            self._layers.append(((weight * SCALE).round().T, (bias * SCALE * SCALE).round()))
 
     def __call__(self, values: Tensor) -> Tensor:
         """Map integers `[B, d_in]` to integers `[B, d_out]`, both in float64."""
@@ -51,3 +47,20 @@ class FixedPointNetwork:
                 values = ((values @ weight + bias) / SCALE).floor()
                 values = values.clamp(-MAX_ACTIVATION * SCALE, MAX_ACTIVATION * SCALE)
         return values
+
+
+def has_integer_twin(network: nn.Sequential) -> bool:
+    """Return whether a network can be computed exactly in integers."""
+    return not any(map(_find_obstacle, network))
+
+
+def _find_obstacle(layer: nn.Module) -> str | None:
+    """Return why a layer cannot be computed exactly in integers; None if it can."""
+    if isinstance(layer, nn.ReLU):
+        return None
+    if not isinstance(layer, nn.Linear):
+        return f"{type(layer).__name__} has no integer twin"
+    width, largest = layer.in_features, layer.weight.abs().max()
+    if largest > MAX_WEIGHT or width > MAX_WIDTH:
+        return f"a layer of width {width} with weights up to {largest:g} has no integer twin"
+    return None

@@ -1,5 +1,6 @@
 """Descriptions of items in checkpoints, and the codecs that are built from them."""
 
+import math
 import re
 from typing import Any
 
@@ -32,8 +33,11 @@ def test_a_codec_is_built_from_its_description(description: dict[str, Any], code
         ({"modality": "image", "shape": [2, 4, 4]}, "an image has [1 or 3 channels, height, width]"),
         (SERIES | {"shape": [5]}, "codec.shape is [5]; a series has [steps, channels]"),
         (SERIES | {"max_length": 4}, "codec.max_length is 4; it must be an integer of at least 5"),
-        (SERIES | {"means": [0.0]}, "codec.means is [0.0]; it must be a number for each of 2 channels"),
-        (SERIES | {"deviations": [1.0, "2"]}, "codec.deviations is [1.0, '2']; it must be a number for each"),
+        (SERIES | {"means": [0.0]}, "codec.means is [0.0]; it must be a finite number for each of 2 channels"),
+        (SERIES | {"deviations": [1.0, "2"]}, "codec.deviations is [1.0, '2']; it must be a finite number for each"),
+        (SERIES | {"means": [0, math.inf]}, "codec.means is [0, inf]; it must be a finite number for each"),
+        (SERIES | {"deviations": [1, math.nan]}, "codec.deviations is [1, nan]; it must be a finite number for each"),
+        (SERIES | {"deviations": [1, 10**400]}, "it must be a finite number for each"),
         (SERIES | {"deviations": [1.0, 0.0]}, "codec.deviations is [1.0, 0.0]; each must be positive"),
     ],
 )
