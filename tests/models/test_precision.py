@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import CheckpointError, ConfigError
+from models.errors import CheckpointError, ConfigError, InvalidItems
 from models.family import FamilyConfig, FamilySpec, Model
 from models.layers.packed_linear import PackedLinear
 from models.precision import Precision, PrecisionChoice, choose_precision, convert, has_fast_bfloat16
-from models.tasks import PROJECT_TEXTS
+from models.tasks import COMPRESS, DECOMPRESS, PROJECT_TEXTS
+from models.tasks.autoencoding import CompressRequest, DecompressRequest
 from models.text.embedding import vectors
 from models.text.text_model import TextModel
 from tests.models import tiny
@@ -82,6 +83,29 @@ def test_int8_does_not_depend_on_the_neighbours(build: Any, spec: FamilySpec[Any
         together = vectors(model, some)
         alone = torch.cat([vectors(model, [text]) for text in some])
     torch.testing.assert_close(together, alone, rtol=0, atol=2e-2 if has_fast_bfloat16(CPU) else 1e-5)
+
+
+@pytest.mark.parametrize("writes", ["float32", *HALVES])
+@pytest.mark.parametrize("reads", ["float32", *HALVES])
+@pytest.mark.parametrize("name", ["variational-0", "variational-1"])
+def test_lossless_streams_are_read_in_every_precision(name: str, writes: Precision, reads: Precision) -> None:
+    exact = tiny.build_case(name)
+    writer, reader = (converted(exact, precision)[0] for precision in (writes, reads))
+    items = tuple((torch.rand(9, 1, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.4).float())
+    with torch.inference_mode():
+        (written,) = writer.run(COMPRESS, [CompressRequest(items=items, lossless=True)])
+        (read,) = reader.run(DECOMPRESS, [DecompressRequest(stream=written.stream, max_items=9)])
+    assert torch.equal(torch.stack(read.items), torch.stack(items))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_lossless_coding_by_weights_that_are_too_large_is_refused(precision: Precision) -> None:
+    exact = tiny.build_case("variational-0")
+    next(exact.parameters()).data.view(-1)[0] = 16.01  # which bfloat16 rounds to 16, the largest
+    model, _ = converted(exact, precision)
+    item = torch.zeros(1, 4, 4)
+    with torch.inference_mode(), pytest.raises(InvalidItems, match="this model has no lossless coding"):
+        model.run(COMPRESS, [CompressRequest(items=(item,), lossless=True)])
 
 
 def test_a_weight_that_float16_cannot_hold_is_an_error() -> None:

@@ -3,7 +3,7 @@ import io
 import struct
 import zlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -113,6 +113,22 @@ def test_fit_says_how_images_of_another_size_are_resized() -> None:
 
 def test_uint8_arrays_are_divided_by_255() -> None:
     np.testing.assert_allclose(decode_single(GREY, PIXELS[..., 0]), PIXELS[None, ..., 0] / np.float32(255), atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_16_bit_greys_are_rounded_to_8_bits(mode: str) -> None:
+    greys = np.array([0, 128, 129, 255, 257, 32767, 65534, 65535]).repeat(24)
+    for part in greys.reshape(8, 4, 6):
+        image = Image.frombytes(mode, (6, 4), part.astype("<u2" if mode == "I;16" else ">u2").tobytes())
+        np.testing.assert_allclose(decode_single(GREY, file_of(image)), part[None] / 65535, rtol=0, atol=0.5001 / 255)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tensors_are_contiguous(order: Literal["C", "F"]) -> None:
+    batch = np.zeros((2, 3, 4, 6), order=order)
+    files = [file_of(Image.fromarray(PIXELS))] * 2
+    for values in (batch, batch.astype(np.uint8), batch.tolist(), files):
+        assert all(item.is_contiguous() for item in COLOUR.decode(values, Limits(max_items=2, max_pixels=10_000)))
 
 
 def test_numbers_and_files_share_a_batch() -> None:

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,6 +45,29 @@ def test_one_channel_needs_no_dimension(shape: tuple[int, ...]) -> None:
     (listed,) = ONE_CHANNEL.decode(array.tolist(), LIMITS)
     np.testing.assert_array_equal(item, listed)
     assert ONE_CHANNEL.encode(item.numpy()).shape == (5,)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
+def test_small_deviations_from_a_large_mean_survive_the_round_trip(values: list[float]) -> None:
+    codec = SeriesCodec(length=5, max_length=8, means=(1e6,), deviations=(0.01,))
+    series = [1e6 + 0.01 * value for value in values]
+    (item,) = codec.decode([series], LIMITS)
+    np.testing.assert_allclose(item[:, 0], values, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(codec.encode(item.numpy()), series, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(codec.encode(item.float().numpy()), series, rtol=0, atol=1e-6)
+
+
+def test_what_is_not_normalised_is_not_changed() -> None:
+    codec = SeriesCodec(length=5, max_length=8, means=(0.0,), deviations=(1.0,))
+    item = np.array([[0.1], [3e38]], np.float32)
+    assert codec.encode(item).dtype == np.float32
+    np.testing.assert_array_equal(codec.encode(item), item[:, 0])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tensors_are_contiguous(order: Literal["C", "F"]) -> None:
+    array = np.zeros((2, 5, 2), order=order)
+    assert all(item.is_contiguous() for item in TWO_CHANNELS.decode(array, LIMITS))
 
 
 def test_gaps_are_refused_unless_allowed() -> None:

@@ -1,4 +1,5 @@
 import re
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,14 @@ def test_numbers_and_arrays_are_vectors() -> None:
     (item,) = CODEC.decode([1, -2, 3.5], Limits(max_items=1, max_pixels=10_000))
     assert item.tolist() == [1, -2, 3.5]
     assert len(CODEC.decode(np.zeros((4, 3)), Limits(max_items=4, max_pixels=10_000))) == 4
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tensors_are_contiguous_doubles(order: Literal["C", "F"]) -> None:
+    array = np.full((2, 3, 4), 3e38, order=order)
+    for item in VectorCodec((3, 4)).decode(array, Limits(max_items=2, max_pixels=10_000)):
+        assert item.is_contiguous()
+        assert item.square().isfinite().all()
 
 
 @pytest.mark.parametrize(
