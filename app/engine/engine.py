@@ -293,7 +293,8 @@ class Engine:
             return InvalidItems(*(replace(problem, index=index) for problem in error.problems))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
         is_nan = isinstance(error, NotANumber)
-        reason = "the model's output for this item is not finite" if is_nan else "the forward pass failed on this item"
+        of_result = "the model's output for this item is not a number, or infinite"
+        reason = of_result if is_nan else "the forward pass failed on this item"
         return InferenceFailed(reason, [Fault(f"/inputs/{index}", reason)])
 
     def _update_rate(self, n_items: int, seconds: float) -> None:

@@ -17,9 +17,10 @@ Activation = Literal["softmax", "sigmoid", "none"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ItemRequest:
-    """A request about one item."""
+    """A request about one item, the one at `index` among those of a caller. Draws depend on a seed and the index."""
 
     item: Tensor
+    index: int = 0
 
     @property
     def cost(self) -> int:
@@ -43,13 +44,11 @@ class ItemsRequest:
 class EncodeRequest(ItemRequest):
     """A request to map an item to its latent.
 
-    With `sample`, which only families with a posterior accept, the latent is drawn from it: the draw with the number
-    `index` among those with the same `seed`.
+    With `sample`, which only families with a posterior accept, the latent is drawn from it with the `seed`.
     """
 
     sample: bool = False
     seed: int = 0
-    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -93,12 +92,10 @@ class DecodeResult:
 class ReconstructRequest(ItemRequest):
     """A request to encode an item and to decode its latent.
 
-    With a `seed`, families with a posterior draw the latent from it, as in `EncodeRequest`; otherwise they take its
-    mean.
+    With a `seed`, families with a posterior draw the latent from it; otherwise they take its mean.
     """
 
     seed: int | None = None
-    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -114,8 +111,7 @@ class ReconstructResult:
 class Noise:
     """A corruption of items.
 
-    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change. Series
-    are normalised when noise is added.
+    `level` is the standard deviation of Gaussian noise, or the fraction of elements that the other kinds change.
     """
 
     type: NoiseType
@@ -126,13 +122,11 @@ class Noise:
 class DenoiseRequest(ItemRequest):
     """A request to remove the noise of an item.
 
-    To test how well this works, `noise` is added to the item first; None if the item is noisy already. It is the draw
-    with the number `index` among those with the same `seed`.
+    To test how well this works, `noise` is added to the item first, with the `seed`; None if the item is noisy already.
     """
 
     noise: Noise | None = None
     seed: int = 0
-    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

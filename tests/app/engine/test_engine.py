@@ -113,7 +113,7 @@ async def test_a_result_with_nan_fails_that_item_alone(engine: Engine, model: Sc
     first_good, bad, second_good = await asyncio.gather(*waiting, return_exceptions=True)
     await first
     assert isinstance(bad, InferenceFailed)
-    assert [fault.detail for fault in bad.faults] == ["the model's output for this item is not a number"]
+    assert [fault.detail for fault in bad.faults] == ["the model's output for this item is not a number, or infinite"]
     assert [values(first_good), values(second_good)] == [[2], [6]]  # type: ignore[arg-type]
 
 

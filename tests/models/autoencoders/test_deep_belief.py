@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import cast
 
 import pytest
 import torch
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoders.deep_belief.model import DeepBeliefNetwork, Rbm
 from models.autoencoders.deep_belief.objective import contrastive_divergence
+from models.seeding import seeded
+from models.tasks import SAMPLE
+from models.tasks.autoencoding import SampleRequest
+from tests.models.tiny import build_case
 
 V, H = 4, 3
 
@@ -117,6 +122,19 @@ def test_persistent_chains_continue_from_their_states() -> None:
     _, samples = contrastive_divergence(rbm, data, 1, torch.Generator().manual_seed(0), chains)
     expected = rbm.gibbs(chains, 1, torch.Generator().manual_seed(0))
     assert torch.equal(samples, expected)
+
+
+def test_gibbs_samples_depend_on_the_seed_and_are_decoded_from_their_latents() -> None:
+    model = cast("DeepBeliefNetwork", build_case("deep_belief-0"))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    requests = [SampleRequest(seed=seed, sampler="gibbs") for seed in (1, 2)]
+    with torch.inference_mode():
+        first, second = model.run(SAMPLE, requests)
+        decoded = model.items_of(torch.stack([first.latent, second.latent]), [model.input_shape] * 2)
+        stack_items = [model.sample_by_gibbs(seeded(seed, 0), 1.0) for seed in (1, 2)]
+    assert not torch.allclose(*stack_items, atol=1e-3)
+    torch.testing.assert_close(torch.stack(decoded), torch.stack([first.sample, second.sample]))
 
 
 def test_the_unrolled_network_computes_the_means_of_the_stack() -> None:
