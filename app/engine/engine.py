@@ -210,7 +210,7 @@ class Engine:
             job.finished_at = max(job.finished_at, report.finished_at)
             for index in range(first, n_done) if errors else ():
                 if index in errors:
-                    self._fail([job], self._explain(errors[index], part.start + index - first))
+                    self._fail([job], self._explain(errors[index], job, part.start + index - first))
             part_results = results if len(part) == len(results) else results[first:n_done]
             if len(part) == len(job.requests):
                 self._answer(job, part_results)
@@ -224,7 +224,7 @@ class Engine:
             self._announce(part.job)
             part.job.progress |= {index: [] for index in range(part.start, part.stop)}
         for (job, index), error in report.failed:
-            self._fail([job], self._explain(error, index))
+            self._fail([job], self._explain(error, job, index))
         for job in dict.fromkeys(job for (job, _), _ in report.progress):
             job.batch_size = max(job.batch_size, report.n_rows)
             job.finished_at = max(job.finished_at, report.finished_at)
@@ -287,10 +287,15 @@ class Engine:
             if not job.future.done():
                 job.future.set_exception(error)
 
-    def _explain(self, error: Exception, index: int) -> Exception:
-        """Return the error to raise for a failed request; it names the request's index within its job."""
+    def _explain(self, error: Exception, job: Job, index: int) -> Exception:
+        """Return the error to raise for a failed request; it names the request's index within its job.
+
+        The only request of a job may be about several items, as in `/project`; its own indices are then those to name.
+        """
         if isinstance(error, InvalidItems):
-            return InvalidItems(*(replace(problem, index=index) for problem in error.problems))
+            is_only = len(job.requests) == 1
+            indices = [index if problem.index is None or not is_only else problem.index for problem in error.problems]
+            return InvalidItems(*(replace(p, index=i) for p, i in zip(error.problems, indices, strict=True)))
         log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
         is_nan = isinstance(error, NotANumber)
         of_result = "the model's output for this item is not a number, or infinite"

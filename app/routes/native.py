@@ -34,21 +34,31 @@ from app.inference.stream import Stream
 from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.parsing import parse_body
+from app.schemas.shared.query import query_parameters
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
-from models.codecs.arrays import parse_npy, to_npy
+from models.codecs.npy import parse_npy, to_npy
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
+
+PNG_FORMAT = "png"
+"""Value of the parameter `format` that asks for images as `data:` URLs."""
 
 
 @dataclass(slots=True)
 class RawBody:
-    """The body of a request before it is checked: its values, its size, and whether it was JSON."""
+    """A request before it is checked.
+
+    Attributes:
+        values: the body's values.
+        n_bytes: size of the body.
+        query: the parameters in the URL, for a body that is not JSON; None for one that is.
+    """
 
     values: Any
     n_bytes: int
-    is_json: bool
+    query: list[tuple[str, str]] | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -112,10 +122,13 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         raise NotAcceptable(f"{model.name} has no images to answer with; accept {JSON} or {NPY}")
 
     def parse() -> Body:
-        return parse_body(schema.body, raw.values, strict=raw.is_json)
+        if raw.query is None:
+            return parse_body(schema.body, raw.values, strict=True)
+        values = {**raw.values, "parameters": query_parameters(schema.body, raw.query)}
+        return parse_body(schema.body, values, strict=False)
 
-    is_quick = not raw.is_json or raw.n_bytes <= services.settings.inline_bytes
-    return TaskCall(
+    is_quick = raw.query is not None or raw.n_bytes <= services.settings.inline_bytes
+    call = TaskCall(
         services=services,
         model=model,
         schema=schema,
@@ -129,6 +142,10 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         media_type=media_type,
         n_bytes=raw.n_bytes,
     )
+    if media_type == NPY and call.parameter("format") == PNG_FORMAT:
+        detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
+        raise InvalidRequest.of([Fault("/parameters/format", detail)])
+    return call
 
 
 async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:
@@ -144,16 +161,19 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     if kind == JSON:
         is_quick = len(data) <= settings.inline_bytes
         values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
-        return RawBody(values, len(data), is_json=True)
+        return RawBody(values, len(data))
     try:
         inputs: Any = parse_npy(data) if kind == NPY else [data]
     except UndecodableItems as error:
         raise MalformedBody(str(error)) from error
     if kind == MULTIPART:
         inputs = await parse_files(request, data, settings.max_items)
-    query = dict(request.query_params) if request.scope["query_string"] else {}
-    model = {"model": query.pop("model")} if "model" in query else {}
-    return RawBody({**model, "inputs": inputs, "parameters": query}, len(data), is_json=False)
+    query = request.query_params.multi_items() if request.scope["query_string"] else []
+    names = [text for name, text in query if name == "model"]
+    if len(names) > 1:
+        raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
+    values = {"inputs": inputs, **({"model": names[0]} if names else {})}
+    return RawBody(values, len(data), [pair for pair in query if pair[0] != "model"])
 
 
 @cache
@@ -237,9 +257,16 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
         "model": call.model.name,
         "outputs": outputs,
         **schema.summary(results),
+        **_warnings(codecs),
         "usage": {"items": len(outputs), **schema.usage(requests, results)},
     }
     return task_json(answer)
+
+
+def _warnings(codecs: ModelCodecs) -> dict[str, Any]:
+    """Return the member `warnings` of an answer, if there is anything to warn of."""
+    warnings = [{"pointer": f"/inputs/{each.index}", "detail": each.detail} for each in codecs.warnings]
+    return {"warnings": warnings} if warnings else {}
 
 
 async def _stream(

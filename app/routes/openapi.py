@@ -155,7 +155,7 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
 def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
     """Return the model and the task's parameters as query parameters, which go with bodies that are not JSON.
 
-    Parameters that are objects or lists can only be given in JSON.
+    Parameters that are objects are given by their members, or as JSON.
     """
     schemas = [schema for schema in endpoint.schemas if isinstance(schema, TaskSchema) and schema.takes_arrays]
     parameters = {}
@@ -164,9 +164,13 @@ def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
         definitions = document["$defs"]
         fields = _resolve(document["properties"]["parameters"], definitions)["properties"]
         for name, value in fields.items():
-            kinds = [_resolve(kind, definitions).get("type") for kind in _alternatives(value)]
-            if "object" not in kinds and "array" not in kinds:
-                parameters[name] = _query_parameter(name, value)
+            parameters[name] = _query_parameter(name, value)
+            for kind in _alternatives(value):
+                if members := _resolve(kind, definitions).get("properties"):
+                    parameters[name] = _json_parameter(name, value, kind)
+                    parameters |= {
+                        f"{name}_{each}": _query_parameter(f"{name}_{each}", members[each]) for each in members
+                    }
     return [_reference("parameters", "model"), *parameters.values()] if schemas else []
 
 
@@ -188,6 +192,13 @@ def _query_parameter(name: str, value: dict[str, Any]) -> dict[str, Any]:
         "description": " ".join(sentences),
         "schema": alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives},
     }
+
+
+def _json_parameter(name: str, value: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
+    """Return the query parameter for a field that is an object, which is given as JSON."""
+    parameter = _query_parameter(name, value)
+    del parameter["schema"]
+    return {**parameter, "content": {JSON: {"schema": kind}}}
 
 
 def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:

@@ -11,14 +11,23 @@ from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
+from models.errors import InvalidItems, Problem
 from models.tasks import COMPRESS, Request
 from models.tasks.autoencoding import CompressRequest, CompressResult
+
+DEFAULT_BITS = 8
+"""Default of `bits`."""
 
 
 class CompressParameters(ItemInputParameters):
     """Parameters of `/compress`."""
 
-    bits: int = Field(8, ge=1, le=16, description="Bits of each latent element before entropy coding.")
+    bits: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="Bits of each latent element before entropy coding; 8 if omitted, and refused with `lossless`.",
+    )
     lossless: bool = Field(
         False,
         description="Whether no bit of the items may be lost; only for variational models of binary items.",
@@ -58,9 +67,13 @@ class CompressAnswer(Answer):
 
 
 def _requests(body: CompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    parameters, items = body.parameters, decode_items(body, codecs, limits)
+    parameters = body.parameters
+    if parameters.lossless and parameters.bits is not None:
+        raise InvalidItems(Problem("latents are not rounded with lossless", parameter="bits"))
+    bits = DEFAULT_BITS if parameters.bits is None else parameters.bits
+    items = decode_items(body, codecs, limits)
     streams = [tuple(items)] if parameters.chain else [(item,) for item in items]
-    return [CompressRequest(items=stream, bits=parameters.bits, lossless=parameters.lossless) for stream in streams]
+    return [CompressRequest(items=stream, bits=bits, lossless=parameters.lossless) for stream in streams]
 
 
 def _outputs(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL
-from app.schemas.shared.items import render_item, stack_items
+from app.schemas.shared.items import check_format, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import DECODE, Request
@@ -18,7 +18,10 @@ class DecodeParameters(ItemOutputParameters):
     """Parameters of `/decode`."""
 
     length: int | None = Field(
-        None, ge=1, description="Number of steps of a series; the length that the model was trained on if omitted."
+        None,
+        ge=1,
+        description="Number of steps of a series, refused for other items; the length that the model was trained on if "
+        "omitted.",
     )
 
 
@@ -41,6 +44,7 @@ class DecodeAnswer(Answer):
 
 
 def _requests(body: DecodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    check_format(body.parameters, codecs)
     latents = codecs.latents.decode(body.inputs, limits)
     return [DecodeRequest(latent=latent, length=body.parameters.length) for latent in latents]
 

@@ -1,21 +1,20 @@
 """`/decompress`: turn streams of bytes back into items."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from math import prod
 from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
-from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_BITSTREAM
-from app.schemas.shared.items import render_item, stack_items
+from app.schemas.shared.items import check_format, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.compression.stream import declared_n_items
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits, check_count
+from models.codecs.data_url import decode_base64
+from models.errors import InvalidItems, Problem
 from models.tasks import DECOMPRESS, Request
 from models.tasks.autoencoding import DecompressRequest, DecompressResult
 
@@ -43,6 +42,7 @@ class DecompressAnswer(Answer):
 
 
 def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    check_format(body.parameters, codecs)
     inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
     check_count(len(inputs), limits.max_items)
     streams = [_decode_stream(value, index) for index, value in enumerate(inputs)]
@@ -56,12 +56,13 @@ def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list
 
 
 def _decode_stream(value: object, index: int) -> bytes:
+    detail = "a stream is a string in base64, as /compress answers it"
     try:
         if isinstance(value, str):
-            return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        pass  # refused below, like a value that is not a string
-    raise InvalidRequest.of([Fault(f"/inputs/{index}", "a stream is a string in base64, as /compress answers it")])
+            return decode_base64(value)
+    except ValueError as error:
+        detail = f"{detail}: {error}"
+    raise InvalidItems(Problem(detail, index))
 
 
 def _outputs(

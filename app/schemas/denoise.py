@@ -11,6 +11,7 @@ from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
+from models.errors import InvalidItems, Problem
 from models.tasks import DENOISE, Request
 from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise
 
@@ -31,7 +32,11 @@ class DenoiseParameters(ItemInputParameters, ItemOutputParameters):
     """Parameters of `/denoise`."""
 
     noise: NoiseParameters | None = Field(None, description="Noise to add to the items first; none if omitted.")
-    seed: Seed = Field(0, description="Seed of the noise. Each item has noise of its own, by its place in `inputs`.")
+    seed: Seed | None = Field(
+        None,
+        description="Seed of the noise; 0 if omitted, and refused without `noise`. Each item has noise of its own, by "
+        "its place in `inputs`.",
+    )
 
 
 class DenoiseOutput(BaseModel):
@@ -56,11 +61,12 @@ class DenoiseAnswer(Answer):
 
 
 def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    given = body.parameters.noise
+    given, seed = body.parameters.noise, body.parameters.seed
+    if given is None and seed is not None:
+        raise InvalidItems(Problem("nothing is drawn without noise", parameter="seed"))
     noise = Noise(given.type, given.level) if given else None
     items = decode_items(body, codecs, limits)
-    seed = body.parameters.seed
-    return [DenoiseRequest(item=item, noise=noise, seed=seed, index=i) for i, item in enumerate(items)]
+    return [DenoiseRequest(item=item, noise=noise, seed=seed or 0, index=i) for i, item in enumerate(items)]
 
 
 def _outputs(

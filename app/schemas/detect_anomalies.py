@@ -6,13 +6,13 @@ from typing import Any, cast
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
+from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
 from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
 
@@ -74,7 +74,7 @@ class DetectAnomaliesAnswer(Answer):
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
     if parameters.threshold is not None and parameters.percentile is not None:
-        raise InvalidRequest.of([Fault("/parameters", "threshold and percentile exclude each other")])
+        raise InvalidItems(Problem("threshold and percentile exclude each other", parameter="percentile"))
     return [
         DetectAnomaliesRequest(
             item=item,

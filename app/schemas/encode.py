@@ -14,6 +14,7 @@ from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_prompted_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
+from models.errors import InvalidItems, Problem
 from models.tasks import ENCODE, ENCODE_TEXT, Request
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults
@@ -25,9 +26,10 @@ class EncodeParameters(ItemInputParameters):
     sample: bool = Field(
         False, description="Whether to draw the latent from the posterior; only for models that have a posterior."
     )
-    seed: Seed = Field(
-        0,
-        description="Sampling seed; only used with `sample`. Each item has its own draw, by its place in `inputs`.",
+    seed: Seed | None = Field(
+        None,
+        description="Sampling seed; 0 if omitted, and refused without `sample`. Each item has its own draw, by its "
+        "place in `inputs`.",
     )
 
 
@@ -60,8 +62,10 @@ class EncodeAnswer(Answer):
 
 def _requests(body: EncodeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
+    if parameters.seed is not None and not parameters.sample:
+        raise InvalidItems(Problem("nothing is drawn without sample", parameter="seed"))
     items = decode_items(body, codecs, limits)
-    sample, seed = parameters.sample, parameters.seed
+    sample, seed = parameters.sample, parameters.seed or 0
     return [EncodeRequest(item=item, sample=sample, seed=seed, index=i) for i, item in enumerate(items)]
 
 

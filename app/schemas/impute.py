@@ -35,7 +35,7 @@ class ImputeOutput(BaseModel):
 
 
 class ImputeBody(ItemsBody):
-    """Request body of `/impute`. Null stands for a missing value of an item."""
+    """Request body of `/impute`. Null or NaN stands for a missing value of an item."""
 
     parameters: ImputeParameters = Field(ImputeParameters(), description="Parameters of the task.")
 

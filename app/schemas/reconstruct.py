@@ -19,8 +19,8 @@ class ReconstructParameters(ItemInputParameters, ItemOutputParameters):
 
     seed: Seed | None = Field(
         None,
-        description="Seed to draw the latent from the posterior, for models that have one; others ignore it. Each item "
-        "has a draw of its own, by its place in `inputs`. Nothing is drawn if omitted.",
+        description="Seed to draw the latent from the posterior; only for models that have one. Each item has a draw "
+        "of its own, by its place in `inputs`. Nothing is drawn if omitted.",
     )
 
 

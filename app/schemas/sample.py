@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters, Seed, random_seed
 from app.schemas.shared.examples import AS_PNG
-from app.schemas.shared.items import render_item, stack_items
+from app.schemas.shared.items import check_format, render_item, stack_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
@@ -28,14 +28,19 @@ class SampleParameters(ItemOutputParameters):
         le=10,
         description="Factor that multiplies the standard deviation of the sampled distribution.",
     )
-    label: str | int | None = Field(None, description="Class of the items, for models that have classes.")
+    label: str | int | None = Field(
+        None, description="Class of the items, for the sampler `prior` of models that have classes; random if omitted."
+    )
     sampler: str | None = Field(
         None,
         description="Name of the sampler, one of the model's `samplers`: `prior`, `gmm` or `gibbs`; the first of them "
         "if omitted.",
     )
     length: int | None = Field(
-        None, ge=1, description="Number of steps of a series; the length that the model was trained on if omitted."
+        None,
+        ge=1,
+        description="Number of steps of a series, refused for other items; the length that the model was trained on if "
+        "omitted.",
     )
 
 
@@ -61,6 +66,7 @@ class SampleAnswer(Answer):
 
 def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
+    check_format(parameters, codecs)
     if parameters.n > limits.max_items:
         raise InvalidRequest.of([Fault("/parameters/n", f"{parameters.n} items; the limit is {limits.max_items}")])
     seed = random_seed() if parameters.seed is None else parameters.seed

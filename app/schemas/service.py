@@ -7,6 +7,9 @@ from pydantic import BaseModel, Field
 from app.registry.registry import Registry
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
+from models.checkpoint import Checkpoint
+from models.codecs import ImageCodec
+from models.codecs.pictures import PHOTOGRAPHS
 
 
 class ModelItem(BaseModel):
@@ -14,6 +17,12 @@ class ModelItem(BaseModel):
 
     modality: str = Field(description="Kind of the items, such as `image`, `series`, `vector` or `text`.")
     shape: list[int] = Field(description="Shape of an item.")
+    paper: str | None = Field(
+        None, description="Colour of the paper in the images that the model was trained on; null for photographs."
+    )
+    ink_box: int | None = Field(
+        None, description="Number of pixels of the longer side of the ink, for models that take the parameter `centre`."
+    )
 
 
 class ModelCard(BaseModel):
@@ -127,7 +136,7 @@ def card(model: ServedModel) -> ModelCard:
             "family": checkpoint.spec.id,
             "title": checkpoint.spec.title,
             "tasks": model.task_names,
-            "item": ModelItem(modality=checkpoint.modality, shape=list(checkpoint.item_shape)),
+            "item": _item(checkpoint),
             "metrics": dict(checkpoint.metrics),
             "licence": checkpoint.licence,
             "sha256": checkpoint.sha256,
@@ -150,6 +159,12 @@ def card(model: ServedModel) -> ModelCard:
             "label_activation": loaded.label_activation,
         }
     return ModelCard(**content)
+
+
+def _item(checkpoint: Checkpoint) -> ModelItem:
+    style = checkpoint.codec.style if isinstance(checkpoint.codec, ImageCodec) else PHOTOGRAPHS
+    shape = list(checkpoint.item_shape)
+    return ModelItem(modality=checkpoint.modality, shape=shape, paper=style.paper, ink_box=style.ink_box)
 
 
 def readiness(registry: Registry, *, draining: bool) -> Health:

@@ -19,7 +19,8 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
     """
     for request in requests:
         if request.score not in (None, *model.scores):
-            raise InvalidItems(Problem(f"score is {request.score!r}; this model has {', '.join(model.scores)}"))
+            detail = f"score is {request.score!r}; this model has {', '.join(model.scores)}"
+            raise InvalidItems(Problem(detail, parameter="score"))
     names = [request.score or model.scores[0] for request in requests]
     contributions: dict[int, Tensor] = {}
     for score in dict.fromkeys(names):

@@ -112,6 +112,13 @@ class Autoencoder(Model):
             return self.calibration.mixture.draw(generator, request.temperature).view(self.latent_shape)
         raise NotImplementedError(f"{type(self).__name__} declares the sampler {sampler} and has none")
 
+    def labels_of(self, sampler: str) -> tuple[str, ...]:
+        """Return the classes that one of the model's samplers can be asked for.
+
+        These are the model's own if the draw contains a class, as draws from the prior do, and else none.
+        """
+        return self.labels if sampler == "prior" else ()
+
     def score_contributions(self, items: Sequence[Tensor], score: str) -> list[Tensor]:
         """Return how much each element contributes to the anomaly score of its item, in the shape of the item.
 
@@ -132,9 +139,12 @@ class Autoencoder(Model):
         if length is None:
             return self.input_shape
         if self.max_length is None:
-            raise InvalidItems(Problem(f"length is {length}; this model's items all have the shape {self.input_shape}"))
+            detail = (
+                f"length is {length}; it is for series, and this model's items have the shape {[*self.input_shape]}"
+            )
+            raise InvalidItems(Problem(detail, parameter="length"))
         if not 1 <= length <= self.max_length:
-            raise InvalidItems(Problem(f"length is {length}; it must be 1 to {self.max_length}"))
+            raise InvalidItems(Problem(f"length is {length}; it must be 1 to {self.max_length}", parameter="length"))
         return (length, *self.input_shape[1:])
 
     def to_device(self, values: Tensor) -> Tensor:

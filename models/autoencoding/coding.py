@@ -36,10 +36,11 @@ def decompress(model: Autoencoder, requests: Sequence[DecompressRequest]) -> lis
 
 def _compress(model: Autoencoder, request: CompressRequest) -> CompressResult:
     if not MIN_BITS <= request.bits <= MAX_BITS:
-        raise InvalidItems(Problem(f"bits is {request.bits}; it must be {MIN_BITS} to {MAX_BITS}"))
+        raise InvalidItems(Problem(f"bits is {request.bits}; it must be {MIN_BITS} to {MAX_BITS}", parameter="bits"))
     shapes = {tuple(item.shape) for item in request.items}
     if len(shapes) > 1:
-        raise InvalidItems(Problem(f"the items of one stream must have one shape; here are {sorted(shapes)}"))
+        found = " and ".join(str([*shape]) for shape in sorted(shapes))
+        raise InvalidItems(Problem(f"the items of one stream must have one shape; here are {found}", parameter="chain"))
     items = torch.stack(request.items)
     if not request.lossless:
         latents = model.latents_of(request.items)
@@ -48,7 +49,7 @@ def _compress(model: Autoencoder, request: CompressRequest) -> CompressResult:
     elif model.lossless_coder is not None:
         mode, words = Mode.LOSSLESS, model.lossless_coder.pack(items)
     else:
-        raise InvalidItems(Problem("this model has no lossless coding; it must be false", parameter="lossless"))
+        raise InvalidItems(Problem("this model has no lossless coding", parameter="lossless"))
     stream = Stream(
         mode=mode,
         bits=request.bits,

@@ -18,6 +18,8 @@ from models.tasks.autoencoding import (
     ReconstructResult,
 )
 
+NO_POSTERIOR = "this model's latents are deterministic: there is no posterior to draw from"
+
 
 def encode(model: Autoencoder, requests: Sequence[EncodeRequest]) -> list[EncodeResult]:
     """Map items to latents. Families with a posterior to draw from have a function of their own.
@@ -26,7 +28,7 @@ def encode(model: Autoencoder, requests: Sequence[EncodeRequest]) -> list[Encode
         InvalidItems: a request asks for a draw.
     """
     if any(request.sample for request in requests):
-        raise InvalidItems(Problem("this model's latent is deterministic: `sample` must be false"))
+        raise InvalidItems(Problem(NO_POSTERIOR, parameter="sample"))
     latents = model.latents_of([request.item for request in requests])
     return [EncodeResult(latent=latent) for latent in latents.unbind()]
 
@@ -51,7 +53,13 @@ def decode_one_by_one(model: Autoencoder, latents: Tensor, shapes: Sequence[tupl
 
 
 def reconstruct(model: Autoencoder, requests: Sequence[ReconstructRequest]) -> list[ReconstructResult]:
-    """Map items to latents and back, and measure the errors."""
+    """Map items to latents and back, and measure the errors. Families with a posterior have a function of their own.
+
+    Raises:
+        InvalidItems: a request has a seed.
+    """
+    if any(request.seed is not None for request in requests):
+        raise InvalidItems(Problem(NO_POSTERIOR, parameter="seed"))
     items = [request.item for request in requests]
     if isinstance(model, FixedShapeAutoencoder):  # stay with one batch, since each operation takes time
         batch = torch.stack(items)

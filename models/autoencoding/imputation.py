@@ -24,7 +24,7 @@ def impute(model: Autoencoder, requests: Sequence[ImputeRequest]) -> list[Impute
     missing = [request.item.isnan() for request in requests]
     for gaps in missing:
         if gaps.all():
-            raise InvalidItems(Problem("every element is null; at least one must be observed"))
+            raise InvalidItems(Problem("every element is null or NaN; at least one must be observed"))
     fill = fill_with_mean if model.max_length is None else fill_linearly
     items = [fill(request.item, gaps) for request, gaps in zip(requests, missing, strict=True)]
     for iteration in range(max(request.iterations for request in requests)):

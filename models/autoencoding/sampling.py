@@ -16,9 +16,10 @@ def sample(model: Autoencoder, requests: Sequence[SampleRequest]) -> list[Sample
     """Generate items. An item depends on its request alone, and not on the others in the batch.
 
     Raises:
-        InvalidItems: the model does not have the sampler or the label that a request names, or does not support the
-            length.
+        InvalidItems: a request asks for what the model or its sampler cannot do; see `check_request`.
     """
+    for request in requests:
+        check_request(model, request)
     latents = torch.stack([_draw_latent(model, request) for request in requests])
     items = decode_one_by_one(model, latents, [model.item_shape(request.length) for request in requests])
     return [
@@ -27,11 +28,26 @@ def sample(model: Autoencoder, requests: Sequence[SampleRequest]) -> list[Sample
     ]
 
 
-def _draw_latent(model: Autoencoder, request: SampleRequest) -> Tensor:
-    sampler = request.sampler or model.samplers[0]
+def check_request(model: Autoencoder, request: SampleRequest) -> None:
+    """Check that the model has the sampler that a request names, and that it obeys the label and the length.
+
+    Raises:
+        InvalidItems: it does not; the error names the parameter.
+    """
+    sampler = _sampler_of(model, request)
     if sampler not in model.samplers:
-        raise InvalidItems(Problem(f"sampler is {sampler!r}; this model has {', '.join(model.samplers)}"))
-    if request.label is not None and request.label not in model.labels:
-        known = f"this model has {', '.join(model.labels)}" if model.labels else "this model has no labels"
-        raise InvalidItems(Problem(f"label is {request.label!r}; {known}"))
-    return model.draw_latent(request, sampler, seeded(request.seed, request.index))
+        detail = f"sampler is {sampler!r}; this model has {', '.join(model.samplers)}"
+        raise InvalidItems(Problem(detail, parameter="sampler"))
+    labels = model.labels_of(sampler)
+    if request.label is not None and request.label not in labels:
+        known = f"it can be {', '.join(labels)}" if labels else f"this model's sampler {sampler} has no labels"
+        raise InvalidItems(Problem(f"label is {request.label!r}; {known}", parameter="label"))
+    model.item_shape(request.length)
+
+
+def _sampler_of(model: Autoencoder, request: SampleRequest) -> str:
+    return model.samplers[0] if request.sampler is None else request.sampler
+
+
+def _draw_latent(model: Autoencoder, request: SampleRequest) -> Tensor:
+    return model.draw_latent(request, _sampler_of(model, request), seeded(request.seed, request.index))

@@ -5,10 +5,11 @@ A codec checks everything that comes from a client. There is one for each kind o
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
+from models.codecs.pictures import Paper, Style
 from models.codecs.series import SeriesCodec
 from models.codecs.text import TextCodec
 from models.codecs.vector import VectorCodec
@@ -38,7 +39,17 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
         raise ConfigError(f"codec.modality is {modality!r}; it must be image, series or vector")
     if len(sides) != 3 or sides[0] not in (1, 3):
         raise ConfigError(f"codec.shape is {shape!r}; an image has [1 or 3 channels, height, width]")
-    return ImageCodec(*sides)
+    return ImageCodec(*sides, style=_picture_style(spec, max_box=min(sides[1:])))
+
+
+def _picture_style(spec: Mapping[str, Any], max_box: int) -> Style:
+    """Return the style that `paper` (`black` or `white`) and `ink_box` say; photographs have neither."""
+    paper, ink_box = spec.get("paper"), spec.get("ink_box")
+    if paper not in (None, *get_args(Paper)):
+        raise ConfigError(f"codec.paper is {paper!r}; it must be {' or '.join(get_args(Paper))}")
+    if ink_box is not None and not (paper and type(ink_box) is int and 1 <= ink_box <= max_box):
+        raise ConfigError(f"codec.ink_box is {ink_box!r}; beside codec.paper, it may be 1 to {max_box}")
+    return Style(paper, ink_box)
 
 
 def _build_series_codec(spec: Mapping[str, Any], sides: tuple[int, ...]) -> SeriesCodec:

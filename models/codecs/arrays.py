@@ -1,30 +1,19 @@
 """Numbers from clients as arrays. They are checked as a whole in C, and item by item only once something is wrong."""
 
 import math
-import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InvalidItems, Problem, UndecodableItems
+from models.errors import InvalidItems, Problem
 
 Shape = tuple[int, ...]
 Floats = NDArray[np.floating[Any]]
 
-_NPY_MAGIC = b"\x93NUMPY"
-_NPY_VERSIONS = {b"\x01\x00": ("<H", 10), b"\x02\x00": ("<I", 12)}
-_NPY_HEADER = re.compile(
-    rb"\{'descr': '(?P<descr>[^']{1,16})', 'fortran_order': (?P<fortran>True|False), "
-    rb"'shape': \((?P<shape>(?:[0-9]{1,12}, ?){0,8}(?:[0-9]{1,12})?)\), \} *\n"  # each repetition needs its comma
-)
-_NPY_DTYPES: dict[bytes, np.dtype[Any]] = {b"<f4": np.dtype("<f4"), b"<f8": np.dtype("<f8"), b"|u1": np.dtype("u1")}
-_MAX_NPY_HEADER_BYTES = 1024
 _MAX_DEPTH = 16
 """Maximum depth of nested lists that is searched for the reason of an error."""
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -69,52 +58,11 @@ class ArrayCodec:
         return item
 
 
-def parse_npy(data: bytes) -> NDArray[Any]:
-    """Read a `.npy` file of float32, float64 or uint8 without copying the data.
-
-    The header is matched with a pattern and never evaluated. Source: numpy.lib.format, versions 1.0 and 2.0.
-
-    Raises:
-        UndecodableItems: the data are not a `.npy` file, have another dtype, a shape that no array can have, or another
-            length than the header says.
-    """
-    length_format, header_offset = _NPY_VERSIONS.get(data[6:8], ("", 0))
-    if data[:6] != _NPY_MAGIC or not length_format or len(data) < header_offset:
-        raise UndecodableItems(Problem("the body is not a .npy file of version 1.0 or 2.0"))
-    data_offset = header_offset + struct.unpack_from(length_format, data, 8)[0]
-    header = _NPY_HEADER.fullmatch(data, header_offset, min(data_offset, header_offset + _MAX_NPY_HEADER_BYTES))
-    if not header:
-        raise UndecodableItems(Problem("the .npy header is not one that numpy.save writes for a plain array"))
-    dtype = _NPY_DTYPES.get(header["descr"])
-    if dtype is None:
-        name = header["descr"].decode("ascii", "replace")
-        raise UndecodableItems(Problem(f"the array has dtype {name}; accepted are float32, float64 and uint8"))
-    shape = tuple(int(side) for side in header["shape"].split(b",") if side.strip())
-    n_required, n_given = prod(shape) * dtype.itemsize, len(data) - data_offset
-    if n_required != n_given:
-        raise UndecodableItems(
-            Problem(f"the array of shape {list(shape)} needs {n_required} bytes, the body has {n_given}")
-        )
-    array = np.frombuffer(data, dtype=dtype, offset=data_offset)
-    try:
-        return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
-    except ValueError:
-        raise UndecodableItems(Problem(f"the shape {list(shape)} is larger than that of any array")) from None
-
-
-def to_npy(array: NDArray[Any]) -> bytes:
-    """Return the content of a `.npy` file."""
-    shape = "".join(f"{side}, " for side in array.shape)
-    header = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': ({shape}), }}"
-    n_padding = -(10 + len(header) + 1) % 64  # the format asks for data aligned to 64 bytes
-    head = _NPY_MAGIC + struct.pack("<BBH", 1, 0, len(header) + n_padding + 1)
-    return head + f"{header}{' ' * n_padding}\n".encode() + array.tobytes()
-
-
 def array_from_json(values: object, *, gaps: bool = False) -> NDArray[np.float64] | None:
     """Return nested lists of JSON numbers as an array, or None if they are not rectangular or contain anything else.
 
-    Booleans are not numbers. With `gaps`, null is allowed and becomes NaN.
+    Booleans are not numbers. With `gaps`, null is allowed and becomes NaN. NaN, which some clients write although JSON
+    does not have it, stays NaN.
     """
     if type(values) is not list:
         return None
@@ -125,12 +73,9 @@ def array_from_json(values: object, *, gaps: bool = False) -> NDArray[np.float64
         types = set(map(type, leaves))
         if not types <= ({int, float, type(None)} if gaps else {int, float}):
             return None
-        array = np.array(values, dtype=np.float64)
-        if type(None) in types and leaves.count(None) != np.isnan(array).sum():
-            return None  # a NaN that a client sends is not a gap
+        return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return None
-    return array
 
 
 def batch_from_json(
@@ -138,8 +83,8 @@ def batch_from_json(
 ) -> NDArray[np.float64]:
     """Return one item or a list of items as a batch `[n, *shapes[0]]`.
 
-    An item may have any of the shapes, which all have the same number of elements. With `gaps`, null is allowed and
-    becomes NaN.
+    An item may have any of the shapes, which all have the same number of elements. With `gaps`, null or NaN
+    stands for a missing number and becomes NaN.
 
     Raises:
         InvalidItems: the values are not numbers, are not rectangular or have another shape, or there are no items or
@@ -161,6 +106,16 @@ def batch_from_array(array: NDArray[Any], shapes: Sequence[Shape], *, max_items:
         raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}"))
     check_count(len(array), max_items)
     return array.reshape(-1, *shapes[0])
+
+
+def item_from_json(value: object, shapes: Sequence[Shape], *, gaps: bool = False) -> NDArray[np.float64]:
+    """Return one item as an array of the shape `shapes[0]`, under the conditions of `batch_from_json`."""
+    array = array_from_json(value, gaps=gaps)
+    if array is None:
+        raise InvalidItems(Problem(f"the item holds {_find_non_number(value)}; {_expected(shapes)}"))
+    if array.shape not in shapes:
+        raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}"))
+    return array.reshape(shapes[0])
 
 
 def check_count(n_items: int, max_items: int) -> None:
@@ -209,13 +164,10 @@ def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: i
     batch: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
     for i, value in enumerate(values):
-        array = array_from_json(value, gaps=gaps)
-        if array is None:
-            problems.append(Problem(f"the item holds {_find_non_number(value)}; {_expected(shapes)}", i))
-        elif array.shape not in shapes:
-            problems.append(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}", i))
-        else:
-            batch.append(array.reshape(shapes[0]))
+        try:
+            batch.append(item_from_json(value, shapes, gaps=gaps))
+        except InvalidItems as error:
+            problems += [Problem(problem.detail, i) for problem in error.problems]
         if len(problems) > MAX_PROBLEMS:
             break
     if problems:

@@ -3,6 +3,7 @@
 Shapes: `T` steps of a series, `C` channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +26,6 @@ from models.codecs.arrays import (
     limit_problems,
 )
 from models.errors import InvalidItems, Problem
-
-_MAX_DEPTH = 4
-"""Depth of nested lists at which the search for the rank of a request ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +56,21 @@ class SeriesCodec(ArrayCodec):
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
         """Return one series or several as normalised float64 tensors `[T, C]`.
 
-        `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` or `[n, T, C]`. With `gaps`,
-        null is allowed and becomes NaN.
+        `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` or `[n, T, C]`. An array
+        `[T, 1]` is one series of T steps, and not T series of one step, which are `[T, 1, 1]`. With `gaps`, null or NaN
+        stands for a missing number and becomes NaN.
 
         Raises:
             InvalidItems: a type, a shape, a length or the number of series is wrong, or a number is not finite.
         """
-        if isinstance(values, np.ndarray):
-            return self._decode_array(values, limits, gaps=gaps)
+        items = self._split_array(values) if isinstance(values, np.ndarray) else self._split_items(values)
+        check_count(len(items), limits.max_items)
         problems: list[Problem] = []
         tensors: list[Tensor] = []
-        items = self._split_items(values)
-        check_count(len(items), limits.max_items)
         for i, item in enumerate(items):
             try:
-                tensors.append(self._decode_series(array_from_json(item, gaps=gaps), gaps=gaps))
+                series = item if isinstance(item, np.ndarray) else array_from_json(item, gaps=gaps)
+                tensors.append(self._decode_series(series, gaps=gaps))
             except InvalidItems as error:
                 problems += [Problem(problem.detail, i) for problem in error.problems]
             if len(problems) > MAX_PROBLEMS:
@@ -95,21 +93,23 @@ class SeriesCodec(ArrayCodec):
         """Return the series of a request, which may be a single one without a list around it."""
         if type(values) is not list:
             raise InvalidItems(Problem(f"the items are no list; {self._expected()}"))
-        depth, inner = 1, values[0] if values else None
-        while type(inner) is list and depth < _MAX_DEPTH:
-            depth, inner = depth + 1, inner[0] if inner else None
-        is_single = depth == (1 if len(self.means) == 1 else 2)
+        first = values[0] if values else []
+        if type(first) is not list:
+            is_single = len(self.means) == 1
+        elif len(self.means) == 1:  # of shape [T, 1], or a list of series
+            is_single = all(type(step) is list and len(step) == 1 and type(step[0]) is not list for step in values)
+        else:
+            is_single = bool(first) and type(first[0]) is not list
         return [values] if is_single and values else values
 
-    def _decode_array(self, array: NDArray[Any], limits: Limits, *, gaps: bool) -> list[Tensor]:
+    def _split_array(self, array: NDArray[Any]) -> Sequence[NDArray[Any]]:
         if array.dtype == np.uint8:
             raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))
-        if array.ndim == (1 if len(self.means) == 1 else 2):
+        if array.shape[1:] == (len(self.means),) or (array.ndim == 1 and len(self.means) == 1):
             array = array[None]
         if array.ndim not in (2, 3):
             raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected()}"))
-        check_count(len(array), limits.max_items)
-        return [self._decode_series(series, gaps=gaps) for series in array]
+        return list(array)
 
     def _decode_series(self, series: NDArray[Any] | None, *, gaps: bool) -> Tensor:
         if series is None:

@@ -1,6 +1,7 @@
 """Vectors: latents, and items that are lists of numbers without a further meaning."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,13 @@ class VectorCodec(ArrayCodec):
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
         """Return one item or several as float64 tensors of `shape`.
 
-        `values` are JSON numbers or an array. With `gaps`, null is allowed and becomes NaN.
+        `values` are JSON numbers or an array; the numbers of an item may also be flat. With `gaps`, null or NaN stands
+        for a missing number and becomes NaN.
 
         Raises:
             InvalidItems: a type, a shape or the number of items is wrong, or a number is not finite.
         """
-        shapes = [self.shape]
+        shapes = list(dict.fromkeys((self.shape, (prod(self.shape),))))
         if isinstance(values, np.ndarray):
             if values.dtype == np.uint8:
                 raise InvalidItems(Problem("a uint8 array means pixels; here numbers are expected: float32 or float64"))

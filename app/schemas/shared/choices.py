@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from models.codecs.image import Fit
+from models.codecs.pictures import Fit
 from models.codecs.text.entities import Aggregation as TokenAggregation
 from models.tasks import autoencoding, generation, text
 

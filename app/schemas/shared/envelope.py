@@ -44,10 +44,21 @@ def random_seed() -> int:
 class ItemInputParameters(Parameters):
     """Parameters of tasks that take items."""
 
-    fit: ImageFit = Field(
-        "contain",
+    fit: ImageFit | None = Field(
+        None,
         description="How an encoded image of another size is brought to the model's size: scaled to fit inside with "
-        "black bars (`contain`), scaled to fill and cropped (`cover`), or stretched (`stretch`).",
+        "bars in the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped "
+        "(`cover`), or stretched (`stretch`). Refused if the inputs are numbers.",
+    )
+    invert: bool = Field(
+        False,
+        description="Whether to exchange dark and bright in encoded images, for dark ink on bright paper and a model "
+        "of bright ink on dark paper. Refused if an input is numbers.",
+    )
+    centre: bool = Field(
+        False,
+        description="Whether to scale the ink of encoded images to the size that the model knows and to centre it by "
+        "its mass, as in MNIST; only for models with an `ink_box`, and not with `fit`. Refused if an input is numbers.",
     )
 
 
@@ -100,11 +111,21 @@ class Usage(BaseModel):
     )
 
 
+class InputWarning(BaseModel):
+    """What seems wrong with an input that was accepted all the same."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) to the input in the body.")
+    detail: str = Field(description="What seems wrong, and what to do about it.")
+
+
 class Answer(BaseModel):
     """Answer of a task. Each task's own answer adds its `outputs`."""
 
     model: str = Field(description="Id of the model that answered.")
     usage: Usage = Field(description="Counts of what the request consumed.")
+    warnings: list[InputWarning] | None = Field(
+        None, description="What seems wrong with the inputs; missing if nothing does."
+    )
 
 
 class StreamEnd(BaseModel):

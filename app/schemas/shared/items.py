@@ -6,11 +6,12 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemOutputParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
+from models.codecs.pictures import PictureOptions
 from models.codecs.text import clean_text
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
@@ -22,13 +23,25 @@ ResultT = TypeVar("ResultT")
 def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
     """Return the body's items as tensors of the model's shape.
 
-    With `gaps`, null stands for a missing element and becomes NaN; otherwise it is refused.
+    With `gaps`, null or NaN stands for a missing element and becomes NaN; otherwise it is refused.
 
     Raises:
-        InvalidItems: an item has a wrong shape, range or type, or there are too many.
+        InvalidItems: an item has a wrong shape, range or type, there are too many, or a parameter is not for them.
     """
-    fit = {"fit": body.parameters.fit} if isinstance(codecs.items, ImageCodec) else {}
-    return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps, **fit)
+    parameters = body.parameters
+    check_format(parameters, codecs)
+    options = PictureOptions(fit=parameters.fit, invert=parameters.invert, centre=parameters.centre)
+    if isinstance(codecs.items, ImageCodec):
+        return codecs.items.decode(body.inputs, limits, options=options, gaps=gaps, warn=codecs.warnings.append)
+    for name in options.given():
+        raise InvalidItems(Problem("this is for images, and this model's items are not images", parameter=name))
+    return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
+
+
+def check_format(parameters: Any, codecs: ModelCodecs) -> None:
+    """Raise InvalidItems if images are asked for as PNG, and the model's items are not images."""
+    if getattr(parameters, "format", None) == "png" and not isinstance(codecs.items, ImageCodec):
+        raise InvalidItems(Problem("png is only for models whose items are images", parameter="format"))
 
 
 def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits, *, prompt: str = "") -> list[Tokens]:
@@ -115,17 +128,11 @@ def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, i
 
 
 def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
-    """Return an item as an array or, if the client asks for it, as the `data:` URL of a PNG.
-
-    Raises:
-        InvalidRequest: the client asks for a PNG, and the model's items are not images.
-    """
+    """Return an item as an array or, if the client asks for it and it is an image, as the `data:` URL of a PNG."""
     array = cast("ItemCodec", codecs.items).encode(item.numpy())
-    if parameters.format == "array":
-        return array
-    if not isinstance(codecs.items, ImageCodec):
-        raise InvalidRequest.of([Fault("/parameters/format", "png is only for models whose items are images")])
-    return codecs.items.data_url(array)
+    if parameters.format == "png" and isinstance(codecs.items, ImageCodec):
+        return codecs.items.data_url(array)
+    return array
 
 
 def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:

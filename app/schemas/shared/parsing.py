@@ -44,11 +44,11 @@ def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str
         pointer = f"{place}{_pointer(name)}"
         if name not in fields:
             yield Fault(pointer, f"unknown field; known are {', '.join(fields) or 'none'}")
-        elif isinstance(value, dict) and (nested := _nested_model(fields[name].annotation)):
+        elif isinstance(value, dict) and (nested := nested_model(fields[name].annotation)):
             yield from _unknown_fields(nested, value, pointer)
 
 
-def _nested_model(annotation: Any) -> type[BaseModel] | None:
+def nested_model(annotation: Any) -> type[BaseModel] | None:
     """Return the pydantic model in a field's annotation, if there is one."""
     kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))
     return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
@@ -102,7 +102,7 @@ def _faults(errors: Sequence[_Located]) -> Iterator[Fault]:
             unions.setdefault(error.union, {}).setdefault(error.choice, []).append(error)
     for error in errors:
         if error.union is None:
-            yield _fault(error.path, error.error)
+            yield fault_of(error.path, error.error)
         elif choices := unions.pop(error.union, None):
             yield from _union_faults(list(choices.values()))
 
@@ -113,15 +113,16 @@ def _union_faults(choices: Sequence[Sequence[_Located]]) -> Iterator[Fault]:
     closest = [choice for choice in choices if any(len(error.path) == deepest for error in choice)]
     closest = [choice for choice in closest if not all(error.is_about_type for error in choice)] or closest
     if len(closest) == 1:
-        yield from (_fault(error.path, error.error) for error in closest[0])
+        yield from (fault_of(error.path, error.error) for error in closest[0])
         return
     first = closest[0][0]
     messages = [str(choice[0].error["msg"]) for choice in closest]
     messages = [message[:1].lower() + message[1:] for message in messages]
-    yield _fault(first.path, {**first.error, "msg": "; or ".join(dict.fromkeys(messages))})
+    yield fault_of(first.path, {**first.error, "msg": "; or ".join(dict.fromkeys(messages))})
 
 
-def _fault(path: Sequence[str | int], error: Mapping[str, Any]) -> Fault:
+def fault_of(path: Sequence[str | int], error: Mapping[str, Any]) -> Fault:
+    """Return the fault that one of pydantic's errors is about, at a place in the body."""
     pointer = "".join(map(_pointer, path))
     if error["type"] == "missing":
         return Fault(pointer, "this field is required")

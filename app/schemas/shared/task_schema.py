@@ -8,18 +8,28 @@ from app.inference.stream import EventWriter
 from app.schemas.shared.envelope import Answer, Body
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Floats, Limits
+from models.errors import Problem
 from models.tasks import Request, Task
 from models.tasks.generation_defaults import GenerationDefaults
 
 
 @dataclass(kw_only=True, slots=True)
 class ModelCodecs:
-    """The codecs of one model, the names of its classes, and its defaults of parameters of generation."""
+    """The codecs of one model as one request uses them.
+
+    Attributes:
+        items: the codec of items.
+        latents: the codec of latents.
+        labels: the names of the model's classes.
+        generation_defaults: the values of parameters of generation that a request leaves out.
+        warnings: what the codecs found wrong with the inputs that they accepted.
+    """
 
     items: Codec
     latents: VectorCodec
     labels: tuple[str, ...] = ()
     generation_defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
+    warnings: list[Problem] = field(default_factory=list)
 
     @property
     def texts(self) -> TextCodec:

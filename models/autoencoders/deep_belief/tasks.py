@@ -15,10 +15,12 @@ def sample(model: DeepBeliefNetwork, requests: Sequence[SampleRequest]) -> list[
     and decoded, so that the latent in the result is that of the sample.
 
     Raises:
-        InvalidItems: a request names a sampler or a label that the model does not have, or a length.
+        InvalidItems: a request names a sampler that the model does not have, or a label or a length, which no sampler
+            obeys.
     """
     results = []
     for request in requests:
+        sampling.check_request(model, request)
         if request.sampler == "gibbs":
             generator = seeded(request.seed, request.index)
             latents = model.latents_of([model.sample_by_gibbs(generator, request.temperature)])

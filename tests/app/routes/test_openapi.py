@@ -130,14 +130,16 @@ def test_the_examples_of_project_have_several_items() -> None:
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_scalar_parameters_are_query_parameters_of_other_bodies_than_json(name: str) -> None:
+def test_parameters_are_query_parameters_of_other_bodies_than_json(name: str) -> None:
     queries = {p["name"]: p for p in map(resolve, OPERATIONS[name]["parameters"]) if p["in"] == "query"}
     expected = {}
     for schema in ENDPOINTS[name].schemas:
         if isinstance(schema, TaskSchema) and schema.takes_arrays:
             expected["model"] = SCHEMAS[schema.body.__name__]["properties"]["model"]
             expected |= resolve(SCHEMAS[schema.body.__name__]["properties"]["parameters"])["properties"]
-    expected.pop("noise", None)  # an object
+    if noise := expected.pop("noise", None):  # an object, which is given as JSON or member by member
+        assert queries.pop("noise")["content"]["application/json"]["schema"] == noise["anyOf"][0]
+        expected |= {f"noise_{name}": each for name, each in SCHEMAS["NoiseParameters"]["properties"].items()}
     assert set(queries) == set(expected)
     for parameter, query in queries.items():
         assert query["required"] is False
@@ -194,12 +196,13 @@ from typing import Any
 from manifold_client import Client
 from manifold_client.api.autoencoders import encode, reconstruct
 from manifold_client.models import EncodeAnswer, EncodeBody, EncodeParameters, EncodeTextAnswer, EncodeTextBody
-from manifold_client.models import ImageFormat, Problem, ReconstructAnswer, ReconstructBody, ReconstructParameters
+from manifold_client.models import ImageFit, ImageFormat, Problem, ReconstructAnswer, ReconstructBody
+from manifold_client.models import ReconstructParameters
 
 client = Client(base_url=sys.argv[1], raise_on_unexpected_status=True)
 image_model, text_model, image = sys.argv[2:]
 
-body = EncodeBody(model=image_model, inputs=[image, image], parameters=EncodeParameters(seed=1))
+body = EncodeBody(model=image_model, inputs=[image, image], parameters=EncodeParameters(fit=ImageFit.COVER))
 latents = encode.sync(client=client, body=body)
 assert isinstance(latents, EncodeAnswer), latents
 assert [len(output.latent) for output in latents.outputs] == [3, 3]

@@ -22,7 +22,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "family": "autoencoders/vanilla",
         "title": "Vanilla autoencoder",
         "tasks": [task.name for task in AUTOENCODER_TASKS],
-        "item": {"modality": "image", "shape": [1, 4, 4]},
+        "item": {"modality": "image", "shape": [1, 4, 4], "paper": None, "ink_box": None},
         "latent_shape": [3],
         "labels": [],
         "scores": ["mse", "mae"],

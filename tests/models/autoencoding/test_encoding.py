@@ -8,14 +8,19 @@ from tests.models.tiny import assert_same, build_case
 
 
 def test_without_a_posterior_a_draw_is_refused() -> None:
-    with pytest.raises(InvalidItems, match="this model's latent is deterministic: `sample` must be false"):
-        encode(build_case("vanilla-0"), [EncodeRequest(item=torch.zeros(1, 4, 4), sample=True)])
+    item = torch.zeros(1, 4, 4)
+    with pytest.raises(InvalidItems, match="there is no posterior to draw from") as error:
+        encode(build_case("vanilla-0"), [EncodeRequest(item=item, sample=True)])
+    assert error.value.problems[0].parameter == "sample"
+    with pytest.raises(InvalidItems, match="there is no posterior to draw from") as error:
+        reconstruct(build_case("vanilla-0"), [ReconstructRequest(item=item), ReconstructRequest(item=item, seed=0)])
+    assert error.value.problems[0].parameter == "seed"
 
 
 @pytest.mark.parametrize(
     ("case", "length", "message"),
     [
-        ("vanilla-0", 5, r"length is 5; this model's items all have the shape \(1, 4, 4\)"),
+        ("vanilla-0", 5, r"length is 5; it is for series, and this model's items have the shape \[1, 4, 4\]"),
         ("recurrent-0", 0, "length is 0; it must be 1 to 12"),
         ("recurrent-0", 13, "length is 13; it must be 1 to 12"),
     ],

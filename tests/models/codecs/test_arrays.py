@@ -1,8 +1,4 @@
-import io
 import re
-import struct
-from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from numpy.typing import NDArray
 
-from models.codecs.arrays import MAX_PROBLEMS, array_from_json, batch_from_json, check_range, parse_npy, to_npy
-from models.errors import InvalidItems, UndecodableItems
+from models.codecs.arrays import MAX_PROBLEMS, array_from_json, batch_from_json, check_range
+from models.errors import InvalidItems
 
 SHAPES = [(1, 2, 3), (2, 3), (6,)]
-
-
-def saved(array: NDArray[Any], version: tuple[int, int] = (1, 0)) -> bytes:
-    file = io.BytesIO()
-    np.lib.format.write_array(file, array, version=version)
-    return file.getvalue()
 
 
 def nested(depth: int) -> object:
@@ -28,71 +18,6 @@ def nested(depth: int) -> object:
     for _ in range(depth):
         value = [value]
     return value
-
-
-def header(text: str, data: bytes = b"") -> bytes:
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
-
-
-floats = nps.arrays(
-    st.sampled_from([np.float32, np.float64, np.uint8]),
-    nps.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
-)
-
-
-@given(array=floats, version=st.sampled_from([(1, 0), (2, 0)]))
-def test_files_that_numpy_saves_are_read(array: NDArray[Any], version: tuple[int, int]) -> None:
-    read = parse_npy(saved(array, version))
-    assert read.dtype == array.dtype
-    np.testing.assert_array_equal(read, array)
-
-
-@given(floats)
-def test_fortran_order_is_read(array: NDArray[Any]) -> None:
-    np.testing.assert_array_equal(parse_npy(saved(np.asfortranarray(array))), np.asfortranarray(array))
-
-
-@given(floats)
-def test_numpy_loads_the_files_that_are_written(array: NDArray[Any]) -> None:
-    data = to_npy(array)
-    loaded = np.load(io.BytesIO(data), allow_pickle=False)
-    assert loaded.dtype == array.dtype
-    np.testing.assert_array_equal(loaded, array)
-    assert data.index(b"\n") % 64 == 63  # aligned
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "not a .npy file"),
-        (b"\x93NUMPY", "not a .npy file"),
-        (b"\x93NUMPY\x03\x00" + b"\0" * 20, "not a .npy file of version 1.0 or 2.0"),
-        (b"PK\x03\x04" + b"\0" * 20, "not a .npy file"),
-        (b"\x93NUMPY\x01\x00\xff\xff{}", "header"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), 'extra': __import__('os')}\n"), "header"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }\n"), "header"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999,), }\n"), "needs 39999999996 bytes"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", b"\0" * 7), "the body has 7"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1" * 96 + "x), }\n"), "header"),
-        (header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype |O"),
-        (header("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }\n", b"\0" * 8), "dtype <i8"),
-        (
-            header("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 999999999999, 0), }\n"),
-            "the shape [999999999999, 999999999999, 0] is larger than that of any array",
-        ),
-        (saved(np.zeros(3))[:-1], "needs 24 bytes, the body has 23"),
-        (saved(np.zeros(3)) + b"\0", "needs 24 bytes, the body has 25"),
-    ],
-)
-def test_files_with_a_false_header_are_refused(data: bytes, message: str) -> None:
-    with pytest.raises(UndecodableItems, match=re.escape(message)):
-        parse_npy(data)
-
-
-@given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: saved(np.zeros((2, 2)))[:100] + tail))
-def test_arbitrary_bytes_are_parsed_or_refused(data: bytes) -> None:
-    with suppress(UndecodableItems):
-        assert parse_npy(data).nbytes <= len(data)
 
 
 @pytest.mark.parametrize(

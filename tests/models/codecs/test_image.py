@@ -17,8 +17,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from models.codecs.arrays import Limits
 from models.codecs.image import ImageCodec
+from models.codecs.pictures import Fit, PictureOptions
 from models.errors import InvalidItems, UndecodableItems
 
+FITS: tuple[Fit, ...] = ("contain", "cover", "stretch")
 GREY, COLOUR = ImageCodec(1, 4, 6), ImageCodec(3, 4, 6)
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 
@@ -103,7 +105,7 @@ def test_fit_says_how_images_of_another_size_are_resized() -> None:
     wide = Image.new("L", (60, 4), 0)
     wide.paste(255, (0, 0, 30, 4))  # the left half is white
     data = file_of(wide)
-    contained, covered, stretched = (decode_single(GREY, data, fit=fit)[0] for fit in ("contain", "cover", "stretch"))
+    contained, covered, stretched = (decode_single(GREY, data, options=PictureOptions(fit=fit))[0] for fit in FITS)
     assert contained.mean() < 0.2  # a thin line between black bars
     np.testing.assert_allclose(stretched[:, :2], 1.0, atol=0.01)
     np.testing.assert_allclose(stretched[:, 4:], 0.0, atol=0.01)
@@ -135,6 +137,52 @@ def test_numbers_and_files_share_a_batch() -> None:
     data = file_of(Image.new("L", (6, 4), 255))
     first, second = GREY.decode([np.ones((4, 6)).tolist(), data], Limits(max_items=2, max_pixels=10_000))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("place", [0, 1, 15, 16, 40])
+@pytest.mark.parametrize("picture", ["bytes", "base64"])
+def test_an_image_may_be_at_any_place_among_numbers(place: int, picture: str) -> None:
+    data = file_of(Image.new("L", (6, 4), 255))
+    values: list[Any] = [np.zeros((4, 6)).tolist(), [0.0] * 24] * 25
+    values[place] = data if picture == "bytes" else base64.b64encode(data).decode()
+    items = GREY.decode(values, Limits(max_items=50, max_pixels=10_000))
+    assert [int(item.mean()) for item in items] == [int(i == place) for i in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("values", "index"),
+    [
+        ([[0.0] * 24, "%%%"], 1),
+        ([[0.0] * 24, "AAAA", [0.0] * 23], 1),
+        (["", [0.0] * 24], 0),
+        ([0.5, "AAAA"], None),
+        ([[[0.0] * 24], file_of(Image.new("L", (6, 4)))], 0),
+        ([[[0.0] * 6] * 4, [[0.0] * 24] * 2, "AAAA"], 1),
+        ([[0.0] * 24, [2.0] + [0.0] * 23, file_of(Image.new("L", (6, 4)))], 1),
+        ([[0.0] * 24, None, file_of(Image.new("L", (6, 4)))], 1),
+    ],
+)
+def test_an_error_in_a_mixed_list_names_the_item(values: list[Any], index: int | None) -> None:
+    with pytest.raises(InvalidItems) as error:
+        GREY.decode(values, Limits(max_items=9, max_pixels=10_000))
+    assert error.value.problems[0].index == index
+
+
+@pytest.mark.parametrize("name", ["fit", "invert", "centre"])
+def test_options_of_encoded_images_are_refused_for_numbers(name: str) -> None:
+    option = PictureOptions(**{name: "cover" if name == "fit" else True})
+    for values in ([0.0] * 24, [[0.0] * 24], np.zeros((2, 4, 6), np.uint8)):
+        with pytest.raises(InvalidItems, match="the inputs are numbers") as error:
+            GREY.decode(values, Limits(max_items=9, max_pixels=10_000), options=option)
+        assert error.value.problems[0].parameter == name
+
+
+def test_an_option_that_would_leave_out_an_item_is_refused() -> None:
+    mixed = [file_of(Image.new("L", (6, 4))), [0.0] * 24]
+    with pytest.raises(InvalidItems, match="item 1 is not one") as error:
+        GREY.decode(mixed, Limits(max_items=9, max_pixels=10_000), options=PictureOptions(invert=True))
+    assert error.value.problems[0].parameter == "invert"
+    assert len(GREY.decode(mixed, Limits(max_items=9, max_pixels=10_000), options=PictureOptions(fit="cover"))) == 2
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:

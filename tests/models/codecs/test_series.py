@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ numbers = st.floats(-1e4, 1e4, width=32)
 
 @given(st.lists(st.lists(numbers, min_size=1, max_size=8), min_size=1, max_size=4))
 def test_series_of_different_lengths_survive_the_round_trip(series: list[list[float]]) -> None:
-    items = ONE_CHANNEL.decode(series, LIMITS)
+    items = ONE_CHANNEL.decode([[[value] for value in values] for values in series], LIMITS)
     assert [item.shape for item in items] == [(len(values), 1) for values in series]
     for item, values in zip(items, series, strict=True):
         np.testing.assert_allclose(item[:, 0], (np.array(values) - 10) / 2, rtol=1e-6, atol=1e-6)
@@ -70,6 +70,57 @@ def test_tensors_are_contiguous(order: Literal["C", "F"]) -> None:
     assert all(item.is_contiguous() for item in TWO_CHANNELS.decode(array, LIMITS))
 
 
+@pytest.mark.parametrize(
+    ("values", "shapes"),
+    [
+        ([1.0, 2.0, 3.0], [3]),
+        ([[1.0], [2.0], [3.0]], [3]),
+        ([[1.0]], [1]),
+        ([[1.0, 2.0]], [2]),
+        ([[1.0], [2.0, 3.0]], [1, 2]),
+        ([[1.0, 2.0], [3.0]], [2, 1]),
+        ([[[1.0]], [[2.0]], [[3.0]]], [1, 1, 1]),
+        ([[[1.0], [2.0]], [3.0, 4.0, 5.0]], [2, 3]),
+        ([[1.0, 2.0], [[3.0]]], [2, 1]),
+    ],
+)
+def test_a_list_whose_lists_have_one_number_each_is_one_series(values: list[Any], shapes: list[int]) -> None:
+    assert [len(item) for item in ONE_CHANNEL.decode(values, LIMITS)] == shapes
+
+
+@pytest.mark.parametrize(
+    ("codec", "shape", "shapes"),
+    [
+        (ONE_CHANNEL, (5,), [5]),
+        (ONE_CHANNEL, (5, 1), [5]),
+        (ONE_CHANNEL, (1, 1), [1]),
+        (ONE_CHANNEL, (3, 5), [5, 5, 5]),
+        (ONE_CHANNEL, (3, 5, 1), [5, 5, 5]),
+        (ONE_CHANNEL, (3, 1, 1), [1, 1, 1]),
+        (TWO_CHANNELS, (5, 2), [5]),
+        (TWO_CHANNELS, (2, 2), [2]),
+        (TWO_CHANNELS, (3, 2, 2), [2, 2, 2]),
+    ],
+)
+def test_lists_and_arrays_of_every_shape_are_split_alike(
+    codec: SeriesCodec, shape: tuple[int, ...], shapes: list[int]
+) -> None:
+    array = np.random.default_rng(0).random(shape)
+    for values in (array, array.tolist()):
+        assert [len(item) for item in codec.decode(values, LIMITS)] == shapes
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_nan_is_a_gap_where_null_is_one(as_array: bool) -> None:
+    values: Any = [[12.0, 1.0, 8.0], [1.0, float("nan"), 3.0]]
+    values = np.array(values) if as_array else values
+    _, item = ONE_CHANNEL.decode(values, LIMITS, gaps=True)
+    assert item[:, 0].isnan().tolist() == [False, True, False]
+    with pytest.raises(InvalidItems, match=r"the value nan at .* is not a finite number") as error:
+        ONE_CHANNEL.decode(values, LIMITS)
+    assert [problem.index for problem in error.value.problems] == [1]
+
+
 def test_gaps_are_refused_unless_allowed() -> None:
     (item,) = ONE_CHANNEL.decode([[12.0, None, 8.0]], LIMITS, gaps=True)
     assert item[:, 0].isnan().tolist() == [False, True, False]
@@ -88,7 +139,10 @@ def test_gaps_are_refused_unless_allowed() -> None:
         (ONE_CHANNEL, [[1.0, float("nan")]], "nan"),
         (ONE_CHANNEL, [[1.0, float("inf")]], "inf"),
         (ONE_CHANNEL, {"a": 1}, "no list"),
-        (ONE_CHANNEL, [[1.0]] * 5, "5"),
+        (ONE_CHANNEL, [[1.0, 2.0]] * 5, "5 items; a request takes 1 to 4"),
+        (ONE_CHANNEL, [[1.0]] * 9, r"shape is \[9, 1\]"),
+        (ONE_CHANNEL, [], "0 items"),
+        (ONE_CHANNEL, np.zeros((0, 5)), "0 items"),
         (ONE_CHANNEL, np.zeros((2, 5), np.uint8), "uint8"),
         (ONE_CHANNEL, np.zeros((2, 9)), r"shape is \[9"),
         (TWO_CHANNELS, [[[1.0], [2.0]]], "1 to 8 steps of 2 numbers"),
