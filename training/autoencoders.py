@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, ClassVar, cast
 
 from safetensors.torch import load_file, save_file
@@ -11,6 +12,7 @@ from typing_extensions import override
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
+from models.codecs import build_codec
 from models.family import Model
 from training.calibrate import calibrate
 from training.card import CARD_FILE, Picture, card
@@ -21,6 +23,8 @@ from training.recipe import Recipe, Resources, TrainedModel
 PICTURE_FILE = "picture.png"
 CHARTS_FILE = "charts.png"
 CHARTS_CAPTION = "Latents and anomaly scores of items never trained on."
+CARD_WIDTH = 120
+"""Maximum number of characters of a line in a model card."""
 REPLICAS = "replicas"
 """Subfolder with the weights of the seeds after the first, for metrics that are means over seeds."""
 
@@ -102,7 +106,27 @@ class AutoencoderRecipe(Recipe):
             Picture(PICTURE_FILE, self.caption.format_map(metrics)),
             Picture(CHARTS_FILE, CHARTS_CAPTION),
         )
-        (folder / CARD_FILE).write_text(card(self, metrics, pictures))
+        (folder / CARD_FILE).write_text(card(self, metrics, pictures, image_section(self.codec)))
+
+
+def image_section(codec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the section of a model card on encoded images, by its title; none if the items are not images."""
+    style = getattr(build_codec(codec), "style", None)
+    if style is None:
+        return {}
+    background = "white" if style.background else "black"
+    text = f"Transparent pixels and the bars of images of another shape become {background}."
+    if style.paper is not None:
+        ink = "black" if style.paper == "white" else "white"
+        text = (
+            f"Ink is {ink} and paper is {style.paper}. {text} Images of {style.paper} ink need the parameter `invert`."
+        )
+    if style.ink_box is not None:
+        text += (
+            f" Drawings of another size or place need `centre`: the longer side of their ink then has {style.ink_box} "
+            "pixels, and its centre of mass is the centre of the image."
+        )
+    return {"Encoded images": fill(text, CARD_WIDTH)}
 
 
 def _frozen(run: TrainedModel) -> Autoencoder:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ RECONSTRUCTION_METRICS = {
 class DigitRecipe(AutoencoderRecipe):
     """A recipe of an autoencoder of grey images of 28x28 pixels; its defaults are those of MNIST."""
 
-    codec = {"modality": "image", "shape": [1, 28, 28]}  # noqa: RUF012
+    codec: ClassVar[Mapping[str, Any]] = {"modality": "image", "shape": [1, 28, 28], "paper": "black", "ink_box": 20}
     metrics = RECONSTRUCTION_METRICS
     headline = "mean squared error {test_mse:.5f} a pixel (PCA of the same width: {pca_test_mse:.5f})"
     caption = "The first test images, each left of its reconstruction."

@@ -24,6 +24,8 @@ Codec = ItemCodec | TextCodec
 def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     """Build the codec that a checkpoint describes, for example as `{"modality": "image", "shape": [1, 28, 28]}`.
 
+    Images may have a `paper`, `black` or `white`, and with it an `ink_box`; see `models.codecs.pictures.Style`.
+
     Raises:
         ConfigError: the modality is unknown, it has no such shape, or a number is missing or out of range.
     """

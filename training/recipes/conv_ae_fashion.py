@@ -1,6 +1,7 @@
 """The convolutional autoencoder of Fashion-MNIST, latent 32; its checkpoint does not ship."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import override
@@ -21,6 +22,7 @@ class ConvAeFashion(DigitRecipe):
     name = "conv-ae-fashion"
     family = "autoencoders/convolutional"
     config = ConvolutionalConfig(input_shape=(1, 28, 28), channels=(32, 64), latent_width=32, hidden_width=512)
+    codec: ClassVar[Mapping[str, Any]] = {"modality": "image", "shape": [1, 28, 28], "paper": "black"}
     stages = (
         GreyReconstruction[ConvolutionalAutoencoder](
             n_epochs=60,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from models.codecs import Codec, ImageCodec, SeriesCodec, VectorCodec, build_codec
+from models.codecs.pictures import Style
 from models.errors import ConfigError
 
 SERIES: dict[str, Any] = {"modality": "series", "shape": [5, 2], "max_length": 8, "means": [0, 1], "deviations": [1, 2]}
@@ -44,3 +45,31 @@ def test_a_codec_is_built_from_its_description(description: dict[str, Any], code
 def test_an_invalid_description_is_refused(description: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         build_codec(description)
+
+
+@pytest.mark.parametrize(
+    ("description", "style"),
+    [
+        ({}, Style()),
+        ({"paper": "white"}, Style("white")),
+        ({"paper": "black", "ink_box": 4}, Style("black", 4)),
+        ({"paper": None, "ink_box": None}, Style()),
+    ],
+)
+def test_an_image_has_the_style_of_its_description(description: dict[str, Any], style: Style) -> None:
+    assert build_codec({"modality": "image", "shape": [3, 4, 6], **description}) == ImageCodec(3, 4, 6, style)
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"paper": "blue"}, "codec.paper is 'blue'; it must be black or white"),
+        ({"paper": 0}, "codec.paper is 0; it must be black or white"),
+        ({"paper": "black", "ink_box": 5}, "codec.ink_box is 5; beside codec.paper, it may be 1 to 4"),
+        ({"paper": "black", "ink_box": 2.5}, "codec.ink_box is 2.5"),
+        ({"ink_box": 2}, "codec.ink_box is 2; beside codec.paper"),
+    ],
+)
+def test_an_unknown_style_is_refused(description: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build_codec({"modality": "image", "shape": [1, 4, 6], **description})
