@@ -16,6 +16,8 @@ Floats = NDArray[np.floating[Any]]
 
 _MAX_DEPTH = 16
 """Maximum depth of nested lists that is searched for the reason of an error."""
+MAX_EXPONENT = 1023
+"""Maximum number of bits of an integer that is certainly a finite float64."""
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 16
 """Maximum number of invalid items that an error names."""
@@ -112,7 +114,7 @@ def item_from_json(value: object, shapes: Sequence[Shape], *, gaps: bool = False
     """Return one item as an array of the shape `shapes[0]`, under the conditions of `batch_from_json`."""
     array = array_from_json(value, gaps=gaps)
     if array is None:
-        raise InvalidItems(Problem(f"the item holds {_find_non_number(value)}; {_expected(shapes)}"))
+        raise InvalidItems(Problem(f"the item holds {find_non_number(value)}; {_expected(shapes)}"))
     if array.shape not in shapes:
         raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}"))
     return array.reshape(shapes[0])
@@ -159,7 +161,7 @@ def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: i
     if type(values) is not list or not values:
         raise InvalidItems(Problem(f"{_describe(values)} is not an item; {_expected(shapes)}"))
     if type(values[0]) is not list:
-        raise InvalidItems(Problem(f"the item holds {_find_non_number(values)}; {_expected(shapes)}"))
+        raise InvalidItems(Problem(f"the item holds {find_non_number(values)}; {_expected(shapes)}"))
     check_count(len(values), max_items)
     batch: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
@@ -179,13 +181,15 @@ def _expected(shapes: Sequence[Shape]) -> str:
     return "expected numbers of shape " + " or ".join(str(list(shape)) for shape in shapes)
 
 
-def _find_non_number(value: object) -> str:
+def find_non_number(value: object) -> str:
     """Describe the first value in nested lists that is not a number, or else why the lists are not rectangular."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         for element in level:
             if type(element) not in (list, int, float):
                 return _describe(element)
+            if type(element) is int and element.bit_length() > MAX_EXPONENT:
+                return f"an integer of {element.bit_length()} bits, which is beyond the largest number"
         level = [inner for element in level if type(element) is list for inner in element]
         if not level:
             return "lists of unequal length"

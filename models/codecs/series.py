@@ -23,6 +23,7 @@ from models.codecs.arrays import (
     array_from_json,
     check_count,
     check_range,
+    find_non_number,
     limit_problems,
 )
 from models.errors import InvalidItems, Problem
@@ -69,8 +70,7 @@ class SeriesCodec(ArrayCodec):
         tensors: list[Tensor] = []
         for i, item in enumerate(items):
             try:
-                series = item if isinstance(item, np.ndarray) else array_from_json(item, gaps=gaps)
-                tensors.append(self._decode_series(series, gaps=gaps))
+                tensors.append(self._decode_series(self._to_array(item, gaps=gaps), gaps=gaps))
             except InvalidItems as error:
                 problems += [Problem(problem.detail, i) for problem in error.problems]
             if len(problems) > MAX_PROBLEMS:
@@ -111,9 +111,13 @@ class SeriesCodec(ArrayCodec):
             raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected()}"))
         return list(array)
 
-    def _decode_series(self, series: NDArray[Any] | None, *, gaps: bool) -> Tensor:
-        if series is None:
-            raise InvalidItems(Problem(f"the series holds something other than numbers; {self._expected()}"))
+    def _to_array(self, item: object, *, gaps: bool) -> NDArray[Any]:
+        array = item if isinstance(item, np.ndarray) else array_from_json(item, gaps=gaps)
+        if array is None:
+            raise InvalidItems(Problem(f"the series holds {find_non_number(item)}; {self._expected()}"))
+        return array
+
+    def _decode_series(self, series: NDArray[Any], *, gaps: bool) -> Tensor:
         shape = list(series.shape)
         if series.ndim == 1 and len(self.means) == 1:
             series = series[:, None]

@@ -170,7 +170,7 @@ async def test_lossless_streams_come_back_bit_for_bit(client: httpx.AsyncClient)
 
 
 REFUSALS = [
-    ("encode", {"model": "recurrent-0", "inputs": [[1.0, None, 2.0]]}, "something other than numbers"),
+    ("encode", {"model": "recurrent-0", "inputs": [[1.0, None, 2.0]]}, "the series holds null"),
     ("encode", {"model": "recurrent-0", "inputs": [[1.0] * 13]}, "1 to 12 numbers"),
     ("impute", {"model": "recurrent-0", "inputs": [[None, None]]}, "every element is null"),
     ("impute", {"model": "vanilla-0", "inputs": [[None] * 16]}, "every element is null"),

@@ -77,6 +77,7 @@ def test_items_of_different_shapes_share_a_batch() -> None:
         ([[0.0] * 6, [0.0, [1.0], 2.0]], 1, "the item holds lists of unequal length"),
         ([[0.0] * 6, [[0.0, "x", 0.0]] * 2], 1, "the item holds a string"),
         ([[0.0] * 6, True], 1, "the item holds a boolean"),
+        ([[0.0] * 6, [10**400] * 6], 1, "the item holds an integer of 1329 bits, which is beyond the largest number"),
         ([[0.0] * 6, nested(900)], 1, "the item holds lists nested more than 16 deep"),
         ([[0.0] * 6] * 4, None, "4 items; a request takes 1 to 3"),
         ([[0.0] * 6, None, None, None], None, "4 items; a request takes 1 to 3"),

@@ -170,7 +170,8 @@ def test_an_error_in_a_mixed_list_names_the_item(values: list[Any], index: int |
 
 @pytest.mark.parametrize("name", ["fit", "invert", "centre"])
 def test_options_of_encoded_images_are_refused_for_numbers(name: str) -> None:
-    option = PictureOptions(**{name: "cover" if name == "fit" else True})
+    given: dict[str, Any] = {name: "cover" if name == "fit" else True}
+    option = PictureOptions(**given)
     for values in ([0.0] * 24, [[0.0] * 24], np.zeros((2, 4, 6), np.uint8)):
         with pytest.raises(InvalidItems, match="the inputs are numbers") as error:
             GREY.decode(values, Limits(max_items=9, max_pixels=10_000), options=option)

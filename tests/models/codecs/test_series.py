@@ -125,7 +125,7 @@ def test_gaps_are_refused_unless_allowed() -> None:
     (item,) = ONE_CHANNEL.decode([[12.0, None, 8.0]], LIMITS, gaps=True)
     assert item[:, 0].isnan().tolist() == [False, True, False]
     assert item[0].item() == 1
-    with pytest.raises(InvalidItems, match="something other than numbers"):
+    with pytest.raises(InvalidItems, match="the series holds null"):
         ONE_CHANNEL.decode([[12.0, None, 8.0]], LIMITS)
 
 
@@ -135,7 +135,9 @@ def test_gaps_are_refused_unless_allowed() -> None:
         (ONE_CHANNEL, [[]], r"shape is \[0\]; expected a series of 1 to 8 numbers"),
         (ONE_CHANNEL, [[1.0] * 9], r"shape is \[9\]"),
         (ONE_CHANNEL, [[[1.0, 2.0]]], r"expected a series of 1 to 8 numbers"),
-        (ONE_CHANNEL, [["a"]], "something other than numbers"),
+        (ONE_CHANNEL, [["a"]], "the series holds a string"),
+        (ONE_CHANNEL, [[1.0], [10**400]], "the series holds an integer of 1329 bits"),
+        (ONE_CHANNEL, [1.0, [2.0]], "the series holds lists of unequal length"),
         (ONE_CHANNEL, [[1.0, float("nan")]], "nan"),
         (ONE_CHANNEL, [[1.0, float("inf")]], "inf"),
         (ONE_CHANNEL, {"a": 1}, "no list"),
