@@ -151,7 +151,7 @@ async def test_unknown_fields_are_refused_wherever_they_are(client: httpx.AsyncC
     problem = await refused(client, 422, json=body)
     assert {fault["pointer"]: fault["detail"] for fault in problem["errors"]} == {
         "/input": "unknown field; known are model, inputs, parameters",
-        "/parameters/fromat": "unknown field; known are format, fit, seed",
+        "/parameters/fromat": "unknown field; known are format, fit, invert, centre, seed",
     }
 
 
