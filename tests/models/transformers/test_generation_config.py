@@ -34,7 +34,7 @@ DEMANDS: dict[str, dict[str, Any]] = {
     "growing-end": {"exponential_decay_length_penalty": [2, 1.9]},
     "growing-end-at-least": {"exponential_decay_length_penalty": [1, 3.0], "min_new_tokens": 4},
     "bias": {"sequence_bias": [[[9], 4.5], [[9, 11], 25.0], [[30], -40.0]]},
-    "several-ends": {"eos_token_id": [0, *range(2, 83, 3)]},
+    "several-ends": {"eos_token_id": [0, 12, 31], "sequence_bias": [[[31], 25.0]], "min_new_tokens": 2},
     "end-unlike-config": {"eos_token_id": 31, "sequence_bias": [[[31], 25.0]], "min_new_tokens": 2},
     "forced-end": {"forced_eos_token_id": 0},
     "forced-ends": {"forced_eos_token_id": [5, 0], "eos_token_id": [0, 5]},
