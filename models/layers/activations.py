@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -49,19 +50,17 @@ class SqrtSoftplus(nn.Module):
         return functional.softplus(x).sqrt()
 
 
-def _gelu_tanh() -> nn.Module:
-    return nn.GELU("tanh")
-
+_GELU_TANH = partial(nn.GELU, "tanh")
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "gelu_python": nn.GELU,
-    "gelu_new": _gelu_tanh,
-    "gelu_fast": _gelu_tanh,
-    "gelu_accurate": _gelu_tanh,
-    "gelu_pytorch_tanh": _gelu_tanh,
-    "gelu_python_tanh": _gelu_tanh,
+    "gelu_new": _GELU_TANH,
+    "gelu_fast": _GELU_TANH,
+    "gelu_accurate": _GELU_TANH,
+    "gelu_pytorch_tanh": _GELU_TANH,
+    "gelu_python_tanh": _GELU_TANH,
     "gelu_10": ClippedGelu,
     "quick_gelu": QuickGelu,
     "silu": nn.SiLU,
