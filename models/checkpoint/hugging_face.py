@@ -31,6 +31,8 @@ from models.text.label_activation import SENTENCE_FILE
 from models.text.text_model import TextModel
 
 GENERATION_FILE = "generation_config.json"
+COMPUTED_DTYPE = "float32"
+"""The type in which other libraries shall compute, whatever type the weights are stored in."""
 METADATA = {"format": "pt"}
 """Metadata without which `transformers` refuses a file of weights."""
 
@@ -188,7 +190,7 @@ def write_published(
     tensors = {name: part for link in all_links for name, part in link.write(state[link.name]).items()}
     stored = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
     save_file(stored, folder / WEIGHTS_FILE, METADATA)
-    values = spec.published.write_config(config) | {"dtype": str(dtype).removeprefix("torch.")} | dict(extra)
+    values = {**spec.published.write_config(config), "dtype": COMPUTED_DTYPE, **extra}
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
 
 

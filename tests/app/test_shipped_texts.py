@@ -11,7 +11,7 @@ from tests.models.transformers import pipelines
 from tests.models.transformers.test_versions import FOLDERS, assert_alike
 from tests.models.transformers.version_4 import ROOT
 
-WEIGHTS = ROOT / "weights/transformers"
+pytestmark = pytest.mark.timeout(300)  # the first use of a pipeline imports much
 
 
 def _labels(output: Any) -> Any:
@@ -56,7 +56,7 @@ def questions() -> Iterator[tuple[str, str, Any, dict[str, Any], Callable[[Any],
 @pytest.mark.anyio
 async def test_the_server_answers_as_the_pipelines_do() -> None:
     theirs = pipelines.ask({name: str(FOLDERS[name]) for name, *_ in questions()}, with_models=True)
-    async with served(Settings(weights_dir=WEIGHTS)) as client:
+    async with served(Settings(weights_dir=ROOT / "weights", models=tuple(FOLDERS))) as client:
         for name, path, item, parameters, read in questions():
             answer = await client.post(path, json={"model": name, "inputs": [item], "parameters": parameters})
             assert answer.status_code == 200, answer.text

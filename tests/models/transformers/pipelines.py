@@ -41,7 +41,7 @@ def answers(folder: Path) -> Any:
     (architecture,) = json.loads((folder / "config.json").read_text())["architectures"]
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    options: dict[str, Any] = {"model": str(folder), "tokenizer": tokenizer, "dtype": torch.float32}
+    options: dict[str, Any] = {"model": str(folder), "tokenizer": tokenizer}
     if architecture.endswith("ForSequenceClassification"):
         scores = pipeline("text-classification", top_k=None, **options)({"text": PAIR[0], "text_pair": PAIR[1]})
         return {score["label"]: score["score"] for score in scores}
@@ -56,14 +56,14 @@ def answers(folder: Path) -> Any:
         return generate("Once upon", max_new_tokens=8, do_sample=False, return_full_text=False)[0]["generated_text"]
     if architecture.endswith("ForQuestionAnswering"):
         inputs = tokenizer(QUESTION, CONTEXT, return_tensors="pt")
-        output = AutoModelForQuestionAnswering.from_pretrained(folder, dtype=torch.float32)(**inputs)
+        output = AutoModelForQuestionAnswering.from_pretrained(folder)(**inputs)
         first, last = (int(logits.argmax()) for logits in (output.start_logits, output.end_logits))
         return [inputs.token_to_chars(first).start, inputs.token_to_chars(last).end]
     inputs = tokenizer(TEXTS[0][0], return_tensors="pt")
     if architecture.endswith("MTModel"):
-        model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32)
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder)
         return tokenizer.decode(model.generate(**inputs, num_beams=1)[0], skip_special_tokens=True)
-    hidden = AutoModel.from_pretrained(folder, dtype=torch.float32)(**inputs).last_hidden_state
+    hidden = AutoModel.from_pretrained(folder)(**inputs).last_hidden_state
     return torch.nn.functional.normalize(hidden[0].mean(0), dim=0).tolist()
 
 

@@ -16,6 +16,7 @@ from models.text.text_model import TextModel
 from tests.models.transformers import pipelines
 from tests.models.transformers.version_4 import ROOT, ask_version_4
 
+pytestmark = pytest.mark.timeout(300)  # all models are loaded twice, in another process as well
 TOLERANCE = 1e-4
 FOLDERS = {
     folder.name: folder
