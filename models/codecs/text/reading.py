@@ -45,13 +45,7 @@ def read_text_codec(
     """
     settings = read_tokenizer_settings(folder, name)
     chosen = choose_class(settings, config or {}, defaults, name)
-    has_older_files = all((folder / file).exists() for file in defaults.files)
-    has_tokenizer_file = (folder / TOKENIZER_FILE).exists()
-    if chosen.ignores_tokenizer_file and (has_older_files or chosen.is_named):
-        has_tokenizer_file = False
-    if not has_tokenizer_file and not has_older_files:
-        files = " and ".join(defaults.files)
-        raise CheckpointError(f"{name} has no tokenizer: {TOKENIZER_FILE}, or {files}, is missing")
+    has_tokenizer_file = _reads_tokenizer_file(folder, name, chosen, defaults)
     class_tokens = defaults.special_tokens if chosen.name == defaults.class_name else {}
     source = TokenizerSource(
         folder=folder,
@@ -67,12 +61,32 @@ def read_text_codec(
         if has_tokenizer_file:
             tokenizer = chosen.apply(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), settings, name)
             return TokenizersCodec.of_checkpoint(tokenizer, source)
-        chosen.check_older_files(defaults, name)
-        codec: TextCodec = defaults.read(source)
+        return _read_older_files(source, chosen, defaults)
     except CheckpointError:
         raise
     except Exception as error:  # `tokenizers` and `sentencepiece` raise no narrower ones
         raise CheckpointError(f"{name}: the tokenizer is not readable: {error}") from error
+
+
+def _reads_tokenizer_file(folder: Path, name: str, chosen: ChosenClass, defaults: TokenizerDefaults) -> bool:
+    """Return whether `tokenizer.json` is read, and not the older files.
+
+    Raises:
+        CheckpointError: both are missing.
+    """
+    has_older_files = all((folder / file).exists() for file in defaults.files)
+    is_ignored = chosen.ignores_tokenizer_file and (has_older_files or chosen.is_named)
+    if not is_ignored and (folder / TOKENIZER_FILE).exists():
+        return True
+    if not has_older_files:
+        files = " and ".join(defaults.files)
+        raise CheckpointError(f"{name} has no tokenizer: {TOKENIZER_FILE}, or {files}, is missing")
+    return False
+
+
+def _read_older_files(source: TokenizerSource, chosen: ChosenClass, defaults: TokenizerDefaults) -> TextCodec:
+    chosen.check_older_files(defaults, source.name)
+    codec: TextCodec = defaults.read(source)
     return codec
 
 

@@ -176,7 +176,7 @@ class ChosenClass:
 
     @property
     def ignores_tokenizer_file(self) -> bool:
-        """Whether the class reads the older files even beside a `tokenizer.json`."""
+        """Tell whether the class reads the older files even beside a `tokenizer.json`."""
         return self.rules is not None and self.rules.model is None
 
     def apply(self, tokenizer: Tokenizer, settings: Settings, name: str) -> Tokenizer:
