@@ -146,7 +146,8 @@ class Settings(BaseSettings):
     default_models: Annotated[dict[str, str], NoDecode, Pairs("TASK=NAME")] = Field(
         {},
         description="Model of a task for requests that name none, as encode=vanilla-ae-mnist; several are separated by "
-        "commas. Other tasks go to the first model, by name, that serves them.",
+        "commas. Other tasks go to the first model of the setting `model` that serves them, else to the one that "
+        "declares itself the best.",
     )
     device: str = Field(
         "cpu", description="Where the models run: cpu, cuda, or GPUs such as cuda:0,cuda:1, each with every model."

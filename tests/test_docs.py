@@ -196,6 +196,13 @@ def test_card_and_readme_tell_the_measured_numbers(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)
+def test_the_shipped_checkpoints_declare_what_their_recipes_say(folder: Path) -> None:
+    checkpoint, recipe = read_checkpoint(folder), get_recipe(folder.name)
+    assert (checkpoint.default_for, checkpoint.known_failings) == (recipe.default_for, recipe.known_failings)
+    assert len(recipe.known_failings.splitlines()) == 1
+
+
+@pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)
 def test_every_checkpoint_keeps_its_size(folder: Path) -> None:
     assert all(file.stat().st_size <= 12e6 for file in folder.iterdir())
 

@@ -99,7 +99,7 @@ class AutoencoderRecipe(Recipe):
 
     @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
-        write_metrics(folder, metrics)
+        write_metrics(folder, metrics, default_for=self.default_for, known_failings=self.known_failings)
         (folder / PICTURE_FILE).write_bytes(self.picture(model, resources))
         (folder / CHARTS_FILE).write_bytes(charts(model, self.chart_groups(resources.data)))
         pictures = (

@@ -45,6 +45,10 @@ It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 b
 drawings come back looking like digits. The normal scores behind `/detect-anomalies` are those of the first 5,000 test
 images, so that an anomaly is what does not look like an MNIST digit.
 """
+    known_failings = (
+        "Images that are not centred white digits on black come back looking like digits; anomalies are "
+        "whatever does not look like an MNIST digit."
+    )
     data_licence = "MNIST: copyright Y. LeCun and C. Cortes, widely redistributed under CC BY-SA 3.0."
 
     def images(self, data: DataFolder) -> GreyImages:

@@ -147,11 +147,15 @@ class Recipe(ABC):
     stages: ClassVar[Sequence[Stage[Any]]]
     bars: ClassVar[Mapping[str, Bar]] = {}
     metrics: ClassVar[Mapping[str, str]]
+    default_for: ClassVar[tuple[str, ...]] = ()
+    """Names of the tasks that the checkpoint serves where a request names no model."""
     short_description: ClassVar[str]
     headline: ClassVar[str]
     summary: ClassVar[str]
     procedure: ClassVar[str]
     limits: ClassVar[str]
+    known_failings: ClassVar[str]
+    """The gist of `limits` in one line, which `GET /models/{id}` shows."""
     data_licence: ClassVar[str]
 
     def initialise(self, model: Model, resources: Resources) -> None:

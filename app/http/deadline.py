@@ -11,17 +11,25 @@ MAX_TIMEOUT_DIGITS = 12
 """Maximum number of digits that are accepted in the header `x-timeout-ms`."""
 
 
-def deadline_of(request: Request, settings: Settings) -> Deadline:
+def deadline_of(request: Request, settings: Settings, to_save_time: str) -> Deadline:
     """Return the deadline that the client asks for by the header `x-timeout-ms`, or the server's default.
+
+    `to_save_time` is what the client can do to be answered sooner, for the error.
 
     Raises:
         InvalidRequest: the header is not a whole number from 1 to the server's limit.
     """
     given = context_in(request.scope).header(b"x-timeout-ms")
     if given is None:
-        return Deadline.after(settings.default_timeout_ms)
+        return _deadline(settings.default_timeout_ms, settings, to_save_time)
     is_number = given.isdecimal() and given.isascii() and len(given) <= MAX_TIMEOUT_DIGITS
     if not (is_number and 1 <= int(given) <= settings.max_timeout_ms):
         limit = f"it must be a whole number from 1 to {settings.max_timeout_ms}"
         raise InvalidRequest(f"x-timeout-ms is {given[:40]!r}; {limit}")
-    return Deadline.after(int(given))
+    return _deadline(int(given), settings, to_save_time)
+
+
+def _deadline(limit_ms: int, settings: Settings, to_save_time: str) -> Deadline:
+    largest = settings.max_timeout_ms
+    for_longer = f"; or allow more time by the header x-timeout-ms, at most {largest}" if limit_ms < largest else ""
+    return Deadline.after(limit_ms, f"{to_save_time}{for_longer}")

@@ -5,10 +5,10 @@ import logging
 import re
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 from app.engine.observer import EngineObserver
-from app.errors import InvalidRequest, TaskNotServed, UnknownModel
+from app.errors import InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
+from app.registry.defaults import Kind, choose_defaults, kinds_of
 from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
 from app.registry.served_model import ServedModel, State
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 MAX_LOADING = 2
 """Maximum number of models that load at the same time. More would wait for each other at the interpreter lock: loading
 all the shipped models at once takes more than twice as long."""
+INPUTS: dict[Kind, str] = {"text": "texts", "image": "encoded images", "item": "numbers"}
+"""Names of the kinds of inputs, in the plural."""
 _NAME_PATTERN = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
@@ -29,8 +31,8 @@ class Registry:
 
     Attributes:
         models: all models, loaded or not, in the order of their names.
-        default_models: for each task, the model that serves requests which name none: that of the settings, or else
-            the first by name.
+        default_models: for each task and kind of inputs, the model that serves requests which name none; it never
+            changes.
     """
 
     def __init__(self, settings: Settings, observer: EngineObserver | None = None) -> None:
@@ -39,7 +41,8 @@ class Registry:
         Raises:
             UnknownModel: a setting names a model that does not exist.
             CheckpointError: two folders have the same name, or a model is neither a folder nor in the hub's cache.
-            InvalidRequest: the name given to a model is taken or malformed.
+            InvalidRequest: the name given to a model is taken or malformed, or a task is given to a model that does not
+                serve it.
         """
         self._settings = settings
         folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
@@ -53,8 +56,7 @@ class Registry:
             name: ServedModel(name, folders[name], settings, wanted=name in self._wanted, observer=observer)
             for name in names
         }
-        self.default_models: dict[str, str] = {}
-        self._choose_defaults()
+        self.default_models = choose_defaults(self.models.values(), settings, self._wanted)
         self._loading: asyncio.Task[None] | None = None
 
     def start_loading(self) -> None:
@@ -92,17 +94,13 @@ class Registry:
             raise UnknownModel(name, self.models)
         return self.models[name]
 
-    def model_for(self, task_name: str, name: str | None) -> ServedModel:
-        """Return the named model, or the default model of the task if no name is given.
+    def model_for(self, task_name: str, name: str) -> ServedModel:
+        """Return the named model.
 
         Raises:
             UnknownModel: no model has that name; the error lists those that serve the task.
-            TaskNotServed: the model does not serve the task, or no model does.
+            TaskNotServed: the model does not serve the task.
         """
-        if name is None:
-            name = self.default_models.get(task_name)
-            if name is None:
-                raise TaskNotServed(f"no model serves {task_name}")
         model = self.models.get(name)
         if model is None:
             raise UnknownModel(name, [other.name for other in self.models.values() if task_name in other.task_names])
@@ -110,14 +108,28 @@ class Registry:
             raise TaskNotServed(f"{name} does not serve {task_name}; it serves {', '.join(model.task_names)}")
         return model
 
-    def model_for_body(self, task_name: str, body: Any) -> ServedModel:
-        """Return the model that a request body names, or the default model of the task; the body need not be valid.
+    def default_model(self, task_name: str, kind: Kind) -> ServedModel:
+        """Return the default model of a task for inputs of this kind.
 
         Raises:
-            UnknownModel, TaskNotServed: as in `model_for`.
+            TaskNotServed: no model serves the task for such inputs.
+            ModelUnavailable: the model is not in memory; the error names the models that can be named instead.
         """
-        name = body.get("model") if isinstance(body, dict) else None
-        return self.model_for(task_name, name if isinstance(name, str) else None)
+        by_kind = self.default_models.get(task_name, {})
+        name = by_kind.get(kind) or (by_kind.get("text") if kind == "item" else None)  # an item may be ids of tokens
+        if name is None:
+            inputs = f" for {INPUTS[kind]}" if by_kind else ""
+            raise TaskNotServed(f"no model serves {task_name}{inputs}")
+        model = self.models[name]
+        try:
+            model.require()
+        except ModelUnavailable as error:
+            serving = [other for other in self.models.values() if other.loaded and task_name in other.task_names]
+            others = [other.name for other in serving if other is not model and kind in kinds_of(other)]
+            hint = f", or name another model: {', '.join(others)}" if others else ""
+            detail = f"{error.detail}; it is the default model of {task_name}{hint}"
+            raise ModelUnavailable(detail, retry_after_s=error.retry_after_s) from None
+        return model
 
     async def load(self, name: str) -> ServedModel:
         """Load a model, and count it as wanted from now on.
@@ -132,7 +144,6 @@ class Registry:
         await model.load()
         if model.state is State.FAILED and not was_wanted:
             self._wanted.discard(name)
-        self._choose_defaults()
         if model.state is State.FAILED:
             raise InvalidRequest(f"{name} cannot be loaded: {model.reason}")
         return model
@@ -145,7 +156,6 @@ class Registry:
         """
         model = self.get(name)
         self._wanted.discard(name)
-        self._choose_defaults()
         await model.unload()
         return model
 
@@ -161,17 +171,7 @@ class Registry:
                 await model.load()
 
         await asyncio.gather(*(load(model) for model in self.models.values() if model.name in self._wanted))
-        self._choose_defaults()
         collect_and_freeze()
-
-    def _choose_defaults(self) -> None:
-        """Choose the default models again, after a model was loaded or unloaded. Wanted models that work come first."""
-        serving = [name for name in self._wanted if self.models[name].state is not State.FAILED]
-        defaults: dict[str, str] = {}
-        for model in sorted(self.models.values(), key=lambda model: model.name not in serving):
-            for task in model.task_names:
-                defaults.setdefault(task, model.name)
-        self.default_models = defaults | self._settings.default_models
 
 
 def _locate(name: str, location: str, taken: Container[str]) -> Path:

@@ -17,13 +17,13 @@ from app.registry.garbage import collect_and_freeze, give_memory_back
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
+from models.checkpoint.text_description import TextDescription, describe_text_model
 from models.codecs import VectorCodec
 from models.errors import ModelsError
 from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Conversion, choose_precision, convert
 from models.tasks.generation_defaults import GenerationDefaults
-from models.text.text_model import TextModel
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class LoadedModel:
     conversion: Conversion
     unused_weights: list[str]
     missing_heads: list[str]
-    label_activation: str | None
+    text: TextDescription | None
 
 
 class ServedModel:
@@ -103,12 +103,23 @@ class ServedModel:
         """Return the model if it takes requests. A recovering model does: they wait in its queue.
 
         Raises:
-            ModelUnavailable: it is not in memory; the detail names its state.
+            ModelUnavailable: it is not in memory; the detail names its state, the reason, and what can be done.
         """
         if self.checkpoint and self.loaded and self._state is State.READY:
             return self.checkpoint, self.loaded
         wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
-        raise ModelUnavailable(f"{self.name} is {self.state}", retry_after_s=wait_s)
+        raise ModelUnavailable(f"{self.name} is {self._explain_state()}", retry_after_s=wait_s)
+
+    def _explain_state(self) -> str:
+        """Return the present state with its reason, and what can be done about it."""
+        load = f"POST /models/{self.name}/load"
+        match self.state:
+            case State.LOADING:
+                return f"{self.state}; try again when it is ready"
+            case State.FAILED:
+                return f"{self.state}: {self.reason}; once that is mended, {load} loads it again"
+            case _:
+                return f"{self.state}; {load} loads it"
 
     async def load(self) -> None:
         """Load the model, unless it is in memory, and wait for its first forward passes.
@@ -200,6 +211,6 @@ def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine,
         memory_bytes=sum(replica.memory_bytes for replica in set(replicas)),
         unused_weights=checkpoint.unused,
         missing_heads=list(checkpoint.missing_heads),
-        label_activation=model.label_activation if isinstance(model, TextModel) and model.labels else None,
         conversion=conversion,
+        text=describe_text_model(checkpoint, model),
     )

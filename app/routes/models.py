@@ -23,9 +23,11 @@ ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])
     responses=problem_responses(500),
 )
 async def list_models(request: Request) -> schema.ModelList:
-    """Return each model's family, tasks, shapes, memory, metrics and state."""
-    models = services_in(request.scope).registry.models.values()
-    return schema.ModelList(models=[schema.card(model) for model in models])
+    """Return each model's family, tasks, shapes, limits, memory, metrics and state."""
+    services = services_in(request.scope)
+    return schema.ModelList(
+        models=[schema.card(model, services.settings) for model in services.registry.models.values()]
+    )
 
 
 @router.get(
@@ -36,8 +38,9 @@ async def list_models(request: Request) -> schema.ModelList:
     responses=problem_responses(404, 500),
 )
 async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
-    """Return one model's family, tasks, shapes, memory, metrics and state."""
-    return schema.card(services_in(request.scope).registry.get(id))
+    """Return one model's family, tasks, shapes, limits, memory, metrics and state."""
+    services = services_in(request.scope)
+    return schema.card(services.registry.get(id), services.settings)
 
 
 @router.post(
@@ -49,7 +52,8 @@ async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Load a model into memory, and answer once it serves. If it serves already, nothing changes."""
-    return schema.card(await services_in(request.scope).registry.load(id))
+    services = services_in(request.scope)
+    return schema.card(await services.registry.load(id), services.settings)
 
 
 @router.post(
@@ -61,4 +65,5 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
 )
 async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Serve the waiting requests, then free the model's memory."""
-    return schema.card(await services_in(request.scope).registry.unload(id))
+    services = services_in(request.scope)
+    return schema.card(await services.registry.unload(id), services.settings)

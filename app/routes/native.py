@@ -33,6 +33,7 @@ from app.inference.run import infer
 from app.inference.stream import Stream
 from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
+from app.schemas.shared.kinds import kind_of_inputs
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.query import query_parameters
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
@@ -86,7 +87,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
         InvalidItems: items of the request are refused.
     """
     context = context_in(request.scope)
-    deadline = deadline_of(request, services.settings)
+    deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     call = await read_call(services, endpoint, request)
     context.timer.watch_client()
@@ -110,7 +111,7 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         ManifoldError: the request is refused.
     """
     raw = await _read(services, endpoint, request)
-    model = services.registry.model_for_body(endpoint.name, raw.values)
+    model = _choose_model(services, endpoint, raw.values)
     context = context_in(request.scope)
     context.model = model.name
     checkpoint, loaded = model.require()
@@ -146,6 +147,16 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
         detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
     return call
+
+
+def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
+    """Return the model that a body names, or the default model for its inputs. The body need not be valid."""
+    members = values if isinstance(values, dict) else {}
+    name = members.get("model")
+    if isinstance(name, str):
+        return services.registry.model_for(endpoint.name, name)
+    kind = kind_of_inputs(members.get("inputs"), endpoint.kinds)
+    return services.registry.default_model(endpoint.name, kind)
 
 
 async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:

@@ -1,14 +1,16 @@
 """The answers of the routes about the server itself: its models, its health and its limits."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
 from app.registry.registry import Registry
 from app.registry.served_model import ServedModel, State
+from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec
+from models.codecs import ImageCodec, SeriesCodec
 from models.codecs.pictures import PHOTOGRAPHS
 
 
@@ -39,7 +41,40 @@ class ModelCard(BaseModel):
     title: str | None = Field(None, description="Name of the family in words.")
     tasks: list[str] = Field([], description="Names of the tasks that the model serves.")
     item: ModelItem | None = Field(None, description="The items that the model takes.")
+    limits: dict[str, int] = Field(
+        {},
+        description="Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` ("
+        "with special and generated ones), `max_characters`, `max_pixels` or `max_length` (steps of a series).",
+    )
+    known_failings: str | None = Field(None, description="What the model is known to do badly; see its model card.")
     latent_shape: list[int] | None = Field(None, description="Shape of a latent.")
+    embedding_width: int | None = Field(None, description="Number of elements of the embedding of a text.")
+    pooling: list[str] | None = Field(
+        None,
+        description="How the vectors of a text's tokens become its embedding, unless a request says otherwise; several "
+        "ways are concatenated.",
+    )
+    normalize: bool | None = Field(
+        None, description="Whether the embedding is scaled to unit length, unless a request says otherwise."
+    )
+    similarity: str | None = Field(None, description="How `/similarity` compares two embeddings.")
+    prompts: dict[str, str] | None = Field(
+        None, description="Prompts that `prompt_name` may choose, by name; each stands before a text."
+    )
+    default_prompt_name: str | None = Field(
+        None, description="Name of the prompt that stands before a text unless a request chooses another."
+    )
+    tokenizer_class: str | None = Field(
+        None, description="Tokenizer class whose rules apply; empty if the checkpoint names none."
+    )
+    has_token_types: bool | None = Field(
+        None, description="Whether the tokens of a pair's second text have another type than those of the first."
+    )
+    generation_defaults: dict[str, Any] | None = Field(
+        None,
+        description="Values of the parameters of `/generate` and `/translate` that requests leave out, where the "
+        "checkpoint has its own.",
+    )
     labels: list[str] | None = Field(None, description="Names of the model's classes.")
     scores: list[str] | None = Field(
         None, description="Scores that `/detect-anomalies` can compute, starting with the default."
@@ -98,8 +133,10 @@ class Info(BaseModel):
     version: str = Field(description="Version of the server.")
     torch: str = Field(description="Version of PyTorch.")
     device: str = Field(description="Device that the models run on.")
-    default_models: dict[str, str] = Field(
-        description="Id of the model that serves a task where a request names none, by the name of the task."
+    default_models: dict[str, dict[str, str]] = Field(
+        description="Id of the model that serves a task where a request names none, by the name of the task and the "
+        "kind of the inputs: `text`, `image` (an encoded image) or `item` (anything else). It never changes while the "
+        "server runs."
     )
     limits: dict[str, int] = Field(description="Every numeric limit of the server, by the name of the setting.")
 
@@ -128,7 +165,7 @@ LIMITS = (
 """Names of the settings that `/info` shows as limits."""
 
 
-def card(model: ServedModel) -> ModelCard:
+def card(model: ServedModel, settings: Settings) -> ModelCard:
     """Return the card of a model, with its present state."""
     content: dict[str, Any] = {"id": model.name, "state": model.state, "reason": model.reason}
     if checkpoint := model.checkpoint:
@@ -137,6 +174,8 @@ def card(model: ServedModel) -> ModelCard:
             "title": checkpoint.spec.title,
             "tasks": model.task_names,
             "item": _item(checkpoint),
+            "limits": _limits_of(checkpoint, settings),
+            "known_failings": checkpoint.known_failings,
             "metrics": dict(checkpoint.metrics),
             "licence": checkpoint.licence,
             "sha256": checkpoint.sha256,
@@ -156,7 +195,7 @@ def card(model: ServedModel) -> ModelCard:
             "running_sequences": loaded.engine.n_running,
             "unused_weights": loaded.unused_weights,
             "missing_heads": loaded.missing_heads,
-            "label_activation": loaded.label_activation,
+            **(asdict(loaded.text) if loaded.text else {}),
         }
     return ModelCard(**content)
 
@@ -165,6 +204,20 @@ def _item(checkpoint: Checkpoint) -> ModelItem:
     style = checkpoint.codec.style if isinstance(checkpoint.codec, ImageCodec) else PHOTOGRAPHS
     shape = list(checkpoint.item_shape)
     return ModelItem(modality=checkpoint.modality, shape=shape, paper=style.paper, ink_box=style.ink_box)
+
+
+def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
+    """Return the limits of one request to a model."""
+    limits = {"max_items": settings.max_items}
+    match checkpoint.modality:
+        case "text":
+            (max_tokens,) = checkpoint.item_shape
+            limits |= {"max_tokens": max_tokens, "max_characters": settings.max_characters}
+        case "image":
+            limits["max_pixels"] = settings.max_pixels
+        case "series":
+            limits["max_length"] = cast("SeriesCodec", checkpoint.codec).max_length
+    return limits
 
 
 def readiness(registry: Registry, *, draining: bool) -> Health:
@@ -179,6 +232,17 @@ def info(registry: Registry, settings: Settings, *, version: str, torch_version:
         version=version,
         torch=torch_version,
         device=settings.device,
-        default_models=registry.default_models,
+        default_models=_default_models(registry),
         limits={name: getattr(settings, name) for name in LIMITS},
     )
+
+
+def _default_models(registry: Registry) -> dict[str, dict[str, str]]:
+    """Return the default models by task, for the kinds of inputs that the task takes."""
+    chosen: dict[str, dict[str, str]] = {}
+    for endpoint in task_endpoints():
+        by_kind = registry.default_models.get(endpoint.name, {})
+        chosen |= (
+            {endpoint.name: {kind: by_kind[kind] for kind in endpoint.kinds if kind in by_kind}} if by_kind else {}
+        )
+    return chosen

@@ -6,7 +6,7 @@ hugging_face           the format of Hugging Face, of the Transformers
 sentence_transformers  the settings of sentence encoders, in folders of that format
 sentence_modules       their pooling, and the layers after it
 safetensors_files      the weights of folders of that format
-card                   `manifold.json`: the licence, metrics and digests of such a folder
+card                   `manifold.json`: the licence, metrics and digests of such a folder, and its default tasks
 """
 
 from itertools import pairwise
@@ -66,14 +66,15 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         name: the public name of the checkpoint; the folder's if None.
 
     Raises:
-        CheckpointError: `config.json` is missing or damaged, or the family refuses its content.
+        CheckpointError: `config.json` is missing or damaged, or the family refuses its content; or the checkpoint
+            declares itself the default of a task that it does not serve.
     """
     name = name or folder.name
     path = transformer_path(folder, name)
     place = f"{name}/{path}{CONFIG_FILE}"
     content = read_json(folder, name, f"{path}{CONFIG_FILE}")
     try:
-        return (
+        checkpoint = (
             read_native(folder, name, content) if "family" in content else read_published(folder, name, content, path)
         )
     except (ValueError, TypeError, AttributeError) as error:
@@ -82,3 +83,7 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{place} lacks the key {error}") from None
     except (CatalogueError, ConfigError) as error:
         raise CheckpointError(f"{place}: {error}") from error
+    if unknown := sorted(set(checkpoint.default_for) - set(checkpoint.task_names)):
+        served = ", ".join(checkpoint.task_names)
+        raise CheckpointError(f"{name}: default_for names {unknown[0]!r}; the checkpoint serves {served}")
+    return checkpoint

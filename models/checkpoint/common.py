@@ -38,6 +38,8 @@ class Checkpoint(ABC):
         sha256: the SHA-256 of the file with the weights, if it is known.
         licence: the licence, if it is known.
         metrics: the measured metrics by name.
+        default_for: the names of the tasks that it should serve where a request names no model.
+        known_failings: what it is known to do badly, in one line.
         unused: the names of stored parameters that the model does not use; complete once the model is loaded.
         missing_heads: the heads that the checkpoint names although none of their weights is there.
         codec_task_names: the tasks that the codec answers without the model.
@@ -54,6 +56,8 @@ class Checkpoint(ABC):
     sha256: str | None
     licence: str | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    default_for: tuple[str, ...] = ()
+    known_failings: str | None = None
     unused: list[str] = field(default_factory=list)
     missing_heads: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from typing_extensions import override
 
 from models.catalogue import families
-from models.checkpoint.card import CARD_FILE
+from models.checkpoint.card import CARD_FILE, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, build_without_weights
 from models.checkpoint.safetensors_files import open_tensors, read_parameter_names
 from models.checkpoint.sentence_modules import load_layers
@@ -155,6 +155,7 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
         sha256=digests.get(WEIGHTS_FILE),
         licence=card.get("licence"),
         metrics=card.get("metrics", {}),
+        **read_declarations(name, CARD_FILE, card),
         published=published,
         tokenizer=tokenizer,
         values=values,

@@ -6,7 +6,7 @@ and the measured metrics. The third file has the calibration of the model; see `
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
+from models.checkpoint.card import read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
@@ -107,6 +108,7 @@ def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCh
         calibration_sha256=content["calibration_sha256"],
         licence=content["licence"],
         metrics=content["metrics"],
+        **read_declarations(name, CONFIG_FILE, content),
     )
 
 
@@ -152,7 +154,10 @@ def write_checkpoint(
     return read_native(folder, folder.name, content)
 
 
-def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
-    """Replace the metrics in the `config.json` of a checkpoint's folder."""
-    content = read_json(folder, folder.name, CONFIG_FILE)
-    (folder / CONFIG_FILE).write_text(json.dumps({**content, "metrics": dict(metrics)}, indent=2) + "\n")
+def write_metrics(
+    folder: Path, metrics: Mapping[str, float], *, default_for: Sequence[str] = (), known_failings: str | None = None
+) -> None:
+    """Replace the metrics in the `config.json` of a checkpoint's folder, and the fields of `read_declarations`."""
+    content = read_json(folder, folder.name, CONFIG_FILE) | {"metrics": dict(metrics)}
+    content |= {"default_for": list(default_for), "known_failings": known_failings}
+    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")

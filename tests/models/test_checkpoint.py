@@ -59,6 +59,12 @@ def refused(tiny: Checkpoint, message: str) -> None:
         ({"config": {"depth": 3}}, "tiny-ae/config.json: unknown hyperparameters ['depth']"),
         ({"config": [1]}, "tiny-ae/config.json"),
         (
+            {"default_for": "encode"},
+            "tiny-ae/config.json: default_for is 'encode'; it must be a list of names of tasks",
+        ),
+        ({"default_for": ["encode", "rerank"]}, "tiny-ae: default_for names 'rerank'; the checkpoint serves encode, "),
+        ({"known_failings": 3}, "tiny-ae/config.json: known_failings is 3; it must be a text"),
+        (
             {"config": {"input_shape": [1, 4, 4], "hidden_widths": [8, 10**18], "latent_width": 2}},
             f"VanillaConfig.hidden_widths is (8, {10**18}); it must be at most 16777216",
         ),
@@ -158,9 +164,10 @@ def test_a_loaded_model_is_ready_to_serve(tiny: Checkpoint) -> None:
 
 
 def test_metrics_are_written_and_read(tiny: Checkpoint) -> None:
-    write_metrics(tiny.folder, {"test_mse": 0.25})
+    write_metrics(tiny.folder, {"test_mse": 0.25}, default_for=["encode"], known_failings="It is random.")
     again = read_checkpoint(tiny.folder)
     assert again.metrics == {"test_mse": 0.25}
+    assert (again.default_for, again.known_failings) == (("encode",), "It is random.")
     assert again.sha256 == tiny.sha256
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from models.autoencoders.vanilla import FAMILY
 from models.autoencoding.autoencoder import Autoencoder
+from models.checkpoint import read_checkpoint
 from tests.training.tiny import TinyRecipe
 from training import publish as publishing
 from training.cli import evaluate, train
@@ -44,6 +45,8 @@ def test_published_numbers_are_measured_again(published: Path, tmp_path: Path) -
         assert m.holds
     assert measurements["test_mse"].must == 0.09
     assert f"{measurements['test_mse'].measured:.5f}" in (published / "README.md").read_text()
+    checkpoint = read_checkpoint(published)
+    assert (checkpoint.default_for, checkpoint.known_failings) == (TinyRecipe.default_for, TinyRecipe.known_failings)
     for picture in ("picture.png", "charts.png"):
         assert (published / picture).read_bytes().startswith(b"\x89PNG")
 

@@ -61,6 +61,7 @@ class TinyRecipe(AutoencoderRecipe):
     metrics = {"test_mse": "squared", "test_mae": "absolute"}  # noqa: RUF012
     short_description, headline, summary, caption = "tiny", "{test_mse:.5f}", "Tiny.", "Four."
     procedure, limits, data_licence = "Made up.", "All.", "None."
+    default_for, known_failings = ("encode",), "It knows four numbers."
 
     def calibration_items(self, data: DataFolder) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         (items,) = self.stages[0].items(Resources(data, Path()))

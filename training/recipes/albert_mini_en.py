@@ -96,6 +96,7 @@ positions begin as copies of the first 128 (Beltagy et al. 2020). A linear decay
 Small, and trained on less than an hour of reading: it knows everyday words and the tone of an encyclopaedia, and few
 facts. How an article begins it tells from the rest far better than what of its middle follows what.
 """
+    known_failings = "Small and briefly trained: knows everyday words and few facts; reads lower case only."
 
     @override
     def held_out(self) -> MaskedPretraining:

@@ -72,6 +72,7 @@ class BertMiniEn(MaskedLanguageRecipe):
         "Water [MASK] at a hundred degrees.",
         "The album was released in [MASK] by Columbia Records.",
     )
+    default_for = ("fill_mask", "attend", "tokenize", "detokenize")
     short_description = "masked words, vectors; the parent of the others"
     headline = "pseudo-perplexity {pseudo_perplexity:.2f}; next sentences {next_sentence_accuracy:.3f}"
     summary = """
@@ -90,6 +91,9 @@ Batches of 4,096 tokens, with a linear decay in each part.
 Small, and trained on some hours of reading: it knows everyday words and the tone of an encyclopaedia, and few facts.
 Trained on rows of 128 tokens, and on few of 256. Everything is in lower case.
 """
+    known_failings = (
+        "Small and briefly trained: knows everyday words and few facts; reads lower case only; weak beyond 128 tokens."
+    )
 
     @override
     def held_out(self) -> MaskedPretraining:

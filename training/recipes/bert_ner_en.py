@@ -101,6 +101,7 @@ class BertNerEn(TextRecipe):
         "frozen_f1": "F1 on WikiGold of a linear classifier on bert-mini-en as it is, for comparison",
         "gain_over_frozen": "the difference of the first and the third",
     }
+    default_for = ("classify_tokens",)
     short_description = "names of persons, places, organisations"
     headline = "F1 {wikigold_f1:.4f} on WikiGold, {wnut17_f1:.4f} on WNUT-17"
     summary = """
@@ -118,6 +119,7 @@ decay, dropout 0.15, a fifth of the tokens behind masks.
 Names it has not read in training or pretraining are hard for it, for it does not see capitals. Tweets and
 encyclopaedias are what it knows.
 """
+    known_failings = "Misses names that it has not read in training, and does not see capitals."
     data_licence = "Wikipedia: CC BY-SA 3.0. The three data sets of names: CC BY 4.0."
 
     @override

@@ -119,6 +119,7 @@ class BertQaEn(TextRecipe):
         "fairytale_f1": "F1 of words, the 410 questions of FairytaleQA test whose answer is a literal span",
         "fairytale_em": "exact matches, the same",
     }
+    default_for = ("answer",)
     short_description = "answers in contexts"
     headline = "XQuAD F1 {xquad_f1:.4f} (best sentence: {overlap_f1:.4f})"
     summary = """
@@ -139,6 +140,7 @@ that are dropped at the end (docs/decisions/0016). SQuAD was never trained on.
 It points at something that looks like an answer of the kind asked for, near words of the question; it does not reason.
 Where a question has no answer in the context, it answers all the same.
 """
+    known_failings = "Does not reason; answers even where the context has no answer."
     data_licence = (
         "Wikipedia: CC BY-SA 3.0. QAMR: MIT, sentences of Wikipedia (CC BY-SA) and Wikinews (CC BY). "
         "FairytaleQA: Apache-2.0. XQuAD, for the measurement: CC BY-SA 4.0."

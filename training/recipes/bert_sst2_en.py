@@ -10,6 +10,7 @@ class BertSst2En(ReviewRecipe):
 
     name = "bert-sst2-en"
     family = "transformers/bert"
+    default_for = ("classify",)
     parent = "bert-mini-en"
     config = BertConfig(**{**SHAPE, "n_layers": 4}, heads=("pooler", "sequence"), labels=ReviewRecipe.labels)
     vocabulary = VOCABULARY

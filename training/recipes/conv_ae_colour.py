@@ -99,6 +99,9 @@ It reproduces photographs of 32x32 pixels, and with some loss: fine texture is s
 It was not made to draw new ones: `/sample` gives colourful textures rather than things. The normal scores behind
 `/detect-anomalies` are those of the 400 held-out images.
 """
+    known_failings = (
+        "Smooths fine texture; saw 3,600 photographs only; samples are colourful textures rather than things."
+    )
     data_licence = (
         "CIFAR-10: no licence stated by the source; cite Krizhevsky, Learning Multiple Layers of Features, 2009."
     )

@@ -20,6 +20,7 @@ class ConvAeMnist(DigitRecipe):
         ),
     )
     bars = {"test_mse": Bar(must=0.0036, aim=0.0030)}  # noqa: RUF012
+    default_for = ("reconstruct",)
     short_description = "handwritten digits, 784 to 32"
     summary = """
 A convolutional autoencoder of handwritten digits: 28x28, 14x14 with 32 channels, 7x7 with 64, 512, **32**, and back.

@@ -69,6 +69,7 @@ class CvaeMnist(DigitRecipe):
         "classification_error": "test error of the classifier, MNIST test split, never trained on",
         **DigitRecipe.metrics,
     }
+    default_for = ("encode", "decode", "sample", "interpolate", "project")
     short_description = "handwritten digits, samples of a class"
     headline = (
         "{sample_error:.5f} of the samples taken for another digit; classification error {classification_error:.5f}"

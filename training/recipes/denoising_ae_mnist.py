@@ -62,6 +62,7 @@ class DenoisingAeMnist(DigitRecipe):
         "classification_error": "test error of the classifier, MNIST test split, never trained on",
         **DigitRecipe.metrics,
     }
+    default_for = ("denoise", "classify")
     short_description = "handwritten digits, cleaned; classes"
     headline = "mean squared error {gaussian_mse:.5f} at noise 0.3; classification error {classification_error:.5f}"
     caption = "The first test images with gaussian noise of deviation 0.3, each left of what became of it."

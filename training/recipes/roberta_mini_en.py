@@ -78,6 +78,9 @@ tokens, with a linear decay in each part.
 Small, and trained on less than an hour of reading: it knows everyday words and the tone of an encyclopaedia, and few
 facts. Trained on rows of 128 tokens; it takes 256, but has not learned the later positions.
 """
+    known_failings = (
+        "Small and briefly trained: knows everyday words and few facts; has not learned positions beyond 128 tokens."
+    )
 
     @override
     def held_out(self) -> MaskedPretraining:

@@ -96,6 +96,7 @@ class SentenceMiniEn(TextRecipe):
         "untuned_spearman": "the same of bert-mini-en as it is, the mean of its last hidden states",
         "words_spearman": "the same of the mean of its word embeddings",
     }
+    default_for = ("encode", "similarity", "project")
     short_description = "sentences as vectors"
     headline = "STS-B test, Spearman {stsb_spearman:.4f} (untuned: {untuned_spearman:.4f})"
     summary = """
@@ -113,6 +114,7 @@ training split (Cer et al. 2017) in the order of their scores (CoSENT), 6 epochs
 It was tuned on captions, headlines and forum posts, as STS-B has them; sentences of other kinds, and whole paragraphs,
 it compares less well. Two sentences that contradict each other are alike to it.
 """
+    known_failings = "Takes sentences that contradict each other for alike; compares whole paragraphs badly."
     data_licence = (
         "STS-B: scores CC BY-SA 4.0, sentences with the licences of their sources. QAMR: MIT, sentences of Wikipedia "
         "(CC BY-SA) and Wikinews (CC BY)."

@@ -93,6 +93,7 @@ class TransformerMulti30kEnDe(TextRecipe):
         "bleu_lower": "BLEU of the same in lower case (13a)",
         "bleu_greedy": "BLEU, cased, without beams",
     }
+    default_for = ("translate",)
     short_description = "captions, English to German"
     headline = "BLEU {bleu_lower:.2f} in lower case, {bleu:.2f} cased (test_2016_flickr)"
     summary = """
@@ -109,6 +110,7 @@ are the average over the last fifth of all steps.
 It knows captions: short sentences in the present tense about what is to be seen. Anything else comes out as a caption,
 or garbled; see the last of the chosen samples.
 """
+    known_failings = "Translates captions of pictures; any other text comes out as a caption, or garbled."
     data_licence = "Multi30k: derived from Flickr30K, for non-commercial research and educational purposes."
 
     @override

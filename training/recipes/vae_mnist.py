@@ -92,6 +92,7 @@ class VaeMnist(DigitRecipe):
         "frechet": FRECHET_METRIC,
         **DigitRecipe.metrics,
     }
+    default_for = ("detect_anomalies", "impute", "compress", "decompress")
     short_description = "handwritten digits, a prior to sample; lossless compression"
     headline = "negative log-likelihood {test_nll:.5f} nats; lossless {lossless_bits:.5f} bits a pixel"
     caption = "Top: the first test images, each left of its reconstruction. Bottom: samples of the prior."

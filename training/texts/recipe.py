@@ -76,18 +76,28 @@ class TextRecipe(Recipe):
         (folder / CURVE_FILE).write_bytes(loss_curve(run.histories))
         hours = sum(history.seconds for history in run.histories.values()) / 3600
         n_threads = torch.get_num_threads()
-        write_card(folder, licence=self.licence, metrics={}, training={"hours": round(hours, 3), "threads": n_threads})
+        self._write_card(folder, {}, {"hours": round(hours, 3), "threads": n_threads})
 
     @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         training = read_json(folder, folder.name, METADATA_FILE)["training"]
-        write_card(folder, licence=self.licence, metrics=metrics, training=training)
+        self._write_card(folder, metrics, training)
         sections = {
             "Samples": self.samples_section(cast("TextModel", model), resources),
             "Time and energy": _time_and_energy(**training),
         }
         text = card(self, metrics, (Picture(CURVE_FILE, CURVE_CAPTION),), sections)
         (folder / CARD_FILE).write_text(text)
+
+    def _write_card(self, folder: Path, metrics: Mapping[str, float], training: Mapping[str, float]) -> None:
+        write_card(
+            folder,
+            licence=self.licence,
+            metrics=metrics,
+            training=training,
+            default_for=self.default_for,
+            known_failings=self.known_failings,
+        )
 
     def samples_section(self, model: TextModel, resources: Resources) -> str:
         """Return the card's samples: outputs for `N_SAMPLES` inputs chosen by hand and as many drawn at random."""

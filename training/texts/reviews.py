@@ -44,6 +44,7 @@ class ReviewRecipe(ClassificationRecipe):
 It knows sentences of film reviews in American English, lower-cased and with spaces around punctuation, as SST-2 has
 them. Irony, negation over several words and other subjects than films mislead it.
 """
+    known_failings = "Irony, negation over several words, and texts that are not English film reviews mislead it."
     data_licence = "SST-2 (Socher et al. 2013; GLUE): no licence stated by its source."
 
     @override

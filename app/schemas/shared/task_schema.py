@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from app.inference.stream import EventWriter
+from app.registry.defaults import Kind
 from app.schemas.shared.envelope import Answer, Body
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Floats, Limits
 from models.errors import Problem
 from models.tasks import Request, Task
 from models.tasks.generation_defaults import GenerationDefaults
+
+COST_PARAMETERS = ("max_new_tokens", "num_beams", "n", "steps", "iterations")
+"""Names of parameters that a task takes longer for, the higher they are."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -125,6 +130,27 @@ class TaskEndpoint:
     def takes_arrays(self) -> bool:
         """True if the body may be a NumPy file or an encoded image, for at least one kind of model."""
         return any(isinstance(schema, TaskSchema) and schema.takes_arrays for schema in self.schemas)
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of inputs that the task takes."""
+        items = [schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.modality == "item"]
+        kinds: list[Kind] = ["text"] if len(items) < len(self.schemas) else []
+        kinds += ["image"] if any(schema.takes_images for schema in items) else []
+        kinds += ["item"] if items else []
+        return tuple(kinds)
+
+    @cached_property
+    def to_save_time(self) -> str:
+        """The ways in which a client can make its request take less time, as the end of a sentence."""
+        bodies = [schema.body.model_fields for schema in self.schemas]
+        parameters = {
+            name for fields in bodies for name in getattr(fields["parameters"].annotation, "model_fields", ())
+        }
+        costly = [f"`{name}`" for name in COST_PARAMETERS if name in parameters]
+        inputs = "fewer or shorter texts" if "text" in self.kinds else "fewer items"
+        ways = [f"send {inputs}"] if any("inputs" in fields for fields in bodies) else []
+        return ", or ".join([*ways, *([f"lower {', '.join(costly)}"] if costly else [])])
 
     @property
     def tags(self) -> list[str]:

@@ -23,7 +23,18 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "title": "Vanilla autoencoder",
         "tasks": [task.name for task in AUTOENCODER_TASKS],
         "item": {"modality": "image", "shape": [1, 4, 4], "paper": None, "ink_box": None},
+        "limits": {"max_items": 100, "max_pixels": 2**26},
+        "known_failings": None,
         "latent_shape": [3],
+        "embedding_width": None,
+        "pooling": None,
+        "normalize": None,
+        "similarity": None,
+        "prompts": None,
+        "default_prompt_name": None,
+        "tokenizer_class": None,
+        "has_token_types": None,
+        "generation_defaults": None,
         "labels": [],
         "scores": ["mse", "mae"],
         "samplers": ["gmm"],
@@ -93,5 +104,9 @@ async def test_a_passed_deadline_is_a_504_that_names_it(own_client: httpx.AsyncC
     for worker in engine.workers:  # that wait already, and would take what comes before they have woken
         worker._worker.thread.join(10)
     answer = await own_client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
-    assert (answer.status_code, answer.json()["detail"]) == (504, "the answer was not ready within 1 ms")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        504,
+        "the answer was not ready within 1 ms; send fewer or shorter texts; or allow more time by the header "
+        "x-timeout-ms, at most 600000",
+    )
     assert engine.n_queued == 0

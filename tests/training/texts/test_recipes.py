@@ -78,7 +78,7 @@ class TinyParent(MaskedLanguageRecipe):
     metrics = {**MASKED_METRICS, "next_sentence_accuracy": "pairs"}  # noqa: RUF012
     sample_inputs = ("A [MASK] sees it.",)
     short_description, headline, summary = "tiny", "{masked_loss:.3f}", "Tiny."
-    procedure, limits = "Made up.", "All."
+    procedure, limits, known_failings = "Made up.", "All.", "None."
 
     def held_out(self) -> MaskedPretraining:
         return pairs(0)
@@ -103,7 +103,7 @@ class TinyChild(ClassificationRecipe):
     bars = {"accuracy": Bar(must=0.01, higher_is_better=True)}  # noqa: RUF012
     metrics = {"accuracy": "accuracy", "commonest": "commonest"}  # noqa: RUF012
     short_description, headline, summary = "tiny", "{accuracy:.3f}", "Tiny."
-    procedure, limits, data_licence = "Made up.", "All.", "None."
+    procedure, limits, data_licence, known_failings = "Made up.", "All.", "None.", "None."
 
     def test_rows(self, data: DataFolder) -> Sequence[LabelledText]:
         return labelled()

@@ -1,0 +1,62 @@
+"""The kind of a request's inputs, by which the default model is chosen where a request names none."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from app.errors import Fault, InvalidRequest
+from app.registry.defaults import Kind
+
+_DATA_URL_PATTERN = re.compile(r"\s*data:(image/|[^\s,]*;base64,)", re.IGNORECASE)
+_BASE64_PATTERN = re.compile(r"[\w+/-]{8,}", re.ASCII)
+_LINE_BREAK_PATTERN = re.compile(r"\s*[\r\n]\s*")
+N_PREFIX_CHARACTERS = 64
+"""Number of characters of a string that are looked at; a multiple of 4, so that they are base64 by themselves."""
+SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+"""First bytes of images, also of formats that are refused: such a string is not meant as a text."""
+
+
+def kind_of_inputs(inputs: Any, kinds: Sequence[Kind]) -> Kind:
+    """Return the kind of a request's inputs, among those that the task takes.
+
+    A string that is a `data:` URL or base64 of an image is an encoded image, any other string or object a text;
+    anything else is an item, also a list of integers, which could be the ids of tokens. The inputs are texts if one of
+    them is.
+
+    Raises:
+        InvalidRequest: some of the inputs are texts, and others encoded images.
+    """
+    if len(kinds) == 1:
+        return kinds[0]
+    found = {_kind_of(value, kinds) for value in (inputs if isinstance(inputs, list) else [inputs])}
+    if {"text", "image"} <= found:
+        detail = "some are encoded images and some are texts; send either, or name the model"
+        raise InvalidRequest.of([Fault("/inputs", detail)])
+    return next((kind for kind in ("text", "image") if kind in found), "item")
+
+
+def _kind_of(value: Any, kinds: Sequence[Kind]) -> Kind:
+    if isinstance(value, bytes):
+        return "image"
+    if isinstance(value, str):
+        return "text" if "text" in kinds and not is_image(value) else "image"
+    return "text" if isinstance(value, dict) and "text" in kinds else "item"
+
+
+def is_image(text: str) -> bool:
+    """Return whether a string is a `data:` URL or base64 of an image, as far as its beginning tells."""
+    if _DATA_URL_PATTERN.match(text):
+        return True
+    prefix = _LINE_BREAK_PATTERN.sub("", text[: 4 * N_PREFIX_CHARACTERS].strip())[:N_PREFIX_CHARACTERS].rstrip("=")
+    if not _BASE64_PATTERN.fullmatch(prefix):
+        return False
+    whole = prefix[: len(prefix) // 4 * 4].translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        data = base64.b64decode(whole, validate=True)
+    except binascii.Error:
+        return False
+    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    is_bitmap = data[:2] == b"BM" and data[6:10] == bytes(4)
+    return data.startswith(SIGNATURES) or is_webp or is_bitmap
