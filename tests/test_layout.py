@@ -84,8 +84,11 @@ def test_every_family_has_the_same_files(family: str) -> None:
         assert (folder / name).is_file(), f"{folder} lacks {name}"
 
 
-def test_nothing_unpickles() -> None:
+def test_nothing_unpickles_but_the_conversion() -> None:
+    folders = ROOT / "app/conversion", ROOT / "tests/app/conversion"
     for path in SOURCES:
+        if path.parent in folders:
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "pickle" not in ast.unparse(node), path

@@ -1,4 +1,4 @@
-"""The command `manifold`. `serve`, `models` and `pull` are in this package, the other subcommands in other packages."""
+"""The command `manifold`. Its subcommands are in this package, and in those beside and above `app`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,14 @@ from importlib.metadata import entry_points
 import click
 from typing_extensions import override
 
+from app.cli.convert import convert
 from app.cli.errors import INTERRUPTED, did_you_mean, in_words
 from app.cli.models import models
 from app.cli.pull import pull
 from app.cli.serve import serve
 from app.process.allocator import keep_freed_memory
 
-__all__ = ["Commands", "main", "models", "pull", "serve"]
+__all__ = ["Commands", "convert", "main", "models", "pull", "serve"]
 
 ENTRY_POINTS = "manifold.commands"
 

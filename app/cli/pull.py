@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from app.cli.convert import convert_folder, print_report
 from app.cli.errors import INTERRUPTED, WrongUsage, sentence
 from app.errors import ManifoldError
 from models.errors import CheckpointError, ModelsError
@@ -17,11 +18,13 @@ STDERR = 2
 
 @click.command()
 @click.argument("hub_id", metavar="ORG/NAME[@REVISION]")
-def pull(hub_id: str) -> None:
+@click.option("--convert", is_flag=True, help="Where there are only pickles, download and convert them to safetensors.")
+def pull(hub_id: str, convert: bool) -> None:
     """Download a checkpoint from the hub, to be served with --model.
 
     The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's own programs apply.
     """
+    from app.conversion.convert import find_pickles
     from app.registry import hub
     from models.checkpoint import read_checkpoint
 
@@ -31,7 +34,9 @@ def pull(hub_id: str) -> None:
         raise WrongUsage([sentence(error)]) from None
     try:
         with _exit_on_interrupt():
-            folder = hub.pull(source)
+            folder = hub.pull(source, with_pickles=convert)
+        if convert and find_pickles(folder):
+            print_report(convert_folder(folder, force=False))
         checkpoint = read_checkpoint(folder, source.repository)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None

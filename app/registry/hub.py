@@ -7,6 +7,7 @@ programs share, and a download resumes where it was interrupted. The environment
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,8 +25,10 @@ from huggingface_hub.errors import (
 
 from models.errors import CheckpointError
 
-FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "*/spiece.model", "README.md")
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.spm", "spiece.model", "*.bpe.model", "README.md")
 """Files of a repository that are downloaded, in folders below it as well. Pickles are not among them."""
+_PICKLE_PATTERN = re.compile(r"([\w.-]+/)?pytorch_model[\w.-]*\.bin")
+"""Pickled weights of a repository and of its folders."""
 DEFAULT_REVISION = "main"
 _ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -69,10 +72,11 @@ def find_in_cache(hub_id: HubId) -> Path:
         ) from None
 
 
-def pull(hub_id: HubId) -> Path:
+def pull(hub_id: HubId, *, with_pickles: bool = False) -> Path:
     """Download the files of a checkpoint, showing progress, verify them and return their folder.
 
     The revision is resolved to a commit first, so that all files belong together even if the branch moves meanwhile.
+    Pickled weights are downloaded if `with_pickles`, where there are no safetensors beside them.
 
     Raises:
         CheckpointError: the hub cannot be reached or does not have it, it has no safetensors file, a file arrived
@@ -81,18 +85,28 @@ def pull(hub_id: HubId) -> Path:
     try:
         info = HfApi().model_info(hub_id.repository, revision=hub_id.revision, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or []}
-        is_safe = any(name.endswith(".safetensors") for name in files)
-        if is_safe:
-            folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=list(FILE_PATTERNS)))
+        pickles = _unsafe_weights(files)
+        has_weights = any(name.endswith(".safetensors") for name in files) or (with_pickles and pickles)
+        if has_weights:
+            patterns = [*FILE_PATTERNS, *(pickles if with_pickles else [])]
+            folder = Path(snapshot_download(hub_id.repository, revision=info.sha, allow_patterns=patterns))
             _store_revision(folder, hub_id.revision)
     except Exception as error:  # the client raises errors of its HTTP library, which depends on its version
         raise CheckpointError(_explain(error, hub_id)) from error
-    if not is_safe:
-        raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read")
+    if not has_weights:
+        remedy = f"; `manifold pull {hub_id.repository} --convert` converts {pickles[0]}" if pickles else ""
+        raise CheckpointError(f"{hub_id.repository} has no safetensors file; pickles are never read{remedy}")
     for name, file in files.items():
         if file.lfs and (folder / name).exists():
             _verify(folder / name, name, file.lfs.sha256)
     return folder
+
+
+def _unsafe_weights(files: Iterable[str]) -> list[str]:
+    """Return the pickled weights of a repository that have no safetensors in the same folder."""
+    names = sorted(files)
+    safe = {name.rpartition("/")[0] for name in names if name.endswith(".safetensors")}
+    return [name for name in names if _PICKLE_PATTERN.fullmatch(name) and name.rpartition("/")[0] not in safe]
 
 
 def _explain(error: Exception, hub_id: HubId) -> str:

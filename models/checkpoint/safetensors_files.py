@@ -18,6 +18,8 @@ INDEX_FILE = "model.safetensors.index.json"
 """The file that maps each parameter to its shard."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of files with weights that are never read, because reading them may run any code."""
+CONVERTIBLE = "pytorch_model"
+"""Beginning of the names of the pickles that `manifold convert` converts."""
 
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -80,9 +82,12 @@ def _weight_files(folder: Path, name: str) -> list[str]:
         raise CheckpointError(f"{name}/{INDEX_FILE}: weight_map must name safetensors files of the folder")
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles:
+        remedy = "`manifold convert FOLDER` writes safetensors beside it"
+        if not any(pickle.startswith(CONVERTIBLE) for pickle in pickles):
+            remedy = "load it where it is trusted and save it with `model.save_pretrained(folder)`"
         raise CheckpointError(
             f"{name} has {', '.join(pickles)} and no {WEIGHTS_FILE}: a pickle can run any code and is never "
-            "read; load it where it is trusted and save it with `model.save_pretrained(folder)`"
+            f"read; {remedy}"
         )
     raise CheckpointError(f"{name}/{WEIGHTS_FILE} is missing")
 

@@ -1,11 +1,15 @@
 """The command itself: its subcommands, what it does not know, and Ctrl-C."""
 
+import importlib
+import tomllib
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import app.cli
 from app.cli import main
 
 
@@ -19,6 +23,16 @@ def test_all_commands_are_listed() -> None:
 def test_the_entry_points_are_commands(name: str) -> None:
     (entry,) = entry_points(group="manifold.commands", name=name)
     assert isinstance(entry.load(), click.Command)
+
+
+def test_every_command_of_this_package_is_an_entry_point() -> None:
+    content = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    declared = content["project"]["entry-points"]["manifold.commands"]
+    for name, place in declared.items():
+        module, _, attribute = place.partition(":")
+        assert isinstance(getattr(importlib.import_module(module), attribute), click.Command), name
+    ours = {name for name in app.cli.__all__ if isinstance(getattr(app.cli, name), click.Command)} - {"main"}
+    assert ours == {name for name, place in declared.items() if place.startswith("app.cli:")}
 
 
 @pytest.mark.parametrize(

@@ -138,10 +138,10 @@ def limit_files(n_bytes: int) -> None:
 
 
 def pull(
-    hub: Hub, home: Path, what: str = REPOSITORY, max_file_bytes: int | None = None
+    hub: Hub, home: Path, what: str = REPOSITORY, max_file_bytes: int | None = None, options: tuple[str, ...] = ()
 ) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", "from app.cli import main; main()", "pull", what]
+    command = [sys.executable, "-c", "from app.cli import main; main()", "pull", what, *options]
     return subprocess.run(
         command,
         env=environment,
@@ -238,7 +238,9 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: Hub,
     del hub.files["model.safetensors"]
     done = pull(hub, tmp_path)
     assert done.returncode == 1
-    assert "has no safetensors file; pickles are never read" in done.stderr
+    assert (
+        "has no safetensors file; pickles are never read; `manifold pull org/tiny --convert` converts " in done.stderr
+    )
     assert not cached(tmp_path)
 
 
