@@ -50,7 +50,8 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         ClientDisconnected: the client hung up before the end.
     """
     context = context_in(request.scope)
-    coding = (context.header(b"content-encoding") or "identity").lower()
+    given = [value for name, value in request.scope["headers"] if name == b"content-encoding"]
+    coding = b", ".join(given).strip(b" \t").decode("latin-1").lower() or "identity"  # one list (RFC 9110, 5.3)
     if coding != "identity" and coding not in GZIP_CODINGS:
         detail = f"the content coding {coding[:100]!r} is not supported; send gzip or none"
         raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip"})  # RFC 9110, 15.5.16

@@ -73,7 +73,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "model": {
         "in": "query",
-        "description": "Id of the model; the default model of the task if omitted. Only for bodies that are not JSON.",
+        "description": "Id of the model; the default model of the task and the kind of input if omitted. "
+        "Only for bodies that are not JSON.",
         "schema": {"type": "string"},
     },
 }

@@ -92,7 +92,9 @@ class EmbeddingParameters(TextParameters):
 class Body(Strict):
     """Request body of a task without inputs. Each task's own body adds its `parameters`."""
 
-    model: str | None = Field(None, description="Id of the model; the default model of the task if omitted.")
+    model: str | None = Field(
+        None, description="Id of the model; the default model of the task and the kind of input if omitted."
+    )
 
 
 class ItemsBody(Body):

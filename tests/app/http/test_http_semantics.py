@@ -133,7 +133,9 @@ def test_a_damaged_gzip_body_is_malformed(any_server: Served, body: bytes) -> No
     assert is_problem(exchange(any_server, request("/encode", body, "Content-Encoding: gzip")), 400)
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "nonsense", "gzip, br"])
+@pytest.mark.parametrize(
+    "coding", ["br", "zstd", "compress", "nonsense", "gzip, br", "identity\r\nContent-Encoding: gzip", "gzip, gzip"]
+)
 def test_another_coding_is_415_and_says_which_is_taken(any_server: Served, coding: str) -> None:
     answer = exchange(any_server, request("/encode", BODY, f"Content-Encoding: {coding}"))
     assert is_problem(answer, 415)
