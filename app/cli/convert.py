@@ -45,12 +45,12 @@ def convert_folder(folder: Path, *, force: bool) -> "Report":
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from app.conversion.convert import convert as convert_pickles
+    from app.conversion.convert import convert as convert_weights
 
     columns = TextColumn("converting"), BarColumn(), DownloadColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("converting", total=None)
-        return convert_pickles(
+        return convert_weights(
             folder, force=force, on_progress=lambda done, total: progress.update(bar, completed=done, total=total)
         )
 

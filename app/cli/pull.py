@@ -24,7 +24,7 @@ def pull(hub_id: str, convert: bool) -> None:
 
     The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's own programs apply.
     """
-    from app.conversion.convert import find_pickles
+    from app.conversion.convert import find_unsafe_weights
     from app.registry import hub
     from models.checkpoint import read_checkpoint
 
@@ -35,7 +35,7 @@ def pull(hub_id: str, convert: bool) -> None:
     try:
         with _exit_on_interrupt():
             folder = hub.pull(source, with_pickles=convert)
-        if convert and find_pickles(folder):
+        if convert and find_unsafe_weights(folder):
             print_report(convert_folder(folder, force=False))
         checkpoint = read_checkpoint(folder, source.repository)
     except (ManifoldError, ModelsError) as error:

@@ -103,7 +103,7 @@ def convert(folder: Path, *, force: bool, on_progress: OnProgress) -> Report:
     Raises:
         CheckpointError: there is no pickle to convert, one is refused, or the disk is full.
     """
-    found = find_pickles(folder)
+    found = find_unsafe_weights(folder)
     if not found:
         raise CheckpointError(_explain_nothing(folder))
     todo = [weights for weights in found if force or not weights.is_converted]
@@ -125,7 +125,7 @@ def convert(folder: Path, *, force: bool, on_progress: OnProgress) -> Report:
     return Report(files=tuple(files), kept=tuple(kept), isolation=tuple(answer["isolation"]))
 
 
-def find_pickles(folder: Path) -> list[PickledWeights]:
+def find_unsafe_weights(folder: Path) -> list[PickledWeights]:
     """Return the pickled weights of a folder and of its subfolders.
 
     Raises:
