@@ -81,10 +81,12 @@ def choose_pooling(
 
 def check_dimensions(choice: PoolingChoice, dimensions: int | None, width: int) -> None:
     """Raise InvalidItems if a request asks for more dimensions than there are, with hidden states of this width."""
+    if dimensions is None:
+        return
     width *= max(1, len(choice.poolings))
     for step in choice.steps or ():
         width = step.weight.shape[0] if isinstance(step, DenseStep) else width
-    if dimensions is not None and not 1 <= dimensions <= width:
+    if not 1 <= dimensions <= width:
         detail = f"dimensions is {dimensions}; this model's embeddings have 1 to {width}"
         raise InvalidItems(Problem(detail, parameter="dimensions"))
 
