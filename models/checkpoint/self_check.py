@@ -1,0 +1,205 @@
+"""The comparison of a loaded text model with the answers that its folder promises.
+
+These are `expected.json`, or else the worked example in the card that sentence-transformers writes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.checkpoint.card_examples import CARD_FILE, CardExample, read_card_example
+from models.checkpoint.expected_answers import EXPECTED_FILE, ExpectedAnswer, read_expected_answers
+from models.checkpoint.hugging_face import PublishedCheckpoint
+from models.codecs.arrays import Limits
+from models.codecs.text import TextCodec, TextItem
+from models.errors import CheckpointError, InvalidItems
+from models.family import Model
+from models.tasks import Task
+from models.tasks.generation import GenerateRequest
+from models.tasks.text import (
+    AnswerRequest,
+    ClassifyTextRequest,
+    ClassifyTokensRequest,
+    EncodeTextRequest,
+    ScoreTextRequest,
+    SimilarityRequest,
+    Tokens,
+)
+
+CARD_TOLERANCE = 0.01
+"""Largest difference from a number of a card that its rounding, and another device or precision, explain."""
+MAX_NEW_TOKENS = 16
+"""Number of tokens that `generate` and `translate` add to an input of `expected.json`."""
+STRIDE = 16
+"""Number of tokens that the windows of an input of `answer` share."""
+QUERY_PROMPTS, DOCUMENT_PROMPTS = ("query",), ("document", "passage", "corpus")
+"""Names of the prompts of queries and documents, of which the first that a model has counts, as in the library."""
+
+_LIMITS = Limits(max_items=1, max_pixels=0, max_characters=2**16)
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfCheck:
+    """The outcome of a comparison.
+
+    Attributes:
+        source: the file with the expected numbers.
+        n_numbers: how many numbers were compared.
+        largest_difference: the largest absolute difference of two numbers.
+        tolerance: the largest difference that is explained by rounding.
+    """
+
+    source: str
+    n_numbers: int
+    largest_difference: float
+    tolerance: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no difference exceeds the tolerance."""
+        return self.largest_difference <= self.tolerance
+
+
+def check_answers(checkpoint: PublishedCheckpoint, model: Model) -> SelfCheck | None:
+    """Compare the answers of a model, in float32, with those that its folder promises; None if it promises none.
+
+    An example of a card that the model cannot take, such as one of too many tokens, promises nothing.
+
+    Raises:
+        CheckpointError: `expected.json` is damaged, or has a case that the model cannot take.
+    """
+    expected = read_expected_answers(checkpoint.folder, checkpoint.name)
+    if expected is not None:
+        place = f"{checkpoint.name}/{EXPECTED_FILE}"
+        pairs = [
+            (_compute(checkpoint, model, case, f"{place}: cases[{index}]"), np.array(case.numbers))
+            for index, case in enumerate(expected.cases)
+        ]
+        return _compare(EXPECTED_FILE, pairs, expected.tolerance)
+    example = read_card_example(checkpoint.folder)
+    if example is None:
+        return None
+    try:
+        numbers = _compute_card(checkpoint, model, example)
+    except (InvalidItems, KeyError):
+        return None
+    return _compare(CARD_FILE, [(numbers, example.expected.ravel())], max(CARD_TOLERANCE, example.resolution))
+
+
+def compute_answer(checkpoint: PublishedCheckpoint, model: Model, task: str, value: Any) -> ExpectedAnswer:
+    """Return what a model, in float32, computes from an input of a task, in the form of `expected.json`.
+
+    Raises:
+        KeyError: such a file has no such task, or the model does not serve it.
+        InvalidItems: the model does not take the input.
+    """
+    by_name = {served.name: served for served in checkpoint.tasks}
+    numbers = _NUMBERS[task](model, by_name[task], checkpoint.codec, value)
+    return ExpectedAnswer(task=task, input=value, numbers=tuple(numbers.tolist()))
+
+
+def _compute(checkpoint: PublishedCheckpoint, model: Model, case: ExpectedAnswer, place: str) -> Numbers:
+    try:
+        return np.array(compute_answer(checkpoint, model, case.task, case.input).numbers)
+    except KeyError:
+        raise CheckpointError(f"{place}: the task is {case.task!r}; such a file may have {_known(checkpoint)}") from None
+    except InvalidItems as error:
+        raise CheckpointError(f"{place}: {error}") from None
+
+
+def _known(checkpoint: PublishedCheckpoint) -> str:
+    return ", ".join(task.name for task in checkpoint.tasks if task.name in _NUMBERS)
+
+
+def _compare(source: str, pairs: Sequence[tuple[Numbers, Numbers]], tolerance: float) -> SelfCheck:
+    """Compare computed numbers with expected ones; another number of them is an infinite difference."""
+    differences = [
+        float(np.abs(computed - expected).max()) if computed.shape == expected.shape else np.inf
+        for computed, expected in pairs
+    ]
+    n_numbers = sum(expected.size for _, expected in pairs)
+    return SelfCheck(source=source, n_numbers=n_numbers, largest_difference=max(differences), tolerance=tolerance)
+
+
+def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: CardExample) -> Numbers:
+    codec, by_name = checkpoint.codec, {task.name: task for task in checkpoint.tasks}
+    if example.kind == "scores":
+        pairs = [TextItem(*pair) for pair in zip(example.queries, example.documents, strict=True)]
+        requests = [ClassifyTextRequest(tokens=tokens) for tokens in codec.tokenize(pairs, truncate=True)]
+        results = model.run(by_name["classify"], requests)
+        return np.array([_by_label(model, result.labels) for result in results]).ravel()
+    names = (QUERY_PROMPTS, DOCUMENT_PROMPTS) if example.are_roles else ((), ())
+    queries, documents = (
+        codec.tokenize(list(map(TextItem, texts)), truncate=True, prompt=_prompt(codec, prompts))
+        for texts, prompts in zip((example.queries, example.documents), names, strict=True)
+    )
+    requests = [SimilarityRequest(texts=(query, *documents)) for query in queries]
+    return torch.cat([result.scores for result in model.run(by_name["similarity"], requests)]).double().numpy()
+
+
+def _prompt(codec: TextCodec, names: Sequence[str]) -> str:
+    """Return the text of the first of these prompts that a model has, or else of its default prompt."""
+    known = next((name for name in names if name in codec.prompts.texts), None)
+    return codec.prompts.choose(known)
+
+
+def _tokens(codec: TextCodec, value: Any, *, prompt: str = "") -> Tokens:
+    (tokens,) = codec.tokenize(codec.parse([value], _LIMITS), prompt=prompt)
+    return tokens
+
+
+def _encode(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    tokens = _tokens(codec, value, prompt=codec.prompts.choose(None))
+    return _to_numbers(model.run(task, [EncodeTextRequest(tokens=tokens)])[0].embedding)
+
+
+def _classify(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    (result,) = model.run(task, [ClassifyTextRequest(tokens=_tokens(codec, value))])
+    return np.array(_by_label(model, result.labels))
+
+
+def _classify_tokens(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    return _to_numbers(model.run(task, [ClassifyTokensRequest(tokens=_tokens(codec, value))])[0].scores)
+
+
+def _score_text(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    return _to_numbers(model.run(task, [ScoreTextRequest(tokens=_tokens(codec, value))])[0].log_probs)
+
+
+def _answer(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    windows = codec.windows(value["question"], value["context"], STRIDE)
+    return _to_numbers(torch.cat(model.run(task, [AnswerRequest(windows=tuple(windows))])[0].spans))
+
+
+def _generate(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
+    request = GenerateRequest(tokens=_tokens(codec, value), max_new_tokens=MAX_NEW_TOKENS)
+    (result,) = model.run(task, [request])
+    return np.array([token.id for token in result.sequences[0].tokens], np.float64)
+
+
+_NUMBERS: Mapping[str, Callable[[Model, Task, TextCodec, Any], Numbers]] = {
+    "encode": _encode,
+    "classify": _classify,
+    "classify_tokens": _classify_tokens,
+    "score_text": _score_text,
+    "answer": _answer,
+    "generate": _generate,
+    "translate": _generate,
+}
+"""The functions that compute the numbers of a case, by the name of its task."""
+
+
+def _by_label(model: Model, scored: Sequence[Any]) -> list[float]:
+    """Return the scores of the labels in the order of the model's labels."""
+    scores = {each.label: each.score for each in scored}
+    return [scores[label] for label in model.labels]
+
+
+def _to_numbers(tensor: torch.Tensor) -> Numbers:
+    return tensor.double().flatten().numpy()
