@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def _parse_example(kind: Kind, block: str, printed: str) -> CardExample | None:
         pairs = texts.get("pairs", [])
         if not pairs or not all(_are_texts(pair) and len(pair) == 2 for pair in pairs):
             return None
-        queries, documents = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        queries, documents = map(list, zip(*pairs, strict=True))
     elif "queries" in texts and "documents" in texts:
         queries, documents = texts["queries"], texts["documents"]
     else:
@@ -97,13 +97,13 @@ def _parse_example(kind: Kind, block: str, printed: str) -> CardExample | None:
     )
 
 
-def _assigned_lists(block: str) -> dict[str, list[object]]:
+def _assigned_lists(block: str) -> dict[str, list[Any]]:
     """Return the lists of literals that a block of code assigns to names; none if the block is not Python."""
     try:
         statements: Sequence[ast.stmt] = ast.parse(block).body
     except (SyntaxError, ValueError, RecursionError):
         return {}
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[Any]] = {}
     for statement in statements:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             try:

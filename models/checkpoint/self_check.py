@@ -108,7 +108,9 @@ def _compute(checkpoint: PublishedCheckpoint, model: Model, case: ExpectedAnswer
     try:
         return np.array(compute_answer(checkpoint, model, case.task, case.input).numbers)
     except KeyError:
-        raise CheckpointError(f"{place}: the task is {case.task!r}; such a file may have {_known(checkpoint)}") from None
+        raise CheckpointError(
+            f"{place}: the task is {case.task!r}; such a file may have {_known(checkpoint)}"
+        ) from None
     except InvalidItems as error:
         raise CheckpointError(f"{place}: {error}") from None
 
@@ -131,8 +133,8 @@ def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: CardEx
     codec, by_name = checkpoint.codec, {task.name: task for task in checkpoint.tasks}
     if example.kind == "scores":
         pairs = [TextItem(*pair) for pair in zip(example.queries, example.documents, strict=True)]
-        requests = [ClassifyTextRequest(tokens=tokens) for tokens in codec.tokenize(pairs, truncate=True)]
-        results = model.run(by_name["classify"], requests)
+        texts = [ClassifyTextRequest(tokens=tokens) for tokens in codec.tokenize(pairs, truncate=True)]
+        results = model.run(by_name["classify"], texts)
         return np.array([_by_label(model, result.labels) for result in results]).ravel()
     names = (QUERY_PROMPTS, DOCUMENT_PROMPTS) if example.are_roles else ((), ())
     queries, documents = (
@@ -145,7 +147,7 @@ def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: CardEx
 
 def _prompt(codec: TextCodec, names: Sequence[str]) -> str:
     """Return the text of the first of these prompts that a model has, or else of its default prompt."""
-    known = next((name for name in names if name in codec.prompts.texts), None)
+    known = next((name for name in names if name in codec.prompts.by_name), None)
     return codec.prompts.choose(known)
 
 
