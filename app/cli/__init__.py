@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import click
 from typing_extensions import override
 
+from app.cli.check import check
 from app.cli.convert import convert
 from app.cli.errors import INTERRUPTED, did_you_mean, in_words
 from app.cli.models import models
@@ -14,7 +15,7 @@ from app.cli.pull import pull
 from app.cli.serve import serve
 from app.process.allocator import keep_freed_memory
 
-__all__ = ["Commands", "convert", "main", "models", "pull", "serve"]
+__all__ = ["Commands", "check", "convert", "main", "models", "pull", "serve"]
 
 ENTRY_POINTS = "manifold.commands"
 

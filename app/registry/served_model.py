@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from app.registry.garbage import collect_and_freeze, give_memory_back
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
+from models.checkpoint.self_check import SelfCheck, check_answers
 from models.checkpoint.text_description import TextDescription, describe_text_model
 from models.codecs import VectorCodec
-from models.errors import ModelsError
+from models.errors import CheckpointError, ModelsError
 from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Conversion, choose_precision, convert
@@ -60,6 +61,7 @@ class LoadedModel:
     unused_weights: list[str]
     missing_heads: list[str]
     text: TextDescription | None
+    self_check: SelfCheck | None
 
 
 class ServedModel:
@@ -168,29 +170,47 @@ class ServedModel:
             ModelsError: the checkpoint is damaged, or cannot run as the settings demand.
             InferenceFailed: a first forward pass failed.
         """
-        checkpoint, replicas, conversion = await asyncio.to_thread(self._read)
+        checkpoint, replicas, conversion, self_check = await asyncio.to_thread(self._read)
         is_text = checkpoint.modality == "text"
         budget = self._settings.max_batch_tokens if is_text else self._settings.max_batch_elements
         tasks, observer = checkpoint.tasks, self._observer
         engine = Engine(self.name, replicas, tasks, self._settings, budget=budget, observer=observer)
         await engine.started()
-        return _describe(checkpoint, replicas, engine, conversion)
+        return replace(_describe(checkpoint, replicas, engine, conversion), self_check=self_check)
 
-    def _read(self) -> tuple[Checkpoint, list[Model], Conversion]:
-        """Load a replica for each worker. Replicas on the same device are the same object."""
+    def _read(self) -> tuple[Checkpoint, list[Model], Conversion, SelfCheck | None]:
+        """Load a replica for each worker. Replicas on the same device are the same object.
+
+        The first is compared with the answers that the folder promises, in float32.
+        """
         checkpoint = read_checkpoint(self._folder, self.name)
         self.checkpoint = checkpoint
         settings = self._settings
         models: dict[str, Model] = {}
+        self_check: SelfCheck | None = None
         for device in dict.fromkeys(settings.device.split(",")):
             requested, modality = settings.dtypes.get(self.name), checkpoint.modality
             choice = choose_precision(settings.dtype, requested, modality, torch.device(device))
             models[device] = load_model(checkpoint, device=device)
+            self_check = self_check or self._check_answers(checkpoint, models[device])
             conversion = convert(models[device], choice)
             if device != "cpu":
                 torch.cuda.synchronize(device)  # because workers launch on streams of their own
         worker_devices = settings.devices(generates=isinstance(models[device], Generator))
-        return checkpoint, [models[device] for device in worker_devices], conversion
+        return checkpoint, [models[device] for device in worker_devices], conversion, self_check
+
+    def _check_answers(self, checkpoint: Checkpoint, model: Model) -> SelfCheck | None:
+        """Compare a model with the answers that its folder promises.
+
+        Raises:
+            CheckpointError: they differ, and the promise is binding.
+        """
+        outcome = check_answers(checkpoint, model)
+        if outcome is not None and not outcome.agrees:
+            if outcome.is_binding:
+                raise CheckpointError(outcome.describe(self.name))
+            log.warning("a model's answers differ from its card", extra={"model": self.name, **asdict(outcome)})
+        return outcome
 
 
 def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, conversion: Conversion) -> LoadedModel:
@@ -213,4 +233,5 @@ def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine,
         missing_heads=list(checkpoint.missing_heads),
         conversion=conversion,
         text=describe_text_model(checkpoint, model),
+        self_check=None,
     )

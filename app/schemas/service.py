@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import BaseModel, Field
 
 from app.registry.registry import Registry
-from app.registry.served_model import ServedModel, State
+from app.registry.served_model import LoadedModel, ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
@@ -25,6 +25,16 @@ class ModelItem(BaseModel):
     ink_box: int | None = Field(
         None, description="Number of pixels of the longer side of the ink, for models that take the parameter `centre`."
     )
+
+
+class SelfCheck(BaseModel):
+    """Comparison of a model's answers, in float32, with those that its folder promises."""
+
+    source: str = Field(description="File with the expected numbers: `expected.json`, or the model card `README.md`.")
+    agrees: bool = Field(description="Whether no number differs by more than the tolerance.")
+    n_numbers: int = Field(description="Number of numbers that were compared.")
+    largest_difference: float = Field(description="Largest absolute difference of two numbers.")
+    tolerance: float = Field(description="Largest difference that is allowed.")
 
 
 class ModelCard(BaseModel):
@@ -106,6 +116,11 @@ class ModelCard(BaseModel):
         None,
         description="Function that maps the logits of a text's classes to scores unless a request says otherwise: "
         "`softmax`, `sigmoid` or `none`.",
+    )
+    self_check: SelfCheck | None = Field(
+        None,
+        description="Comparison with the answers that the folder promises; null if it promises none. A model that "
+        "differs from its `expected.json` fails to load.",
     )
     metrics: dict[str, float] = Field(
         {}, description="Metrics measured on the published checkpoint; its model card explains them."
@@ -196,8 +211,16 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
             "unused_weights": loaded.unused_weights,
             "missing_heads": loaded.missing_heads,
             **(asdict(loaded.text) if loaded.text else {}),
+            "self_check": _self_check(loaded),
         }
     return ModelCard(**content)
+
+
+def _self_check(loaded: LoadedModel) -> SelfCheck | None:
+    outcome = loaded.self_check
+    if outcome is None:
+        return None
+    return SelfCheck(**asdict(outcome), agrees=outcome.agrees)
 
 
 def _item(checkpoint: Checkpoint) -> ModelItem:

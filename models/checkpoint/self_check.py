@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.checkpoint.card_examples import CARD_FILE, CardExample, read_card_example
+from models.checkpoint.common import Checkpoint
 from models.checkpoint.expected_answers import EXPECTED_FILE, ExpectedAnswer, read_expected_answers
 from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.codecs.arrays import Limits
@@ -30,6 +31,8 @@ from models.tasks.text import (
     Tokens,
 )
 
+MAX_DIFFERENCE = float(np.finfo(np.float64).max)
+"""Difference of numbers that cannot be compared."""
 CARD_TOLERANCE = 0.01
 """Largest difference from a number of a card that its rounding, and another device or precision, explain."""
 MAX_NEW_TOKENS = 16
@@ -65,15 +68,32 @@ class SelfCheck:
         """Whether no difference exceeds the tolerance."""
         return self.largest_difference <= self.tolerance
 
+    @property
+    def is_binding(self) -> bool:
+        """Whether a model that disagrees must not be served: `expected.json` is binding, and a card may be outdated."""
+        return self.source == EXPECTED_FILE
 
-def check_answers(checkpoint: PublishedCheckpoint, model: Model) -> SelfCheck | None:
+    def describe(self, name: str) -> str:
+        """Return a sentence about the outcome for the checkpoint of that name, without a full stop."""
+        verb = "agree with" if self.agrees else "differ from"
+        difference = f"{self.largest_difference:.2g}, where {self.tolerance:g} is allowed"
+        return (
+            f"the answers of {name} {verb} the {self.n_numbers} numbers of its {self.source}, by at most {difference}"
+        )
+
+
+@torch.inference_mode()
+def check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:
     """Compare the answers of a model, in float32, with those that its folder promises; None if it promises none.
 
-    An example of a card that the model cannot take, such as one of too many tokens, promises nothing.
+    An example of a card that the model cannot take, such as one of too many tokens, promises nothing. Only folders of
+    text models promise answers.
 
     Raises:
         CheckpointError: `expected.json` is damaged, or has a case that the model cannot take.
     """
+    if not isinstance(checkpoint, PublishedCheckpoint):
+        return None
     expected = read_expected_answers(checkpoint.folder, checkpoint.name)
     if expected is not None:
         place = f"{checkpoint.name}/{EXPECTED_FILE}"
@@ -120,13 +140,16 @@ def _known(checkpoint: PublishedCheckpoint) -> str:
 
 
 def _compare(source: str, pairs: Sequence[tuple[Numbers, Numbers]], tolerance: float) -> SelfCheck:
-    """Compare computed numbers with expected ones; another number of them is an infinite difference."""
-    differences = [
-        float(np.abs(computed - expected).max()) if computed.shape == expected.shape else np.inf
-        for computed, expected in pairs
-    ]
+    """Compare computed numbers with expected ones; NaN, or another number of them, is the largest difference."""
+    largest = max(_difference(*pair) for pair in pairs)
     n_numbers = sum(expected.size for _, expected in pairs)
-    return SelfCheck(source=source, n_numbers=n_numbers, largest_difference=max(differences), tolerance=tolerance)
+    return SelfCheck(source=source, n_numbers=n_numbers, largest_difference=largest, tolerance=tolerance)
+
+
+def _difference(computed: Numbers, expected: Numbers) -> float:
+    if computed.shape != expected.shape:
+        return MAX_DIFFERENCE
+    return float(np.nan_to_num(np.abs(computed - expected), nan=MAX_DIFFERENCE, posinf=MAX_DIFFERENCE).max())
 
 
 def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: CardExample) -> Numbers:

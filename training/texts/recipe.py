@@ -18,6 +18,7 @@ from models.json_files import read_json
 from models.text.text_model import TextModel
 from training.card import CARD_FILE, Picture, card
 from training.recipe import Recipe, Resources, TrainedModel
+from training.texts.expected import write_expected
 from training.texts.loss_curve import loss_curve
 from training.texts.pretraining import initialise_weights
 from training.texts.vocabulary import Vocabulary
@@ -88,6 +89,7 @@ class TextRecipe(Recipe):
         }
         text = card(self, metrics, (Picture(CURVE_FILE, CURVE_CAPTION),), sections)
         (folder / CARD_FILE).write_text(text)
+        write_expected(folder, model)
 
     def _write_card(self, folder: Path, metrics: Mapping[str, float], training: Mapping[str, float]) -> None:
         write_card(

@@ -35,6 +35,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "tokenizer_class": None,
         "has_token_types": None,
         "generation_defaults": None,
+        "self_check": None,
         "labels": [],
         "scores": ["mse", "mae"],
         "samplers": ["gmm"],
