@@ -35,7 +35,7 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> GptConfig:
         continues="language" in heads,
         labels=labels,
         label_activation=read_label_activation(values, len(labels)) if labels else "softmax",
-        padding_id=values.get("pad_token_id") if labels else None,
+        padding_id=values.get("pad_token_id", -1) if labels else -1,
     )
 
 
@@ -58,7 +58,7 @@ def _write_config(config: GptConfig) -> dict[str, Any]:
     }
     if config.labels:
         values |= {**write_labels(config.labels), **write_label_activation(config.label_activation)}
-    if config.padding_id is not None:
+    if config.padding_id >= 0:
         values["pad_token_id"] = config.padding_id
     return values
 

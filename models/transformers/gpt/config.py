@@ -25,7 +25,7 @@ class GptConfig(FamilyConfig):
         continues: whether the model continues texts.
         labels: names of the classes, if the model classifies texts instead of continuing them.
         label_activation: function that maps the logits of classes to scores, one of `LABEL_ACTIVATIONS`.
-        padding_id: id of the token that the classified token never is, if there is one.
+        padding_id: id of the token that the classified token never is; -1 if there is none.
     """
 
     vocab_size: int
@@ -42,7 +42,7 @@ class GptConfig(FamilyConfig):
     continues: bool = True
     labels: tuple[str, ...] = ()
     label_activation: str = "softmax"
-    padding_id: int | None = None
+    padding_id: int = -1
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "width", "n_layers", "n_heads", "inner_width"):

@@ -63,9 +63,9 @@ class Gpt(DecoderOnly):
         return to_cpu(self.sequence_head(hidden[batch.token_rows(classified)]))
 
 
-def _last_token(text: Tokens, padding_id: int | None) -> int:
+def _last_token(text: Tokens, padding_id: int) -> int:
     """Return the position of the last token that is no padding; 0 if there is none."""
-    if padding_id is None or text.ids[-1] != padding_id:
+    if text.ids[-1] != padding_id:
         return len(text.ids) - 1
     places = (text.ids != padding_id).nonzero()[0]
     return int(places[-1]) if len(places) else 0
