@@ -9,7 +9,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, 
 from torch import Tensor, nn
 
 from models.errors import ConfigError
-from models.published import PublishedFormat, TokenizerDefaults
+from models.published import PublishedFormat
+from models.published_tokenizer import TokenizerDefaults
 from models.tasks import Request, Task
 
 MAX_SIZE = 2**24

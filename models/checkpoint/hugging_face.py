@@ -26,7 +26,8 @@ from models.errors import CheckpointError
 from models.family import FamilyConfig, FamilySpec, Model
 from models.generation.settings import merge_settings
 from models.json_files import read_json
-from models.published import PublishedFormat, TokenizerDefaults, Values
+from models.published import PublishedFormat, Values
+from models.published_tokenizer import TokenizerDefaults
 from models.text.label_activation import SENTENCE_FILE
 from models.text.text_model import TextModel
 
@@ -127,11 +128,7 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
     """
     place = f"{name}/{path}".rstrip("/")
     spec, published, tokenizer = _find_family(f"{place}/{CONFIG_FILE}", content)
-    has_settings = (folder / path / GENERATION_FILE).exists()
-    settings = read_json(folder / path, place, GENERATION_FILE) if has_settings else None
-    values, generation_keys = merge_settings(content, settings), frozenset(settings or ())
-    if (folder / SENTENCE_FILE).exists():
-        values[SENTENCE_FILE] = read_json(folder, name, SENTENCE_FILE)
+    values, generation_keys = _read_values(folder, name, path, content)
     given = {key: value for key, value in values.items() if value is not None}
     try:
         published.read_config(given, published.declared_heads(given) or ()).check_sizes()
@@ -212,6 +209,23 @@ def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], Publishe
         types = ", ".join(sorted(known))
         raise CheckpointError(f"{place}: model_type is {model_type!r}; known are {types}")
     return known[model_type]
+
+
+def _read_values(folder: Path, name: str, path: str, config: Values) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the content of `config.json` with that of the files beside it, and the keys of `generation_config.json`.
+
+    `config_sentence_transformers.json` is added as a whole, under its name.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    settings: dict[str, Any] | None = None
+    if (folder / path / GENERATION_FILE).exists():
+        settings = read_json(folder / path, f"{name}/{path}".rstrip("/"), GENERATION_FILE)
+    values = merge_settings(config, settings)
+    if (folder / SENTENCE_FILE).exists():
+        values[SENTENCE_FILE] = read_json(folder, name, SENTENCE_FILE)
+    return values, frozenset(settings or ())
 
 
 def _place_of(error: CheckpointError, generation_keys: frozenset[str]) -> str:

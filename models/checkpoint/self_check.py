@@ -65,12 +65,12 @@ class SelfCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether no difference exceeds the tolerance."""
+        """True if no difference exceeds the tolerance."""
         return self.largest_difference <= self.tolerance
 
     @property
     def is_binding(self) -> bool:
-        """Whether a model that disagrees must not be served: `expected.json` is binding, and a card may be outdated."""
+        """True if a model that disagrees must not be served: `expected.json` is binding, and a card may be outdated."""
         return self.source == EXPECTED_FILE
 
     def describe(self, name: str) -> str:

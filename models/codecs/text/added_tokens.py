@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from models.errors import CheckpointError
-from models.published import DeclaredToken, TokenizerSource
+from models.published_tokenizer import DeclaredToken, TokenizerSource
 
 
 class AddedTokens:

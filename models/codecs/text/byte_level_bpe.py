@@ -8,7 +8,7 @@ from tokenizers.models import BPE
 
 from models.codecs.text.special_tokens import declare_special_tokens
 from models.codecs.text.tokenizers_codec import TokenizersCodec
-from models.published import TokenizerSource
+from models.published_tokenizer import TokenizerSource
 
 
 def read_byte_level_bpe(source: TokenizerSource) -> TokenizersCodec:

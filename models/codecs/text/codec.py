@@ -11,7 +11,7 @@ from models.codecs.text.items import TextItem, parse_text_items
 from models.codecs.text.prompts import Prompts
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
-from models.published import EncodingSettings
+from models.published_tokenizer import EncodingSettings
 from models.tasks.text import Tokens
 
 

@@ -14,7 +14,7 @@ from models.codecs.text.special_tokens import declare_special_tokens
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 from models.codecs.text.unigram import read_charsmap, read_fields
 from models.errors import CheckpointError
-from models.published import TokenizerSource
+from models.published_tokenizer import TokenizerSource
 
 FILE = "sentencepiece.bpe.model"
 FAIRSEQ_UNK_ID = 3

@@ -12,7 +12,7 @@ from models.codecs.text.codec import TextCodec
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.json_files import read_json
-from models.published import EncodingSettings, TokenizerSource
+from models.published_tokenizer import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens
 
 _LANGUAGE_CODE = re.compile(">>.*?<<", re.DOTALL)

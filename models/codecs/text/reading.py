@@ -15,7 +15,7 @@ from models.codecs.text.tokenizer_settings import (
 )
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 from models.errors import CheckpointError
-from models.published import EncodingSettings, TokenizerDefaults, TokenizerSource
+from models.published_tokenizer import EncodingSettings, TokenizerDefaults, TokenizerSource
 
 TOKENIZER_FILE = "tokenizer.json"
 SIDES = ("right", "left")

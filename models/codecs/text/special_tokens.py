@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 from tokenizers.models import WordPiece
 
 from models.errors import CheckpointError
-from models.published import TokenizerSource
+from models.published_tokenizer import TokenizerSource
 
 
 @dataclass(frozen=True, kw_only=True)

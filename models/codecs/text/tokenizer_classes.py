@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from models.errors import CheckpointError
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 SETTINGS_FILE = "tokenizer_config.json"
 GENERIC_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")

@@ -11,7 +11,7 @@ from typing import Any
 from models.codecs.text.tokenizer_classes import SETTINGS_FILE
 from models.errors import CheckpointError
 from models.json_files import read_json
-from models.published import DeclaredToken
+from models.published_tokenizer import DeclaredToken
 
 SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")

@@ -13,7 +13,7 @@ from typing_extensions import override
 from models.codecs.text.codec import TextCodec
 from models.codecs.text.special_tokens import SpecialTokens, declare_added_tokens, find_special_tokens
 from models.errors import InvalidItems, Problem
-from models.published import EncodingSettings, TokenizerSource
+from models.published_tokenizer import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens
 
 DEFAULT_STRIDE = 128

@@ -10,7 +10,7 @@ from tokenizers.models import Unigram
 from models.codecs.text.special_tokens import bert_template, declare_special_tokens
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 from models.codecs.varint import decode_varint
-from models.published import TokenizerSource
+from models.published_tokenizer import TokenizerSource
 
 _NORMALIZER_SPEC, _PRECOMPILED_CHARSMAP = 3, 2
 """Numbers of the fields `ModelProto.normalizer_spec` and `NormalizerSpec.precompiled_charsmap`.

@@ -5,7 +5,7 @@ from tokenizers.models import WordPiece
 
 from models.codecs.text.special_tokens import bert_template, declare_special_tokens
 from models.codecs.text.tokenizers_codec import TokenizersCodec
-from models.published import TokenizerSource
+from models.published_tokenizer import TokenizerSource
 
 
 def read_wordpiece(source: TokenizerSource) -> TokenizersCodec:

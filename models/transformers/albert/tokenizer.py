@@ -1,7 +1,7 @@
 """ALBERT's tokenizers before `tokenizer.json`: a unigram model of sentencepiece."""
 
 from models.codecs.text.unigram import read_unigram
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 TOKENIZER = TokenizerDefaults(
     files=("spiece.model",),

@@ -1,7 +1,7 @@
 """BERT's tokenizers before `tokenizer.json`: WordPiece."""
 
 from models.codecs.text.wordpiece import read_wordpiece
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 TOKENIZER = TokenizerDefaults(
     files=("vocab.txt",),

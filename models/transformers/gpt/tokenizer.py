@@ -1,7 +1,7 @@
 """GPT-2's tokenizers before `tokenizer.json`: byte pair encoding of bytes."""
 
 from models.codecs.text.byte_level_bpe import read_byte_level_bpe
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 TOKENIZER = TokenizerDefaults(
     files=("vocab.json", "merges.txt"),

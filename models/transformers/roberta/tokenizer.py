@@ -2,7 +2,7 @@
 
 from models.codecs.text.byte_level_bpe import read_byte_level_bpe
 from models.codecs.text.fairseq_unigram import FILE, read_camembert, read_xlm_roberta
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 SPECIAL_TOKENS = {
     "cls_token": "<s>",

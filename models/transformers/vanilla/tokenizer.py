@@ -1,7 +1,7 @@
 """Tokenizers of Marian's models before `tokenizer.json`: a sentencepiece model for each language."""
 
 from models.codecs.text.marian import read_marian
-from models.published import TokenizerDefaults
+from models.published_tokenizer import TokenizerDefaults
 
 TOKENIZER = TokenizerDefaults(
     files=("source.spm", "target.spm", "vocab.json"),

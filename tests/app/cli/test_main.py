@@ -38,7 +38,10 @@ def test_every_command_of_this_package_is_an_entry_point() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["serv"], "There is no command 'serv'. Did you mean serve? There are bench, evaluate, models, pull, serve"),
+        (
+            ["serv"],
+            "There is no command 'serv'. Did you mean serve? There are bench, check, convert, evaluate,",
+        ),
         (["xyz"], "There is no command 'xyz'. There are bench,"),
         (["serve", "--prt", "1"], "Did you mean '--port'?"),
         (["serve", "--port"], "'--port' requires an argument"),
