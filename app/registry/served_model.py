@@ -209,7 +209,7 @@ class ServedModel:
         if outcome is not None and not outcome.agrees:
             if outcome.is_binding:
                 raise CheckpointError(outcome.describe(self.name))
-            log.warning("a model's answers differ from its card", extra={"model": self.name, **asdict(outcome)})
+            log.warning(outcome.describe(self.name), extra={"model": self.name})
         return outcome
 
 

@@ -35,6 +35,9 @@ class SelfCheck(BaseModel):
     n_numbers: int = Field(description="Number of numbers that were compared.")
     largest_difference: float = Field(description="Largest absolute difference of two numbers.")
     tolerance: float = Field(description="Largest difference that is allowed.")
+    changed_files: list[str] = Field(
+        description="Files that changed since the expected numbers were computed; looked for only if they differ."
+    )
 
 
 class ModelCard(BaseModel):
@@ -120,7 +123,7 @@ class ModelCard(BaseModel):
     self_check: SelfCheck | None = Field(
         None,
         description="Comparison with the answers that the folder promises; null if it promises none. A model that "
-        "differs from its `expected.json` fails to load.",
+        "differs from its `expected.json` fails to load, unless its files have changed since.",
     )
     metrics: dict[str, float] = Field(
         {}, description="Metrics measured on the published checkpoint; its model card explains them."

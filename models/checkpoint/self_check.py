@@ -4,7 +4,7 @@ These are `expected.json`, or else the worked example in the card that sentence-
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,14 @@ class SelfCheck:
         n_numbers: how many numbers were compared.
         largest_difference: the largest absolute difference of two numbers.
         tolerance: the largest difference that is explained by rounding.
+        changed_files: the files that changed since the expected numbers were computed, as far as that is known.
     """
 
     source: str
     n_numbers: int
     largest_difference: float
     tolerance: float
+    changed_files: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -70,16 +72,19 @@ class SelfCheck:
 
     @property
     def is_binding(self) -> bool:
-        """True if a model that disagrees must not be served: `expected.json` is binding, and a card may be outdated."""
-        return self.source == EXPECTED_FILE
+        """True if a model that disagrees must not be served.
+
+        A card may be outdated, and so is `expected.json` if other files of the folder have changed since.
+        """
+        return self.source == EXPECTED_FILE and not self.changed_files
 
     def describe(self, name: str) -> str:
         """Return a sentence about the outcome for the checkpoint of that name, without a full stop."""
         verb = "agree with" if self.agrees else "differ from"
         difference = f"{self.largest_difference:.2g}, where {self.tolerance:g} is allowed"
-        return (
-            f"the answers of {name} {verb} the {self.n_numbers} numbers of its {self.source}, by at most {difference}"
-        )
+        changed = f"; since it was written, {', '.join(self.changed_files)} changed" if self.changed_files else ""
+        numbers = f"the {self.n_numbers} numbers of its {self.source}"
+        return f"the answers of {name} {verb} {numbers}, by at most {difference}{changed}"
 
 
 @torch.inference_mode()
@@ -101,7 +106,8 @@ def check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:
             (_compute(checkpoint, model, case, f"{place}: cases[{index}]"), np.array(case.numbers))
             for index, case in enumerate(expected.cases)
         ]
-        return _compare(EXPECTED_FILE, pairs, expected.tolerance)
+        outcome = _compare(EXPECTED_FILE, pairs, expected.tolerance)
+        return outcome if outcome.agrees else replace(outcome, changed_files=expected.changed_files(checkpoint.folder))
     example = read_card_example(checkpoint.folder)
     if example is None:
         return None

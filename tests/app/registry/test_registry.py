@@ -21,8 +21,10 @@ from models.autoencoding.tasks import AUTOENCODER_TASKS
 from models.errors import CheckpointError
 from models.tasks import ENCODE
 from models.tasks.autoencoding import EncodeRequest
+from tests.app.cli.test_check import promise
 from tests.app.engine.scripted import until
 from tests.app.items import images
+from tests.app.texts import write_text
 from tests.conftest import TINY, served, write_tiny
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +55,28 @@ async def test_a_damaged_checkpoint_fails_alone_and_makes_the_server_unready(wei
         assert (await client.post("/models/broken-ae/load")).status_code == 422
         assert (await client.post("/models/broken-ae/unload")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "is_edited", "state"), [(0.0, False, "ready"), (0.5, False, "failed"), (0.5, True, "ready")]
+)
+async def test_a_model_whose_answers_differ_from_its_expected_ones_fails_unless_its_files_were_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: float, is_edited: bool, state: str
+) -> None:
+    folder = write_text(tmp_path, "transformers/bert", 4, name="mine")
+    promise(folder, change)
+    if is_edited:
+        (folder / "added_tokens.json").write_text("{}")
+    async with served(Settings(weights_dir=tmp_path)) as client:
+        card = (await client.get("/models/mine")).json()
+    said = "the answers of mine differ from the 12 numbers of its expected.json, by at most 0.5, where 0.001 is allowed"
+    assert card["state"] == state
+    assert card["reason"] == (said if state == "failed" else None)
+    if state == "ready":
+        assert card["self_check"]["agrees"] == (change == 0)
+        assert card["self_check"]["changed_files"] == (["added_tokens.json"] if change else [])
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ([f"{said}; since it was written, added_tokens.json changed"] if is_edited else [])
 
 
 async def test_an_unexpected_error_while_loading_is_logged_and_the_other_models_serve(
