@@ -156,22 +156,20 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
 def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
     """Return the model and the task's parameters as query parameters, which go with bodies that are not JSON.
 
-    Parameters that are objects are given by their members, or as JSON.
+    Parameters that are objects are described by their members. They may be given as JSON as well; but the page at
+    `/docs` would send a JSON value that nobody entered with every request.
     """
     schemas = [schema for schema in endpoint.schemas if isinstance(schema, TaskSchema) and schema.takes_arrays]
-    parameters = {}
+    parameters: dict[str, dict[str, Any]] = {}
     for schema in schemas:
         document = schema.body.model_json_schema(ref_template=REFERENCE.format(kind="schemas", name="{model}"))
         definitions = document["$defs"]
         fields = _resolve(document["properties"]["parameters"], definitions)["properties"]
         for name, value in fields.items():
-            parameters[name] = _query_parameter(name, value)
-            for kind in _alternatives(value):
-                if members := _resolve(kind, definitions).get("properties"):
-                    parameters[name] = _json_parameter(name, value, kind)
-                    parameters |= {
-                        f"{name}_{each}": _query_parameter(f"{name}_{each}", members[each]) for each in members
-                    }
+            resolved = (_resolve(kind, definitions) for kind in _alternatives(value))
+            members = next((kind["properties"] for kind in resolved if "properties" in kind), None)
+            described = {name: value} if members is None else {f"{name}_{each}": members[each] for each in members}
+            parameters |= {each: _query_parameter(each, described[each]) for each in described}
     return [_reference("parameters", "model"), *parameters.values()] if schemas else []
 
 
@@ -193,13 +191,6 @@ def _query_parameter(name: str, value: dict[str, Any]) -> dict[str, Any]:
         "description": " ".join(sentences),
         "schema": alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives},
     }
-
-
-def _json_parameter(name: str, value: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
-    """Return the query parameter for a field that is an object, which is given as JSON."""
-    parameter = _query_parameter(name, value)
-    del parameter["schema"]
-    return {**parameter, "content": {JSON: {"schema": kind}}}
 
 
 def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:

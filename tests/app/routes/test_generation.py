@@ -380,7 +380,8 @@ def test_every_task_of_texts_answers(tmp_path: Path) -> None:
                 item = special.get(route, f"the {mask} runs" if task == "fill_mask" else "the dog runs")
                 answer = ask(server, item, card["id"], route)
                 if isinstance(item, str) and task != "fill_mask":
-                    assert ask(server, "", card["id"], route).status_code == 200, (card["id"], task, "an empty text")
+                    status = 422 if task == "score_text" else 200  # no tokens have no likelihood
+                    assert ask(server, "", card["id"], route).status_code == status, (card["id"], task, "an empty text")
                 assert answer.status_code == 200, (card["id"], task, answer.text)
                 assert len(answer.json()["outputs"]) == 1
                 assert answer.headers["x-model"] == card["id"]
