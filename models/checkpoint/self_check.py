@@ -81,10 +81,11 @@ class SelfCheck:
     def describe(self, name: str) -> str:
         """Return a sentence about the outcome for the checkpoint of that name, without a full stop."""
         verb = "agree with" if self.agrees else "differ from"
-        difference = f"{self.largest_difference:.2g}, where {self.tolerance:g} is allowed"
+        difference = f"by at most {self.largest_difference:.2g}, where {self.tolerance:g} is allowed"
+        if self.largest_difference == MAX_DIFFERENCE:
+            difference = "in how many numbers there are, or by NaN"
         changed = f"; since it was written, {', '.join(self.changed_files)} changed" if self.changed_files else ""
-        numbers = f"the {self.n_numbers} numbers of its {self.source}"
-        return f"the answers of {name} {verb} {numbers}, by at most {difference}{changed}"
+        return f"the answers of {name} {verb} the {self.n_numbers} numbers of its {self.source}, {difference}{changed}"
 
 
 @torch.inference_mode()

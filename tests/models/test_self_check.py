@@ -177,3 +177,6 @@ def test_another_number_of_numbers_is_a_difference(base: Path, tmp_path: Path) -
     found = outcome(folder)
     assert found is not None
     assert not found.agrees
+    assert found.describe("mine").endswith(
+        "the 2 numbers of its expected.json, in how many numbers there are, or by NaN"
+    )
