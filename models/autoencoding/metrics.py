@@ -34,7 +34,7 @@ def psnr(mse: float, peak: float) -> float:
     """Return the peak signal-to-noise ratio in decibels, for elements whose values span a range of `peak`."""
     if mse == 0 or peak == 0:
         return MAX_PSNR if mse == 0 else 0.0
-    return min(MAX_PSNR, 10 * math.log10(peak * peak / mse))
+    return min(MAX_PSNR, 20 * math.log10(peak) - 10 * math.log10(mse))  # whose square could be too small for a float
 
 
 def value_range(limits: tuple[float, float], items: Tensor) -> tuple[float, float]:

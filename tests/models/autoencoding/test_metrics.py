@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -19,6 +21,11 @@ def test_the_signal_to_noise_ratio_is_limited() -> None:
     assert psnr(0.0, 1.0) == psnr(1e-30, 1.0) == MAX_PSNR
     assert psnr(0.01, 1.0) == pytest.approx(20)
     assert psnr(0.01, 0.0) == 0.0
+
+
+@pytest.mark.parametrize("peak", [1e-320, 1e-200, 1e-38, 1e38, 1e200])
+def test_the_signal_to_noise_ratio_of_any_range_is_finite(peak: float) -> None:
+    assert psnr(1.0, peak) == pytest.approx(min(MAX_PSNR, 20 * math.log10(peak)), rel=1e-3)
 
 
 def test_the_range_is_that_of_the_items_if_there_are_no_limits() -> None:
