@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
-from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable, UnsupportedMediaType
+from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
 from app.http.content import (
     EVENTS,
     IMAGES,
@@ -118,9 +118,8 @@ async def read_call(services: Services, endpoint: TaskEndpoint, request: Request
     schema = endpoint.schema_for(checkpoint.tasks)
     if isinstance(schema, TaskSchema):
         loaded.engine.require_room()
-    media_type = _negotiate_answer(schema, context.header(b"accept") or "")
-    if media_type == PNG and not isinstance(checkpoint.codec, ImageCodec):
-        raise NotAcceptable(f"{model.name} has no images to answer with; accept {JSON} or {NPY}")
+    has_images = isinstance(checkpoint.codec, ImageCodec)
+    media_type = _negotiate_answer(schema, context.header(b"accept") or "", has_images=has_images)
 
     def parse() -> Body:
         if raw.query is None:
@@ -193,16 +192,16 @@ def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
 
 
 @cache
-def _offered_types(schema: TaskSchema | CodecSchema) -> tuple[str, ...]:
+def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool) -> tuple[str, ...]:
     if isinstance(schema, CodecSchema):
         return (JSON,)
-    return (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images else []))
+    return (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images and has_images else []))
 
 
-def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str) -> str:
+def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str, *, has_images: bool) -> str:
     if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
         return JSON  # whether there is a stream is up to the parameters
-    return negotiate(accept, _offered_types(schema))
+    return negotiate(accept, _offered_types(schema, has_images=has_images))
 
 
 async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:

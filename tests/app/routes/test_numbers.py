@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -179,6 +180,28 @@ async def assert_all_finite(client: httpx.AsyncClient, model: str, items: NDArra
             assert array.status_code == answer.status_code, (task, array.text)
             if array.status_code == 200:
                 assert np.isfinite(np.load(io.BytesIO(array.content))).all(), task
+
+
+@pytest.mark.parametrize("model", ["vector-variational-2", "vector-vanilla-0"])
+@pytest.mark.parametrize("value", [1e-320, 1e-200, 1e-163])
+async def test_items_of_tiny_numbers_have_numbers_for_verdicts(
+    client: httpx.AsyncClient, model: str, value: float
+) -> None:
+    flat = [value * (-1) ** i for i in range(math.prod(await shape_of(client, model)))]
+    for kind in ("gaussian", "masking", "salt_and_pepper"):
+        answer = await ask(client, "/denoise", model, [flat], noise={"type": kind, "level": 1.0})
+        assert np.isfinite(list(numbers_in(answer["outputs"]))).all()
+    answer = await ask(client, "/compress", model, [flat])
+    assert np.isfinite(list(numbers_in(answer["outputs"]))).all()
+
+
+@pytest.mark.parametrize("accept", ["image/png, application/json;q=0.5", "image/avif,image/png,*/*;q=0.8"])
+async def test_a_model_without_images_answers_in_what_else_is_accepted(client: httpx.AsyncClient, accept: str) -> None:
+    body = {"model": "recurrent-0", "inputs": [[0.5] * 7]}
+    answer = await client.post("/reconstruct", json=body, headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), answer.text
+    answer = await client.post("/reconstruct", json=body, headers={"accept": PNG})
+    assert answer.status_code == 406
 
 
 @pytest.mark.parametrize("value", [2e19, -1e25, 3e38])
