@@ -213,7 +213,7 @@ def centre_ink(image: Image.Image, size: tuple[int, int], style: Style, box: int
     Source: LeCun, Bottou, Bengio, Haffner 1998, section III.A; in MNIST, the mass is at (14, 14), counted from 0.
 
     Raises:
-        InvalidItems: the image has no ink.
+        InvalidItems: the image has no ink, or none is left of it at this size.
     """
     mass = _ink(image, style)
     is_ink = mass >= max(MIN_INK_SHARE * mass.max(), 1)
@@ -225,6 +225,10 @@ def centre_ink(image: Image.Image, size: tuple[int, int], style: Style, box: int
     width, height = (max(1, round(side * scale)) for side in drawing.size)
     drawing = drawing.resize((width, height), Image.Resampling.LANCZOS)
     mass = _ink(drawing, style)
+    if not mass.any():
+        raise InvalidItems(
+            Problem(f"the ink of the image is too fine: none is left of it at {width} x {height} pixels")
+        )
     centre = [mass.sum(axis) @ np.arange(side) / mass.sum() for axis, side in ((0, width), (1, height))]
     place = [
         min(max(round(whole / 2 - middle), 0), whole - side)

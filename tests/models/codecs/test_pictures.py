@@ -197,6 +197,15 @@ def test_ink_is_scaled_and_centred_by_its_mass(
         assert abs(centre - 14) <= 0.51
 
 
+def test_ink_that_vanishes_when_it_is_scaled_is_refused() -> None:
+    dots = Image.new("L", (1000, 1000), 0)
+    for corner in ((0, 0), (999, 999)):
+        dots.putpixel(corner, 255)
+    with pytest.raises(InvalidItems, match="too fine: none is left of it at 20 x 20 pixels") as error:
+        decoded(MNIST, file_of(dots), centre=True)
+    assert [problem.index for problem in error.value.problems] == [0]
+
+
 def test_a_digit_of_mnist_is_its_own_centred_drawing() -> None:
     """A drawing in the middle of a large dark sheet gives the pixels that it was drawn from."""
     digit = np.zeros((28, 28), np.uint8)
