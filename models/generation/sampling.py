@@ -43,13 +43,17 @@ class CandidateFilter(ABC):
 
 @dataclass(frozen=True)
 class Temperature(CandidateFilter):
-    """Divides the scores. Source: Ackley, Hinton, Sejnowski 1985, equation 5."""
+    """Divides the scores, less the highest one, so that they stay finite. The distribution is that of the scores alone.
+
+    Source: Ackley, Hinton, Sejnowski 1985, equation 5.
+    """
 
     temperature: float
 
     @override
     def apply(self, candidates: Candidates) -> Candidates:
-        return Candidates(candidates.ids, candidates.scores / self.temperature)
+        below = (candidates.scores - candidates.scores.max()).double()  # float32 would round a small temperature to 0
+        return Candidates(candidates.ids, (below / self.temperature).to(candidates.scores.dtype))
 
 
 @dataclass(frozen=True)

@@ -124,10 +124,20 @@ def test_draws_follow_the_filtered_distribution(parameters: dict[str, Any]) -> N
     assert statistic < n_free + 4 * (2 * n_free) ** 0.5  # chi-squared: four deviations above its mean
 
 
+@pytest.mark.parametrize("temperature", [1e-4, 1e-30, 1e-38, 1e-45, 1e-300, 5e-324])
+def test_however_low_the_temperature_the_likeliest_token_is_drawn(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for seed in range(5):
+        scores = random_scores(seed) * 100
+        for others in ([], [TopK(5)], [TopP(0.9)], [MinP(0.1)], [TypicalP(0.9)]):
+            candidates = candidates_of(scores, [Temperature(temperature), *others])
+            assert draw(candidates, generator) == scores.argmax()
+
+
 def test_filters_keep_scores_that_are_not_numbers() -> None:
     """A search notices them by the log-probability of the token that is drawn, and ends."""
     generator = torch.Generator().manual_seed(0)
-    for each in (TopK(3), TopP(0.5), MinP(0.5), TypicalP(0.5)):
+    for each in (Temperature(0.5), TopK(3), TopP(0.5), MinP(0.5), TypicalP(0.5)):
         assert 0 <= draw(candidates_of(torch.full((N_WORDS,), torch.nan), [each]), generator) < N_WORDS
 
 
