@@ -91,7 +91,7 @@ _NUMBERS = {
     "top_p": _Number(least=0, most=1, excludes_least=True, neutral=(1,)),
     "min_p": _Number(least=0, most=1, neutral=(0,)),
     "typical_p": _Number(least=0, most=1, excludes_least=True, neutral=(1,)),
-    "repetition_penalty": _Number(least=0, most=100, excludes_least=True),
+    "repetition_penalty": _Number(least=0.01, most=100),
     "no_repeat_ngram_size": _Number(least=0, is_whole=True),
     "num_beams": _Number(least=1, most=MAX_BEAMS, is_whole=True),
     "length_penalty": _Number(least=-10, most=10),

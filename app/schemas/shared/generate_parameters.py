@@ -73,7 +73,7 @@ class GenerateParameters(TextParameters):
     )
     repetition_penalty: float | None = Field(
         None,
-        gt=0,
+        ge=0.01,
         le=100,
         description="Penalty on tokens that the text already has; above 1, they are less likely. If omitted, the "
         "checkpoint's, else 1.0.",
