@@ -4,29 +4,33 @@ Source: RFC 4648, section 4, and RFC 2397, with the rules of RFC 3986 for scheme
 """
 
 import base64
+import re
 from contextlib import suppress
 from urllib.parse import unquote, unquote_to_bytes
 
 _SCHEME = "data:"
+_BASE64_PATTERN = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _WHITE_SPACE = str.maketrans("", "", " \t\r\n\f")
 
 
 def bytes_of_string(value: str) -> bytes:
     """Return the bytes that a string holds: the data of a `data:` URL, or those that it encodes in base64.
 
-    The scheme and `;base64` may be in upper case. The media type and its parameters are not looked at, because the
-    bytes themselves show what they are. The data may be percent-encoded, and need not be in base64.
+    The scheme and `;base64` may be in upper case, and white space may be around the URL and around `base64`. The media
+    type and its parameters are not looked at, because the bytes themselves show what they are. The data may be
+    percent-encoded, and need not be in base64.
 
     Raises:
         ValueError: the string is neither; the message says why.
     """
-    if value[: len(_SCHEME)].lower() != _SCHEME:
+    url = value.strip()
+    if url[: len(_SCHEME)].lower() != _SCHEME:
         return decode_base64(value)
-    head, comma, data = value[len(_SCHEME) :].partition(",")
+    head, comma, data = url[len(_SCHEME) :].partition(",")
     if not comma:
         raise ValueError("a data: URL has a comma before its data (RFC 2397)")
     data = data.partition("#")[0]
-    if not head.rstrip().lower().endswith(";base64"):
+    if not _BASE64_PATTERN.search(head):
         return unquote_to_bytes(data)
     return decode_base64(unquote(data, "latin-1") if "%" in data else data)
 

@@ -35,6 +35,13 @@ def test_line_breaks_and_fragments_are_no_data(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", [" data:;base64,AAEC", "data:;base64,AAEC\n", "data:a/b; base64,AAEC", "data:; BASE64 ,AAEC"]
+)
+def test_white_space_around_a_url_and_around_base64_is_ignored(url: str) -> None:
+    assert bytes_of_string(url) == b"\0\1\2"
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("data:image/png;base64", "has a comma before its data"),
