@@ -114,7 +114,7 @@ def item_from_json(value: object, shapes: Sequence[Shape], *, gaps: bool = False
     """Return one item as an array of the shape `shapes[0]`, under the conditions of `batch_from_json`."""
     array = array_from_json(value, gaps=gaps)
     if array is None:
-        raise InvalidItems(Problem(f"the item holds {find_non_number(value)}; {_expected(shapes)}"))
+        raise InvalidItems(Problem(f"the item {describe_fault(value, gaps=gaps)}; {_expected(shapes)}"))
     if array.shape not in shapes:
         raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {_expected(shapes)}"))
     return array.reshape(shapes[0])
@@ -142,7 +142,9 @@ def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False) -
         index = np.argwhere(is_outside[i])[0]
         value = batch[i][tuple(index)]
         limit = f"lies outside [{low:g}, {high:g}]" if np.isfinite(value) else "is not a finite number"
-        problems.append(Problem(f"the value {value:g} at {index.tolist()} {limit}", i))
+        short = f"{value:g}"
+        shown = short if float(short) == value or np.isnan(value) else str(value)  # 1.0000001 is not shown as 1
+        problems.append(Problem(f"the value {shown} at {index.tolist()} {limit}", i))
     raise InvalidItems(*limit_problems(problems))
 
 
@@ -160,8 +162,8 @@ def _batch_item_by_item(values: object, shapes: Sequence[Shape], *, max_items: i
     """
     if type(values) is not list or not values:
         raise InvalidItems(Problem(f"{_describe(values)} is not an item; {_expected(shapes)}"))
-    if type(values[0]) is not list:
-        raise InvalidItems(Problem(f"the item holds {find_non_number(values)}; {_expected(shapes)}"))
+    if is_single_item(values):
+        raise InvalidItems(Problem(f"the item {describe_fault(values, gaps=gaps)}; {_expected(shapes)}"))
     check_count(len(values), max_items)
     batch: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
@@ -181,21 +183,33 @@ def _expected(shapes: Sequence[Shape]) -> str:
     return "expected numbers of shape " + " or ".join(str(list(shape)) for shape in shapes)
 
 
-def find_non_number(value: object) -> str:
-    """Describe the first value in nested lists that is not a number, or else why the lists are not rectangular."""
-    level = [value]
+def is_single_item(values: list[Any]) -> bool:
+    """Return whether a list is one flat item: it begins with a number, or has neither lists nor objects as items."""
+    return type(values[0]) in (int, float) or {list, dict}.isdisjoint(map(type, values))
+
+
+def describe_fault(value: object, *, gaps: bool = False) -> str:
+    """Say what is wrong with an item that is no array, as the end of a sentence about it: `holds a string`.
+
+    With `gaps`, null counts as a number.
+    """
+    if type(value) is not list:
+        return f"is {_describe(value)}"
+    numbers = (int, float, type(None)) if gaps else (int, float)
+    level: list[Any] = value
     for _ in range(_MAX_DEPTH):
         for element in level:
-            if type(element) not in (list, int, float):
-                return _describe(element)
+            if type(element) is not list and type(element) not in numbers:
+                return f"holds {_describe(element)}"
             if type(element) is int and element.bit_length() > MAX_EXPONENT:
-                return f"an integer of {element.bit_length()} bits, which is beyond the largest number"
+                return f"holds an integer of {element.bit_length()} bits, which is beyond the largest number"
         level = [inner for element in level if type(element) is list for inner in element]
         if not level:
-            return "lists of unequal length"
-    return f"lists nested more than {_MAX_DEPTH} deep"
+            return "holds lists of unequal length"
+    return f"holds lists nested more than {_MAX_DEPTH} deep"
 
 
 def _describe(value: object) -> str:
-    names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an empty list"}
+    names: dict[type, str] = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object"}
+    names |= {list: "an empty list", bytes: "an encoded image"}
     return names.get(type(value), "a number")

@@ -23,7 +23,8 @@ from models.codecs.arrays import (
     array_from_json,
     check_count,
     check_range,
-    find_non_number,
+    describe_fault,
+    is_single_item,
     limit_problems,
 )
 from models.errors import InvalidItems, Problem
@@ -95,7 +96,7 @@ class SeriesCodec(ArrayCodec):
             raise InvalidItems(Problem(f"the items are no list; {self._expected()}"))
         first = values[0] if values else []
         if type(first) is not list:
-            is_single = len(self.means) == 1
+            is_single = len(self.means) == 1 and is_single_item(values)
         elif len(self.means) == 1:  # of shape [T, 1], or a list of series
             is_single = all(type(step) is list and len(step) == 1 and type(step[0]) is not list for step in values)
         else:
@@ -114,7 +115,7 @@ class SeriesCodec(ArrayCodec):
     def _to_array(self, item: object, *, gaps: bool) -> NDArray[Any]:
         array = item if isinstance(item, np.ndarray) else array_from_json(item, gaps=gaps)
         if array is None:
-            raise InvalidItems(Problem(f"the series holds {find_non_number(item)}; {self._expected()}"))
+            raise InvalidItems(Problem(f"the series {describe_fault(item, gaps=gaps)}; {self._expected()}"))
         return array
 
     def _decode_series(self, series: NDArray[Any], *, gaps: bool) -> Tensor:

@@ -1,5 +1,6 @@
 """The items of a request about texts, as they arrive in JSON."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ def clean_text(text: object, limits: Limits) -> str:
         ValueError: the value is not a string, or is longer than `limits.max_characters`.
     """
     if not isinstance(text, str):
-        raise ValueError(f"{str(text)[:40]!r} is not a string")
+        raise ValueError(f"{json.dumps(text, default=str)[:40]} is not a string")
     if len(text) > limits.max_characters:
         raise ValueError(f"the text has {len(text)} characters; the limit is {limits.max_characters}")
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

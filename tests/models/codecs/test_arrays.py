@@ -76,7 +76,12 @@ def test_items_of_different_shapes_share_a_batch() -> None:
         ([[0.0] * 6, [[0.0] * 3, [0.0] * 2]], 1, "the item holds lists of unequal length"),
         ([[0.0] * 6, [0.0, [1.0], 2.0]], 1, "the item holds lists of unequal length"),
         ([[0.0] * 6, [[0.0, "x", 0.0]] * 2], 1, "the item holds a string"),
-        ([[0.0] * 6, True], 1, "the item holds a boolean"),
+        ([[0.0] * 6, True], 1, "the item is a boolean"),
+        ([[0.0] * 6, 0.5], 1, "the item is a number"),
+        ([{"a": 1}, [0.0] * 6], 0, "the item is an object"),
+        ([{"a": 1}], 0, "the item is an object"),
+        ([None, [0.0] * 6], 0, "the item is null"),
+        ([b"GIF"], None, "the item holds an encoded image"),
         ([[0.0] * 6, [10**400] * 6], 1, "the item holds an integer of 1329 bits, which is beyond the largest number"),
         ([[0.0] * 6, nested(900)], 1, "the item holds lists nested more than 16 deep"),
         ([[0.0] * 6] * 4, None, "4 items; a request takes 1 to 3"),
@@ -87,6 +92,21 @@ def test_errors_name_the_item_and_the_reason(values: object, index: int | None, 
     with pytest.raises(InvalidItems, match=re.escape(message)) as error:
         batch_from_json(values, SHAPES, max_items=3)
     assert error.value.problems[0].index == index
+
+
+def test_a_gap_is_not_what_is_wrong_where_gaps_are_allowed() -> None:
+    with pytest.raises(InvalidItems, match="the item holds a string") as error:
+        batch_from_json([[None, "x", 0.0, 0.0, 0.0, 0.0]], SHAPES, max_items=3, gaps=True)
+    assert error.value.problems[0].index == 0
+
+
+@pytest.mark.parametrize("value", [1.0000001, np.nextafter(1.0, 2.0), np.float32(1.0000001), -1e-320])
+def test_a_number_just_outside_is_shown_as_it_is(value: float) -> None:
+    with pytest.raises(InvalidItems) as error:
+        check_range(np.array([[0.5, value]]), 0.0, 1.0)
+    shown = str(error.value).split()[2]
+    assert float(shown) == pytest.approx(float(value), rel=1e-5)
+    assert not 0 <= float(shown) <= 1
 
 
 def test_the_number_of_items_that_an_error_names_is_limited() -> None:
