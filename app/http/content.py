@@ -117,9 +117,11 @@ async def parse_files(request: Request, data: bytes, max_files: int) -> list[byt
     except (MultiPartException, ValueError) as error:  # a ValueError comes from a charset that does not exist
         raise MalformedBody(f"the body is not multipart/form-data with at most {max_files} files") from error
     try:
-        unknown = sorted({name for name, value in form.multi_items() if name != "files" or isinstance(value, str)})
+        unknown = sorted({name for name, _ in form.multi_items() if name != "files"})
         if unknown:
             raise InvalidRequest.of([Fault("", f"unknown parts {unknown}; send files in parts named 'files'")])
+        if any(isinstance(value, str) for _, value in form.multi_items()):
+            raise InvalidRequest.of([Fault("", "a part named 'files' is a text; a file has a filename in its header")])
         files = [await upload.read() for _, upload in form.multi_items() if not isinstance(upload, str)]
     finally:
         await form.close()

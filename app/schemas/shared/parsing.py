@@ -1,5 +1,6 @@
 """Checking a request body against a task's pydantic model, with errors that name each field."""
 
+import json
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,6 +13,9 @@ from app.schemas.shared.envelope import Body
 
 MAX_FAULTS = 16
 """Maximum number of fields that one error names; a body can have millions of unknown fields."""
+_JSON_NAMES: dict[type, str] = {type(None): "null", bool: "a boolean", str: "a string", list: "a list"}
+_OBJECT_TYPES = ("model_type", "model_attributes_type", "dict_type")
+"""Names that pydantic gives to the error that a value is no object."""
 
 
 def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
@@ -24,7 +28,9 @@ def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
             most.
     """
     if not isinstance(values, dict):
-        raise InvalidRequest.of([Fault("", f"expected an object, not {type(values).__name__}")])
+        raise InvalidRequest.of(
+            [Fault("", f"the body must be an object, and is {_JSON_NAMES.get(type(values), 'a number')}")]
+        )
     if faults := list(islice(_unknown_fields(kind, values), MAX_FAULTS)):
         raise InvalidRequest.of(faults)
     try:
@@ -126,5 +132,8 @@ def fault_of(path: Sequence[str | int], error: Mapping[str, Any]) -> Fault:
     pointer = "".join(map(_pointer, path))
     if error["type"] == "missing":
         return Fault(pointer, "this field is required")
-    message = error["msg"][:1].lower() + error["msg"][1:]
-    return Fault(pointer, f"{reprlib.repr(error['input'])} is refused: {message}")
+    is_object_missing = error["type"] in _OBJECT_TYPES
+    message = "input should be an object" if is_object_missing else error["msg"][:1].lower() + error["msg"][1:]
+    given = error["input"]
+    shown = json.dumps(given) if given is None or isinstance(given, bool) else reprlib.repr(given)
+    return Fault(pointer, f"{shown} is refused: {message}")

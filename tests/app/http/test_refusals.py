@@ -210,6 +210,11 @@ async def test_parts_of_another_name(client: httpx.AsyncClient) -> None:
     await refused(client, 400, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"})
 
 
+async def test_a_part_without_a_filename_is_no_file(client: httpx.AsyncClient) -> None:
+    problem = await refused(client, 422, files=[("files", (None, "hello"))])
+    assert "a file has a filename" in problem["detail"]
+
+
 async def test_unknown_fields_of_an_object_in_the_parameters(client: httpx.AsyncClient) -> None:
     noise = {"type": "gaussian", "level": 0.3, "a/b": 1}
     answer = await client.post("/denoise", json={"inputs": GOOD, "parameters": {"noise": noise}})

@@ -76,5 +76,24 @@ def test_pointers_have_no_names_of_types(parameters: dict[str, Any], pointers: l
     assert [pointer for pointer, _ in faults(MixedBody, **parameters)] == pointers
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        (None, "", "the body must be an object, and is null"),
+        ([], "", "the body must be an object, and is a list"),
+        (True, "", "the body must be an object, and is a boolean"),
+        (0.5, "", "the body must be an object, and is a number"),
+        ({"inputs": [], "parameters": None}, "/parameters", "null is refused: input should be an object"),
+        ({"inputs": [], "parameters": [1]}, "/parameters", "[1] is refused: input should be an object"),
+        ({"inputs": [], "model": False}, "/model", "false is refused: input should be a valid string"),
+    ],
+    ids=str,
+)
+def test_refusals_are_in_the_words_of_json(body: object, pointer: str, detail: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_body(GenerateBody, body, strict=True)
+    assert [(fault.pointer, fault.detail) for fault in refusal.value.faults] == [(pointer, detail)]
+
+
 def test_several_errors_of_one_type_are_all_named() -> None:
     assert [pointer for pointer, _ in faults(GenerateBody, stop=["", "a", ""], n=0)] == ["/n", "/stop/0", "/stop/2"]
