@@ -188,7 +188,8 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
 
 @cache
 def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
-    return (JSON, NPY, MULTIPART, *IMAGES) if endpoint.takes_arrays else (JSON,)
+    arrays, images = (NPY,) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
+    return (JSON, *arrays, *images)
 
 
 @cache

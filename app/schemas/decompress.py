@@ -82,6 +82,7 @@ SCHEMA = TaskSchema(
     requests=_requests,
     outputs=_outputs,
     array=lambda results, codecs: stack_items([item for result in results for item in result.items], codecs),
+    takes_numbers=False,
     answers_images=True,
 )
 ENDPOINT = TaskEndpoint(

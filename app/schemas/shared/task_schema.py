@@ -61,6 +61,7 @@ class TaskSchema:
         usage: returns the counts of `usage` other than the number of items.
         writer: makes the events of a stream, for tasks that run step by step.
         modality: whether the inputs are texts or other items.
+        takes_numbers: whether an item consists of numbers, which a NumPy file may hold.
         takes_images: whether encoded images are accepted.
         answers_images: whether the answer may be a PNG.
     """
@@ -76,13 +77,14 @@ class TaskSchema:
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, ModelCodecs], EventWriter] | None = None
     modality: Literal["item", "text"] = "item"
+    takes_numbers: bool = True
     takes_images: bool = False
     answers_images: bool = False
 
     @property
     def takes_arrays(self) -> bool:
         """True if the body may be a NumPy file."""
-        return "inputs" in self.body.model_fields and self.modality != "text"
+        return "inputs" in self.body.model_fields and self.modality != "text" and self.takes_numbers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,8 +130,13 @@ class TaskEndpoint:
 
     @property
     def takes_arrays(self) -> bool:
-        """True if the body may be a NumPy file or an encoded image, for at least one kind of model."""
+        """True if the body may be a NumPy file, for at least one kind of model."""
         return any(isinstance(schema, TaskSchema) and schema.takes_arrays for schema in self.schemas)
+
+    @property
+    def takes_images(self) -> bool:
+        """True if the body may be an encoded image or several, for at least one kind of model."""
+        return any(isinstance(schema, TaskSchema) and schema.takes_images for schema in self.schemas)
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:

@@ -205,6 +205,22 @@ async def test_content_types_and_accepts_the_route_has_not(client: httpx.AsyncCl
     await refused(client, 406, "/encode", json={"inputs": GOOD}, headers={"accept": "image/png"})
 
 
+@pytest.mark.parametrize(
+    ("path", "taken", "others"),
+    [
+        ("/decode", "application/json, application/x-npy", ["image/png", "multipart/form-data"]),
+        ("/decompress", "application/json", ["image/png", "multipart/form-data", "application/x-npy"]),
+        ("/sample", "application/json", ["image/webp", "application/x-npy"]),
+    ],
+)
+async def test_a_route_takes_only_what_its_items_can_be(
+    client: httpx.AsyncClient, path: str, taken: str, others: list[str]
+) -> None:
+    for other in others:
+        problem = await refused(client, 415, path, content=b"x", headers={"content-type": other})
+        assert problem["detail"].endswith(f" {taken}")
+
+
 async def test_parts_of_another_name(client: httpx.AsyncClient) -> None:
     await refused(client, 422, files={"image": ("x.png", b"x", "image/png")})
     await refused(client, 400, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"})
