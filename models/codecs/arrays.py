@@ -126,10 +126,10 @@ def check_count(n_items: int, max_items: int) -> None:
         raise InvalidItems(Problem(f"{n_items} items; a request takes 1 to {max_items}"))
 
 
-def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False) -> None:
+def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False, note: str = "") -> None:
     """Raise InvalidItems, which names the items, if an element of `[n, …]` is NaN or outside of [`low`, `high`].
 
-    With `gaps`, NaN is allowed.
+    With `gaps`, NaN is allowed. `note` follows the limits in the error.
     """
     if batch.size and low <= batch.min() and batch.max() <= high:
         return
@@ -141,7 +141,7 @@ def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False) -
     for i in invalid[: MAX_PROBLEMS + 1].tolist():
         index = np.argwhere(is_outside[i])[0]
         value = batch[i][tuple(index)]
-        limit = f"lies outside [{low:g}, {high:g}]" if np.isfinite(value) else "is not a finite number"
+        limit = f"lies outside [{low:g}, {high:g}]{note}" if np.isfinite(value) else "is not a finite number"
         short = f"{value:g}"
         shown = short if float(short) == value or np.isnan(value) else str(value)  # 1.0000001 is not shown as 1
         problems.append(Problem(f"the value {shown} at {index.tolist()} {limit}", i))

@@ -125,7 +125,7 @@ class SeriesCodec(ArrayCodec):
         if series.ndim != 2 or series.shape[1] != len(self.means) or not 1 <= len(series) <= self.max_length:
             raise InvalidItems(Problem(f"the shape is {shape}; {self._expected()}"))
         normalised = (series.astype(np.float64, order="C") - self.means) / self.deviations
-        check_range(normalised[None], -MAX_FLOAT32, MAX_FLOAT32, gaps=gaps)
+        check_range(normalised[None], -MAX_FLOAT32, MAX_FLOAT32, gaps=gaps, note=" after normalisation")
         return torch.from_numpy(normalised)
 
     def _expected(self) -> str:

@@ -144,6 +144,7 @@ def test_gaps_are_refused_unless_allowed() -> None:
         (ONE_CHANNEL, [b"GIF"], "the series holds an encoded image"),
         (ONE_CHANNEL, [[1.0, float("nan")]], "nan"),
         (ONE_CHANNEL, [[1.0, float("inf")]], "inf"),
+        (ONE_CHANNEL, [[1.0, 1e300]], r"lies outside .* after normalisation"),
         (ONE_CHANNEL, {"a": 1}, "no list"),
         (ONE_CHANNEL, [[1.0, 2.0]] * 5, "5 items; a request takes 1 to 4"),
         (ONE_CHANNEL, [[1.0]] * 9, r"shape is \[9, 1\]"),
