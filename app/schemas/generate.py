@@ -95,7 +95,11 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
         "n_alternatives": parameters.logprobs,
     }
     texts = codecs.texts.tokenize(items, check_length=not parameters.truncate)
-    return [codecs.generation_defaults.complete(tokens, given) for tokens in texts]
+    requests = [codecs.generation_defaults.complete(tokens, given) for tokens in texts]
+    if parameters.length_penalty is not None and requests[0].num_beams == 1:
+        detail = "length_penalty is for beam search, and num_beams is 1"
+        raise InvalidItems(Problem(detail, parameter="length_penalty"))
+    return [*requests]
 
 
 def _encode_words(words: Sequence[str], codec: TextCodec) -> Iterator[tuple[int, ...]]:
