@@ -96,7 +96,7 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
     }
     texts = codecs.texts.tokenize(items, check_length=not parameters.truncate)
     requests = [codecs.generation_defaults.complete(tokens, given) for tokens in texts]
-    if parameters.length_penalty is not None and requests[0].num_beams == 1:
+    if parameters.length_penalty not in (None, 1.0) and requests[0].num_beams == 1:
         detail = "length_penalty is for beam search, and num_beams is 1"
         raise InvalidItems(Problem(detail, parameter="length_penalty"))
     return [*requests]
