@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.checkpoint.card_examples import CARD_FILE, CardExample, read_card_example
+from models.checkpoint.card_code import Computed, Encoded
+from models.checkpoint.card_examples import CARD_FILE, read_card_example
 from models.checkpoint.common import Checkpoint
 from models.checkpoint.expected_answers import EXPECTED_FILE, ExpectedAnswer, read_expected_answers
 from models.checkpoint.hugging_face import PublishedCheckpoint
@@ -34,13 +35,12 @@ from models.tasks.text import (
 MAX_DIFFERENCE = float(np.finfo(np.float64).max)
 """Difference of numbers that cannot be compared."""
 CARD_TOLERANCE = 0.01
-"""Largest difference from a number of a card that its rounding, and another device or precision, explain."""
+"""Largest difference from the numbers of a card, relative to the largest of them but at least 1, that their rounding,
+and another device or precision, explain."""
 MAX_NEW_TOKENS = 16
 """Number of tokens that `generate` and `translate` add to an input of `expected.json`."""
 STRIDE = 16
 """Number of tokens that the windows of an input of `answer` share."""
-QUERY_PROMPTS, DOCUMENT_PROMPTS = ("query",), ("document", "passage", "corpus")
-"""Names of the prompts of queries and documents, of which the first that a model has counts, as in the library."""
 
 _LIMITS = Limits(max_items=1, max_pixels=0, max_characters=2**16)
 
@@ -116,7 +116,9 @@ def check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:
         numbers = _compute_card(checkpoint, model, example)
     except (InvalidItems, KeyError):
         return None
-    return _compare(CARD_FILE, [(numbers, example.expected.ravel())], max(CARD_TOLERANCE, example.resolution))
+    largest = max(1.0, float(np.abs(example.expected).max()))
+    tolerance = max(CARD_TOLERANCE * largest, example.resolution)
+    return _compare(CARD_FILE, [(numbers, example.expected.ravel())], tolerance)
 
 
 def compute_answer(checkpoint: PublishedCheckpoint, model: Model, task: str, value: Any) -> ExpectedAnswer:
@@ -159,26 +161,28 @@ def _difference(computed: Numbers, expected: Numbers) -> float:
     return float(np.nan_to_num(np.abs(computed - expected), nan=MAX_DIFFERENCE, posinf=MAX_DIFFERENCE).max())
 
 
-def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: CardExample) -> Numbers:
+def _compute_card(checkpoint: PublishedCheckpoint, model: Model, example: Computed) -> Numbers:
     codec, by_name = checkpoint.codec, {task.name: task for task in checkpoint.tasks}
     if example.kind == "scores":
-        pairs = [TextItem(*pair) for pair in zip(example.queries, example.documents, strict=True)]
+        pairs = [TextItem(*pair) for pair in zip(example.queries.texts, example.documents.texts, strict=True)]
         texts = [ClassifyTextRequest(tokens=tokens) for tokens in codec.tokenize(pairs, truncate=True)]
         results = model.run(by_name["classify"], texts)
         return np.array([_by_label(model, result.labels) for result in results]).ravel()
-    names = (QUERY_PROMPTS, DOCUMENT_PROMPTS) if example.are_roles else ((), ())
     queries, documents = (
-        codec.tokenize(list(map(TextItem, texts)), truncate=True, prompt=_prompt(codec, prompts))
-        for texts, prompts in zip((example.queries, example.documents), names, strict=True)
+        codec.tokenize(list(map(TextItem, side.texts)), truncate=True, prompt=_prompt(codec, side))
+        for side in (example.queries, example.documents)
     )
     requests = [SimilarityRequest(texts=(query, *documents)) for query in queries]
     return torch.cat([result.scores for result in model.run(by_name["similarity"], requests)]).double().numpy()
 
 
-def _prompt(codec: TextCodec, names: Sequence[str]) -> str:
-    """Return the text of the first of these prompts that a model has, or else of its default prompt."""
-    known = next((name for name in names if name in codec.prompts.by_name), None)
-    return codec.prompts.choose(known)
+def _prompt(codec: TextCodec, encoded: Encoded) -> str:
+    """Return the prompt of the texts; as in the library, a role whose prompt is missing has an empty one."""
+    if encoded.prompt is not None:
+        return encoded.prompt
+    if encoded.prompt_name is None and encoded.role is not None:
+        return codec.prompts.by_name.get(encoded.role, "")
+    return codec.prompts.choose(encoded.prompt_name)
 
 
 def _tokens(codec: TextCodec, value: Any, *, prompt: str = "") -> Tokens:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.checkpoint.card_examples import MAX_CARD_BYTES, CardExample, read_card_example
+from models.checkpoint.card_code import Computed, Encoded
+from models.checkpoint.card_examples import MAX_CARD_BYTES, read_card_example
 
 SENTENCES = """
 ```python
@@ -43,7 +44,7 @@ query_embeddings = model.encode_query(queries)
 document_embeddings = model.encode_document(documents)
 similarities = model.similarity(query_embeddings, document_embeddings)
 print(similarities)
-# tensor([[0.81, 0.2, 3e-2]])
+# tensor([[8.1e-01, 2.00e-01, 3e-02]])
 ```
 """
 PAIRS = """
@@ -59,35 +60,85 @@ print(scores)
 """
 
 
-def read(folder: Path, card: str) -> CardExample | None:
-    (folder / "README.md").write_text(f"# A model\n\nText.\n{card}\nMore text.\n")
+def read(folder: Path, card: str, encoding: str = "utf-8") -> Computed | None:
+    (folder / "README.md").write_bytes(f"# A model\n\nÉté.\n{card}\nMore text.\n".encode(encoding))
     return read_card_example(folder)
 
 
 def test_sentences_are_compared_with_each_other(tmp_path: Path) -> None:
     example = read(tmp_path, SENTENCES)
     assert example is not None
-    assert example.queries == example.documents == ("The weather is lovely today.", "It's so sunny outside!")
-    assert (example.kind, example.are_roles, example.resolution) == ("similarities", False, 1e-4)
+    encoded = Encoded(texts=("The weather is lovely today.", "It's so sunny outside!"))
+    assert example.queries == example.documents == encoded
+    assert (example.kind, example.resolution) == ("similarities", 1e-4)
     np.testing.assert_array_equal(example.expected, [[1, -0.9753], [-0.9753, 1]])
 
 
 def test_queries_are_compared_with_documents(tmp_path: Path) -> None:
     example = read(tmp_path, ROLES)
     assert example is not None
-    assert (len(example.queries), len(example.documents), example.are_roles) == (1, 3, True)
-    assert example.resolution == 0.01
+    assert (len(example.queries.texts), example.queries.role) == (1, "query")
+    assert (len(example.documents.texts), example.documents.role) == (3, "document")
+    assert example.resolution == pytest.approx(1e-3)
     np.testing.assert_allclose(example.expected, [[0.81, 0.2, 0.03]])
 
 
 def test_pairs_have_scores(tmp_path: Path) -> None:
     example = read(tmp_path, PAIRS)
     assert example is not None
-    assert (example.kind, example.documents) == (
+    assert (example.kind, example.documents.texts) == (
         "scores",
         ("Between 55 and 80.", "Egg whites are low in calories."),
     )
     np.testing.assert_array_equal(example.expected, [[0.5063], [0.4988]])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "encoded"),
+    [
+        ('prompt_name="query"', {"prompt_name": "query"}),
+        ('prompt="search: ", batch_size=2', {"prompt": "search: "}),
+        ("convert_to_tensor=True", {}),
+    ],
+    ids=["by name", "by text", "another form"],
+)
+def test_prompts_are_those_that_the_example_chooses(tmp_path: Path, keywords: str, encoded: dict[str, str]) -> None:
+    example = read(tmp_path, ROLES.replace("encode_query(queries)", f"encode(queries, {keywords})"))
+    assert example is not None
+    assert example.queries == Encoded(texts=("Which planet is red?",), **encoded)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        SENTENCES.replace("\n", "\r\n"),
+        SENTENCES.replace("```python", "``` py"),
+        SENTENCES.replace("\n", "\n   "),
+        SENTENCES.replace("similarities", "similarity"),
+        SENTENCES.replace("print(similarities)", "print(similarities.tolist())"),
+        SENTENCES.replace("1.0000]])", "1.0000]], device='cuda:0')\n# of 2 texts"),
+        SENTENCES.replace("sentences = [", "first = 'Rain.'\nother = [").replace("(sentences)", "(other)"),
+        SENTENCES.replace("```python", "```python\nprint(model)\n```\n```python"),
+    ],
+    ids=["newlines", "py", "indented", "a name", "a list", "a remark", "other names", "several blocks"],
+)
+def test_what_people_edit_is_still_an_example(tmp_path: Path, card: str) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
+        text = card if encoding != "latin-1" else card.replace("🤗", "")
+        example = read(tmp_path, text, encoding)
+        assert example is not None
+        np.testing.assert_array_equal(example.expected, [[1, -0.9753], [-0.9753, 1]])
+
+
+def test_texts_may_be_named_or_single_or_tuples(tmp_path: Path) -> None:
+    single = ROLES.replace("queries = [\n", "queries = (\n").replace('red?",\n]', 'red?"\n)')
+    example = read(tmp_path, single)
+    assert example is not None
+    assert example.queries.texts == ("Which planet is red?",)
+    pairs = '```python\nq = "An egg?"\nscores = model.predict([(q, "a"), (q, "b")])\nprint(scores)\n# [ 8.6 -4.3]\n```'
+    example = read(tmp_path, pairs)
+    assert example is not None
+    assert (example.queries.texts, example.documents.texts) == (("An egg?", "An egg?"), ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -97,13 +148,26 @@ def test_pairs_have_scores(tmp_path: Path) -> None:
         SENTENCES.replace("print(similarities)", "print(similarities.shape)"),
         SENTENCES.replace("#         [-0.9753,  1.0000]])", "#         ...]])"),
         SENTENCES.replace("'The weather is lovely today.',", "open('secret').read(),"),
-        SENTENCES.replace("sentences = [", "sentences = ("),
+        SENTENCES.replace("'The weather is lovely today.',", "f'The weather is {word} today.',"),
+        SENTENCES.replace("lovely", "\\ud800"),
+        SENTENCES.replace("model.similarity(embeddings, embeddings)", "100 * embeddings @ embeddings.T"),
+        SENTENCES.replace("model.similarity(embeddings, embeddings)", "util.dot_score(embeddings, embeddings)"),
+        SENTENCES.replace('_model_id")', '_model_id", truncate_dim=8)'),
+        SENTENCES.replace("# Run inference", "model.max_seq_length = 4"),
+        SENTENCES.replace("# Run inference", "model.prompts.clear()"),
+        SENTENCES.replace("(sentences)", "(sentences, normalize_embeddings=True)"),
+        SENTENCES.replace("# [2, 24]", "for name in names:\n    embeddings = model.encode(name)"),
+        SENTENCES.replace("-0.9753", "nan"),
+        SENTENCES.replace("1.0000", "0e" + 5000 * "9"),
+        SENTENCES.replace("# Run inference", "x = " + "-" * 30000 + "1"),
+        SENTENCES.replace("# Run inference", "x = " + "[" * 3000),
         PAIRS.replace("[0.5063 0.4988]", "[0.5063]").replace("pairs = [", "pairs = ["[:-1]),
+        PAIRS.replace("predict(pairs)", "predict(pairs, apply_softmax=True)"),
         ROLES.replace("queries = [", "questions = ["),
     ],
-    ids=["none", "no numbers", "cut", "code", "no list", "syntax", "other names"],
+    ids=lambda card: None,
 )
-def test_what_is_written_in_another_way_is_no_example(tmp_path: Path, card: str) -> None:
+def test_what_cannot_be_followed_is_no_example(tmp_path: Path, card: str) -> None:
     assert read(tmp_path, card) is None
 
 

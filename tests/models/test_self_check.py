@@ -71,6 +71,24 @@ def test_a_cross_encoder_agrees_with_its_card(base: Path, tmp_path: Path) -> Non
     assert (found.source, found.agrees, found.n_numbers) == ("README.md", True, 3)
 
 
+@pytest.mark.parametrize(
+    ("method", "keywords"),
+    [("encode", {"prompt_name": "passage"}), ("encode", {"prompt": "a man: "}), ("encode", {}), ("encode_query", {})],
+    ids=str,
+)
+def test_a_model_agrees_with_an_edited_card(base: Path, tmp_path: Path, method: str, keywords: dict[str, str]) -> None:
+    folder = save_encoder(base, tmp_path / "mine", prompts={"passage": "a dog: "}, default_prompt_name="passage")
+    texts, library = ["the red house", "a cat"], SentenceTransformer(str(folder), device="cpu")
+    embeddings = getattr(library, method)(texts, **keywords)
+    printed = "\n".join(f"# {line}" for line in str(library.similarity(embeddings, embeddings)).splitlines())
+    given = "".join(f", {name}={text!r}" for name, text in keywords.items())
+    code = f"e = model.{method}({texts!r}{given})\nr = model.similarity(e, e)\nprint(r)\n{printed}"
+    (folder / "README.md").write_text(f"```python\n{code}\n```\n")
+    found = outcome(folder)
+    assert found is not None
+    assert (found.n_numbers, found.largest_difference) == (4, pytest.approx(0, abs=1e-4))
+
+
 def test_another_pooling_than_the_one_of_the_card_is_found(base: Path, tmp_path: Path) -> None:
     folder = save_encoder(base, tmp_path / "mine")
     card = (folder / "README.md").read_text()
