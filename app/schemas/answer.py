@@ -22,8 +22,8 @@ class AnswerParameters(Parameters):
     stride: int | None = Field(
         None,
         ge=0,
-        description="Number of tokens that neighbouring windows of a long context share; if omitted, 128, or a "
-        "quarter of the model's context if that is less.",
+        description="Number of tokens that neighbouring windows of a long context share. If omitted, it is 128, a "
+        "quarter of the model's context, or half of what the question leaves for the context, whichever is least.",
     )
     allow_no_answer: bool = Field(
         False,

@@ -86,7 +86,7 @@ class ModelCard(BaseModel):
     generation_defaults: dict[str, Any] | None = Field(
         None,
         description="Values of the parameters of `/generate` and `/translate` that requests leave out, where the "
-        "checkpoint has its own.",
+        "checkpoint has its own, by their names in `generation_config.json`: there, `n` is `num_return_sequences`.",
     )
     labels: list[str] | None = Field(None, description="Names of the model's classes.")
     scores: list[str] | None = Field(

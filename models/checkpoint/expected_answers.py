@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.checkpoint.card import CARD_FILE
 from models.errors import CheckpointError
@@ -31,6 +30,8 @@ MAX_CASES = 64
 """Maximum number of cases of a file, because each is computed while the model loads."""
 DECIMALS = 6
 """Number of decimals of the numbers that are written."""
+MAX_NUMBER = float(np.finfo(np.float32).max)
+"""Largest absolute value of a number, because the network computes in float32."""
 SUFFIXES = (".json", ".safetensors", ".txt", ".spm", ".model")
 """Suffixes of the files that a model is made of."""
 OTHER_FILES = (EXPECTED_FILE, CARD_FILE)
@@ -115,7 +116,6 @@ def _parse_case(case: object, place: str) -> ExpectedAnswer:
     numbers = case["numbers"]
     if not isinstance(numbers, list) or not numbers or any(type(number) not in (int, float) for number in numbers):
         raise CheckpointError(f"{place}.numbers must be a list of numbers")
-    finite: NDArray[np.float64] = np.array(numbers, np.float64)
-    if not np.isfinite(finite).all():
-        raise CheckpointError(f"{place}.numbers must be finite")
-    return ExpectedAnswer(task=str(case["task"]), input=case["input"], numbers=tuple(finite.tolist()))
+    if not all(abs(number) <= MAX_NUMBER for number in numbers):
+        raise CheckpointError(f"{place}.numbers must be finite, as numbers of float32")
+    return ExpectedAnswer(task=str(case["task"]), input=case["input"], numbers=tuple(map(float, numbers)))

@@ -18,7 +18,8 @@ from models.checkpoint.expected_answers import EXPECTED_FILE, ExpectedAnswer, re
 from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec, TextItem
-from models.errors import CheckpointError, InvalidItems
+from models.codecs.text.items import clean_text
+from models.errors import CheckpointError, InvalidItems, Problem
 from models.family import Model
 from models.tasks import Task
 from models.tasks.generation import GenerateRequest
@@ -209,7 +210,13 @@ def _score_text(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbe
 
 
 def _answer(model: Model, task: Task, codec: TextCodec, value: Any) -> Numbers:
-    windows = codec.windows(value["question"], value["context"], STRIDE)
+    if not isinstance(value, dict) or value.keys() != {"question", "context"}:
+        raise InvalidItems(Problem('the input must be an object of "question" and "context"'))
+    try:
+        question, context = (clean_text(value[name], _LIMITS, name) for name in ("question", "context"))
+    except ValueError as error:
+        raise InvalidItems(Problem(str(error))) from None
+    windows = codec.windows(question, context, STRIDE)
     return _to_numbers(torch.cat(model.run(task, [AnswerRequest(windows=tuple(windows))])[0].spans))
 
 

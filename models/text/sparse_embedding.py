@@ -3,6 +3,7 @@
 Shapes: `N` tokens of all texts, `T` tokens of one text, `V` vocabulary, `n` elements that are not zero.
 """
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,7 +44,9 @@ def is_sparse(model: TextModel, request: EncodeTextRequest) -> bool:
         raise InvalidItems(Problem(detail, parameter="sparse"))
     for parameter in ("pooling", "normalize", "dimensions"):
         if (value := getattr(request, parameter)) is not None:
-            detail = f"{parameter} is {value!r}, but the embedding is sparse; {parameter} needs sparse to be false"
+            detail = (
+                f"{parameter} is {json.dumps(value)}, but the embedding is sparse; {parameter} needs sparse to be false"
+            )
             raise InvalidItems(Problem(detail, parameter=parameter))
     return True
 

@@ -172,6 +172,7 @@ def test_expected_answers_of_other_files_do_not_bind(tmp_path: Path) -> None:
             {"cases": [{"task": "encode", "input": "b", "numbers": [1]}], "files": [1]},
             "files must be an object of names",
         ),
+        ({"cases": [{"task": "encode", "input": "b", "numbers": [10**400]}]}, r"cases\[0\].numbers must be finite"),
         ({"case": []}, "case is unknown; known are tolerance, files and cases"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -183,6 +184,24 @@ def test_damaged_expected_answers_are_refused(base: Path, tmp_path: Path, conten
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "expected.json").write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=f"mine/expected.json.*{message}"):
+        outcome(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("b", 'the input must be an object of "question" and "context"'),
+        ({"question": "b"}, 'the input must be an object of "question" and "context"'),
+        ({"question": None, "context": "b"}, "question is null; it must be a string"),
+    ],
+    ids=str,
+)
+def test_expected_answers_to_no_question_are_refused(tmp_path: Path, value: Any, message: str) -> None:
+    folder = tmp_path / "mine"
+    publish(folder, "BertForQuestionAnswering", transformers.BertConfig(**SIZE))
+    content = {"cases": [{"task": "answer", "input": value, "numbers": [1]}]}
+    (folder / "expected.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=rf"mine/expected.json: cases\[0\]: {message}"):
         outcome(folder)
 
 

@@ -84,8 +84,9 @@ class EmbeddingParameters(TextParameters):
     prompt_name: str | None = Field(
         None,
         max_length=1000,
-        description="Name of the prompt to put before each text, one of the model's; the model's default prompt, if it "
-        "has one, if omitted or null; no prompt if empty. Items of token ids get none.",
+        description="Name of the prompt to put before each text, one of those that `GET /models/{id}` shows. If "
+        "omitted or null, it is the model's default prompt, if it has one; if empty, there is no prompt. Items of "
+        "token ids get none.",
     )
 
 

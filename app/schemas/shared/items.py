@@ -92,11 +92,11 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
         for name, kind in fields.items():
             value = item[name]
             if kind is str:
-                read[name] = clean_text(value, limits)
+                read[name] = clean_text(value, limits, name)
                 continue
             if not isinstance(value, list) or not value:
                 raise ValueError(f"{name} must be a list of at least one text")
-            read[name] = [clean_text(text, limits) for text in value]
+            read[name] = [clean_text(text, limits, f"{name}/{place}") for place, text in enumerate(value)]
     except ValueError as error:
         raise InvalidItems(Problem(str(error), index)) from None
     return read

@@ -44,16 +44,21 @@ def parse_text_items(values: object, limits: Limits, vocab_size: int) -> list[Te
     return parsed
 
 
-def clean_text(text: object, limits: Limits) -> str:
+def clean_text(text: object, limits: Limits, name: str = "the text") -> str:
     """Return the text with U+FFFD in place of each lone surrogate, which UTF-8 cannot encode.
+
+    Args:
+        text: a value of JSON.
+        limits: the limit on the length of a text.
+        name: what the value is, for errors.
 
     Raises:
         ValueError: the value is not a string, or is longer than `limits.max_characters`.
     """
     if not isinstance(text, str):
-        raise ValueError(f"{json.dumps(text, default=str)[:40]} is not a string")
+        raise ValueError(f"{name} is {json.dumps(text, default=str)[:40]}; it must be a string")
     if len(text) > limits.max_characters:
-        raise ValueError(f"the text has {len(text)} characters; the limit is {limits.max_characters}")
+        raise ValueError(f"{name} has {len(text)} characters; the limit is {limits.max_characters}")
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
@@ -69,8 +74,8 @@ def _parse_item(item: object, limits: Limits, vocab_size: int) -> TextItem:
         return TextItem("", ids=_check_ids(item, limits, vocab_size))  # type: ignore[arg-type]
     if not isinstance(item, dict) or set(item) not in _KEYS:
         raise ValueError('the item is no text: it must be a string, {"text", "text_pair"} or a list of token ids')
-    pair = clean_text(item["text_pair"], limits) if "text_pair" in item else None
-    return TextItem(clean_text(item["text"], limits), pair)
+    pair = clean_text(item["text_pair"], limits, "text_pair") if "text_pair" in item else None
+    return TextItem(clean_text(item["text"], limits, "text"), pair)
 
 
 def _check_ids(ids: Sequence[int], limits: Limits, vocab_size: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 OUTSIDE_NAMES = frozenset({"O", "OUT", "OUTSIDE", "NONE"})
 """Names, in capitals, of the label of tokens outside all entities. `O` is that label wherever it exists."""
-SPECIAL_NAMES = re.compile(r"[\[<]/?(PAD|CLS|SEP|UNK|MASK|S|START|STOP|BOS|EOS)[\]>]", re.IGNORECASE)
+SPECIAL_NAMES = re.compile(r"[\[<]/?(PAD|CLS|SEP|UNK|MASK|S|START|STOP|BOS|EOS)[\]>]|PAD", re.IGNORECASE)
 """Labels that some checkpoints have for special tokens; such a label on a token of the text names nothing."""
 UNNAMED_KIND = "ENTITY"
 """Kind of all entities of a checkpoint whose labels are letters alone."""
@@ -97,13 +97,18 @@ def _tag(label: str, split: tuple[str, str] | None) -> Tag:
 def _split_labels(labels: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Return the letter, as a capital, and the kind of each label that has them.
 
-    All labels must be of one form and scheme. Only `B-` and `I-` are recognised beside labels without a letter.
+    All labels must be of one form and scheme. Beside labels without a letter, only `B-` and `I-` are recognised, and
+    the other letters of kinds that have a `B-`, if these are of one scheme.
     """
     for form in _FORMS:
         split = dict(_matches(form, labels))
         if len(split) == len(labels) and _is_scheme(split):
             return split
-    split = {label: pair for label, pair in _matches(_FORMS[0], labels) if pair[0] in "BI"}
+    found = dict(_matches(_FORMS[0], labels))
+    by_kind = _letters_by_kind(found)
+    split = {label: pair for label, pair in found.items() if pair[0] in "BI" or "B" in by_kind[pair[1]]}
+    if not _is_scheme(split):
+        split = {label: pair for label, pair in found.items() if pair[0] in "BI"}
     return split if _has_pairs(split) or len(_letters_by_kind(split)) > 1 else {}
 
 

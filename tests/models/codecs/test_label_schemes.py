@@ -64,6 +64,7 @@ def test_entities_begin_and_end_as_the_scheme_says(
         ("B M E S", [UNNAMED_KIND] * 4),
         ("NONE B-PER I-PER", [None, "PER", "PER"]),
         ("O NONE OUT", [None, "NONE", "OUT"]),
+        ("PAD O B-PER I-PER E-PER S-PER OTHER", [None, None, "PER", "PER", "PER", "PER", "OTHER"]),
         ("[PAD] O B-PER I-PER [CLS] </s>", [None, None, "PER", "PER", None, None]),
         ("[NAME] [DATE] O", ["[NAME]", "[DATE]", None]),
         ("O B-PER I-PER MISC", [None, "PER", "PER", "MISC"]),
