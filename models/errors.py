@@ -20,7 +20,16 @@ class CatalogueError(ModelsError):
 
 
 class ConfigError(ModelsError):
-    """A hyperparameter is out of range. The message names the hyperparameter, its value and the limit."""
+    """A hyperparameter is out of range. The message names the hyperparameter, its value and the limit.
+
+    Attributes:
+        hyperparameter: its name without that of its class, if a single one is to blame.
+        fault: its value and the limit.
+    """
+
+    def __init__(self, message: str, hyperparameter: str = "", fault: str = "") -> None:
+        super().__init__(message)
+        self.hyperparameter, self.fault = hyperparameter, fault
 
 
 class CheckpointError(ModelsError):

@@ -51,7 +51,8 @@ class FamilyConfig:
     def require(self, condition: bool, name: str, limit: str) -> None:
         """Raise a ConfigError that names the hyperparameter, its value and the limit, unless `condition` holds."""
         if not condition:
-            raise ConfigError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; it must be {limit}")
+            fault = f"is {getattr(self, name)!r}; it must be {limit}"
+            raise ConfigError(f"{type(self).__name__}.{name} {fault}", name, fault)
 
     def check_sizes(self) -> None:
         """Raise a ConfigError if a number is so large that building the model would take all time or memory."""

@@ -6,6 +6,7 @@ it belongs to a head that the model does not have, or stands outside the network
 """
 
 import re
+import reprlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from models.errors import CheckpointError
+from models.errors import CheckpointError, ConfigError
 
 ConfigT = TypeVar("ConfigT")
 
@@ -24,6 +25,14 @@ CLASS_HEADS = frozenset({"sequence", "tokens"})
 """Heads with classes. What they classify, texts or tokens, only the architecture tells, and not their weights."""
 MAX_LABELS = 2**16
 """Maximum number of classes of a model whose `config.json` counts them without naming them."""
+
+_TYPES: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a string"),
+}
+"""The types in JSON of hyperparameters of each type, and what they are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ class PublishedFormat(Generic[ConfigT]):
             pooler that it does not have, are no error.
         fit: returns the configuration in which parameters that `config.json` ties, but that are stored with different
             values, are parameters of their own. It is given the stored parameters by name.
+        keys: the key of `config.json` of each hyperparameter that has one.
     """
 
     model_type: str
@@ -137,6 +147,23 @@ class PublishedFormat(Generic[ConfigT]):
     ignored: str
     heads: str
     fit: Callable[[ConfigT, Mapping[str, Tensor]], ConfigT]
+    keys: Mapping[str, str]
+
+    def check_types(self, values: Values, hints: Mapping[str, Any]) -> None:
+        """Check the types of hyperparameters, given those that they must have.
+
+        Raises:
+            CheckpointError: a value has another type.
+        """
+        for name, key in self.keys.items():
+            types, described = _TYPES[hints[name]]
+            if key in values and type(values[key]) not in types:
+                raise CheckpointError(f"{key} is {reprlib.repr(values[key])}; it must be {described}")
+
+    def blame_key(self, error: ConfigError) -> CheckpointError:
+        """Return an error that names the key of `config.json` instead of the hyperparameter, if it has one."""
+        key = self.keys.get(error.hyperparameter)
+        return CheckpointError(str(error) if key is None else f"{key} {error.fault}")
 
     def find_heads(self, values: Values, parameter_names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the heads of a checkpoint, and those that `config.json` names although none of their weights is there.
@@ -256,7 +283,7 @@ def read_labels(values: Values) -> tuple[str, ...]:
     names = values.get("id2label")
     if names is None:
         n_labels = values.get("num_labels", 2)
-        if not 1 <= n_labels <= MAX_LABELS:
+        if type(n_labels) is not int or not 1 <= n_labels <= MAX_LABELS:
             raise CheckpointError(f"num_labels is {n_labels!r}; it must be 1 to {MAX_LABELS}")
         return tuple(f"LABEL_{i}" for i in range(n_labels))
     try:

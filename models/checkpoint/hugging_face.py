@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import torch
 from safetensors.torch import save_file
@@ -22,7 +22,7 @@ from models.checkpoint.safetensors_files import open_tensors, read_parameter_nam
 from models.checkpoint.sentence_modules import load_layers
 from models.checkpoint.sentence_transformers import SentenceSettings, read_sentence_settings
 from models.codecs.text import TextCodec, read_text_codec
-from models.errors import CheckpointError
+from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
 from models.generation.settings import merge_settings
 from models.json_files import read_json
@@ -123,20 +123,19 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
         path: the folder of this file below the checkpoint's, with a slash at its end; empty if it is the same.
 
     Raises:
-        CheckpointError: no family reads such a model, or a file is damaged.
-        ConfigError: the family refuses a hyperparameter.
+        CheckpointError: no family reads such a model, the family refuses a hyperparameter, or a file is damaged.
     """
     place = f"{name}/{path}".rstrip("/")
     spec, published, tokenizer = _find_family(f"{place}/{CONFIG_FILE}", content)
     values, generation_keys = _read_values(folder, name, path, content)
     given = {key: value for key, value in values.items() if value is not None}
     try:
-        published.read_config(given, published.declared_heads(given) or ()).check_sizes()
-        heads, missing_heads = published.find_heads(given, read_parameter_names(folder / path, place))
-        config = published.read_config(given, heads)
+        published.check_types(given, get_type_hints(spec.config))
+        config, missing_heads = _read_config(published, given, folder / path, place)
+    except ConfigError as error:
+        raise CheckpointError(f"{place}/{CONFIG_FILE}: {published.blame_key(error)}") from None
     except CheckpointError as error:
         raise CheckpointError(f"{place}{_place_of(error, generation_keys)}: {error}") from None
-    config.check_sizes()
     sentences = read_sentence_settings(folder, name, path)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
     digests = dict(card.get("sha256", {}))
@@ -190,6 +189,17 @@ def write_published(
     save_file(stored, folder / WEIGHTS_FILE, METADATA)
     values = {**spec.published.write_config(config), "dtype": COMPUTED_DTYPE, **extra}
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _read_config(
+    published: PublishedFormat[Any], values: Values, folder: Path, place: str
+) -> tuple[Any, tuple[str, ...]]:
+    """Return the configuration of the family, and the heads that are missing; see `PublishedFormat.find_heads`."""
+    published.read_config(values, published.declared_heads(values) or ()).check_sizes()
+    heads, missing_heads = published.find_heads(values, read_parameter_names(folder, place))
+    config = published.read_config(values, heads)
+    config.check_sizes()
+    return config, missing_heads
 
 
 def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], PublishedFormat[Any], TokenizerDefaults]:

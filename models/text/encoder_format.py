@@ -16,6 +16,19 @@ from models.text.label_activation import read_label_activation, write_label_acti
 
 EncoderConfigT = TypeVar("EncoderConfigT", bound=EncoderConfig)
 
+ENCODER_KEYS = {
+    "vocab_size": "vocab_size",
+    "n_positions": "max_position_embeddings",
+    "n_token_types": "type_vocab_size",
+    "width": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "inner_width": "intermediate_size",
+    "activation": "hidden_act",
+    "norm_eps": "layer_norm_eps",
+}
+"""The keys of `config.json` of the hyperparameters of encoders."""
+
 BUFFERS = r"embeddings\.(position_ids|token_type_ids)$"
 """Pattern of the names of buffers, which hold no parameters."""
 

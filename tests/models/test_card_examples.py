@@ -94,18 +94,20 @@ def test_pairs_have_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keywords", "encoded"),
+    ("keywords", "prompt_name", "prompt"),
     [
-        ('prompt_name="query"', {"prompt_name": "query"}),
-        ('prompt="search: ", batch_size=2', {"prompt": "search: "}),
-        ("convert_to_tensor=True", {}),
+        ('prompt_name="query"', "query", None),
+        ('prompt="search: ", batch_size=2', None, "search: "),
+        ("convert_to_tensor=True", None, None),
     ],
     ids=["by name", "by text", "another form"],
 )
-def test_prompts_are_those_that_the_example_chooses(tmp_path: Path, keywords: str, encoded: dict[str, str]) -> None:
+def test_prompts_are_those_that_the_example_chooses(
+    tmp_path: Path, keywords: str, prompt_name: str | None, prompt: str | None
+) -> None:
     example = read(tmp_path, ROLES.replace("encode_query(queries)", f"encode(queries, {keywords})"))
     assert example is not None
-    assert example.queries == Encoded(texts=("Which planet is red?",), **encoded)
+    assert example.queries == Encoded(texts=("Which planet is red?",), prompt_name=prompt_name, prompt=prompt)
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a decoder": (lambda f: change(f, is_decoder=True), "is_decoder is true"),
     "relative positions": (lambda f: change(f, position_embedding_type="relative_key"), "position_embedding_type"),
-    "heads that do not divide": (lambda f: change(f, num_attention_heads=5), "n_heads is 5; it must be a divisor"),
-    "unknown activation": (lambda f: change(f, hidden_act="gelu_9"), "activation is 'gelu_9'"),
-    "width of a string": (lambda f: change(f, hidden_size="24"), "mine/config.json"),
+    "heads that do not divide": (
+        lambda f: change(f, num_attention_heads=5),
+        "json: num_attention_heads is 5; it must be a divisor of the width, 24",
+    ),
+    "unknown activation": (
+        lambda f: change(f, hidden_act="gelu_9"),
+        "hidden_act is 'gelu_9'; it must be one of relu, ",
+    ),
+    "width of a string": (lambda f: change(f, hidden_size="24"), "mine/config.json: hidden_size is '24'; it must be"),
     "no config": (lambda f: (f / "config.json").unlink(), r"mine/config.json is missing"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), r"mine/config.json holds no JSON object"),
     "missing key": (lambda f: change_weights(f, lambda w: w.pop(KEY)), rf"mine: .* missing \['{KEY}'\]"),
@@ -187,11 +193,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "tokenizer of brackets": (nest("tokenizer_config.json"), "mine/tokenizer_config.json is not readable as JSON"),
     "too large a vocabulary": (
         lambda f: change(f, vocab_size=10**18),
-        f"mine/config.json: BertConfig.vocab_size is {10**18}; it must be at most 16777216",
+        f"mine/config.json: vocab_size is {10**18}; it must be at most 16777216",
     ),
     "too many layers": (
         lambda f: change(f, num_hidden_layers=10**9),
-        "mine/config.json: BertConfig.n_layers is 1000000000; it must be at most 1024",
+        "mine/config.json: num_hidden_layers is 1000000000; it must be at most 1024",
+    ),
+    "no number of classes": (
+        lambda f: change(f, architectures=["BertForSequenceClassification"], id2label=None, num_labels="2"),
+        "mine/config.json: num_labels is '2'; it must be 1 to 65536",
     ),
     "too many weights": (
         lambda f: change(f, hidden_size=2**18, intermediate_size=2**18),
@@ -332,7 +342,7 @@ def test_ids_that_are_no_integers_are_refused(decoder: Path, name: str, value: o
 def test_groups_of_blocks_are_counted_together(tmp_path: Path) -> None:
     publish(tmp_path / "mine", "AlbertModel", transformers.AlbertConfig(**SIZE, embedding_size=8))
     change(tmp_path / "mine", num_hidden_layers=1000, num_hidden_groups=1000, inner_group_num=1000)
-    with pytest.raises(CheckpointError, match="blocks_per_group is 1000; it must be at most 1 with 1000 groups"):
+    with pytest.raises(CheckpointError, match="inner_group_num is 1000; it must be at most 1 with 1000 groups"):
         read_checkpoint(tmp_path / "mine")
 
 

@@ -86,7 +86,8 @@ def test_a_model_agrees_with_an_edited_card(base: Path, tmp_path: Path, method: 
     (folder / "README.md").write_text(f"```python\n{code}\n```\n")
     found = outcome(folder)
     assert found is not None
-    assert (found.n_numbers, found.largest_difference) == (4, pytest.approx(0, abs=1e-4))
+    assert found.n_numbers == 4
+    assert found.largest_difference < 1e-4
 
 
 def test_another_pooling_than_the_one_of_the_card_is_found(base: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from models.published import Link, PublishedFormat, Values, links
 from models.text.encoder_format import (
     BUFFERS,
+    ENCODER_KEYS,
     BlockNames,
     architectures,
     block_links,
@@ -86,4 +87,10 @@ PUBLISHED = PublishedFormat(
     ignored=BUFFERS,
     heads=r"^(predictions|sop_classifier|classifier|qa_outputs)\.",
     fit=untie_decoder("albert.embeddings.word_embeddings.weight", "predictions.decoder.weight"),
+    keys={
+        **ENCODER_KEYS,
+        "embedding_width": "embedding_size",
+        "n_groups": "num_hidden_groups",
+        "blocks_per_group": "inner_group_num",
+    },
 )

@@ -6,6 +6,7 @@ from typing import Any
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     BUFFERS,
+    ENCODER_KEYS,
     architectures,
     body_links,
     head_links,
@@ -54,4 +55,5 @@ PUBLISHED = PublishedFormat(
     ignored=BUFFERS,
     heads=r"^(cls|classifier|qa_outputs)\.",
     fit=untie_decoder("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
+    keys=ENCODER_KEYS,
 )

@@ -13,6 +13,19 @@ from models.transformers.gpt.config import GptConfig
 
 WORDS, OUTPUT = "transformer.wte.weight", "lm_head.weight"
 """Published names of the word embeddings and of the matrix that logits are computed by."""
+KEYS = {
+    "vocab_size": "vocab_size",
+    "n_positions": "n_positions",
+    "width": "n_embd",
+    "n_layers": "n_layer",
+    "n_heads": "n_head",
+    "inner_width": "n_inner",
+    "activation": "activation_function",
+    "norm_eps": "layer_norm_epsilon",
+    "scaled": "scale_attn_weights",
+    "scaled_by_layer": "scale_attn_by_inverse_layer_idx",
+}
+"""The keys of `config.json` of the hyperparameters."""
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> GptConfig:
@@ -101,4 +114,5 @@ PUBLISHED = PublishedFormat(
     ignored=r"\.attn\.(bias|masked_bias)$",
     heads=r"^(lm_head|score|multiple_choice_head)\.",
     fit=_fit,
+    keys=KEYS,
 )

@@ -6,6 +6,7 @@ from typing import Any
 from models.published import Link, PublishedFormat, Values
 from models.text.encoder_format import (
     BUFFERS,
+    ENCODER_KEYS,
     architectures,
     body_links,
     head_links,
@@ -60,4 +61,5 @@ PUBLISHED = PublishedFormat(
     ignored=BUFFERS,
     heads=r"^(lm_head|classifier|qa_outputs)\.",
     fit=untie_decoder("roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"),
+    keys={**ENCODER_KEYS, "padding_id": "pad_token_id"},
 )

@@ -17,6 +17,23 @@ SHARED, OUTPUT = "model.shared.weight", "lm_head.weight"
 """Published names of the word embeddings that both sides share, and of the matrix that logits are computed by."""
 ENCODER, DECODER = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
 """Published names of the word embeddings of each side."""
+KEYS = {
+    "vocab_size": "vocab_size",
+    "target_vocab_size": "decoder_vocab_size",
+    "n_positions": "max_position_embeddings",
+    "width": "d_model",
+    "n_encoder_layers": "encoder_layers",
+    "n_decoder_layers": "decoder_layers",
+    "n_encoder_heads": "encoder_attention_heads",
+    "n_decoder_heads": "decoder_attention_heads",
+    "encoder_inner_width": "encoder_ffn_dim",
+    "decoder_inner_width": "decoder_ffn_dim",
+    "activation": "activation_function",
+    "norm_first": "normalize_before",
+    "scaled_words": "scale_embedding",
+    "shared": "share_encoder_decoder_embeddings",
+}
+"""The keys of `config.json` of the hyperparameters."""
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> VanillaTransformerConfig:
@@ -145,4 +162,5 @@ PUBLISHED = PublishedFormat(
     ignored=r"^$",
     heads=r"^(lm_head\.|final_logits_bias$)",
     fit=_fit,
+    keys=KEYS,
 )
