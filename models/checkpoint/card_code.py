@@ -67,10 +67,14 @@ _MODEL = object()
 
 
 def follow_code(code: str) -> Iterator[Computed]:
-    """Yield the results whose numbers the code prints; none if it is not Python."""
+    """Yield the results whose numbers the code prints; none if it is not Python.
+
+    Raises:
+        RecursionError: the code is nested too deeply.
+    """
     try:
         statements = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last one stands for too much nesting
+    except (SyntaxError, ValueError, MemoryError):  # the last one stands for too much nesting
         return
     values: dict[str, Any] = {}
     lines = code.split("\n")

@@ -17,10 +17,8 @@ MAX_CARD_BYTES = 2**20
 MAX_BLOCK_CHARACTERS = 2**15
 """Maximum number of characters of a block of code, because Python needs much memory for the syntax of a long one."""
 
-_BLOCK = re.compile(
-    r"^(?P<indent>[ \t]*)(?P<fence>```+|~~~+)[ \t]*(?:python3?|py)\b[^\n]*\n(?P<code>.*?)^(?P=indent)(?P=fence)",
-    re.DOTALL | re.MULTILINE | re.IGNORECASE,
-)
+_OPENING = re.compile(r"\s*(```+|~~~+)\s*(?:python3?|py)\b.*", re.IGNORECASE)
+"""The line before a block of Python; the one after it begins with the same marks."""
 
 
 def read_card_example(folder: Path) -> Computed | None:
@@ -32,10 +30,28 @@ def read_card_example(folder: Path) -> Computed | None:
         card = path.read_text(encoding="utf-8", errors="replace")
     except OSError:  # a card is for people, and no part of the model
         return None
-    return next(_find_examples(card), None)
+    try:
+        return next(_find_examples(card), None)
+    except RecursionError:  # the code is nested too deeply to be an example
+        return None
 
 
 def _find_examples(card: str) -> Iterator[Computed]:
-    for block in _BLOCK.finditer(card):
-        if len(block["code"]) <= MAX_BLOCK_CHARACTERS:
-            yield from follow_code(textwrap.dedent(block["code"]))
+    for code in _find_code(card):
+        if len(code) <= MAX_BLOCK_CHARACTERS:
+            yield from follow_code(textwrap.dedent(code))
+
+
+def _find_code(card: str) -> Iterator[str]:
+    """Yield the blocks of Python that are closed."""
+    lines: list[str] = []
+    marks = ""
+    for line in card.split("\n"):
+        if not marks:
+            opening = _OPENING.fullmatch(line)
+            lines, marks = [], opening[1] if opening else ""
+        elif line.lstrip().startswith(marks):
+            yield "\n".join(lines)
+            marks = ""
+        else:
+            lines.append(line)

@@ -1,5 +1,6 @@
 """The examples of model cards are read as text, in each form in which sentence-transformers writes them."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,8 @@ def test_texts_may_be_named_or_single_or_tuples(tmp_path: Path) -> None:
         SENTENCES.replace("1.0000", "0e" + 5000 * "9"),
         SENTENCES.replace("# Run inference", "x = " + "-" * 30000 + "1"),
         SENTENCES.replace("# Run inference", "x = " + "[" * 3000),
+        SENTENCES.replace("# Run inference", "x = model" + ".cpu()" * 800),
+        "".join("".join(indent) + "```py\n" for indent in itertools.product(" \t", repeat=15)),
         PAIRS.replace("[0.5063 0.4988]", "[0.5063]").replace("pairs = [", "pairs = ["[:-1]),
         PAIRS.replace("predict(pairs)", "predict(pairs, apply_softmax=True)"),
         ROLES.replace("queries = [", "questions = ["),
