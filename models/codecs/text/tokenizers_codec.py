@@ -107,8 +107,14 @@ class TokenizersCodec(TextCodec):
                 raise InvalidItems(Problem(detail, parameter="stride"))
             n_windows = 1 - (n_free - len(second.ids)) // (n_free - stride)
             if n_windows > MAX_WINDOWS:
-                advice = f"the limit is {MAX_WINDOWS}: a shorter stride makes fewer"
-                raise InvalidItems(Problem(f"the context makes {n_windows} windows; {advice}"))
+                most = MAX_WINDOWS * n_free
+                advice = (
+                    "a shorter stride makes fewer" if len(second.ids) <= most else f"they hold {most} tokens at most"
+                )
+                detail = (
+                    f"the context of {len(second.ids)} tokens makes {n_windows} windows; the limit is {MAX_WINDOWS}"
+                )
+                raise InvalidItems(Problem(f"{detail}: {advice}"))
             second.truncate(n_free, stride=stride, direction=self._truncation_side)
         parts = (second, *second.overflowing)
         windows = [self._to_tokens(partial(self._tokenizer.post_process, first, part), text, pair) for part in parts]

@@ -66,7 +66,11 @@ def test_windows(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch, stride: i
     if n_windows == 1:
         assert requests(answer.SCHEMA, codecs, body)
         return
-    with pytest.raises(
-        InvalidItems, match=f"makes {n_windows} windows; the limit is {n_windows - 1}: a shorter stride"
-    ):
+    shortest = {"inputs": [pair], "parameters": {"stride": 0}}
+    try:
+        requests(answer.SCHEMA, codecs, shortest)
+        advice = "a shorter stride makes fewer"
+    except InvalidItems:
+        advice = "they hold [0-9]+ tokens at most"
+    with pytest.raises(InvalidItems, match=f"makes {n_windows} windows; the limit is {n_windows - 1}: {advice}"):
         requests(answer.SCHEMA, codecs, body)
