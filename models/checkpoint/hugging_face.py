@@ -74,7 +74,13 @@ class PublishedCheckpoint(Checkpoint):
         (max_tokens,) = self.item_shape
         folder, name, lowercase = self.folder / self.path, self._transformer_name, self.sentences.lowercase
         codec = read_text_codec(
-            folder, name, self.tokenizer, max_tokens=max_tokens, lowercase=lowercase, config=self.values
+            folder,
+            name,
+            self.tokenizer,
+            max_tokens=max_tokens,
+            lowercase=lowercase,
+            config=self.values,
+            others=[tokenizer for _, _, tokenizer in _known_types().values()],
         )
         codec.prompts, codec.preferred_length = self.sentences.prompts, self.sentences.preferred_length
         return codec
@@ -202,18 +208,23 @@ def _read_config(
     return config, missing_heads
 
 
+def _known_types() -> dict[str, tuple[FamilySpec[Any], PublishedFormat[Any], TokenizerDefaults]]:
+    """Return each known `model_type` with its family, its format and its tokenizers."""
+    return {
+        model_type: (spec, spec.published, tokenizer)
+        for spec in families().values()
+        if spec.published and spec.tokenizer
+        for model_type, tokenizer in {spec.published.model_type: spec.tokenizer, **spec.variants}.items()
+    }
+
+
 def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], PublishedFormat[Any], TokenizerDefaults]:
     """Return the family that declares the `model_type` of `config.json`, with its format and its tokenizers.
 
     Raises:
         CheckpointError: no family declares it; the error names the types that are known.
     """
-    known = {
-        model_type: (spec, spec.published, tokenizer)
-        for spec in families().values()
-        if spec.published and spec.tokenizer
-        for model_type, tokenizer in {spec.published.model_type: spec.tokenizer, **spec.variants}.items()
-    }
+    known = _known_types()
     model_type = content.get("model_type")
     if model_type not in known:
         types = ", ".join(sorted(known))

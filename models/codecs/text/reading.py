@@ -1,13 +1,14 @@
 """Reading the tokenizer of a checkpoint: `tokenizer.json`, or the older files of its family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from models.codecs.text.codec import TextCodec
-from models.codecs.text.tokenizer_classes import SETTINGS_FILE, ChosenClass, choose_class
+from models.codecs.text.tokenizer_classes import SETTINGS_FILE, ChosenClass, choose_class, reads_same_files
 from models.codecs.text.tokenizer_settings import (
     contents_of_special_tokens,
     declared_tokens,
@@ -29,6 +30,7 @@ def read_text_codec(
     max_tokens: int,
     lowercase: bool = False,
     config: Mapping[str, Any] | None = None,
+    others: Sequence[TokenizerDefaults] = (),
 ) -> TextCodec:
     """Return the codec of a checkpoint of texts.
 
@@ -39,12 +41,14 @@ def read_text_codec(
         max_tokens: the maximum number of tokens of a text.
         lowercase: whether texts are converted to lower case before anything else.
         config: the content of `config.json`, which may name the tokenizer class.
+        others: the defaults of other families, whose tokenizer class the checkpoint may name.
 
     Raises:
         CheckpointError: the tokenizer is missing, damaged or of an unknown class, or its files contradict each other.
     """
     settings = read_tokenizer_settings(folder, name)
     chosen = choose_class(settings, config or {}, defaults, name)
+    defaults = _defaults_of_class(chosen, defaults, others)
     has_tokenizer_file = _reads_tokenizer_file(folder, name, chosen, defaults)
     class_tokens = defaults.special_tokens if chosen.name == defaults.class_name else {}
     source = TokenizerSource(
@@ -66,6 +70,15 @@ def read_text_codec(
         raise
     except Exception as error:  # `tokenizers` and `sentencepiece` raise no narrower ones
         raise CheckpointError(f"{name}: the tokenizer is not readable: {error}") from error
+
+
+def _defaults_of_class(
+    chosen: ChosenClass, family: TokenizerDefaults, others: Sequence[TokenizerDefaults]
+) -> TokenizerDefaults:
+    """Return the defaults of the class that the folder names, which may be another family's; else the family's."""
+    candidates = [other for other in (family, *others) if other.has_target == family.has_target]
+    found = next((other for other in candidates if reads_same_files(chosen, other)), family)
+    return replace(found, takes_types=family.takes_types)
 
 
 def _reads_tokenizer_file(folder: Path, name: str, chosen: ChosenClass, defaults: TokenizerDefaults) -> bool:

@@ -86,14 +86,33 @@ def declare_added_tokens(tokenizer: Tokenizer, source: TokenizerSource) -> None:
             raise CheckpointError(f"{source.name}/{token.file}: the token {token.content!r} is {reason}")
 
 
-def bert_template(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> processors.TemplateProcessing:
+def require_special_ids(tokenizer: Tokenizer, source: TokenizerSource, *roles: str) -> list[tuple[str, int]]:
+    """Return the special tokens with these roles, each with its id, after adding those that the folder declares.
+
+    Raises:
+        CheckpointError: the vocabulary lacks one of them.
+    """
+    declare_added_tokens(tokenizer, source)
+    tokens = [str(source.settings[role]) for role in roles]
+    found = [(token, token_id) for token in tokens if (token_id := tokenizer.token_to_id(token)) is not None]
+    if len(found) < len(tokens):
+        missing = ", ".join(
+            f"{role} {source.settings[role]!r}" for role in roles if (str(source.settings[role]) not in dict(found))
+        )
+        raise CheckpointError(f"{source.name}: the vocabulary lacks the {missing}, which texts are enclosed in")
+    return found
+
+
+def bert_template(tokenizer: Tokenizer, source: TokenizerSource) -> processors.TemplateProcessing:
     """Return the template that encloses texts as `[CLS] A [SEP]`, and pairs as `[CLS] A [SEP] B [SEP]`.
 
     Source: Devlin et al. 2019, section 3.
+
+    Raises:
+        CheckpointError: the vocabulary lacks one of these tokens.
     """
-    start, end = settings["cls_token"], settings["sep_token"]
+    ids = require_special_ids(tokenizer, source, "cls_token", "sep_token")
+    (start, _), (end, _) = ids
     return processors.TemplateProcessing(
-        single=f"{start}:0 $A:0 {end}:0",
-        pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
+        single=f"{start}:0 $A:0 {end}:0", pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1", special_tokens=ids
     )

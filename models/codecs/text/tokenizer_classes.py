@@ -202,8 +202,7 @@ class ChosenClass:
 
     def check_older_files(self, defaults: TokenizerDefaults, name: str) -> None:
         """Raise CheckpointError if the older files of this class are not those that the family reads."""
-        of_family = _CLASSES.get(defaults.class_name)
-        if self.is_named and (self.rules is None or (of_family and self.rules.files != of_family.files)):
+        if self.is_named and not reads_same_files(self, defaults):
             raise CheckpointError(
                 f"{name}: tokenizer_class is {self.name!r}; without tokenizer.json, models of this type are read "
                 f"with the files of {defaults.class_name or 'no class'}"
@@ -257,6 +256,12 @@ def choose_class(settings: Settings, config: Settings, defaults: TokenizerDefaul
         known = ", ".join((*GENERIC_CLASSES, *_CLASSES))
         raise CheckpointError(f"{name}/{file}: the tokenizer_class {named!r} is not known; known are {known}")
     return ChosenClass(name=base, rules=_CLASSES[base], is_named=True)
+
+
+def reads_same_files(chosen: ChosenClass, defaults: TokenizerDefaults) -> bool:
+    """Return whether a class, without `tokenizer.json`, reads the files that a family's tokenizers are stored in."""
+    of_family = _CLASSES.get(defaults.class_name)
+    return chosen.rules is not None and of_family is not None and chosen.rules.files == of_family.files
 
 
 def _has_prefix_space(step: pre_tokenizers.PreTokenizer | None) -> bool:

@@ -57,6 +57,8 @@ class TokenizersCodec(TextCodec):
         if source.lowercase:
             after = [tokenizer.normalizer] if tokenizer.normalizer else []
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *after])
+        if isinstance(tokenizer.model, BPE):
+            tokenizer.model.dropout = None  # it is for training: the tokens of a text would differ each time
         declare_added_tokens(tokenizer, source)
         special = find_special_tokens(tokenizer, source.settings)
         return cls(tokenizer, special, source.max_tokens, has_target=source.has_target, encoding=source.encoding)
@@ -142,7 +144,8 @@ class TokenizersCodec(TextCodec):
     @override
     def largest_needed_id(self) -> int:
         added = self._tokenizer.get_added_tokens_decoder()
-        in_every_text = set(self._tokenizer.encode("", "").ids) | {self.special.unknown}
+        has_unknown = not isinstance(self._tokenizer.model, BPE) or bool(self._tokenizer.model.unk_token)
+        in_every_text = set(self._tokenizer.encode("", "").ids) | ({self.special.unknown} if has_unknown else set())
         written = {token_id for token_id, token in added.items() if token.special} - in_every_text
         return max(set(self._tokenizer.get_vocab().values()) - written, default=-1)
 

@@ -30,7 +30,7 @@ def read_unigram(source: TokenizerSource) -> TokenizersCodec:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     declare_special_tokens(tokenizer, source.settings)
-    tokenizer.post_processor = bert_template(tokenizer, source.settings)
+    tokenizer.post_processor = bert_template(tokenizer, source)
     return TokenizersCodec.of_checkpoint(tokenizer, source)
 
 

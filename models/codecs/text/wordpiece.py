@@ -22,5 +22,5 @@ def read_wordpiece(source: TokenizerSource) -> TokenizersCodec:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     declare_special_tokens(tokenizer, settings)
-    tokenizer.post_processor = bert_template(tokenizer, settings)
+    tokenizer.post_processor = bert_template(tokenizer, source)
     return TokenizersCodec.of_checkpoint(tokenizer, source)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import BPE
 
 from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.hugging_face import PublishedCheckpoint
@@ -55,6 +56,17 @@ def test_a_padding_token_beyond_the_embeddings_is_fine_until_a_text_has_it(archi
     tokens, other = codec.tokenize(codec.parse(["[FILL]", [60]], LIMITS), check_length=False, check_ids=False)
     assert 60 in tokens.ids
     assert 60 in other.ids
+
+
+def test_an_unknown_token_that_byte_pairs_never_yield_may_lie_beyond_the_embeddings(tmp_path: Path) -> None:
+    publish(tmp_path, "GPT2LMHeadModel", CONFIGS["GPT2"]())
+    alphabet = {token: i for i, token in enumerate(["<|endoftext|>", *"abcdefgh"])}
+    tokenizer = Tokenizer(BPE(alphabet, []))
+    tokenizer.add_special_tokens([AddedToken(f"<{i}>") for i in range(60 - len(alphabet))] + [AddedToken("<unk>")])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"unk_token": "<unk>"}))
+    codec = codec_of(tmp_path)
+    assert (codec.special.unknown, codec.encode("bad cab").ids.max() < 60) == (60, True)
 
 
 def test_a_word_beyond_the_embeddings_is_refused_at_load(tmp_path: Path) -> None:

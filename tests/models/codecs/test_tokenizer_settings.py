@@ -30,13 +30,14 @@ from tests.models.transformers import pipelines
 from tests.models.transformers.version_4 import ask_version_4
 
 TOKENIZERS = {spec.published.model_type: spec.tokenizer for spec in families().values() if spec.published}
+OTHERS = [tokenizer for tokenizer in TOKENIZERS.values() if tokenizer]
 
 
 def codec_of(folder: Path, max_tokens: int = 512) -> TextCodec:
     config = json.loads((folder / "config.json").read_text())
     defaults = TOKENIZERS[config["model_type"]]
     assert defaults is not None
-    return read_text_codec(folder, "mine", defaults, max_tokens=max_tokens, config=config)
+    return read_text_codec(folder, "mine", defaults, max_tokens=max_tokens, config=config, others=OTHERS)
 
 
 def encodings(codec: TextCodec) -> list[Any]:
@@ -80,6 +81,11 @@ def test_the_version_that_a_folder_was_made_for_counts_where_versions_disagree(
     assert theirs[4] != theirs[5]
 
 
+def drop_token(folder: Path, token: str) -> None:
+    path = folder / "vocab.txt"
+    path.write_text(path.read_text().replace(f"{token}\n", "[unused]\n"))
+
+
 REFUSED: dict[str, tuple[str, tuple[Edit, ...], str]] = {
     "unknown class": (BERT, (says(tokenizer_class="BertJapaneseTokenizer"),), "'BertJapaneseTokenizer' is not known"),
     "unknown class in config.json": (
@@ -89,9 +95,17 @@ REFUSED: dict[str, tuple[str, tuple[Edit, ...], str]] = {
     "custom code": (BERT, (says(auto_map={"AutoTokenizer": ["tok.Mine", None]}),), "auto_map asks for the tokenizer"),
     "custom code as a list": (BERT, (says(auto_map=["tok.Mine", None]),), "auto_map asks for the tokenizer"),
     "class of another model": (BERT, (says(tokenizer_class="RobertaTokenizer"),), "reads BPE, but .* has WordPiece"),
-    "older files of another class": (
+    "older files of a class with a target": (
+        *(BERT, (has_old_files, says(tokenizer_class="MarianTokenizer"))),
+        "tokenizer_class is 'MarianTokenizer'; without tokenizer.json",
+    ),
+    "older files without an end": (
+        *(BERT, (*BERT_OLD, says(sep_token=None, cls_token=None), lambda folder: drop_token(folder, "[SEP]"))),
+        r"the vocabulary lacks the sep_token '\[SEP\]', which texts are enclosed in",
+    ),
+    "older files without the tokens of their class": (
         *(GPT, (has_old_files, says(tokenizer_class="RobertaTokenizer"))),
-        "tokenizer_class is 'RobertaTokenizer'; without tokenizer.json",
+        "the vocabulary lacks the cls_token '<s>', sep_token '</s>', which texts are enclosed in",
     ),
     "generic class without its file": (BERT, (has_old_files, says()), "without tokenizer.json"),
     "id beyond the next": (
@@ -166,6 +180,17 @@ def test_spaces_are_cleaned_up_where_the_settings_want_it(tmp_path: Path) -> Non
     reference, codec = transformers.AutoTokenizer.from_pretrained(folder), codec_of(folder)
     ids = codec.encode("it is n't the king 's , is it ? ' no ' !").ids.tolist()
     assert codec.decode(ids) == reference.decode(ids, skip_special_tokens=True)
+
+
+def test_dropout_of_merges_is_for_training(tmp_path: Path) -> None:
+    folder = copy_of(ROBERTA, tmp_path / "mine")
+    text = "an undeniably incredible transformation of the kingdom"
+    expected = codec_of(folder).encode(text).ids.tolist()
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["dropout"] = 0.9
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    codec = codec_of(folder)
+    assert [codec.encode(text).ids.tolist() for _ in range(5)] == [expected] * 5
 
 
 def test_a_codec_tells_what_was_understood(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def token(content: str, **options: bool) -> dict[str, Any]:
 
 DECODER = {str(token_id): token(content) for content, token_id in TOKENS.items()}
 BERT, ROBERTA, GPT = "bert-mini-en", "roberta-mini-en", "gpt-mini-en"
-PADDING, START = {"pad_token": "<pad>"}, {"cls_token": "[CLS]"}
+PADDING, START, BEGIN = {"pad_token": "<pad>"}, {"cls_token": "[CLS]"}, {"bos_token": "<|begin|>"}
 BERT_OLD = (has_old_files, says(tokenizer_class="BertTokenizer"))
 VARIANTS: dict[str, tuple[str, tuple[Edit, ...]]] = {
     "added file": (BERT, (has_file("added_tokens.json", **TOKENS),)),
@@ -126,6 +126,25 @@ VARIANTS: dict[str, tuple[str, tuple[Edit, ...]]] = {
             ),
         ),
     ),
+    "BERT's old of a RoBERTa": (BERT, (*BERT_OLD, has_file("config.json", model_type="roberta"))),
+    "BERT's old of an ALBERT": (
+        BERT,
+        (
+            has_old_files,
+            says(tokenizer_class=None),
+            has_file("config.json", model_type="albert", tokenizer_class="BertTokenizerFast"),
+        ),
+    ),
+    "RoBERTa's old of a BERT": (
+        ROBERTA,
+        (
+            has_old_files,
+            says(
+                tokenizer_class="RobertaTokenizer", mask_token={"__type": "AddedToken", **token("<mask>", lstrip=True)}
+            ),
+            has_file("config.json", model_type="bert"),
+        ),
+    ),
     "GPT-2's": (GPT, (says(tokenizer_class="GPT2Tokenizer", add_prefix_space=True),)),
     "GPT-2's with a bos beside tokenizer.json": (GPT, (says(tokenizer_class="GPT2Tokenizer", add_bos_token=True),)),
     "GPT-2's old": (GPT, (has_old_files, says(tokenizer_class="GPT2Tokenizer"))),
@@ -139,6 +158,11 @@ ONE_VERSION: dict[str, tuple[str, tuple[Edit, ...], int]] = {
     "written by version 5": (BERT, (says(backend="tokenizers"),), 5),
     "ALBERT's of version 4": ("albert-mini-en", (says(tokenizer_class=None),), 4),
     "GPT-2's bos, old": (GPT, (has_old_files, says(tokenizer_class="GPT2Tokenizer", add_bos_token=True)), 5),
+    "GPT-2's new bos, old": (
+        GPT,
+        (has_old_files, says(tokenizer_class="GPT2Tokenizer", add_bos_token=True, **BEGIN)),
+        5,
+    ),
 }
 """Folders that the versions read differently, or that one refuses, and the version that we follow."""
 
