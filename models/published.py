@@ -241,7 +241,7 @@ class PublishedFormat(Generic[ConfigT]):
                 none where the architecture is not known.
 
         Raises:
-            CheckpointError: a parameter is missing or unknown; the error names it.
+            CheckpointError: a parameter is missing, unknown or quantized; the error names it.
         """
         all_links = list(self.links(config))
         missing = sorted({name for link in all_links for name in link.missing_in(tensors)})
@@ -258,6 +258,9 @@ class PublishedFormat(Generic[ConfigT]):
         if missing or unknown:
             problems = [f"missing {missing}"] * bool(missing) + [f"unexpected {unknown}"] * bool(unknown)
             raise CheckpointError(f"the weights do not fit the configuration: {'; '.join(problems)}")
+        if whole := sorted(name for name in used if not tensors[name].is_floating_point()):
+            kind = str(tensors[whole[0]].dtype).removeprefix("torch.")
+            raise CheckpointError(f"{whole[0]} is stored as {kind}; quantized weights are not supported")
         return {link.name: link.read(tensors) for link in all_links}, sorted(left - copies)
 
     def _may_be_unused(self, name: str, known: Iterable[str], *, strict: bool) -> bool:

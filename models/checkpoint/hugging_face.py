@@ -251,4 +251,6 @@ def _read_values(folder: Path, name: str, path: str, config: Values) -> tuple[di
 
 def _place_of(error: CheckpointError, generation_keys: frozenset[str]) -> str:
     """Return the path below the folder of the file whose key is to blame."""
+    if error.key == SENTENCE_FILE:
+        return f"/{SENTENCE_FILE}"
     return f"/{GENERATION_FILE if error.key in generation_keys else CONFIG_FILE}"

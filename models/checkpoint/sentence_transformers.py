@@ -28,6 +28,8 @@ MIN_TOKENS = 3
 """Minimum limit on the number of tokens: a token between the two special ones."""
 NO_LIMIT = 2**24
 """Least `model_max_length` that stands for no limit: transformers writes 1e30."""
+EMPTY_PROMPTS = ("query", "document")
+"""Names of prompts that sentence-transformers knows without being told, and that are empty then."""
 MODEL_TYPES = ("SentenceTransformer", "SparseEncoder", "CrossEncoder")
 OUTPUTS = {
     "feature-extraction": ("last_hidden_state", "token_embeddings"),
@@ -157,8 +159,11 @@ def _read_prompts(name: str, values: Mapping[str, Any], pooling: Module | None) 
     if not isinstance(prompts, dict) or not all(text is None or isinstance(text, str) for text in prompts.values()):
         raise CheckpointError(f"{place}: prompts is {str(prompts)[:100]}; it must name strings")
     default = values.get("default_prompt_name")
+    if default in EMPTY_PROMPTS and default not in prompts:
+        default = None
     if default is not None and default not in prompts:
-        raise CheckpointError(f"{place}: default_prompt_name is {default!r}; the prompts are {', '.join(prompts)}")
+        known = ", ".join(dict.fromkeys((*prompts, *EMPTY_PROMPTS)))
+        raise CheckpointError(f"{place}: default_prompt_name is {default!r}; the prompts are {known}")
     are_pooled = pooling is None or bool(pooling.config.get("include_prompt", True))
     return Prompts(by_name={key: text or "" for key, text in prompts.items()}, default=default, are_pooled=are_pooled)
 

@@ -44,11 +44,11 @@ def read_label_activation(values: Values, n_labels: int) -> Activation:
     Raises:
         CheckpointError: the folder names another function or another kind of problem.
     """
-    for key, path in _stored_classes(values):
+    for file, key, path in _stored_classes(values):
         match = _CLASS_PATH.fullmatch(path) if isinstance(path, str) else None
         if match is None or match[1] not in _BY_CLASS:
             known = ", ".join(f"torch.nn.{name}" for name in _BY_CLASS)
-            raise CheckpointError(f"{key} is {path!r}; the functions of class scores are {known}")
+            raise CheckpointError(f"{key} is {path!r}; the functions of class scores are {known}", file)
         return _BY_CLASS[match[1]]
     problem = values.get("problem_type")
     if problem is not None and problem not in _BY_PROBLEM:
@@ -62,12 +62,16 @@ def write_label_activation(activation: str) -> dict[str, Any]:
     return {"problem_type": next(problem for problem, name in _BY_PROBLEM.items() if name == activation)}
 
 
-def _stored_classes(values: Values) -> Iterator[tuple[str, Any]]:
-    """Yield each key that names a class of PyTorch, in the order in which they count, and the path of the class."""
-    for file in (SENTENCE_FILE, "sentence_transformers"):
-        content = values.get(file)
+def _stored_classes(values: Values) -> Iterator[tuple[str | None, str, Any]]:
+    """Yield the places of the path of a class of PyTorch, in the order in which they count.
+
+    Each is the file, None if it is `config.json`, the key there, and the path.
+    """
+    places = ((SENTENCE_FILE, "activation_fn"), ("sentence_transformers", "sentence_transformers.activation_fn"))
+    for place, key in places:
+        content = values.get(place)
         if isinstance(content, Mapping) and content.get("activation_fn") is not None:
-            yield f"activation_fn of {file}", content["activation_fn"]
+            yield SENTENCE_FILE if place == SENTENCE_FILE else None, key, content["activation_fn"]
     key = "sbert_ce_default_activation_function"
     if values.get(key) is not None:
-        yield key, values[key]
+        yield None, key, values[key]

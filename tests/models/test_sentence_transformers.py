@@ -141,6 +141,13 @@ def test_another_model_is_truncated_to_the_length_of_its_tokenizer_and_takes_lon
     assert codec.max_tokens == 24
 
 
+def test_the_library_knows_two_empty_prompts_that_may_be_the_default(bases: Path, tmp_path: Path) -> None:
+    folder = save(bases, tmp_path / "mine", Pooling(WIDTH))
+    edit(folder, "config_sentence_transformers.json", prompts=..., default_prompt_name="query")
+    assert checkpoint_of(folder).codec.prompts.default is None
+    assert_close(vectors(folder), theirs(folder))
+
+
 @pytest.mark.parametrize("lowers", [True, False])
 def test_texts_are_lowered_as_the_settings_say(bases: Path, tmp_path: Path, lowers: bool) -> None:
     folder = save(bases, tmp_path / "mine", Pooling(WIDTH))

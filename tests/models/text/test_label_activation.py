@@ -52,8 +52,8 @@ def test_what_is_written_is_read(activation: str) -> None:
     ("values", "message"),
     [
         ({OLD: "torch.nn.Tanh"}, f"{OLD} is 'torch.nn.Tanh'; the functions of class scores are torch.nn.Sigmoid"),
-        ({NEW: {"activation_fn": "my.module.Sigmoid"}}, f"activation_fn of {NEW} is 'my.module.Sigmoid'"),
-        ({SENTENCE_FILE: {"activation_fn": 7}}, f"activation_fn of {SENTENCE_FILE} is 7"),
+        ({NEW: {"activation_fn": "my.module.Sigmoid"}}, f"{NEW}.activation_fn is 'my.module.Sigmoid'"),
+        ({SENTENCE_FILE: {"activation_fn": 7}}, "activation_fn is 7"),
         ({"problem_type": "ranking"}, "problem_type is 'ranking'; it must be one of single_label_classification"),
     ],
 )

@@ -1,0 +1,60 @@
+"""Values of published files that are refused: the refusal names the key as the file has it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.checkpoint import load_model, read_checkpoint
+from models.errors import CheckpointError
+from tests.models.test_hugging_face import change
+from tests.models.test_published_heads import CONFIGS
+from tests.models.transformers.reference import publish
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("BertModel", {"hidden_act": "gelu_9"}, "hidden_act is 'gelu_9'; it must be one of relu, gelu"),
+    ("BertModel", {"hidden_act": 1}, "hidden_act is 1; it must be a string"),
+    ("BertModel", {"hidden_size": "24"}, "hidden_size is '24'; it must be a whole number"),
+    ("BertModel", {"num_attention_heads": 5}, "num_attention_heads is 5; it must be a divisor of the width, 12"),
+    ("BertModel", {"layer_norm_eps": 0}, "layer_norm_eps is 0.0; it must be positive"),
+    ("CamembertModel", {"pad_token_id": 29}, "pad_token_id is 29; it must be 0 to 28, to leave positions"),
+    (
+        "AlbertModel",
+        {"num_hidden_layers": 1000, "num_hidden_groups": 1000, "inner_group_num": 1000},
+        "inner_group_num is 1000; it must be at most 1 with 1000 groups",
+    ),
+    ("GPT2Model", {"n_embd": 12.5}, "n_embd is 12.5; it must be a whole number"),
+    ("GPT2Model", {"activation_function": "prelu"}, "activation_function is 'prelu'; it must be one of"),
+    ("MarianMTModel", {"decoder_layers": 10**6}, "decoder_layers is 1000000; it must be at most 1024"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "values", "message"), REFUSED, ids=str)
+def test_a_refusal_names_the_key_of_the_file(
+    architecture: str, values: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    name = next(name for name in CONFIGS if architecture.startswith(name))
+    publish(tmp_path / "mine", architecture, CONFIGS[name]())
+    change(tmp_path / "mine", **values)
+    with pytest.raises(CheckpointError, match=f"^mine/config.json: {message}"):
+        read_checkpoint(tmp_path / "mine")
+
+
+def test_the_file_of_an_unknown_activation_is_named(tmp_path: Path) -> None:
+    publish(tmp_path / "mine", "BertForSequenceClassification", CONFIGS["Bert"]())
+    (tmp_path / "mine/config_sentence_transformers.json").write_text('{"activation_fn": "torch.nn.Tanh"}')
+    with pytest.raises(
+        CheckpointError, match=r"^mine/config_sentence_transformers.json: activation_fn is 'torch.nn.Tan"
+    ):
+        read_checkpoint(tmp_path / "mine")
+
+
+def test_weights_of_integers_are_refused(tmp_path: Path) -> None:
+    publish(tmp_path, "BertModel", CONFIGS["Bert"]())
+    file, key = tmp_path / "model.safetensors", "encoder.layer.0.intermediate.dense.weight"
+    tensors = load_file(file)
+    save_file({**tensors, key: (100 * tensors[key]).to(torch.int8)}, file)
+    with pytest.raises(CheckpointError, match=f"bert.{key} is stored as int8; quantized weights are not supported"):
+        load_model(read_checkpoint(tmp_path))
