@@ -183,7 +183,7 @@ def check_tensors(content: Any) -> "dict[str, Tensor]":
         if not isinstance(name, str):
             raise RefusedError(f"has an entry that is named {name!r:.100}; a name must be a text")
         if not isinstance(value, torch.Tensor):
-            raise RefusedError(f"has the entry {name!r}, which is a {type(value).__name__} and no tensor")
+            raise RefusedError(f"has the entry {name!r}, which is of the type {type(value).__name__} and no tensor")
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise RefusedError(f"has the tensor {name!r}, which is sparse, quantised or without values")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():

@@ -34,6 +34,8 @@ from models.text.text_model import TextModel
 GENERATION_FILE = "generation_config.json"
 COMPUTED_DTYPE = "float32"
 """The type in which other libraries shall compute, whatever type the weights are stored in."""
+ADAPTER_FILE = "adapter_config.json"
+"""The file of an adapter of the library peft, which changes the weights of another checkpoint."""
 METADATA = {"format": "pt"}
 """Metadata without which `transformers` refuses a file of weights."""
 
@@ -133,6 +135,9 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
     """
     place = f"{name}/{path}".rstrip("/")
     spec, published, tokenizer = _find_family(f"{place}/{CONFIG_FILE}", content)
+    if (folder / path / ADAPTER_FILE).exists():
+        remedy = "merge it into the weights with `merge_and_unload` of peft, or remove its files"
+        raise CheckpointError(f"{place}/{ADAPTER_FILE}: adapters are not supported; {remedy}")
     values, generation_keys = _read_values(folder, name, path, content)
     given = {key: value for key, value in values.items() if value is not None}
     try:

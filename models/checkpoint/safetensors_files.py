@@ -18,9 +18,10 @@ INDEX_FILE = "model.safetensors.index.json"
 """The file that maps each parameter to its shard."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of files with weights that are never read, because reading them may run any code."""
-CONVERTIBLE = "pytorch_model"
-"""Beginning of the names of the pickles that `manifold convert` converts."""
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""Beginning of the files that a clone without Git LFS has in place of large ones."""
 
+_CONVERTIBLE = re.compile(r"pytorch_model.*\.bin")  # the pickles that `manifold convert` converts
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -50,7 +51,7 @@ def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterato
             except OSError as error:
                 raise CheckpointError(f"{place} is not readable: {error.strerror or error}") from None
             except (SafetensorError, ValueError) as error:
-                raise CheckpointError(f"{place} is not a whole safetensors file: {error}") from None
+                raise CheckpointError(f"{place} is {_describe_damage(folder / file_name)}: {error}") from None
         yield tensors
 
 
@@ -83,13 +84,20 @@ def _weight_files(folder: Path, name: str) -> list[str]:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles:
         remedy = "`manifold convert FOLDER` writes safetensors beside it"
-        if not any(pickle.startswith(CONVERTIBLE) for pickle in pickles):
+        if not any(_CONVERTIBLE.fullmatch(pickle) for pickle in pickles):
             remedy = "load it where it is trusted and save it with `model.save_pretrained(folder)`"
         raise CheckpointError(
             f"{name} has {', '.join(pickles)} and no {WEIGHTS_FILE}: a pickle can run any code and is never "
             f"read; {remedy}"
         )
     raise CheckpointError(f"{name}/{WEIGHTS_FILE} is missing")
+
+
+def _describe_damage(path: Path) -> str:
+    """Return what a file is that is no safetensors file."""
+    with path.open("rb") as file:
+        is_pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    return "a pointer of Git LFS; `git lfs pull` fetches the weights" if is_pointer else "not a whole safetensors file"
 
 
 def _check_file_digest(path: Path, place: str, sha256: str | None) -> None:

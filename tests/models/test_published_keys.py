@@ -1,4 +1,4 @@
-"""Values of published files that are refused: the refusal names the key as the file has it."""
+"""Published files that are refused: the refusal names the file and the key, and says what is possible."""
 
 from pathlib import Path
 from typing import Any
@@ -57,4 +57,26 @@ def test_weights_of_integers_are_refused(tmp_path: Path) -> None:
     tensors = load_file(file)
     save_file({**tensors, key: (100 * tensors[key]).to(torch.int8)}, file)
     with pytest.raises(CheckpointError, match=f"bert.{key} is stored as int8; quantized weights are not supported"):
+        load_model(read_checkpoint(tmp_path))
+
+
+def test_an_adapter_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    publish(tmp_path / "mine", "BertModel", CONFIGS["Bert"]())
+    (tmp_path / "mine/adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(CheckpointError, match=r"^mine/adapter_config.json: adapters are not supported; merge it"):
+        read_checkpoint(tmp_path / "mine")
+
+
+def test_a_clone_without_git_lfs_is_told_so(tmp_path: Path) -> None:
+    publish(tmp_path / "mine", "BertModel", CONFIGS["Bert"]())
+    (tmp_path / "mine/model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    with pytest.raises(CheckpointError, match=r"^mine/model.safetensors is a pointer of Git LFS; `git lfs pull` fetch"):
+        load_model(read_checkpoint(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(("pickle", "is_convertible"), [("pytorch_model.bin", True), ("pytorch_model.pt", False)])
+def test_only_what_can_be_converted_is_said_to_be(pickle: str, is_convertible: bool, tmp_path: Path) -> None:
+    publish(tmp_path, "BertModel", CONFIGS["Bert"]())
+    (tmp_path / "model.safetensors").rename(tmp_path / pickle)
+    with pytest.raises(CheckpointError, match="manifold convert" if is_convertible else "load it where it is trusted"):
         load_model(read_checkpoint(tmp_path))
