@@ -192,7 +192,7 @@ class ChosenClass:
                 return tokenizer
             found, wanted = type(tokenizer.model).__name__, self.rules.model.__name__
             problem = f"tokenizer_class is {self.name!r}, which reads {wanted}, but tokenizer.json has {found}"
-            raise CheckpointError(f"{name}: {problem}; if that is right, the class is {GENERIC_CLASSES[0]!r}")
+            raise CheckpointError(f"{name}: {problem}; if the file is right, name the class {GENERIC_CLASSES[0]!r}")
         try:
             is_changed = self.rules.apply(tokenizer, settings)
         except CheckpointError as error:

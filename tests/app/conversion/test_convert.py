@@ -182,7 +182,10 @@ def test_names_dtypes_and_views_are_kept_and_tied_weights_written_once(tmp_path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"a": torch.zeros(1), "epoch": 3}, "pytorch_model.bin has the entry 'epoch', which is of the type int and no tensor"),
+        (
+            {"a": torch.zeros(1), "epoch": 3},
+            "pytorch_model.bin has the entry 'epoch', which is of the type int and no tensor",
+        ),
         ({"state_dict": {"a": torch.zeros(1)}}, "has the entry 'state_dict', which is of the type dict and no tensor"),
         ([torch.zeros(1)], "pytorch_model.bin holds a list; it must hold tensors by name"),
         ({3: torch.zeros(1)}, "has an entry that is named 3; a name must be a text"),
