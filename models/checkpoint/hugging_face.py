@@ -135,9 +135,6 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
     """
     place = f"{name}/{path}".rstrip("/")
     spec, published, tokenizer = _find_family(f"{place}/{CONFIG_FILE}", content)
-    if (folder / path / ADAPTER_FILE).exists():
-        remedy = "merge it into the weights with `merge_and_unload` of peft, or remove its files"
-        raise CheckpointError(f"{place}/{ADAPTER_FILE}: adapters are not supported; {remedy}")
     values, generation_keys = _read_values(folder, name, path, content)
     given = {key: value for key, value in values.items() if value is not None}
     try:
@@ -243,8 +240,11 @@ def _read_values(folder: Path, name: str, path: str, config: Values) -> tuple[di
     `config_sentence_transformers.json` is added as a whole, under its name.
 
     Raises:
-        CheckpointError: a file is damaged.
+        CheckpointError: a file is damaged, or the folder has an adapter.
     """
+    if (folder / path / ADAPTER_FILE).exists():
+        remedy = "merge it into the weights with `merge_and_unload` of peft, or remove its files"
+        raise CheckpointError(f"{name}/{path}{ADAPTER_FILE}: adapters are not supported; {remedy}")
     settings: dict[str, Any] | None = None
     if (folder / path / GENERATION_FILE).exists():
         settings = read_json(folder / path, f"{name}/{path}".rstrip("/"), GENERATION_FILE)
