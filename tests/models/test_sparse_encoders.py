@@ -51,7 +51,7 @@ def test_sparse_vectors_are_those_of_the_library(bases: Path, tmp_path: Path, ki
     assert checkpoint_of(folder).embedding_width == 60
     if not settings.get("default_prompt_name"):
         assert_close(similarities(folder), reference.similarity(expected[:1], expected[1:])[0])
-    with pytest.raises(InvalidItems, match="pooling is 'mean', but the embedding is sparse") as refused:
+    with pytest.raises(InvalidItems, match='pooling is "mean", but the embedding is sparse') as refused:
         ours(folder, pooling="mean")
     assert refused.value.problems[0].parameter == "pooling"
 
