@@ -36,7 +36,7 @@ def check(folder: Path, as_json: bool) -> None:
         outcome = check_answers(checkpoint, model)
     except ModelsError as error:
         raise click.ClickException(sentence(error)) from None
-    report = _describe(checkpoint, model) | {"self_check": _outcome(outcome)}
+    report = _describe(checkpoint, model) | {"self_check": _report_outcome(outcome)}
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -66,7 +66,7 @@ def _describe(checkpoint: "Checkpoint", model: "Model") -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: "SelfCheck | None") -> dict[str, Any] | None:
+def _report_outcome(outcome: "SelfCheck | None") -> dict[str, Any] | None:
     return None if outcome is None else {**asdict(outcome), "agrees": outcome.agrees}
 
 
