@@ -1,5 +1,6 @@
 """The native dialect: reads a task's request, runs it, and renders its answer."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
@@ -43,6 +44,8 @@ from models.codecs.npy import parse_npy, to_npy
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
 
+MAX_HEADER_WARNINGS = 8
+"""Maximum number of warnings in the header of an answer that is not JSON."""
 PNG_FORMAT = "png"
 """Value of the parameter `format` that asks for images as `data:` URLs."""
 
@@ -246,12 +249,15 @@ async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest
         content = _render_content(*arguments)
     else:
         content = await call.services.pools.run(_render_content, *arguments, n_bytes=call.n_bytes)
-    headers = (
+    headers = [
         _model_header(call),
         (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
         (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
         (b"x-batch-size", b"%d" % outcome.batch_size),
-    )
+    ]
+    if call.media_type != JSON and call.codecs.warnings:
+        first = _warnings(call.codecs)[:MAX_HEADER_WARNINGS]
+        headers.append((b"x-warnings", json.dumps(first).encode()))  # which is ASCII, as headers must be
     return TaskResponse(content, call.media_type, headers)
 
 
@@ -268,16 +274,15 @@ def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskReque
         "model": call.model.name,
         "outputs": outputs,
         **schema.summary(results),
-        **_warnings(codecs),
+        **({"warnings": _warnings(codecs)} if codecs.warnings else {}),
         "usage": {"items": len(outputs), **schema.usage(requests, results)},
     }
     return task_json(answer)
 
 
-def _warnings(codecs: ModelCodecs) -> dict[str, Any]:
-    """Return the member `warnings` of an answer, if there is anything to warn of."""
-    warnings = [{"pointer": f"/inputs/{each.index}", "detail": each.detail} for each in codecs.warnings]
-    return {"warnings": warnings} if warnings else {}
+def _warnings(codecs: ModelCodecs) -> list[dict[str, str]]:
+    """Return the warnings about the inputs of a request, as answers show them."""
+    return [{"pointer": f"/inputs/{each.index}", "detail": each.detail} for each in codecs.warnings]
 
 
 async def _stream(

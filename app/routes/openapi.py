@@ -47,14 +47,18 @@ PROBLEMS = {
 RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
 
-ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size")
-"""Names of the headers of a task's answer; streams, and answers without a forward pass, lack the last three."""
+ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size", "x-warnings")
+"""Names of the headers of a task's answer; streams, and answers without a forward pass, have the first two alone."""
 HEADERS = {
     "x-request-id": ("string", "Id of the request: the client's own, or a random one."),
     "x-model": ("string", "Id of the model that answered."),
     "x-queue-time-ms": ("number", "Time in milliseconds from submission to the first forward pass."),
     "x-inference-time-ms": ("number", "Time in milliseconds from the first forward pass to the last result."),
     "x-batch-size": ("integer", "Number of items in the largest batch that the request was part of."),
+    "x-warnings": (
+        "string",
+        "JSON list of the first eight warnings about the inputs; only if there are any and the answer is not JSON.",
+    ),
     "retry-after": ("integer", "Time in seconds after which to try again."),
 }
 """Type and description of each response header."""

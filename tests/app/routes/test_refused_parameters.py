@@ -259,6 +259,23 @@ async def test_paper_that_seems_to_be_ink_is_warned_of_in_the_answer(client: htt
     assert "warnings" not in (await client.post("/encode", json={**body, "model": "vanilla-0"})).json()
 
 
+@pytest.mark.parametrize("accept", ["image/png", "application/x-npy"])
+async def test_an_answer_that_is_not_json_warns_in_a_header(client: httpx.AsyncClient, accept: str) -> None:
+    headers = {"content-type": "image/png", "accept": accept}
+    answer = await client.post("/reconstruct?model=paper", content=black_on_white(), headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
+    (warning,) = json.loads(answer.headers["x-warnings"])
+    assert warning["pointer"] == "/inputs/0"
+    assert "set the parameter invert to true" in warning["detail"]
+    inverted = await client.post("/reconstruct?model=paper&invert=true", content=black_on_white(), headers=headers)
+    assert inverted.status_code == 200
+    assert "x-warnings" not in inverted.headers
+    many = {"model": "paper", "inputs": [base64.b64encode(black_on_white()).decode()] * 20}
+    answer = await client.post("/reconstruct", json=many, headers={"accept": accept})
+    assert len(json.loads(answer.headers["x-warnings"])) == 8
+    assert "x-warnings" not in (await client.post("/reconstruct", json=many)).headers
+
+
 async def test_a_model_shows_its_paper(client: httpx.AsyncClient) -> None:
     cards = [(await client.get(f"/models/{name}")).json()["item"] for name in ("paper", "vanilla-0")]
     assert cards[0] == {"modality": "image", "shape": [1, 4, 4], "paper": "black", "ink_box": 3}
