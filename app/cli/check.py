@@ -12,7 +12,6 @@ from models.errors import ModelsError
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
-    from models.checkpoint.self_check import SelfCheck
     from models.family import Model
 
 
@@ -36,7 +35,7 @@ def check(folder: Path, as_json: bool) -> None:
         outcome = check_answers(checkpoint, model)
     except ModelsError as error:
         raise click.ClickException(sentence(error)) from None
-    report = _describe(checkpoint, model) | {"self_check": _report_outcome(outcome)}
+    report = _describe(checkpoint, model) | {"self_check": outcome and outcome.to_dict()}
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -64,10 +63,6 @@ def _describe(checkpoint: "Checkpoint", model: "Model") -> dict[str, Any]:
         "licence": checkpoint.licence,
         "sha256": checkpoint.sha256,
     }
-
-
-def _report_outcome(outcome: "SelfCheck | None") -> dict[str, Any] | None:
-    return None if outcome is None else {**asdict(outcome), "agrees": outcome.agrees}
 
 
 def _print_table(report: dict[str, Any]) -> None:

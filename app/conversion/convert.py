@@ -17,11 +17,12 @@ from typing import Any
 
 from safetensors import safe_open
 
+from models.checkpoint import WEIGHTS_FILE
+from models.checkpoint.safetensors_files import INDEX_FILE
 from models.errors import CheckpointError
 from models.json_files import read_json
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 OTHER_LIBRARIES = {".h5": "TensorFlow", ".msgpack": "Flax"}
 """Libraries by the suffix of their files of weights, which are not converted."""
 VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "OMP_NUM_THREADS")
@@ -54,7 +55,7 @@ class PickledWeights:
     @property
     def is_converted(self) -> bool:
         """True if there are safetensors beside the pickles."""
-        return any((self.folder / name).exists() for name in (SAFETENSORS, SAFETENSORS_INDEX))
+        return any((self.folder / name).exists() for name in (WEIGHTS_FILE, INDEX_FILE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def _explain_nothing(folder: Path) -> str:
     libraries = {name: OTHER_LIBRARIES.get(Path(name).suffix) for name in names}
     if others := [f"{name} is of {library}" for name, library in libraries.items() if library]:
         return f"{folder.name} has no {PICKLE}: {', '.join(others)}, and only weights of PyTorch can be converted"
-    if SAFETENSORS in names or SAFETENSORS_INDEX in names:
+    if WEIGHTS_FILE in names or INDEX_FILE in names:
         return f"{folder.name} has no {PICKLE}; its weights are safetensors already"
     return f"{folder.name} has no {PICKLE}, and no {PICKLE_INDEX}"
 
@@ -255,11 +256,11 @@ def _install(weights: PickledWeights, written: Sequence[tuple[_Step, Sequence[st
             os.fsync(file.fileno())
         step.part.replace(step.target)
     if weights.index is None:
-        (weights.folder / SAFETENSORS_INDEX).unlink(missing_ok=True)
+        (weights.folder / INDEX_FILE).unlink(missing_ok=True)
         return
     weight_map = {name: step.target.name for step, names in written for name in names}
     index = {"metadata": weights.index.get("metadata", {}), "weight_map": weight_map}
-    part = weights.folder / f".{SAFETENSORS_INDEX}.{secrets.token_hex(4)}.part"
+    part = weights.folder / f".{INDEX_FILE}.{secrets.token_hex(4)}.part"
     part.write_text(json.dumps(index, indent=2) + "\n")
-    part.replace(weights.folder / SAFETENSORS_INDEX)
-    (weights.folder / SAFETENSORS).unlink(missing_ok=True)
+    part.replace(weights.folder / INDEX_FILE)
+    (weights.folder / WEIGHTS_FILE).unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -176,7 +176,7 @@ class ServedModel:
         tasks, observer = checkpoint.tasks, self._observer
         engine = Engine(self.name, replicas, tasks, self._settings, budget=budget, observer=observer)
         await engine.started()
-        return replace(_describe(checkpoint, replicas, engine, conversion), self_check=self_check)
+        return _describe(checkpoint, replicas, engine, conversion, self_check)
 
     def _read(self) -> tuple[Checkpoint, list[Model], Conversion, SelfCheck | None]:
         """Load a replica for each worker. Replicas on the same device are the same object.
@@ -213,7 +213,13 @@ class ServedModel:
         return outcome
 
 
-def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine, conversion: Conversion) -> LoadedModel:
+def _describe(
+    checkpoint: Checkpoint,
+    replicas: Sequence[Model],
+    engine: Engine,
+    conversion: Conversion,
+    self_check: SelfCheck | None,
+) -> LoadedModel:
     model = replicas[0]
     latent_shape: tuple[int, ...] = ()
     scores: tuple[str, ...] = ()
@@ -233,5 +239,5 @@ def _describe(checkpoint: Checkpoint, replicas: Sequence[Model], engine: Engine,
         missing_heads=list(checkpoint.missing_heads),
         conversion=conversion,
         text=describe_text_model(checkpoint, model),
-        self_check=None,
+        self_check=self_check,
     )

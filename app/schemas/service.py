@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import BaseModel, Field
 
 from app.registry.registry import Registry
-from app.registry.served_model import LoadedModel, ServedModel, State
+from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
@@ -214,16 +214,9 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
             "unused_weights": loaded.unused_weights,
             "missing_heads": loaded.missing_heads,
             **(asdict(loaded.text) if loaded.text else {}),
-            "self_check": _self_check(loaded),
+            "self_check": loaded.self_check and loaded.self_check.to_dict(),
         }
     return ModelCard(**content)
-
-
-def _self_check(loaded: LoadedModel) -> SelfCheck | None:
-    outcome = loaded.self_check
-    if outcome is None:
-        return None
-    return SelfCheck(**asdict(outcome), agrees=outcome.agrees)
 
 
 def _item(checkpoint: Checkpoint) -> ModelItem:

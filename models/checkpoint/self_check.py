@@ -4,7 +4,7 @@ These are `expected.json`, or else the worked example in the card that sentence-
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,10 @@ class SelfCheck:
         A card may be outdated, and so is `expected.json` if other files of the folder have changed since.
         """
         return self.source == EXPECTED_FILE and not self.changed_files
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome in types that JSON has."""
+        return {**asdict(self), "agrees": self.agrees}
 
     def describe(self, name: str) -> str:
         """Return a sentence about the outcome for the checkpoint of that name, without a full stop."""

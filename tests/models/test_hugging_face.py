@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.card import write_card
@@ -19,7 +18,7 @@ from models.errors import CheckpointError
 from models.text.embedding import hidden_states, vectors
 from models.text.text_model import TextModel
 from models.transformers.gpt.model import Gpt
-from tests.models.transformers.reference import assert_close, ours, publish, random_text
+from tests.models.transformers.reference import assert_close, change, change_weights, ours, publish, random_text
 
 SIZE: dict[str, Any] = {
     "vocab_size": 60,
@@ -35,17 +34,6 @@ SIZE: dict[str, Any] = {
 def folder(tmp_path: Path) -> Path:
     publish(tmp_path / "mine", "BertForMaskedLM", transformers.BertConfig(**SIZE))
     return tmp_path / "mine"
-
-
-def change(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **values}))
-
-
-def change_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    edit(weights)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 def load(folder: Path) -> TextModel:

@@ -1,6 +1,5 @@
 """Folders whose `config.json` names heads that the weights lack, or no architecture that is known."""
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -8,14 +7,13 @@ from typing import Any, cast
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
 from models.checkpoint.hugging_face import PublishedCheckpoint
 from models.errors import CheckpointError
 from models.text.embedding import hidden_states
 from models.text.text_model import TextModel
-from tests.models.transformers.reference import assert_close, publish, random_text
+from tests.models.transformers.reference import assert_close, change, change_weights, publish, random_text
 
 SIZE: dict[str, Any] = {
     "vocab_size": 60,
@@ -59,17 +57,6 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     ),
 }
 BASE_TASKS = {"encode", "similarity", "project"}
-
-
-def change(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **values}))
-
-
-def change_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    edit(weights)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 def drop(*parts: str) -> Callable[[dict[str, torch.Tensor]], object]:

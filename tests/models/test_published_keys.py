@@ -9,9 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from models.checkpoint import load_model, read_checkpoint
 from models.errors import CheckpointError
-from tests.models.test_hugging_face import change
 from tests.models.test_published_heads import CONFIGS
-from tests.models.transformers.reference import publish
+from tests.models.transformers.reference import change, publish
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("BertModel", {"hidden_act": "gelu_9"}, "hidden_act is 'gelu_9'; it must be one of relu, gelu"),

@@ -115,7 +115,7 @@ class Usage(BaseModel):
 
 
 class InputWarning(BaseModel):
-    """What seems wrong with an input that was accepted all the same."""
+    """A warning about an input that was accepted although it seems wrong."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) to the input in the body.")
     detail: str = Field(description="What seems wrong, and what to do about it.")

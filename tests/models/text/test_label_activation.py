@@ -13,8 +13,8 @@ from models.errors import CheckpointError
 from models.tasks import CLASSIFY_TEXT
 from models.tasks.text import ClassifyTextRequest
 from models.text.label_activation import SENTENCE_FILE, read_label_activation, write_label_activation
-from tests.models.test_published_heads import CONFIGS, change
-from tests.models.transformers.reference import ours, publish, random_text
+from tests.models.test_published_heads import CONFIGS
+from tests.models.transformers.reference import change, ours, publish, random_text
 
 OLD, NEW = "sbert_ce_default_activation_function", "sentence_transformers"
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"

@@ -1,13 +1,15 @@
 """Models of `transformers` with random weights, which ours are compared with."""
 
+import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.checkpoint import load_model, read_checkpoint
@@ -35,6 +37,19 @@ def publish(folder: Path, architecture: str, config: Any) -> Any:
         model.save_pretrained(folder)
     write_tokenizer(folder, config.model_type, config.vocab_size)
     return model
+
+
+def change(folder: Path, **values: Any) -> None:
+    """Replace values of `config.json`."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+
+def change_weights(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
+    """Edit the stored parameters, which are given by name."""
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 def ours(folder: Path) -> TextModel:
