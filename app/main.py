@@ -21,12 +21,15 @@ from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.registry.registry import Registry
 from app.routes import documentation, health, models
+from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
 from app.services import Lifecycle, Services
 from app.settings import N_CORES, Settings
 from models.codecs.arrays import Limits
 
+DIALECTS: tuple[DialectModule, ...] = ()
+"""The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads in each of the two worker pools, the one for short work and the one for long work."""
 
@@ -68,7 +71,7 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
         Middleware(RequestContexts),
         Middleware(AccessLog),
         *([cors] if settings.cors_origins else []),
-        Middleware(Problems),
+        Middleware(Problems, [module.DIALECT for module in DIALECTS]),
         Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
         Middleware(TaskShortcut),
         Middleware(HeadRequests),
@@ -130,8 +133,9 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     )
     app.state = services  # type: ignore[assignment] # in place of starlette's untyped `State`
     add_route_errors(app)
-    for router in (task_router(), models.router, health.router, documentation.router):
+    own = (task_router(), models.router, health.router, documentation.router)
+    for router in (*own, *(module.router for module in DIALECTS)):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")
-    complete_openapi(app)
+    complete_openapi(app, [module.DIALECT for module in DIALECTS])
     return app

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import errors
 from app.errors import ManifoldError, MethodNotAllowed, Retryable, RouteError, UnknownRoute
-from app.http.problems import STATUS, error_slug
+from app.http.error_answers import error_slug
+from app.http.problems import STATUS
 from app.main import create_app
 from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints

@@ -11,6 +11,7 @@ from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.error_answers import Dialect
 from app.http.request_timer import RequestTimer, client_not_reading
 from app.services import services_in
 
@@ -23,7 +24,8 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 class RequestContext:
     """The id, the headers and the timer of one request, and what the access log records about it.
 
-    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started.
+    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started. A route
+    sets `dialect` if its path alone does not tell in which dialect errors are answered.
     """
 
     request_id: str
@@ -32,6 +34,7 @@ class RequestContext:
     status: int = 0
     model: str | None = None
     error: str | None = None
+    dialect: Dialect | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of this lower-case name, without white space around it."""

@@ -1,15 +1,10 @@
-"""The only map from an error to a status code, and the middleware that renders errors as RFC 9457 problem details."""
+"""The only map from an error to a status code, and the middleware that renders errors in the dialect of the path."""
 
 import asyncio
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -19,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
 from app.http.context import RequestContext, context_in
+from app.http.error_answers import Dialect, Problem
 from app.services import services_in
 from models.errors import InvalidItems, UndecodableItems
 from models.errors import Problem as RefusedPart
@@ -44,51 +40,14 @@ STATUS: dict[type[errors.ManifoldError], int] = {
 }
 """Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""
 
-PROBLEM_JSON = "application/problem+json"
 DISCARD_S = 5.0
 """Longest time, in seconds, for which the rest of a refused body is read and discarded before the connection closes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
-    """Problem details (RFC 9457), without the id of the request. `name` is the name of an error class."""
-
-    name: str
-    status: int
-    detail: str
-    faults: tuple[errors.Fault, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def content(self, request_id: str) -> dict[str, Any]:
-        """Return the members of the JSON object."""
-        name = error_slug(self.name)
-        return {
-            "type": f"/errors/{name}",
-            "title": name.replace("-", " ").capitalize(),
-            "status": self.status,
-            "detail": self.detail,
-            "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults],
-            "request_id": request_id,
-        }
-
-    def render(self, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Return the headers and the body of the answer."""
-        body = orjson.dumps(self.content(request_id))
-        headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
-        return headers, body
-
-
-@cache
-def error_slug(name: str) -> str:
-    """Turn the name of an error class into the end of its `type`: `QueueFull` into `queue-full`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
 def problem_of(error: Exception) -> Problem:
     """Describe an error to the client. Of an unexpected error, it says only that the server failed; see the log."""
     if isinstance(error, InvalidItems):
-        error = _refused_items(error)
+        error = refused_items(error)
     if not isinstance(error, errors.ManifoldError):
         detail = "the server failed; the request id finds the reason in its log"
         return Problem(name="InternalError", status=500, detail=detail)
@@ -111,7 +70,7 @@ def report_error(error: Exception, context: RequestContext) -> Problem:
     return problem
 
 
-def _refused_items(error: InvalidItems) -> errors.ManifoldError:
+def refused_items(error: InvalidItems) -> errors.ManifoldError:
     """Turn refused items into an error that points at each: `/inputs/3`, `/parameters/label`, or `/inputs` for all."""
     faults = list(dict.fromkeys(errors.Fault(_pointer(problem), problem.detail) for problem in error.problems))
     refusal = errors.InvalidRequest.of(faults)
@@ -147,7 +106,10 @@ def add_route_errors(app: FastAPI) -> None:
 
 
 class Problems:
-    """Renders every error as problem details, whichever route or middleware inside this one raised it.
+    """Renders every error, whichever route or middleware inside this one raised it.
+
+    It is rendered as problem details, or as the dialect does to which the path belongs. The first of the dialects that
+    has a prefix of the path is taken, unless the route has set `RequestContext.dialect`.
 
     The request's timer runs inside this middleware, so that its errors are rendered as well.
 
@@ -155,8 +117,8 @@ class Problems:
     closed at once, the client would see a reset in place of the answer.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, dialects: Iterable[Dialect] = ()) -> None:
+        self._app, self._dialects = app, tuple(dialects)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -185,18 +147,26 @@ class Problems:
             with suppress(errors.DeadlineExceeded), context.timer:
                 await services_in(scope).refusal_pacing.wait_for_turn()
         is_sending = not is_received and _has_body(context.headers)
+        dialect = context.dialect or self._dialect_of(scope["path"])
         with suppress(errors.ClientDisconnected), context.timer:
-            await _send_problem(problem, context.request_id, send, receive if is_sending else None)
+            await _send_problem(problem, dialect, context.request_id, send, receive if is_sending else None)
+
+    def _dialect_of(self, path: str) -> Dialect | None:
+        return next((dialect for dialect in self._dialects if path.startswith(dialect.prefixes)), None)
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
 
 
-async def _send_problem(problem: Problem, request_id: str, send: Send, receive: Receive | None) -> None:
+async def _send_problem(
+    problem: Problem, dialect: Dialect | None, request_id: str, send: Send, receive: Receive | None
+) -> None:
     """Send the answer; if there is more to receive, read and discard it before the answer ends."""
-    headers, body = problem.render(request_id)
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    status, headers, body = problem.status, *problem.render(request_id)
+    if dialect is not None:
+        status, headers, body = dialect.render(problem)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
     if receive is None:
         return

@@ -4,36 +4,35 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from app.engine.engine import Engine
 from app.engine.job import OnProgress, Outcome
 from app.inference.deadline import Deadline
-from app.registry.served_model import ServedModel
 from models.tasks import Request, Task
 
 
 async def infer(
     task: Task,
-    model: ServedModel,
+    engine: Engine,
     requests: Sequence[Request],
     deadline: Deadline | None = None,
     on_progress: OnProgress | None = None,
 ) -> Outcome:
-    """Run requests of one task through a model, batched with those of other callers.
+    """Run requests of one task through the engine of a model, batched with those of other callers.
 
     A caller that is cancelled frees its place in the queue. Without a deadline, the caller must limit the time.
     `on_progress` is called for each step of a task that runs step by step; see `OnProgress`.
 
     Raises:
-        ModelUnavailable: the model is not in memory, or is being unloaded.
+        ModelUnavailable: the model is being unloaded.
         QueueFull: as many requests as allowed are waiting.
         InvalidItems: the model refuses a request.
         InferenceFailed: the forward pass raised on one of the requests.
         DeadlineExceeded: the results were not ready by the deadline.
     """
-    _, loaded = model.require()
     if deadline is None:
-        return await loaded.engine.submit(task, requests, on_progress)
+        return await engine.submit(task, requests, on_progress)
     try:
         async with asyncio.timeout(deadline.at_s - time.monotonic()):
-            return await loaded.engine.submit(task, requests, on_progress)
+            return await engine.submit(task, requests, on_progress)
     except TimeoutError:
         raise deadline.exceeded() from None

@@ -30,13 +30,18 @@ from app.http.deadline import deadline_of
 from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
-from app.inference.run import infer
 from app.inference.stream import Stream
-from app.registry.served_model import ServedModel
-from app.schemas.shared.envelope import Body
-from app.schemas.shared.kinds import kind_of_inputs
-from app.schemas.shared.parsing import parse_body
-from app.schemas.shared.query import query_parameters
+from app.routes.task_call import (
+    Target,
+    TaskCall,
+    answer_headers,
+    check_call,
+    decode_requests,
+    find_target,
+    model_header,
+    run_requests,
+    start_stream,
+)
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
@@ -65,23 +70,6 @@ class RawBody:
     query: list[tuple[str, str]] | None = None
 
 
-@dataclass(kw_only=True, slots=True)
-class TaskCall:
-    """A request that has been read and checked, with its model, its body and the media type of its answer."""
-
-    services: Services
-    model: ServedModel
-    schema: TaskSchema | CodecSchema
-    codecs: ModelCodecs
-    body: Body
-    media_type: str
-    n_bytes: int
-
-    def parameter(self, name: str) -> Any:
-        """Return a parameter of the request; None if the task has none of this name."""
-        return getattr(getattr(self.body, "parameters", None), name, None)
-
-
 async def answer_task(services: Services, endpoint: TaskEndpoint, request: Request) -> Response:
     """Answer one request to a task. Its deadline and a disconnect of the client end it early.
 
@@ -92,73 +80,21 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
     context = context_in(request.scope)
     deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
-    call = await read_call(services, endpoint, request)
+    raw = await _read(services, endpoint, request)
+    target = find_target(services, endpoint, raw.values, context)
+    media_type = _negotiate_answer(target, context.header(b"accept") or "")
+    call = await check_call(services, target, raw.values, raw.n_bytes, raw.query)
+    if media_type == NPY and call.parameter("format") == PNG_FORMAT:
+        detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
+        raise InvalidRequest.of([Fault("/parameters/format", detail)])
     context.timer.watch_client()
     if isinstance(call.schema, CodecSchema):
         return await _answer_by_codec(call, call.schema)
     requests = await decode_requests(call, call.schema)
     if call.parameter("stream"):
         return await _stream(call, call.schema, requests, deadline, context)
-    writer = None
-    if call.schema.writer is not None and call.parameter("stop") is not None:
-        writer = call.schema.writer(requests, call.body, call.codecs)
-    on_progress = None if writer is None else writer.on_progress
-    outcome = await infer(call.schema.task, call.model, requests, None, on_progress)
-    return await _render(call, call.schema, requests, outcome)
-
-
-async def read_call(services: Services, endpoint: TaskEndpoint, request: Request) -> TaskCall:
-    """Read the body, find the model that it names, check that the model's queue has room, then check the body.
-
-    Raises:
-        ManifoldError: the request is refused.
-    """
-    raw = await _read(services, endpoint, request)
-    model = _choose_model(services, endpoint, raw.values)
-    context = context_in(request.scope)
-    context.model = model.name
-    checkpoint, loaded = model.require()
-    schema = endpoint.schema_for(checkpoint.tasks)
-    if isinstance(schema, TaskSchema):
-        loaded.engine.require_room()
-    has_images = isinstance(checkpoint.codec, ImageCodec)
-    media_type = _negotiate_answer(schema, context.header(b"accept") or "", has_images=has_images)
-
-    def parse() -> Body:
-        if raw.query is None:
-            return parse_body(schema.body, raw.values, strict=True)
-        values = {**raw.values, "parameters": query_parameters(schema.body, raw.query)}
-        return parse_body(schema.body, values, strict=False)
-
-    is_quick = raw.query is not None or raw.n_bytes <= services.settings.inline_bytes
-    call = TaskCall(
-        services=services,
-        model=model,
-        schema=schema,
-        codecs=ModelCodecs(
-            items=checkpoint.codec,
-            latents=loaded.latents,
-            labels=loaded.labels,
-            generation_defaults=loaded.generation_defaults,
-        ),
-        body=parse() if is_quick else await services.pools.run(parse, n_bytes=raw.n_bytes),
-        media_type=media_type,
-        n_bytes=raw.n_bytes,
-    )
-    if media_type == NPY and call.parameter("format") == PNG_FORMAT:
-        detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
-        raise InvalidRequest.of([Fault("/parameters/format", detail)])
-    return call
-
-
-def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
-    """Return the model that a body names, or the default model for its inputs. The body need not be valid."""
-    members = values if isinstance(values, dict) else {}
-    name = members.get("model")
-    if isinstance(name, str):
-        return services.registry.model_for(endpoint.name, name)
-    kind = kind_of_inputs(members.get("inputs"), endpoint.kinds)
-    return services.registry.default_model(endpoint.name, kind)
+    outcome = await run_requests(call, call.schema, requests)
+    return await _render(call, call.schema, requests, outcome, media_type)
 
 
 async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:
@@ -202,31 +138,11 @@ def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool) -> tup
     return (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images and has_images else []))
 
 
-def _negotiate_answer(schema: TaskSchema | CodecSchema, accept: str, *, has_images: bool) -> str:
+def _negotiate_answer(target: Target, accept: str) -> str:
+    schema, has_images = target.schema, isinstance(target.checkpoint.codec, ImageCodec)
     if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
         return JSON  # whether there is a stream is up to the parameters
     return negotiate(accept, _offered_types(schema, has_images=has_images))
-
-
-async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
-    """Convert the items of the body into task requests, on a thread if that may take long.
-
-    Raises:
-        InvalidItems: an item is refused.
-        InvalidRequest: a parameter is refused.
-    """
-    if schema.modality == "text":
-        is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
-    else:
-        inputs = getattr(call.body, "inputs", None)
-        items = inputs if isinstance(inputs, list) else [inputs]
-        # A few bytes of an encoded image may stand for millions of pixels.
-        may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
-        is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
-    arguments = call.body, call.codecs, call.services.limits
-    if is_quick:
-        return schema.requests(*arguments)
-    return await call.services.pools.run(schema.requests, *arguments, n_bytes=call.n_bytes)
 
 
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
@@ -236,37 +152,36 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
 
     is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
     content = render() if is_quick else await call.services.pools.run(render, n_bytes=call.n_bytes)
-    return TaskResponse(content, call.media_type, [_model_header(call)])
+    return TaskResponse(content, JSON, [model_header(call.model)])
 
 
-async def _render(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> Response:
+async def _render(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome, media_type: str
+) -> Response:
     """Render the answer in the negotiated media type, with headers for the model, the times and the batch size."""
-    limit = MAX_INLINE_ARRAY_NUMBERS if call.media_type == NPY else MAX_INLINE_NUMBERS
+    limit = MAX_INLINE_ARRAY_NUMBERS if media_type == NPY else MAX_INLINE_NUMBERS
     n_numbers = schema.n_numbers(outcome.results)
     is_quick = n_numbers is not None and n_numbers <= limit
-    arguments = call, schema, requests, outcome
+    arguments = call, schema, requests, outcome, media_type
     if is_quick:
         content = _render_content(*arguments)
     else:
         content = await call.services.pools.run(_render_content, *arguments, n_bytes=call.n_bytes)
-    headers = [
-        _model_header(call),
-        (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
-        (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
-        (b"x-batch-size", b"%d" % outcome.batch_size),
-    ]
-    if call.media_type != JSON and call.codecs.warnings:
+    headers = answer_headers(call.model, outcome)
+    if media_type != JSON and call.codecs.warnings:
         first = _warnings(call.codecs)[:MAX_HEADER_WARNINGS]
         headers.append((b"x-warnings", json.dumps(first).encode()))  # which is ASCII, as headers must be
-    return TaskResponse(content, call.media_type, headers)
+    return TaskResponse(content, media_type, headers)
 
 
-def _render_content(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome) -> bytes:
+def _render_content(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome, media_type: str
+) -> bytes:
     codecs, results = call.codecs, outcome.results
-    if schema.array and call.media_type in (NPY, PNG):
+    if schema.array and media_type in (NPY, PNG):
         array = schema.array(results, codecs)
         check_finite(array)
-        if call.media_type == PNG and isinstance(codecs.items, ImageCodec):
+        if media_type == PNG and isinstance(codecs.items, ImageCodec):
             return codecs.items.png(array)
         return to_npy(array)
     outputs = schema.outputs(results, requests, call.body, codecs)
@@ -292,17 +207,7 @@ async def _stream(
 
     An error before the first event is answered as any other error; a later one becomes the last event.
     """
-    if schema.writer is None:
-        raise InvalidRequest(f"{schema.task.name} does not stream")
-    stream = Stream(
-        schema.writer(requests, call.body, call.codecs),
-        lambda on_progress: infer(schema.task, call.model, requests, deadline, on_progress),
-    )
-    try:
-        await stream.first_event()
-    except BaseException:
-        stream.cancel()
-        raise
+    stream = await start_stream(call, schema, requests, deadline)
     headers = {"x-model": call.model.name, **UNBUFFERED_HEADERS}
     return StreamingResponse(_events(call, schema, requests, stream, context), media_type=EVENTS, headers=headers)
 
@@ -319,7 +224,3 @@ async def _events(
         yield server_sent_event({"error": report_error(error, context).content(context.request_id)})
     finally:
         stream.cancel()
-
-
-def _model_header(call: TaskCall) -> tuple[bytes, bytes]:
-    return (b"x-model", call.model.name.encode("latin-1"))

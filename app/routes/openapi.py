@@ -1,7 +1,7 @@
 """The OpenAPI document, completed by what FastAPI cannot know of tasks, whose bodies and answers it does not handle."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from app.http.content import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
-from app.http.problems import PROBLEM_JSON
+from app.http.error_answers import PROBLEM_JSON, Dialect
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.envelope import StreamEnd
 from app.schemas.shared.problem import Problem, StreamError
@@ -222,24 +222,24 @@ def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
     return references[0] if len(references) == 1 else {"anyOf": references}
 
 
-def complete_openapi(app: FastAPI) -> None:
-    """Make the application's OpenAPI document contain the components that the tasks refer to."""
+def complete_openapi(app: FastAPI, dialects: Sequence[Dialect] = ()) -> None:
+    """Make the application's OpenAPI document contain the components that the tasks and the dialects refer to."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _complete_document(generate())
+            _complete_document(generate(), dialects)
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete_document(document: dict[str, Any]) -> None:
+def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect]) -> None:
     """Add the shared components to the document that FastAPI made, and remove what clients do not need."""
     document["info"] |= INFO
-    document["tags"] = TAGS
+    document["tags"] = [*TAGS, *({"name": each.name, "description": each.description} for each in dialects)]
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_task_definitions())
+    components.setdefault("schemas", {}).update(_definitions(dialects))
     components["headers"] = {
         name: {"description": description, "schema": {"type": kind}} for name, (kind, description) in HEADERS.items()
     }
@@ -255,9 +255,10 @@ def _complete_document(document: dict[str, Any]) -> None:
     _remove_redundant(components)
 
 
-def _task_definitions() -> dict[str, Any]:
-    """Return the schemas of every task's body, answer and events, and of errors, by name."""
+def _definitions(dialects: Sequence[Dialect]) -> dict[str, Any]:
+    """Return the schemas of every task's body, answer and events, of the dialects' bodies, and of errors, by name."""
     wanted: list[tuple[type[BaseModel], Any]] = [(UploadedFiles, "validation"), (StreamError, "serialization")]
+    wanted += [(body, "validation") for dialect in dialects for body in dialect.bodies]
     for endpoint in task_endpoints():
         if endpoint.event is not None:
             wanted += [(endpoint.event, "serialization"), (StreamEnd, "serialization")]

@@ -1,0 +1,259 @@
+"""What the foreign dialects share: reading requests, calling tasks by their native bodies, and describing routes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from app.concurrency.worker_pools import MAX_INLINE_NUMBERS
+from app.engine.job import Outcome
+from app.errors import Fault, InvalidRequest, MalformedBody
+from app.http.content import JSON, parse_json, read_body
+from app.http.context import RequestContext, context_in
+from app.http.deadline import deadline_of
+from app.http.error_answers import Dialect
+from app.http.problems import refused_items
+from app.http.responses import TaskResponse, task_json
+from app.inference.deadline import Deadline
+from app.inference.stream import Stream
+from app.routes.task_call import (
+    Header,
+    TaskCall,
+    answer_headers,
+    check_call,
+    decode_requests,
+    find_target,
+    model_header,
+    run_requests,
+    start_stream,
+)
+from app.schemas.catalogue import task_endpoints
+from app.schemas.shared.task_schema import CodecSchema, TaskEndpoint
+from app.services import Services, services_in
+from models.errors import InvalidItems
+
+TO_SAVE_TIME = "send fewer or shorter inputs"
+"""What a client can do to be answered sooner, for the error of a deadline that has passed."""
+
+
+class DialectModule(Protocol):
+    """The module of a foreign dialect."""
+
+    DIALECT: Dialect
+    router: APIRouter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignRequest:
+    """A request of a foreign dialect whose whole body has been received.
+
+    Attributes:
+        services: the components of the server.
+        context: the id and the headers of the request.
+        data: the body, after gzip has been decoded.
+        deadline: the time by which the request must be answered; its timer is running.
+    """
+
+    services: Services
+    context: RequestContext
+    data: bytes
+    deadline: Deadline
+
+    async def json(self) -> Any:
+        """Return the values of a body in JSON, whatever its content type says.
+
+        Raises:
+            MalformedBody: the body is not JSON.
+        """
+        if len(self.data) <= self.services.settings.inline_bytes:
+            return parse_json(self.data)
+        return await self.services.pools.run(parse_json, self.data, n_bytes=len(self.data))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """The answer to a call of a task.
+
+    Attributes:
+        call: the call.
+        outcome: the results with their times; None for tasks that the tokenizer alone answers.
+        outputs: the outputs as the native answer has them; numbers may be NumPy arrays.
+        usage: the counts of the native answer.
+    """
+
+    call: TaskCall
+    outcome: Outcome | None
+    outputs: list[dict[str, Any]]
+    usage: dict[str, int]
+
+    @property
+    def headers(self) -> list[Header]:
+        """The headers for the model and the times."""
+        if self.outcome is None:
+            return [model_header(self.call.model)]
+        return answer_headers(self.call.model, self.outcome)
+
+
+async def receive(request: Request) -> ForeignRequest:
+    """Read the body of a request, start its deadline, and end the request early if the client hangs up.
+
+    Raises:
+        InvalidRequest, PayloadTooLarge, UnsupportedMediaType, MalformedBody, ClientDisconnected: it is refused.
+    """
+    services, context = services_in(request.scope), context_in(request.scope)
+    deadline = deadline_of(request, services.settings, TO_SAVE_TIME)
+    context.timer.end_at(deadline.at_s, deadline.exceeded)
+    data = await read_body(request, services.settings.max_body_bytes, services.pools)
+    context.timer.watch_client()
+    return ForeignRequest(services=services, context=context, data=data, deadline=deadline)
+
+
+async def call_task(
+    request: ForeignRequest, task: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> Reply:
+    """Call a task and wait for its results.
+
+    Args:
+        request: the request.
+        task: the name of the task, with underscores.
+        values: a body in the native form: `model`, `inputs` and `parameters`. Parameters that are None are left out.
+        names: for pointers of native errors, such as `inputs` or `parameters/max_new_tokens`, what the dialect has in
+            their place.
+
+    Raises:
+        ManifoldError: the call is refused or failed; the error has the names of the dialect.
+    """
+    with renamed_faults(names or {}):
+        call = await _check(request, endpoint_named(task), values)
+        if isinstance(call.schema, CodecSchema):
+            outputs = await _run(call, call.schema.outputs, call.body, call.codecs, request.services.limits)
+            return Reply(call=call, outcome=None, outputs=outputs, usage={"items": len(outputs)})
+        schema = call.schema
+        requests = await decode_requests(call, schema)
+        outcome = await run_requests(call, schema, requests)
+        n_numbers = schema.n_numbers(outcome.results)
+        arguments = outcome.results, requests, call.body, call.codecs
+        if n_numbers is not None and n_numbers <= MAX_INLINE_NUMBERS:
+            outputs = schema.outputs(*arguments)
+        else:
+            outputs = await _run(call, schema.outputs, *arguments)
+        usage = {"items": len(outputs), **schema.usage(requests, outcome.results)}
+        return Reply(call=call, outcome=outcome, outputs=outputs, usage=usage)
+
+
+async def stream_task(
+    request: ForeignRequest, task: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> tuple[TaskCall, Stream]:
+    """Start a task that streams; the stream's events are those of the native stream. The caller cancels it at its end.
+
+    The arguments are those of `call_task`.
+
+    Raises:
+        ManifoldError: the call is refused, or failed before its first event.
+    """
+    with renamed_faults(names or {}):
+        call = await _check(request, endpoint_named(task), values)
+        if isinstance(call.schema, CodecSchema):
+            raise InvalidRequest(f"{task} does not stream")
+        requests = await decode_requests(call, call.schema)
+        return call, await start_stream(call, call.schema, requests, request.deadline)
+
+
+async def _check(request: ForeignRequest, endpoint: TaskEndpoint, values: Mapping[str, Any]) -> TaskCall:
+    given = values.get("parameters", {})
+    values = {**values, "parameters": {name: value for name, value in given.items() if value is not None}}
+    target = find_target(request.services, endpoint, values, request.context)
+    return await check_call(request.services, target, values, len(request.data))
+
+
+async def _run(call: TaskCall, function: Any, *arguments: Any) -> Any:
+    return await call.services.pools.run(function, *arguments, n_bytes=call.n_bytes)
+
+
+@cache
+def endpoint_named(task: str) -> TaskEndpoint:
+    """Return the endpoint of a task by its name, with underscores."""
+    return next(endpoint for endpoint in task_endpoints() if endpoint.name == task)
+
+
+@contextmanager
+def renamed_faults(names: Mapping[str, str]) -> Iterator[None]:
+    """Give the faults of refused requests the names that the dialect has for the parts of a native body.
+
+    Raises:
+        InvalidRequest, MalformedBody: in place of the same error with native names.
+    """
+    try:
+        yield
+    except (InvalidItems, InvalidRequest, MalformedBody) as given:
+        error = refused_items(given) if isinstance(given, InvalidItems) else given
+        if not error.faults:
+            raise error from given
+        faults = [Fault(_renamed(fault.pointer, names), fault.detail) for fault in error.faults]
+        renamed = InvalidRequest.of(faults)
+        if isinstance(error, MalformedBody):
+            raise MalformedBody(renamed.detail, faults) from given
+        raise renamed from given
+
+
+def _renamed(pointer: str, names: Mapping[str, str]) -> str:
+    for native, own in names.items():
+        if pointer == f"/{native}" or pointer.startswith(f"/{native}/"):
+            return f"/{own}{pointer[len(native) + 1 :]}" if own else pointer[len(native) + 1 :]
+    return pointer
+
+
+async def json_response(request: ForeignRequest, content: Any, headers: Sequence[Header] = ()) -> TaskResponse:
+    """Return an answer in JSON, rendered on a thread if the request was large. Arrays of numbers become lists.
+
+    Raises:
+        InferenceFailed: a number is not finite.
+    """
+    if len(request.data) <= request.services.settings.inline_bytes:
+        body = task_json(content)
+    else:
+        body = await request.services.pools.run(task_json, content, n_bytes=len(request.data))
+    return TaskResponse(body, JSON, headers)
+
+
+def describe_foreign(
+    dialect: Dialect,
+    *,
+    operation_id: str,
+    summary: str,
+    body: type[BaseModel] | None = None,
+    answer: Any = None,
+    media_types: Sequence[str] = (),
+    statuses: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Return the keyword arguments that describe a route of a foreign dialect to FastAPI.
+
+    Args:
+        dialect: the dialect; its `bodies` must contain `body`.
+        operation_id: the name of the operation, unique in the document.
+        summary: what the route does, in the imperative.
+        body: the model of the body in JSON; None for a route that takes none.
+        answer: the model of the answer in JSON, as FastAPI's `response_model`.
+        media_types: further media types of the answer, such as `text/event-stream`.
+        statuses: the statuses of the errors that the route may answer with.
+    """
+    error = {"model": dialect.error, "description": "The request is refused or failed."}
+    reference = {"$ref": f"#/components/schemas/{body.__name__}"} if body else {}
+    described: dict[str, Any] = {
+        "operation_id": operation_id,
+        "summary": summary,
+        "tags": [dialect.name],
+        "response_model": answer,
+        "responses": {
+            200: {"description": "The answer.", "content": {kind: {} for kind in media_types}},
+            **{status: dict(error) for status in statuses},
+        },
+    }
+    if body:
+        described["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: {"schema": reference}}}}
+    return described

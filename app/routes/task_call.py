@@ -1,0 +1,188 @@
+"""A call of a task: the model is found, the body checked and converted, and the requests are run.
+
+Every dialect makes its calls by these functions; it differs from the others only in how it reads and how it answers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
+from app.engine.job import Outcome
+from app.errors import InvalidRequest
+from app.http.context import RequestContext
+from app.inference.deadline import Deadline
+from app.inference.run import infer
+from app.inference.stream import Stream
+from app.registry.served_model import LoadedModel, ServedModel
+from app.schemas.shared.envelope import Body
+from app.schemas.shared.kinds import kind_of_inputs
+from app.schemas.shared.parsing import parse_body
+from app.schemas.shared.query import query_parameters
+from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
+from app.services import Services
+from models.checkpoint import Checkpoint
+from models.tasks import Request as TaskRequest
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The model that a call is for, as it is in memory, and the schema by which it serves the task."""
+
+    model: ServedModel
+    checkpoint: Checkpoint
+    loaded: LoadedModel
+    schema: TaskSchema | CodecSchema
+
+
+@dataclass(kw_only=True, slots=True)
+class TaskCall:
+    """A call whose body has been checked."""
+
+    services: Services
+    model: ServedModel
+    loaded: LoadedModel
+    schema: TaskSchema | CodecSchema
+    codecs: ModelCodecs
+    body: Body
+    n_bytes: int
+
+    def parameter(self, name: str) -> Any:
+        """Return a parameter of the request; None if the task has none of this name."""
+        return getattr(getattr(self.body, "parameters", None), name, None)
+
+
+def find_target(services: Services, endpoint: TaskEndpoint, values: Any, context: RequestContext) -> Target:
+    """Find the model that a body names, or the default model, and check that the model's queue has room.
+
+    The body, in the native form, need not be valid.
+
+    Raises:
+        UnknownModel, TaskNotServed, ModelUnavailable, QueueFull, InvalidRequest: the call is refused.
+    """
+    model = _choose_model(services, endpoint, values)
+    context.model = model.name
+    checkpoint, loaded = model.require()
+    schema = endpoint.schema_for(checkpoint.tasks)
+    if isinstance(schema, TaskSchema):
+        loaded.engine.require_room()
+    return Target(model, checkpoint, loaded, schema)
+
+
+def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
+    members = values if isinstance(values, dict) else {}
+    name = members.get("model")
+    if isinstance(name, str):
+        return services.registry.model_for(endpoint.name, name)
+    kind = kind_of_inputs(members.get("inputs"), endpoint.kinds)
+    return services.registry.default_model(endpoint.name, kind)
+
+
+async def check_call(
+    services: Services, target: Target, values: Any, n_bytes: int, query: list[tuple[str, str]] | None = None
+) -> TaskCall:
+    """Check a body in the native form.
+
+    Args:
+        services: the components of the server.
+        target: the model and the schema.
+        values: the body.
+        n_bytes: the size of the body as it was received.
+        query: the parameters in the URL, for a body that is not JSON; None for one that is.
+
+    Raises:
+        InvalidRequest: a field is unknown, missing or out of range.
+    """
+    schema, checkpoint, loaded = target.schema, target.checkpoint, target.loaded
+
+    def parse() -> Body:
+        if query is None:
+            return parse_body(schema.body, values, strict=True)
+        return parse_body(schema.body, {**values, "parameters": query_parameters(schema.body, query)}, strict=False)
+
+    is_quick = query is not None or n_bytes <= services.settings.inline_bytes
+    return TaskCall(
+        services=services,
+        model=target.model,
+        loaded=loaded,
+        schema=schema,
+        codecs=ModelCodecs(
+            items=checkpoint.codec,
+            latents=loaded.latents,
+            labels=loaded.labels,
+            generation_defaults=loaded.generation_defaults,
+        ),
+        body=parse() if is_quick else await services.pools.run(parse, n_bytes=n_bytes),
+        n_bytes=n_bytes,
+    )
+
+
+async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
+    """Convert the items of the body into task requests, on a thread if that may take long.
+
+    Raises:
+        InvalidItems: an item is refused.
+        InvalidRequest: a parameter is refused.
+    """
+    if schema.modality == "text":
+        is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
+    else:
+        inputs = getattr(call.body, "inputs", None)
+        items = inputs if isinstance(inputs, list) else [inputs]
+        # A few bytes of an encoded image may stand for millions of pixels.
+        may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
+        is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
+    arguments = call.body, call.codecs, call.services.limits
+    if is_quick:
+        return schema.requests(*arguments)
+    return await call.services.pools.run(schema.requests, *arguments, n_bytes=call.n_bytes)
+
+
+async def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]) -> Outcome:
+    """Run the requests of a call to their end; a stop string ends a text as soon as it appears.
+
+    Raises:
+        QueueFull, ModelUnavailable, InvalidItems, InferenceFailed: as `infer` says.
+    """
+    writer = None
+    if schema.writer is not None and call.parameter("stop") is not None:
+        writer = schema.writer(requests, call.body, call.codecs)
+    on_progress = None if writer is None else writer.on_progress
+    return await infer(schema.task, call.loaded.engine, requests, None, on_progress)
+
+
+async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline) -> Stream:
+    """Start to run the requests of a call, and return the stream of events once it has the first.
+
+    Raises:
+        InvalidRequest: the task does not stream.
+        QueueFull, ModelUnavailable, InvalidItems, InferenceFailed, DeadlineExceeded: as `infer` says.
+    """
+    if schema.writer is None:
+        raise InvalidRequest(f"{schema.task.name} does not stream")
+    stream = Stream(
+        schema.writer(requests, call.body, call.codecs),
+        lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress),
+    )
+    try:
+        await stream.first_event()
+    except BaseException:
+        stream.cancel()
+        raise
+    return stream
+
+
+def answer_headers(model: ServedModel, outcome: Outcome) -> list[Header]:
+    """Return the headers for the model, the times and the batch size of an answer."""
+    return [
+        model_header(model),
+        (b"x-queue-time-ms", b"%.3f" % outcome.queue_ms),
+        (b"x-inference-time-ms", b"%.3f" % outcome.inference_ms),
+        (b"x-batch-size", b"%d" % outcome.batch_size),
+    ]
+
+
+def model_header(model: ServedModel) -> Header:
+    """Return the header for the model of an answer."""
+    return (b"x-model", model.name.encode("latin-1"))
