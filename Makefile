@@ -4,13 +4,17 @@ BIN := .venv/bin
 DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
 
-.PHONY: serve test check format train evaluate bench clean
+.PHONY: serve test acceptance check format train evaluate bench clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
 
 test: .venv/dev .venv/transformers-4
 	$(BIN)/pytest
+
+# Clients of others, in environments of their own below .venv/acceptance, and generated requests; needs Node.js.
+acceptance: .venv/dev
+	$(BIN)/pytest acceptance
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -11,7 +11,9 @@ from models.catalogue import families
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
-    path for folder in ("models", "app", "training", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("models", "app", "training", "benchmarks", "tests", "acceptance")
+    for path in (ROOT / folder).rglob("*.py")
 )
 PRODUCT = [path for path in SOURCES if path.is_relative_to(ROOT / "app") or path.is_relative_to(ROOT / "models")]
 """The files that serve requests; the others train, measure and test."""
