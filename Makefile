@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
 
-.PHONY: serve test acceptance check format train evaluate bench clean
+.PHONY: serve test acceptance check client format train evaluate bench clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
@@ -22,6 +22,12 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/test_docs.py tests/test_layout.py
+
+# The part of the client that follows from the OpenAPI document.
+client: .venv/dev
+	$(BIN)/python -c 'import json; from app.main import create_app; print(json.dumps(create_app().openapi()))' \
+	    | $(BIN)/python client/generate.py
+	$(BIN)/ruff format --quiet client
 
 format: .venv/dev
 	$(BIN)/ruff format .
