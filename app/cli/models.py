@@ -19,7 +19,7 @@ def models(as_json: bool) -> None:
 
     The folder is the value of MANIFOLD_WEIGHTS_DIR if that is set, and otherwise the one that comes with Manifold.
     """
-    from app.cli.checks import checkpoint_folders
+    from app.cli.settings_checks import checkpoint_folders
     from app.cli.options import read_settings, variable_name
     from models.checkpoint import read_checkpoint
 

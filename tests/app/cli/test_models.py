@@ -53,6 +53,6 @@ def test_ctrl_c_is_no_error(weights: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise KeyboardInterrupt
 
     monkeypatch.setenv("MANIFOLD_WEIGHTS_DIR", str(weights))
-    monkeypatch.setattr("app.cli.checks.find_checkpoints", interrupt)
+    monkeypatch.setattr("app.cli.settings_checks.find_checkpoints", interrupt)
     result = CliRunner().invoke(main, ["models"])
     assert (result.exit_code, result.output) == (130, "\nInterrupted.\n")

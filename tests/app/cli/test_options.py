@@ -64,7 +64,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Runs `manifold serve` up to where it would serve, and gives the settings."""
     given: list[Settings] = []
     monkeypatch.setattr("app.process.serve.serve", given.append)
-    monkeypatch.setattr("app.cli.checks.check_settings", lambda *_: None)
+    monkeypatch.setattr("app.cli.settings_checks.check_settings", lambda *_: None)
 
     def run(*options: str) -> Settings:
         result = CliRunner().invoke(main, ["serve", "--port", "0", *options])
