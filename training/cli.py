@@ -1,23 +1,45 @@
-"""The commands `manifold train` and `manifold evaluate`."""
+"""The commands `manifold train` and `manifold evaluate`.
+
+Modules that take seconds to import are imported when a command runs.
+"""
 
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from rich.console import Console
-from rich.table import Table
+from click.shell_completion import CompletionItem
+from typing_extensions import override
 
-from training.data.files import DataFolder
-from training.errors import TrainingError
-from training.publish import Measurement, measure, publish
-from training.recipe import Resources, TrainedModel, get_recipe, recipes
-from training.trainer import Run
-from training.trainer import train as run_recipe
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from training.data.files import DataFolder
+    from training.publish import Measurement
+    from training.recipe import TrainedModel
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+class RecipeName(click.ParamType[Any]):
+    """The name of a recipe, which is that of its checkpoint."""
+
+    name = "name"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from training.recipe import recipes
+
+        return click.Choice(sorted(recipes())).convert(value, param, ctx)
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from training.recipe import recipes
+
+        return [CompletionItem(name) for name in sorted(recipes()) if name.startswith(incomplete)]
+
 
 _data_option = click.option(
     "--data",
@@ -29,12 +51,14 @@ _weights_option = click.option(
 )
 
 
-def _data_folder(data: Path | None) -> DataFolder:
+def _data_folder(data: Path | None) -> "DataFolder":
+    from training.data.files import DataFolder
+
     return DataFolder(data, download=False) if data else DataFolder(Path("data"), download=True)
 
 
 @click.command()
-@click.argument("name", type=click.Choice(sorted(recipes())))
+@click.argument("name", type=RecipeName())
 @_data_option
 @_weights_option
 @click.option(
@@ -44,19 +68,26 @@ def _data_folder(data: Path | None) -> DataFolder:
     show_default=True,
     help="Folder for the state that an interrupted training resumes from.",
 )
-@click.option(
-    "--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True, help="Device to train on."
-)
+@click.option("--device", help="Device to train on. Default: cuda where there is a GPU, and otherwise cpu.")
 @click.option("--threads", type=int, help="Number of CPU threads. Default: all cores.")
-def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, threads: int | None) -> None:
+def train(name: str, data: Path | None, weights: Path, runs: Path, device: str | None, threads: int | None) -> None:
     """Train the checkpoint NAME, resuming an interrupted training, and write it to the weights folder."""
+    import torch
+
+    from training.errors import TrainingError
+    from training.publish import publish
+    from training.recipe import Resources, get_recipe
+    from training.trainer import Run
+    from training.trainer import train as run_recipe
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if threads:
         torch.set_num_threads(threads)
     try:
         resources = Resources(_data_folder(data), weights)
         recipe = get_recipe(name)
 
-        def train_one(subfolder: str, seed: int, fold: int | None = None) -> TrainedModel:
+        def train_one(subfolder: str, seed: int, fold: int | None = None) -> "TrainedModel":
             run = Run(resources=resources, folder=runs / name / subfolder, device=device)
             result = run_recipe(recipe, run, seed, fold)
             result.model.to("cpu")
@@ -74,7 +105,7 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str, 
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(sorted(recipes())))
+@click.argument("names", nargs=-1, type=RecipeName())
 @_data_option
 @_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
@@ -86,8 +117,15 @@ def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: 
 
     The exit status is 1 if a measurement differs from the published value or misses the required one.
     """
+    from rich.console import Console
+
+    from training.errors import TrainingError
+    from training.publish import measure
+    from training.recipe import Resources
+
     try:
-        measurements = measure(Resources(_data_folder(data), weights), names, rewrite=rewrite)
+        resources = Resources(_data_folder(data), weights)
+        measurements = measure(resources, names, rewrite=rewrite, on_start=_announce)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -97,7 +135,14 @@ def evaluate(names: tuple[str, ...], data: Path | None, weights: Path, as_json: 
     sys.exit(not all(m.holds for m in measurements))
 
 
-def _table(measurements: list[Measurement]) -> Table:
+def _announce(name: str, number: int, total: int) -> None:
+    """Say on standard error which checkpoint is being measured; the recipes show their own progress below."""
+    click.echo(f"{name} ({number} of {total})", err=True)
+
+
+def _table(measurements: "list[Measurement]") -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in ("checkpoint", "metric", "measured", "published", "must", "aim", "holds"):
         table.add_column(column, no_wrap=True)

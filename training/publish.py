@@ -1,7 +1,7 @@
 """Write trained models to a folder of `weights/`, and check that shipped checkpoints still measure what they state."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,22 @@ def publish(
     return folder
 
 
-def measure(resources: Resources, only: Collection[str] = (), *, rewrite: bool = False) -> list[Measurement]:
-    """Evaluate every shipped checkpoint, or only those named; with `rewrite`, describe each anew."""
+def measure(
+    resources: Resources,
+    only: Collection[str] = (),
+    *,
+    rewrite: bool = False,
+    on_start: Callable[[str, int, int], None] | None = None,
+) -> list[Measurement]:
+    """Evaluate every shipped checkpoint, or only those named; with `rewrite`, describe each anew.
+
+    `on_start` is called before each, with its name, its number and the number of all.
+    """
     measurements: list[Measurement] = []
-    for folder in find_checkpoints(resources.weights):
-        if only and folder.name not in only:
-            continue
+    folders = [folder for folder in find_checkpoints(resources.weights) if not only or folder.name in only]
+    for number, folder in enumerate(folders, 1):
+        if on_start is not None:
+            on_start(folder.name, number, len(folders))
         published = read_checkpoint(folder).metrics
         recipe = get_recipe(folder.name)
         models = recipe.load(folder)

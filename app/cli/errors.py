@@ -14,10 +14,10 @@ SIMILARITY = 0.54
 """Minimum similarity of two names for one to be suggested instead of the other; "fp16" and "float16" just reach it."""
 
 
-class WrongUsage(click.ClickException):
-    """Options or variables with wrong values; each problem is printed on a line of its own."""
+class Refused(click.ClickException):
+    """What was asked for is refused or has failed; each problem is printed on a line of its own."""
 
-    exit_code = 2
+    exit_code = 1
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -27,6 +27,12 @@ class WrongUsage(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         for problem in self.problems:
             click.echo(f"Error: {problem}", file=file or sys.stderr)
+
+
+class WrongUsage(Refused):
+    """Options, arguments or variables have wrong values."""
+
+    exit_code = 2
 
 
 def sentence(error: Exception) -> str:

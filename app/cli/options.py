@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from app.cli.errors import WrongUsage, did_you_mean
 from app.cli.explain import explain
+from app.cli.tasks import CLIENT_VARIABLES
 from app.settings import ENV_PREFIX, Pairs, Settings
 
 HEADINGS = {
@@ -93,5 +94,5 @@ def unknown_variables() -> Iterator[str]:
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(ENV_PREFIX)
         is_ours = variable.upper().startswith(ENV_PREFIX) and not _KUBERNETES_NAME_PATTERN.fullmatch(name)
-        if is_ours and name not in known:
+        if is_ours and name not in known and variable.upper() not in CLIENT_VARIABLES:
             yield f"{variable} is not a setting and has no effect.{did_you_mean(name, known, ENV_PREFIX)}"

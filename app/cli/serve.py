@@ -47,8 +47,8 @@ def serve(**values: Any) -> None:
     Each option is also an environment variable: --max-items is MANIFOLD_MAX_ITEMS. The option wins. Options that take
     several values separated by commas may be repeated instead.
     """
-    from app.cli.settings_checks import check_device, check_settings
     from app.cli.options import label_of, read_settings, unknown_variables
+    from app.cli.settings_checks import check_device, check_settings
     from app.process.serve import serve as run_server
 
     options = {name: value for name, value in values.items() if value not in (None, ())}

@@ -52,3 +52,9 @@ def choose_defaults(models: Iterable[ServedModel], settings: Settings, wanted: C
             raise InvalidRequest(f"default_models gives {task} to {name}, which does not serve it; it serves {served}")
         defaults.setdefault(task, {}).update(dict.fromkeys(kinds_of(model), name))
     return defaults
+
+
+def default_name(defaults: DefaultModels, task: str, kind: Kind) -> str | None:
+    """Return the name of the default model of a task for inputs of this kind; None if there is none."""
+    by_kind = defaults.get(task, {})
+    return by_kind.get(kind) or (by_kind.get("text") if kind == "item" else None)  # an item may be ids of tokens

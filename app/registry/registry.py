@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.engine.observer import EngineObserver
 from app.errors import InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
-from app.registry.defaults import Kind, choose_defaults, kinds_of
+from app.registry.defaults import Kind, choose_defaults, default_name, kinds_of
 from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
 from app.registry.served_model import ServedModel, State
@@ -115,10 +115,9 @@ class Registry:
             TaskNotServed: no model serves the task for such inputs.
             ModelUnavailable: the model is not in memory; the error names the models that can be named instead.
         """
-        by_kind = self.default_models.get(task_name, {})
-        name = by_kind.get(kind) or (by_kind.get("text") if kind == "item" else None)  # an item may be ids of tokens
+        name = default_name(self.default_models, task_name, kind)
         if name is None:
-            inputs = f" for {INPUTS[kind]}" if by_kind else ""
+            inputs = f" for {INPUTS[kind]}" if task_name in self.default_models else ""
             raise TaskNotServed(f"no model serves {task_name}{inputs}")
         model = self.models[name]
         try:

@@ -106,5 +106,6 @@ ENDPOINT = TaskEndpoint(
     description="Compresses items by entropy coding their quantised latents or, for some models, without loss. An item "
     "is an image, a series or a vector. Returns a stream in base64 for each item, with its size and error.",
     schemas=(SCHEMA,),
+    joint_parameters=("chain",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

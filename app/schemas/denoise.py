@@ -102,6 +102,7 @@ ENDPOINT = TaskEndpoint(
     description="Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a "
     "series or a vector. Returns each item without noise and, if noise was added, the noisy item and both qualities.",
     schemas=(SCHEMA,),
+    joint_parameters=("noise",),
     examples=(
         {
             "model": "denoising-ae-mnist",

@@ -200,6 +200,7 @@ ENDPOINT = TaskEndpoint(
     description="Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series or a "
     "vector; or a text. Returns the latent of each item, or the embedding of each text.",
     schemas=(SCHEMA, TEXT_SCHEMA),
+    joint_parameters=("sample",),
     examples=(
         {"model": "vae-mnist", "inputs": [SEVEN_PNG]},
         {"model": "sentence-mini-en", "inputs": ["A dog runs through the grass."]},

@@ -83,5 +83,6 @@ ENDPOINT = TaskEndpoint(
     description="Decodes points between the latents of two items. An item is an image, a series or a vector, and there "
     "are exactly two. Returns a single output with the frames from the first item to the second, and their latents.",
     schemas=(SCHEMA,),
+    is_joint=True,
     examples=({"model": "vae-mnist", "inputs": [SEVEN_PNG, [0.0] * 784], "parameters": {"steps": 5, **AS_PNG}},),
 )

@@ -116,6 +116,7 @@ ENDPOINT = TaskEndpoint(
     description="Places the items of one request in a plane, close to those that the model finds similar. An item is "
     "an image, a series or a vector; or a text. Returns a point for each item.",
     schemas=(SCHEMA, TEXT_SCHEMA),
+    is_joint=True,
     examples=(
         {"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG, ONE_PNG, ZERO_PNG]},
         {"model": "sentence-mini-en", "inputs": ["A dog runs.", "A puppy is playing.", "Stocks fell on Monday."]},

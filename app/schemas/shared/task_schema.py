@@ -114,6 +114,9 @@ class TaskEndpoint:
         schemas: the schemas, one for each kind of model; the tasks of the model decide which one applies.
         examples: request bodies that the shipped models answer with 200.
         event: the model of an event of the stream, if the task streams.
+        is_joint: whether an output depends on all inputs, so that they cannot be sent in several requests.
+        joint_parameters: names of parameters that, if given, make an output depend on the other inputs, or on its place
+            among them.
     """
 
     name: str
@@ -122,6 +125,8 @@ class TaskEndpoint:
     schemas: tuple[TaskSchema | CodecSchema, ...]
     examples: tuple[dict[str, Any], ...]
     event: type[Any] | None = None
+    is_joint: bool = False
+    joint_parameters: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

@@ -1,0 +1,325 @@
+"""Writing the outputs of a task: a table for people, or JSON, CSV, an array or a picture."""
+
+import csv
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+from typing_extensions import override
+
+from app.cli.errors import Refused, WrongUsage, in_words
+from app.cli.inputs import Item
+from app.cli.requests import JSON, Answer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LABEL_CHARACTERS = 32
+"""Maximum number of characters of an input that a table shows."""
+N_SHOWN = 3
+"""Number of numbers of a list that a table shows."""
+
+
+class Writer(ABC):
+    """Writes the answers of a command, in the order of its inputs.
+
+    Attributes:
+        accept: the media type that the answers must have.
+        in_one: whether a single answer must have all outputs.
+    """
+
+    accept = JSON
+    in_one = False
+
+    @abstractmethod
+    def write(self, answer: Answer) -> None:
+        """Add one answer."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what is known only now that there are all answers."""
+
+
+class TableWriter(Writer):
+    """Prints a table, with a row for each output."""
+
+    def __init__(self, *, has_pictures: bool) -> None:
+        self._has_pictures = has_pictures
+        self._rows: list[tuple[str, dict[str, Any]]] = []
+        self._summary: dict[str, Any] = {}
+
+    @override
+    def write(self, answer: Answer) -> None:
+        self._rows += zip(labels_of(answer), answer.content["outputs"], strict=True)
+        self._summary = summary_of(answer.content)
+
+    @override
+    def finish(self) -> None:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        names = list(dict.fromkeys(name for _, output in self._rows for name in output))
+        table = Table("", *names, box=box.SIMPLE_HEAD, pad_edge=False)
+        for label, output in self._rows:
+            table.add_row(_cell(label), *(_cell(_in_words(output.get(name))) for name in names))
+        console = Console()
+        console.print(table)
+        for name, value in self._summary.items():
+            console.print(_cell(f"{name}: {_in_words(value)}"))
+        if self._has_pictures:
+            Console(stderr=True).print("-o FILE.png writes pictures, -o FILE.npy the numbers.", style="dim")
+
+
+def _cell(text: str) -> "RenderableType":
+    """Return text in which square brackets are no markup."""
+    from rich.text import Text
+
+    return Text(text, overflow="fold")
+
+
+def labels_of(answer: Answer) -> Sequence[str]:
+    """Return a name for each output: its input, shortened, or where that was read from; else its number."""
+    items, n_outputs = answer.items or (), len(answer.content["outputs"])
+    if len(items) != n_outputs:
+        return [str(number) for number in range(1, n_outputs + 1)]
+    return [_label(item) for item in items]
+
+
+def _label(item: Item) -> str:
+    value = item.value
+    if isinstance(value, dict):
+        value = next((member for member in value.values() if isinstance(member, str)), item.place)
+    if not isinstance(value, str) or value.startswith("data:image/"):
+        return item.place
+    text = " ".join(value.split())
+    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
+
+
+def summary_of(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of an answer that are about all outputs together."""
+    return {name: value for name, value in content.items() if name not in ("model", "outputs", "usage", "warnings")}
+
+
+def _in_words(value: Any) -> str:
+    """Return a value of an output as text for people."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, str):
+        return "a picture" if value.startswith("data:image/") else value
+    if isinstance(value, dict):
+        return _members_in_words({name: member for name, member in value.items() if not is_array(member)})
+    if not isinstance(value, list):
+        return str(value)
+    if not is_array(value):
+        separator = "  " if all(isinstance(member, str) for member in value) else "\n"
+        return separator.join(map(_in_words, value))
+    numbers = [*flatten(value)]
+    shown = " ".join(_in_words(number) for number in numbers[:N_SHOWN])
+    return shown if len(numbers) <= N_SHOWN else f"{len(numbers)} numbers: {shown} …"
+
+
+def _members_in_words(members: dict[str, Any]) -> str:
+    """Return the members of an object: texts as they are, and numbers with their names if there are several."""
+    are_named = len([member for member in members.values() if not isinstance(member, str)]) > 1
+    shown = ((f"{name} " if are_named and not isinstance(value, str) else "", value) for name, value in members.items())
+    return "  ".join(f"{name}{_in_words(value)}" for name, value in shown)
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value is a list of numbers, or of such lists; by its first elements."""
+    while isinstance(value, list):
+        if not value:
+            return True
+        value = value[0]
+        if isinstance(value, int | float):
+            return True
+    return False
+
+
+def flatten(value: Any) -> Iterator[Any]:
+    """Yield the numbers of nested lists."""
+    if isinstance(value, list):
+        for member in value:
+            yield from flatten(member)
+    else:
+        yield value
+
+
+class JsonWriter(Writer):
+    """Writes one JSON object: the answer of the API, with the outputs of all requests."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._content: dict[str, Any] = {}
+
+    @override
+    def write(self, answer: Answer) -> None:
+        content = dict(answer.content)
+        content.pop("warnings", None)  # whose pointers are those of one request; they were printed
+        if self._content:
+            content["outputs"] = self._content["outputs"] + content["outputs"]
+            earlier = self._content["usage"]
+            content["usage"] = {name: earlier.get(name, 0) + n for name, n in content["usage"].items()}
+        self._content = content
+
+    @override
+    def finish(self) -> None:
+        self._file.write(orjson.dumps(self._content) + b"\n")
+        self._file.flush()
+
+
+class JsonLinesWriter(Writer):
+    """Writes each output as one line of JSON, as soon as it is there."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    @override
+    def write(self, answer: Answer) -> None:
+        self._file.write(b"".join(orjson.dumps(output) + b"\n" for output in answer.content["outputs"]))
+        self._file.flush()
+
+    @override
+    def finish(self) -> None:
+        self._file.flush()
+
+
+class CsvWriter(Writer):
+    """Writes a line for each output, and the numbers of a list into columns of their own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._columns: list[str] = []
+
+    @override
+    def write(self, answer: Answer) -> None:
+        outputs, items = answer.content["outputs"], answer.items or ()
+        places = [item.place for item in items] if len(items) == len(outputs) else labels_of(answer)
+        for place, output in zip(places, outputs, strict=True):
+            row = {"input": place} | dict(_columns(output))
+            if not self._columns:
+                self._columns = [*row]
+                self._write_line(self._columns)
+            if [*row] != self._columns:
+                detail = "the outputs have different columns, which a CSV file cannot have"
+                raise Refused([f"{place}: {detail}; write .json or .ndjson instead."])
+            self._write_line(row.values())
+        self._file.flush()
+
+    def _write_line(self, cells: Any) -> None:
+        import io
+
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(cells)
+        self._file.write(line.getvalue().encode())
+
+    @override
+    def finish(self) -> None:
+        self._file.flush()
+
+
+def _columns(output: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in output.items():
+        if is_array(value):
+            yield from ((f"{name}_{index}", number) for index, number in enumerate(flatten(value)))
+        else:
+            yield name, orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+
+
+class ArrayWriter(Writer):
+    """Writes the main arrays of all outputs as one NumPy file."""
+
+    accept = "application/x-npy"
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._parts: list[Any] = []
+
+    @override
+    def write(self, answer: Answer) -> None:
+        from models.codecs.npy import parse_npy
+
+        self._parts.append(parse_npy(answer.content))
+
+    @override
+    def finish(self) -> None:
+        import numpy as np
+
+        from models.codecs.npy import to_npy
+
+        if len({part.shape[1:] for part in self._parts}) > 1:
+            raise Refused(["The outputs differ in shape and form no array; write .json or .ndjson instead."])
+        self._file.write(to_npy(np.concatenate(self._parts)))
+        self._file.flush()
+
+
+class PictureWriter(Writer):
+    """Writes the picture of the answer, in which several outputs form a grid."""
+
+    accept = "image/png"
+    in_one = True
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    @override
+    def write(self, answer: Answer) -> None:
+        self._file.write(answer.content)
+        self._file.flush()
+
+    @override
+    def finish(self) -> None:
+        self._file.flush()
+
+
+WRITERS: dict[str, type[Any]] = {
+    ".json": JsonWriter,
+    ".ndjson": JsonLinesWriter,
+    ".jsonl": JsonLinesWriter,
+    ".csv": CsvWriter,
+    ".npy": ArrayWriter,
+    ".png": PictureWriter,
+}
+"""Writers by the end of a file's name."""
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[IO[bytes]]:
+    """Open the file to write to, or standard output. A file that exists is replaced only if all goes well.
+
+    Raises:
+        WrongUsage: the file cannot be written, or its name does not tell a format.
+    """
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    if path.suffix.lower() not in WRITERS:
+        raise WrongUsage([f"--output is {str(path)!r}; its name must end in {in_words([*WRITERS])}."])
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise WrongUsage([f"--output is {str(path)!r}, which cannot be written: {error.strerror or error}."]) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def choose_writer(path: Path | None, file: IO[bytes], *, as_json: bool, as_lines: bool, has_pictures: bool) -> Writer:
+    """Return the writer for the name of a file or for standard output."""
+    if path is not None:
+        writer: Writer = WRITERS[path.suffix.lower()](file)
+        return writer
+    if as_lines:
+        return JsonLinesWriter(file)
+    return JsonWriter(file) if as_json else TableWriter(has_pictures=has_pictures)

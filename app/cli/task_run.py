@@ -1,0 +1,220 @@
+"""Running a task from the command line: the inputs are read, sent to a server, and its outputs written."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import httpx
+import orjson
+
+from app.cli.connection import Connection, connect, explain_failure, model_name
+from app.cli.errors import Refused, WrongUsage
+from app.cli.inputs import Item, Reader
+from app.cli.outputs import Writer, choose_writer, open_output
+from app.cli.parameters import parameters_in
+from app.cli.requests import Answer, Call, answers, refusal, refusal_of, send_patiently, split
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from app.schemas.shared.task_schema import TaskEndpoint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A connection to a server, its limits, and the call to make."""
+
+    connection: Connection
+    limits: Mapping[str, int]
+    call: Call
+
+
+async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
+    """Run a task with the values of its command's options and arguments.
+
+    Raises:
+        Refused: an input, a parameter or the task is refused, or the server fails.
+        WrongUsage: options contradict each other or name something that does not exist.
+        ManifoldError, ModelsError: the application in this process cannot be made, or has no such model.
+    """
+    parameters = parameters_in(values)
+    path: Path | None = values["output"]
+    if sum((path is not None, values["as_json"], values["as_lines"])) > 1:
+        raise WrongUsage(["--output, --json and --ndjson exclude each other."])
+    items = _read(endpoint, values) if "inputs" in values else None
+    has_pictures = any(getattr(schema, "answers_images", False) for schema in endpoint.schemas)
+    with open_output(path) as file:
+        as_json, as_lines = values["as_json"], values["as_lines"]
+        writer = choose_writer(path, file, as_json=as_json, as_lines=as_lines, has_pictures=has_pictures)
+        async with _connect(endpoint, items, parameters, writer, values) as server:
+            if parameters.get("stream"):
+                if path is not None:
+                    raise WrongUsage(["--stream prints texts as they come; it has no --output."])
+                await _print_stream(server, items or (), as_lines=as_json or as_lines)
+                return
+            groups = _groups(endpoint, items, parameters, writer, server.limits)
+            async for answer in _with_progress(server, groups):
+                for warning in answer.warnings:
+                    click.echo(f"Warning: {warning}", err=True)
+                writer.write(answer)
+        writer.finish()
+
+
+def _read(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> list[Item]:
+    takes_numbers = any(getattr(schema, "takes_arrays", False) for schema in endpoint.schemas)
+    takes_texts = "text" in endpoint.kinds
+    reader = Reader(
+        takes_texts=takes_texts,
+        text_format="lines" if takes_texts or not takes_numbers else "csv",
+        format=values["format"],
+        whole=values["whole"],
+        field=values["field"],
+    )
+    return reader.read(values["inputs"], values.get("texts", ()))
+
+
+@asynccontextmanager
+async def _connect(
+    endpoint: "TaskEndpoint",
+    items: Sequence[Item] | None,
+    parameters: Mapping[str, Any],
+    writer: Writer,
+    values: Mapping[str, Any],
+) -> AsyncIterator[Server]:
+    """Connect, choose the model and, in this process, load it."""
+    timeout_s: float | None = values["timeout_s"]
+    if timeout_s is not None and not timeout_s > 0:
+        raise WrongUsage([f"--timeout is {timeout_s:g}; it must be more than 0 seconds."])
+    async with connect(values["url"], values["key"], values["model"]) as connection:
+        info = await connection.get("/info")
+        model = values["model"] or _default_model(endpoint, items, info)
+        if connection.registry is not None and model is not None:
+            model = model_name(model)
+            await _load(connection, endpoint, model)
+        call = Call(
+            path=endpoint.path,
+            model=model,
+            parameters=parameters,
+            accept=writer.accept,
+            timeout_ms=None if timeout_s is None else max(1, round(1000 * timeout_s)),
+        )
+        yield Server(connection=connection, limits=info["limits"], call=call)
+
+
+def _default_model(endpoint: "TaskEndpoint", items: Sequence[Item] | None, info: Mapping[str, Any]) -> str | None:
+    """Return the default model for the items; None if there is none, which the server then says itself."""
+    from app.errors import InvalidRequest
+    from app.registry.defaults import default_name
+    from app.schemas.shared.kinds import kind_of_inputs
+
+    try:
+        kind = kind_of_inputs(None if items is None else [item.value for item in items], endpoint.kinds)
+    except InvalidRequest as error:
+        raise refusal_of({"errors": [asdict(fault) for fault in error.faults]}, items) from None
+    return default_name(info["default_models"], endpoint.name, kind)
+
+
+async def _load(connection: Connection, endpoint: "TaskEndpoint", name: str) -> None:
+    from rich.console import Console
+
+    if connection.registry is None:
+        return
+    model = connection.registry.model_for(endpoint.name, name)
+    with Console(stderr=True).status(f"Loading {name}"):
+        await connection.registry.load(model.name)
+
+
+def _groups(
+    endpoint: "TaskEndpoint",
+    items: Sequence[Item] | None,
+    parameters: Mapping[str, Any],
+    writer: Writer,
+    limits: Mapping[str, int],
+) -> list[Sequence[Item] | None]:
+    """Return the items in groups for one request each; a single one where the outputs depend on all inputs."""
+    if items is None:
+        return [None]
+    is_joint = endpoint.is_joint or any(parameters.get(name, False) is not False for name in endpoint.joint_parameters)
+    return [items] if writer.in_one or is_joint else [*split(items, limits)]
+
+
+async def _with_progress(server: Server, groups: Sequence[Sequence[Item] | None]) -> AsyncIterator[Answer]:
+    """Yield the answers, and show on standard error how far they are, if there is more than one."""
+    sent = answers(server.connection, server.call, groups, server.limits["default_timeout_ms"])
+    if len(groups) < 2:
+        async for answer in sent:
+            yield answer
+        return
+    with progress_bar() as progress:
+        bar = progress.add_task(server.call.path[1:], total=sum(len(group or ()) for group in groups))
+        async for answer in sent:
+            progress.advance(bar, len(answer.items or ()))
+            yield answer
+
+
+def progress_bar() -> "Progress":
+    """Return a bar on standard error that shows how many items are done, and the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+async def _print_stream(server: Server, items: Sequence[Item], *, as_lines: bool) -> None:
+    """Print the texts as their tokens come, or the events as lines of JSON. The texts of several inputs take turns."""
+    response = await send_patiently(
+        server.connection,
+        lambda: server.call.request(server.connection, items, server.limits["default_timeout_ms"]),
+        stream=True,
+    )
+    try:
+        if response.is_error:
+            await response.aread()
+            raise refusal(response, items)
+        printer = StreamPrinter()
+        async for line in response.aiter_lines():
+            if not line.startswith("data: "):
+                continue
+            event = orjson.loads(line.removeprefix("data: "))
+            if "error" in event:
+                raise refusal_of(event["error"], items)
+            if as_lines:
+                click.echo(orjson.dumps(event).decode())
+            elif "text" in event:
+                printer.print(event)
+        printer.finish()
+    except httpx.HTTPError as error:
+        raise Refused([explain_failure(error, server.connection.client.base_url)]) from None
+    finally:
+        await response.aclose()
+
+
+class StreamPrinter:
+    """Prints texts that are generated at the same time, one after the other, each as soon as its turn has come."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[int, int], str] = {}
+        self._ended: set[tuple[int, int]] = set()
+        self._current: tuple[int, int] | None = None
+
+    def print(self, event: Mapping[str, Any]) -> None:
+        """Print the new characters of a text, if it is the one whose turn it is, and keep them otherwise."""
+        key = (event["input"], event["generation"])
+        self._waiting[key] = self._waiting.get(key, "") + event["text"]
+        if event["finish_reason"] is not None:
+            self._ended.add(key)
+        self._current = self._current or key
+        while self._current in self._waiting:
+            click.echo(self._waiting.pop(self._current), nl=self._current in self._ended)
+            if self._current not in self._ended:
+                return
+            self._current = min(self._waiting, default=None)
+
+    def finish(self) -> None:
+        """Print what is left of texts that did not end."""
+        for key in sorted(self._waiting):
+            click.echo(self._waiting[key])
