@@ -64,8 +64,9 @@ class Commands(click.Group):
         sections[HEADINGS[1]] = [(name, f"{task.summary}.") for name, task in sorted(find_tasks().items())]
         width = max(map(len, self.list_commands(ctx)))
         for heading, rows in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl([(name.ljust(width), text) for name, text in rows])
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl([(name.ljust(width), text) for name, text in rows])
 
     @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -156,12 +156,13 @@ async def _with_progress(server: Server, groups: Sequence[Sequence[Item] | None]
 
 
 def progress_bar() -> "Progress":
-    """Return a bar on standard error that shows how many items are done, and the time that is left."""
+    """Return a bar that shows how many items are done and the time that is left, if standard error is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 async def _print_stream(server: Server, items: Sequence[Item], *, as_lines: bool) -> None:

@@ -15,7 +15,7 @@ from app.cli import main
 
 def test_all_commands_are_listed() -> None:
     text = CliRunner().invoke(main, ["--help"]).output
-    for command in ("serve", "models", "pull", "train", "evaluate", "bench"):
+    for command in ("serve", "models", "pull", "encode", "detect-anomalies", "train", "evaluate", "bench"):
         assert f"  {command} " in text
 
 
@@ -40,9 +40,9 @@ def test_every_command_of_this_package_is_an_entry_point() -> None:
     [
         (
             ["serv"],
-            "There is no command 'serv'. Did you mean serve? There are bench, check, convert, evaluate,",
+            "There is no command 'serv'. Did you mean serve? `manifold --help` lists the commands.",
         ),
-        (["xyz"], "There is no command 'xyz'. There are bench,"),
+        (["xyz"], "There is no command 'xyz'. `manifold --help` lists"),
         (["serve", "--prt", "1"], "Did you mean '--port'?"),
         (["serve", "--port"], "'--port' requires an argument"),
         (["models", "--jsn"], "Did you mean '--json'?"),
@@ -58,7 +58,7 @@ def test_what_is_not_known_is_answered_with_a_suggestion(arguments: list[str], s
 
 def test_a_command_whose_package_is_missing_says_so_whatever_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     class Missing:
-        name = "train"
+        name, value = "train", "training.cli:train"
 
         def load(self) -> None:
             raise ModuleNotFoundError("no module", name="scipy")

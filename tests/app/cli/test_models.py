@@ -5,6 +5,9 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from models.checkpoint import find_checkpoints
+from tests.app.cli.conftest import TEXT_MODEL, Run
+from tests.app.server import SHIPPED
 from tests.conftest import TINY
 
 
@@ -14,6 +17,40 @@ def test_the_checkpoints_are_listed(weights: Path, monkeypatch: pytest.MonkeyPat
     assert (listed["id"], listed["family"]) == (TINY, "autoencoders/vanilla")
     assert "reconstruct" in listed["tasks"]
     assert TINY in CliRunner().invoke(main, ["models"]).output
+
+
+def test_the_table_of_all_shipped_models_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("MANIFOLD_WEIGHTS_DIR", raising=False)
+    lines = CliRunner().invoke(main, ["models"]).output.splitlines()
+    assert max(map(len, lines)) <= 80
+    for folder in find_checkpoints(SHIPPED):
+        (row,) = [line for line in lines if line.startswith(f"{folder.name} ")]
+        assert len(row.split()) >= 3, "the id, the family and the items are whole"
+    assert "transformer-multi30k-en-de  vanilla        text    generate, translate" in map(str.rstrip, lines)
+    assert "…" not in "".join(lines)
+
+
+def test_one_model_is_shown_in_detail(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANIFOLD_WEIGHTS_DIR", str(weights))
+    shown = CliRunner().invoke(main, ["models", TINY]).output
+    assert "item shape  1, 4, 4" in shown
+    assert json.loads(CliRunner().invoke(main, ["models", TINY, "--json"]).output)["id"] == TINY
+    unknown = CliRunner().invoke(main, ["models", "tiny-a"])
+    assert (unknown.exit_code, unknown.stderr) == (
+        1,
+        f"Error: There is no model 'tiny-a'. Did you mean {TINY}? There are {TINY}.\n",
+    )
+
+
+def test_the_models_of_a_running_server_are_listed_with_their_states(run: Run, url: str) -> None:
+    listed = run("models", "--url", url).stdout.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [[TINY, "vanilla", "ready"], [TEXT_MODEL, "gpt", "ready"]]
+    cards = json.loads(run("models", "--json", "--url", url).stdout)
+    assert [card["state"] for card in cards] == ["ready", "ready"]
+    assert "memory bytes" in run("models", TINY, "--url", url).stdout
+    unknown = run("models", "no/body", "--url", url)
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
