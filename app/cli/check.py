@@ -24,15 +24,18 @@ def check(folder: Path, as_json: bool) -> None:
     If the folder has an expected.json, or a model card with an example of sentence-transformers, the model's answers
     are compared with it. The exit code is 1 if the checkpoint cannot be loaded, or if they differ.
     """
+    from rich.console import Console
+
     from models.checkpoint import load_model, read_checkpoint
     from models.checkpoint.self_check import check_answers
 
     if not folder.is_dir():
         raise WrongUsage([f"There is no folder {str(folder)!r}."])
     try:
-        checkpoint = read_checkpoint(folder, folder.resolve().name)
-        model = load_model(checkpoint)
-        outcome = check_answers(checkpoint, model)
+        with Console(stderr=True).status(f"Loading {folder}"):
+            checkpoint = read_checkpoint(folder, folder.resolve().name)
+            model = load_model(checkpoint)
+            outcome = check_answers(checkpoint, model)
     except ModelsError as error:
         raise click.ClickException(sentence(error)) from None
     report = _describe(checkpoint, model) | {"self_check": outcome and outcome.to_dict()}

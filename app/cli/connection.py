@@ -5,8 +5,8 @@ Both are one HTTP client, so that limits, errors and answers are the same.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message
 
     from app.registry.registry import Registry
+    from app.settings import Settings
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Time limits of requests that set none, which are those about the server itself."""
@@ -130,20 +131,17 @@ def _headers(key: str | None) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def _in_process(model: str | None) -> AsyncIterator[Connection]:
-    from app.cli.options import read_settings, variable_name
     from app.main import create_app
     from app.services import Services
 
-    _log_unexpected_errors()
-    is_location = model is not None and "/" in model
-    settings = read_settings({"model": {model_name(model): model}} if model and is_location else {}, variable_name)
-    app = create_app(settings)
+    app = create_app(_settings(model))
     services: Services = app.state  # type: ignore[assignment] # in place of starlette's untyped `State`
     services.pools.start()
     transport = InProcessTransport(app)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url=IN_PROCESS_URL, timeout=NO_TIMEOUT) as client:
-            yield Connection(client=client, registry=services.registry)
+        with _unexpected_errors_shown():
+            async with httpx.AsyncClient(transport=transport, base_url=IN_PROCESS_URL, timeout=NO_TIMEOUT) as client:
+                yield Connection(client=client, registry=services.registry)
     finally:
         try:
             await services.registry.close()
@@ -151,16 +149,43 @@ async def _in_process(model: str | None) -> AsyncIterator[Connection]:
             services.pools.close()
 
 
+def _settings(model: str | None) -> "Settings":
+    """Return the settings of the environment, with the model, if it is given by its place, as a further one.
+
+    Raises:
+        WrongUsage: a setting is wrong, or names what does not exist.
+        Refused: there is no such GPU.
+    """
+    from app.cli.options import read_settings, variable_name
+    from app.cli.settings_checks import check_device, check_settings
+
+    options = {"model": {model_name(model): model}} if model and "/" in model else {}
+
+    def label(setting: str) -> str:
+        return "--model" if setting in options else variable_name(setting)
+
+    settings = read_settings(options, label)
+    check_settings(settings, label)
+    if (problem := check_device(settings, label)) is not None:
+        raise Refused([problem])
+    return settings
+
+
 def model_name(location: str) -> str:
     """Return the name of a model that is given by its folder or by its id on the hub: the last part of it."""
     return location.rstrip("/").rpartition("/")[2].partition("@")[0] or location
 
 
-def _log_unexpected_errors() -> None:
+@contextmanager
+def _unexpected_errors_shown() -> Iterator[None]:
     """Show errors that nobody foresaw with their tracebacks; all others are answered, and shown as sentences."""
-    handler = logging.StreamHandler()
+    logger, handler = logging.getLogger("app"), logging.StreamHandler()
     handler.addFilter(lambda record: record.exc_info is not None)
-    logging.getLogger("app").handlers = [handler]
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 class InProcessTransport(httpx.AsyncBaseTransport):

@@ -1,4 +1,4 @@
-"""Writing the outputs of a task: a table for people, or JSON, CSV, an array or a picture."""
+"""Writing the outputs of a task as JSON, CSV, an array or a picture."""
 
 import csv
 import sys
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import orjson
 from typing_extensions import override
@@ -15,13 +15,8 @@ from app.cli.errors import Refused, WrongUsage, in_words
 from app.cli.inputs import Item
 from app.cli.requests import JSON, Answer
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 LABEL_CHARACTERS = 32
 """Maximum number of characters of an input that a table shows."""
-N_SHOWN = 3
-"""Number of numbers of a list that a table shows."""
 
 
 class Writer(ABC):
@@ -44,44 +39,6 @@ class Writer(ABC):
         """Write what is known only now that there are all answers."""
 
 
-class TableWriter(Writer):
-    """Prints a table, with a row for each output."""
-
-    def __init__(self, *, has_pictures: bool) -> None:
-        self._has_pictures = has_pictures
-        self._rows: list[tuple[str, dict[str, Any]]] = []
-        self._summary: dict[str, Any] = {}
-
-    @override
-    def write(self, answer: Answer) -> None:
-        self._rows += zip(labels_of(answer), answer.content["outputs"], strict=True)
-        self._summary = summary_of(answer.content)
-
-    @override
-    def finish(self) -> None:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-
-        names = list(dict.fromkeys(name for _, output in self._rows for name in output))
-        table = Table("", *names, box=box.SIMPLE_HEAD, pad_edge=False)
-        for label, output in self._rows:
-            table.add_row(_cell(label), *(_cell(_in_words(output.get(name))) for name in names))
-        console = Console()
-        console.print(table)
-        for name, value in self._summary.items():
-            console.print(_cell(f"{name}: {_in_words(value)}"))
-        if self._has_pictures:
-            Console(stderr=True).print("-o FILE.png writes pictures, -o FILE.npy the numbers.", style="dim")
-
-
-def _cell(text: str) -> "RenderableType":
-    """Return text in which square brackets are no markup."""
-    from rich.text import Text
-
-    return Text(text, overflow="fold")
-
-
 def labels_of(answer: Answer) -> Sequence[str]:
     """Return a name for each output: its input, shortened, or where that was read from; else its number."""
     items, n_outputs = answer.items or (), len(answer.content["outputs"])
@@ -98,40 +55,6 @@ def _label(item: Item) -> str:
         return item.place
     text = " ".join(value.split())
     return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
-
-
-def summary_of(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of an answer that are about all outputs together."""
-    return {name: value for name, value in content.items() if name not in ("model", "outputs", "usage", "warnings")}
-
-
-def _in_words(value: Any) -> str:
-    """Return a value of an output as text for people."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    if isinstance(value, str):
-        return "a picture" if value.startswith("data:image/") else value
-    if isinstance(value, dict):
-        return _members_in_words({name: member for name, member in value.items() if not is_array(member)})
-    if not isinstance(value, list):
-        return str(value)
-    if not is_array(value):
-        separator = "  " if all(isinstance(member, str) for member in value) else "\n"
-        return separator.join(map(_in_words, value))
-    numbers = [*flatten(value)]
-    shown = " ".join(_in_words(number) for number in numbers[:N_SHOWN])
-    return shown if len(numbers) <= N_SHOWN else f"{len(numbers)} numbers: {shown} …"
-
-
-def _members_in_words(members: dict[str, Any]) -> str:
-    """Return the members of an object: texts as they are, and numbers with their names if there are several."""
-    are_named = len([member for member in members.values() if not isinstance(member, str)]) > 1
-    shown = ((f"{name} " if are_named and not isinstance(value, str) else "", value) for name, value in members.items())
-    return "  ".join(f"{name}{_in_words(value)}" for name, value in shown)
 
 
 def is_array(value: Any) -> bool:
@@ -313,13 +236,3 @@ def open_output(path: Path | None) -> Iterator[IO[bytes]]:
         raise WrongUsage([f"--output is {str(path)!r}, which cannot be written: {error.strerror or error}."]) from None
     finally:
         part.unlink(missing_ok=True)
-
-
-def choose_writer(path: Path | None, file: IO[bytes], *, as_json: bool, as_lines: bool, has_pictures: bool) -> Writer:
-    """Return the writer for the name of a file or for standard output."""
-    if path is not None:
-        writer: Writer = WRITERS[path.suffix.lower()](file)
-        return writer
-    if as_lines:
-        return JsonLinesWriter(file)
-    return JsonWriter(file) if as_json else TableWriter(has_pictures=has_pictures)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import httpx
@@ -13,9 +13,10 @@ import orjson
 from app.cli.connection import Connection, connect, explain_failure, model_name
 from app.cli.errors import Refused, WrongUsage
 from app.cli.inputs import Item, Reader
-from app.cli.outputs import Writer, choose_writer, open_output
+from app.cli.outputs import WRITERS, JsonLinesWriter, JsonWriter, Writer, open_output
 from app.cli.parameters import parameters_in
 from app.cli.requests import Answer, Call, answers, refusal, refusal_of, send_patiently, split
+from app.cli.tables import TableWriter
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -45,15 +46,13 @@ async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
     if sum((path is not None, values["as_json"], values["as_lines"])) > 1:
         raise WrongUsage(["--output, --json and --ndjson exclude each other."])
     items = _read(endpoint, values) if "inputs" in values else None
-    has_pictures = any(getattr(schema, "answers_images", False) for schema in endpoint.schemas)
     with open_output(path) as file:
-        as_json, as_lines = values["as_json"], values["as_lines"]
-        writer = choose_writer(path, file, as_json=as_json, as_lines=as_lines, has_pictures=has_pictures)
+        writer = _choose_writer(endpoint, path, file, values)
         async with _connect(endpoint, items, parameters, writer, values) as server:
             if parameters.get("stream"):
                 if path is not None:
                     raise WrongUsage(["--stream prints texts as they come; it has no --output."])
-                await _print_stream(server, items or (), as_lines=as_json or as_lines)
+                await _print_stream(server, items or (), as_lines=values["as_json"] or values["as_lines"])
                 return
             groups = _groups(endpoint, items, parameters, writer, server.limits)
             async for answer in _with_progress(server, groups):
@@ -74,6 +73,17 @@ def _read(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> list[Item]:
         field=values["field"],
     )
     return reader.read(values["inputs"], values.get("texts", ()))
+
+
+def _choose_writer(endpoint: "TaskEndpoint", path: Path | None, file: IO[bytes], values: Mapping[str, Any]) -> Writer:
+    if path is not None:
+        writer: Writer = WRITERS[path.suffix.lower()](file)
+        return writer
+    if values["as_lines"]:
+        return JsonLinesWriter(file)
+    if values["as_json"]:
+        return JsonWriter(file)
+    return TableWriter(has_pictures=any(getattr(schema, "answers_images", False) for schema in endpoint.schemas))
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,10 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return weights
 
 
-@pytest.fixture(scope="session")
-def url(tiny_weights: Path) -> Iterator[str]:
-    """The address of a real server, on a socket. It takes at most three items in a request."""
-    app = create_app(Settings(weights_dir=tiny_weights, workers=1, torch_threads=1, max_items=3))
+@contextmanager
+def running(settings: Settings) -> Iterator[str]:
+    """Run a server on a real socket, on a thread, and give its address once its models serve."""
+    app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     is_ready = threading.Event()
 
@@ -47,10 +48,16 @@ def url(tiny_weights: Path) -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     assert is_ready.wait(60)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def url(tiny_weights: Path) -> Iterator[str]:
+    """The address of a server that takes at most three items in a request."""
+    with running(Settings(weights_dir=tiny_weights, workers=1, torch_threads=1, max_items=3)) as address:
+        yield address
 
 
 @pytest.fixture

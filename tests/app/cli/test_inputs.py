@@ -13,7 +13,8 @@ from tests.app.items import images, npy, png
 
 
 def reader(**changes: Any) -> Reader:
-    return Reader(**{"takes_texts": True, "text_format": "lines"} | changes)
+    options: dict[str, Any] = {"takes_texts": True, "text_format": "lines"}
+    return Reader(**options | changes)
 
 
 def read(path: Path, content: str | bytes, **changes: Any) -> list[tuple[Any, str]]:

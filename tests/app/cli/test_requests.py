@@ -9,7 +9,6 @@ import httpx
 import numpy as np
 import pytest
 
-from app.cli import requests
 from app.cli.connection import Connection
 from app.cli.errors import Refused, WrongUsage
 from app.cli.inputs import Item
@@ -76,7 +75,7 @@ def test_a_busy_server_is_asked_again_after_the_time_that_it_names(monkeypatch: 
         assert json.loads(request.content) == {"inputs": ["a"], "parameters": {"seed": 1}}
         return httpx.Response(200, json={"model": "m", "outputs": [1]})
 
-    monkeypatch.setattr(requests.asyncio, "sleep", wait)
+    monkeypatch.setattr("app.cli.requests.asyncio.sleep", wait)
     (answer,) = ask(handle, [items("a")])
     assert answer.content["outputs"] == [1]
     assert waits == [7, 7, 1]

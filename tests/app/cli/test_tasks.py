@@ -257,7 +257,6 @@ def test_a_server_that_is_none_of_ours_is_named(run: Run, url: str) -> None:
 
 def test_a_model_of_a_folder_is_loaded_in_this_process(run: Run, tiny_weights: Path) -> None:
     folder = tiny_weights / "transformers/gpt" / TEXT_MODEL
-    assert run("encode", "the dog", "--model", f"{tiny_weights}/nowhere/else").exit_code != 0
     renamed = folder.parent.parent.parent.parent / "mine"
     renamed.symlink_to(folder)
     assert len(outputs(run("encode", "the dog", "--model", str(renamed), "--json"))) == 1
