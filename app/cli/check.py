@@ -25,6 +25,7 @@ def check(folder: Path, as_json: bool) -> None:
     are compared with it. The exit code is 1 if the checkpoint cannot be loaded, or if they differ.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from models.checkpoint import load_model, read_checkpoint
     from models.checkpoint.self_check import check_answers
@@ -32,7 +33,7 @@ def check(folder: Path, as_json: bool) -> None:
     if not folder.is_dir():
         raise WrongUsage([f"There is no folder {str(folder)!r}."])
     try:
-        with Console(stderr=True).status(f"Loading {folder}"):
+        with Console(stderr=True).status(escape(f"Loading {folder}")):
             checkpoint = read_checkpoint(folder, folder.resolve().name)
             model = load_model(checkpoint)
             outcome = check_answers(checkpoint, model)

@@ -25,12 +25,12 @@ def models(name: str | None, url: str | None, key: str | None, as_json: bool) ->
     With --url, these are the models of a running server, with their states and memory; otherwise the checkpoints in the
     weights folder: the value of MANIFOLD_WEIGHTS_DIR if that is set, and else the one that comes with Manifold.
     """
-    cards = _from_folder(name) if url is None else asyncio.run(_from_server(url, key, name))
+    cards = _from_folder(name) if not url else asyncio.run(_from_server(url, key, name))
     if as_json:
         click.echo(json.dumps(cards[0] if name else cards, indent=2))
     elif name:
         _print_card(cards[0])
-    elif url is None:
+    elif not url:
         _print_checkpoints(cards)
     else:
         _print_states(cards)

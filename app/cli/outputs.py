@@ -1,13 +1,15 @@
 """Writing the outputs of a task as JSON, CSV, an array or a picture."""
 
 import csv
+import io
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
+import click
 import orjson
 from typing_extensions import override
 
@@ -24,11 +26,11 @@ class Writer(ABC):
 
     Attributes:
         accept: the media type that the answers must have.
-        in_one: whether a single answer must have all outputs.
+        per_answer: whether an answer may have any number of outputs, or must have all of them or a single one.
     """
 
     accept = JSON
-    in_one = False
+    per_answer: Literal["any", "all", "one"] = "any"
 
     @abstractmethod
     def write(self, answer: Answer) -> None:
@@ -91,7 +93,7 @@ class JsonWriter(Writer):
         if self._content:
             content["outputs"] = self._content["outputs"] + content["outputs"]
             earlier = self._content["usage"]
-            content["usage"] = {name: earlier.get(name, 0) + n for name, n in content["usage"].items()}
+            content["usage"] = {name: earlier.get(name, 0) + count for name, count in content["usage"].items()}
         self._content = content
 
     @override
@@ -139,8 +141,6 @@ class CsvWriter(Writer):
         self._file.flush()
 
     def _write_line(self, cells: Any) -> None:
-        import io
-
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(cells)
         self._file.write(line.getvalue().encode())
@@ -169,19 +169,17 @@ class ArrayWriter(Writer):
 
     @override
     def write(self, answer: Answer) -> None:
-        from models.codecs.npy import parse_npy
+        import numpy as np
 
-        self._parts.append(parse_npy(answer.content))
+        self._parts.append(np.load(io.BytesIO(answer.content), allow_pickle=False))
 
     @override
     def finish(self) -> None:
         import numpy as np
 
-        from models.codecs.npy import to_npy
-
         if len({part.shape[1:] for part in self._parts}) > 1:
             raise Refused(["The outputs differ in shape and form no array; write .json or .ndjson instead."])
-        self._file.write(to_npy(np.concatenate(self._parts)))
+        np.save(self._file, np.concatenate(self._parts))
         self._file.flush()
 
 
@@ -189,7 +187,7 @@ class PictureWriter(Writer):
     """Writes the picture of the answer, in which several outputs form a grid."""
 
     accept = "image/png"
-    in_one = True
+    per_answer = "all"
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -202,6 +200,36 @@ class PictureWriter(Writer):
     @override
     def finish(self) -> None:
         self._file.flush()
+
+
+class PictureFolderWriter(Writer):
+    """Writes the picture of each output to a file of its own, which is named for the input."""
+
+    accept = "image/png"
+    per_answer = "one"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: set[str] = set()
+
+    @override
+    def write(self, answer: Answer) -> None:
+        source, _, part = answer.items[0].place.partition(", ") if answer.items else ("output", "", "")
+        name = "-".join([Path(source).stem, *part.split()])
+        number, stem = 1, name
+        while name in self._names:  # files of the same name may lie in different folders
+            number += 1
+            name = f"{stem}-{number}"
+        self._names.add(name)
+        path = self._folder / f"{name}.png"
+        try:
+            path.write_bytes(answer.content)
+        except OSError as error:
+            raise Refused([f"{path} cannot be written: {error.strerror or error}."]) from None
+
+    @override
+    def finish(self) -> None:
+        click.echo(f"{len(self._names)} pictures are in {self._folder}.", err=True)
 
 
 WRITERS: dict[str, type[Any]] = {
@@ -235,4 +263,5 @@ def open_output(path: Path | None) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise WrongUsage([f"--output is {str(path)!r}, which cannot be written: {error.strerror or error}."]) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder need not exist
+            part.unlink()

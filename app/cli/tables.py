@@ -31,11 +31,13 @@ class TableWriter(Writer):
         self._has_pictures = has_pictures
         self._rows: list[tuple[str, dict[str, Any]]] = []
         self._summary: dict[str, Any] = {}
+        self._n_truncated = 0
 
     @override
     def write(self, answer: Answer) -> None:
         self._rows += zip(labels_of(answer), answer.content["outputs"], strict=True)
-        self._summary = summary_of(answer.content)
+        self._summary |= summary_of(answer.content)
+        self._n_truncated += answer.content["usage"].get("truncated") or 0
 
     @override
     def finish(self) -> None:
@@ -61,6 +63,8 @@ class TableWriter(Writer):
         self._print_hints([name for name in names if name not in shown])
 
     def _print_hints(self, left_out: Sequence[str]) -> None:
+        if self._n_truncated:
+            click.echo(f"Warning: {self._n_truncated} of the inputs were cut, because they are too long.", err=True)
         if left_out:
             click.echo(f"Not shown: {in_words(left_out, 'and')}; --json prints all.", err=True)
         if self._has_pictures:

@@ -1,10 +1,10 @@
 """Running a task from the command line: the inputs are read, sent to a server, and its outputs written."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import httpx
@@ -13,7 +13,7 @@ import orjson
 from app.cli.connection import Connection, connect, explain_failure, model_name
 from app.cli.errors import Refused, WrongUsage
 from app.cli.inputs import Item, Reader
-from app.cli.outputs import WRITERS, JsonLinesWriter, JsonWriter, Writer, open_output
+from app.cli.outputs import WRITERS, JsonLinesWriter, JsonWriter, PictureFolderWriter, Writer, open_output
 from app.cli.parameters import parameters_in
 from app.cli.requests import Answer, Call, answers, refusal, refusal_of, send_patiently, split
 from app.cli.tables import TableWriter
@@ -46,8 +46,7 @@ async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
     if sum((path is not None, values["as_json"], values["as_lines"])) > 1:
         raise WrongUsage(["--output, --json and --ndjson exclude each other."])
     items = _read(endpoint, values) if "inputs" in values else None
-    with open_output(path) as file:
-        writer = _choose_writer(endpoint, path, file, values)
+    with _open_writer(endpoint, path, values) as writer:
         async with _connect(endpoint, items, parameters, writer, values) as server:
             if parameters.get("stream"):
                 if path is not None:
@@ -75,15 +74,21 @@ def _read(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> list[Item]:
     return reader.read(values["inputs"], values.get("texts", ()))
 
 
-def _choose_writer(endpoint: "TaskEndpoint", path: Path | None, file: IO[bytes], values: Mapping[str, Any]) -> Writer:
-    if path is not None:
-        writer: Writer = WRITERS[path.suffix.lower()](file)
-        return writer
-    if values["as_lines"]:
-        return JsonLinesWriter(file)
-    if values["as_json"]:
-        return JsonWriter(file)
-    return TableWriter(has_pictures=any(getattr(schema, "answers_images", False) for schema in endpoint.schemas))
+@contextmanager
+def _open_writer(endpoint: "TaskEndpoint", path: Path | None, values: Mapping[str, Any]) -> Iterator[Writer]:
+    if path is not None and path.is_dir():
+        yield PictureFolderWriter(path)
+        return
+    with open_output(path) as file:
+        if path is not None:
+            yield WRITERS[path.suffix.lower()](file)
+        elif values["as_lines"]:
+            yield JsonLinesWriter(file)
+        elif values["as_json"]:
+            yield JsonWriter(file)
+        else:
+            images = any(getattr(schema, "answers_images", False) for schema in endpoint.schemas)
+            yield TableWriter(has_pictures=images)
 
 
 @asynccontextmanager
@@ -100,6 +105,8 @@ async def _connect(
         raise WrongUsage([f"--timeout is {timeout_s:g}; it must be more than 0 seconds."])
     async with connect(values["url"], values["key"], values["model"]) as connection:
         info = await connection.get("/info")
+        if not {"limits", "default_models"} <= info.keys():
+            raise Refused([f"The server at {values['url']} is not a Manifold server."])
         model = values["model"] or _default_model(endpoint, items, info)
         if connection.registry is not None and model is not None:
             model = model_name(model)
@@ -129,11 +136,12 @@ def _default_model(endpoint: "TaskEndpoint", items: Sequence[Item] | None, info:
 
 async def _load(connection: Connection, endpoint: "TaskEndpoint", name: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     if connection.registry is None:
         return
     model = connection.registry.model_for(endpoint.name, name)
-    with Console(stderr=True).status(f"Loading {name}"):
+    with Console(stderr=True).status(escape(f"Loading {name}")):
         await connection.registry.load(model.name)
 
 
@@ -148,7 +156,9 @@ def _groups(
     if items is None:
         return [None]
     is_joint = endpoint.is_joint or any(parameters.get(name, False) is not False for name in endpoint.joint_parameters)
-    return [items] if writer.in_one or is_joint else [*split(items, limits)]
+    if writer.per_answer == "one" and not is_joint:
+        return [[item] for item in items]
+    return [items] if writer.per_answer == "all" or is_joint else [*split(items, limits)]
 
 
 async def _with_progress(server: Server, groups: Sequence[Sequence[Item] | None]) -> AsyncIterator[Answer]:

@@ -54,11 +54,21 @@ def _read_source(module: str) -> Iterator[tuple[str, TaskSource]]:
     if "ENDPOINT" not in source:
         return
     for statement in ast.parse(source).body:
-        targets = [target.id for target in getattr(statement, "targets", ()) if isinstance(target, ast.Name)]
-        if "ENDPOINT" in targets and isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
-            values = {each.arg: each.value for each in statement.value.keywords}
-            task, summary = (ast.literal_eval(values[key]) for key in ("name", "summary"))
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        if any(isinstance(target, ast.Name) and target.id == "ENDPOINT" for target in targets):
+            task, summary = _read_declaration(statement, name)
             yield task.replace("_", "-"), TaskSource(name, summary)
+
+
+def _read_declaration(statement: ast.stmt, module: str) -> tuple[str, str]:
+    """Return the name and the summary of a task from the statement that declares it; from the module if need be."""
+    call = getattr(statement, "value", None)
+    values = {each.arg: each.value for each in call.keywords} if isinstance(call, ast.Call) else {}
+    name, summary = values.get("name"), values.get("summary")
+    if isinstance(name, ast.Constant) and isinstance(summary, ast.Constant):
+        return str(name.value), str(summary.value)
+    endpoint: TaskEndpoint = import_module(module).ENDPOINT
+    return endpoint.name, endpoint.summary
 
 
 def task_command(name: str) -> click.Command:
@@ -146,8 +156,8 @@ def _output_options() -> list[click.Option]:
     return [
         click.Option(
             ["-o", "--output"],
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="File to write to; its name ends in .json, .ndjson, .csv, .npy or .png.",
+            type=click.Path(path_type=Path),
+            help="File to write to, ending in .json, .ndjson, .csv, .npy or .png; or a folder for a picture of each.",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as one JSON object."),
         click.Option(["--ndjson", "as_lines"], is_flag=True, help="Print each output as a line of JSON."),

@@ -82,6 +82,18 @@ def test_a_new_schema_is_a_new_command(tmp_path: Path, monkeypatch: pytest.Monke
         sys.modules.pop("app.schemas.encode_again", None)
 
 
+def test_a_schema_that_computes_its_name_is_imported_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = NEW_TASK.replace("ENDPOINT = ", 'NAME = "computed"\nENDPOINT: TaskEndpoint = ')
+    (tmp_path / "again.py").write_text(source.replace('name="encode_again"', "name=NAME"))
+    monkeypatch.setattr(schemas, "__path__", [*schemas.__path__, str(tmp_path)])
+    find_tasks.cache_clear()
+    try:
+        assert find_tasks()["computed"] == ("app.schemas.again", "Encode items once more")
+    finally:
+        find_tasks.cache_clear()
+        sys.modules.pop("app.schemas.again", None)
+
+
 def test_listing_the_commands_imports_nothing_large() -> None:
     code = "import sys; from app.cli import main; main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -155,6 +167,18 @@ def test_results_are_written_by_the_end_of_the_files_name(run: Run, url: str, tm
     of_lines = [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()]
     whole = json.loads((tmp_path / "all.json").read_text())
     assert (whole["outputs"], whole["model"], whole["usage"]) == (of_lines, TINY, {"items": 5})
+
+
+def test_each_picture_is_written_to_a_folder(run: Run, url: str, tmp_path: Path) -> None:
+    for folder in ("a", "b", "out"):
+        (tmp_path / folder).mkdir()
+    for place in ("a/digit.png", "b/digit.png"):
+        (tmp_path / place).write_bytes(png(images(1)[0]))
+    (tmp_path / "rows.npy").write_bytes(to_npy(images(2)))
+    done = run("reconstruct", "a/digit.png", "b/digit.png", "rows.npy", "-o", "out", "--url", url)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "4 pictures are in out.\n")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["digit-2.png", "digit.png", "rows-row-1.png", "rows-row-2.png"]
 
 
 def test_streams_are_printed_as_they_come(run: Run, server: list[str]) -> None:
@@ -249,10 +273,22 @@ def test_a_file_that_exists_is_kept_if_the_command_fails(run: Run, tmp_path: Pat
     assert (tmp_path / "out.json").read_text() == "{}"
 
 
-def test_a_server_that_is_none_of_ours_is_named(run: Run, url: str) -> None:
-    done = run("encode", "x", "--url", f"{url}/docs")
-    assert done.exit_code == 1
-    assert "this is not a Manifold server" in done.stderr or "no route is" in done.stderr
+def test_an_empty_url_is_none_whatever_the_variable_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANIFOLD_URL", "http://127.0.0.1:9")
+    assert "No server answers" in run("encode", "the dog").stderr
+    assert run("encode", "the dog", "--url", "").exit_code == 0
+    assert run("models", "--url", "").exit_code == 0
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"hello": "world"}'])
+def test_a_server_that_is_none_of_ours_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    async def answer(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:
+        return httpx.Response(200, content=content, request=request)
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", answer)
+    done = run("encode", "x", "--url", "http://127.0.0.1:9")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "not a Manifold server" in done.stderr
 
 
 def test_a_model_of_a_folder_is_loaded_in_this_process(run: Run, tiny_weights: Path) -> None:
