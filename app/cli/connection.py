@@ -94,8 +94,8 @@ def parse_object(answer: httpx.Response) -> dict[str, Any]:
 async def connect(url: str | None, key: str | None, model: str | None) -> AsyncIterator[Connection]:
     """Connect to the server at a URL or, without one, to the application in this process, which loads no model yet.
 
-    An empty URL is none. `key` is sent to a running server. `model` names the model that will be used; if it is a folder
-    or an id of the hub, the application in this process knows it by that name.
+    An empty URL is none. `key` is sent to a running server. `model` names the model that will be used; if it is a
+    folder or an id of the hub, the application in this process knows it by that name.
 
     Raises:
         WrongUsage: the URL, the key or a setting of the environment is wrong.
