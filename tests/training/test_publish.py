@@ -103,11 +103,12 @@ def test_a_missed_bar_does_not_hold(published: Path, tmp_path: Path, monkeypatch
 def test_evaluate_exits_with_1_where_a_number_does_not_hold(published: Path, tmp_path: Path) -> None:
     arguments = ["--weights", str(tmp_path), "--data", "nowhere", "--json"]
     good = CliRunner().invoke(evaluate, arguments)
-    assert (good.exit_code, [row["holds"] for row in json.loads(good.output)]) == (0, [True, True])
+    assert (good.exit_code, [row["holds"] for row in json.loads(good.stdout)]) == (0, [True, True])
+    assert good.stderr == "tiny-ae (1 of 1)\n"
     edit_metric(published, 0.01)
     bad = CliRunner().invoke(evaluate, arguments)
-    assert (bad.exit_code, [row["holds"] for row in json.loads(bad.output)]) == (1, [False, True])
-    assert "tiny-ae" in CliRunner().invoke(evaluate, arguments[:-1]).output
+    assert (bad.exit_code, [row["holds"] for row in json.loads(bad.stdout)]) == (1, [False, True])
+    assert "tiny-ae" in CliRunner().invoke(evaluate, arguments[:-1]).stdout
 
 
 def test_missing_data_is_a_message_not_a_traceback(tmp_path: Path) -> None:
