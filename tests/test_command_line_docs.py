@@ -18,7 +18,8 @@ from tests.app.cli.conftest import running
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs/command-line.md").read_text()
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text().partition("### From the shell")[2].partition("\n## ")[0]
+"""The section of the README about the shell."""
 
 
 def lines_of(text: str) -> list[str]:
@@ -46,7 +47,7 @@ def run_line(line: str) -> bytes:
     return output
 
 
-@pytest.mark.parametrize("line", [line for line in lines_of(DOCUMENT) + lines_of(README) if "pull" not in line])
+@pytest.mark.parametrize("line", lines_of(DOCUMENT) + lines_of(README))
 def test_every_snippet_runs(line: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
     monkeypatch.chdir(tmp_path)

@@ -124,7 +124,7 @@ def test_texts_of_a_file_are_encoded_in_their_order(run: Run, server: list[str],
     vectors = [json.loads(line)["embedding"] for line in lines.stdout.splitlines()]
     single = outputs(run("encode", "the cat sat", "--json", *server))
     assert len(vectors) == 5
-    assert vectors[1] == single[0]["embedding"]
+    assert vectors[1] == pytest.approx(single[0]["embedding"], abs=1e-6)
     table = run("encode", "-", "--dimensions", "2", *server, stdin="the dog ran\n")
     assert "the dog ran" in table.stdout
 
@@ -149,8 +149,9 @@ def test_numbers_of_any_format_give_the_same_answer(run: Run, server: list[str],
         outputs(run("detect-anomalies", *arguments, "--json", "--n-top", "1", *server))
         for arguments in (["rows.csv"], ["rows.json"], ["rows.npy"], ["rows.ndjson", "--field", "x"])
     ]
-    assert len(answers[0]) == 5
-    assert all(answer == answers[0] for answer in answers)
+    parts = [[output["contributions"] for output in answer] for answer in answers]
+    assert np.shape(parts) == (4, 5, 1, 4, 4)
+    assert np.allclose(parts, parts[0])  # not equal, because the batches may differ
 
 
 def test_results_are_written_by_the_end_of_the_files_name(run: Run, url: str, tmp_path: Path) -> None:
