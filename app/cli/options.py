@@ -14,7 +14,6 @@ from pydantic_core import PydanticUndefined
 
 from app.cli.errors import WrongUsage, did_you_mean
 from app.cli.explain import explain
-from app.cli.tasks import CLIENT_VARIABLES
 from app.settings import ENV_PREFIX, Pairs, Settings
 
 HEADINGS = {
@@ -90,6 +89,8 @@ def read_settings(options: Mapping[str, Any], label: Callable[[str], str] | None
 
 def unknown_variables() -> Iterator[str]:
     """Yield a sentence for each variable of the environment that looks like a setting and is none."""
+    from app.cli.tasks import CLIENT_VARIABLES
+
     known = [name.upper() for name in Settings.model_fields]
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(ENV_PREFIX)

@@ -103,9 +103,12 @@ def test_a_variable_that_is_no_setting_is_a_warning(
 
 
 @pytest.mark.parametrize(
-    "variable", ["MANIFOLD_PORT", "manifold_port", "MANIFOLD_SERVICE_HOST", "MANIFOLD_PORT_80_TCP_ADDR", "MANIFOL"]
+    "variable",
+    ["MANIFOLD_PORT", "manifold_port", "MANIFOLD_SERVICE_HOST", "MANIFOLD_PORT_80_TCP_ADDR", "MANIFOL", "MANIFOLD_URL"],
 )
-def test_settings_and_what_kubernetes_sets_are_no_warning(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_settings_what_kubernetes_sets_and_what_other_commands_read_are_no_warning(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv(variable, "1")
     assert list(unknown_variables()) == []
 
