@@ -32,9 +32,11 @@ class TableWriter(Writer):
         self._rows: list[tuple[str, dict[str, Any]]] = []
         self._summary: dict[str, Any] = {}
         self._n_truncated = 0
+        self._places: set[str] = set()
 
     @override
     def write(self, answer: Answer) -> None:
+        self._places |= {item.place for item in answer.items or ()}
         self._rows += zip(labels_of(answer), answer.content["outputs"], strict=True)
         self._summary |= summary_of(answer.content)
         self._n_truncated += answer.content["usage"].get("truncated") or 0
@@ -52,15 +54,21 @@ class TableWriter(Writer):
         table.add_column("", overflow="fold")
         for name in shown:
             table.add_column(name, overflow="fold", no_wrap=name in single and shown is single)
-        for label, (_, output) in zip(
-            _without_common_source([label for label, _ in self._rows]), self._rows, strict=True
-        ):
+        for label, (_, output) in zip(self._short_labels(), self._rows, strict=True):
             table.add_row(*(_cell(text) for text in (label, *(_in_words(output.get(name)) for name in shown))))
         console = Console()
         console.print(table)
         for name, value in self._summary.items():
             console.print(_cell(f"{name}: {_in_words(value)}"))
         self._print_hints([name for name in names if name not in shown])
+
+    def _short_labels(self) -> list[str]:
+        """Return the labels of the rows, without the name of the file if all were read from the same one."""
+        labels = [label for label, _ in self._rows]
+        sources = {label.rpartition(", ")[0] for label in labels}
+        if len(sources) == 1 and self._places.issuperset(labels):
+            return [label.rpartition(", ")[2] for label in labels]
+        return labels
 
     def _print_hints(self, left_out: Sequence[str]) -> None:
         if self._n_truncated:
@@ -74,12 +82,6 @@ class TableWriter(Writer):
 def _is_single(value: Any) -> bool:
     """Return whether a value is a number, a short text, or missing."""
     return not isinstance(value, list | dict) and not (isinstance(value, str) and len(value) > LABEL_CHARACTERS)
-
-
-def _without_common_source(labels: Sequence[str]) -> Sequence[str]:
-    """Return labels without the name of a file, if it is the same for all."""
-    sources = {label.rpartition(", ")[0] for label in labels}
-    return [label.rpartition(", ")[2] for label in labels] if len(sources) == 1 else labels
 
 
 def _cell(text: str) -> "RenderableType":

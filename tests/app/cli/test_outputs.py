@@ -69,6 +69,13 @@ def test_lists_and_objects_are_put_into_words(
     assert said == ""
 
 
+def test_a_text_with_a_comma_is_shown_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown, _ = table(answer({"x": 1}, values=("Hello, world",)), monkeypatch=monkeypatch, capsys=capsys)
+    assert " Hello, world   1" in shown.splitlines()
+
+
 def test_inputs_that_were_cut_are_a_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
