@@ -66,6 +66,7 @@ def run(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MANIFOLD_WEIGHTS_DIR", str(tiny_weights))
     monkeypatch.setenv("MANIFOLD_WORKERS", "1")
+    monkeypatch.delenv("MANIFOLD_URL", raising=False)
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(main, arguments, input=stdin)
