@@ -8,6 +8,8 @@ ManifoldError
 ├── UnsupportedMediaType    the route does not take this content type or content coding
 ├── NotAcceptable           the client accepts none of the types that the route can answer in
 ├── InvalidRequest          well formed, but with a wrong value, shape, range, count or name
+├── Unauthenticated         the request has no key that the server knows
+├── Forbidden               the key, or the place that the request comes from, does not allow it
 ├── CrossSiteRequest        a web page of another site sent the request
 ├── UnknownRoute            no route has this path
 ├── MethodNotAllowed        the route does not have this method
@@ -16,7 +18,8 @@ ManifoldError
 ├── TaskNotServed           the model, or every model, does not serve the task
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
-│   └── QueueFull           as much work is waiting as the server allows
+│   ├── QueueFull           as much work is waiting as the server allows
+│   └── RateLimited         the client sends more requests than its key or the settings allow
 ├── DeadlineExceeded        the answer was not ready in time
 ├── ClientDisconnected      the client hung up
 └── InferenceFailed         the forward pass raised on these inputs: a fault of the server
@@ -82,6 +85,17 @@ class InvalidRequest(ManifoldError):
         return cls(f"{first.pointer or 'the body'}: {first.detail}{more}", faults)
 
 
+class Unauthenticated(ManifoldError):
+    """The request has no key that the server knows."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"www-authenticate": "Bearer"})
+
+
+class Forbidden(ManifoldError):
+    """The role of the key does not allow the request; or, without keys, it does not come from the same machine."""
+
+
 class CrossSiteRequest(ManifoldError):
     """A web page of another site sent a request that could change something."""
 
@@ -127,6 +141,10 @@ class ModelUnavailable(Retryable):
 
 class QueueFull(Retryable):
     """As much work is waiting as the server allows."""
+
+
+class RateLimited(Retryable):
+    """The client sends more requests than its key or the settings allow, in a minute or at the same time."""
 
 
 class DeadlineExceeded(ManifoldError):

@@ -15,10 +15,12 @@ from typing_extensions import override
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
+from app.http.access import AccessControl
 from app.http.context import AccessLog, RequestContexts
 from app.http.cross_site import CrossSiteGuard
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
+from app.keys.store import KeyStore
 from app.registry.registry import Registry
 from app.routes import documentation, health, models
 from app.routes.foreign import DialectModule
@@ -73,6 +75,7 @@ def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
         *([cors] if settings.cors_origins else []),
         Middleware(Problems, [module.DIALECT for module in DIALECTS]),
         Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
+        Middleware(AccessControl, settings),
         Middleware(TaskShortcut),
         Middleware(HeadRequests),
     )
@@ -84,6 +87,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     Raises:
         UnknownModel: a setting names a model that is not in the weights folder.
         CheckpointError: two checkpoints have the same name.
+        InvalidKeys: the file of the keys cannot be used.
     """
     return Services(
         settings=settings,
@@ -91,6 +95,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         pools=WorkerPools(N_OFFLOAD_THREADS),
         refusal_pacing=RefusalPacing(),
         lifecycle=Lifecycle(),
+        keys=KeyStore(settings.keys_file, settings.api_keys),
         limits=Limits(
             max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
         ),
@@ -107,6 +112,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     Raises:
         UnknownModel: a setting names a model that is not in the weights folder.
         CheckpointError: two checkpoints have the same name.
+        InvalidKeys: the file of the keys cannot be used.
     """
     settings = settings or Settings()
     services = create_services(settings, observer)

@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
+from app.keys.store import KeyStore
 from app.registry.registry import Registry
 from app.settings import Settings
 from models.codecs.arrays import Limits
@@ -29,6 +30,7 @@ class Services:
     refusal_pacing: RefusalPacing
     lifecycle: Lifecycle
     limits: Limits
+    keys: KeyStore
 
 
 def services_in(scope: Scope) -> Services:

@@ -3,6 +3,7 @@
 Every setting is the environment variable `MANIFOLD_<NAME>` and the option `--<name>` of `manifold serve`.
 """
 
+import ipaddress
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PositiveInt, 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.keys.variable import VARIABLE_FORM, KeysVariable
 from models.precision import Precision, RequestedPrecision
 
 ENV_PREFIX = "MANIFOLD_"
@@ -128,6 +130,30 @@ class Settings(BaseSettings):
         (),
         description="Host names under which browsers may reach this server, separated by commas, besides localhost and "
         "IP addresses. A request that a web page makes under another name changes nothing.",
+    )
+
+    keys_file: Path | None = Field(
+        None,
+        description="File with the hashes of the API keys, which `manifold keys` writes. Where it is given, every "
+        "request needs a key, but those for health and documentation. A change takes effect within a second.",
+    )
+    api_keys: KeysVariable = Field(
+        (),
+        exclude=True,
+        repr=False,
+        description=f"More API keys, as {VARIABLE_FORM}, several separated by commas; `manifold keys new` prints it. A "
+        "variable of the environment only, and no option.",
+    )
+    trusted_proxies: CommaSeparated = Field(
+        (),
+        description="Addresses or networks of the proxies in front of this server, as 10.0.0.0/8, separated by commas. "
+        "From these alone, the headers X-Forwarded-For and Forwarded tell the address of the client.",
+    )
+    anonymous_requests_per_minute: int = Field(
+        0, ge=0, description="Where there are no API keys, most requests of one address in a minute; 0 for no limit."
+    )
+    anonymous_max_concurrent: int = Field(
+        0, ge=0, description="Where there are no API keys, most requests of one address at a time; 0 for no limit."
     )
 
     weights_dir: Path = Field(
@@ -272,6 +298,18 @@ class Settings(BaseSettings):
             if not _HOST_PATTERN.fullmatch(host):
                 raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
         return hosts
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise _wrong(
+                    f"has {quote(proxy)}; each must be an IP address or a network such as 10.0.0.0/8"
+                ) from None
+        return proxies
 
     @field_validator(*_LOWER_BOUNDS)
     @classmethod

@@ -56,7 +56,7 @@ async def served(settings: Settings, *, wait: bool = True) -> AsyncIterator[http
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
             if wait:
                 await app.state.registry.loaded()
             client.app = app  # type: ignore[attr-defined]

@@ -14,10 +14,12 @@ from pydantic_core import PydanticUndefined
 
 from app.cli.errors import WrongUsage, did_you_mean
 from app.cli.explain import explain
+from app.keys.variable import VariableOnly
 from app.settings import ENV_PREFIX, Pairs, Settings
 
 HEADINGS = {
     "host": "Where to listen",
+    "keys_file": "Access",
     "weights_dir": "Models",
     "max_body_bytes": "Limits",
     "default_timeout_ms": "Timeouts",
@@ -30,12 +32,13 @@ _KUBERNETES_NAME_PATTERN = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|S
 
 @cache
 def options_by_heading() -> dict[str, list[click.Parameter]]:
-    """Return an option for every setting; its text and default come from the setting."""
+    """Return an option for every setting that may be one; its text and default come from the setting."""
     groups: dict[str, list[click.Parameter]] = {}
     heading = ""
     for name, field in Settings.model_fields.items():
         heading = HEADINGS.get(name, heading)
-        groups.setdefault(heading, []).append(_option(name, field))
+        if VariableOnly not in field.metadata:
+            groups.setdefault(heading, []).append(_option(name, field))
     return groups
 
 
@@ -55,7 +58,7 @@ def _metavar(field: FieldInfo) -> str:
             return pairs.form.partition(" ")[0]
     if get_origin(field.annotation) is tuple:
         return "LIST"
-    kinds: dict[Any, str] = {int: "NUMBER", Path: "FOLDER"}
+    kinds: dict[Any, str] = {int: "NUMBER", Path: "FOLDER", Path | None: "FILE"}
     return kinds.get(field.annotation, "TEXT")
 
 

@@ -13,10 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.error_answers import Dialect
 from app.http.request_timer import RequestTimer, client_not_reading
+from app.http.security_headers import SECURITY_HEADERS
 from app.services import services_in
 
 access_log = logging.getLogger("manifold.access")
 
+CLOSING = ((b"connection", b"close"),)
+"""Headers of an answer after which the connection is closed."""
 _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -24,8 +27,9 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 class RequestContext:
     """The id, the headers and the timer of one request, and what the access log records about it.
 
-    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started. A route
-    sets `dialect` if its path alone does not tell in which dialect errors are answered.
+    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started. `key` is
+    the name of the client's API key. A route sets `dialect` if its path alone does not tell in which dialect errors are
+    answered.
     """
 
     request_id: str
@@ -33,6 +37,7 @@ class RequestContext:
     timer: RequestTimer
     status: int = 0
     model: str | None = None
+    key: str | None = None
     error: str | None = None
     dialect: Dialect | None = None
 
@@ -56,7 +61,7 @@ def request_id_from(given: bytes) -> str:
 
 
 class RequestContexts:
-    """Gives each request a context with an id and a timer, and each answer the header `x-request-id`.
+    """Gives each request a context with an id and a timer, and each answer `x-request-id` and the security headers.
 
     While the server is draining, each answer closes its connection. A client that reads nothing of its answer for
     `keep_alive_s` is given up, because the unread part is kept in memory.
@@ -79,10 +84,9 @@ class RequestContexts:
         async def send_in_context(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                own = [(b"x-request-id", context.request_id.encode())]
-                if services.lifecycle.is_draining:
-                    own.append((b"connection", b"close"))
-                message["headers"] = [*message["headers"], *own]
+                own = (b"x-request-id", context.request_id.encode())
+                closing = CLOSING if services.lifecycle.is_draining else ()
+                message["headers"] = [*message["headers"], own, *SECURITY_HEADERS, *closing]
             timer.end_at(time.monotonic() + read_limit_s, client_not_reading)
             await send(message)
             timer.end_at(math.inf, client_not_reading)
@@ -91,7 +95,7 @@ class RequestContexts:
 
 
 class AccessLog:
-    """Middleware that logs one line for each request: id, method, path, status, duration, model, reason of an error."""
+    """Middleware that logs one line for each request: id, method, path, status, duration, model, key and error."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -115,6 +119,7 @@ class AccessLog:
                 request_id=context.request_id,
                 status=context.status,
                 model=context.model,
+                key=context.key,
                 error=context.error,
             )
 
@@ -127,6 +132,7 @@ def log_request(
     request_id: str,
     status: int,
     model: str | None = None,
+    key: str | None = None,
     error: str | None = None,
 ) -> None:
     """Write the line of one request to the access log; `started_at` is a time of `time.perf_counter`."""
@@ -139,6 +145,7 @@ def log_request(
         "status": status,
         "ms": round((time.perf_counter() - started_at) * 1000, 3),
         "model": model,
+        "key": key,
         "error": error,
     }
     access_log.info("request", extra={name: value for name, value in fields.items() if value is not None})

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 STATUS: dict[type[errors.ManifoldError], int] = {
     errors.MalformedRequest: 400,
     errors.MalformedBody: 400,
+    errors.Unauthenticated: 401,
     errors.CrossSiteRequest: 403,
+    errors.Forbidden: 403,
     errors.UnknownModel: 404,
     errors.NotAcceptable: 406,
     errors.PayloadTooLarge: 413,
@@ -32,6 +34,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.InvalidRequest: 422,
     errors.TaskNotServed: 422,
     errors.QueueFull: 429,
+    errors.RateLimited: 429,
     errors.HeadTooLarge: 431,
     errors.ClientDisconnected: 499,
     errors.InferenceFailed: 500,

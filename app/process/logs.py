@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from typing_extensions import override
 
+from app.keys.api_key import redact
 from app.settings import Settings
 
 _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
@@ -17,7 +18,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object.
 
     Its fields are the time in UTC, the level, the logger, the message, whatever was passed as `extra`, and the
-    traceback if there is one.
+    traceback if there is one. API keys are redacted, because a client may send one in its path or its request id.
     """
 
     @override
@@ -31,7 +32,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return redact(orjson.dumps(line, default=str).decode())
 
 
 class TextFormatter(logging.Formatter):
@@ -41,7 +42,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         extra = " ".join(f"{key}={value}" for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS)
         trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
-        return f"{_utc(record.created)} {record.levelname:<7} {record.getMessage()} {extra}{trace}"
+        return redact(f"{_utc(record.created)} {record.levelname:<7} {record.getMessage()} {extra}{trace}")
 
 
 def configure_logs(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import httptools
 from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
 from app.http.context import log_request, request_id_from
 from app.http.problems import problem_of
+from app.http.security_headers import SECURITY_HEADERS
 
 MAX_HEAD_BYTES = 2**16
 """Maximum size of a request's head, and of the trailers or of one chunk's extensions in a body."""
@@ -53,7 +54,7 @@ class Refusal:
     def _render(self, request_id: str, method: str, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Return the headers and the body of the answer, and log the request."""
         headers, body = self._problem.render(request_id)
-        headers.append((b"x-request-id", request_id.encode()))
+        headers += [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
         if self._closes:
             headers.append((b"connection", b"close"))
         status, error = self._problem.status, self._problem.detail

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from app.http.access_rules import Access, access_of
 from app.http.content import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
 from app.http.error_answers import PROBLEM_JSON, Dialect
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.envelope import StreamEnd
 from app.schemas.shared.problem import Problem, StreamError
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
+from app.services import Services
 
 INFO = {
     "summary": "One server for representation models: autoencoders and Transformers.",
@@ -32,13 +35,18 @@ TAGS = [
 
 PROBLEMS = {
     400: ("BadRequest", "The body is not JSON, or its bytes are not an image or an array."),
-    403: ("Forbidden", "A web page of another site made the request."),
+    401: ("Unauthorized", "The request has no API key that the server knows, where keys are set."),
+    403: ("Forbidden", "The key has not the role that is needed, or a web page of another site made the request."),
     404: ("NotFound", "There is no such model."),
     406: ("NotAcceptable", "The route cannot answer in any type that the client accepts."),
     413: ("ContentTooLarge", "The body is too large."),
     415: ("UnsupportedMediaType", "The route does not take this content type or content coding."),
     422: ("UnprocessableContent", "A shape, range, count or field is wrong, or the model does not serve the task."),
-    429: ("TooManyRequests", "The queue is full; `retry-after` says when to try again."),
+    429: (
+        "TooManyRequests",
+        "The queue is full, or the client exceeds the limits of its key or its address; `retry-after` says when to try "
+        "again.",
+    ),
     500: ("InternalServerError", "The server failed; the request id finds the reason in its log."),
     503: ("ServiceUnavailable", "The model is loading, unloading or failed; `retry-after` says when to try again."),
     504: ("GatewayTimeout", "The answer was not ready by the deadline."),
@@ -46,6 +54,11 @@ PROBLEMS = {
 """Name and description of the shared response for each status of an error."""
 RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as `manifold keys new` prints it."},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key, in a header."},
+}
+"""Ways to send an API key, by name."""
 
 ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size", "x-warnings")
 """Names of the headers of a task's answer; streams, and answers without a forward pass, have the first two alone."""
@@ -60,6 +73,7 @@ HEADERS = {
         "JSON list of the first eight warnings about the inputs; only if there are any and the answer is not JSON.",
     ),
     "retry-after": ("integer", "Time in seconds after which to try again."),
+    "www-authenticate": ("string", "How to send a key: `Bearer`."),
 }
 """Type and description of each response header."""
 
@@ -99,6 +113,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         headers = ["x-request-id", *(["retry-after"] if status in RETRYABLE else [])]
+        headers += ["www-authenticate"] if status == HTTPStatus.UNAUTHORIZED else []
         responses[status] = {
             "description": PROBLEMS[status][1],
             "headers": {name: _reference("headers", name) for name in headers},
@@ -225,17 +240,21 @@ def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
 def complete_openapi(app: FastAPI, dialects: Sequence[Dialect] = ()) -> None:
     """Make the application's OpenAPI document contain the components that the tasks and the dialects refer to."""
     generate = app.openapi
+    services = cast("Services", app.state)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _complete_document(generate(), dialects)
+            _complete_document(generate(), dialects, wants_key=services.keys.is_enabled)
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect]) -> None:
-    """Add the shared components to the document that FastAPI made, and remove what clients do not need."""
+def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect], *, wants_key: bool) -> None:
+    """Add the shared components to the document that FastAPI made, and remove what clients do not need.
+
+    `wants_key` says whether the server refuses requests without a key.
+    """
     document["info"] |= INFO
     document["tags"] = [*TAGS, *({"name": each.name, "description": each.description} for each in dialects)]
     components = document.setdefault("components", {})
@@ -246,8 +265,12 @@ def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect]) ->
     components["parameters"] = {name: {"name": name, "required": False, **each} for name, each in PARAMETERS.items()}
     responses = problem_responses(*PROBLEMS)
     components["responses"] = {name: responses[status] for status, (name, _) in PROBLEMS.items()}
-    for item in document["paths"].values():
-        for operation in item.values():
+    components["securitySchemes"] = SECURITY_SCHEMES
+    document["security"] = [*([] if wants_key else [{}]), *({name: []} for name in SECURITY_SCHEMES)]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            dialect = next((each for each in dialects if path.startswith(each.prefixes)), None)
+            _add_access(operation, access_of({"path": path, "method": method.upper()}), dialect)
             _share_problems(operation["responses"])
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
@@ -267,6 +290,19 @@ def _definitions(dialects: Sequence[Dialect]) -> dict[str, Any]:
     _, document = models_json_schema(wanted, ref_template=REFERENCE.format(kind="schemas", name="{model}"))
     definitions: dict[str, Any] = document["$defs"]
     return definitions
+
+
+def _add_access(operation: dict[str, Any], access: Access, dialect: Dialect | None) -> None:
+    """Add the refusals of keys and limits to an operation, in the form of its dialect; a public one has none."""
+    if access is Access.PUBLIC:
+        operation["security"] = []
+        return
+    refusals = problem_responses(401, *([403] if access is Access.ADMIN else []), 429)
+    for status, response in refusals.items():
+        if dialect is not None:
+            response["content"] = {JSON: {"schema": _reference("schemas", dialect.error.__name__)}}
+        operation["responses"].setdefault(str(status), response)
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 def _share_problems(responses: dict[str, Any]) -> None:

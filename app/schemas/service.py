@@ -160,6 +160,8 @@ class Info(BaseModel):
 
 
 LIMITS = (
+    "anonymous_requests_per_minute",
+    "anonymous_max_concurrent",
     "max_body_bytes",
     "max_items",
     "max_pixels",
