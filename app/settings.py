@@ -149,10 +149,10 @@ class Settings(BaseSettings):
         description="Addresses or networks of the proxies in front of this server, as 10.0.0.0/8, separated by commas. "
         "From these alone, the headers X-Forwarded-For and Forwarded tell the address of the client.",
     )
-    anonymous_requests_per_minute: int = Field(
+    requests_per_minute: int = Field(
         0, ge=0, description="Where there are no API keys, most requests of one address in a minute; 0 for no limit."
     )
-    anonymous_max_concurrent: int = Field(
+    max_concurrent: int = Field(
         0, ge=0, description="Where there are no API keys, most requests of one address at a time; 0 for no limit."
     )
 

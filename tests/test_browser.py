@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, server: Served, path: str) -> Iterator[tuple[Page, list[str]]]:
-    """A page, and whatever it asks of anyone but the server."""
+    """A page, and whatever it asks of anyone but the server, or is refused by its content policy."""
     page = browser.new_page(viewport={"width": 1200, "height": 1400})
     strangers: list[str] = []
 
@@ -43,6 +43,7 @@ def opened(browser: Browser, server: Served, path: str) -> Iterator[tuple[Page, 
             strangers.append(request.url)
 
     page.on("request", watch)
+    page.on("console", lambda said: strangers.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto(f"{server.url}{path}")
     yield page, strangers
     page.close()

@@ -30,7 +30,7 @@ class AccessControl:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._addresses = ClientAddresses(settings.trusted_proxies)
-        limits = settings.anonymous_requests_per_minute, settings.anonymous_max_concurrent
+        limits = settings.requests_per_minute, settings.max_concurrent
         self._anonymous = AddressLimiters(*limits) if any(limits) else None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

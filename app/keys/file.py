@@ -151,7 +151,7 @@ def locked(path: Path) -> Iterator[None]:
         return
     folder = path.resolve().parent
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise InvalidKeys(f"the folder {folder} of the keys file cannot be opened: {error.strerror}") from None
     try:

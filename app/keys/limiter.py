@@ -9,6 +9,8 @@ MAX_ADDRESSES = 2**14
 """Maximum number of addresses that are remembered; beyond it, the one that was silent for longest is forgotten."""
 MAX_RETRY_S = 60
 """Maximum time, in seconds, after which a client that has too many requests at the same time is told to try again."""
+_ROUNDING = 1e-3
+"""Part of an interval by which a request may be early, because sums of intervals are rounded."""
 _DURATION_WEIGHT = 0.1
 """Weight of one request in the running mean of durations."""
 
@@ -42,9 +44,8 @@ class Limiter:
             raise RateLimited(f"{self._client} may have {limit}", retry_after_s=max(1, retry_after_s))
         if self._rate:
             full_at_s = max(self._full_at_s, now_s)
-            # Half an interval of tolerance: sums of intervals are rounded.
-            wait_s = full_at_s - now_s - (60.0 - self._interval_s / 2)
-            if wait_s > 0:
+            wait_s = full_at_s - now_s - (60.0 - self._interval_s)
+            if wait_s > self._interval_s * _ROUNDING:
                 limit = f"{self._rate} request{'s' if self._rate > 1 else ''} a minute"
                 raise RateLimited(f"{self._client} may send {limit}", retry_after_s=max(1, math.ceil(wait_s)))
             self._full_at_s = full_at_s + self._interval_s

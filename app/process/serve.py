@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
 
 import uvicorn
 
@@ -70,7 +71,16 @@ def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
         )
         url_host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on http://%s:%d", url_host, listener.getsockname()[1])
+        if not app.state.keys.is_enabled and not is_loopback(listener):
+            log.warning(
+                "no API keys are set: whoever reaches the port can use the models; `manifold keys new` makes one"
+            )
         DrainingServer(config, listener, app, settings.drain_ms / 1000).run()
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only programs of this machine can reach a socket that listens."""
+    return ip_address(listener.getsockname()[0]).is_loopback
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -160,8 +160,8 @@ class Info(BaseModel):
 
 
 LIMITS = (
-    "anonymous_requests_per_minute",
-    "anonymous_max_concurrent",
+    "requests_per_minute",
+    "max_concurrent",
     "max_body_bytes",
     "max_items",
     "max_pixels",

@@ -6,10 +6,12 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests.app.items import images
 from tests.conftest import TINY, served
 
 pytestmark = pytest.mark.anyio
 
+BODY = {"inputs": images(1).tolist()}
 REFUSED = [
     {"origin": "https://evil.example"},
     {"origin": "null"},
@@ -53,7 +55,7 @@ async def test_a_page_of_another_site_cannot_unload_a_model(client: httpx.AsyncC
 async def test_programs_and_pages_of_this_server_are_not_hindered(
     client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
-    answer = await client.post(f"/models/{TINY}/load", headers={"host": "localhost", **headers})
+    answer = await client.post("/encode", json=BODY, headers={"host": "localhost", **headers})
     assert answer.status_code == 200, answer.text
 
 
@@ -70,12 +72,12 @@ async def test_allowed_origins_and_hosts(weights: Path) -> None:
     settings = Settings(weights_dir=weights, cors_origins="https://app.example", allowed_hosts="manifold.example")
     async with served(settings) as client:
         asked = {"host": "manifold.example", "origin": "https://app.example", "sec-fetch-site": "cross-site"}
-        answer = await client.post(f"/models/{TINY}/load", headers=asked)
+        answer = await client.post("/encode", json=BODY, headers=asked)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         preflight = await client.options("/encode", headers={**asked, "access-control-request-method": "POST"})
         assert preflight.status_code == 200
         own_page = {"host": "manifold.example", "origin": "http://manifold.example"}
-        assert (await client.post(f"/models/{TINY}/load", headers=own_page)).status_code == 200
+        assert (await client.post("/encode", json=BODY, headers=own_page)).status_code == 200
         others = {**asked, "origin": "https://other.example"}
         assert (await client.post(f"/models/{TINY}/load", headers=others)).status_code == 403

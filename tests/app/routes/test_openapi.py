@@ -170,6 +170,7 @@ def test_schemas_have_names_and_no_titles_and_choices_are_components() -> None:
 
 def test_every_reference_leads_to_a_component_and_every_component_is_used() -> None:
     used = {node["$ref"] for _, node in nodes(DOCUMENT) if "$ref" in node}
+    used |= {f"#/components/securitySchemes/{name}" for each in DOCUMENT["security"] for name in each}
     there = {f"#/components/{kind}/{name}" for kind, each in DOCUMENT["components"].items() for name in each}
     assert used == there
 

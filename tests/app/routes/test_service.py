@@ -1,3 +1,7 @@
+import base64
+import hashlib
+import re
+
 import httpx
 import pytest
 
@@ -111,3 +115,14 @@ async def test_a_passed_deadline_is_a_504_that_names_it(own_client: httpx.AsyncC
         "x-timeout-ms, at most 600000",
     )
     assert engine.n_queued == 0
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_documentation_pages_run_no_script_but_their_own(client: httpx.AsyncClient, page: str) -> None:
+    answer = await client.get(page)
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["frame-ancestors"]) == ("'none'", "'none'")
+    inline = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline]
+    assert policy["script-src"].split() == ["'self'", *(f"'sha256-{each}'" for each in hashes)]
+    assert (len(inline) == 1) == (page == "/docs")
