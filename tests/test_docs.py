@@ -22,6 +22,7 @@ from app import errors
 from app.errors import ManifoldError, MethodNotAllowed, Retryable, RouteError, UnknownRoute
 from app.http.error_answers import error_slug
 from app.http.problems import STATUS
+from app.keys.api_key import InvalidKeys
 from app.main import create_app
 from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints
@@ -41,8 +42,8 @@ SETTINGS = (ROOT / "docs/settings.md").read_text()
 OPENAPI = create_app(Settings()).openapi()
 ROUTE_ERRORS: dict[type[ManifoldError], int | str] = {UnknownRoute: 404, MethodNotAllowed: 405, RouteError: "any"}
 """Errors that have the status of the framework or of a dependency, with the status that the document shows."""
-NEVER_ANSWERED = {Retryable, AddressUnavailable}
-"""A base class that is never raised itself, and an error that prevents the server from starting."""
+NEVER_ANSWERED = {Retryable, AddressUnavailable, InvalidKeys}
+"""A base class that is never raised itself, and errors that prevent the server from starting."""
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app.errors import RateLimited
-from app.keys import store as store_module
 from app.keys.api_key import ApiKey, InvalidKeys, Role
 from app.keys.file import write_keys
 from app.keys.store import CHECK_EVERY_S, KeyStore
@@ -20,7 +19,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 100.0
-        monkeypatch.setattr(store_module.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr("app.keys.store.time.monotonic", lambda: self.now_s)
 
     def pass_s(self, seconds: float) -> None:
         self.now_s += seconds
@@ -38,7 +37,7 @@ def stored(name: str, role: Role = Role.INFER, **limits: int) -> tuple[bytes, Ap
 
 def found(store: KeyStore, secret: bytes) -> str | None:
     held = store.find(secret)
-    return held and held.key.name
+    return None if held is None else held.key.name
 
 
 def test_keys_of_the_file_and_of_the_environment_are_found(tmp_path: Path) -> None:
@@ -104,7 +103,12 @@ def test_the_file_is_looked_at_no_more_often_than_needed(
     write_keys(path, [])
     store = KeyStore(path, [])
     looks: list[Path] = []
-    monkeypatch.setattr(store_module, "signature_of", lambda path: looks.append(path) or store._signature)
+
+    def look(path: Path) -> object:
+        looks.append(path)
+        return store._signature
+
+    monkeypatch.setattr("app.keys.store.signature_of", look)
     for _ in range(10):
         store.find(b"x")
     assert looks == []

@@ -1,4 +1,5 @@
 import traceback
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -54,9 +55,9 @@ def test_no_error_of_the_settings_repeats_a_key(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("value", ["hunter2hunter2", 12345678])
-def test_no_error_of_the_settings_repeats_what_may_be_a_password(value: object) -> None:
+def test_no_error_of_the_settings_repeats_what_may_be_a_password(value: Any) -> None:
     with pytest.raises(ValidationError) as raised:
-        Settings(api_keys=value)  # type: ignore[arg-type]
+        Settings(api_keys=value)
     assert str(value) not in str(raised.value) + repr(raised.value.errors()[0]["msg"])
 
 

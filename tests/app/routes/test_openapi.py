@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidRequest
+from app.http.access_rules import Access, access_of
 from app.main import create_app
 from app.routes.openapi import ANSWER_HEADERS, PROBLEMS
 from app.schemas.catalogue import task_endpoints
@@ -18,6 +19,7 @@ from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
 from app.settings import Settings
 from tests.app.items import data_url, images
+from tests.app.keys.made import make_key
 from tests.app.server import serve
 from tests.app.texts import write_text
 from tests.conftest import TINY, write_tiny
@@ -54,6 +56,25 @@ def resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 def is_sentence(text: str) -> bool:
     return re.fullmatch(r"[A-Z`].*[.]", text, re.DOTALL) is not None
+
+
+def test_operations_declare_what_access_control_may_answer() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            access = access_of({"path": path, "method": method.upper()})
+            statuses = set(operation["responses"])
+            assert ({"401", "429"} <= statuses) == (access is not Access.PUBLIC), path
+            assert ("401" in statuses) == ("429" in statuses) == (operation.get("security") != [])
+            assert access is not Access.ADMIN or "403" in statuses
+    assert "www-authenticate" in DOCUMENT["components"]["responses"]["Unauthorized"]["headers"]
+
+
+def test_a_key_is_optional_unless_the_server_has_keys(tmp_path: Path) -> None:
+    schemes: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+    assert DOCUMENT["security"] == [{}, *schemes]
+    write_tiny(tmp_path)
+    _, key = make_key("ci")
+    assert create_app(Settings(weights_dir=tmp_path, api_keys=(key,))).openapi()["security"] == schemes
 
 
 def test_the_document_introduces_itself() -> None:
