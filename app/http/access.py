@@ -102,9 +102,10 @@ def presented_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
     Another scheme of `Authorization`, which a proxy may have asked for, does not hide `x-api-key`.
     """
-    scheme, _, key = headers.get(b"authorization", b"").strip(b" \t").rpartition(b" ")
-    if key and scheme.strip(b" \t").lower() in (b"", b"bearer"):
-        return key
+    if authorization := headers.get(b"authorization"):
+        scheme, _, key = authorization.strip(b" \t").rpartition(b" ")
+        if key and scheme.strip(b" \t").lower() in (b"", b"bearer"):
+            return key
     return headers.get(b"x-api-key", b"").strip(b" \t") or None
 
 

@@ -1,4 +1,4 @@
-"""The table of what each path needs: nothing, any key, or the key of an administrator."""
+"""What each path needs: nothing, any key, or the key of an administrator. All of it is in two tables."""
 
 import re
 from enum import Enum
@@ -16,38 +16,29 @@ class Access(Enum):
 
 SAFE_METHODS = ("GET", "HEAD")
 """Methods of the public paths."""
-
-RULES: tuple[tuple[Access, str], ...] = (
-    (Access.ADMIN, r".*/(load|unload|convert|fit)"),
-    (Access.PUBLIC, r"/health/(live|ready)"),
-    (Access.PUBLIC, r"/(docs|redoc|openapi\.json)?"),
-    (Access.PUBLIC, r"/static/.*"),
-    (Access.PUBLIC, r"/v2/health/(live|ready)"),
-    (Access.PUBLIC, r"/hf/.+/health"),
-    (Access.PUBLIC, r"/tei/.+/(health|ping)"),
+ADMIN_ENDINGS = ("/load", "/unload", "/convert", "/fit")
+"""Ends of the paths of administration, whatever is before them, so that no prefix and no other dialect hides one."""
+PUBLIC_PATTERNS = (
+    r"/health/(live|ready)",
+    r"/(docs|redoc|openapi\.json)?",
+    r"/static/.*",
+    r"/v2/health/(live|ready)",
+    r"/hf/.+/health",
+    r"/tei/.+/(health|ping)",
 )
-"""What paths need, by patterns of the whole path; all others need any key, also those that no route has.
-
-Paths of administration begin with anything, so that no prefix and no other dialect hides one. Of the public paths, only
-safe methods are public. Each pattern takes time in proportion to the path, which anybody may make long."""
-
-
-def _pattern(access: Access, end: str) -> "re.Pattern[str]":
-    alternatives = "|".join(f"(?:{pattern})" for wanted, pattern in RULES if wanted is access)
-    return re.compile(f"(?:{alternatives}){end}", re.DOTALL)
-
-
-_ADMIN = _pattern(Access.ADMIN, r"/*\n?")
-"""Pattern of the paths of administration. The patterns of routes match a line feed at the end of a path as well."""
-_PUBLIC = _pattern(Access.PUBLIC, "")
+"""Patterns of the public paths. Each takes time in proportion to the path, which anybody may make long."""
+_PUBLIC = re.compile("|".join(f"(?:{pattern})" for pattern in PUBLIC_PATTERNS))
 
 
 def access_of(scope: Scope) -> Access:
-    """Return what a request needs, where keys are set."""
-    path = _route_path(scope)
-    if _ADMIN.fullmatch(path):
+    """Return what a request needs, where keys are set: any key, also for paths that no route has, with few exceptions.
+
+    The patterns of routes match a line feed at the end of a path as well, so that it does not hide its end here.
+    """
+    path: str = scope["path"]
+    if path.endswith(ADMIN_ENDINGS) or path.rstrip("/\n").endswith(ADMIN_ENDINGS):
         return Access.ADMIN
-    if scope["method"] in SAFE_METHODS and _PUBLIC.fullmatch(path):
+    if scope["method"] in SAFE_METHODS and _PUBLIC.fullmatch(_route_path(scope)):
         return Access.PUBLIC
     return Access.KEY
 
