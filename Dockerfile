@@ -38,4 +38,5 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python3", "-c", \
     "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"MANIFOLD_PORT\"]}/health/ready')"]
+# To load and unload models, give it an API key: docs/security.md, "In a container".
 CMD ["manifold", "serve"]

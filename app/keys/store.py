@@ -62,7 +62,9 @@ class KeyStore:
         return held
 
     def reload(self) -> bool:
-        """Read the file now. If that fails, log why, keep the keys of before, and return False."""
+        """Read the file now, if there is one. If that fails, log why, keep the keys of before, and return False."""
+        if self._path is None:
+            return True
         try:
             self._read()
         except InvalidKeys as error:
