@@ -13,9 +13,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from app.keys.api_key import NAME_PATTERN, ApiKey, InvalidKeys, Role, format_digest, parse_digest
 
-if sys.platform != "win32":
-    import fcntl
-
 MAX_FILE_BYTES = 2**22
 """Maximum size of the file, in bytes: about 20,000 keys."""
 MAX_LIMIT = 10**9
@@ -149,6 +146,8 @@ def locked(path: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    import fcntl  # which Windows lacks
+
     folder = path.resolve().parent
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

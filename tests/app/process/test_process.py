@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.process.serve import AddressUnavailable, listen
+from app.process.serve import AddressUnavailable, is_loopback, listen
 from tests.app.server import free_port, serve
 
 CLI = (sys.executable, "-c", "from app.cli import main; main()", "serve")
@@ -48,6 +48,12 @@ def test_a_host_that_is_not_ours_is_named(host: str) -> None:
     port = free_port()
     with pytest.raises(AddressUnavailable, match=f"no address {host} to listen on"):
         listen(host, port)
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)])  # noqa: S104
+def test_what_other_machines_can_reach_is_recognised(host: str, expected: bool) -> None:
+    with listen(host, 0) as listener:
+        assert is_loopback(listener) == expected
 
 
 def test_the_server_is_imported_without_modules_of_unix() -> None:
