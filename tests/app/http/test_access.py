@@ -6,15 +6,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
 
 from app.http.access import presented_key
 from app.http.access_rules import Access, access_of
+from app.http.error_answers import Dialect
 from app.keys.api_key import ApiKey, Role, new_secret
 from app.keys.file import write_keys
 from app.main import create_app
@@ -287,6 +290,40 @@ async def test_without_keys_this_machine_may_load_and_others_may_not(own_client:
         assert refused.status_code == 403
         assert "this request comes from 172.17.0.1; make a key with `manifold keys new" in refused.json()["detail"]
         assert (await other.post("/encode", json=BODY)).status_code == 200
+
+
+class ForeignError(BaseModel):
+    error: str
+
+
+async def test_a_dialect_refuses_in_its_own_form_and_declares_it(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialect = Dialect(
+        name="foreign",
+        description="A dialect.",
+        prefixes=("/v1/",),
+        render_error=lambda problem: (problem.status, {"error": problem.detail}),
+        error=ForeignError,
+    )
+    router = APIRouter()
+
+    @router.post("/v1/models/{id}/load", responses={400: {"model": ForeignError}})
+    async def load() -> str:
+        return "loaded"
+
+    monkeypatch.setattr("app.main.DIALECTS", (SimpleNamespace(DIALECT=dialect, router=router),))
+    async with with_keys(weights) as client:
+        refused = await client.post("/v1/models/x/load")
+        assert (refused.status_code, [*refused.json()]) == (401, ["error"])
+        assert refused.headers["www-authenticate"] == "Bearer"
+        forbidden = await client.post("/v1/models/x/load", headers=bearer(INFER_SECRET))
+        assert (forbidden.status_code, [*forbidden.json()]) == (403, ["error"])
+        assert (await client.post("/v1/models/x/load", headers=bearer(ADMIN_SECRET))).json() == "loaded"
+        declared = (await client.get("/openapi.json")).json()["paths"]["/v1/models/{id}/load"]["post"]["responses"]
+        for status in ("400", "401", "403", "429"):
+            content = declared[status]["content"]["application/json"]
+            assert content == {"schema": {"$ref": "#/components/schemas/ForeignError"}}
 
 
 async def test_a_socket_is_closed_where_keys_are_set(weights: Path) -> None:
