@@ -25,6 +25,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Time limits of requests that set none, which are those about the server itself."""
 NO_TIMEOUT = httpx.Timeout(None)
 IN_PROCESS_URL = "http://localhost"
+OPEN_TO_THE_COMMAND = {"keys_file": None, "api_keys": (), "requests_per_minute": 0, "max_concurrent": 0}
+"""Settings of an application in this process: only the command sends requests to it, so that it needs no key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,10 +161,12 @@ def _settings(model: str | None) -> "Settings":
     from app.cli.options import read_settings, variable_name
     from app.cli.settings_checks import check_device, check_settings
 
-    options = {"model": {model_name(model): model}} if model and "/" in model else {}
+    options: dict[str, Any] = dict(OPEN_TO_THE_COMMAND)
+    if model and "/" in model:
+        options["model"] = {model_name(model): model}
 
     def label(setting: str) -> str:
-        return "--model" if setting in options else variable_name(setting)
+        return "--model" if setting == "model" and setting in options else variable_name(setting)
 
     settings = read_settings(options, label)
     check_settings(settings, label)
