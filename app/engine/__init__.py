@@ -7,5 +7,6 @@ execution   runs one batch; a failing batch is halved until the failing requests
 worker      a thread that runs forward passes
 supervisor  keeps one worker alive
 engine      puts the parts together and resolves every future
+statistics  counts of what one engine has done
 observer    hooks for metrics and benchmarks
 """

@@ -13,6 +13,7 @@ from app.engine.execution import NotANumber
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
 from app.engine.queue import INACTIVE_AFTER_S, JobQueue
+from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
@@ -40,6 +41,10 @@ class Engine:
 
     Replicas on the same device may be the same object, because a forward pass changes nothing in a model. `budget`
     limits a batch, in elements or tokens.
+
+    Attributes:
+        workers: the workers, one for each replica.
+        statistics: counts of what was done since the start.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Engine:
     ) -> None:
         self._name, self._settings = name, settings
         self._observer = guard(observer)
+        self.statistics = EngineStatistics()
         self._loop = asyncio.get_running_loop()
         steps_on_one_worker = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
         gpu_streams = {model: gpu_stream_of(model) for model in replicas}
@@ -152,9 +158,11 @@ class Engine:
         try:
             outcome = await job.future
         except BaseException as error:
+            self.statistics.add_failure(job)
             self._observer.failed(self._name, task.name, len(requests), error)
             raise
         else:
+            self.statistics.add_answer(outcome)
             times = outcome.queue_ms, outcome.inference_ms
             self._observer.finished(self._name, task.name, len(requests), *times, outcome.batch_size)
             return outcome
@@ -201,7 +209,9 @@ class Engine:
     def _handle_batch(self, report: BatchReport) -> None:
         """Give each job of a batch its results or its error."""
         results, errors = report.execution.results, report.execution.errors
-        self._update_rate(len(results), report.finished_at - report.started_at)
+        seconds = report.finished_at - report.started_at
+        self._update_rate(len(results), seconds)
+        self.statistics.add_batch(len(results), seconds)
         n_done = 0
         for part in report.batch:
             job, first, n_done = part.job, n_done, n_done + len(part)
@@ -238,6 +248,7 @@ class Engine:
             detail = "the forward pass failed on this item, or on another of its batch while this one was streamed"
             self._fail(report.given_up, InferenceFailed(detail))
         self._step_seconds += report.seconds
+        self.statistics.add_sequences(len(report.ended))
         if report.ended:
             self._update_rate(len(report.ended), self._step_seconds)
             self._step_seconds = 0.0

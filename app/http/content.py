@@ -29,7 +29,8 @@ EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 
-GZIP_CODINGS = ("gzip", "x-gzip")
+CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
 CHUNK_BYTES = 2**16
 """Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
@@ -45,16 +46,16 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
 
     Raises:
         PayloadTooLarge: more than `max_bytes` bytes are announced, received or decoded.
-        UnsupportedMediaType: the content coding is not gzip.
-        MalformedBody: the body is not gzip, as its header promises.
+        UnsupportedMediaType: the content coding is neither gzip nor deflate.
+        MalformedBody: the body is not compressed as its header promises.
         ClientDisconnected: the client hung up before the end.
     """
     context = context_in(request.scope)
     given = [value for name, value in request.scope["headers"] if name == b"content-encoding"]
     coding = b", ".join(given).strip(b" \t").decode("latin-1").lower() or "identity"  # one list (RFC 9110, 5.3)
-    if coding != "identity" and coding not in GZIP_CODINGS:
-        detail = f"the content coding {coding[:100]!r} is not supported; send gzip or none"
-        raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip"})  # RFC 9110, 15.5.16
+    if coding != "identity" and coding not in CODINGS:
+        detail = f"the content coding {coding[:100]!r} is not supported; send gzip, deflate or none"
+        raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip, deflate"})  # RFC 9110, 15.5.16
     announced = context.header(b"content-length") or ""
     if announced.isdecimal() and int(announced) > max_bytes:
         raise PayloadTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")
@@ -71,31 +72,37 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         chunks.append(chunk)
         is_complete = not message.get("more_body", False)
     data = b"".join(chunks)
-    return data if coding == "identity" else await pools.run(gunzip, data, max_bytes, n_bytes=max_bytes)
+    return data if coding == "identity" else await pools.run(decompress, data, coding, max_bytes, n_bytes=max_bytes)
 
 
-def gunzip(data: bytes, max_bytes: int) -> bytes:
-    """Decode a gzip body (RFC 1952), of one member or several.
+def decompress(data: bytes, coding: str, max_bytes: int) -> bytes:
+    """Decode a body in one of `CODINGS`. One of gzip (RFC 1952) may have several members.
 
     Raises:
         PayloadTooLarge: it decodes to more than `max_bytes` bytes.
-        MalformedBody: it is not gzip, or ends too early.
+        MalformedBody: it is in another format, or ends too early.
     """
     decoded: list[bytes] = []
     n_left = max_bytes
     while data:
-        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        member = zlib.decompressobj(wbits=CODINGS[coding])
         try:
             decoded.append(member.decompress(data, n_left + 1))
         except zlib.error as error:
-            raise MalformedBody("the body is not gzip, as its content-encoding says") from error
+            raise MalformedBody(f"the body is not {coding}, as its content-encoding says") from error
         n_left -= len(decoded[-1])
         if n_left < 0:
             raise PayloadTooLarge(f"the body decodes to more than {max_bytes} bytes, the limit")
         if not member.eof:
-            raise MalformedBody("the gzip body ends too early")
+            raise MalformedBody(f"the {coding} body ends too early")
         data = member.unused_data
     return b"".join(decoded)
+
+
+def compress(data: bytes, coding: str) -> bytes:
+    """Return data in one of `CODINGS`, compressed as fast as possible."""
+    compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=CODINGS[coding])
+    return compressor.compress(data) + compressor.flush()
 
 
 async def parse_files(request: Request, data: bytes, max_files: int) -> list[bytes]:

@@ -4,13 +4,13 @@ import json
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from app.errors import Fault, InvalidRequest
-from app.schemas.shared.envelope import Body
 
+BodyT = TypeVar("BodyT", bound=BaseModel)
 MAX_FAULTS = 16
 """Maximum number of fields that one error names; a body can have millions of unknown fields."""
 _JSON_NAMES: dict[type, str] = {type(None): "null", bool: "a boolean", str: "a string", list: "a list"}
@@ -18,7 +18,7 @@ _OBJECT_TYPES = ("model_type", "model_attributes_type", "dict_type")
 """Names that pydantic gives to the error that a value is no object."""
 
 
-def parse_body(kind: type[Body], values: Any, *, strict: bool) -> Body:
+def parse_body(kind: type[BodyT], values: Any, *, strict: bool) -> BodyT:
     """Check the values of a body and return it.
 
     If `strict` is true, as for JSON, a number in quotes is not a number; query parameters are always in quotes.

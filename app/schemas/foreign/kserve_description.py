@@ -1,0 +1,90 @@
+"""What the Open Inference Protocol says of a model: its metadata, its configuration and its statistics."""
+
+from app.engine.statistics import Duration
+from app.registry.served_model import ServedModel
+from app.schemas.foreign import kserve as schema
+from app.schemas.foreign.kserve_tensors import TEXTS, TensorSpec, signature_of
+
+PLATFORM = "pytorch_safetensors"
+"""The framework and the format of all models."""
+SERVER = "manifold"
+
+
+def metadata_of(model: ServedModel) -> schema.ModelMetadata:
+    """Return the tensors that a model takes and offers.
+
+    Raises:
+        ModelUnavailable: it is not in memory.
+    """
+    signature = signature_of(model)
+    return schema.ModelMetadata(
+        name=model.name,
+        versions=[schema.VERSION],
+        platform=PLATFORM,
+        inputs=[_tensor(signature.input)],
+        outputs=[_tensor(output.spec) for output in signature.outputs.values()],
+    )
+
+
+def config_of(model: ServedModel) -> schema.ModelConfig:
+    """Return the configuration of a model in the form of Triton.
+
+    Raises:
+        ModelUnavailable: it is not in memory.
+    """
+    signature = signature_of(model)
+    return schema.ModelConfig(
+        name=model.name,
+        platform=PLATFORM,
+        backend=SERVER,
+        max_batch_size=0,
+        input=[_tensor_config(signature.input)],
+        output=[_tensor_config(output.spec) for output in signature.outputs.values()],
+    )
+
+
+def statistics_of(model: ServedModel) -> schema.ModelStatistics:
+    """Return what a model has done since it was loaded.
+
+    Raises:
+        ModelUnavailable: it is not in memory.
+    """
+    _, loaded = model.require()
+    found = loaded.engine.statistics
+    none = _duration(Duration())
+    return schema.ModelStatistics(
+        name=model.name,
+        version=schema.VERSION,
+        last_inference=int(1000 * found.last_at_s),
+        inference_count=found.n_items,
+        execution_count=found.n_executions,
+        inference_stats=schema.InferenceStatistics(
+            success=_duration(found.succeeded),
+            fail=_duration(found.failed),
+            queue=_duration(found.queue),
+            compute_input=none,
+            compute_infer=_duration(found.inference),
+            compute_output=none,
+            cache_hit=none,
+            cache_miss=none,
+        ),
+        batch_stats=[
+            schema.BatchStatistics(
+                batch_size=n_items, compute_input=none, compute_infer=_duration(spent), compute_output=none
+            )
+            for n_items, spent in sorted(found.batches.items())
+        ],
+    )
+
+
+def _tensor(spec: TensorSpec) -> schema.TensorMetadata:
+    return schema.TensorMetadata.model_validate({"name": spec.name, "datatype": spec.datatype, "shape": spec.shape})
+
+
+def _tensor_config(spec: TensorSpec) -> schema.TensorConfig:
+    datatype = "STRING" if spec.datatype == TEXTS else spec.datatype
+    return schema.TensorConfig(name=spec.name, data_type=f"TYPE_{datatype}", dims=list(spec.shape))
+
+
+def _duration(spent: Duration) -> schema.DurationStatistics:
+    return schema.DurationStatistics(count=spent.count, ns=int(1e9 * spent.total_s))
