@@ -110,7 +110,7 @@ def numbers_from_bytes(head: TensorHead, raw: memoryview) -> Numbers:
         bits = np.frombuffer(raw, dtype).astype("<u4") << 16
         return bits.view("<f4").reshape(head.shape)
     if head.datatype == BOOL:
-        return np.frombuffer(raw, np.uint8).reshape(head.shape) != 0
+        return np.not_equal(np.frombuffer(raw, np.uint8), 0).reshape(head.shape)
     return np.frombuffer(raw, dtype).reshape(head.shape)
 
 
