@@ -1,7 +1,7 @@
 """Triton's synchronous client, unmodified, against a real server."""
 
+import http.client
 import json
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,10 +29,10 @@ def tensor(name: str, array: "np.ndarray[Any, Any]", datatype: str, *, binary: b
 
 def native(address: str, task: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     """The outputs of the native API."""
-    request = urllib.request.Request(f"http://{address}/{task}", json.dumps(body).encode())
-    request.add_header("content-type", "application/json")
-    with urllib.request.urlopen(request) as answer:
-        outputs: list[dict[str, Any]] = json.load(answer)["outputs"]
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", f"/{task}", json.dumps(body), {"content-type": "application/json"})
+    outputs: list[dict[str, Any]] = json.load(connection.getresponse())["outputs"]
+    connection.close()
     return outputs
 
 
