@@ -32,7 +32,7 @@ LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorHead:
-    """What a request says about the data of a tensor. The sides of the shape are not negative."""
+    """What a request says about the data of a tensor, which has at least one element."""
 
     name: str
     datatype: str

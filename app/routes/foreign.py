@@ -227,6 +227,7 @@ def describe_foreign(
     operation_id: str,
     summary: str,
     body: type[BaseModel] | None = None,
+    example: Mapping[str, Any] | None = None,
     answer: Any = None,
     media_types: Sequence[str] = (),
     statuses: Sequence[int] = (),
@@ -238,6 +239,7 @@ def describe_foreign(
         operation_id: the name of the operation, unique in the document.
         summary: what the route does, in the imperative.
         body: the model of the body in JSON; None for a route that takes none.
+        example: a body that the shipped models answer with 200.
         answer: the model of the answer in JSON, as FastAPI's `response_model`.
         media_types: further media types of the answer, such as `text/event-stream`.
         statuses: the statuses of the errors that the route may answer with.
@@ -255,5 +257,7 @@ def describe_foreign(
         },
     }
     if body:
-        described["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: {"schema": reference}}}}
+        examples = {"examples": {"shipped": {"value": dict(example)}}} if example else {}
+        content = {JSON: {"schema": reference, **examples}}
+        described["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
     return described

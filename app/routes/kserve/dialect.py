@@ -10,7 +10,6 @@ from app.errors import UnknownModel
 from app.http.error_answers import Dialect, Problem
 from app.registry.served_model import ServedModel
 from app.schemas.foreign import kserve as schema
-from app.schemas.shared.examples import EXAMPLE_MODEL
 from app.services import services_in
 
 
@@ -40,7 +39,7 @@ class ModelIdConvertor(StringConvertor):
 
 register_url_convertor("kserve_model", ModelIdConvertor())
 
-ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])]
+ModelId = Annotated[str, Path(description="Model id.", examples=["sentence-mini-en"])]
 Version = Annotated[str, Path(description="Version of the model, which is always 1.", examples=[schema.VERSION])]
 
 

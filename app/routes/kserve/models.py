@@ -13,12 +13,26 @@ from app.registry.served_model import ServedModel, State
 from app.routes.foreign import describe_foreign
 from app.routes.kserve.dialect import DIALECT, find_model, find_version
 from app.routes.kserve.inference import answer_inference
+from app.routes.kserve.reading import JSON_LENGTH
 from app.routes.kserve.rendering import OCTETS
+from app.routes.openapi import BINARY
 from app.schemas.foreign import kserve as schema
 from app.schemas.foreign.kserve_description import config_of, metadata_of, statistics_of
 
 INFER_ERRORS = (400, 403, 404, 413, 415, 429, 500, 503, 504)
 """Statuses of the errors of an inference."""
+
+EXAMPLE = {
+    "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["A dog runs through the grass."]}],
+    "outputs": [{"name": "embedding"}],
+}
+LENGTH_PARAMETER = {
+    "name": JSON_LENGTH.decode(),
+    "in": "header",
+    "required": False,
+    "description": "Number of bytes of the JSON, if raw bytes follow it.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 
 router = APIRouter()
 
@@ -82,6 +96,7 @@ def _add_route(
             operation_id=f"kserve_{name}{suffix}",
             summary=f"{summary} of a version" if version else summary,
             body=body,
+            example=EXAMPLE if body else None,
             answer=kind,
             media_types=media_types,
             statuses=statuses,
@@ -89,8 +104,8 @@ def _add_route(
         if kind is schema.ModelReady:
             described["responses"][503] = {"model": kind, "description": "The model does not serve."}
         if body:
-            raw = {OCTETS: {"schema": {"type": "string", "format": "binary"}}}
-            described["openapi_extra"]["requestBody"]["content"] |= raw
+            described["openapi_extra"]["requestBody"]["content"] |= {OCTETS: {"schema": BINARY}}
+            described["openapi_extra"]["parameters"] = [LENGTH_PARAMETER]
         path = f"/v2/models/{{model:kserve_model}}{version}{ending}"
         router.add_api_route(path, endpoint, methods=[method], description=getdoc(answer), **described)
 

@@ -15,7 +15,7 @@ from app.http.tensors import (
 )
 from app.routes.foreign import ForeignRequest
 from app.schemas.foreign.kserve import InferBody, InputTensor
-from app.schemas.foreign.kserve_tensors import OfferedOutput, Signature, TensorSpec, Values
+from app.schemas.foreign.kserve_tensors import ANY, OfferedOutput, Signature, TensorSpec, Values
 from app.schemas.shared.parsing import parse_body
 
 JSON_LENGTH = b"inference-header-content-length"
@@ -134,13 +134,20 @@ def read_input(spec: TensorSpec, tensors: Sequence[InputTensor], raw: memoryview
     if (spec.datatype == BYTES) != (head.datatype == BYTES):
         expected = BYTES if spec.datatype == BYTES else "numbers, such as FP32"
         raise head.refusal(f"the datatype {head.datatype} is refused; this input takes {expected}")
-    sides = zip(head.shape, spec.shape, strict=False)
-    if len(head.shape) != len(spec.shape) or not all(side == wanted or wanted < 0 for side, wanted in sides):
-        detail = f"the shape {list(head.shape)} is refused; this input takes {list(spec.shape)}"
-        raise head.refusal(f"{detail}, where -1 is any number")
-    if not 1 <= head.shape[0] <= max_items:
-        raise head.refusal(f"the shape {list(head.shape)} has {head.shape[0]} items; a request takes 1 to {max_items}")
+    _require_shape(head, spec, max_items)
     return _read_data(head, tensor, raw)
+
+
+def _require_shape(head: TensorHead, spec: TensorSpec, max_items: int) -> None:
+    """Raise InvalidRequest if a tensor has another shape than its specification, no element or too many items."""
+    given, wanted = head.shape, spec.shape
+    if len(given) != len(wanted) or any(a != b for a, b in zip(given, wanted, strict=True) if b != ANY):
+        detail = f"the shape {list(given)} is refused; this input takes {list(wanted)}"
+        raise head.refusal(f"{detail}, where {ANY} is any number")
+    if not 1 <= given[0] <= max_items:
+        raise head.refusal(f"the shape {list(given)} has {given[0]} items; a request takes 1 to {max_items}")
+    if head.size == 0:
+        raise head.refusal(f"the shape {list(given)} has no elements")
 
 
 def _read_data(head: TensorHead, tensor: InputTensor, raw: memoryview) -> Values:

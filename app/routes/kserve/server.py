@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -11,10 +11,11 @@ from app.errors import Fault, InvalidRequest
 from app.http.content import parse_json, read_body
 from app.registry.served_model import ServedModel, State
 from app.routes.foreign import describe_foreign
-from app.routes.kserve.dialect import DIALECT, find_model
+from app.routes.kserve.dialect import DIALECT
 from app.schemas import service
 from app.schemas.foreign import kserve as schema
 from app.schemas.foreign.kserve_description import SERVER, statistics_of
+from app.schemas.shared.examples import EXAMPLE_MODEL
 from app.schemas.shared.parsing import BodyT, parse_body
 from app.services import services_in
 
@@ -30,6 +31,8 @@ STATES: dict[State, schema.ModelState] = {
 """The states of the protocol; all others are UNAVAILABLE."""
 BODY_ERRORS = (400, 403, 413, 415, 500, 504)
 """Statuses of the errors of a route that reads a body."""
+
+StoredModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])]
 
 router = APIRouter()
 
@@ -92,6 +95,7 @@ async def statistics(request: Request) -> schema.StatisticsAnswer:
         operation_id="kserve_index",
         summary="List the models",
         body=schema.IndexBody,
+        example={"ready": True},
         answer=list[schema.IndexedModel],
         statuses=BODY_ERRORS,
     ),
@@ -114,14 +118,14 @@ async def index(request: Request) -> list[schema.IndexedModel]:
         statuses=(*BODY_ERRORS, 404),
     ),
 )
-async def load(request: Request, model: Annotated[ServedModel, Depends(find_model)]) -> schema.LoadAnswer:
+async def load(request: Request, model: StoredModelId) -> schema.LoadAnswer:
     """Load a model into memory, and answer once it serves. If it serves already, nothing changes."""
     body = await _read_optional(request, schema.RepositoryBody)
     for name in body.parameters or {}:
         if name == "config" or name.startswith("file:"):
             detail = "a model is loaded from its own folder; no configuration and no files are taken"
             raise InvalidRequest.of([Fault(f"/parameters/{name[:100]}", detail)])
-    loaded = await services_in(request.scope).registry.load(model.name)
+    loaded = await services_in(request.scope).registry.load(model)
     return schema.LoadAnswer(name=loaded.name, load=True)
 
 
@@ -136,10 +140,10 @@ async def load(request: Request, model: Annotated[ServedModel, Depends(find_mode
         statuses=(*BODY_ERRORS, 404),
     ),
 )
-async def unload(request: Request, model: Annotated[ServedModel, Depends(find_model)]) -> schema.UnloadAnswer:
+async def unload(request: Request, model: StoredModelId) -> schema.UnloadAnswer:
     """Serve the waiting requests, then free the memory of the model. No other model depends on it."""
     await _read_optional(request, schema.RepositoryBody)
-    unloaded = await services_in(request.scope).registry.unload(model.name)
+    unloaded = await services_in(request.scope).registry.unload(model)
     return schema.UnloadAnswer(name=unloaded.name, unload=True)
 
 

@@ -68,7 +68,7 @@ class InputTensor(Member):
 
     name: str = Field(description="Name of the input, one of those in the metadata of the model.")
     shape: list[Side] = Field(max_length=MAX_DIMENSIONS, description="Shape of the tensor.")
-    datatype: Datatype
+    datatype: Datatype = Field(description="Datatype of the elements.")
     parameters: dict[str, Any] | None = Field(
         None, description="Parameters: `binary_data_size`, the number of raw bytes after the JSON; others are ignored."
     )
@@ -109,7 +109,7 @@ class OutputTensor(BaseModel):
 
     name: str = Field(description="Name of the output.")
     shape: list[int] = Field(description="Shape of the tensor.")
-    datatype: Datatype
+    datatype: Datatype = Field(description="Datatype of the elements.")
     parameters: dict[str, Any] | None = Field(
         None, description="The number of raw bytes as `binary_data_size`; missing if the elements are in `data`."
     )
@@ -162,7 +162,7 @@ class TensorMetadata(BaseModel):
     """Name, datatype and shape of a tensor."""
 
     name: str = Field(description="Name of the tensor.")
-    datatype: Datatype
+    datatype: Datatype = Field(description="Datatype of the elements.")
     shape: list[int] = Field(description="Shape of the tensor; -1 stands for any number.")
 
 
@@ -190,7 +190,7 @@ class ModelConfig(BaseModel):
     name: str = Field(description="Id of the model.")
     platform: str = Field(description="Framework and format of the model.")
     backend: str = Field(description="Name of the server.")
-    max_batch_size: int = Field(description="0, because the shapes of the tensors have the batch dimension.")
+    max_batch_size: int = Field(description="Always 0, because the shapes of the tensors have the batch dimension.")
     input: list[TensorConfig] = Field(description="The tensors that the model takes.")
     output: list[TensorConfig] = Field(description="The tensors that the model offers.")
 
@@ -253,7 +253,7 @@ class IndexedModel(BaseModel):
 
     name: str = Field(description="Id of the model.")
     version: str = Field(description="Version of the model.")
-    state: ModelState
+    state: ModelState = Field(description="State of the model.")
     reason: str = Field(description="Why the model is not ready; empty if it is.")
 
 

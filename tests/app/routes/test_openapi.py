@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import InvalidRequest
 from app.http.access_rules import Access, access_of
-from app.main import create_app
+from app.main import DIALECTS, create_app
 from app.routes.openapi import ANSWER_HEADERS, PROBLEMS
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.parsing import parse_body
@@ -32,6 +32,8 @@ SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 OPERATIONS: dict[str, Any] = {
     operation["operationId"]: operation for item in DOCUMENT["paths"].values() for operation in item.values()
 }
+READINESS = {"get_readiness", "kserve_ready", "kserve_model_ready", "kserve_model_ready_of_version"}
+FOREIGN_ERRORS = {module.DIALECT.name: module.DIALECT.error.__name__ for module in DIALECTS}
 ENDPOINTS = {endpoint.name: endpoint for endpoint in task_endpoints()}
 EXAMPLES = [(endpoint, example) for endpoint in ENDPOINTS.values() for example in endpoint.examples]
 
@@ -111,9 +113,12 @@ def test_every_operation_says_what_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_described_and_every_error_is_shared(name: str) -> None:
     for status, response in OPERATIONS[name]["responses"].items():
-        if int(status) < 400 or (name, status) == ("get_readiness", "503"):  # which has a body of its own
+        if int(status) < 400 or (name in READINESS and status == "503"):  # which has a body of its own
             assert is_sentence(response["description"])
             assert response["description"] != "Successful Response"
+        elif (error := FOREIGN_ERRORS.get(OPERATIONS[name]["tags"][0])) is not None:
+            assert is_sentence(response["description"])
+            assert response["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{error}"}
         else:
             assert response == {"$ref": f"#/components/responses/{PROBLEMS[int(status)][0]}"}
 
