@@ -109,7 +109,9 @@ def test_every_example_answers_as_it_stands(server: Served, path: str) -> None:
 def test_every_service_operation_answers_as_it_stands(server: Served, path: str) -> None:
     for method, operation in OPENAPI["paths"][path].items():
         values = {
-            parameter["name"]: parameter["schema"]["examples"][0] for parameter in operation.get("parameters", [])
+            parameter["name"]: parameter["schema"]["examples"][0]
+            for parameter in operation.get("parameters", [])
+            if parameter["in"] == "path"
         }
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         example = next((each["value"] for each in content.get("examples", {}).values()), None)

@@ -23,6 +23,12 @@ LIVE = request("/health/live")
 GET_PATHS = (
     *("/", "/docs", "/redoc", "/openapi.json", "/static/docs/favicon.png"),
     *("/models", f"/models/{TINY}", "/health/live", "/health/ready", "/info"),
+    *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats"),
+    *(
+        f"/v2/models/{TINY}{version}{ending}"
+        for version in ("", "/versions/1")
+        for ending in ("", "/ready", "/config", "/stats")
+    ),
 )
 VARIABLE = {"date", "x-request-id"}
 TOO_LARGE = 40 * 2**20
@@ -53,7 +59,8 @@ def test_head_is_get_without_its_body(any_server: Served, path: str) -> None:
 
 def test_every_route_that_takes_get_is_among_them(any_server: Served) -> None:
     paths = exchange(any_server, request("/openapi.json")).json()["paths"]
-    documented = {path.replace("{id}", TINY) for path, methods in paths.items() if "get" in methods}
+    values = {"id": TINY, "model": TINY, "version": "1"}
+    documented = {path.format(**values) for path, methods in paths.items() if "get" in methods}
     assert documented <= set(GET_PATHS)
 
 
@@ -94,7 +101,7 @@ def test_a_slash_too_many_sends_no_client_to_an_address_of_its_own_choosing(
     assert not location or (location.startswith("/") and not location.startswith("//"))
 
 
-@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip"])
+@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "deflate"])
 @pytest.mark.parametrize(
     ("path", "body", "kind"),
     [
@@ -104,12 +111,13 @@ def test_a_slash_too_many_sends_no_client_to_an_address_of_its_own_choosing(
     ],
     ids=["json", "texts", "npy"],
 )
-def test_a_gzip_body_is_read_as_what_it_contains(
+def test_a_compressed_body_is_read_as_what_it_contains(
     any_server: Served, path: str, body: bytes, kind: str, coding: str
 ) -> None:
     lines = (f"Content-Type: {kind}", f"Content-Encoding: {coding}")
     plain = exchange(any_server, request(path, body, lines[0]))
-    packed = exchange(any_server, request(path, gzip.compress(body), *lines))
+    content = zlib.compress(body) if coding == "deflate" else gzip.compress(body)
+    packed = exchange(any_server, request(path, content, *lines))
     assert (plain.status, packed.status) == (200, 200)
     assert packed.json() == plain.json()
 
@@ -140,6 +148,16 @@ def test_another_coding_is_415_and_says_which_is_taken(any_server: Served, codin
     answer = exchange(any_server, request("/encode", BODY, f"Content-Encoding: {coding}"))
     assert is_problem(answer, 415)
     assert "gzip" in answer.headers["accept-encoding"]  # RFC 9110, 15.5.16
+
+
+@pytest.mark.parametrize("body", [BODY, gzip.compress(BODY), zlib.compress(BODY)[:-3]], ids=["not", "gzip", "cut off"])
+def test_a_damaged_deflate_body_is_malformed(any_server: Served, body: bytes) -> None:
+    assert is_problem(exchange(any_server, request("/encode", body, "Content-Encoding: deflate")), 400)
+
+
+def test_a_deflate_body_that_grows_too_large_is_413(any_server: Served) -> None:
+    bomb = zlib.compress(bytes(TOO_LARGE))
+    assert is_problem(exchange(any_server, request("/encode", bomb, "Content-Encoding: deflate")), 413)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
