@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -274,3 +276,10 @@ def test_what_the_server_does_not_have_is_an_error(client: InferenceServerClient
             call()
         assert refused.value.message()
         assert refused.value.status() in ("400", "404")
+
+
+def test_the_example_of_the_document_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    document = (Path(__file__).parents[3] / "docs/dialects.md").read_text()
+    (code,) = (code for code in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "tritonclient" in code)
+    exec(code.replace("localhost:8000", address), {})  # noqa: S102 that is what is tested
+    assert capsys.readouterr().out.startswith("(2, ")

@@ -1,10 +1,11 @@
 """Reading a request for an inference: the outputs that it asks for, and the tensor that it sends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import Fault, InvalidRequest, MalformedRequest
+from app.http.content import parse_json
 from app.http.tensors import (
     BYTES,
     TensorHead,
@@ -51,14 +52,18 @@ async def read_body(foreign: ForeignRequest) -> tuple[InferBody, memoryview]:
         MalformedBody, InvalidRequest: the JSON is refused.
     """
     given, n_bytes = foreign.context.header(JSON_LENGTH), len(foreign.data)
-    if given is None:
-        return parse_body(InferBody, await foreign.json(), strict=True), memoryview(b"")
-    is_number = given.isdecimal() and given.isascii() and len(given) <= MAX_LENGTH_DIGITS
-    if not is_number or int(given) > n_bytes:
+    is_number = given is None or (given.isdecimal() and given.isascii() and len(given) <= MAX_LENGTH_DIGITS)
+    n_json = n_bytes if given is None or not is_number else int(given)
+    if not is_number or n_json > n_bytes:
         limit = f"it must be the number of bytes of the JSON, at most the {n_bytes} of the body"
-        raise MalformedRequest(f"{JSON_LENGTH.decode()} is {given[:40]!r}; {limit}")
-    head = replace(foreign, data=foreign.data[: int(given)])
-    return parse_body(InferBody, await head.json(), strict=True), memoryview(foreign.data)[int(given) :]
+        raise MalformedRequest(f"{JSON_LENGTH.decode()} is {(given or '')[:40]!r}; {limit}")
+
+    def parse() -> InferBody:
+        return parse_body(InferBody, parse_json(foreign.data[:n_json]), strict=True)
+
+    is_quick = n_json <= foreign.services.settings.inline_bytes
+    body = parse() if is_quick else await foreign.services.pools.run(parse, n_bytes=n_json)
+    return body, memoryview(foreign.data)[n_json:]
 
 
 def wanted_outputs(signature: Signature, body: InferBody) -> list[WantedOutput]:
