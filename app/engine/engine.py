@@ -209,9 +209,8 @@ class Engine:
     def _handle_batch(self, report: BatchReport) -> None:
         """Give each job of a batch its results or its error."""
         results, errors = report.execution.results, report.execution.errors
-        seconds = report.finished_at - report.started_at
-        self._update_rate(len(results), seconds)
-        self.statistics.add_batch(len(results), seconds)
+        self._update_rate(len(results), report.finished_at - report.started_at)
+        self.statistics.add_batch(len(results), report.started_at, report.finished_at)
         n_done = 0
         for part in report.batch:
             job, first, n_done = part.job, n_done, n_done + len(part)
@@ -248,7 +247,7 @@ class Engine:
             detail = "the forward pass failed on this item, or on another of its batch while this one was streamed"
             self._fail(report.given_up, InferenceFailed(detail))
         self._step_seconds += report.seconds
-        self.statistics.add_sequences(len(report.ended))
+        self.statistics.add_step(len(report.ended), report.finished_at)
         if report.ended:
             self._update_rate(len(report.ended), self._step_seconds)
             self._step_seconds = 0.0

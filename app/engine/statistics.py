@@ -1,6 +1,7 @@
 """Counts of what an engine has done since its model was loaded."""
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from app.engine.job import Job, Outcome
@@ -13,55 +14,61 @@ class Duration:
     count: int = 0
     total_s: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count it once more."""
-        self.count += 1
-        self.total_s += seconds
-
 
 @dataclass(slots=True)
 class EngineStatistics:
     """The counts of one engine. Only the event loop reads and writes them.
 
     Attributes:
-        succeeded: requests that were answered, from their submission to the last result.
-        failed: requests that ended without an answer.
-        queue: the part of the time of answered requests in which they waited for a worker.
-        inference: the rest of that time.
-        n_items: items of answered requests.
-        n_executions: batches that were computed, and sequences of texts that were generated to their end.
-        batches: the batches by their number of items; steps of generation are not among them.
-        last_at_s: time of the last batch or step, in seconds since 1970; 0 before the first.
+        n_answered: requests that were answered.
+        n_items: their items.
+        queue_s: the time for which they waited for a worker, in all.
+        inference_s: the time from then until their last results, in all.
+        failed: requests that ended without an answer, from their submission on.
+        batches: the batches that were computed, by their number of items; steps of generation are not among them.
+        n_generated: the inputs whose texts were generated to their end.
+        last_at_s: the end of the last batch or step, by `time.monotonic`; None before the first.
     """
 
-    succeeded: Duration = field(default_factory=Duration)
-    failed: Duration = field(default_factory=Duration)
-    queue: Duration = field(default_factory=Duration)
-    inference: Duration = field(default_factory=Duration)
+    n_answered: int = 0
     n_items: int = 0
-    n_executions: int = 0
-    batches: dict[int, Duration] = field(default_factory=dict)
-    last_at_s: float = 0.0
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+    failed: Duration = field(default_factory=Duration)
+    batches: dict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
+    n_generated: int = 0
+    last_at_s: float | None = None
+
+    @property
+    def n_executions(self) -> int:
+        """The number of batches that were computed, and of inputs whose texts were generated."""
+        return self.n_generated + sum(batches.count for batches in self.batches.values())
+
+    @property
+    def last_time_s(self) -> float:
+        """The end of the last batch or step in seconds since 1970; 0 before the first."""
+        return 0.0 if self.last_at_s is None else time.time() - time.monotonic() + self.last_at_s
 
     def add_answer(self, outcome: Outcome) -> None:
         """Count a request that was answered."""
-        queue_s, inference_s = outcome.queue_ms / 1000, outcome.inference_ms / 1000
+        self.n_answered += 1
         self.n_items += len(outcome.results)
-        self.queue.add(queue_s)
-        self.inference.add(inference_s)
-        self.succeeded.add(queue_s + inference_s)
+        self.queue_s += outcome.queue_ms / 1000
+        self.inference_s += outcome.inference_ms / 1000
 
     def add_failure(self, job: Job) -> None:
         """Count a request that ends without an answer."""
-        self.failed.add(time.monotonic() - job.enqueued_at)
+        self.failed.count += 1
+        self.failed.total_s += time.monotonic() - job.enqueued_at
 
-    def add_batch(self, n_items: int, seconds: float) -> None:
-        """Count a batch."""
-        self.n_executions += 1
-        self.last_at_s = time.time()
-        self.batches.setdefault(n_items, Duration()).add(seconds)
+    def add_batch(self, n_items: int, started_at_s: float, finished_at_s: float) -> None:
+        """Count a batch of this size; the times are by `time.monotonic`."""
+        batches = self.batches[n_items]
+        batches.count += 1
+        batches.total_s += finished_at_s - started_at_s
+        self.last_at_s = finished_at_s
 
-    def add_sequences(self, n_ended: int) -> None:
-        """Count the sequences that ended with a step of generation."""
-        self.n_executions += n_ended
-        self.last_at_s = time.time()
+    def add_step(self, n_ended: int, finished_at_s: float) -> None:
+        """Count the inputs whose last text ended with a step of generation."""
+        self.n_generated += n_ended
+        self.last_at_s = finished_at_s

@@ -25,8 +25,8 @@ async def answer_inference(model: ServedModel, request: Request) -> Response:
     signature = signature_of(model)
     foreign = await receive(request)
     body, raw = await read_body(foreign)
-    if body.model_name not in (None, model.name):
-        detail = f"{body.model_name!r} is refused: the path names the model {model.name!r}"
+    if body.model_name is not None and body.model_name != model.name:
+        detail = f"{body.model_name[:100]!r} is refused: the path names the model {model.name!r}"
         raise InvalidRequest.of([Fault("/model_name", detail)])
     wanted = wanted_outputs(signature, body)
     checkpoint, _ = model.require()

@@ -79,13 +79,14 @@ def _add_route(
         ending: the end of the path.
         name: the end of the name of the operation.
         summary: what the route does, in the imperative.
-        answer: the function that answers; its docstring describes the operation.
+        answer: the function that answers; the first paragraph of its docstring describes the operation.
         kind: the model of the answer in JSON.
         method: the method.
         body: the model of the body, which may have raw bytes after the JSON; the answer may then as well.
         statuses: the statuses of errors.
     """
     media_types = (OCTETS,) if body else ()
+    description = (getdoc(answer) or "").partition("\n\n")[0]
     for find, version, suffix in ((find_model, "", ""), (find_version, "/versions/{version}", "_of_version")):
 
         async def endpoint(request: Request, model: Annotated[ServedModel, Depends(find)]) -> Response:
@@ -107,7 +108,7 @@ def _add_route(
             described["openapi_extra"]["requestBody"]["content"] |= {OCTETS: {"schema": BINARY}}
             described["openapi_extra"]["parameters"] = [LENGTH_PARAMETER]
         path = f"/v2/models/{{model:kserve_model}}{version}{ending}"
-        router.add_api_route(path, endpoint, methods=[method], description=getdoc(answer), **described)
+        router.add_api_route(path, endpoint, methods=[method], description=description, **described)
 
 
 _add_route(

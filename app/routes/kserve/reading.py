@@ -1,5 +1,6 @@
 """Reading a request for an inference: the outputs that it asks for, and the tensor that it sends."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,10 +107,8 @@ def _n_classes(parameters: Mapping[str, Any], offered: OfferedOutput, pointer: s
     if given is None:
         return 0
     if type(given) is not int or not 1 <= given <= MAX_CLASSES:
-        shown = given if type(given) in (int, float, bool) else "this"
-        raise InvalidRequest.of(
-            [Fault(pointer, f"{str(shown)[:40]} is refused; 1 to {MAX_CLASSES} classes may be asked for")]
-        )
+        detail = f"{reprlib.repr(given)} is refused; 1 to {MAX_CLASSES} classes may be asked for"
+        raise InvalidRequest.of([Fault(pointer, detail)])
     if offered.spec.datatype == BYTES:
         raise InvalidRequest.of([Fault(pointer, f"{offered.spec.name} holds texts, which have no classes")])
     return given
@@ -156,6 +155,7 @@ def _require_shape(head: TensorHead, spec: TensorSpec, max_items: int) -> None:
 
 
 def _read_data(head: TensorHead, tensor: InputTensor, raw: memoryview) -> Values:
+    """Return the elements of a tensor, from its JSON or from the raw bytes after the JSON of the request."""
     parameters = tensor.parameters or {}
     _refuse_shared_memory(parameters, f"/inputs/{head.name}/parameters")
     n_raw = parameters.get("binary_data_size")
@@ -169,6 +169,5 @@ def _read_data(head: TensorHead, tensor: InputTensor, raw: memoryview) -> Values
     if tensor.data is not None:
         raise head.refusal("it has both data and a binary_data_size")
     if type(n_raw) is not int or n_raw != len(raw):
-        shown = n_raw if type(n_raw) is int and abs(n_raw) < 10**MAX_LENGTH_DIGITS else "not a number of bytes"
-        raise head.refusal(f"binary_data_size is {shown}; {len(raw)} raw bytes follow the JSON")
+        raise head.refusal(f"binary_data_size is {reprlib.repr(n_raw)}; {len(raw)} raw bytes follow the JSON")
     return texts_from_bytes(head, raw) if is_text else numbers_from_bytes(head, raw)

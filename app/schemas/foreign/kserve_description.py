@@ -1,6 +1,5 @@
 """What the Open Inference Protocol says of a model: its metadata, its configuration and its statistics."""
 
-from app.engine.statistics import Duration
 from app.registry.served_model import ServedModel
 from app.schemas.foreign import kserve as schema
 from app.schemas.foreign.kserve_tensors import TEXTS, TensorSpec, signature_of
@@ -50,27 +49,30 @@ def statistics_of(model: ServedModel) -> schema.ModelStatistics:
         ModelUnavailable: it is not in memory.
     """
     _, loaded = model.require()
-    found = loaded.engine.statistics
-    none = _duration(Duration())
+    found, none = loaded.engine.statistics, _duration()
+    n_answered = found.n_answered
     return schema.ModelStatistics(
         name=model.name,
         version=schema.VERSION,
-        last_inference=int(1000 * found.last_at_s),
+        last_inference=int(1000 * found.last_time_s),
         inference_count=found.n_items,
         execution_count=found.n_executions,
         inference_stats=schema.InferenceStatistics(
-            success=_duration(found.succeeded),
-            fail=_duration(found.failed),
-            queue=_duration(found.queue),
+            success=_duration(n_answered, found.queue_s + found.inference_s),
+            fail=_duration(found.failed.count, found.failed.total_s),
+            queue=_duration(n_answered, found.queue_s),
             compute_input=none,
-            compute_infer=_duration(found.inference),
+            compute_infer=_duration(n_answered, found.inference_s),
             compute_output=none,
             cache_hit=none,
             cache_miss=none,
         ),
         batch_stats=[
             schema.BatchStatistics(
-                batch_size=n_items, compute_input=none, compute_infer=_duration(spent), compute_output=none
+                batch_size=n_items,
+                compute_input=none,
+                compute_infer=_duration(spent.count, spent.total_s),
+                compute_output=none,
             )
             for n_items, spent in sorted(found.batches.items())
         ],
@@ -86,5 +88,5 @@ def _tensor_config(spec: TensorSpec) -> schema.TensorConfig:
     return schema.TensorConfig(name=spec.name, data_type=f"TYPE_{datatype}", dims=list(spec.shape))
 
 
-def _duration(spent: Duration) -> schema.DurationStatistics:
-    return schema.DurationStatistics(count=spent.count, ns=int(1e9 * spent.total_s))
+def _duration(count: int = 0, seconds: float = 0.0) -> schema.DurationStatistics:
+    return schema.DurationStatistics(count=count, ns=int(1e9 * seconds))

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import struct
+import time
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -88,6 +89,24 @@ async def test_only_the_tasks_behind_the_outputs_run(client: httpx.AsyncClient) 
     assert await count() == (n_requests + 1, n_items + 2)
     await infer(client, outputs=[{"name": "score"}, {"name": "latent"}])
     assert await count() == (n_requests + 3, n_items + 6)
+
+
+async def test_statistics_count_batches_failures_and_sequences(client: httpx.AsyncClient) -> None:
+    async def statistics(model: str) -> Any:
+        return (await client.get(f"/v2/models/{model}/stats")).json()["model_stats"][0]
+
+    await infer(client, outputs=[{"name": "latent"}])
+    found = await statistics(TINY)
+    assert found["execution_count"] == sum(batch["compute_infer"]["count"] for batch in found["batch_stats"]) > 0
+    times = found["inference_stats"]
+    assert times["success"]["ns"] == pytest.approx(times["queue"]["ns"] + times["compute_infer"]["ns"], abs=2)
+    assert found["last_inference"] == pytest.approx(1000 * time.time(), abs=600_000)
+    before = await statistics(GPT)
+    text = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+    body = {"inputs": [text], "outputs": [{"name": "generated_text"}], "parameters": {"max_new_tokens": 2}}
+    answer = await client.post(f"/v2/models/{GPT}/infer", json=body)
+    assert answer.json()["outputs"][0]["shape"] == [2]
+    assert (await statistics(GPT))["execution_count"] == before["execution_count"] + 2
 
 
 async def test_outputs_are_raw_one_by_one(client: httpx.AsyncClient) -> None:
