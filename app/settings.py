@@ -1,22 +1,24 @@
-"""The settings of the server, read once from the environment into one frozen object.
+"""The settings of the server, read from the environment and a file into one frozen object.
 
-Every setting is the environment variable `MANIFOLD_<NAME>` and the option `--<name>` of `manifold serve`.
+Every setting is the option `--<name>` of `manifold serve`, the environment variable `MANIFOLD_<NAME>`, and a key of the
+file that the setting `config` names. The first of these that is given counts.
 """
 
 import ipaddress
-import json
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PositiveInt, ValidationInfo, field_validator
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override
 
+from app.config_file import ConfigFileError, ConfigFileSource, read_config_file
 from app.keys.variable import VARIABLE_FORM, KeysVariable
+from app.setting_types import CommaSeparated, Duration, Pairs, Size, quote, wrong
 from models.precision import Precision, RequestedPrecision
 
 ENV_PREFIX = "MANIFOLD_"
@@ -27,76 +29,9 @@ threads, which wait for each other (decision 0001)."""
 WORKERS_PER_GPU = 2
 """Number of workers of a model on each GPU: while one waits for the GPU, the other prepares the next batch."""
 
-MAX_QUOTED = 100
-"""Maximum number of characters of a wrong value that an error repeats."""
 _DEVICE_PATTERN = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
 _ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 _HOST_PATTERN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
-_PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
-"""A comma before another NAME=VALUE. Other commas belong to the value, because names of folders may contain them."""
-
-
-def quote(value: object) -> str:
-    """Return a value as error messages show it: in quotes if it is text, on one line, and not too long."""
-    text = repr(value)
-    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
-
-
-def _wrong(predicate: str) -> PydanticCustomError:
-    """Return the error of a wrong value; the name of the setting and `predicate` make a sentence."""
-    return PydanticCustomError("wrong_setting", "{predicate}", {"predicate": predicate})
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Annotates a mapping that is written as NAME=VALUE pairs separated by commas, or as a JSON object.
-
-    `form` shows how one pair is written, such as "NAME=DTYPE". A sequence of such texts is accepted as well.
-    """
-
-    form: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return a schema that parses texts before it validates the mapping."""
-        return core_schema.no_info_before_validator_function(self._read, handler(source))
-
-    def _read(self, value: object) -> object:
-        texts = [value] if isinstance(value, str) else value
-        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-            return value
-        mapping: dict[str, object] = {}
-        for text in texts:
-            for name, item in self._parse(text):
-                if name in mapping:
-                    raise _wrong(f"names {quote(name)} twice")
-                mapping[name] = item
-        return mapping
-
-    def _parse(self, text: str) -> Iterable[tuple[str, object]]:
-        error = _wrong(f"is {quote(text)}; it must be {self.form}, several separated by commas, or a JSON object")
-        if text.lstrip().startswith("{"):
-            try:
-                content: dict[str, object] = json.loads(text)
-            except (ValueError, RecursionError):
-                raise error from None
-            return content.items()
-        text = text.strip(" ,")
-        pairs = [part.partition("=") for part in _PAIR_SEPARATOR.split(text)] if text else []
-        named = [(name.strip(), value.strip()) for name, _, value in pairs]
-        if not all(name and value for name, value in named):
-            raise error
-        return named
-
-
-def _split(value: object) -> object:
-    """Split text at its commas. A sequence of such texts is accepted as well."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        return value
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
-
-
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
@@ -111,10 +46,28 @@ _LOWER_BOUNDS = {
 """For each setting that must not be less than another, declared before it: that other setting, and the reason."""
 
 
+RELOADABLE = frozenset(
+    {
+        *("cors_origins", "allowed_hosts"),
+        *("models", "model", "idle_unload", "memory_limit"),
+        *("max_body_bytes", "max_items", "max_pixels", "max_queue_items", "max_characters", "inline_bytes"),
+        *("default_timeout_ms", "max_timeout_ms"),
+        "log_level",
+    }
+)
+"""Names of the settings that can change while the server runs, when the file of settings is read again."""
+
+
 class Settings(BaseSettings):
     """The address, the models, the limits and the logs of the server."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    config: Path | None = Field(
+        None,
+        description="File of settings in TOML; options and variables take precedence over it. SIGHUP makes the server "
+        "read it again.",
+    )
 
     host: str = Field(
         "127.0.0.1",
@@ -196,6 +149,19 @@ class Settings(BaseSettings):
         max(1, N_CORES // MAX_WORKERS), description="On a CPU, number of threads of one forward pass."
     )
 
+    idle_unload: Duration = Field(
+        0,
+        ge=0,
+        description="Time after which a model that nobody uses is unloaded, as 30s, 10m or 2h; the next request for it "
+        "loads it again. 0 never unloads.",
+    )
+    memory_limit: Size = Field(
+        0,
+        ge=0,
+        description="Most memory of all loaded models together, as 512MiB or 4GiB; 0 sets no limit. A model that would "
+        "exceed it is loaded only once others are unloaded, which `idle_unload` allows for those that are idle.",
+    )
+
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body, in bytes.")
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
     max_pixels: PositiveInt = Field(2**26, description="Most pixels in one request, over all its encoded images.")
@@ -264,6 +230,20 @@ class Settings(BaseSettings):
         "json", description="Format of the log: json, one object a line, or text, for people."
     )
 
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the arguments, then the environment, then the file that one of them names."""
+        given = {**env_settings(), **init_settings()}
+        return init_settings, env_settings, ConfigFileSource(settings_cls, given)
+
     def devices(self, *, generates: bool) -> list[str]:
         """Return the device of each worker of a model.
 
@@ -274,11 +254,23 @@ class Settings(BaseSettings):
         named = self.device.split(",")
         return [*dict.fromkeys(named)] if generates else named * WORKERS_PER_GPU
 
+    @field_validator("config", mode="before")
+    @classmethod
+    def _check_config(cls, config: object) -> object:
+        """Check that the file can be read; empty text names no file."""
+        if not isinstance(config, str | Path) or not str(config):
+            return None if config == "" else config
+        try:
+            read_config_file(Path(config))
+        except ConfigFileError as error:
+            raise wrong(f"is {quote(str(config))}{error}") from None
+        return config
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:
         if not _DEVICE_PATTERN.fullmatch(device):
-            raise _wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
+            raise wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
         return device
 
     @field_validator("cors_origins")
@@ -287,7 +279,7 @@ class Settings(BaseSettings):
         origins = tuple(origin.lower() for origin in origins)
         for origin in origins:
             if origin != "*" and not _ORIGIN_PATTERN.fullmatch(origin):
-                raise _wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
+                raise wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
         return origins
 
     @field_validator("allowed_hosts")
@@ -296,7 +288,7 @@ class Settings(BaseSettings):
         hosts = tuple(host.lower() for host in hosts)
         for host in hosts:
             if not _HOST_PATTERN.fullmatch(host):
-                raise _wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
+                raise wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
         return hosts
 
     @field_validator("trusted_proxies")
@@ -306,9 +298,7 @@ class Settings(BaseSettings):
             try:
                 ipaddress.ip_network(proxy)
             except ValueError:
-                raise _wrong(
-                    f"has {quote(proxy)}; each must be an IP address or a network such as 10.0.0.0/8"
-                ) from None
+                raise wrong(f"has {quote(proxy)}; each must be an IP address or a network such as 10.0.0.0/8") from None
         return proxies
 
     @field_validator(*_LOWER_BOUNDS)

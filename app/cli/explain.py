@@ -10,7 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from app.cli.errors import did_you_mean, in_words
-from app.settings import Pairs, Settings, quote
+from app.config_file import CONFIG_SETTING
+from app.setting_types import Pairs, quote
+from app.settings import Settings
 
 KUBERNETES_LINK = "tcp://"
 """Beginning of the values of the variables that Kubernetes sets for a service."""
@@ -20,21 +22,26 @@ KUBERNETES_HINT = (
 )
 
 
-def explain(error: ValidationError, label: Callable[[str], str]) -> list[str]:
+def explain(error: ValidationError, label: Callable[[str], str], file: Path | None = None) -> list[str]:
     """Return one or two plain sentences for each wrong setting.
 
-    `label` returns the name of a setting as the user wrote it: an option or a variable of the environment.
+    `label` returns the name of a setting as the user wrote it: an option, a variable of the environment, or a key of
+    the file of settings. Names that are no setting can only be keys of that `file`.
     """
     consequence = "default_factory_not_called"  # the setting that it depends on is wrong and has its own error
-    sentences = [_explain_one(details, label) for details in error.errors() if details["type"] != consequence]
+    sentences = [_explain_one(details, label, file) for details in error.errors() if details["type"] != consequence]
     return list(dict.fromkeys(sentences))  # a value that fits no part of a union has an error for each part
 
 
-def _explain_one(details: ErrorDetails, label: Callable[[str], str]) -> str:
+def _explain_one(details: ErrorDetails, label: Callable[[str], str], file: Path | None) -> str:
     name, *inner = details["loc"]
     field, context = Settings.model_fields.get(str(name)), details.get("ctx", {})
     if field is None:
-        return f"There is no setting named {name}.{did_you_mean(str(name), Settings.model_fields)}"
+        unknown = f"{file} has the key {quote(name)}, but there" if file else "There"
+        named = "of that name" if file else f"named {name}"
+        return (
+            f"{unknown} is no setting {named}.{did_you_mean(str(name), set(Settings.model_fields) - {CONFIG_SETTING})}"
+        )
     named = label(str(name))
     if details["type"] == "wrong_setting":
         return f"{named} {context['predicate']}."
@@ -49,7 +56,8 @@ def _explain_one(details: ErrorDetails, label: Callable[[str], str]) -> str:
     hint = did_you_mean(str(value), choices_of(field))
     if named.startswith("MANIFOLD_") and str(value).startswith(KUBERNETES_LINK):
         hint = KUBERNETES_HINT
-    return f"{subject}; it must be {_allowed(field, is_item=is_item)}.{hint}"
+    allowed = _allowed(field, is_item=is_item, in_file=named.endswith(f" in {file}"))
+    return f"{subject}; it must be {allowed}.{hint}"
 
 
 def choices_of(field: FieldInfo) -> list[str]:
@@ -64,18 +72,20 @@ def _literals(annotation: Any) -> list[str]:
     return [word for part in get_args(annotation) for word in _literals(part)]
 
 
-def _allowed(field: FieldInfo, *, is_item: bool) -> str:
+def _allowed(field: FieldInfo, *, is_item: bool, in_file: bool) -> str:
     """Describe the values that a setting may have; where `is_item`, those of an item of a list or a mapping."""
     if get_origin(field.annotation) is dict and not is_item:
         form = next(pairs.form for pairs in field.metadata if isinstance(pairs, Pairs))
-        return f"{form}, several separated by commas, or a JSON object"
+        return f"{'a table, or ' if in_file else ''}{form}, several separated by commas, or a JSON object"
     if choices := choices_of(field):
         return in_words(choices)
     if field.annotation is int:
         return _allowed_numbers(field)
-    if field.annotation is Path:
-        return "the path of a folder"
-    return "names separated by commas" if get_origin(field.annotation) is tuple and not is_item else "text"
+    if Path in (field.annotation, *get_args(field.annotation)):
+        return "the path of a folder" if field.annotation is Path else "the path of a file"
+    if get_origin(field.annotation) is tuple and not is_item:
+        return f"{'a list of names, or ' if in_file else ''}names separated by commas"
+    return "text"
 
 
 def _allowed_numbers(field: FieldInfo) -> str:

@@ -1,8 +1,8 @@
-"""The options of the command line, made from the settings, and the settings read from the options."""
+"""The options of the command line, made from the settings, and the settings read from options, variables and a file."""
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_origin
@@ -14,10 +14,13 @@ from pydantic_core import PydanticUndefined
 
 from app.cli.errors import WrongUsage, did_you_mean
 from app.cli.explain import explain
+from app.config_file import CONFIG_SETTING, ConfigFileError, find_config_file, read_config_file
 from app.keys.variable import VariableOnly
-from app.settings import ENV_PREFIX, Pairs, Settings
+from app.setting_types import Pairs, Quantity
+from app.settings import ENV_PREFIX, Settings
 
 HEADINGS = {
+    "config": "Settings file",
     "host": "Where to listen",
     "keys_file": "Access",
     "weights_dir": "Models",
@@ -43,7 +46,7 @@ def options_by_heading() -> dict[str, list[click.Parameter]]:
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
-    default = "" if field.default in (PydanticUndefined, (), {}) else f"  [default: {field.default}]"
+    default = "" if field.default in (PydanticUndefined, None, (), {}) else f"  [default: {field.default}]"
     return click.Option(
         [option_name(name), name],
         multiple=get_origin(field.annotation) in (dict, tuple),
@@ -53,9 +56,11 @@ def _option(name: str, field: FieldInfo) -> click.Option:
 
 
 def _metavar(field: FieldInfo) -> str:
-    for pairs in field.metadata:
-        if isinstance(pairs, Pairs):
-            return pairs.form.partition(" ")[0]
+    for form in field.metadata:
+        if isinstance(form, Pairs):
+            return form.form.partition(" ")[0]
+        if isinstance(form, Quantity):
+            return form.kind.upper()
     if get_origin(field.annotation) is tuple:
         return "LIST"
     kinds: dict[Any, str] = {int: "NUMBER", Path: "FOLDER", Path | None: "FILE"}
@@ -73,13 +78,34 @@ def variable_name(setting: str) -> str:
 
 
 def label_of(setting: str, options: Mapping[str, object]) -> str:
-    """Return the name of a setting as the user wrote it: its variable if that is what sets it, else its option."""
-    is_variable = setting not in options and variable_name(setting) in map(str.upper, os.environ)
-    return variable_name(setting) if is_variable else option_name(setting)
+    """Return the name of a setting as the user wrote it: its option, its variable, or its key in the file of settings.
+
+    The one that sets it is returned, and the option if none does.
+    """
+    if setting in options:
+        return option_name(setting)
+    if variable_name(setting) in map(str.upper, os.environ):
+        return variable_name(setting)
+    file = config_file(options)
+    return option_name(setting) if file is None or setting not in _keys_of(file) else f"{setting} in {file}"
+
+
+def config_file(options: Mapping[str, object]) -> Path | None:
+    """Return the file of settings that an option or a variable names, if any."""
+    variables = {name.upper(): value for name, value in os.environ.items()}
+    return find_config_file({CONFIG_SETTING: variables.get(variable_name(CONFIG_SETTING)), **options})
+
+
+def _keys_of(file: Path) -> Collection[str]:
+    """Return the keys of a file of settings; none if it cannot be read, which is reported as such."""
+    try:
+        return read_config_file(file).keys()
+    except ConfigFileError:
+        return ()
 
 
 def read_settings(options: Mapping[str, Any], label: Callable[[str], str] | None = None) -> Settings:
-    """Return the settings of the environment and of the given options; an option overrides a variable.
+    """Return the settings of the given options, the environment and the file of settings; the first one counts.
 
     Raises:
         WrongUsage: settings have wrong values, or values that contradict each other; the error names all of them.
@@ -87,7 +113,8 @@ def read_settings(options: Mapping[str, Any], label: Callable[[str], str] | None
     try:
         return Settings(**options)
     except ValidationError as error:
-        raise WrongUsage(explain(error, label or partial(label_of, options=options))) from None
+        label = label or partial(label_of, options=options)
+        raise WrongUsage(explain(error, label, config_file(options))) from None
 
 
 def unknown_variables() -> Iterator[str]:

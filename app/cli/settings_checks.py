@@ -7,7 +7,8 @@ import torch
 
 from app.cli.errors import WrongUsage, did_you_mean, in_words
 from app.registry.hub import HubId
-from app.settings import Settings, quote
+from app.setting_types import quote
+from app.settings import Settings
 from models.checkpoint import CONFIG_FILE, find_checkpoints, is_checkpoint, read_checkpoint
 from models.errors import CheckpointError, ModelsError
 
