@@ -105,6 +105,11 @@ class Engine:
         return max((worker.health for worker in self.workers), key=list(Health).index)
 
     @property
+    def is_idle(self) -> bool:
+        """True if no request waits and none is being computed."""
+        return self._queue.is_idle
+
+    @property
     def n_queued(self) -> int:
         """Requests that wait for a worker."""
         return len(self._queue)
@@ -131,6 +136,11 @@ class Engine:
         except InferenceFailed:
             await self.stop()
             raise
+
+    def apply(self, settings: Settings) -> None:
+        """Follow the settings that can change while the server runs: the limit of the queue."""
+        self._settings = settings
+        self._queue.set_limit(settings.max_queue_items)
 
     def require_room(self, n_before: int = 0) -> None:
         """Check that one more item may wait after `n_before` others, before the cost of decoding it is spent.

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
-from collections.abc import Container
+import time
+from collections.abc import Collection, Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from app.engine.observer import EngineObserver
@@ -11,9 +13,11 @@ from app.errors import InvalidRequest, ModelUnavailable, TaskNotServed, UnknownM
 from app.registry.defaults import Kind, choose_defaults, default_name, kinds_of
 from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
+from app.registry.memory import MemoryBudget
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 from models.checkpoint import find_checkpoints
+from models.errors import CheckpointError
 from models.ops import avx512, triton
 
 log = logging.getLogger(__name__)
@@ -31,8 +35,8 @@ class Registry:
 
     Attributes:
         models: all models, loaded or not, in the order of their names.
-        default_models: for each task and kind of inputs, the model that serves requests which name none; it never
-            changes.
+        default_models: for each task and kind of inputs, the model that serves requests which name none; those that are
+            chosen never change.
     """
 
     def __init__(self, settings: Settings, observer: EngineObserver | None = None) -> None:
@@ -44,24 +48,20 @@ class Registry:
             InvalidRequest: the name given to a model is taken or malformed, or a task is given to a model that does not
                 serve it.
         """
-        self._settings = settings
-        folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
-        folders |= {name: _locate(name, location, folders) for name, location in settings.model.items()}
-        names = sorted(folders)
-        for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
-            if name not in names:
-                raise UnknownModel(name, names)
-        self._wanted = {*settings.models, *settings.model} if settings.models else set(names)
-        self.models = {
-            name: ServedModel(name, folders[name], settings, wanted=name in self._wanted, observer=observer)
-            for name in names
-        }
+        self._settings, self._observer = settings, observer
+        self._memory = MemoryBudget(settings, lambda: self.models.values())
+        folders = find_folders(settings)
+        self._named = named_models(settings, folders, folders)
+        self._wanted = set(self._named)
+        self.models = self._new_models(folders, settings, self._wanted)
         self.default_models = choose_defaults(self.models.values(), settings, self._wanted)
         self._loading: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.Task[None] | None = None
 
     def start_loading(self) -> None:
-        """Begin to load the wanted models in the background."""
+        """Begin to load the wanted models in the background, and to unload those that are idle."""
         self._loading = asyncio.create_task(self._load_wanted())
+        self._idle_timer = asyncio.create_task(self._unload_idle())
 
     async def loaded(self) -> None:
         """Wait until the loading that was started has ended. A model that fails to load does not count as an error.
@@ -74,15 +74,47 @@ class Registry:
 
     async def close(self) -> None:
         """Wait for the loading, then serve what is waiting and stop every model."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         try:
             await self.loaded()
         finally:
             await asyncio.gather(*(model.stop() for model in self.models.values()))
 
+    async def apply(self, settings: Settings) -> None:
+        """Follow new settings: load the models that they name in addition, and unload those that they name no more.
+
+        A model whose folder is another one, or has other files, is loaded anew beside the one in memory. Nothing waits
+        for the loading; `loaded` does. Models that requests loaded or unloaded otherwise stay as they are.
+
+        Raises:
+            UnknownModel, CheckpointError, InvalidRequest: as when the registry is created; then nothing has changed.
+        """
+        folders = await asyncio.to_thread(find_folders, settings)
+        named = named_models(settings, folders, {*folders, *self.models})
+        unknown = {name: folder for name, folder in folders.items() if name not in self.models}
+        new = await asyncio.to_thread(self._new_models, unknown, settings, ())
+        models = dict(sorted({**self.models, **new}.items()))
+        defaults = choose_defaults(models.values(), settings, named)
+        self._settings = self._memory.settings = settings
+        self.models = models
+        for name, model in models.items():
+            model.folder = folders.get(name, model.folder)
+            model.apply(settings)
+        for task, by_kind in defaults.items():
+            self.default_models[task] = {**by_kind, **self.default_models.get(task, {})}
+        added, removed = named - self._named, self._named - named
+        self._named = named
+        self._loading = asyncio.create_task(self._change_models(added, removed, self._loading))
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.create_task(self._unload_idle())
+
     @property
     def ready(self) -> bool:
-        """True if every wanted model serves, and at least one is wanted."""
-        return bool(self._wanted) and all(self.models[name].state is State.READY for name in self._wanted)
+        """True if every wanted model serves or is loaded by the next request for it, and at least one is wanted."""
+        wanted = [self.models[name] for name in self._wanted]
+        return bool(wanted) and all(model.state is State.READY or model.loads_on_demand for model in wanted)
 
     def get(self, name: str) -> ServedModel:
         """Return the model of that name.
@@ -113,7 +145,8 @@ class Registry:
 
         Raises:
             TaskNotServed: no model serves the task for such inputs.
-            ModelUnavailable: the model is not in memory; the error names the models that can be named instead.
+            ModelUnavailable: the model is neither in memory nor loaded on demand; the error names the models that can
+                be named instead.
         """
         name = default_name(self.default_models, task_name, kind)
         if name is None:
@@ -121,7 +154,8 @@ class Registry:
             raise TaskNotServed(f"no model serves {task_name}{inputs}")
         model = self.models[name]
         try:
-            model.require()
+            if not model.loads_on_demand:
+                model.require()
         except ModelUnavailable as error:
             serving = [other for other in self.models.values() if other.loaded and task_name in other.task_names]
             others = [other.name for other in serving if other is not model and kind in kinds_of(other)]
@@ -131,20 +165,25 @@ class Registry:
         return model
 
     async def load(self, name: str) -> ServedModel:
-        """Load a model, and count it as wanted from now on.
+        """Load a model, and count it as wanted from now on. If it is in memory, load its new files if there are any.
 
         Raises:
             UnknownModel: there is none of that name.
             InvalidRequest: its checkpoint cannot be loaded; the detail says why.
         """
         model = self.get(name)
+        if name in self._settings.model:  # whose id may lead to another folder since it was pulled again
+            with suppress(CheckpointError):
+                model.folder = await asyncio.to_thread(_locate, name, self._settings.model[name], ())
+        if model.loaded:
+            await model.refresh()
         was_wanted = name in self._wanted
         self._wanted.add(name)
-        await model.load()
+        refusal = await model.load()
         if model.state is State.FAILED and not was_wanted:
             self._wanted.discard(name)
-        if model.state is State.FAILED:
-            raise InvalidRequest(f"{name} cannot be loaded: {model.reason}")
+        if refusal is not None:
+            raise InvalidRequest(f"{name} cannot be loaded: {refusal}")
         return model
 
     async def unload(self, name: str) -> ServedModel:
@@ -167,10 +206,77 @@ class Registry:
 
         async def load(model: ServedModel) -> None:
             async with semaphore:
-                await model.load()
+                await model.load(may_unload=False)
 
         await asyncio.gather(*(load(model) for model in self.models.values() if model.name in self._wanted))
         collect_and_freeze()
+
+    def _new_models(
+        self, folders: Mapping[str, Path], settings: Settings, wanted: Collection[str]
+    ) -> dict[str, ServedModel]:
+        """Return the models of checkpoint folders in the order of their names, without loading any."""
+        return {
+            name: ServedModel(name, folder, settings, self._memory, wanted=name in wanted, observer=self._observer)
+            for name, folder in sorted(folders.items())
+        }
+
+    async def _change_models(
+        self, added: Collection[str], removed: Collection[str], before: asyncio.Task[None] | None
+    ) -> None:
+        """Load and unload models after the settings have changed, one after the other.
+
+        A model that is added counts as wanted once it serves, so that the server stays ready while it is loading.
+        """
+        if before is not None:
+            await asyncio.wait([before])
+        for name in sorted(removed):
+            await self.unload(name)
+        await self._memory.shrink()
+        for model in list(self.models.values()):
+            try:
+                if model.loaded:
+                    await model.refresh()
+                elif model.name in added and await model.load() is None:
+                    self._wanted.add(model.name)
+            except InvalidRequest as error:
+                log.error("model failed to load", extra={"model": model.name, "reason": error.detail})
+        self._wanted |= {name for name in added if self.models[name].loads_on_demand}
+
+    async def _unload_idle(self) -> None:
+        """Unload models that nobody has used for as long as the settings say, for as long as the server runs."""
+        idle_s = self._settings.idle_unload
+        while idle_s:
+            now = time.monotonic()
+            for model in list(self.models.values()):
+                if not model.is_idle:
+                    model.last_used = now
+                elif now - model.last_used >= idle_s:
+                    await asyncio.shield(model.become_idle())
+            in_memory = [model for model in self.models.values() if model.loaded]
+            await asyncio.sleep(min((model.last_used + idle_s - now for model in in_memory), default=idle_s))
+
+
+def find_folders(settings: Settings) -> dict[str, Path]:
+    """Return the folders of all checkpoints that the settings offer, by the names of the models.
+
+    Raises:
+        CheckpointError: two folders have the same name, or a model is neither a folder nor in the hub's cache.
+        InvalidRequest: the name given to a model is taken or malformed.
+    """
+    folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+    return folders | {name: _locate(name, location, folders) for name, location in settings.model.items()}
+
+
+def named_models(settings: Settings, offered: Collection[str], known: Collection[str]) -> set[str]:
+    """Return the names of the models that the settings want to be loaded: those that they name, or all that they offer.
+
+    Raises:
+        UnknownModel: a setting names a model that is not among the known ones.
+    """
+    for name in (*settings.models, *settings.default_models.values(), *settings.dtypes):
+        if name not in known:
+            raise UnknownModel(name, sorted(known))
+    return {*settings.models, *settings.model} if settings.models else set(offered)
 
 
 def _locate(name: str, location: str, taken: Container[str]) -> Path:

@@ -23,6 +23,7 @@ from app.inference.deadline import Deadline
 from app.inference.stream import Stream
 from app.routes.task_call import (
     Header,
+    Target,
     TaskCall,
     answer_headers,
     check_call,
@@ -129,21 +130,28 @@ async def call_task(
         ManifoldError: the call is refused or failed; the error has the names of the dialect.
     """
     with renamed_faults(names or {}):
-        call = await _check(request, endpoint_named(task), values)
-        if isinstance(call.schema, CodecSchema):
-            outputs = await _run(call, call.schema.outputs, call.body, call.codecs, request.services.limits)
-            return Reply(call=call, outcome=None, outputs=outputs, usage={"items": len(outputs)})
-        schema = call.schema
-        requests = await decode_requests(call, schema)
-        outcome = await run_requests(call, schema, requests)
-        n_numbers = schema.n_numbers(outcome.results)
-        arguments = outcome.results, requests, call.body, call.codecs
-        if n_numbers is not None and n_numbers <= MAX_INLINE_NUMBERS:
-            outputs = schema.outputs(*arguments)
-        else:
-            outputs = await _run(call, schema.outputs, *arguments)
-        usage = {"items": len(outputs), **schema.usage(requests, outcome.results)}
-        return Reply(call=call, outcome=outcome, outputs=outputs, usage=usage)
+        target = await find_target(request.services, endpoint_named(task), values, request.context)
+        try:
+            return await _reply(await _check(request, target, values))
+        finally:
+            target.loaded.release()
+
+
+async def _reply(call: TaskCall) -> Reply:
+    if isinstance(call.schema, CodecSchema):
+        outputs = await _run(call, call.schema.outputs, call.body, call.codecs, call.services.limits)
+        return Reply(call=call, outcome=None, outputs=outputs, usage={"items": len(outputs)})
+    schema = call.schema
+    requests = await decode_requests(call, schema)
+    outcome = await run_requests(call, schema, requests)
+    n_numbers = schema.n_numbers(outcome.results)
+    arguments = outcome.results, requests, call.body, call.codecs
+    if n_numbers is not None and n_numbers <= MAX_INLINE_NUMBERS:
+        outputs = schema.outputs(*arguments)
+    else:
+        outputs = await _run(call, schema.outputs, *arguments)
+    usage = {"items": len(outputs), **schema.usage(requests, outcome.results)}
+    return Reply(call=call, outcome=outcome, outputs=outputs, usage=usage)
 
 
 async def stream_task(
@@ -157,17 +165,20 @@ async def stream_task(
         ManifoldError: the call is refused, or failed before its first event.
     """
     with renamed_faults(names or {}):
-        call = await _check(request, endpoint_named(task), values)
-        if isinstance(call.schema, CodecSchema):
-            raise InvalidRequest(f"{task} does not stream")
-        requests = await decode_requests(call, call.schema)
-        return call, await start_stream(call, call.schema, requests, request.deadline)
+        target = await find_target(request.services, endpoint_named(task), values, request.context)
+        try:
+            call = await _check(request, target, values)
+            if isinstance(call.schema, CodecSchema):
+                raise InvalidRequest(f"{task} does not stream")
+            requests = await decode_requests(call, call.schema)
+            return call, await start_stream(call, call.schema, requests, request.deadline)
+        finally:
+            target.loaded.release()
 
 
-async def _check(request: ForeignRequest, endpoint: TaskEndpoint, values: Mapping[str, Any]) -> TaskCall:
+async def _check(request: ForeignRequest, target: Target, values: Mapping[str, Any]) -> TaskCall:
     given = values.get("parameters", {})
     values = {**values, "parameters": {name: value for name, value in given.items() if value is not None}}
-    target = find_target(request.services, endpoint, values, request.context)
     return await check_call(request.services, target, values, len(request.data))
 
 

@@ -28,11 +28,14 @@ async def live() -> schema.Health:
     operation_id="get_readiness",
     summary="Tell whether the models serve",
     response_model=schema.Health,
-    response_description="Every wanted model serves.",
+    response_description="Every wanted model serves, or is loaded on demand.",
     responses={503: {"model": schema.Health, "description": "A model does not serve, or the server is shutting down."}},
 )
 async def ready(request: Request) -> Response:
-    """Return 200 while every wanted model serves; a model serves once real forward passes have succeeded."""
+    """Return 200 while every wanted model serves; a model serves once real forward passes have succeeded.
+
+    An idle model, which the next request for it loads again, does not make the server unready.
+    """
     services = services_in(request.scope)
     health = schema.readiness(services.registry, draining=services.lifecycle.is_draining)
     return JSONResponse(health.model_dump(mode="json"), 200 if health.status == "ready" else 503)

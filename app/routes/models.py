@@ -51,7 +51,12 @@ async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     responses=problem_responses(403, 404, 422, 500),
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
-    """Load a model into memory, and answer once it serves. If it serves already, nothing changes."""
+    """Load a model into memory, and answer once it serves.
+
+    If it serves already and its files have changed, the new version is loaded beside the old one and takes its place
+    once it serves; requests in flight finish on the old one. If the new version cannot be loaded, the answer is 422,
+    and the old one goes on serving. If no file has changed, nothing happens.
+    """
     services = services_in(request.scope)
     return schema.card(await services.registry.load(id), services.settings)
 

@@ -81,7 +81,16 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
     deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     raw = await _read(services, endpoint, request)
-    target = find_target(services, endpoint, raw.values, context)
+    target = await find_target(services, endpoint, raw.values, context)
+    try:
+        return await _answer(services, target, raw, deadline, context)
+    finally:
+        target.loaded.release()
+
+
+async def _answer(
+    services: Services, target: Target, raw: RawBody, deadline: Deadline, context: RequestContext
+) -> Response:
     media_type = _negotiate_answer(target, context.header(b"accept") or "")
     call = await check_call(services, target, raw.values, raw.n_bytes, raw.query)
     if media_type == NPY and call.parameter("format") == PNG_FORMAT:

@@ -13,7 +13,8 @@ from app.http.context import RequestContext
 from app.inference.deadline import Deadline
 from app.inference.run import infer
 from app.inference.stream import Stream
-from app.registry.served_model import LoadedModel, ServedModel
+from app.registry.loaded_model import LoadedModel
+from app.registry.served_model import ServedModel
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.kinds import kind_of_inputs
 from app.schemas.shared.parsing import parse_body
@@ -53,21 +54,29 @@ class TaskCall:
         return getattr(getattr(self.body, "parameters", None), name, None)
 
 
-def find_target(services: Services, endpoint: TaskEndpoint, values: Any, context: RequestContext) -> Target:
+async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, context: RequestContext) -> Target:
     """Find the model that a body names, or the default model, and check that the model's queue has room.
 
-    The body, in the native form, need not be valid.
+    The body, in the native form, need not be valid. A model that is idle is loaded first. The caller must release
+    `loaded` once the request is answered, or its stream has begun; until then, that version of the model stays.
 
     Raises:
         UnknownModel, TaskNotServed, ModelUnavailable, QueueFull, InvalidRequest: the call is refused.
     """
     model = _choose_model(services, endpoint, values)
     context.model = model.name
-    checkpoint, loaded = model.require()
-    schema = endpoint.schema_for(checkpoint.tasks)
-    if isinstance(schema, TaskSchema):
-        loaded.engine.require_room()
-    return Target(model, checkpoint, loaded, schema)
+    description = model.checkpoint
+    loaded = await model.acquire()
+    try:
+        if loaded.checkpoint is not description:  # it was loaded for this request, and its folder has changed
+            services.registry.model_for(endpoint.name, model.name)
+        schema = endpoint.schema_for(loaded.checkpoint.tasks)
+        if isinstance(schema, TaskSchema):
+            loaded.engine.require_room()
+    except BaseException:
+        loaded.release()
+        raise
+    return Target(model, loaded.checkpoint, loaded, schema)
 
 
 def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:

@@ -48,8 +48,10 @@ class ModelCard(BaseModel):
     """
 
     id: str = Field(description="Id of the model, by which requests name it.")
-    state: State = Field(description="State of the model.")
-    reason: str | None = Field(None, description="Why the model failed; null unless it did.")
+    state: State = Field(
+        description="State of the model. An `idle` model is not in memory, and the next request for it loads it."
+    )
+    reason: str | None = Field(None, description="Why the model failed, or could not be loaded; null unless it did.")
     family: str | None = Field(None, description="Family of the model, such as `autoencoders/variational`.")
     title: str | None = Field(None, description="Name of the family in words.")
     tasks: list[str] = Field([], description="Names of the tasks that the model serves.")
@@ -153,15 +155,20 @@ class Info(BaseModel):
     device: str = Field(description="Device that the models run on.")
     default_models: dict[str, dict[str, str]] = Field(
         description="Id of the model that serves a task where a request names none, by the name of the task and the "
-        "kind of the inputs: `text`, `image` (an encoded image) or `item` (anything else). It never changes while the "
-        "server runs."
+        "kind of the inputs: `text`, `image` (an encoded image) or `item` (anything else). A model that is chosen "
+        "stays the default for as long as the server runs."
     )
-    limits: dict[str, int] = Field(description="Every numeric limit of the server, by the name of the setting.")
+    limits: dict[str, int] = Field(
+        description="Every numeric limit of the server, by the name of the setting; `idle_unload` is in seconds and "
+        "`memory_limit` in bytes, and 0 means that there is none."
+    )
 
 
 LIMITS = (
     "requests_per_minute",
     "max_concurrent",
+    "idle_unload",
+    "memory_limit",
     "max_body_bytes",
     "max_items",
     "max_pixels",
@@ -242,7 +249,7 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
 
 
 def readiness(registry: Registry, *, draining: bool) -> Health:
-    """Return the state of the server: `ready` if every wanted model serves and the server is not shutting down."""
+    """Return the state of the server: `ready` if every wanted model serves or is idle, unless it is shutting down."""
     status = "draining" if draining else "ready" if registry.ready else "unready"
     return Health(status=status, models={name: model.state for name, model in registry.models.items()})
 

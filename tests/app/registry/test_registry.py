@@ -201,8 +201,8 @@ async def test_an_error_of_loading_is_raised_when_waiting_for_it_and_all_models_
     write_tiny(weights, "other-ae")
     load = ServedModel.load
 
-    async def fail(model: ServedModel) -> None:
-        await load(model)
+    async def fail(model: ServedModel, **options: bool) -> None:
+        await load(model, **options)
         if model.name == "other-ae":
             raise RuntimeError("out of threads")
 
@@ -246,7 +246,7 @@ async def test_the_registry_gives_its_observer_to_every_engine(weights: Path) ->
     registry = Registry(Settings(weights_dir=weights), Observer())
     registry.start_loading()
     await registry.loaded()
-    _, loaded = registry.get(TINY).require()
+    loaded = registry.get(TINY).require()
     await loaded.engine.submit(ENCODE, [EncodeRequest(item=torch.zeros(1, 4, 4))])
     assert queued == [(TINY, "encode", 1)]
     await registry.close()

@@ -1,0 +1,186 @@
+"""A model in memory: the reading of its weights, its engine, and the requests that use it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from app.engine.engine import Engine
+from app.settings import Settings
+from models.autoencoding.autoencoder import Autoencoder
+from models.checkpoint import Checkpoint, load_model, read_checkpoint
+from models.checkpoint.common import CONFIG_FILE, build_without_weights
+from models.checkpoint.fingerprint import Fingerprint, fingerprint
+from models.checkpoint.self_check import SelfCheck, check_answers
+from models.checkpoint.text_description import TextDescription, describe_text_model
+from models.codecs import VectorCodec
+from models.errors import CheckpointError
+from models.family import Model
+from models.generation.generator import Generator
+from models.precision import Conversion, Precision, PrecisionChoice, choose_precision, convert
+from models.tasks.generation_defaults import GenerationDefaults
+
+log = logging.getLogger(__name__)
+
+WEIGHT_BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 2}
+"""Estimated memory of a weight in bytes. In int8, embeddings and packed copies make up for what products save."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """What was read of a checkpoint: its description, and a replica of the model for each worker.
+
+    Replicas on the same device are the same object.
+    """
+
+    checkpoint: Checkpoint
+    models: Sequence[Model]
+    conversion: Conversion
+    self_check: SelfCheck | None
+    files: Fingerprint
+
+
+@dataclass(kw_only=True, eq=False)
+class LoadedModel:
+    """A model in memory: its engine, and properties that are only known once it is loaded.
+
+    A request uses the same object from the moment it chooses the model until it is answered, so that its tokenizer,
+    its network and its labels belong together even if another version takes its place meanwhile.
+
+    Attributes:
+        checkpoint: the description of the checkpoint as it was loaded, with its codec.
+        files: the fingerprint of the files that it was loaded from.
+        n_users: number of requests that use the model at this moment.
+    """
+
+    checkpoint: Checkpoint
+    files: Fingerprint
+    engine: Engine
+    latents: VectorCodec
+    scores: tuple[str, ...]
+    samplers: tuple[str, ...]
+    labels: tuple[str, ...]
+    generation_defaults: GenerationDefaults
+    n_parameters: int
+    memory_bytes: int
+    conversion: Conversion
+    unused_weights: list[str]
+    missing_heads: list[str]
+    text: TextDescription | None
+    self_check: SelfCheck | None
+    n_users: int = 0
+    _without_users: asyncio.Event | None = None
+    _is_hurried: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no request uses the model and its engine has nothing to do."""
+        return self.n_users == 0 and self.engine.is_idle
+
+    def release(self) -> None:
+        """End the use of the model by a request that acquired it."""
+        self.n_users -= 1
+        if self.n_users == 0 and self._without_users is not None:
+            self._without_users.set()
+
+    async def retire(self) -> None:
+        """Wait for the requests that use the model, serve what they have submitted, and stop the engine.
+
+        No further request may acquire the model.
+        """
+        self._without_users = asyncio.Event()
+        if self.n_users and not self._is_hurried:
+            await self._without_users.wait()
+        await self.engine.stop()
+
+    def hurry(self) -> None:
+        """Let `retire` wait no longer for requests that have not been submitted; they will be refused."""
+        self._is_hurried = True
+        if self._without_users is not None:
+            self._without_users.set()
+
+
+def estimate_bytes(folder: Path, name: str, settings: Settings) -> int:
+    """Return about how much memory a model will take on all its devices, without reading its weights.
+
+    Raises:
+        ModelsError: the checkpoint cannot be read.
+    """
+    checkpoint = read_checkpoint(folder, name)
+    model = build_without_weights(checkpoint.spec, checkpoint.config, f"{name}/{CONFIG_FILE}")
+    devices = dict.fromkeys(settings.device.split(","))
+    choices = [_choose(checkpoint, settings, torch.device(device)) for device in devices]
+    return sum(model.n_parameters * WEIGHT_BYTES[choice.precision] for choice in choices)
+
+
+def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
+    """Load a replica for each worker, and compare the first with the answers that the folder promises, in float32.
+
+    Raises:
+        ModelsError: the checkpoint is damaged, changes while it is read, or cannot run as the settings demand.
+    """
+    folder = folder.resolve()  # all files are those of one folder, even if a link to it is changed meanwhile
+    files = fingerprint(folder)
+    checkpoint = read_checkpoint(folder, name)
+    models: dict[str, Model] = {}
+    self_check: SelfCheck | None = None
+    for device in dict.fromkeys(settings.device.split(",")):
+        choice = _choose(checkpoint, settings, torch.device(device))
+        models[device] = load_model(checkpoint, device=device)
+        self_check = self_check or _check_answers(checkpoint, models[device])
+        conversion = convert(models[device], choice)
+        if device != "cpu":
+            torch.cuda.synchronize(device)  # because workers launch on streams of their own
+    if fingerprint(folder) != files:
+        raise CheckpointError(f"the files of {name} changed while they were read; load it again once all are in place")
+    worker_devices = settings.devices(generates=isinstance(models[device], Generator))
+    replicas = [models[device] for device in worker_devices]
+    return Replicas(checkpoint=checkpoint, models=replicas, conversion=conversion, self_check=self_check, files=files)
+
+
+def describe(replicas: Replicas, engine: Engine) -> LoadedModel:
+    """Return the loaded model of an engine that serves these replicas."""
+    model, checkpoint = replicas.models[0], replicas.checkpoint
+    latent_shape: tuple[int, ...] = ()
+    scores: tuple[str, ...] = ()
+    samplers: tuple[str, ...] = ()
+    if isinstance(model, Autoencoder):
+        latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
+    return LoadedModel(
+        checkpoint=checkpoint,
+        files=replicas.files,
+        engine=engine,
+        latents=VectorCodec(latent_shape),
+        scores=scores,
+        samplers=samplers,
+        labels=model.labels,
+        generation_defaults=model.generation_defaults if isinstance(model, Generator) else GenerationDefaults(),
+        n_parameters=model.n_parameters,
+        memory_bytes=sum(replica.memory_bytes for replica in set(replicas.models)),
+        unused_weights=checkpoint.unused,
+        missing_heads=list(checkpoint.missing_heads),
+        conversion=replicas.conversion,
+        text=describe_text_model(checkpoint, model),
+        self_check=replicas.self_check,
+    )
+
+
+def _choose(checkpoint: Checkpoint, settings: Settings, device: torch.device) -> PrecisionChoice:
+    return choose_precision(settings.dtype, settings.dtypes.get(checkpoint.name), checkpoint.modality, device)
+
+
+def _check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:
+    """Compare a model with the answers that its folder promises.
+
+    Raises:
+        CheckpointError: they differ, and the promise is binding.
+    """
+    outcome = check_answers(checkpoint, model)
+    if outcome is not None and not outcome.agrees:
+        if outcome.is_binding:
+            raise CheckpointError(outcome.describe(checkpoint.name))
+        log.warning(outcome.describe(checkpoint.name), extra={"model": checkpoint.name})
+    return outcome
