@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from typing_extensions import override
@@ -17,7 +16,7 @@ from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver
 from app.http.access import AccessControl
 from app.http.context import AccessLog, RequestContexts
-from app.http.cross_site import CrossSiteGuard
+from app.http.cross_site import CorsHeaders, CrossSiteGuard
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.keys.store import KeyStore
@@ -26,9 +25,8 @@ from app.routes import documentation, health, kserve, models
 from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
-from app.services import Lifecycle, Services
+from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
-from models.codecs.arrays import Limits
 
 DIALECTS: tuple[DialectModule, ...] = (kserve,)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
@@ -60,22 +58,15 @@ class Application(FastAPI):
         return next((layer for layer in layers if type(layer) is outermost), stack)
 
 
-def middleware_of(settings: Settings) -> tuple[Middleware, ...]:
-    """Return the middleware that every request passes, outermost first."""
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["*"],
-    )
+def middleware_of() -> tuple[Middleware, ...]:
+    """Return the middleware that every request passes, outermost first. It reads the settings at each request."""
     return (
         Middleware(RequestContexts),
         Middleware(AccessLog),
-        *([cors] if settings.cors_origins else []),
+        Middleware(CorsHeaders),
         Middleware(Problems, [module.DIALECT for module in DIALECTS]),
-        Middleware(CrossSiteGuard, settings.cors_origins, settings.allowed_hosts),
-        Middleware(AccessControl, settings),
+        Middleware(CrossSiteGuard),
+        Middleware(AccessControl),
         Middleware(TaskShortcut),
         Middleware(HeadRequests),
     )
@@ -96,9 +87,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         refusal_pacing=RefusalPacing(),
         lifecycle=Lifecycle(),
         keys=KeyStore(settings.keys_file, settings.api_keys),
-        limits=Limits(
-            max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters
-        ),
+        limits=limits_of(settings),
     )
 
 
@@ -131,7 +120,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         title="Manifold",
         version=version("manifold"),
         lifespan=lifespan,
-        middleware=middleware_of(settings),
+        middleware=middleware_of(),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -9,7 +9,7 @@ from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
 from app.keys.store import KeyStore
 from app.registry.registry import Registry
-from app.settings import Settings
+from app.settings import RELOADABLE, Settings
 from models.codecs.arrays import Limits
 
 
@@ -20,9 +20,14 @@ class Lifecycle:
     is_draining: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Services:
-    """The components that all requests share; created once, by `create_app`."""
+    """The components that all requests share; created once, by `create_app`.
+
+    Attributes:
+        settings: the present settings; replaced as a whole, so that what reads them at each request follows them.
+        limits: the limits among them that codecs need.
+    """
 
     settings: Settings
     registry: Registry
@@ -31,6 +36,35 @@ class Services:
     lifecycle: Lifecycle
     limits: Limits
     keys: KeyStore
+
+    async def apply(self, settings: Settings) -> list[str]:
+        """Follow those of the new settings that can change while the server runs; requests that run are not disturbed.
+
+        Returns:
+            The names of the settings that have changed.
+
+        Raises:
+            ManifoldError, ModelsError: the settings name a model that cannot be served, or keys that cannot be read;
+                then nothing has changed.
+        """
+        changes = {
+            name: getattr(settings, name)
+            for name in sorted(RELOADABLE)
+            if getattr(settings, name) != getattr(self.settings, name)
+        }
+        updated = self.settings.model_copy(update=changes)
+        has_other_keys = not changes.keys().isdisjoint(("keys_file", "api_keys"))
+        keys = KeyStore(updated.keys_file, updated.api_keys) if has_other_keys else self.keys
+        await self.registry.apply(updated)
+        self.settings, self.limits, self.keys = updated, limits_of(updated), keys
+        if not has_other_keys:
+            keys.reload()
+        return list(changes)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that codecs need."""
+    return Limits(max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters)
 
 
 def services_in(scope: Scope) -> Services:

@@ -49,6 +49,7 @@ _LOWER_BOUNDS = {
 RELOADABLE = frozenset(
     {
         *("cors_origins", "allowed_hosts"),
+        *("keys_file", "api_keys", "trusted_proxies", "requests_per_minute", "max_concurrent"),
         *("models", "model", "idle_unload", "memory_limit"),
         *("max_body_bytes", "max_items", "max_pixels", "max_queue_items", "max_characters", "inline_bytes"),
         *("default_timeout_ms", "max_timeout_ms"),

@@ -27,7 +27,7 @@ from app.main import create_app
 from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.examples import SEVEN_PNG
-from app.settings import Settings
+from app.settings import RELOADABLE, Settings
 from models.autoencoders import __doc__ as autoencoders_table
 from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
@@ -40,6 +40,7 @@ README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
 DIALECTS = (ROOT / "docs/dialects.md").read_text()
 SETTINGS = (ROOT / "docs/settings.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 OPENAPI = create_app(Settings()).openapi()
 ROUTE_ERRORS: dict[type[ManifoldError], int | str] = {UnknownRoute: 404, MethodNotAllowed: 405, RouteError: "any"}
 """Errors that have the status of the framework or of a dependency, with the status that the document shows."""
@@ -192,6 +193,16 @@ def test_every_setting_is_in_the_settings_document() -> None:
         assert row.endswith(f"| {field.description} |")
         if isinstance(field.default, (int, str)) and name not in ("torch_threads", "workers"):
             assert f"| `{field.default}` |" in row
+
+
+def test_the_operations_document_names_what_can_change_and_its_file_is_right(tmp_path: Path) -> None:
+    reloadable = OPERATIONS.partition("## Changing settings")[2].partition("If the file changes others")[0]
+    for name in Settings.model_fields:
+        assert (f"`{name}`" in reloadable) == (name in RELOADABLE), name
+    (file,) = code_blocks(OPERATIONS, "toml")
+    (tmp_path / "manifold.toml").write_text(file)
+    settings = Settings(config=tmp_path / "manifold.toml")
+    assert (settings.models, settings.memory_limit) == (("vae-mnist", "sentence-mini-en"), 2**32)
 
 
 @pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 from typing_extensions import override
 
-from app.cli.errors import sentence
-from app.errors import ManifoldError
+from app.cli.errors import WrongUsage, sentence
+from app.errors import InvalidRequest, ManifoldError
 from models.errors import ModelsError
 
 HELP_WIDTH = 30
@@ -44,23 +44,36 @@ class ServeCommand(click.Command):
 def serve(**values: Any) -> None:
     """Serve the models over HTTP.
 
-    Each option is also an environment variable: --max-items is MANIFOLD_MAX_ITEMS. The option wins. Options that take
-    several values separated by commas may be repeated instead.
+    Each option is also an environment variable and a key of the file that --config names: --max-items is
+    MANIFOLD_MAX_ITEMS and max_items. The option wins, then the variable. Options that take several values separated by
+    commas may be repeated instead.
     """
     from app.cli.options import label_of, read_settings, unknown_variables
     from app.cli.settings_checks import check_device, check_settings
     from app.process.serve import serve as run_server
+    from app.settings import Settings
 
     options = {name: value for name, value in values.items() if value not in (None, ())}
     label = partial(label_of, options=options)
     for warning in unknown_variables():
         click.echo(f"Warning: {warning}", err=True)
-    settings = read_settings(options, label)
-    try:
+
+    def read() -> Settings:
+        settings = read_settings(options, label)
         check_settings(settings, label)
+        return settings
+
+    def read_again() -> Settings:
+        try:
+            return read()
+        except WrongUsage as error:
+            raise InvalidRequest(" ".join(error.problems)) from None
+
+    try:
+        settings = read()
         if (problem := check_device(settings, label)) is not None:
             raise click.ClickException(problem)
-        run_server(settings)
+        run_server(settings, read_again=read_again)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
     except KeyboardInterrupt:  # before the server runs

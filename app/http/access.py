@@ -27,11 +27,12 @@ class AccessControl:
     models are loaded and unloaded only from this machine. Nothing of the body is read before.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._addresses = ClientAddresses(settings.trusted_proxies)
-        limits = settings.requests_per_minute, settings.max_concurrent
-        self._anonymous = AddressLimiters(*limits) if any(limits) else None
+        self._settings: Settings | None = None
+        self._addresses = ClientAddresses(())
+        self._limits: tuple[int, int] = (0, 0)
+        self._anonymous: AddressLimiters | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection.
@@ -47,9 +48,11 @@ class AccessControl:
         access = access_of(scope)
         if access is Access.PUBLIC:
             return self._app(scope, receive, send)
-        keys = services_in(scope).keys
-        if keys.is_enabled:
-            limiter = admit_by_key(keys, access, context_in(scope))
+        services = services_in(scope)
+        if services.settings is not self._settings:
+            self._follow(services.settings)
+        if services.keys.is_enabled:
+            limiter = admit_by_key(services.keys, access, context_in(scope))
         else:
             if access is Access.ADMIN:
                 require_this_machine(scope)
@@ -59,6 +62,14 @@ class AccessControl:
         if limiter is None:
             return self._app(scope, receive, send)
         return self._run_limited(limiter, scope, receive, send)
+
+    def _follow(self, settings: Settings) -> None:
+        """Follow settings that have changed. What was counted is kept unless the limits themselves are other ones."""
+        self._settings = settings
+        self._addresses = ClientAddresses(settings.trusted_proxies)
+        limits = settings.requests_per_minute, settings.max_concurrent
+        if limits != self._limits:
+            self._limits, self._anonymous = limits, AddressLimiters(*limits) if any(limits) else None
 
     async def _run_limited(self, limiter: Limiter, scope: Scope, receive: Receive, send: Send) -> None:
         started_at_s = time.monotonic()

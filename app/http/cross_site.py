@@ -4,10 +4,13 @@ import ipaddress
 from collections.abc import Awaitable, Collection
 from urllib.parse import urlsplit
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import CrossSiteRequest
 from app.http.context import context_in
+from app.services import services_in
+from app.settings import Settings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, 9.2.1)."""
@@ -24,11 +27,8 @@ class CrossSiteGuard:
     request is refused because its host name is neither an IP address nor among the allowed ones.
     """
 
-    def __init__(self, app: ASGIApp, allowed_origins: Collection[str], allowed_hosts: Collection[str]) -> None:
-        """Allow `allowed_origins` (as `https://example.org`, or `*`) and host names in `allowed_hosts`."""
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._allowed_origins = frozenset(allowed_origins)
-        self._allowed_hosts = frozenset((*LOCAL_NAMES, *allowed_hosts))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one ASGI connection.
@@ -40,28 +40,49 @@ class CrossSiteGuard:
             context = context_in(scope)
             origin, fetch_site = context.header(b"origin"), context.header(b"sec-fetch-site")
             if origin is not None or fetch_site is not None:
-                self._require_allowed(origin, fetch_site, context.header(b"host") or "")
+                _require_allowed(origin, fetch_site, context.header(b"host") or "", services_in(scope).settings)
         return self._app(scope, receive, send)
 
-    def _require_allowed(self, origin: str | None, fetch_site: str | None, host: str) -> None:
-        if origin is not None and (origin in self._allowed_origins or "*" in self._allowed_origins):
-            return
-        if not self._is_allowed_host(_host_name(host)):
-            detail = f"the host name {_host_name(host)[:100]!r} is not allowed for requests from web pages"
-            raise CrossSiteRequest(f"{detail}; MANIFOLD_ALLOWED_HOSTS lists those that are")
-        is_same_origin = origin is None or urlsplit(origin).netloc == host.lower()
-        if not is_same_origin or fetch_site not in (None, "same-origin", "none"):
-            detail = f"a web page of {(origin or 'another site')[:100]} made this request"
-            raise CrossSiteRequest(f"{detail}; MANIFOLD_CORS_ORIGINS lists the origins that may")
 
-    def _is_allowed_host(self, name: str) -> bool:
-        if name in self._allowed_hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
+class CorsHeaders:
+    """Lets web pages of the origins in the settings call the server, by the headers of CORS."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = self._handler = app
+        self._origins: Collection[str] = ()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one ASGI connection, after following the settings if they have changed."""
+        origins = services_in(scope).settings.cors_origins
+        if origins is not self._origins:
+            self._origins, self._handler = origins, self._app
+            if origins:
+                self._handler = CORSMiddleware(
+                    self._app, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
+                )
+        return self._handler(scope, receive, send)
+
+
+def _require_allowed(origin: str | None, fetch_site: str | None, host: str, settings: Settings) -> None:
+    if origin is not None and (origin in settings.cors_origins or "*" in settings.cors_origins):
+        return
+    if not _is_allowed_host(_host_name(host), settings.allowed_hosts):
+        detail = f"the host name {_host_name(host)[:100]!r} is not allowed for requests from web pages"
+        raise CrossSiteRequest(f"{detail}; MANIFOLD_ALLOWED_HOSTS lists those that are")
+    is_same_origin = origin is None or urlsplit(origin).netloc == host.lower()
+    if not is_same_origin or fetch_site not in (None, "same-origin", "none"):
+        detail = f"a web page of {(origin or 'another site')[:100]} made this request"
+        raise CrossSiteRequest(f"{detail}; MANIFOLD_CORS_ORIGINS lists the origins that may")
+
+
+def _is_allowed_host(name: str, allowed_hosts: Collection[str]) -> bool:
+    if name in LOCAL_NAMES or name in allowed_hosts:
         return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_name(host: str) -> str:

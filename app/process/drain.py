@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -37,8 +38,17 @@ class DrainingServer(uvicorn.Server):
     are closed. A second signal, or SIGINT, skips the waiting.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, app: FastAPI, drain_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        app: FastAPI,
+        drain_s: float,
+        on_started: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare to serve an application. `on_started` is called on the event loop once it has started."""
         super().__init__(config)
+        self._on_started = on_started
         self._listener, self._app, self._drain_s = listener, app, drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_draining = False
@@ -47,6 +57,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup([self._listener])
+        if self._on_started is not None:
+            self._on_started()
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -4,8 +4,11 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
+from typing import cast
 
 import uvicorn
 
@@ -15,7 +18,9 @@ from app.main import create_app
 from app.process.drain import DrainingServer
 from app.process.guard import load_protocol
 from app.process.logs import configure_logs
+from app.process.reload import SettingsReload
 from app.process.tuning import tune_process
+from app.services import Services
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,8 +49,13 @@ class AddressUnavailable(ManifoldError):
         super().__init__(reason)
 
 
-def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
+def serve(
+    settings: Settings, observer: EngineObserver | None = None, read_again: Callable[[], Settings] | None = None
+) -> None:
     """Serve until a signal ends the process. Ctrl-C returns normally.
+
+    At SIGHUP, the settings that `read_again` returns are applied, as far as they can change while the server runs. It
+    raises `ManifoldError` or `ModelsError` if they are wrong.
 
     Raises:
         AddressUnavailable: the host and port cannot be listened on.
@@ -55,6 +65,9 @@ def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
         # uvicorn raises KeyboardInterrupt again once it has shut down
         configure_logs(settings)
         tune_process()
+        reload = SettingsReload(read_again) if read_again is not None else None
+        if reload is not None:
+            reload.install()
         app = create_app(settings, observer)
         config = uvicorn.Config(
             app,
@@ -75,7 +88,8 @@ def serve(settings: Settings, observer: EngineObserver | None = None) -> None:
             log.warning(
                 "no API keys are set: whoever reaches the port can use the models; `manifold keys new` makes one"
             )
-        DrainingServer(config, listener, app, settings.drain_ms / 1000).run()
+        on_started = None if reload is None else partial(reload.start, cast("Services", app.state))
+        DrainingServer(config, listener, app, settings.drain_ms / 1000, on_started).run()
 
 
 def is_loopback(listener: socket.socket) -> bool:

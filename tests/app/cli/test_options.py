@@ -66,7 +66,7 @@ def test_all_wrong_settings_are_named_by_their_sources(monkeypatch: pytest.Monke
 def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Runs `manifold serve` up to where it would serve, and gives the settings."""
     given: list[Settings] = []
-    monkeypatch.setattr("app.process.serve.serve", given.append)
+    monkeypatch.setattr("app.process.serve.serve", lambda settings, **_: given.append(settings))
     monkeypatch.setattr("app.cli.settings_checks.check_settings", lambda *_: None)
 
     def run(*options: str) -> Settings:

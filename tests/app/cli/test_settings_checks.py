@@ -20,7 +20,7 @@ Serve = Callable[..., Result]
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     """`manifold serve` up to where it would serve."""
-    monkeypatch.setattr("app.process.serve.serve", lambda _: None)
+    monkeypatch.setattr("app.process.serve.serve", lambda *_, **__: None)
     return lambda *options: CliRunner().invoke(main, ["serve", "--port", "0", *map(str, options)])
 
 
