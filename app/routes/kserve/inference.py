@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import Fault, InvalidRequest
+from app.registry.loaded_model import LoadedModel
 from app.registry.served_model import ServedModel
 from app.routes.foreign import ForeignRequest, Reply, call_task, receive
 from app.routes.kserve.reading import WantedOutput, read_body, read_input, wanted_outputs
@@ -22,18 +23,25 @@ async def answer_inference(model: ServedModel, request: Request) -> Response:
         ModelUnavailable: the model is not in memory.
         ManifoldError: the request is refused or failed.
     """
-    signature = signature_of(model)
     foreign = await receive(request)
+    loaded = await model.acquire()
+    try:
+        return await _infer(model, loaded, foreign)
+    finally:
+        loaded.release()
+
+
+async def _infer(model: ServedModel, loaded: LoadedModel, foreign: ForeignRequest) -> Response:
+    signature = signature_of(loaded)
     body, raw = await read_body(foreign)
     if body.model_name is not None and body.model_name != model.name:
         detail = f"{body.model_name[:100]!r} is refused: the path names the model {model.name!r}"
         raise InvalidRequest.of([Fault("/model_name", detail)])
     wanted = wanted_outputs(signature, body)
-    checkpoint, _ = model.require()
 
     def read_inputs() -> Any:
         values = read_input(signature.input, body.inputs, raw, foreign.services.limits.max_items)
-        return native_inputs(checkpoint, values)
+        return native_inputs(loaded.checkpoint, values)
 
     is_quick = len(foreign.data) <= foreign.services.settings.inline_bytes
     inputs = read_inputs() if is_quick else await foreign.services.pools.run(read_inputs, n_bytes=len(foreign.data))

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.registry.loaded_model import LoadedModel
 from app.registry.served_model import ServedModel, State
 from app.routes.foreign import describe_foreign
 from app.routes.kserve.dialect import DIALECT, find_model, find_version
@@ -39,23 +40,32 @@ router = APIRouter()
 
 async def describe(model: ServedModel, request: Request) -> Response:
     """Return the tensors that the model takes and offers, with their datatypes and shapes."""
-    return _json(metadata_of(model))
+    return await _described(model, metadata_of)
 
 
 async def tell_readiness(model: ServedModel, request: Request) -> Response:
     """Return 200 while the model serves, else 503."""
-    is_ready = model.state is State.READY
+    is_ready = model.state is State.READY or model.loads_on_demand
     return _json(schema.ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
 
 
 async def configure(model: ServedModel, request: Request) -> Response:
     """Return the tensors of the model in the form of Triton's configurations."""
-    return _json(config_of(model))
+    return await _described(model, config_of)
 
 
 async def count(model: ServedModel, request: Request) -> Response:
     """Return what the model has done since it was loaded, for all requests of all routes."""
-    return _json(schema.StatisticsAnswer(model_stats=[statistics_of(model)]))
+    return _json(schema.StatisticsAnswer(model_stats=[statistics_of(model.require())]))
+
+
+async def _described(model: ServedModel, describe: Callable[[LoadedModel], BaseModel]) -> Response:
+    """Return a description of a model, which is loaded first if it is idle."""
+    loaded = await model.acquire()
+    try:
+        return _json(describe(loaded))
+    finally:
+        loaded.release()
 
 
 def _json(content: BaseModel, status: int = 200) -> Response:

@@ -85,7 +85,8 @@ async def ready(request: Request) -> Response:
 async def statistics(request: Request) -> schema.StatisticsAnswer:
     """Return the statistics of every model that is in memory."""
     models = services_in(request.scope).registry.models.values()
-    return schema.StatisticsAnswer(model_stats=[statistics_of(model) for model in models if model.state is State.READY])
+    serving = [model.require() for model in models if model.state is State.READY]
+    return schema.StatisticsAnswer(model_stats=[statistics_of(loaded) for loaded in serving])
 
 
 @router.post(

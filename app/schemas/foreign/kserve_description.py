@@ -1,6 +1,6 @@
 """What the Open Inference Protocol says of a model: its metadata, its configuration and its statistics."""
 
-from app.registry.served_model import ServedModel
+from app.registry.loaded_model import LoadedModel
 from app.schemas.foreign import kserve as schema
 from app.schemas.foreign.kserve_tensors import TEXTS, TensorSpec, signature_of
 
@@ -9,15 +9,11 @@ PLATFORM = "pytorch_safetensors"
 SERVER = "manifold"
 
 
-def metadata_of(model: ServedModel) -> schema.ModelMetadata:
-    """Return the tensors that a model takes and offers.
-
-    Raises:
-        ModelUnavailable: it is not in memory.
-    """
-    signature = signature_of(model)
+def metadata_of(loaded: LoadedModel) -> schema.ModelMetadata:
+    """Return the tensors that a model takes and offers."""
+    signature = signature_of(loaded)
     return schema.ModelMetadata(
-        name=model.name,
+        name=loaded.checkpoint.name,
         versions=[schema.VERSION],
         platform=PLATFORM,
         inputs=[_tensor(signature.input)],
@@ -25,15 +21,11 @@ def metadata_of(model: ServedModel) -> schema.ModelMetadata:
     )
 
 
-def config_of(model: ServedModel) -> schema.ModelConfig:
-    """Return the configuration of a model in the form of Triton.
-
-    Raises:
-        ModelUnavailable: it is not in memory.
-    """
-    signature = signature_of(model)
+def config_of(loaded: LoadedModel) -> schema.ModelConfig:
+    """Return the configuration of a model in the form of Triton."""
+    signature = signature_of(loaded)
     return schema.ModelConfig(
-        name=model.name,
+        name=loaded.checkpoint.name,
         platform=PLATFORM,
         backend=SERVER,
         max_batch_size=0,
@@ -42,17 +34,12 @@ def config_of(model: ServedModel) -> schema.ModelConfig:
     )
 
 
-def statistics_of(model: ServedModel) -> schema.ModelStatistics:
-    """Return what a model has done since it was loaded.
-
-    Raises:
-        ModelUnavailable: it is not in memory.
-    """
-    _, loaded = model.require()
+def statistics_of(loaded: LoadedModel) -> schema.ModelStatistics:
+    """Return what a model has done since it was loaded."""
     found, none = loaded.engine.statistics, _duration()
     n_answered = found.n_answered
     return schema.ModelStatistics(
-        name=model.name,
+        name=loaded.checkpoint.name,
         version=schema.VERSION,
         last_inference=int(1000 * found.last_time_s),
         inference_count=found.n_items,

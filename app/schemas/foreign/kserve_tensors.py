@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.registry.served_model import LoadedModel, ServedModel
+from app.registry.loaded_model import LoadedModel
 from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec, SeriesCodec
 
@@ -90,13 +90,9 @@ class Signature:
     outputs: Mapping[str, OfferedOutput]
 
 
-def signature_of(model: ServedModel) -> Signature:
-    """Return the tensors of a model that is in memory.
-
-    Raises:
-        ModelUnavailable: it is not in memory.
-    """
-    checkpoint, loaded = model.require()
+def signature_of(loaded: LoadedModel) -> Signature:
+    """Return the tensors of a model that is in memory."""
+    checkpoint = loaded.checkpoint
     numbers = "FP32" if checkpoint.modality == "text" or isinstance(checkpoint.codec, ImageCodec) else "FP64"
     outputs = {}
     for source in OUTPUTS:
