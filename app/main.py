@@ -21,14 +21,14 @@ from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
 from app.keys.store import KeyStore
 from app.registry.registry import Registry
-from app.routes import documentation, health, kserve, models
+from app.routes import documentation, health, kserve, models, ollama, openai
 from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
 from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
 
-DIALECTS: tuple[DialectModule, ...] = (kserve,)
+DIALECTS: tuple[DialectModule, ...] = (openai, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads in each of the two worker pools, the one for short work and the one for long work."""

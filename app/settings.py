@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         description="Longest request body, in bytes, that is decoded on the event loop; longer ones are decoded on "
         "another thread.",
     )
+    openai_token_ids: bool = Field(
+        False,
+        description="Whether /v1/embeddings takes the ids of tokens, which must be those of the model's own tokenizer; "
+        "clients for OpenAI's models send those of another.",
+    )
 
     default_timeout_ms: PositiveInt = Field(
         30_000, description="Time limit of a request that sets none, in milliseconds."

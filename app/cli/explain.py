@@ -81,6 +81,8 @@ def _allowed(field: FieldInfo, *, is_item: bool, in_file: bool) -> str:
         return in_words(choices)
     if field.annotation is int:
         return _allowed_numbers(field)
+    if field.annotation is bool:
+        return "true or false"
     if Path in (field.annotation, *get_args(field.annotation)):
         return "the path of a folder" if field.annotation is Path else "the path of a file"
     if get_origin(field.annotation) is tuple and not is_item:

@@ -63,7 +63,7 @@ def _metavar(field: FieldInfo) -> str:
             return form.kind.upper()
     if get_origin(field.annotation) is tuple:
         return "LIST"
-    kinds: dict[Any, str] = {int: "NUMBER", Path: "FOLDER", Path | None: "FILE"}
+    kinds: dict[Any, str] = {int: "NUMBER", bool: "true|false", Path: "FOLDER", Path | None: "FILE"}
     return kinds.get(field.annotation, "TEXT")
 
 

@@ -66,6 +66,7 @@ class Dialect:
         render_error: returns the status and the JSON content of the answer to an error.
         error: the model of that content, for the OpenAPI document.
         bodies: the models of the bodies of its requests, for the OpenAPI document.
+        answers: the models of its answers, for the OpenAPI document.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Dialect:
     render_error: Callable[[Problem], tuple[int, Any]]
     error: type[BaseModel]
     bodies: tuple[type[BaseModel], ...] = ()
+    answers: tuple[type[BaseModel], ...] = ()
 
     def render(self, problem: Problem) -> tuple[int, list[Header], bytes]:
         """Return the status, the headers and the body of the answer to an error."""

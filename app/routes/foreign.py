@@ -1,10 +1,11 @@
 """What the foreign dialects share: reading requests, calling tasks by their native bodies, and describing routes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -16,11 +17,12 @@ from app.errors import Fault, InvalidRequest, MalformedBody
 from app.http.content import JSON, parse_json, read_body
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
-from app.http.error_answers import Dialect
+from app.http.error_answers import Dialect, Problem
 from app.http.problems import refused_items
 from app.http.responses import TaskResponse, task_json
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
+from app.registry.served_model import ServedModel
 from app.routes.task_call import (
     Header,
     Target,
@@ -34,10 +36,11 @@ from app.routes.task_call import (
     start_stream,
 )
 from app.schemas.catalogue import task_endpoints
-from app.schemas.shared.task_schema import CodecSchema, TaskEndpoint
+from app.schemas.shared.task_schema import CodecSchema, TaskEndpoint, TaskSchema
 from app.services import Services, services_in
 from models.errors import InvalidItems
 
+T = TypeVar("T")
 TO_SAVE_TIME = "send fewer or shorter inputs"
 """What a client can do to be answered sooner, for the error of a deadline that has passed."""
 
@@ -71,9 +74,22 @@ class ForeignRequest:
         Raises:
             MalformedBody: the body is not JSON.
         """
+        return await self.parse(lambda values: values)
+
+    async def parse(self, read: Callable[[Any], T]) -> T:
+        """Return what `read` makes of the values of a body in JSON. A long body is read on a thread.
+
+        Raises:
+            MalformedBody: the body is not JSON.
+            Exception: whatever `read` raises.
+        """
+
+        def read_body() -> T:
+            return read(parse_json(self.data))
+
         if len(self.data) <= self.services.settings.inline_bytes:
-            return parse_json(self.data)
-        return await self.services.pools.run(parse_json, self.data, n_bytes=len(self.data))
+            return read_body()
+        return await self.services.pools.run(read_body, n_bytes=len(self.data))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,10 +186,25 @@ async def stream_task(
             call = await _check(request, target, values)
             if isinstance(call.schema, CodecSchema):
                 raise InvalidRequest(f"{task} does not stream")
-            requests = await decode_requests(call, call.schema)
-            return call, await start_stream(call, call.schema, requests, request.deadline)
+            call.requests = await decode_requests(call, call.schema)
+            return call, await start_stream(call, call.schema, call.requests, request.deadline)
         finally:
             target.loaded.release()
+
+
+def stream_usage(call: TaskCall, stream: Stream) -> dict[str, int]:
+    """Return the counts of the native answer for a stream of `stream_task` that has ended well."""
+    usage = call.schema.usage(call.requests, stream.outcome().results) if isinstance(call.schema, TaskSchema) else {}
+    return {"items": len(call.requests), **usage}
+
+
+async def wake(model: ServedModel) -> None:
+    """Load a model if it is idle, so that what is known of a loaded model can be read.
+
+    Raises:
+        ModelUnavailable: it is not in memory, and is not loaded on demand or cannot be.
+    """
+    (await model.acquire()).release()
 
 
 async def _check(request: ForeignRequest, target: Target, values: Mapping[str, Any]) -> TaskCall:
@@ -205,7 +236,7 @@ def renamed_faults(names: Mapping[str, str]) -> Iterator[None]:
         error = refused_items(given) if isinstance(given, InvalidItems) else given
         if not error.faults:
             raise error from given
-        faults = [Fault(_renamed(fault.pointer, names), fault.detail) for fault in error.faults]
+        faults = [Fault(_renamed(fault.pointer, names), _reworded(fault.detail, names)) for fault in error.faults]
         renamed = InvalidRequest.of(faults)
         if isinstance(error, MalformedBody):
             raise MalformedBody(renamed.detail, faults) from given
@@ -217,6 +248,33 @@ def _renamed(pointer: str, names: Mapping[str, str]) -> str:
         if pointer == f"/{native}" or pointer.startswith(f"/{native}/"):
             return f"/{own}{pointer[len(native) + 1 :]}" if own else pointer[len(native) + 1 :]
     return pointer
+
+
+def _reworded(detail: str, names: Mapping[str, str]) -> str:
+    """Return what is wrong, with the dialect's names for parameters in place of the native ones."""
+    for native, own in names.items():
+        kind, _, name = native.partition("/")
+        if kind == "parameters" and own and name != own:
+            detail = re.sub(rf"\b{name}\b", own.rpartition("/")[2], detail)
+    return detail
+
+
+def plain_message(problem: Problem) -> str:
+    """Return what an error says, for dialects without pointers; a place is written as `prompt[3]` or `options.seed`."""
+    if not problem.faults:
+        return problem.detail
+    first, *others = problem.faults
+    place = field_name(first)
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{place}: {first.detail}{more}" if place else f"{first.detail}{more}"
+
+
+def field_name(fault: Fault) -> str:
+    """Return the place of a fault as `prompt[3]` or `options.seed`; the empty string for the whole body."""
+    name = ""
+    for part in fault.pointer.split("/")[1:]:
+        name += f"[{part}]" if part.isdecimal() else f".{part}" if name else part
+    return name.replace("~1", "/").replace("~0", "~")
 
 
 async def json_response(request: ForeignRequest, content: Any, headers: Sequence[Header] = ()) -> TaskResponse:
@@ -251,7 +309,7 @@ def describe_foreign(
         summary: what the route does, in the imperative.
         body: the model of the body in JSON; None for a route that takes none.
         example: a body that the shipped models answer with 200.
-        answer: the model of the answer in JSON, as FastAPI's `response_model`.
+        answer: the model of the answer in JSON, as FastAPI's `response_model`; `dialect.answers` must contain it.
         media_types: further media types of the answer, such as `text/event-stream`.
         statuses: the statuses of the errors that the route may answer with.
     """

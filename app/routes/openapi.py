@@ -279,9 +279,11 @@ def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect], *,
 
 
 def _definitions(dialects: Sequence[Dialect]) -> dict[str, Any]:
-    """Return the schemas of every task's body, answer and events, of the dialects' bodies, and of errors, by name."""
+    """Return the schemas of every task's body, answer and events, of those of the dialects, and of errors, by name."""
     wanted: list[tuple[type[BaseModel], Any]] = [(UploadedFiles, "validation"), (StreamError, "serialization")]
-    wanted += [(body, "validation") for dialect in dialects for body in dialect.bodies]
+    for dialect in dialects:
+        wanted += [(body, "validation") for body in dialect.bodies]
+        wanted += [(answer, "serialization") for answer in (*dialect.answers, dialect.error)]
     for endpoint in task_endpoints():
         if endpoint.event is not None:
             wanted += [(endpoint.event, "serialization"), (StreamEnd, "serialization")]

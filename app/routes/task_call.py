@@ -3,7 +3,7 @@
 Every dialect makes its calls by these functions; it differs from the others only in how it reads and how it answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
@@ -39,7 +39,7 @@ class Target:
 
 @dataclass(kw_only=True, slots=True)
 class TaskCall:
-    """A call whose body has been checked."""
+    """A call whose body has been checked. `requests` are set only for streams of foreign dialects."""
 
     services: Services
     model: ServedModel
@@ -48,6 +48,7 @@ class TaskCall:
     codecs: ModelCodecs
     body: Body
     n_bytes: int
+    requests: list[TaskRequest] = field(default_factory=list)
 
     def parameter(self, name: str) -> Any:
         """Return a parameter of the request; None if the task has none of this name."""

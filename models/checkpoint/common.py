@@ -71,6 +71,22 @@ class Checkpoint(ABC):
         """Return the names of these tasks, and of those that the codec answers without the model."""
         return [*(task.name for task in self.tasks), *self.codec_task_names]
 
+    @cached_property
+    def modified_at(self) -> float | None:
+        """Return when `config.json` was written, in seconds since 1970; None if it is gone."""
+        try:
+            return (self.folder / CONFIG_FILE).stat().st_mtime
+        except OSError:
+            return None
+
+    @cached_property
+    def n_weight_bytes(self) -> int | None:
+        """Return the size of the files with the weights, in bytes; None if one is gone."""
+        try:
+            return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+        except OSError:
+            return None
+
     @property
     @abstractmethod
     def codec(self) -> Codec:

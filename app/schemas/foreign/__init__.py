@@ -1,1 +1,1 @@
-"""The bodies and answers of the foreign dialects, as pydantic models."""
+"""The bodies and answers of the foreign dialects, one module for each."""

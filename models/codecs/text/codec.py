@@ -14,6 +14,9 @@ from models.errors import CheckpointError, InvalidItems, Problem
 from models.published_tokenizer import EncodingSettings
 from models.tasks.text import Tokens
 
+TRUNCATE_HINT = "; `truncate` cuts it"
+"""End of the error that a text is too long. Dialects without such a parameter leave it out."""
+
 
 class TextCodec(ABC):
     """Converts texts to tokens and back. All methods may be called by several threads at a time.
@@ -219,5 +222,5 @@ class TextCodec(ABC):
             tokens.n_prompt = n_prompt
 
     def _length_problem(self, index: int, n_tokens: int) -> Problem:
-        hint = "; `truncate` cuts it" if n_tokens else ""
+        hint = TRUNCATE_HINT if n_tokens else ""
         return Problem(f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}", index)

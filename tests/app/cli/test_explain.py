@@ -75,6 +75,7 @@ def test_limits_that_contradict_each_other_are_both_named(most: int, in_queue: i
         ({"port": "abc"}, "--port is 'abc'; it must be a whole number from 0 to 65535."),
         ({"port": ""}, "--port is ''; it must be a whole number from 0 to 65535."),
         ({"workers": "0"}, "--workers is '0'; it must be a whole number of 1 or more."),
+        ({"openai_token_ids": "maybe"}, "--openai_token_ids is 'maybe'; it must be true or false."),
         ({"drain_ms": -1}, "--drain_ms is -1; it must be a whole number of 0 or more."),
         ({"device": "gpu"}, "--device is 'gpu'; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1."),
         (
