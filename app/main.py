@@ -1,5 +1,6 @@
 """Puts the application together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -13,20 +14,25 @@ from typing_extensions import override
 
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
-from app.engine.observer import EngineObserver
+from app.engine.observer import EngineObserver, combine
 from app.http.access import AccessControl
 from app.http.context import AccessLog, RequestContexts
 from app.http.cross_site import CorsHeaders, CrossSiteGuard
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
+from app.http.request_metrics import RequestMetrics
+from app.http.request_tracing import RequestTracing
 from app.keys.store import KeyStore
+from app.metrics.engine_events import EngineEvents
+from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
-from app.routes import documentation, health, kserve, models, ollama, openai
+from app.routes import documentation, health, kserve, metrics, models, ollama, openai
 from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
 from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
+from app.tracing.tracing import Tracing
 
 DIALECTS: tuple[DialectModule, ...] = (openai, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
@@ -58,11 +64,13 @@ class Application(FastAPI):
         return next((layer for layer in layers if type(layer) is outermost), stack)
 
 
-def middleware_of() -> tuple[Middleware, ...]:
+def middleware_of(*, is_traced: bool) -> tuple[Middleware, ...]:
     """Return the middleware that every request passes, outermost first. It reads the settings at each request."""
     return (
         Middleware(RequestContexts),
         Middleware(AccessLog),
+        Middleware(RequestMetrics),
+        *([Middleware(RequestTracing)] if is_traced else []),
         Middleware(CorsHeaders),
         Middleware(Problems, [module.DIALECT for module in DIALECTS]),
         Middleware(CrossSiteGuard),
@@ -79,16 +87,27 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         UnknownModel: a setting names a model that is not in the weights folder.
         CheckpointError: two checkpoints have the same name.
         InvalidKeys: the file of the keys cannot be used.
+        TracingUnavailable: tracing is turned on without the packages that it needs.
     """
-    return Services(
+    metrics, lifecycle = Metrics(), Lifecycle()
+    registry = Registry(settings, combine(EngineEvents(metrics.families), observer))
+    services = Services(
         settings=settings,
-        registry=Registry(settings, observer),
+        registry=registry,
+        metrics=metrics,
+        tracing=Tracing() if settings.tracing else None,
         pools=WorkerPools(N_OFFLOAD_THREADS),
         refusal_pacing=RefusalPacing(),
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
         keys=KeyStore(settings.keys_file, settings.api_keys),
         limits=limits_of(settings),
     )
+    metrics.read_state(
+        registry,
+        max_queue_items=lambda: services.settings.max_queue_items,
+        is_draining=lambda: lifecycle.is_draining,
+    )
+    return services
 
 
 def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
@@ -102,6 +121,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         UnknownModel: a setting names a model that is not in the weights folder.
         CheckpointError: two checkpoints have the same name.
         InvalidKeys: the file of the keys cannot be used.
+        TracingUnavailable: tracing is turned on without the packages that it needs.
     """
     settings = settings or Settings()
     services = create_services(settings, observer)
@@ -115,12 +135,14 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
             await services.registry.close()
         finally:
             services.pools.close()
+            if services.tracing is not None:
+                await asyncio.to_thread(services.tracing.close)
 
     app = Application(
         title="Manifold",
         version=version("manifold"),
         lifespan=lifespan,
-        middleware=middleware_of(),
+        middleware=middleware_of(is_traced=settings.tracing),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -128,7 +150,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     )
     app.state = services  # type: ignore[assignment] # in place of starlette's untyped `State`
     add_route_errors(app)
-    own = (task_router(), models.router, health.router, documentation.router)
+    own = (task_router(), models.router, health.router, metrics.router, documentation.router)
     for router in (*own, *(module.router for module in DIALECTS)):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")

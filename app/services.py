@@ -8,8 +8,10 @@ from starlette.types import Scope
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
 from app.keys.store import KeyStore
+from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
 from app.settings import RELOADABLE, Settings
+from app.tracing.tracing import Tracing
 from models.codecs.arrays import Limits
 
 
@@ -31,6 +33,8 @@ class Services:
 
     settings: Settings
     registry: Registry
+    metrics: Metrics
+    tracing: Tracing | None
     pools: WorkerPools
     refusal_pacing: RefusalPacing
     lifecycle: Lifecycle

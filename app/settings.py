@@ -236,6 +236,12 @@ class Settings(BaseSettings):
         "json", description="Format of the log: json, one object a line, or text, for people."
     )
 
+    tracing: bool = Field(
+        False,
+        description="Trace requests with OpenTelemetry; the variables OTEL_* say where the traces go and which "
+        "requests are traced. Needs the extra `tracing`.",
+    )
+
     @override
     @classmethod
     def settings_customise_sources(

@@ -1,5 +1,6 @@
 """Fixtures shared by the whole tree: checkpoints made on the spot, and the application on top of them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import cast
 import httpx
 import pytest
 import torch
+from prometheus_client.metrics_core import Metric
 
 from app.main import create_app
 from app.settings import Settings
@@ -77,6 +79,14 @@ async def own_client(weights: Path) -> AsyncIterator[httpx.AsyncClient]:
     """The same, for one test, which may change it."""
     async with served(Settings(weights_dir=weights)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
+    """The metrics of an application that has served requests of every kind."""
+    from tests.app.metrics import traffic  # which imports this module
+
+    return asyncio.run(traffic.exposed(tmp_path_factory.mktemp("exposed")))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI, HTTPException
 from PIL import Image
+from prometheus_client.metrics_core import Metric
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +29,7 @@ from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.examples import SEVEN_PNG
 from app.settings import RELOADABLE, Settings
+from app.tracing.tracing import TracingUnavailable
 from models.autoencoders import __doc__ as autoencoders_table
 from models.catalogue import families
 from models.checkpoint import find_checkpoints, read_checkpoint
@@ -39,13 +41,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
 DIALECTS = (ROOT / "docs/dialects.md").read_text()
+METRICS = (ROOT / "docs/metrics.md").read_text()
 SETTINGS = (ROOT / "docs/settings.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 OPENAPI = create_app(Settings()).openapi()
 ROUTE_ERRORS: dict[type[ManifoldError], int | str] = {UnknownRoute: 404, MethodNotAllowed: 405, RouteError: "any"}
 """Errors that have the status of the framework or of a dependency, with the status that the document shows."""
 TASKS = {endpoint.path for endpoint in task_endpoints()}
-NEVER_ANSWERED = {Retryable, AddressUnavailable, InvalidKeys}
+NEVER_ANSWERED = {Retryable, AddressUnavailable, InvalidKeys, TracingUnavailable}
 """A base class that is never raised itself, and errors that prevent the server from starting."""
 
 
@@ -203,6 +206,28 @@ def test_the_operations_document_names_what_can_change_and_its_file_is_right(tmp
     (tmp_path / "manifold.toml").write_text(file)
     settings = Settings(config=tmp_path / "manifold.toml")
     assert (settings.models, settings.memory_limit) == (("vae-mnist", "sentence-mini-en"), 2**32)
+
+
+def test_every_metric_is_in_the_metrics_document_with_its_type_and_its_labels(exposed: list[Metric]) -> None:
+    rows = [line.split(" | ") for line in METRICS.splitlines() if re.match(r"\| `(manifold|process)_", line)]
+    documented = {name.strip("|` "): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
+    for family in exposed:
+        if family.name.endswith("_created"):
+            continue
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert documented.pop(name) == (family.type, labels), name
+    assert documented == {}
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the command uses curl")
+def test_the_command_of_the_metrics_document_prints_them(server: Served) -> None:
+    (command,) = code_blocks(METRICS, "sh")
+    assert command.strip() in README
+    printed = subprocess.run(
+        ["bash", "-ec", command.replace("localhost:8000", server.url)], check=True, capture_output=True, text=True
+    )
+    assert "manifold_ready 1.0" in printed.stdout.splitlines()
 
 
 @pytest.mark.parametrize("folder", find_checkpoints(SHIPPED), ids=lambda folder: folder.name)

@@ -26,7 +26,7 @@ HEADINGS = {
     "weights_dir": "Models",
     "max_body_bytes": "Limits",
     "default_timeout_ms": "Timeouts",
-    "log_level": "Logging",
+    "log_level": "Logging and tracing",
 }
 """Headings of the options; each stands above the setting of that name and those declared after it."""
 _KUBERNETES_NAME_PATTERN = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")

@@ -8,5 +8,6 @@ worker      a thread that runs forward passes
 supervisor  keeps one worker alive
 engine      puts the parts together and resolves every future
 statistics  counts of what one engine has done
+token_times measures the times of generated tokens
 observer    hooks for metrics and benchmarks
 """

@@ -15,6 +15,7 @@ from app.engine.observer import EngineObserver, guard
 from app.engine.queue import INACTIVE_AFTER_S, JobQueue
 from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
+from app.engine.trace import Trace, record_answer
 from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
@@ -57,7 +58,7 @@ class Engine:
         budget: int,
         observer: EngineObserver | None = None,
     ) -> None:
-        self._name, self._settings = name, settings
+        self.name, self._settings = name, settings
         self._observer = guard(observer)
         self.statistics = EngineStatistics()
         self._loop = asyncio.get_running_loop()
@@ -153,10 +154,17 @@ class Engine:
         if len(self._queue) + n_before >= self._settings.max_queue_items:
             raise self._queue_full()
 
-    async def submit(self, task: Task, requests: Sequence[Request], on_progress: OnProgress | None = None) -> Outcome:
+    async def submit(
+        self,
+        task: Task,
+        requests: Sequence[Request],
+        on_progress: OnProgress | None = None,
+        trace: Trace | None = None,
+    ) -> Outcome:
         """Run the requests, possibly in batches with those of others. If the caller is cancelled, they are dropped.
 
-        For generation tasks, `on_progress` is called with each new token, as soon as it is known.
+        For generation tasks, `on_progress` is called with each new token, as soon as it is known. The batches of the
+        requests are recorded in `trace`.
 
         Raises:
             QueueFull: as many items as allowed are waiting.
@@ -164,17 +172,20 @@ class Engine:
             InvalidItems: the model refuses a request.
             InferenceFailed: the forward pass failed on one of the requests.
         """
-        job = self._enqueue(task, requests, on_progress)
+        now = time.monotonic()
+        job = Job(task=task, requests=requests, future=self._loop.create_future(), enqueued_at=now)
+        job.on_progress, job.trace = on_progress, trace
+        self._enqueue(job)
         try:
             outcome = await job.future
         except BaseException as error:
             self.statistics.add_failure(job)
-            self._observer.failed(self._name, task.name, len(requests), error)
+            self._observer.failed(self.name, task.name, len(requests), error)
             raise
         else:
             self.statistics.add_answer(outcome)
             times = outcome.queue_ms, outcome.inference_ms
-            self._observer.finished(self._name, task.name, len(requests), *times, outcome.batch_size)
+            self._observer.finished(self.name, task.name, len(requests), *times, outcome.batch_size)
             return outcome
         finally:
             job.is_abandoned = True
@@ -188,21 +199,19 @@ class Engine:
         self._queue.close()
         given_up = await asyncio.gather(*(worker.ended() for worker in self.workers))
         unserved = [*chain.from_iterable(given_up), *self._queue.clear()]
-        self._fail(unserved, ModelUnavailable(f"{self._name} is unloading", retry_after_s=1))
+        self._fail(unserved, ModelUnavailable(f"{self.name} is unloading", retry_after_s=1))
         if self._wake_timer is not None:
             self._wake_timer.cancel()
 
-    def _enqueue(self, task: Task, requests: Sequence[Request], on_progress: OnProgress | None) -> Job:
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        job = Job(task=task, requests=requests, future=future, enqueued_at=time.monotonic(), on_progress=on_progress)
+    def _enqueue(self, job: Job) -> None:
+        event = self.name, job.task.name, len(job.requests)
         if self._is_stopped or not self._queue.put(job):
-            self._observer.refused(self._name, task.name, len(requests))
+            self._observer.refused(*event)
             if self._is_stopped:
-                raise ModelUnavailable(f"{self._name} is unloading", retry_after_s=1)
-            raise self._queue_full(f" and this request has {len(requests)}")
-        self._observer.queued(self._name, task.name, len(requests))
+                raise ModelUnavailable(f"{self.name} is unloading", retry_after_s=1)
+            raise self._queue_full(f" and this request has {len(job.requests)}")
+        self._observer.queued(*event)
         self._wake_worker()
-        return job
 
     def _wake_worker(self) -> None:
         """Wake a worker if needed, and check again every `INACTIVE_AFTER_S` while jobs wait.
@@ -253,7 +262,7 @@ class Engine:
             job.results[index] = collect_result(job.progress[index])
             self._answer_if_complete(job)
         if report.error:
-            log.error("a generation step failed", exc_info=report.error, extra={"model": self._name})
+            log.error("a generation step failed", exc_info=report.error, extra={"model": self.name})
             detail = "the forward pass failed on this item, or on another of its batch while this one was streamed"
             self._fail(report.given_up, InferenceFailed(detail))
         self._step_seconds += report.seconds
@@ -270,7 +279,7 @@ class Engine:
         try:
             ends = job.on_progress is not None and job.on_progress(index, progress)
         except Exception as error:  # the fault of one caller must not affect the others
-            log.exception("a progress callback failed", extra={"model": self._name})
+            log.exception("a progress callback failed", extra={"model": self.name})
             detail = "the generated text could not be passed on"
             self._fail([job], InferenceFailed(f"{detail}: {type(error).__name__}", [Fault(f"/inputs/{index}", detail)]))
             return
@@ -283,7 +292,7 @@ class Engine:
         if not job.was_announced and not job.future.done():
             job.was_announced = True
             queue_ms = (job.started_at - job.enqueued_at) * 1000
-            self._observer.started(self._name, job.task.name, len(job.requests), queue_ms)
+            self._observer.started(self.name, job.task.name, len(job.requests), queue_ms)
 
     def _answer_if_complete(self, job: Job) -> None:
         if len(job.results) == len(job.requests):
@@ -292,6 +301,9 @@ class Engine:
     @staticmethod
     def _answer(job: Job, results: Sequence[Any]) -> None:
         if not job.future.done():
+            if job.trace is not None:
+                times = job.enqueued_at, job.started_at, job.finished_at
+                record_answer(job.trace, *times, by_steps=job.task.by_steps)
             job.future.set_result(
                 Outcome(
                     results=results,
@@ -316,7 +328,7 @@ class Engine:
             is_only = len(job.requests) == 1
             indices = [index if problem.index is None or not is_only else problem.index for problem in error.problems]
             return InvalidItems(*(replace(p, index=i) for p, i in zip(error.problems, indices, strict=True)))
-        log.error("forward pass failed", exc_info=error, extra={"model": self._name, "item": index})
+        log.error("forward pass failed", exc_info=error, extra={"model": self.name, "item": index})
         is_nan = isinstance(error, NotANumber)
         of_result = "the model's output for this item is not a number, or infinite"
         reason = of_result if is_nan else "the forward pass failed on this item"
@@ -329,7 +341,7 @@ class Engine:
 
     def _queue_full(self, addition: str = "") -> QueueFull:
         """Return the error of a full queue. It suggests trying again once half of the backlog should be served."""
-        waiting = f"{len(self._queue)} items are waiting for {self._name}{addition}"
+        waiting = f"{len(self._queue)} items are waiting for {self.name}{addition}"
         limit = f"the limit is {self._settings.max_queue_items}"
         retry_after_s = min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
         return QueueFull(f"{waiting}; {limit}", retry_after_s=retry_after_s)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.engine.trace import Trace
 from models.tasks import Request, Task
 from models.tasks.generation import Progress
 
@@ -39,6 +40,7 @@ class Job:
 
     Attributes:
         future: resolved exactly once, with an `Outcome` or an error.
+        trace: the trace of the caller, if it has one.
         enqueued_at, started_at, finished_at: readings of `time.monotonic`, in seconds.
         on_progress: receives each step of a generation task.
         results: finished results by request index.
@@ -53,6 +55,7 @@ class Job:
     future: "asyncio.Future[Outcome]"
     enqueued_at: float
     on_progress: OnProgress | None = None
+    trace: Trace | None = None
     started_at: float = math.inf
     finished_at: float = 0.0
     batch_size: int = 0

@@ -1,7 +1,8 @@
 """Decides which waiting requests form the next batch. Pure functions: no clock, no locks, no torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import cast
 
 from app.engine.job import Slice
@@ -22,6 +23,24 @@ class StepCapacity:
     n_free: int
     n_running: int = 0
     n_elsewhere: int = 0
+
+
+class DispatchReason(StrEnum):
+    """Why a batch was dispatched with its requests and no others.
+
+    Attributes:
+        WORKER_IDLE: a worker without work was woken, and took all that waited for the task.
+        WORKER_FREE: a worker had finished its batch or its step, and took all that waited for the task.
+        BUDGET_FULL: the next request would have exceeded the budget of the batch.
+        ROWS_FULL: the next request would have exceeded the rows that may be generated at once.
+        SUSPECT: a request that was part of a batch which killed a worker runs alone.
+    """
+
+    WORKER_IDLE = "worker-idle"
+    WORKER_FREE = "worker-free"
+    BUDGET_FULL = "budget-full"
+    ROWS_FULL = "rows-full"
+    SUSPECT = "suspect"
 
 
 NO_STEPS = StepCapacity(n_free=0)
@@ -65,6 +84,26 @@ def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = N
         if stop < candidate.stop:
             break
     return batch
+
+
+def dispatch_reason(
+    batch: Sequence[Slice], left: Iterable[Slice], capacity: StepCapacity, *, was_idle: bool
+) -> DispatchReason:
+    """Return why `next_batch` ended a batch where it did; `left` are the slices that still wait, in order of arrival.
+
+    `was_idle` means that the worker has slept until it was woken for this batch.
+    """
+    job = batch[0].job
+    if job.is_suspect:
+        return DispatchReason.SUSPECT
+    following = next((part for part in left if part.job.task is job.task and not part.job.is_suspect), None)
+    if following is None:
+        return DispatchReason.WORKER_IDLE if was_idle else DispatchReason.WORKER_FREE
+    if not job.task.by_steps:
+        return DispatchReason.BUDGET_FULL
+    requests = [*(request for part in batch for request in part.requests), following.requests[0]]
+    n_rows = sum(n_rows_of(job.task, request) for request in requests)
+    return DispatchReason.ROWS_FULL if n_rows > capacity.n_free else DispatchReason.BUDGET_FULL
 
 
 def n_rows_of(task: Task, request: Request) -> int:

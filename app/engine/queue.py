@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from app.engine.job import Job, Slice
-from app.engine.policy import NO_STEPS, StepCapacity, n_rows_of, next_batch
+from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, n_rows_of, next_batch
 
 SHORT_BATCH_S = 0.005
 """CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
@@ -27,6 +27,7 @@ class WorkerSlot:
         in_flight: the batch that is being computed.
         running: slices that are being generated, in `n_rows` rows.
         active_at: when the worker last took or delivered a batch (`time.monotonic`).
+        reason: why the batch in flight was dispatched.
         cpu_s: CPU time that the worker's thread had used when it took the batch in flight (`time.thread_time`).
         is_retired: the worker is given no more work.
     """
@@ -36,6 +37,7 @@ class WorkerSlot:
     running: list[Slice] = field(default_factory=list)
     n_rows: int = 0
     active_at: float = 0.0
+    reason: DispatchReason = DispatchReason.WORKER_IDLE
     cpu_s: float = 0.0
     is_retired: bool = False
 
@@ -127,17 +129,23 @@ class JobQueue:
         """
         with self._lock:
             slot.n_rows = capacity.n_running
+            was_idle = False
             while not slot.is_retired:
                 sleeps = capacity.n_running == 0 and not self._closed and self._is_spare(slot)
                 waiting = () if sleeps else chain.from_iterable(self._waiting.values())
-                batch = next_batch(waiting, budget, self._share(slot, capacity))
+                share = self._share(slot, capacity)
+                batch = next_batch(waiting, budget, share)
                 if batch or capacity.n_running:
                     self._dispatch(slot, batch)
+                    if batch:
+                        left = chain.from_iterable(self._waiting.values())
+                        slot.reason = dispatch_reason(batch, left, share, was_idle=was_idle)
                     return batch
                 if self._closed:
                     return None
                 if not self._sleep(slot, timeout_s):
                     return []
+                was_idle = True
             return None
 
     def finish_batch(self, slot: WorkerSlot) -> None:

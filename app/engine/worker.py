@@ -15,12 +15,14 @@ from app.engine.job import Job, Slice
 from app.engine.observer import EngineObserver
 from app.engine.policy import NO_STEPS, StepCapacity
 from app.engine.queue import JobQueue
+from app.engine.token_times import TokenTimes
+from app.engine.trace import TracedBatch, layers_recorded_for, record_batch
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
 from models.ops.cooperation import cooperate
-from models.tasks import Task
+from models.tasks import Request, Task
 from models.tasks.generation import GenerateRequest, Progress
 
 REPORT_EVERY_S = 0.05
@@ -156,6 +158,7 @@ class Worker:
         self._held_back: list[tuple[RequestKey, Progress]] = []
         self._held_back_rows, self._held_back_s = 0, 0.0
         self._reported_at = 0.0
+        self._token_times = TokenTimes()
         self.slot = config.queue.add_worker()
         self.busy_since: float | None = None
         """When the forward pass that is running began (`time.monotonic`)."""
@@ -229,18 +232,30 @@ class Worker:
         finally:
             observer.batch_finished(self._config.name, task.name, n_items, cost, time.monotonic() - started_at)
 
+    def _observe_dispatch(self, task: Task, requests: Sequence[Request]) -> int:
+        """Tell the observer of a batch that was taken, and return its cost."""
+        costs = [request.cost for request in requests]
+        counts = len(costs), sum(costs), max(costs) * len(costs) - sum(costs)
+        self._config.observer.dispatched(self._config.name, task.name, *counts, self.slot.reason)
+        return counts[1]
+
     def _run_batch(self, batch: list[Slice]) -> None:
         task = batch[0].job.task
         requests = [request for part in batch for request in part.requests]
-        cost = sum(request.cost for request in requests)
+        cost = self._observe_dispatch(task, requests)
+        traces = [part.job.trace for part in batch if part.job.trace is not None]
         with (
+            layers_recorded_for(traces) as layers,
             self._computing(between_parts=lambda: self._check_between_parts(batch)) as started_at,
             self._observed(task, len(requests), cost),
         ):
             execution = execute(task, self._model, requests)
         if execution.out_of_memory:
             self._budget = max(1, cost // 2)
-        self._on_batch(BatchReport(batch, execution, started_at, time.monotonic()))
+        finished_at = time.monotonic()
+        if traces:
+            record_batch(traces, TracedBatch(len(requests), cost, self.slot.reason, started_at, finished_at, layers))
+        self._on_batch(BatchReport(batch, execution, started_at, finished_at))
         self._queue.finish_batch(self.slot)
         if sum(not isinstance(error, InvalidItems) for error in execution.errors.values()) == len(requests):
             self._probe(self._config.tasks[0])
@@ -262,6 +277,8 @@ class Worker:
         if self._held_back:
             self._report()  # the new requests have no part in the progress so far
         self._step_task = batch[0].job.task
+        self._observe_dispatch(self._step_task, [request for part in batch for request in part.requests])
+        self._token_times.joined(part.job for part in batch)
         self._queue.start_steps(self.slot)
         try:
             with self._computing():
@@ -294,11 +311,19 @@ class Worker:
             job.was_streamed = True
         failed = [(key, NotANumber("NaN")) for key, new in progress if _is_nan(new)]
         ended, now = generation.take_ended(), time.monotonic()
+        self._observe_tokens(progress)
         self._held_back += progress
         self._held_back_s += now - started_at
         self._held_back_rows = max(self._held_back_rows, n_rows)
         if streamed or failed or ended or now > self._reported_at + REPORT_EVERY_S:
             self._report(failed, ended)
+
+    def _observe_tokens(self, progress: Sequence[tuple[RequestKey, Progress]]) -> None:
+        """Tell the observer of the tokens of a step."""
+        times = self._token_times.after_step((job for (job, _), _ in progress), self.n_rows)
+        n_tokens = sum(new.token is not None for _, new in progress)
+        if n_tokens:
+            self._config.observer.tokens_generated(self._config.name, self._step_task.name, n_tokens, *times)
 
     def _report(self, failed: Sequence[tuple[RequestKey, Exception]] = (), ended: Sequence[RequestKey] = ()) -> None:
         """Report the progress that was held back, and the requests that failed or ended."""
@@ -319,6 +344,7 @@ class Worker:
         if isinstance(error, OUT_OF_MEMORY_ERRORS):
             self._max_rows = max(1, self.n_rows // 2)
         self._generation = self._new_generation()
+        self._token_times = TokenTimes()
         self._held_back, self._held_back_rows, self._held_back_s = [], 0, 0.0
         self._on_steps(StepReport(error=error, given_up=self._queue.give_back(self.slot)))
         self._probe(self._config.tasks[0])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
@@ -71,6 +72,7 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
             raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, the limit")
         chunks.append(chunk)
         is_complete = not message.get("more_body", False)
+    context.received_at = time.monotonic()
     data = b"".join(chunks)
     return data if coding == "identity" else await pools.run(decompress, data, coding, max_bytes, n_bytes=max_bytes)
 

@@ -25,11 +25,17 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """The id, the headers and the timer of one request, and what the access log records about it.
+    """The id, the headers and the timer of one request, and what the access log and the metrics record about it.
 
-    `headers` holds the first header of each name, in lower case. `status` is 0 until the answer has started. `key` is
-    the name of the client's API key. A route sets `dialect` if its path alone does not tell in which dialect errors are
-    answered.
+    Attributes:
+        headers: the first header of each name, in lower case.
+        status: 0 until the answer has started.
+        key: name of the client's API key.
+        error: why the request failed.
+        problem: name of the error class that it failed with.
+        dialect: what errors are answered in; a route sets it if its path alone does not tell.
+        received_at: when the whole body had arrived (`time.monotonic`); 0 until then.
+        answered_at: when the answer started (`time.monotonic`); 0 until then.
     """
 
     request_id: str
@@ -38,8 +44,12 @@ class RequestContext:
     status: int = 0
     model: str | None = None
     key: str | None = None
+    task: str | None = None
     error: str | None = None
+    problem: str | None = None
     dialect: Dialect | None = None
+    received_at: float = 0.0
+    answered_at: float = 0.0
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of this lower-case name, without white space around it."""
@@ -82,14 +92,17 @@ class RequestContexts:
         scope.setdefault("state", {})["context"] = context
 
         async def send_in_context(message: Message) -> None:
+            now = time.monotonic()
             if message["type"] == "http.response.start":
-                context.status = message["status"]
+                context.status, context.answered_at = message["status"], now
                 own = (b"x-request-id", context.request_id.encode())
                 closing = CLOSING if services.lifecycle.is_draining else ()
                 message["headers"] = [*message["headers"], own, *SECURITY_HEADERS, *closing]
-            timer.end_at(time.monotonic() + read_limit_s, client_not_reading)
+            timer.end_at(now + read_limit_s, client_not_reading)
             await send(message)
             timer.end_at(math.inf, client_not_reading)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                timer.ignore_client()  # servers report a client whose answer is complete as gone
 
         return self._app(scope, receive, send_in_context)
 

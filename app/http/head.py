@@ -2,6 +2,9 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+ROUTE_KEYS = ("route", "root_path", "app_root_path")
+"""Keys of a scope by which routing says which route has answered."""
+
 
 class HeadRequests:
     """Answers a HEAD request as the GET request for the same path, without the body."""
@@ -20,4 +23,8 @@ class HeadRequests:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+        inner = {**scope, "method": "GET"}
+        try:
+            await self._app(inner, receive, send_without_body)
+        finally:
+            scope.update({key: inner[key] for key in ROUTE_KEYS if key in inner})

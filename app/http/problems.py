@@ -66,7 +66,7 @@ def problem_of(error: Exception) -> Problem:
 def report_error(error: Exception, context: RequestContext) -> Problem:
     """Describe an error to the client, note its reason for the access log, and log an unexpected one in full."""
     problem = problem_of(error)
-    context.error = problem.detail
+    context.error, context.problem = problem.detail, problem.name
     if problem.name == "InternalError":
         log.error("unexpected error", exc_info=error, extra={"request_id": context.request_id})
         context.error = f"unexpected {type(error).__name__}"

@@ -68,6 +68,12 @@ class RequestTimer:
         self._is_body_received = True
         self._fire_by(time.monotonic() + FIRST_LOOK_S)
 
+    def ignore_client(self) -> None:
+        """Stop watching the client, because the whole answer has been sent."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self._watcher = self._receive = None
+
     def _fire_by(self, at_s: float) -> None:
         """Set the loop's timer for this time, unless it is stopped or will fire earlier; it is then set again."""
         if self._loop is None or at_s >= self._fires_at_s:  # a stopped timer has no loop

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.engine.engine import Engine
 from app.engine.job import OnProgress, Outcome
 from app.inference.deadline import Deadline
+from app.inference.measurement import MEASUREMENT, Measurement
 from models.tasks import Request, Task
 
 
@@ -29,10 +30,16 @@ async def infer(
         InferenceFailed: the forward pass raised on one of the requests.
         DeadlineExceeded: the results were not ready by the deadline.
     """
-    if deadline is None:
-        return await engine.submit(task, requests, on_progress)
+    measurement = MEASUREMENT.get() or Measurement()
+    measurement.begin(engine.name, task.name)
     try:
+        if deadline is None:
+            return await engine.submit(task, requests, on_progress, measurement.trace)
         async with asyncio.timeout(deadline.at_s - time.monotonic()):
-            return await engine.submit(task, requests, on_progress)
+            return await engine.submit(task, requests, on_progress, measurement.trace)
     except TimeoutError:
+        if deadline is None:
+            raise
         raise deadline.exceeded() from None
+    finally:
+        measurement.end()

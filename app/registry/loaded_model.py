@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from app.engine.engine import Engine
+from app.engine.trace import watch_layers
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
@@ -132,6 +133,8 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
         models[device] = load_model(checkpoint, device=device)
         self_check = self_check or _check_answers(checkpoint, models[device])
         conversion = convert(models[device], choice)
+        if settings.tracing:
+            watch_layers(models[device])
         if device != "cpu":
             torch.cuda.synchronize(device)  # because workers launch on streams of their own
     if fingerprint(folder) != files:

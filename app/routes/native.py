@@ -78,6 +78,7 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
         InvalidItems: items of the request are refused.
     """
     context = context_in(request.scope)
+    context.task = endpoint.name
     deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     raw = await _read(services, endpoint, request)

@@ -64,6 +64,7 @@ async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, c
     Raises:
         UnknownModel, TaskNotServed, ModelUnavailable, QueueFull, InvalidRequest: the call is refused.
     """
+    context.task = endpoint.name
     model = _choose_model(services, endpoint, values)
     context.model = model.name
     description = model.checkpoint

@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 
 from app.engine.engine import Engine
-from app.engine.observer import EngineObserver
+from app.engine.observer import EngineObserver, combine
 from app.engine.supervisor import Health
 from app.errors import InferenceFailed, ModelUnavailable, QueueFull
 from models.errors import InvalidItems
-from models.tasks import ENCODE, GENERATE
+from models.tasks import ENCODE, ENCODE_TEXT, GENERATE
+from models.tasks.text import EncodeTextRequest
 from tests.app.engine import faulty_gpt
 from tests.app.engine.faulty_gpt import request
 from tests.app.engine.scripted import LETHAL, POISON, ScriptedModel, held, item, start, until, values
+from tests.models.transformers.reference import random_text
 
 pytestmark = pytest.mark.anyio
 
 HOOKS = [name for name in vars(EngineObserver) if not name.startswith("_")]
-ON_WORKER = {"batch_started", "batch_finished"}
+ON_WORKER = {"dispatched", "batch_started", "batch_finished", "tokens_generated"}
 
 
 class Recorder(EngineObserver):
@@ -71,7 +73,7 @@ async def engine(model: ScriptedModel, recorder: Recorder) -> Any:
 async def test_a_request_is_queued_started_computed_and_finished(engine: Engine, recorder: Recorder) -> None:
     outcome = await engine.submit(ENCODE, [item(1), item(2)])
     assert recorder.names() == ["queued", "started", "finished"]
-    assert recorder.names(on_worker=True) == ["batch_started", "batch_finished"]
+    assert recorder.names(on_worker=True) == ["dispatched", "batch_started", "batch_finished"]
     who = ("scripted", "encode", 2)
     assert recorder.arguments("queued") == [who]
     assert recorder.arguments("started") == [(*who, outcome.queue_ms)]
@@ -152,6 +154,53 @@ async def test_each_generation_step_counts_as_a_batch_of_its_sequences(recorder:
     await engine.stop()
 
 
+async def test_a_batch_is_dispatched_with_its_padding_and_its_reason(recorder: Recorder) -> None:
+    engine = await faulty_gpt.start(observer=recorder, max_running_sequences=2)
+    await engine.submit(GENERATE, [request(3, 1), request(5, 1), request(4, 1)])
+    await engine.submit(ENCODE_TEXT, [EncodeTextRequest(tokens=random_text(n, 60, n)) for n in (2, 6, 7)])
+    dispatched = recorder.arguments("dispatched")
+    assert [arguments[:-1] for arguments in dispatched] == [
+        ("gpt", "generate", 2, 8, 2),
+        ("gpt", "generate", 1, 4, 0),
+        ("gpt", "encode", 3, 15, 6),
+    ]
+    assert [reason for *_, reason in dispatched[:2]] == ["rows-full", "worker-free"]
+    await engine.stop()
+
+
+async def test_the_tokens_of_each_step_are_counted_and_timed(recorder: Recorder) -> None:
+    engine = await faulty_gpt.start(observer=recorder)
+    outcome = await engine.submit(GENERATE, [request(3, 4), request(4, 2)])
+    steps = recorder.arguments("tokens_generated")
+    assert [(model, task, n_tokens) for model, task, n_tokens, _, _ in steps] == [
+        ("gpt", "generate", n) for n in (2, 2, 1, 1)
+    ]
+    ((first_token_s,), *others) = [waits for _, _, _, waits, _ in steps]
+    assert others == [[], [], []]
+    assert 0 < first_token_s * 1000 < outcome.queue_ms + outcome.inference_ms
+    intervals_s = [interval_s for *_, interval_s in steps]
+    assert intervals_s[0] is None
+    assert 0 < sum(intervals_s[1:]) * 1000 < outcome.inference_ms
+    recorder.calls.clear()
+    await engine.submit(GENERATE, [request(3, 2)])
+    assert [interval_s is None for *_, interval_s in recorder.arguments("tokens_generated")] == [True, False]
+    await engine.stop()
+
+
+async def test_combined_observers_all_receive_each_event(model: ScriptedModel, recorder: Recorder) -> None:
+    class Counting(EngineObserver):
+        n_queued = 0
+
+        def queued(self, model: str, task: str, n_items: int) -> None:
+            self.n_queued += n_items
+
+    counting = Counting()
+    engine = await start(model, observer=combine(counting, None, recorder))
+    await engine.submit(ENCODE, [item(1), item(2)])
+    assert (counting.n_queued, recorder.names()) == (2, ["queued", "started", "finished"])
+    await engine.stop()
+
+
 async def test_a_refused_generation_has_started_and_failed(recorder: Recorder) -> None:
     engine = await faulty_gpt.start(observer=recorder)
     with pytest.raises(InvalidItems):
@@ -164,7 +213,7 @@ async def test_a_dying_worker_ends_its_batch_and_is_restarted(engine: Engine, re
     with pytest.raises(InferenceFailed):
         await engine.submit(ENCODE, [item(LETHAL)])
     await until(lambda: engine.health is Health.READY)
-    assert recorder.names(on_worker=True) == ["batch_started", "batch_finished"] * 2
+    assert recorder.names(on_worker=True) == ["dispatched", "batch_started", "batch_finished"] * 2
     assert recorder.arguments("worker_restarted") == [("scripted",)] * 2
     assert recorder.names() == ["queued", "worker_restarted", "failed", "worker_restarted"]
 
@@ -177,7 +226,8 @@ async def test_an_observer_that_raises_harms_nothing_and_is_logged_once_a_hook(
     for number in range(3):
         assert values(await engine.submit(ENCODE, [item(number)])) == [2 * number]
     assert engine.health is Health.READY
-    assert observer.n_calls == dict.fromkeys(("queued", "started", "batch_started", "batch_finished", "finished"), 3)
+    hooks = ("queued", "dispatched", "started", "batch_started", "batch_finished", "finished")
+    assert observer.n_calls == dict.fromkeys(hooks, 3)
     logged = [str(record.exc_info and record.exc_info[1]) for record in caplog.records]
     assert sorted(logged) == sorted(f"{name} is broken" for name in observer.n_calls)
     await engine.stop()

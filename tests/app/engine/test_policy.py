@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.job import Job, Slice
-from app.engine.policy import StepCapacity, next_batch
+from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, next_batch
 from models.tasks import DECODE, ENCODE, ENCODE_TEXT, GENERATE
 from models.tasks.text import EncodeTextRequest
 from tests.app.engine.faulty_gpt import request
@@ -105,3 +105,29 @@ def test_a_suspect_generation_begins_when_nothing_runs() -> None:
     suspect.is_suspect = True
     assert taken([suspect, other], 10) == [(other, 0, 1)]
     assert taken([suspect, other], 10, is_idle=True) == [(suspect, 0, 1)]
+
+
+def test_a_batch_of_all_that_waited_was_dispatched_because_a_worker_was_idle_or_free() -> None:
+    batch, others = slices(job(item(1))), slices(job(latent(2), task=DECODE))
+    assert dispatch_reason(batch, others, NO_STEPS, was_idle=True) is DispatchReason.WORKER_IDLE
+    assert dispatch_reason(batch, others, NO_STEPS, was_idle=False) is DispatchReason.WORKER_FREE
+
+
+def test_a_batch_that_leaves_requests_of_its_task_has_used_up_its_budget() -> None:
+    batch, others = slices(job(item(1))), slices(job(latent(2), task=DECODE), job(item(3)))
+    assert dispatch_reason(batch, others, NO_STEPS, was_idle=True) is DispatchReason.BUDGET_FULL
+
+
+def test_a_generation_has_used_up_its_rows_or_its_budget() -> None:
+    first, second = (job(request(3, n=2), task=GENERATE) for _ in range(2))
+    reasons = [
+        dispatch_reason(slices(first), slices(second), StepCapacity(n_free=n_free), was_idle=True) for n_free in (3, 4)
+    ]
+    assert reasons == [DispatchReason.ROWS_FULL, DispatchReason.BUDGET_FULL]
+
+
+def test_a_suspect_is_dispatched_alone_whatever_waits() -> None:
+    suspect = job(item(1), item(2))
+    suspect.is_suspect = True
+    reason = dispatch_reason([Slice(suspect, 0, 1)], [Slice(suspect, 1, 2)], NO_STEPS, was_idle=False)
+    assert reason is DispatchReason.SUSPECT

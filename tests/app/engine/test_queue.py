@@ -45,6 +45,21 @@ def test_a_closed_queue_gives_what_waits_and_then_nothing() -> None:
     assert queue.take(slot, budget=9) is None
 
 
+def test_a_batch_has_the_reason_for_which_it_was_dispatched() -> None:
+    queue = JobQueue(max_items=3)
+    with sleeping(queue):
+        (slot,) = queue._slots
+        queue.put(job(item(1)))
+        queue.wake_worker()
+    assert slot.reason == "worker-idle"
+    queue.put(job(item(1), item(2)))
+    reasons = []
+    for _ in range(2):
+        queue.take(slot, budget=1)
+        reasons.append(slot.reason)
+    assert reasons == ["budget-full", "worker-free"]
+
+
 def test_closing_wakes_a_waiting_worker() -> None:
     queue = JobQueue(max_items=3)
     slot = queue.add_worker()

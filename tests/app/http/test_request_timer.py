@@ -70,6 +70,24 @@ async def test_a_client_is_not_watched_after_the_work() -> None:
     await asyncio.sleep(3 * SHORT_S)
 
 
+@pytest.mark.parametrize("is_watched_already", [False, True])
+async def test_a_client_is_not_watched_after_its_answer_is_sent(is_watched_already: bool) -> None:
+    leaves, is_watched = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        is_watched.set()
+        await leaves.wait()
+        return GONE
+
+    with RequestTimer(receive) as timer:
+        timer.watch_client()
+        if is_watched_already:
+            await is_watched.wait()
+        timer.ignore_client()
+        leaves.set()
+        await asyncio.sleep(SHORT_S)
+
+
 async def test_a_client_that_stays_is_waited_for_until_the_deadline() -> None:
     async def work(timer: RequestTimer) -> None:
         timer.end_at(time.monotonic() + 3 * SHORT_S, late)

@@ -1,0 +1,35 @@
+"""The metrics of one application, and their text."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.process_collector import ProcessCollector
+
+from app.metrics.families import Families
+from app.metrics.requests import RequestCounter
+from app.metrics.state import StateCollector
+from app.registry.registry import Registry
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own; a process may have several applications."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.families = Families(self._registry)
+        self.requests = RequestCounter(self.families)
+        ProcessCollector(registry=self._registry)
+
+    def read_state(
+        self, models: Registry, *, max_queue_items: Callable[[], int], is_draining: Callable[[], bool]
+    ) -> None:
+        """Add the metrics that are read from the models whenever somebody asks for the metrics."""
+        self._registry.register(StateCollector(models, max_queue_items=max_queue_items, is_draining=is_draining))
+        for name in models.models:
+            self.families.worker_restarts[name,]  # 0 from the start, so that the first restart is an increase
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Return the text of all metrics and its media type: OpenMetrics if the header `accept` asks for it."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type

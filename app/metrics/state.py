@@ -1,0 +1,53 @@
+"""The metrics that are read from the models when somebody asks for them, and cost nothing otherwise."""
+
+import platform
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from app.metrics.families import PREFIX
+from app.registry.registry import Registry
+from app.registry.served_model import State
+
+
+class StateCollector(Collector):
+    """Reads queues, running sequences, memory and states of the models of a registry."""
+
+    def __init__(
+        self, models: Registry, *, max_queue_items: Callable[[], int], is_draining: Callable[[], bool]
+    ) -> None:
+        self._models, self._max_queue_items, self._is_draining = models, max_queue_items, is_draining
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now. A model that is not in memory has a state and no other values."""
+        queued = _by_model("queue_items", "Items that wait for a model.")
+        running = _by_model("running_sequences", "Sequences that a model is generating.")
+        memory = _by_model("model_memory_bytes", "Memory of the weights of a model, on all its devices.")
+        state = GaugeMetricFamily(
+            f"{PREFIX}_model_state", "1 for the state of a model, else 0.", labels=["model", "state"]
+        )
+        for name, model in list(self._models.models.items()):
+            for each in State:
+                state.add_metric([name, each], float(model.state is each))
+            if model.loaded is not None:
+                queued.add_metric([name], model.loaded.engine.n_queued)
+                running.add_metric([name], model.loaded.engine.n_running)
+                memory.add_metric([name], model.loaded.memory_bytes)
+        is_ready = self._models.ready and not self._is_draining()
+        limit, ready = "Most items that may wait for one model.", "1 while every wanted model serves, else 0."
+        yield from (queued, running, memory, state)
+        yield GaugeMetricFamily(f"{PREFIX}_queue_limit_items", limit, self._max_queue_items())
+        yield GaugeMetricFamily(f"{PREFIX}_ready", ready, float(is_ready))
+        yield InfoMetricFamily(f"{PREFIX}_build", "Versions of the server and of what it runs on.", _versions())
+
+
+def _by_model(name: str, documentation: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", documentation, labels=["model"])
+
+
+def _versions() -> dict[str, str]:
+    return {"version": version("manifold"), "torch": version("torch"), "python": platform.python_version()}

@@ -1,0 +1,1 @@
+"""Traces of requests by OpenTelemetry. Only this package imports its SDK, and only where tracing is turned on."""
