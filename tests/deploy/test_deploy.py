@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
+from app.settings import ENV_PREFIX, Settings
 from tests.app.metrics.traffic import labels_by_name
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -155,6 +156,7 @@ def test_keys_are_mounted_where_the_server_and_prometheus_read_them() -> None:
     mounts = {name: [volume.split(":")[1] for volume in service["volumes"]] for name, service in keys.items()}
     environment = keys["manifold"]["environment"]
     assert list(environment.values()) == mounts["manifold"]
+    assert {name.removeprefix(ENV_PREFIX).lower() for name in environment} <= set(Settings.model_fields)
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.keys.yml").read_text())
     (job,) = config["scrape_configs"]
     assert [job["authorization"]["credentials_file"]] == mounts["prometheus"]
