@@ -17,6 +17,7 @@ from app.services import services_in
 from app.settings import Settings
 from models.tasks import ENCODE
 from models.tasks.autoencoding import EncodeRequest
+from tests.app.keys.made import make_key
 from tests.app.metrics.traffic import BERT, GPT, PIXELS, exercise, families, read, write_models
 from tests.app.server import Served
 from tests.conftest import TINY, served
@@ -133,6 +134,21 @@ async def test_refusals_are_counted_by_their_reason(fresh: httpx.AsyncClient) ->
     assert (await fresh.get("/health/ready")).status_code == 503
     samples = await read(fresh)
     assert sum(n for (name, _), n in samples.items() if name == "manifold_refusals_total") == 2
+
+
+async def test_requests_without_a_key_are_refusals_of_the_route_they_asked_for(root: Path) -> None:
+    secret, key = make_key("prometheus")
+    async with served(Settings(weights_dir=root, models=(TINY,), api_keys=(key,))) as client:
+        for path in ("/reconstruct", "/reconstruct", "/invented"):
+            answer = await client.post(path, json={"model": TINY, "inputs": [PIXELS]})
+            assert answer.status_code == 401
+        assert (await client.get("/metrics")).status_code == 401
+        client.headers["authorization"] = f"Bearer {secret}"
+        samples = await read(client)
+    refused = {dict(labels)["route"]: n for (name, labels), n in samples.items() if name == "manifold_errors_total"}
+    assert refused == {"/reconstruct": 2, "unknown": 1, "/metrics": 1}
+    ((reason, n),) = [(labels, n) for (name, labels), n in samples.items() if name == "manifold_refusals_total"]
+    assert (dict(reason)["model"], n) == ("", 4)
 
 
 async def test_a_full_queue_is_a_refusal(root: Path) -> None:
