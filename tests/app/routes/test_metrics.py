@@ -191,7 +191,7 @@ async def test_another_dialect_over_inference_has_its_route_its_model_and_its_ta
     async def answer(id: str, request: Request) -> Response:
         body = await read_body(request, 100, services_in(request.scope).pools)
         model = services_in(request.scope).registry.get(body.decode())
-        _, loaded = model.require()
+        loaded = model.require()
         outcome = await infer(ENCODE, loaded.engine, [EncodeRequest(item=torch.zeros(1, 4, 4))])
         return JSONResponse({"n": len(outcome.results)})
 
