@@ -3,7 +3,6 @@
 import base64
 import csv
 import io
-import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.cli.errors import Refused, WrongUsage
+from models.codecs.csv_numbers import is_header, parse_number
 
 Format = Literal["lines", "csv", "json", "ndjson", "npy", "image"]
 """What a file holds: a text in each line, rows of numbers, JSON, a JSON value in each line, an array, or a picture."""
@@ -33,12 +33,8 @@ IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": 
 """Media types of pictures by their first bytes."""
 NPY_MAGIC = b"\x93NUMPY"
 STDIN = "-"
-GAPS = ("", "nan", "null", "none")
-"""Cells of a CSV file, in lower case, that stand for a missing value."""
 _PATH_PATTERN = re.compile(r"\S*[/\\]\S*|\S+\.[A-Za-z]\w{1,5}")
 """An argument that looks like the name of a file."""
-_INTEGER_PATTERN = re.compile(r"[+-]?[0-9]{1,18}")
-"""An integer that fits into 64 bits, as JSON encoders demand; others are read as floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ class Reader:
                 if len(cells) <= column:
                     raise Refused([f"{place}: there is no column {self.field}; the line has {len(cells)} cells."])
                 read.append(Item(cells[column], place))
-            elif read or not all(map(_is_name, cells)):  # a first line without any number is a header
+            elif read or not is_header(cells):
                 read.append(Item([_number(cell, place) for cell in cells], place))
         yield from [Item([item.value for item in read], source)] if self.whole and read else read
 
@@ -225,30 +221,13 @@ def _find_column(header: Sequence[str], field: str, source: str) -> int:
     return names.index(field)
 
 
-def _is_name(cell: str) -> bool:
-    """Return whether a cell of the first line is a name and not a number or a gap."""
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip().lower() not in GAPS
-    return False
-
-
 def _number(cell: str, place: str) -> float | None:
     """Return the number in a cell, an integer where it is one, or None for a gap."""
-    text = cell.strip()
-    if text.lower() in GAPS:
-        return None
-    if _INTEGER_PATTERN.fullmatch(text):
-        return int(text)
     try:
-        value = float(text)
-    except ValueError:
+        return parse_number(cell)
+    except ValueError as error:
         advice = "--field reads texts from a column, --from lines whole lines"
-        raise Refused([f"{place}: {text[:40]!r} is not a number. {advice}."]) from None
-    if not math.isfinite(value):
-        raise Refused([f"{place}: {text} is not finite."])
-    return value
+        raise Refused([f"{place}: {error}. {advice}."]) from None
 
 
 def _member(item: Item, field: str | None) -> Any:

@@ -25,6 +25,7 @@ from app.http.context import context_in
 
 JSON = "application/json"
 NPY = "application/x-npy"
+CSV = "text/csv"
 PNG = "image/png"
 EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"

@@ -13,6 +13,7 @@ from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NU
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
 from app.http.content import (
+    CSV,
     EVENTS,
     IMAGES,
     JSON,
@@ -45,6 +46,7 @@ from app.routes.task_call import (
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
+from models.codecs.csv_numbers import parse_csv
 from models.codecs.npy import parse_npy, to_npy
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
@@ -121,12 +123,17 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
         is_quick = len(data) <= settings.inline_bytes
         values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
         return RawBody(values, len(data))
+    inputs: Any = [data]
     try:
-        inputs: Any = parse_npy(data) if kind == NPY else [data]
+        if kind == NPY:
+            inputs = parse_npy(data)
+        elif kind == CSV:
+            is_quick = len(data) <= settings.inline_bytes
+            inputs = parse_csv(data) if is_quick else await services.pools.run(parse_csv, data, n_bytes=len(data))
+        elif kind == MULTIPART:
+            inputs = await parse_files(request, data, settings.max_items)
     except UndecodableItems as error:
         raise MalformedBody(str(error)) from error
-    if kind == MULTIPART:
-        inputs = await parse_files(request, data, settings.max_items)
     query = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
@@ -137,7 +144,7 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
 
 @cache
 def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
-    arrays, images = (NPY,) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
+    arrays, images = (NPY, CSV) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
     return (JSON, *arrays, *images)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from app.http.access_rules import Access, access_of
-from app.http.content import EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
+from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
 from app.http.error_answers import PROBLEM_JSON, Dialect
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.envelope import StreamEnd
@@ -152,7 +152,7 @@ def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
     content: dict[str, Any] = {JSON: {"schema": bodies, "examples": examples}}
     for schema in endpoint.schemas:
         if isinstance(schema, TaskSchema) and schema.takes_arrays:
-            content[NPY] = {"schema": BINARY}
+            content |= {NPY: {"schema": BINARY}, CSV: {"schema": {"type": "string"}}}
         if isinstance(schema, TaskSchema) and schema.takes_images:
             content[MULTIPART] = {"schema": _reference("schemas", UploadedFiles.__name__)}
             content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
