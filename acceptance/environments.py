@@ -22,8 +22,8 @@ def python_environment(name: str, requirements: Path) -> Path:
     if not _is_current(folder, requirements):
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=INSTALL_S)
-        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", requirements], check=True, timeout=INSTALL_S)
+        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", str(requirements)], check=True, timeout=INSTALL_S)
         _mark_current(folder, requirements)
     return folder
 

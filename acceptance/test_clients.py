@@ -32,6 +32,8 @@ def test_a_client_works_unmodified(suite: Path, server: Served) -> None:
             "no:cacheprovider",
             "--rootdir",
             ".",
+            "--confcutdir",  # without the fixtures of this package, whose imports other environments lack
+            ".",
             "-c",
             "/dev/null",
             ".",

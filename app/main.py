@@ -26,7 +26,7 @@ from app.keys.store import KeyStore
 from app.metrics.engine_events import EngineEvents
 from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
-from app.routes import documentation, health, kserve, metrics, models, ollama, openai
+from app.routes import documentation, health, huggingface, kserve, metrics, models, ollama, openai
 from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
@@ -34,7 +34,7 @@ from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
 from app.tracing.tracing import Tracing
 
-DIALECTS: tuple[DialectModule, ...] = (openai, ollama, kserve)
+DIALECTS: tuple[DialectModule, ...] = (openai, huggingface, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads in each of the two worker pools, the one for short work and the one for long work."""

@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode
 
 MAX_QUOTED = 100
 """Maximum number of characters of a wrong value that an error repeats."""
-_PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+\s*=)", re.ASCII)
+_PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+(?:/[\w.-]+)?\s*=)", re.ASCII)
 """A comma before another NAME=VALUE. Other commas belong to the value, because names of folders may contain them."""
 _QUANTITY_PATTERN = re.compile(r"\s*(?P<number>\d{1,20}(\.\d{1,10})?)\s*(?P<unit>[a-zA-Z]{0,3})\s*", re.ASCII)
 MAX_QUANTITY = 2**63 - 1

@@ -27,7 +27,8 @@ MAX_LOADING = 2
 all the shipped models at once takes more than twice as long."""
 INPUTS: dict[Kind, str] = {"text": "texts", "image": "encoded images", "item": "numbers"}
 """Names of the kinds of inputs, in the plural."""
-_NAME_PATTERN = re.compile(r"[\w.-]{1,100}", re.ASCII)
+_NAME_PATTERN = re.compile(r"(?!\.+(/|\Z))[\w.-]{1,100}(/(?!\.+\Z)[\w.-]{1,100})?", re.ASCII)
+"""What a model may be named: `name` or `org/name`. No part consists of dots alone, as `..` does."""
 
 
 class Registry:
@@ -287,7 +288,8 @@ def _locate(name: str, location: str, taken: Container[str]) -> Path:
         CheckpointError: the checkpoint is neither a folder nor in the hub's cache.
     """
     if not _NAME_PATTERN.fullmatch(name) or name in taken:
-        reason = "taken" if name in taken else "not made of letters, digits, dots, hyphens and underscores"
+        form = "NAME or ORG/NAME of letters, digits, dots, hyphens and underscores"
+        reason = "taken" if name in taken else f"not {form}"
         raise InvalidRequest(f"the name {name[:100]!r} for {location} is {reason}")
     folder = Path(location).expanduser()
     return folder if folder.is_dir() else find_in_cache(HubId.parse(location))

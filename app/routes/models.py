@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.requests import Request
 
+from app.routes.model_ids import ID_DESCRIPTION, find_model
 from app.routes.openapi import problem_responses
 from app.schemas import service as schema
 from app.schemas.shared.examples import EXAMPLE_MODEL
@@ -12,7 +13,7 @@ from app.services import services_in
 
 router = APIRouter(tags=["service"])
 
-ModelId = Annotated[str, Path(description="Model id.", examples=[EXAMPLE_MODEL])]
+ModelId = Annotated[str, Path(description=ID_DESCRIPTION, examples=[EXAMPLE_MODEL])]
 
 
 @router.get(
@@ -31,7 +32,7 @@ async def list_models(request: Request) -> schema.ModelList:
 
 
 @router.get(
-    "/models/{id}",
+    "/models/{id:path}",
     operation_id="get_model",
     summary="Describe a model",
     response_description="The model.",
@@ -40,11 +41,12 @@ async def list_models(request: Request) -> schema.ModelList:
 async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Return one model's family, tasks, shapes, limits, memory, metrics and state."""
     services = services_in(request.scope)
-    return schema.card(services.registry.get(id), services.settings)
+    model = find_model(services.registry, id, request.method, {"load": "POST", "unload": "POST"})
+    return schema.card(model, services.settings)
 
 
 @router.post(
-    "/models/{id}/load",
+    "/models/{id:path}/load",
     operation_id="load_model",
     summary="Load a model",
     response_description="The loaded model.",
@@ -62,7 +64,7 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
 
 
 @router.post(
-    "/models/{id}/unload",
+    "/models/{id:path}/unload",
     operation_id="unload_model",
     summary="Unload a model",
     response_description="The unloaded model.",

@@ -47,6 +47,7 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("one=/one, two = org/two@main", {"one": "/one", "two": "org/two@main"}),
         ("one=/one,", {"one": "/one"}),
         ("one=/with,comma,two=/with=sign", {"one": "/with,comma", "two": "/with=sign"}),
+        ("one=/one,org/two=org/two", {"one": "/one", "org/two": "org/two"}),
         ('{"one": "/one"}', {"one": "/one"}),
         (' {"one": "/one", "two": "/two"}', {"one": "/one", "two": "/two"}),
         (["one=/one", "two=/two"], {"one": "/one", "two": "/two"}),

@@ -178,7 +178,11 @@ class ScriptedServer:
         self._server.server_close()
 
 
-GOOD = (200, {}, {"model": "m", "outputs": [{"embedding": [1.0]}], "usage": {"items": 1}})
+GOOD: tuple[int, dict[str, str], dict[str, Any]] = (
+    200,
+    {},
+    {"model": "m", "outputs": [{"embedding": [1.0]}], "usage": {"items": 1}},
+)
 
 
 def test_a_refusal_that_passes_is_tried_again_after_the_time_it_names() -> None:

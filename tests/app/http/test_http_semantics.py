@@ -25,6 +25,8 @@ METRICS = "/metrics"
 GET_PATHS = (
     *("/", "/docs", "/redoc", "/openapi.json", "/static/docs/favicon.png"),
     *("/models", f"/models/{TINY}", "/health/live", "/health/ready", "/info", METRICS),
+    *(f"/hf/{TINY}/health", f"/hf/{TINY}/info"),
+    *("/v1/models", f"/v1/models/{TINY}", "/api/tags", "/api/ps", "/api/version"),
     *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats"),
     *(
         f"/v2/models/{TINY}{version}{ending}"

@@ -264,10 +264,30 @@ async def test_a_model_given_by_its_folder_serves_beside_one_that_fails(tmp_path
         assert httpx.post(f"{server.url}/generate", json=body).status_code == 200
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["org/tiny", "org%2Ftiny", "org%2ftiny"])
+async def test_a_name_with_a_slash_is_written_in_paths_with_or_without_escape(tmp_path: Path, path: str) -> None:
+    folder, empty = write_text(tmp_path, "transformers/gpt"), tmp_path / "none"
+    empty.mkdir()
+    async with served(Settings(weights_dir=empty, model={"org/tiny": str(folder)})) as client:
+        assert (await client.get(f"/models/{path}")).json()["id"] == "org/tiny"
+        assert (await client.post(f"/models/{path}/unload")).json()["state"] == "unloaded"
+        body = {"model": "org/tiny", "inputs": ["a dog"]}
+        refused = await client.post("/encode", json=body)
+        assert (refused.status_code, "POST /models/org/tiny/load loads it" in refused.text) == (503, True)
+        assert (await client.post(f"/models/{path}/load")).json()["state"] == "ready"
+        assert (await client.post("/encode", json=body)).headers["x-model"] == "org/tiny"
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"a/b": "."}, InvalidRequest, "the name 'a/b'"),
+        ({"a/b/c": "."}, InvalidRequest, "the name 'a/b/c' for . is not NAME or ORG/NAME"),
+        ({"..": "."}, InvalidRequest, "the name '..'"),
+        ({"../b": "."}, InvalidRequest, "the name '../b'"),
+        ({"a/..": "."}, InvalidRequest, "the name 'a/..'"),
+        ({"/b": "."}, InvalidRequest, "the name '/b'"),
+        ({"a/": "."}, InvalidRequest, "the name 'a/'"),
         ({"gpt-0": "."}, InvalidRequest, "is taken"),
         ({"mine": "/nowhere"}, CheckpointError, "is not an id of the hub"),
         ({"mine": "org/never-pulled"}, CheckpointError, "`manifold pull org/never-pulled` fetches it"),

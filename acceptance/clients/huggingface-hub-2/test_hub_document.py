@@ -1,0 +1,1 @@
+../huggingface-hub-1/test_hub_document.py

@@ -1,0 +1,1 @@
+../huggingface-hub-1/test_inference_client.py

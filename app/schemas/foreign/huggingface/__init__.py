@@ -1,0 +1,1 @@
+"""The Hugging Face Inference API: the bodies and the answers of its pipelines."""
