@@ -26,7 +26,7 @@ from app.keys.store import KeyStore
 from app.metrics.engine_events import EngineEvents
 from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
-from app.routes import documentation, health, huggingface, kserve, metrics, models, ollama, openai
+from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
 from app.routes.foreign import DialectModule
 from app.routes.openapi import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
@@ -34,7 +34,7 @@ from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
 from app.tracing.tracing import Tracing
 
-DIALECTS: tuple[DialectModule, ...] = (openai, huggingface, ollama, kserve)
+DIALECTS: tuple[DialectModule, ...] = (openai, cohere, huggingface, tei, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
 N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
 """Number of threads in each of the two worker pools, the one for short work and the one for long work."""
@@ -150,7 +150,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     )
     app.state = services  # type: ignore[assignment] # in place of starlette's untyped `State`
     add_route_errors(app)
-    own = (task_router(), models.router, health.router, metrics.router, documentation.router)
+    own = (task_router(cohere.TASK_FORMS), models.router, health.router, metrics.router, documentation.router)
     for router in (*own, *(module.router for module in DIALECTS)):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")

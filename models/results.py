@@ -13,11 +13,12 @@ from models.tasks.autoencoding import Activation, ClassifyResult, LabelScore, Pr
 
 MIN_VARIATION = 1e-6
 """Smallest variation of vectors along an axis, relative to their norm, that is not taken for rounding of float32."""
-_ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda logits: logits.softmax(0),
     "sigmoid": torch.sigmoid,
     "none": lambda logits: logits,
 }
+"""The functions that map the logits of one item's classes, `[n_labels]`, to scores."""
 
 
 def rank_labels(
@@ -27,7 +28,7 @@ def rank_labels(
 
     The scores are the `activation` of the logits `[n_labels]`.
     """
-    scores = _ACTIVATIONS[activation](logits)
+    scores = ACTIVATIONS[activation](logits)
     best, indices = scores.topk(min(top_k or len(labels), len(labels)))
     pairs = zip(indices.tolist(), best.tolist(), strict=True)
     return ClassifyResult(labels=tuple(LabelScore(labels[index], score) for index, score in pairs))

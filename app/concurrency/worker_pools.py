@@ -31,7 +31,7 @@ class WorkerPools:
 
     def __init__(self, n_threads: int) -> None:
         """Create the pools, of `n_threads` each; no thread runs before `start`."""
-        self._n_threads = n_threads
+        self.n_threads = n_threads
         self._short: _WorkQueue = SimpleQueue()
         self._long: _WorkQueue = SimpleQueue()
         self._finished: deque[tuple[asyncio.Future[_Outcome], _Outcome]] = deque()
@@ -40,7 +40,7 @@ class WorkerPools:
     def start(self) -> None:
         """Start the threads. Must be called on the event loop that will use the pools."""
         self._loop = asyncio.get_running_loop()
-        for number in range(self._n_threads):
+        for number in range(self.n_threads):
             for name, queue in (("short", self._short), ("long", self._long)):
                 threading.Thread(target=self._run, args=(queue,), name=f"offload-{name}-{number}", daemon=True).start()
 
@@ -66,7 +66,7 @@ class WorkerPools:
     def close(self) -> None:
         """End the threads once all work is done."""
         for queue in (self._short, self._long):
-            for _ in range(self._n_threads):
+            for _ in range(self.n_threads):
                 queue.put(None)
 
     def _run(self, queue: "_WorkQueue") -> None:

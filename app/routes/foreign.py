@@ -1,7 +1,8 @@
 """What the foreign dialects share: reading requests, calling tasks by their native bodies, and describing routes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.responses import Response
 
 from app.concurrency.worker_pools import MAX_INLINE_NUMBERS
 from app.engine.job import Outcome
@@ -29,6 +31,7 @@ from app.routes.task_call import (
     TaskCall,
     answer_headers,
     check_call,
+    count_usage,
     decode_requests,
     find_target,
     model_header,
@@ -93,6 +96,21 @@ class ForeignRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TaskForm:
+    """A form of bodies, of a foreign dialect, that the native route of a task takes as well.
+
+    Attributes:
+        dialect: the dialect, in whose form errors are answered.
+        field: the field that bodies of this form have and native ones have not.
+        answer: answers a request of this form.
+    """
+
+    dialect: Dialect
+    field: str
+    answer: Callable[[ForeignRequest], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """The answer to a call of a task.
 
@@ -101,19 +119,24 @@ class Reply:
         outcome: the results with their times; None for tasks that the tokenizer alone answers.
         outputs: the outputs as the native answer has them; numbers may be NumPy arrays.
         usage: the counts of the native answer.
+        decoding_ms: the time in milliseconds for the conversion of the items, such as their tokenization.
     """
 
     call: TaskCall
     outcome: Outcome | None
     outputs: list[dict[str, Any]]
     usage: dict[str, int]
+    decoding_ms: float = 0.0
 
     @property
     def headers(self) -> list[Header]:
         """The headers for the model and the times."""
         if self.outcome is None:
             return [model_header(self.call.model)]
-        return answer_headers(self.call.model, self.outcome)
+        headers = answer_headers(self.call.model, self.outcome)
+        if "truncated" in self.usage:
+            headers.append((b"x-truncated", b"%d" % self.usage["truncated"]))
+        return headers
 
 
 async def receive(request: Request) -> ForeignRequest:
@@ -158,7 +181,9 @@ async def _reply(call: TaskCall) -> Reply:
         outputs = await _run(call, call.schema.outputs, call.body, call.codecs, call.services.limits)
         return Reply(call=call, outcome=None, outputs=outputs, usage={"items": len(outputs)})
     schema = call.schema
+    started_s = time.perf_counter()
     requests = await decode_requests(call, schema)
+    decoding_ms = (time.perf_counter() - started_s) * 1000
     outcome = await run_requests(call, schema, requests)
     n_numbers = schema.n_numbers(outcome.results)
     arguments = outcome.results, requests, call.body, call.codecs
@@ -166,8 +191,8 @@ async def _reply(call: TaskCall) -> Reply:
         outputs = schema.outputs(*arguments)
     else:
         outputs = await _run(call, schema.outputs, *arguments)
-    usage = {"items": len(outputs), **schema.usage(requests, outcome.results)}
-    return Reply(call=call, outcome=outcome, outputs=outputs, usage=usage)
+    usage = count_usage(call, schema, len(outputs), requests, outcome.results)
+    return Reply(call=call, outcome=outcome, outputs=outputs, usage=usage, decoding_ms=decoding_ms)
 
 
 async def stream_task(
@@ -194,8 +219,9 @@ async def stream_task(
 
 def stream_usage(call: TaskCall, stream: Stream) -> dict[str, int]:
     """Return the counts of the native answer for a stream of `stream_task` that has ended well."""
-    usage = call.schema.usage(call.requests, stream.outcome().results) if isinstance(call.schema, TaskSchema) else {}
-    return {"items": len(call.requests), **usage}
+    if not isinstance(call.schema, TaskSchema):
+        return {"items": len(call.requests)}
+    return count_usage(call, call.schema, len(call.requests), call.requests, stream.outcome().results)
 
 
 async def wake(model: ServedModel) -> None:

@@ -32,11 +32,13 @@ from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
+from app.routes.foreign import ForeignRequest, TaskForm
 from app.routes.task_call import (
     Target,
     TaskCall,
     answer_headers,
     check_call,
+    count_usage,
     decode_requests,
     find_target,
     model_header,
@@ -63,17 +65,21 @@ class RawBody:
 
     Attributes:
         values: the body's values.
-        n_bytes: size of the body.
+        data: the body, decoded from its content coding.
         query: the parameters in the URL, for a body that is not JSON; None for one that is.
     """
 
     values: Any
-    n_bytes: int
+    data: bytes
     query: list[tuple[str, str]] | None = None
 
 
-async def answer_task(services: Services, endpoint: TaskEndpoint, request: Request) -> Response:
+async def answer_task(
+    services: Services, endpoint: TaskEndpoint, request: Request, form: TaskForm | None = None
+) -> Response:
     """Answer one request to a task. Its deadline and a disconnect of the client end it early.
+
+    A body of the other form, if the task has one, is answered in the dialect of that form.
 
     Raises:
         ManifoldError: the request is refused or failed.
@@ -84,6 +90,10 @@ async def answer_task(services: Services, endpoint: TaskEndpoint, request: Reque
     deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     raw = await _read(services, endpoint, request)
+    if form is not None and raw.query is None and isinstance(raw.values, dict) and form.field in raw.values:
+        context.dialect = form.dialect
+        context.timer.watch_client()
+        return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
     try:
         return await _answer(services, target, raw, deadline, context)
@@ -95,7 +105,7 @@ async def _answer(
     services: Services, target: Target, raw: RawBody, deadline: Deadline, context: RequestContext
 ) -> Response:
     media_type = _negotiate_answer(target, context.header(b"accept") or "")
-    call = await check_call(services, target, raw.values, raw.n_bytes, raw.query)
+    call = await check_call(services, target, raw.values, len(raw.data), raw.query)
     if media_type == NPY and call.parameter("format") == PNG_FORMAT:
         detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
@@ -122,7 +132,7 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     if kind == JSON:
         is_quick = len(data) <= settings.inline_bytes
         values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
-        return RawBody(values, len(data))
+        return RawBody(values, data)
     inputs: Any = [data]
     try:
         if kind == NPY:
@@ -139,7 +149,7 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     if len(names) > 1:
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
-    return RawBody(values, len(data), [pair for pair in query if pair[0] != "model"])
+    return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
 
 
 @cache
@@ -185,6 +195,8 @@ async def _render(
     else:
         content = await call.services.pools.run(_render_content, *arguments, n_bytes=call.n_bytes)
     headers = answer_headers(call.model, outcome)
+    if media_type != JSON and call.parameter("truncate"):
+        headers.append((b"x-truncated", b"%d" % call.codecs.n_truncated))
     if media_type != JSON and call.codecs.warnings:
         first = _warnings(call.codecs)[:MAX_HEADER_WARNINGS]
         headers.append((b"x-warnings", json.dumps(first).encode()))  # which is ASCII, as headers must be
@@ -196,7 +208,7 @@ def _render_content(
 ) -> bytes:
     codecs, results = call.codecs, outcome.results
     if schema.array and media_type in (NPY, PNG):
-        array = schema.array(results, codecs)
+        array = schema.array(results, call.body, codecs)
         check_finite(array)
         if media_type == PNG and isinstance(codecs.items, ImageCodec):
             return codecs.items.png(array)
@@ -207,7 +219,7 @@ def _render_content(
         "outputs": outputs,
         **schema.summary(results),
         **({"warnings": _warnings(codecs)} if codecs.warnings else {}),
-        "usage": {"items": len(outputs), **schema.usage(requests, results)},
+        "usage": count_usage(call, schema, len(outputs), requests, results),
     }
     return task_json(answer)
 
@@ -235,7 +247,7 @@ async def _events(
     try:
         async for event in stream:
             yield server_sent_event(event)
-        usage = {"items": len(requests), **schema.usage(requests, stream.outcome().results)}
+        usage = count_usage(call, schema, len(requests), requests, stream.outcome().results)
         yield server_sent_event({"model": call.model.name, "usage": usage})
     except Exception as error:
         yield server_sent_event({"error": report_error(error, context).content(context.request_id)})

@@ -60,7 +60,15 @@ SECURITY_SCHEMES = {
 }
 """Ways to send an API key, by name."""
 
-ANSWER_HEADERS = ("x-request-id", "x-model", "x-queue-time-ms", "x-inference-time-ms", "x-batch-size", "x-warnings")
+ANSWER_HEADERS = (
+    "x-request-id",
+    "x-model",
+    "x-queue-time-ms",
+    "x-inference-time-ms",
+    "x-batch-size",
+    "x-warnings",
+    "x-truncated",
+)
 """Names of the headers of a task's answer; streams, and answers without a forward pass, have the first two alone."""
 HEADERS = {
     "x-request-id": ("string", "Id of the request: the client's own, or a random one."),
@@ -71,6 +79,10 @@ HEADERS = {
     "x-warnings": (
         "string",
         "JSON list of the first eight warnings about the inputs; only if there are any and the answer is not JSON.",
+    ),
+    "x-truncated": (
+        "integer",
+        "Number of texts that were cut; only if the request has `truncate` and the answer is not JSON.",
     ),
     "retry-after": ("integer", "Time in seconds after which to try again."),
     "www-authenticate": ("string", "How to send a key: `Bearer`."),

@@ -3,6 +3,7 @@
 Every dialect makes its calls by these functions; it differs from the others only in how it reads and how it answers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,6 +183,16 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
         stream.cancel()
         raise
     return stream
+
+
+def count_usage(
+    call: TaskCall, schema: TaskSchema, n_items: int, requests: list[TaskRequest], results: Sequence[Any]
+) -> dict[str, int]:
+    """Return the counts of `usage`."""
+    usage = {"items": n_items, **schema.usage(requests, results)}
+    if call.parameter("truncate"):
+        usage["truncated"] = call.codecs.n_truncated
+    return usage
 
 
 def answer_headers(model: ServedModel, outcome: Outcome) -> list[Header]:

@@ -1,6 +1,7 @@
 """One route for each task, and a middleware that bypasses FastAPI's routing of these."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.routes.foreign import TaskForm
 from app.routes.native import answer_task
 from app.routes.openapi import describe_task
 from app.schemas.catalogue import task_endpoints
@@ -18,25 +20,30 @@ from app.services import services_in
 class TaskHandler:
     """The endpoint of a task's route."""
 
-    def __init__(self, endpoint: TaskEndpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: TaskEndpoint, form: TaskForm | None = None) -> None:
+        """Make the handler of a task whose bodies may have another form, of a foreign dialect."""
+        self._endpoint, self._form = endpoint, form
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, as the endpoint of a FastAPI route."""
-        return await answer_task(services_in(request.scope), self._endpoint, request)
+        return await answer_task(services_in(request.scope), self._endpoint, request, self._form)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI application."""
         request = Request(scope, receive)
-        response = await answer_task(services_in(request.scope), self._endpoint, request)
+        response = await answer_task(services_in(request.scope), self._endpoint, request, self._form)
         await response(scope, receive, send)
 
 
-def task_router() -> APIRouter:
-    """Return a router with a route for each task of the catalogue."""
+def task_router(forms: Mapping[str, TaskForm] = MappingProxyType({})) -> APIRouter:
+    """Return a router with a route for each task of the catalogue.
+
+    `forms` are the forms of foreign dialects that the routes of tasks take as well, by the names of the tasks.
+    """
     router = APIRouter()
     for endpoint in task_endpoints():
-        router.add_api_route(endpoint.path, TaskHandler(endpoint), methods=["POST"], **describe_task(endpoint))
+        handler = TaskHandler(endpoint, forms.get(endpoint.name))
+        router.add_api_route(endpoint.path, handler, methods=["POST"], **describe_task(endpoint))
     return router
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import tokenize_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextItem
@@ -67,7 +68,7 @@ def _requests(body: AttendBody, codecs: ModelCodecs, limits: Limits) -> list[Req
     sources = [TextItem(item.text, ids=item.ids) for item in items] if codec.has_target else items
     requests = [
         AttendRequest(tokens=tokens, target=target, layers=layers, heads=heads)
-        for tokens, target in zip(codec.tokenize(sources, truncate=parameters.truncate), targets, strict=True)
+        for tokens, target in zip(tokenize_items(sources, parameters, codecs), targets, strict=True)
     ]
     n_pairs = sum(request.cost for request in requests)
     if len(requests) > 1 and n_pairs > MAX_PAIRS:

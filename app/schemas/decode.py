@@ -62,7 +62,7 @@ SCHEMA = TaskSchema(
     answer=DecodeAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack_items([result.reconstruction for result in results], codecs),
+    array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     answers_images=True,
 )

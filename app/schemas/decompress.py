@@ -81,7 +81,7 @@ SCHEMA = TaskSchema(
     answer=DecompressAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack_items([item for result in results for item in result.items], codecs),
+    array=lambda results, body, codecs: stack_items([item for result in results for item in result.items], codecs),
     takes_numbers=False,
     answers_images=True,
 )

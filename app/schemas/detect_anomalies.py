@@ -114,7 +114,7 @@ SCHEMA = TaskSchema(
     answer=DetectAnomaliesAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: np.array([result.score for result in results]),
+    array=lambda results, body, codecs: np.array([result.score for result in results]),
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
 )

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from app.errors import InvalidRequest
-from app.schemas.shared.choices import Pooling
+from app.schemas.shared.choices import Pooling, VectorEncoding
 from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody, Seed
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_prompted_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from app.schemas.shared.vectors import join_outputs, quantize, render_vectors
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
 from models.tasks import ENCODE, ENCODE_TEXT, Request
@@ -89,7 +90,7 @@ SCHEMA = TaskSchema(
     answer=EncodeAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: np.stack([result.latent.numpy() for result in results]),
+    array=lambda results, body, codecs: np.stack([result.latent.numpy() for result in results]),
     n_numbers=lambda results: 3 * len(results) * results[0].latent.numel(),
     takes_images=True,
 )
@@ -112,6 +113,13 @@ class EncodeTextParameters(EmbeddingParameters):
         description="Number of elements of the embedding to keep, from the first; all, or as many as the checkpoint "
         "says, if omitted.",
     )
+    encoding: VectorEncoding = Field(
+        "float",
+        description="Form of the embedding: a list of numbers (`float`), the base64 of their bytes as little-endian "
+        "float32 (`base64`), a list of integers from -127 to 127 with a `scale` to multiply them by (`int8`), 128 "
+        "more than these (`uint8`), one bit for each element, 1 if it is positive, eight in a byte (`ubinary`), or 128 "
+        "less than these bytes (`binary`).",
+    )
     sparse: bool | None = Field(
         None,
         description="Whether to return a sparse embedding over the vocabulary, as SPLADE does, for models that predict "
@@ -129,9 +137,14 @@ class SparseEmbedding(BaseModel):
 class EncodeTextOutput(BaseModel):
     """The embedding of one text."""
 
-    embedding: list[Any] | SparseEmbedding = Field(
-        description="The embedding: a list of numbers; without pooling, one such list for each token; if it is sparse, "
-        "an object of `indices` and `values`."
+    embedding: list[Any] | str | SparseEmbedding = Field(
+        description="The embedding: a list of numbers, or a string of base64 if asked for; without pooling, one for "
+        "each token; if it is sparse, an object of `indices` and `values`."
+    )
+    scale: float | list[float] | None = Field(
+        None,
+        description="Number to multiply the elements by, after 128 is taken from those of `uint8`; without pooling, "
+        "one for each token. Only for the encodings `int8` and `uint8`.",
     )
 
 
@@ -164,23 +177,45 @@ def _text_requests(body: EncodeTextBody, codecs: ModelCodecs, limits: Limits) ->
 def _text_outputs(
     results: Sequence[EncodeTextResult], requests: Sequence[Any], body: EncodeTextBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
+    encoding = body.parameters.encoding
     if isinstance(results, EncodeTextResults):
-        return [{"embedding": embedding} for embedding in results.embeddings]
-    return [{"embedding": _render_embedding(result)} for result in results]
+        if encoding == "float":
+            return [{"embedding": embedding} for embedding in results.embeddings]
+        return render_vectors(results.embeddings, encoding)
+    _check_encoding(results, encoding)
+    return [_render_embedding(result, encoding) for result in results]
 
 
-def _render_embedding(result: EncodeTextResult) -> Any:
-    if result.indices is None:
-        return result.embedding.numpy()
-    return {"indices": result.indices.numpy(), "values": result.embedding.numpy()}
+def _check_encoding(results: Sequence[EncodeTextResult], encoding: VectorEncoding) -> None:
+    if encoding != "float" and any(result.indices is not None for result in results):
+        detail = f"{encoding} is not for sparse embeddings; set sparse to false"
+        raise InvalidItems(Problem(detail, parameter="encoding"))
 
 
-def _array(results: Sequence[EncodeTextResult], codecs: ModelCodecs) -> NDArray[np.float32]:
+def _render_embedding(result: EncodeTextResult, encoding: VectorEncoding) -> dict[str, Any]:
+    array = result.embedding.numpy()
+    if result.indices is not None:
+        return {"embedding": {"indices": result.indices.numpy(), "values": array}}
+    if encoding == "float":
+        return {"embedding": array}
+    outputs = render_vectors(array.reshape(-1, array.shape[-1]), encoding)
+    return outputs[0] if array.ndim == 1 else join_outputs(outputs)
+
+
+def _array(results: Sequence[EncodeTextResult], body: EncodeTextBody, codecs: ModelCodecs) -> NDArray[Any]:
+    encoding = body.parameters.encoding
+    if encoding == "base64":
+        raise InvalidItems(Problem("base64 is for answers in JSON; accept application/json", parameter="encoding"))
     if isinstance(results, EncodeTextResults):
-        return results.embeddings
-    if any(result.indices is not None for result in results):
+        array = results.embeddings
+    elif any(result.indices is not None for result in results):
         raise InvalidRequest("sparse embeddings form no array; accept application/json, or set sparse to false")
-    return stack_arrays([result.embedding.numpy() for result in results])
+    else:
+        array = stack_arrays([result.embedding.numpy() for result in results])
+    if encoding == "float":
+        return array
+    quantized, _ = quantize(array.reshape(-1, array.shape[-1]), encoding)
+    return quantized.reshape(*array.shape[:-1], -1)
 
 
 TEXT_SCHEMA = TaskSchema(

@@ -96,10 +96,19 @@ def _requests(body: GenerateBody, codecs: ModelCodecs, limits: Limits) -> list[R
     }
     texts = codecs.texts.tokenize(items, check_length=not parameters.truncate)
     requests = [codecs.generation_defaults.complete(tokens, given) for tokens in texts]
+    if parameters.truncate:
+        requests = [_truncate(request, codecs) for request in requests]
     if parameters.length_penalty not in (None, 1.0) and requests[0].num_beams == 1:
         detail = "length_penalty is for beam search, and num_beams is 1"
         raise InvalidItems(Problem(detail, parameter="length_penalty"))
     return [*requests]
+
+
+def _truncate(request: GenerateRequest, codecs: ModelCodecs) -> GenerateRequest:
+    codec = codecs.texts
+    truncated = request.truncated(codec.max_tokens, is_source=codec.has_target)
+    codecs.n_truncated += truncated is not request
+    return truncated
 
 
 def _encode_words(words: Sequence[str], codec: TextCodec) -> Iterator[tuple[int, ...]]:

@@ -64,7 +64,7 @@ SCHEMA = TaskSchema(
     answer=ImputeAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack_items([result.imputed for result in results], codecs),
+    array=lambda results, body, codecs: stack_items([result.imputed for result in results], codecs),
     takes_images=True,
     answers_images=True,
 )

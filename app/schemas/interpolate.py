@@ -73,7 +73,7 @@ SCHEMA = TaskSchema(
     answer=InterpolateAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack_items([frame for result in results for frame in result.frames], codecs),
+    array=lambda results, body, codecs: stack_items([frame for result in results for frame in result.frames], codecs),
     takes_images=True,
     answers_images=True,
 )

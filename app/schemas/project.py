@@ -72,7 +72,7 @@ SCHEMA = TaskSchema(
     answer=ProjectAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: np.concatenate([result.points.numpy() for result in results]),
+    array=lambda results, body, codecs: np.concatenate([result.points.numpy() for result in results]),
     summary=_summary,
     takes_images=True,
 )

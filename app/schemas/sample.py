@@ -103,7 +103,7 @@ SCHEMA = TaskSchema(
     answer=SampleAnswer,
     requests=_requests,
     outputs=_outputs,
-    array=lambda results, codecs: stack_items([result.sample for result in results], codecs),
+    array=lambda results, body, codecs: stack_items([result.sample for result in results], codecs),
     answers_images=True,
 )
 ENDPOINT = TaskEndpoint(

@@ -1,30 +1,21 @@
 """`/similarity`: compare a text with candidates."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemsBody
-from app.schemas.shared.items import count_tokens, each_item, read_text_objects
+from app.schemas.shared.comparisons import ComparisonParameters, read_comparisons
+from app.schemas.shared.envelope import Answer, ItemsBody
+from app.schemas.shared.items import count_tokens
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.codecs.text import TextItem
-from models.errors import InvalidItems, Problem
 from models.tasks import SIMILARITY, Request
-from models.tasks.text import SimilarityRequest, SimilarityResult, Tokens
+from models.tasks.text import SimilarityRequest, SimilarityResult
 
 
-class SimilarityParameters(EmbeddingParameters):
+class SimilarityParameters(ComparisonParameters):
     """Parameters of `/similarity`."""
-
-    candidates_prompt_name: str | None = Field(
-        None,
-        max_length=1000,
-        description="Name of the prompt to put before each candidate, for models that tell queries from documents; as "
-        "for the source if omitted or null; no prompt if empty.",
-    )
 
 
 class SimilarityOutput(BaseModel):
@@ -50,34 +41,7 @@ class SimilarityAnswer(Answer):
 
 
 def _requests(body: SimilarityBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    items = read_text_objects(body.inputs, {"source": str, "candidates": list}, limits)
-    parameters, codec = body.parameters, codecs.texts
-    prompt = of_candidates = codec.prompts.choose(parameters.prompt_name)
-    if parameters.candidates_prompt_name is not None:
-        of_candidates = codec.prompts.choose(parameters.candidates_prompt_name, "candidates_prompt_name")
-
-    def tokenize(texts: Sequence[str], prompt: str, n_before: int) -> list[Tokens]:
-        try:
-            return codec.tokenize(list(map(TextItem, texts)), truncate=parameters.truncate, prompt=prompt)
-        except InvalidItems as error:
-            raise InvalidItems(*(_name_text(problem, n_before) for problem in error.problems)) from None
-
-    def request(item: dict[str, Any]) -> SimilarityRequest:
-        source, candidates = item["source"], item["candidates"]
-        if of_candidates == prompt:
-            return SimilarityRequest(texts=tuple(tokenize([source, *candidates], prompt, 0)))
-        return SimilarityRequest(texts=(*tokenize([source], prompt, 0), *tokenize(candidates, of_candidates, 1)))
-
-    return [*each_item(items, request)]
-
-
-def _name_text(problem: Problem, n_before: int) -> Problem:
-    """Say which text of an item a problem is about, where it is about one; `n_before` texts come before its own."""
-    if problem.index is None:
-        return problem
-    index = problem.index + n_before
-    name = "source" if index == 0 else f"candidates/{index - 1}"
-    return replace(problem, detail=f"{name}: {problem.detail}")
+    return [SimilarityRequest(texts=texts) for texts in read_comparisons(body, codecs, limits, "source")]
 
 
 def _outputs(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.schemas.generate import assemble_text, count_generated_tokens
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
+from app.schemas.shared.items import tokenize_inputs
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
@@ -63,8 +64,8 @@ class TranslateAnswer(Answer):
 
 
 def _requests(body: TranslateBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    parameters, codec = body.parameters, codecs.texts
-    texts = codec.tokenize(codec.parse(body.inputs, limits), truncate=parameters.truncate)
+    parameters = body.parameters
+    texts = tokenize_inputs(body, codecs, limits)
     defaults = codecs.generation_defaults
     given = {
         "do_sample": False,

@@ -91,12 +91,6 @@ class DecoderOnly(Generator[KeyValueCache]):
         return self.n_positions - len(prompt)
 
     @override
-    def truncate(self, prompt: Tokens, n_new: int) -> Tokens:
-        """Return the end of a prompt, which is what is continued, so that it leaves room for `n_new` new tokens."""
-        n_kept = max(1, self.n_positions - n_new)
-        return prompt if len(prompt) <= n_kept else Tokens.of_ids(prompt.ids[-n_kept:].tolist())
-
-    @override
     def decoder_prompt(self, prompt: Tokens) -> list[int]:
         ids: list[int] = prompt.ids.tolist()
         return ids

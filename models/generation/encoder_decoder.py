@@ -39,6 +39,7 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
         start_id: the token with which the decoder begins every text.
     """
 
+    reads_source = True
     decoder: nn.Module
     start_id: int
 
@@ -87,13 +88,6 @@ class EncoderDecoder(Generator[EncoderDecoderCache]):
     @override
     def max_new_tokens(self, prompt: Tokens) -> int:
         return self.n_positions - 1  # the start token has a position as well
-
-    @override
-    def truncate(self, prompt: Tokens, n_new: int) -> Tokens:
-        """Return the beginning of a source text with its last token, which ends it, so that the encoder can read it."""
-        if len(prompt) <= self.n_positions:
-            return prompt
-        return Tokens.of_ids([*prompt.ids[: self.n_positions - 1].tolist(), int(prompt.ids[-1])])
 
     @override
     def decoder_prompt(self, prompt: Tokens) -> list[int]:

@@ -36,6 +36,7 @@ class Generator(TextModel, Generic[CacheT]):
         generation_rules: what the model demands of every text that it generates.
         generation_defaults: what its checkpoint prefers where a request leaves a parameter out.
         prefills_in_parts: whether a prompt may be read a part at a time.
+        reads_source: whether the model reads one text, the source, and writes another.
         output_vocab_size: number of tokens that the model can generate, `V`.
     """
 
@@ -43,6 +44,7 @@ class Generator(TextModel, Generic[CacheT]):
     generation_rules: GenerationRules = GenerationRules()
     generation_defaults: GenerationDefaults = GenerationDefaults()
     prefills_in_parts = False
+    reads_source = False
     output_vocab_size: int
 
     def __init__(self) -> None:
@@ -78,10 +80,6 @@ class Generator(TextModel, Generic[CacheT]):
     @abstractmethod
     def max_new_tokens(self, prompt: Tokens) -> int:
         """Return the maximum number of tokens that can be generated after a prompt."""
-
-    @abstractmethod
-    def truncate(self, prompt: Tokens, n_new: int) -> Tokens:
-        """Return as much of a prompt as leaves room for `n_new` new tokens."""
 
     @abstractmethod
     def decoder_prompt(self, prompt: Tokens) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.errors import InvalidItems, Problem
 from models.generation.generator import Generator
-from models.tasks.generation import DEFAULT_NEW_TOKENS, GenerateRequest
+from models.tasks.generation import GenerateRequest
 
 MAX_OCCURRENCE_PENALTY = 2.0
 """Largest absolute value of the presence penalty and of the frequency penalty."""
@@ -37,8 +37,9 @@ def complete_request(model: Generator[Any], request: GenerateRequest) -> Generat
         InvalidItems: the prompt and `max_new_tokens` exceed the context, or a parameter is out of range.
     """
     wanted = request.default_new_tokens if request.max_new_tokens is None else request.max_new_tokens
-    n_reserved = min(wanted, DEFAULT_NEW_TOKENS) if request.max_new_tokens is None else wanted
-    prompt = model.truncate(request.tokens, n_reserved) if request.truncate else request.tokens
+    if request.truncate:
+        request = request.truncated(model.n_positions, is_source=model.reads_source)
+    prompt = request.tokens
     model.check_lengths([prompt])
     most = model.max_new_tokens(prompt)
     n_new = min(wanted, most) if request.max_new_tokens is None else wanted
@@ -55,7 +56,7 @@ def complete_request(model: Generator[Any], request: GenerateRequest) -> Generat
     for token in (token for word in request.bad_words for token in word):
         if not 0 <= token <= last:
             raise _refusal("bad_words", f"bad_words has the token {token}; this model's are 0 to {last}")
-    return replace(request, tokens=prompt, max_new_tokens=n_new)
+    return replace(request, max_new_tokens=n_new)
 
 
 def _refusal(parameter: str, detail: str) -> InvalidItems:

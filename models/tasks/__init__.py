@@ -67,5 +67,7 @@ GENERATE = Task("generate", generation.GenerateRequest, generation.GenerateResul
 TRANSLATE = Task("translate", generation.GenerateRequest, generation.GenerateResult, by_steps=True)
 SCORE_TEXT = Task("score_text", text.ScoreTextRequest, text.ScoreTextResult)
 SIMILARITY = Task("similarity", text.SimilarityRequest, text.SimilarityResult)
+RERANK = Task("rerank", text.RerankRequest, text.RerankResult)
+RERANK_PAIRS = Task("rerank", text.RerankPairsRequest, text.RerankResult)
 PROJECT_TEXTS = Task("project", text.ProjectTextsRequest, autoencoding.ProjectResult)
 ATTEND = Task("attend", text.AttendRequest, text.AttendResult)

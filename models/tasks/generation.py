@@ -1,7 +1,7 @@
 """Requests and results of `/generate` and `/translate`, which generate text token by token."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Self
 
 from models.tasks.text import Tokens
 
@@ -81,6 +81,25 @@ class GenerateRequest:
     def n_rows(self) -> int:
         """Return the number of sequences that are generated side by side for this request."""
         return max(self.n, self.num_beams)
+
+    @property
+    def n_reserved(self) -> int:
+        """Return the number of new tokens that a prompt which is truncated leaves room for."""
+        if self.max_new_tokens is not None:
+            return self.max_new_tokens
+        return min(self.default_new_tokens, DEFAULT_NEW_TOKENS)
+
+    def truncated(self, n_positions: int, *, is_source: bool) -> Self:
+        """Return the request with as much of its text as a model with so many positions has room for.
+
+        That is the end of a prompt, which is what is continued, or the beginning of a text to translate, with its last
+        token, which ends it.
+        """
+        n_kept = n_positions if is_source else max(1, n_positions - self.n_reserved)
+        if len(self.tokens) <= n_kept:
+            return self
+        ids = self.tokens.ids.tolist()
+        return replace(self, tokens=Tokens.of_ids([*ids[: n_kept - 1], ids[-1]] if is_source else ids[-n_kept:]))
 
 
 class GeneratedToken(NamedTuple):

@@ -12,6 +12,8 @@ from torch import Tensor
 from models.tasks.autoencoding import Activation, ProjectionMethod
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
+TruncationSide = Literal["left", "right"]
+"""The side at which a text that is too long loses tokens: its beginning is at the left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -231,6 +233,43 @@ class SimilarityRequest(TextsRequest):
 class SimilarityResult:
     """The similarity of each candidate's vector to the text's, `[n]`, by the checkpoint's measure."""
 
+    scores: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RerankRequest(SimilarityRequest):
+    """A query, `texts[0]`, and candidates to order by the similarity of their vectors to the query's.
+
+    Attributes:
+        top_k: number of candidates to return; all if None.
+    """
+
+    top_k: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RerankPairsRequest(TextsRequest):
+    """Pairs of a query and of a candidate, `texts`, to order by the score of a classifier's only class.
+
+    Attributes:
+        top_k: number of candidates to return; all if None.
+        function_to_apply: maps logits to scores; by the kind of classification that the model was trained for if None.
+    """
+
+    top_k: int | None = None
+    function_to_apply: Activation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RerankResult:
+    """The `k` best candidates, best first; of equal ones the earlier comes first.
+
+    Attributes:
+        indices: their places among the candidates, `[k]`, int64.
+        scores: their scores, `[k]`.
+    """
+
+    indices: Tensor
     scores: Tensor
 
 

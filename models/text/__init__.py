@@ -11,6 +11,7 @@ embedding           texts to vectors, similarities and points in a plane
 pooling             the vectors of a text's tokens to one vector
 sparse_embedding    the logits of a text's tokens to one sparse vector
 embedding_settings  how a checkpoint wants all this done
+reranking           candidates in the order in which they answer a query
 classification      classes of texts and of tokens
 fill_mask           masked words
 answering           where in a context the answer of a question is

@@ -5,7 +5,7 @@ Shapes: `B` texts, `T` tokens of one text, `D` width.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -99,10 +99,15 @@ def similarity(model: TextModel, requests: Sequence[SimilarityRequest]) -> list[
     Raises:
         InvalidItems: a text is empty or too long.
     """
-    texts = list(chain.from_iterable(request.texts for request in requests))
-    compare = SIMILARITIES[model.embedding.similarity]
-    parts = torch.split(_comparable_vectors(model, texts), [len(request.texts) for request in requests])
-    return [SimilarityResult(scores=compare(part[0], part[1:])) for part in parts]
+    different, rows = distinct(list(chain.from_iterable(request.texts for request in requests)))
+    of_different, compare = _comparable_vectors(model, different), SIMILARITIES[model.embedding.similarity]
+    results, next_row = [], iter(rows)
+    for request in requests:
+        source, *candidates = islice(next_row, len(request.texts))
+        places = {row: place for place, row in enumerate(dict.fromkeys(candidates))}
+        scores = compare(of_different[source], of_different[list(places)])
+        results.append(SimilarityResult(scores=scores[[places[row] for row in candidates]]))
+    return results
 
 
 def project(model: TextModel, requests: Sequence[ProjectTextsRequest]) -> list[ProjectResult]:
@@ -115,11 +120,8 @@ def project(model: TextModel, requests: Sequence[ProjectTextsRequest]) -> list[P
         detail = f"method latent needs embeddings of width 2; this model's are {model.vocab_size}"
         raise InvalidItems(Problem(detail, parameter="method"))
     texts = list(chain.from_iterable(request.texts for request in requests))
-    keys = [(text.ids.tobytes(), text.type_ids.tobytes(), text.sources) for text in texts]
-    different = dict(zip(keys, texts, strict=True))  # equal texts have equal vectors, which a batch may not give them
-    rows = {key: row for row, key in enumerate(different)}
-    of_different = _comparable_vectors(model, list(different.values()))
-    parts = torch.split(of_different[[rows[key] for key in keys]], [len(request.texts) for request in requests])
+    different, rows = distinct(texts)
+    parts = torch.split(_comparable_vectors(model, different)[rows], [len(request.texts) for request in requests])
     return [project_to_plane(part, request.method) for part, request in zip(parts, requests, strict=True)]
 
 
@@ -143,3 +145,14 @@ def _comparable_vectors(model: TextModel, texts: Sequence[Tokens]) -> Tensor:
     if model.embedding.sparse is None:
         return vectors(model, texts)
     return on_common_elements(sparse_vectors(model, texts))
+
+
+def distinct(texts: Sequence[Tokens]) -> tuple[list[Tokens], list[int]]:
+    """Return the different ones among these texts, and for each text its place among them.
+
+    Equal texts must have equal results, which a batch may not give them: rounding depends on a text's place in it.
+    """
+    keys = [(text.ids.tobytes(), text.type_ids.tobytes(), text.sources, text.n_prompt) for text in texts]
+    different = dict(zip(keys, texts, strict=True))
+    places = {key: place for place, key in enumerate(different)}
+    return list(different.values()), [places[key] for key in keys]

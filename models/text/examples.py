@@ -7,7 +7,7 @@ import torch
 from models.seeding import seeded
 from models.tasks import Task
 from models.tasks.generation import GenerateRequest
-from models.tasks.text import AnswerRequest, FillMaskRequest, ProjectTextsRequest, SimilarityRequest, Tokens
+from models.tasks.text import AnswerRequest, FillMaskRequest, TextsRequest, Tokens
 
 EXAMPLE_LENGTH = 6
 """Maximum number of tokens of the texts of examples."""
@@ -22,11 +22,12 @@ def example_request(task: Task, vocab_size: int, n_positions: int) -> Any:
     arguments: dict[type, dict[str, Any]] = {
         FillMaskRequest: {"tokens": tokens, "positions": (1,)},
         AnswerRequest: {"windows": (tokens,)},
-        SimilarityRequest: {"texts": (tokens, tokens)},
-        ProjectTextsRequest: {"texts": (tokens, tokens)},
         GenerateRequest: {"tokens": tokens, "max_new_tokens": 2},
     }
-    return task.request(**arguments.get(task.request, {"tokens": tokens}))
+    is_of_texts = issubclass(task.request, TextsRequest)
+    return task.request(
+        **arguments.get(task.request, {"texts": (tokens, tokens)} if is_of_texts else {"tokens": tokens})
+    )
 
 
 def random_texts(n: int, vocab_size: int, n_positions: int) -> list[Tokens]:

@@ -1,6 +1,6 @@
 """Which function answers which task of a model of texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from models.family import TaskFunction
 from models.tasks import (
@@ -11,6 +11,8 @@ from models.tasks import (
     ENCODE_TEXT,
     FILL_MASK,
     PROJECT_TEXTS,
+    RERANK,
+    RERANK_PAIRS,
     SCORE_TEXT,
     SIMILARITY,
     Task,
@@ -21,22 +23,30 @@ from models.text.classification import classify, classify_tokens
 from models.text.embedding import encode, project, similarity
 from models.text.encoder_config import EncoderConfig
 from models.text.fill_mask import fill_mask
+from models.text.reranking import rerank, rerank_pairs
 from models.text.scoring import score_text
 
-EMBEDDING_TASKS: Mapping[Task, TaskFunction] = {ENCODE_TEXT: encode, SIMILARITY: similarity, PROJECT_TEXTS: project}
-"""Tasks of every model of texts."""
 _TASKS_OF_HEADS: Mapping[str, Mapping[Task, TaskFunction]] = {
     "masked": {FILL_MASK: fill_mask, SCORE_TEXT: score_text},
-    "sequence": {CLASSIFY_TEXT: classify},
     "tokens": {CLASSIFY_TOKENS: classify_tokens},
     "span": {ANSWER: answer},
 }
 """Tasks of bidirectional encoders that need a head, by the head's name in `EncoderConfig.heads`."""
 
 
+def text_tasks(labels: Sequence[str] = ()) -> Mapping[Task, TaskFunction]:
+    """Return the tasks of every model of texts, and those of one that has these classes of whole texts.
+
+    A single class tells how well a pair of texts fits; with none or several, candidates are ranked by their vectors.
+    """
+    tasks: dict[Task, TaskFunction] = {ENCODE_TEXT: encode, SIMILARITY: similarity, PROJECT_TEXTS: project}
+    tasks |= {RERANK_PAIRS: rerank_pairs} if len(labels) == 1 else {RERANK: rerank}
+    return {**tasks, CLASSIFY_TEXT: classify} if labels else tasks
+
+
 def encoder_tasks(config: EncoderConfig) -> Mapping[Task, TaskFunction]:
     """Return the tasks of a bidirectional encoder with the heads of its configuration."""
-    tasks = {**EMBEDDING_TASKS, ATTEND: show_attention}
+    tasks = {**text_tasks(config.labels if "sequence" in config.heads else ()), ATTEND: show_attention}
     for head in config.heads:
         tasks |= _TASKS_OF_HEADS.get(head, {})
     return tasks

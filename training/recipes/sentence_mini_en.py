@@ -96,7 +96,7 @@ class SentenceMiniEn(TextRecipe):
         "untuned_spearman": "the same of bert-mini-en as it is, the mean of its last hidden states",
         "words_spearman": "the same of the mean of its word embeddings",
     }
-    default_for = ("encode", "similarity", "project")
+    default_for = ("encode", "similarity", "rerank", "project")
     short_description = "sentences as vectors"
     headline = "STS-B test, Spearman {stsb_spearman:.4f} (untuned: {untuned_spearman:.4f})"
     summary = """

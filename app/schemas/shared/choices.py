@@ -1,6 +1,6 @@
 """Types of parameters with named choices; each is a schema of its own in the OpenAPI document."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -29,5 +29,20 @@ Activation = TypeAliasType(
 )
 Pooling = TypeAliasType(
     "Pooling", Annotated[text.Pooling, Field(description="How the vectors of a text's tokens become one.")]
+)
+TruncationSide = TypeAliasType(
+    "TruncationSide",
+    Annotated[text.TruncationSide, Field(description="Side at which a text that is too long is cut.")],
+)
+VectorEncoding = TypeAliasType(
+    "VectorEncoding",
+    Annotated[
+        Literal["float", "base64", "int8", "uint8", "binary", "ubinary"],
+        Field(description="Form in which a vector is answered."),
+    ],
+)
+PairActivation = TypeAliasType(
+    "PairActivation",
+    Annotated[Literal["sigmoid", "none"], Field(description="Function that turns the logit of a pair into its score.")],
 )
 FinishReason = TypeAliasType("FinishReason", Annotated[generation.FinishReason, Field(description="Why a text ends.")])

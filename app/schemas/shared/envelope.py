@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-from app.schemas.shared.choices import ImageFit
+from app.schemas.shared.choices import ImageFit, TruncationSide
 
 
 class Strict(BaseModel):
@@ -74,7 +74,14 @@ class TextParameters(Parameters):
     """Parameters of tasks that read texts."""
 
     truncate: bool = Field(
-        False, description="Whether to cut the end of a text that is longer than the model's context, or to refuse it."
+        False,
+        description="Whether to cut a text that is longer than the model's context, or to refuse it. "
+        "`usage.truncated` counts those that were cut.",
+    )
+    truncation_side: TruncationSide | None = Field(
+        None,
+        description="Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint says, "
+        "mostly `right`, if omitted. Only with `truncate`.",
     )
 
 
@@ -111,6 +118,10 @@ class Usage(BaseModel):
     tokens: int | None = Field(None, description="Number of tokens read; missing for tasks that read no texts.")
     generated_tokens: int | None = Field(
         None, description="Number of tokens generated; missing for tasks that generate none."
+    )
+    truncated: int | None = Field(
+        None,
+        description="Number of texts, or of pairs of texts, that were cut; only if the request has `truncate`.",
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.shared.envelope import Seed, TextParameters
+from app.schemas.shared.envelope import Parameters, Seed
 from models.tasks.generation import MAX_BEAMS, MAX_TEXTS
 
 ShortText = Annotated[str, Field(min_length=1, max_length=256)]
@@ -14,13 +14,13 @@ MAX_BAD_WORDS = 64
 """Maximum number of strings that are not to be generated."""
 
 
-class GenerateParameters(TextParameters):
+class GenerateParameters(Parameters):
     """Parameters of `/generate`. One that is omitted is the checkpoint's, if it has a default of its own."""
 
     truncate: bool = Field(
         False,
         description="Whether to cut a text that leaves no room for new tokens, or to refuse it. A prompt is cut at its "
-        "beginning, the source text of an encoder-decoder at its end.",
+        "beginning, the source text of an encoder-decoder at its end. `usage.truncated` counts those that were cut.",
     )
     max_new_tokens: int | None = Field(
         None,

@@ -7,12 +7,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from app.errors import InvalidRequest
-from app.schemas.shared.envelope import ItemOutputParameters
+from app.schemas.shared.envelope import ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.pictures import PictureOptions
-from models.codecs.text import clean_text
+from models.codecs.text import TextItem, clean_text
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
 
@@ -50,8 +50,27 @@ def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits, *, prompt: s
     Raises:
         InvalidItems: an item is not a text, or is longer than the model's context and `truncate` is false.
     """
-    items = codecs.texts.parse(body.inputs, limits)
-    return codecs.texts.tokenize(items, truncate=body.parameters.truncate, prompt=prompt)
+    return tokenize_items(codecs.texts.parse(body.inputs, limits), body.parameters, codecs, prompt=prompt)
+
+
+def tokenize_items(
+    items: Sequence[TextItem], parameters: TextParameters, codecs: ModelCodecs, *, prompt: str = ""
+) -> list[Tokens]:
+    """Return the tokens of each item, which the prompt stands before, and count those that are cut.
+
+    Raises:
+        InvalidItems: an item is longer than the model's context and `truncate` is false.
+    """
+    side = parameters.truncation_side
+    if side is not None and not parameters.truncate:
+        raise InvalidItems(Problem("nothing is cut without truncate", parameter="truncation_side"))
+    return codecs.texts.tokenize(
+        items,
+        truncate=parameters.truncate,
+        truncation_side=side,
+        note_truncated=codecs.note_truncated,
+        prompt=prompt,
+    )
 
 
 def tokenize_prompted_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Tokens]:

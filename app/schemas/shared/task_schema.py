@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from numpy.typing import NDArray
+
 from app.inference.stream import EventWriter
 from app.registry.defaults import Kind
 from app.schemas.shared.envelope import Answer, Body
 from models.codecs import Codec, TextCodec, VectorCodec
-from models.codecs.arrays import Floats, Limits
+from models.codecs.arrays import Limits
 from models.errors import Problem
 from models.tasks import Request, Task
 from models.tasks.generation_defaults import GenerationDefaults
@@ -28,6 +30,7 @@ class ModelCodecs:
         labels: the names of the model's classes.
         generation_defaults: the values of parameters of generation that a request leaves out.
         warnings: what the codecs found wrong with the inputs that they accepted.
+        n_truncated: the number of texts, or of pairs of texts, that were cut.
     """
 
     items: Codec
@@ -35,6 +38,11 @@ class ModelCodecs:
     labels: tuple[str, ...] = ()
     generation_defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     warnings: list[Problem] = field(default_factory=list)
+    n_truncated: int = 0
+
+    def note_truncated(self, index: int) -> None:
+        """Count a text that was cut."""
+        self.n_truncated += 1
 
     @property
     def texts(self) -> TextCodec:
@@ -54,7 +62,8 @@ class TaskSchema:
         answer: the answer, for the OpenAPI document.
         requests: converts a body into requests to the model, in most tasks one for each item.
         outputs: converts the results into the `outputs` of a JSON answer.
-        array: converts the results into the array `[n, …]` of a NumPy or PNG answer; None if there is no such answer.
+        array: converts the results and the body into the array `[n, …]` of a NumPy or PNG answer; None if there is no
+            such answer.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
         summary: returns the further fields of the answer, which are about all outputs together.
@@ -71,7 +80,7 @@ class TaskSchema:
     answer: type[Answer]
     requests: Callable[[Any, ModelCodecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, ModelCodecs], list[dict[str, Any]]]
-    array: Callable[[Sequence[Any], ModelCodecs], Floats] | None = None
+    array: Callable[[Sequence[Any], Any, ModelCodecs], NDArray[Any]] | None = None
     n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}

@@ -2,7 +2,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from models.codecs.text.prompts import Prompts
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.published_tokenizer import EncodingSettings
-from models.tasks.text import Tokens
+from models.tasks.text import Tokens, TruncationSide
 
 TRUNCATE_HINT = "; `truncate` cuts it"
 """End of the error that a text is too long. Dialects without such a parameter leave it out."""
@@ -70,10 +70,10 @@ class TextCodec(ABC):
         return tokens
 
     @abstractmethod
-    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
+    def encode_truncated(self, text: str, pair: str | None = None, side: TruncationSide | None = None) -> Tokens:
         """Return at most `truncated_length` tokens, including special ones.
 
-        Texts are truncated at the end; of a pair, the longer text first.
+        Texts are truncated at that side, which is the tokenizer's own if it is None; of a pair, the longer text first.
         """
 
     @abstractmethod
@@ -115,6 +115,8 @@ class TextCodec(ABC):
         items: Sequence[TextItem],
         *,
         truncate: bool = False,
+        truncation_side: TruncationSide | None = None,
+        note_truncated: Callable[[int], object] | None = None,
         check_length: bool = True,
         check_ids: bool = True,
         add_special_tokens: bool = True,
@@ -125,6 +127,8 @@ class TextCodec(ABC):
         Args:
             items: the items.
             truncate: whether items with more than `truncated_length` tokens are truncated to these.
+            truncation_side: the side at which they are truncated, if it is not the tokenizer's own.
+            note_truncated: called with the index of each item that is truncated.
             check_length: whether items without tokens and with more than `max_tokens` are refused.
             check_ids: whether items with tokens for which the model has no embeddings are refused.
             add_special_tokens: whether the special tokens are added that the model expects around a text.
@@ -138,8 +142,10 @@ class TextCodec(ABC):
         results = self._encode_items(items, add_special_tokens)
         limit, kept = self.max_tokens, self.truncated_length
         if truncate:
-            pairs = zip(items, results, strict=True)
-            results = [self._encode_truncated_item(item) if len(tokens) > kept else tokens for item, tokens in pairs]
+            for index in [index for index, tokens in enumerate(results) if len(tokens.ids) > kept]:
+                results[index] = self._encode_truncated_item(items[index], truncation_side)
+                if note_truncated is not None:
+                    note_truncated(index)
         if check_length:
             lengths = [len(tokens.ids) for tokens in results]
             if refused := [index for index, length in enumerate(lengths) if not 1 <= length <= limit]:
@@ -201,10 +207,11 @@ class TextCodec(ABC):
         except InvalidItems as error:
             raise InvalidItems(*(replace(problem, index=index) for problem in error.problems)) from None
 
-    def _encode_truncated_item(self, item: TextItem) -> Tokens:
+    def _encode_truncated_item(self, item: TextItem, side: TruncationSide | None) -> Tokens:
         if item.ids is not None:
-            return Tokens.of_ids(item.ids[: self.truncated_length], self.special.all)
-        return self.encode_truncated(item.text, item.pair)
+            kept = slice(-self.truncated_length, None) if side == "left" else slice(self.truncated_length)
+            return Tokens.of_ids(item.ids[kept], self.special.all)
+        return self.encode_truncated(item.text, item.pair, side)
 
     def _count_prompt(self, prompt: str, items: Sequence[TextItem], results: Sequence[Tokens]) -> None:
         """Set the number of tokens of the prompt, as sentence-transformers counts them: of the prompt alone.

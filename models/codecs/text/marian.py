@@ -13,7 +13,7 @@ from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.json_files import read_json
 from models.published_tokenizer import EncodingSettings, TokenizerSource
-from models.tasks.text import Details, Tokens
+from models.tasks.text import Details, Tokens, TruncationSide
 
 _LANGUAGE_CODE = re.compile(">>.*?<<", re.DOTALL)
 _SPACE = "▁"
@@ -62,10 +62,11 @@ class MarianCodec(TextCodec):
         return Tokens.of_ids([*ids, self._end_id], self.special.all)
 
     @override
-    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
+    def encode_truncated(self, text: str, pair: str | None = None, side: TruncationSide | None = None) -> Tokens:
         ids, offsets = self._split(text)
         n_kept = self.truncated_length - 1
-        kept = slice(max(len(ids) - n_kept, 0), None) if self.encoding.truncates_left else slice(n_kept)
+        is_left = self.encoding.truncates_left if side is None else side == "left"
+        kept = slice(max(len(ids) - n_kept, 0), None) if is_left else slice(n_kept)
         return self._to_tokens(text, ids[kept], offsets[kept], add_end=True)
 
     @override

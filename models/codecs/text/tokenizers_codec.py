@@ -14,7 +14,7 @@ from models.codecs.text.codec import TextCodec
 from models.codecs.text.special_tokens import SpecialTokens, declare_added_tokens, find_special_tokens
 from models.errors import InvalidItems, Problem
 from models.published_tokenizer import EncodingSettings, TokenizerSource
-from models.tasks.text import Details, Tokens
+from models.tasks.text import Details, Tokens, TruncationSide
 
 DEFAULT_STRIDE = 128
 """Maximum number of tokens that neighbouring windows share unless a request says how many."""
@@ -46,7 +46,7 @@ class TokenizersCodec(TextCodec):
         for each in (self._tokenizer, self._plain):
             each.encode_special_tokens = self.encoding.splits_special_tokens
         self._has_types = self.encoding.has_types and _has_types(tokenizer)
-        self._truncation_side = "left" if self.encoding.truncates_left else "right"
+        self._truncation_side: TruncationSide = "left" if self.encoding.truncates_left else "right"
         self._cleans_up = self.encoding.cleans_up_spaces and not isinstance(tokenizer.model, BPE)
         self.special, self.max_tokens = special, max_tokens
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
@@ -89,8 +89,8 @@ class TokenizersCodec(TextCodec):
         ]
 
     @override
-    def encode_truncated(self, text: str, pair: str | None = None) -> Tokens:
-        return self._to_tokens(partial(self._truncated_encoding, text, pair), text, pair)
+    def encode_truncated(self, text: str, pair: str | None = None, side: TruncationSide | None = None) -> Tokens:
+        return self._to_tokens(partial(self._truncated_encoding, text, pair, side or self._truncation_side), text, pair)
 
     @override
     def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
@@ -149,16 +149,16 @@ class TokenizersCodec(TextCodec):
         written = {token_id for token_id, token in added.items() if token.special} - in_every_text
         return max(set(self._tokenizer.get_vocab().values()) - written, default=-1)
 
-    def _truncated_encoding(self, text: str, pair: str | None) -> Encoding:
+    def _truncated_encoding(self, text: str, pair: str | None, side: TruncationSide) -> Encoding:
         first = self._plain.encode(text, add_special_tokens=False)
         second = self._plain.encode(pair, add_special_tokens=False) if pair is not None else None
         n_free = self.truncated_length - self._tokenizer.num_special_tokens_to_add(pair is not None)
         if second is None:
-            first.truncate(n_free, direction=self._truncation_side)
+            first.truncate(n_free, direction=side)
         else:
             n_first, n_second = divide_room(len(first.ids), len(second.ids), n_free)
-            first.truncate(n_first, direction=self._truncation_side)
-            second.truncate(n_second, direction=self._truncation_side)
+            first.truncate(n_first, direction=side)
+            second.truncate(n_second, direction=side)
         return self._tokenizer.post_process(first, second)
 
     def _to_tokens(self, encode: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:

@@ -6,10 +6,9 @@ from typing import Any
 from models.family import FamilySpec, TaskFunction
 from models.generation.decoder_only import score_text
 from models.generation.tasks import generate
-from models.tasks import ATTEND, CLASSIFY_TEXT, GENERATE, SCORE_TEXT, Task
+from models.tasks import ATTEND, GENERATE, SCORE_TEXT, Task
 from models.text.attention_weights import show_attention
-from models.text.classification import classify
-from models.text.tasks import EMBEDDING_TASKS
+from models.text.tasks import text_tasks
 from models.transformers.gpt.checkpoint import PUBLISHED
 from models.transformers.gpt.config import GptConfig
 from models.transformers.gpt.model import Gpt
@@ -26,11 +25,9 @@ _TINY: dict[str, Any] = {
 
 
 def _tasks(config: GptConfig) -> Mapping[Task, TaskFunction]:
-    tasks: dict[Task, TaskFunction] = {**EMBEDDING_TASKS, ATTEND: show_attention}
+    tasks: dict[Task, TaskFunction] = {**text_tasks(config.labels), ATTEND: show_attention}
     if config.continues:
         tasks |= {GENERATE: generate, SCORE_TEXT: score_text}
-    if config.labels:
-        tasks |= {CLASSIFY_TEXT: classify}
     return tasks
 
 

@@ -7,7 +7,7 @@ from models.family import FamilySpec, TaskFunction
 from models.generation.encoder_decoder import show_attention
 from models.generation.tasks import generate
 from models.tasks import ATTEND, GENERATE, TRANSLATE, Task
-from models.text.tasks import EMBEDDING_TASKS
+from models.text.tasks import text_tasks
 from models.transformers.vanilla.checkpoint import PUBLISHED
 from models.transformers.vanilla.config import VanillaTransformerConfig
 from models.transformers.vanilla.model import VanillaTransformer
@@ -32,8 +32,8 @@ _TINY: dict[str, Any] = {
 
 def _tasks(config: VanillaTransformerConfig) -> Mapping[Task, TaskFunction]:
     if not config.translates:
-        return EMBEDDING_TASKS
-    return {**EMBEDDING_TASKS, ATTEND: show_attention, GENERATE: generate, TRANSLATE: generate}
+        return text_tasks()
+    return {**text_tasks(), ATTEND: show_attention, GENERATE: generate, TRANSLATE: generate}
 
 
 FAMILY = FamilySpec(

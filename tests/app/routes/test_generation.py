@@ -371,6 +371,7 @@ def test_every_task_of_texts_answers(tmp_path: Path) -> None:
     special = {
         "/answer": {"question": "who?", "context": "the dog sees a cat . " * 30},
         "/similarity": {"source": "a dog", "candidates": ["the dog", "a house"]},
+        "/rerank": {"query": "a dog", "candidates": ["the dog", "a house"]},
         "/detokenize": [7, 8, 9],
     }
     with serve(tmp_path, weights=tmp_path / "weights") as server:

@@ -68,6 +68,8 @@ def text_request(card: dict[str, Any], task: str, draw: np.random.Generator) -> 
         item = {"question": "who runs?", "context": text}
     elif task == "similarity":
         item = {"source": text, "candidates": [" ".join(words[:3]), " ".join(words[::-1])]}
+    elif task == "rerank":
+        item = {"query": text, "candidates": [" ".join(words[:3]), " ".join(words[::-1])]}
     elif task == "detokenize":
         item = draw.integers(5, 1000, 20).tolist()
     parameters = {"generate": {"temperature": 0.9, "seed": int(draw.integers(100)), "n": 2}}.get(task, {})

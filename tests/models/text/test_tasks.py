@@ -10,6 +10,8 @@ from models.tasks import (
     ENCODE_TEXT,
     FILL_MASK,
     PROJECT_TEXTS,
+    RERANK,
+    RERANK_PAIRS,
     SCORE_TEXT,
     SIMILARITY,
     Task,
@@ -32,4 +34,10 @@ ALWAYS = {ENCODE_TEXT, SIMILARITY, PROJECT_TEXTS, ATTEND}
 )
 def test_tasks_follow_from_the_heads(heads: tuple[str, ...], tasks: set[Task]) -> None:
     labels = ("a", "b") if {"sequence", "tokens"} & set(heads) else ()
-    assert set(encoder(*heads, labels=labels).task_functions) == ALWAYS | tasks
+    assert set(encoder(*heads, labels=labels).task_functions) == ALWAYS | {RERANK} | tasks
+
+
+def test_a_classifier_with_one_class_ranks_pairs() -> None:
+    model = encoder("pooler", "sequence", labels=("fits",))
+    assert set(model.task_functions) == ALWAYS | {CLASSIFY_TEXT, RERANK_PAIRS}
+    assert set(encoder("tokens", labels=("only",)).task_functions) == ALWAYS | {CLASSIFY_TOKENS, RERANK}
