@@ -25,6 +25,7 @@ from manifold_client.results import (
     InterpolateOutput,
     ProjectOutput,
     ReconstructOutput,
+    RerankOutput,
     SampleOutput,
     ScoreTextOutput,
     SimilarityOutput,
@@ -102,6 +103,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
     ) -> Answer[AttendOutput]:
@@ -114,13 +116,16 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             layers: Indices of the layers to return, from 0; all if omitted.
             heads: Indices of the heads to return, from 0; all if omitted.
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "layers": layers,
             "heads": heads,
         }
@@ -146,6 +151,7 @@ class AsyncTasks:
         top_k: int | None = None,
         function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
     ) -> Answer[ClassifyOutput]:
         """Classify items and texts.
 
@@ -167,8 +173,10 @@ class AsyncTasks:
             top_k: Number of labels to return; all if omitted.
             function_to_apply: Function that turns the model's logits into scores; `none` returns the logits. The
                 default is "softmax".
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
         """
         parameters: dict[str, Any] = {
             "fit": fit,
@@ -177,6 +185,7 @@ class AsyncTasks:
             "top_k": top_k,
             "function_to_apply": function_to_apply,
             "truncate": truncate,
+            "truncation_side": truncation_side,
         }
         call = task_call(
             "classify",
@@ -195,6 +204,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         aggregation: Literal["simple", "none", "first", "average", "max"] | None = None,
     ) -> Answer[ClassifyTokensOutput]:
         """Find named entities in texts.
@@ -206,14 +216,17 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             aggregation: How tokens are joined into entities. `none` returns each token; `simple` joins neighbouring
                 tokens of one kind, which may cut words; the others join whole words, each classified by its first token
                 (`first`), by the mean of its tokens (`average`) or by its surest token (`max`). The default is "first".
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "aggregation": aggregation,
         }
         call = task_call(
@@ -503,10 +516,12 @@ class AsyncTasks:
         sample: bool | None = None,
         seed: int | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         prompt_name: str | None = None,
         pooling: Literal["mean", "cls", "max", "last", "none"] | None = None,
         normalize: bool | None = None,
         dimensions: int | None = None,
+        encoding: Literal["float", "base64", "int8", "uint8", "binary", "ubinary"] | None = None,
         sparse: bool | None = None,
     ) -> Answer[EncodeOutput]:
         """Map items to latents, texts to embeddings.
@@ -530,8 +545,10 @@ class AsyncTasks:
                 false.
             seed: Sampling seed; 0 if omitted, and refused without `sample`. Each item has its own draw, by its place in
                 `inputs`.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             prompt_name: Name of the prompt to put before each text, one of those that `GET /models/{id}` shows. If
                 omitted or null, it is the model's default prompt, if it has one; if empty, there is no prompt. Items of
                 token ids get none.
@@ -540,6 +557,10 @@ class AsyncTasks:
             normalize: Whether to scale the embedding to unit length; as the checkpoint was trained if omitted.
             dimensions: Number of elements of the embedding to keep, from the first; all, or as many as the checkpoint
                 says, if omitted.
+            encoding: Form of the embedding: a list of numbers (`float`), the base64 of their bytes as little-endian
+                float32 (`base64`), a list of integers from -127 to 127 with a `scale` to multiply them by (`int8`), 128
+                more than these (`uint8`), one bit for each element, 1 if it is positive, eight in a byte (`ubinary`),
+                or 128 less than these bytes (`binary`). The default is "float".
             sparse: Whether to return a sparse embedding over the vocabulary, as SPLADE does, for models that predict
                 masked words; true for checkpoints that are made for it, and otherwise false, if omitted.
         """
@@ -550,10 +571,12 @@ class AsyncTasks:
             "sample": sample,
             "seed": seed,
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "prompt_name": prompt_name,
             "pooling": pooling,
             "normalize": normalize,
             "dimensions": dimensions,
+            "encoding": encoding,
             "sparse": sparse,
         }
         call = task_call(
@@ -573,6 +596,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         top_k: int | None = None,
         targets: Sequence[str] | None = None,
     ) -> Answer[FillMaskOutput]:
@@ -585,14 +609,17 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             top_k: Number of tokens to return for each mask. The default is 5.
             targets: Tokens to choose from; the whole vocabulary if omitted. Each is spelt as in `token_str` or as in
                 the vocabulary, in any case if the model ignores case. It names every token that `token_str` shows so.
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "top_k": top_k,
             "targets": targets,
         }
@@ -644,7 +671,8 @@ class AsyncTasks:
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
             truncate: Whether to cut a text that leaves no room for new tokens, or to refuse it. A prompt is cut at its
-                beginning, the source text of an encoder-decoder at its end. The default is false.
+                beginning, the source text of an encoder-decoder at its end. `usage.truncated` counts those that were
+                cut. The default is false.
             max_new_tokens: Maximum number of tokens to generate. If omitted, the checkpoint's, else 64; as many as fit,
                 if fewer.
             min_new_tokens: Minimum number of tokens to generate before a text may end; the checkpoint's, else 0, if
@@ -750,7 +778,8 @@ class AsyncTasks:
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
             truncate: Whether to cut a text that leaves no room for new tokens, or to refuse it. A prompt is cut at its
-                beginning, the source text of an encoder-decoder at its end. The default is false.
+                beginning, the source text of an encoder-decoder at its end. `usage.truncated` counts those that were
+                cut. The default is false.
             max_new_tokens: Maximum number of tokens to generate. If omitted, the checkpoint's, else 64; as many as fit,
                 if fewer.
             min_new_tokens: Minimum number of tokens to generate before a text may end; the checkpoint's, else 0, if
@@ -934,6 +963,7 @@ class AsyncTasks:
         centre: bool | None = None,
         method: Literal["pca", "latent"] | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         prompt_name: str | None = None,
     ) -> Answer[ProjectOutput]:
         """Project items into two dimensions.
@@ -955,8 +985,10 @@ class AsyncTasks:
                 numbers. The default is false.
             method: Whether to use the first two principal components of the request's latents (`pca`), or the latents
                 as they are (`latent`), which must then be two-dimensional. The default is "pca".
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             prompt_name: Name of the prompt to put before each text, one of those that `GET /models/{id}` shows. If
                 omitted or null, it is the model's default prompt, if it has one; if empty, there is no prompt. Items of
                 token ids get none.
@@ -967,6 +999,7 @@ class AsyncTasks:
             "centre": centre,
             "method": method,
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "prompt_name": prompt_name,
         }
         call = task_call(
@@ -1030,6 +1063,61 @@ class AsyncTasks:
         )
         return await self._run(ReconstructOutput, call)
 
+    async def rerank(
+        self,
+        inputs: Any,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
+        prompt_name: str | None = None,
+        candidates_prompt_name: str | None = None,
+        top_k: int | None = None,
+        function_to_apply: Literal["sigmoid", "none"] | None = None,
+    ) -> Answer[RerankOutput]:
+        """Order candidates by how well they answer a query.
+
+        Orders candidates by how well they answer a query. An item is an object of a `query` text and a list of
+        `candidates`. A cross-encoder, which is a classifier with one class, reads the query and each candidate
+        together; any other model compares their embeddings. Returns the places of the candidates with their scores,
+        best first. A body with `documents`, such as clients of Cohere send, is answered as that of `/v1/rerank`.
+
+        Args:
+            inputs: an item, or several in a list or an array.
+            model: id of the model; the server's default for the task and the inputs if None.
+            timeout: time in seconds for the answer; the client's if None.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
+            prompt_name: Name of the prompt to put before each text, one of those that `GET /models/{id}` shows. If
+                omitted or null, it is the model's default prompt, if it has one; if empty, there is no prompt. Items of
+                token ids get none.
+            candidates_prompt_name: Name of the prompt to put before each candidate, for models that tell queries from
+                documents; as for the text that they are compared with if omitted or null; no prompt if empty.
+            top_k: Number of candidates to return, the best; all if omitted.
+            function_to_apply: Function that turns the model's logits into scores; `none` returns the logits. If
+                omitted, the function that the checkpoint was trained for.
+        """
+        parameters: dict[str, Any] = {
+            "truncate": truncate,
+            "truncation_side": truncation_side,
+            "prompt_name": prompt_name,
+            "candidates_prompt_name": candidates_prompt_name,
+            "top_k": top_k,
+            "function_to_apply": function_to_apply,
+        }
+        call = task_call(
+            "rerank",
+            inputs,
+            parameters,
+            model=model,
+            timeout_s=timeout,
+            takes_arrays=False,
+        )
+        return await self._run(RerankOutput, call)
+
     async def sample(
         self,
         *,
@@ -1089,6 +1177,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
     ) -> Answer[ScoreTextOutput]:
         """Compute the log-likelihood of texts.
 
@@ -1099,11 +1188,14 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
         }
         call = task_call(
             "score_text",
@@ -1122,6 +1214,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         prompt_name: str | None = None,
         candidates_prompt_name: str | None = None,
     ) -> Answer[SimilarityOutput]:
@@ -1134,16 +1227,19 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             prompt_name: Name of the prompt to put before each text, one of those that `GET /models/{id}` shows. If
                 omitted or null, it is the model's default prompt, if it has one; if empty, there is no prompt. Items of
                 token ids get none.
             candidates_prompt_name: Name of the prompt to put before each candidate, for models that tell queries from
-                documents; as for the source if omitted or null; no prompt if empty.
+                documents; as for the text that they are compared with if omitted or null; no prompt if empty.
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "prompt_name": prompt_name,
             "candidates_prompt_name": candidates_prompt_name,
         }
@@ -1197,6 +1293,7 @@ class AsyncTasks:
         model: str | None = None,
         timeout: float | None = None,
         truncate: bool | None = None,
+        truncation_side: Literal["left", "right"] | None = None,
         num_beams: int | None = None,
         length_penalty: float | None = None,
         max_new_tokens: int | None = None,
@@ -1210,8 +1307,10 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            truncate: Whether to cut the end of a text that is longer than the model's context, or to refuse it. The
-                default is false.
+            truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
+                counts those that were cut. The default is false.
+            truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
+                says, mostly `right`, if omitted. Only with `truncate`.
             num_beams: Number of beams of the search; 1 takes the likeliest token each time. If omitted, the
                 checkpoint's, else 5.
             length_penalty: Exponent of the length by which the search divides the log-likelihood; the checkpoint's,
@@ -1221,6 +1320,7 @@ class AsyncTasks:
         """
         parameters: dict[str, Any] = {
             "truncate": truncate,
+            "truncation_side": truncation_side,
             "num_beams": num_beams,
             "length_penalty": length_penalty,
             "max_new_tokens": max_new_tokens,

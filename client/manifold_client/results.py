@@ -239,15 +239,18 @@ class EncodeOutput:
         log_variance: Logarithm of the posterior's variance; only for models that have a posterior.
         prior_score: Probability, as the discriminator sees it, that the latent was drawn from the prior; only for
             models that have a discriminator.
-        embedding: The embedding: a list of numbers; without pooling, one such list for each token; if it is sparse, an
-            object of `indices` and `values`.
+        embedding: The embedding: a list of numbers, or a string of base64 if asked for; without pooling, one for each
+            token; if it is sparse, an object of `indices` and `values`.
+        scale: Number to multiply the elements by, after 128 is taken from those of `uint8`; without pooling, one for
+            each token. Only for the encodings `int8` and `uint8`.
     """
 
     latent: Numbers | None = None
     mean: Numbers | None = None
     log_variance: Numbers | None = None
     prior_score: float | None = None
-    embedding: Numbers | SparseEmbedding | None = None
+    embedding: Numbers | str | SparseEmbedding | None = None
+    scale: float | Numbers | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,6 +421,32 @@ class ReconstructOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankedCandidate:
+    """A candidate and its score.
+
+    Attributes:
+        index: Place of the candidate in `candidates`, from 0.
+        score: How well the candidate answers the query; the higher, the better. It is the score of the only class of a
+            cross-encoder, a probability for most; for a sentence encoder it is the similarity of the embeddings, as in
+            `/similarity`.
+    """
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankOutput:
+    """The candidates of one query.
+
+    Attributes:
+        ranking: The candidates, best first; of those with the same score, the earlier comes first.
+    """
+
+    ranking: list[RankedCandidate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleOutput:
     """One new item.
 
@@ -548,8 +577,8 @@ class ModelCard:
 
     Attributes:
         id: Id of the model, by which requests name it.
-        state: State of the model.
-        reason: Why the model failed; null unless it did.
+        state: State of the model. An `idle` model is not in memory, and the next request for it loads it.
+        reason: Why the model failed, or could not be loaded; null unless it did.
         family: Family of the model, such as `autoencoders/variational`.
         title: Name of the family in words.
         tasks: Names of the tasks that the model serves.
@@ -592,7 +621,7 @@ class ModelCard:
     """
 
     id: str
-    state: Literal["loading", "ready", "recovering", "unloading", "unloaded", "failed"]
+    state: Literal["loading", "ready", "recovering", "idle", "unloading", "unloaded", "failed"]
     reason: str | None = None
     family: str | None = None
     title: str | None = None
@@ -649,9 +678,10 @@ class Info:
         torch: Version of PyTorch.
         device: Device that the models run on.
         default_models: Id of the model that serves a task where a request names none, by the name of the task and the
-            kind of the inputs: `text`, `image` (an encoded image) or `item` (anything else). It never changes while the
-            server runs.
-        limits: Every numeric limit of the server, by the name of the setting.
+            kind of the inputs: `text`, `image` (an encoded image) or `item` (anything else). A model that is chosen
+            stays the default for as long as the server runs.
+        limits: Every numeric limit of the server, by the name of the setting; `idle_unload` is in seconds and
+            `memory_limit` in bytes, and 0 means that there is none.
     """
 
     version: str
