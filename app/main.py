@@ -28,7 +28,7 @@ from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
 from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
 from app.routes.foreign import DialectModule
-from app.routes.openapi import complete_openapi
+from app.routes.openapi_document import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
 from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings

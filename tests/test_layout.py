@@ -33,6 +33,11 @@ def n_body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
+def is_route(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether the function is declared to answer a path."""
+    return any(ast.unparse(decorator).startswith("router.") for decorator in function.decorator_list)
+
+
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -56,9 +61,10 @@ def test_files_and_functions_of_the_product_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["app", "models"])
 def test_few_functions_have_one_line(package: str) -> None:
-    """Many functions of one line are as hard to follow as a few long ones. Declarations have no line."""
+    """Many functions of one line are as hard to follow as a few long ones. Routes are declarations."""
     paths = [path for path in PRODUCT if path.is_relative_to(ROOT / package)]
-    lengths = [n_body_lines(function) for path in paths for function in functions(ast.parse(path.read_text()))]
+    found = (function for path in paths for function in functions(ast.parse(path.read_text())))
+    lengths = [n_body_lines(function) for function in found if not is_route(function)]
     assert lengths.count(1) <= len(lengths) / 6
 
 

@@ -1,9 +1,7 @@
 """What the foreign dialects share: reading requests, calling tasks by their native bodies, and describing routes."""
 
-import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -15,16 +13,16 @@ from starlette.responses import Response
 
 from app.concurrency.worker_pools import MAX_INLINE_NUMBERS
 from app.engine.job import Outcome
-from app.errors import Fault, InvalidRequest, MalformedBody
+from app.errors import InvalidRequest
 from app.http.content import JSON, parse_json, read_body
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
-from app.http.error_answers import Dialect, Problem
-from app.http.problems import refused_items
+from app.http.error_answers import Dialect
 from app.http.responses import TaskResponse, task_json
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
 from app.registry.served_model import ServedModel
+from app.routes.foreign_faults import renamed_faults
 from app.routes.task_call import (
     Header,
     Target,
@@ -41,7 +39,6 @@ from app.routes.task_call import (
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.task_schema import CodecSchema, TaskEndpoint, TaskSchema
 from app.services import Services, services_in
-from models.errors import InvalidItems
 
 T = TypeVar("T")
 TO_SAVE_TIME = "send fewer or shorter inputs"
@@ -247,60 +244,6 @@ async def _run(call: TaskCall, function: Any, *arguments: Any) -> Any:
 def endpoint_named(task: str) -> TaskEndpoint:
     """Return the endpoint of a task by its name, with underscores."""
     return next(endpoint for endpoint in task_endpoints() if endpoint.name == task)
-
-
-@contextmanager
-def renamed_faults(names: Mapping[str, str]) -> Iterator[None]:
-    """Give the faults of refused requests the names that the dialect has for the parts of a native body.
-
-    Raises:
-        InvalidRequest, MalformedBody: in place of the same error with native names.
-    """
-    try:
-        yield
-    except (InvalidItems, InvalidRequest, MalformedBody) as given:
-        error = refused_items(given) if isinstance(given, InvalidItems) else given
-        if not error.faults:
-            raise error from given
-        faults = [Fault(_renamed(fault.pointer, names), _reworded(fault.detail, names)) for fault in error.faults]
-        renamed = InvalidRequest.of(faults)
-        if isinstance(error, MalformedBody):
-            raise MalformedBody(renamed.detail, faults) from given
-        raise renamed from given
-
-
-def _renamed(pointer: str, names: Mapping[str, str]) -> str:
-    for native, own in names.items():
-        if pointer == f"/{native}" or pointer.startswith(f"/{native}/"):
-            return f"/{own}{pointer[len(native) + 1 :]}" if own else pointer[len(native) + 1 :]
-    return pointer
-
-
-def _reworded(detail: str, names: Mapping[str, str]) -> str:
-    """Return what is wrong, with the dialect's names for parameters in place of the native ones."""
-    for native, own in names.items():
-        kind, _, name = native.partition("/")
-        if kind == "parameters" and own and name != own:
-            detail = re.sub(rf"\b{name}\b", own.rpartition("/")[2], detail)
-    return detail
-
-
-def plain_message(problem: Problem) -> str:
-    """Return what an error says, for dialects without pointers; a place is written as `prompt[3]` or `options.seed`."""
-    if not problem.faults:
-        return problem.detail
-    first, *others = problem.faults
-    place = field_name(first)
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{place}: {first.detail}{more}" if place else f"{first.detail}{more}"
-
-
-def field_name(fault: Fault) -> str:
-    """Return the place of a fault as `prompt[3]` or `options.seed`; the empty string for the whole body."""
-    name = ""
-    for part in fault.pointer.split("/")[1:]:
-        name += f"[{part}]" if part.isdecimal() else f".{part}" if name else part
-    return name.replace("~1", "/").replace("~0", "~")
 
 
 async def json_response(request: ForeignRequest, content: Any, headers: Sequence[Header] = ()) -> TaskResponse:

@@ -1,37 +1,17 @@
-"""The OpenAPI document, completed by what FastAPI cannot know of tasks, whose bodies and answers it does not handle."""
+"""Descriptions of tasks for the OpenAPI document; FastAPI does not know their bodies and answers."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
-from fastapi import FastAPI
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
 
-from app.http.access_rules import Access, access_of
 from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
-from app.http.error_answers import PROBLEM_JSON, Dialect
-from app.schemas.catalogue import task_endpoints
+from app.http.error_answers import PROBLEM_JSON
 from app.schemas.shared.envelope import StreamEnd
 from app.schemas.shared.problem import Problem, StreamError
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
-from app.services import Services
-
-INFO = {
-    "summary": "One server for representation models: autoencoders and Transformers.",
-    "description": (
-        'Every task takes `{"model", "inputs", "parameters"}` and answers '
-        '`{"model", "outputs", "usage"}`. The examples answer as they stand if the models that come with the '
-        "server are loaded."
-    ),
-    "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
-}
-TAGS = [
-    {"name": "autoencoders", "description": "Tasks on images, series and vectors, served by autoencoders."},
-    {"name": "transformers", "description": "Tasks on texts, served by Transformers."},
-    {"name": "service", "description": "The models of the server, its health and its limits."},
-]
 
 PROBLEMS = {
     400: ("BadRequest", "The body is not JSON, or its bytes are not an image or an array."),
@@ -54,12 +34,6 @@ PROBLEMS = {
 """Name and description of the shared response for each status of an error."""
 RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
-SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as `manifold keys new` prints it."},
-    "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key, in a header."},
-}
-"""Ways to send an API key, by name."""
-
 ANSWER_HEADERS = (
     "x-request-id",
     "x-model",
@@ -128,8 +102,8 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         headers += ["www-authenticate"] if status == HTTPStatus.UNAUTHORIZED else []
         responses[status] = {
             "description": PROBLEMS[status][1],
-            "headers": {name: _reference("headers", name) for name in headers},
-            "content": {PROBLEM_JSON: {"schema": _reference("schemas", Problem.__name__)}},
+            "headers": {name: reference("headers", name) for name in headers},
+            "content": {PROBLEM_JSON: {"schema": reference("schemas", Problem.__name__)}},
         }
     return responses
 
@@ -138,10 +112,10 @@ def describe_task(endpoint: TaskEndpoint) -> dict[str, Any]:
     """Return the keyword arguments that describe a task's route to FastAPI."""
     answer = {
         "description": "The outputs of the task.",
-        "headers": {name: _reference("headers", name) for name in ANSWER_HEADERS},
+        "headers": {name: reference("headers", name) for name in ANSWER_HEADERS},
         "content": _answer_content(endpoint),
     }
-    parameters = [_reference("parameters", name) for name in ("x-timeout-ms", "x-request-id")]
+    parameters = [reference("parameters", name) for name in ("x-timeout-ms", "x-request-id")]
     return {
         "name": endpoint.name,
         "operation_id": endpoint.name,
@@ -166,7 +140,7 @@ def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         if isinstance(schema, TaskSchema) and schema.takes_arrays:
             content |= {NPY: {"schema": BINARY}, CSV: {"schema": {"type": "string"}}}
         if isinstance(schema, TaskSchema) and schema.takes_images:
-            content[MULTIPART] = {"schema": _reference("schemas", UploadedFiles.__name__)}
+            content[MULTIPART] = {"schema": reference("schemas", UploadedFiles.__name__)}
             content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
     return content
 
@@ -201,7 +175,7 @@ def _query_parameters(endpoint: TaskEndpoint) -> list[dict[str, Any]]:
             members = next((kind["properties"] for kind in resolved if "properties" in kind), None)
             described = {name: value} if members is None else {f"{name}_{each}": members[each] for each in members}
             parameters |= {each: _query_parameter(each, described[each]) for each in described}
-    return [_reference("parameters", "model"), *parameters.values()] if schemas else []
+    return [reference("parameters", "model"), *parameters.values()] if schemas else []
 
 
 def _query_parameter(name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -238,121 +212,13 @@ def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     return found
 
 
-def _reference(kind: str, name: str) -> dict[str, Any]:
+def reference(kind: str, name: str) -> dict[str, Any]:
+    """Return the reference to a component of the document."""
     return {"$ref": REFERENCE.format(kind=kind, name=name)}
 
 
 def _any_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
     """Return the schema `anyOf` of several pydantic models, as references to their components."""
     names = dict.fromkeys(model.__name__ for model in models)
-    references = [_reference("schemas", name) for name in names]
+    references = [reference("schemas", name) for name in names]
     return references[0] if len(references) == 1 else {"anyOf": references}
-
-
-def complete_openapi(app: FastAPI, dialects: Sequence[Dialect] = ()) -> None:
-    """Make the application's OpenAPI document contain the components that the tasks and the dialects refer to."""
-    generate = app.openapi
-    services = cast("Services", app.state)
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _complete_document(generate(), dialects, wants_key=services.keys.is_enabled)
-        return generate()
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _complete_document(document: dict[str, Any], dialects: Sequence[Dialect], *, wants_key: bool) -> None:
-    """Add the shared components to the document that FastAPI made, and remove what clients do not need.
-
-    `wants_key` says whether the server refuses requests without a key.
-    """
-    document["info"] |= INFO
-    document["tags"] = [*TAGS, *({"name": each.name, "description": each.description} for each in dialects)]
-    components = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_definitions(dialects))
-    components["headers"] = {
-        name: {"description": description, "schema": {"type": kind}} for name, (kind, description) in HEADERS.items()
-    }
-    components["parameters"] = {name: {"name": name, "required": False, **each} for name, each in PARAMETERS.items()}
-    responses = problem_responses(*PROBLEMS)
-    components["responses"] = {name: responses[status] for status, (name, _) in PROBLEMS.items()}
-    components["securitySchemes"] = SECURITY_SCHEMES
-    document["security"] = [*([] if wants_key else [{}]), *({name: []} for name in SECURITY_SCHEMES)]
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            dialect = next((each for each in dialects if path.startswith(each.prefixes)), None)
-            _add_access(operation, access_of({"path": path, "method": method.upper()}), dialect)
-            _share_problems(operation["responses"])
-    for unused in ("HTTPValidationError", "ValidationError"):
-        components["schemas"].pop(unused, None)
-    _remove_redundant(document["paths"])
-    _remove_redundant(components)
-
-
-def _definitions(dialects: Sequence[Dialect]) -> dict[str, Any]:
-    """Return the schemas of every task's body, answer and events, of those of the dialects, and of errors, by name."""
-    wanted: list[tuple[type[BaseModel], Any]] = [(UploadedFiles, "validation"), (StreamError, "serialization")]
-    for dialect in dialects:
-        wanted += [(body, "validation") for body in dialect.bodies]
-        wanted += [(answer, "serialization") for answer in (*dialect.answers, dialect.error)]
-    for endpoint in task_endpoints():
-        if endpoint.event is not None:
-            wanted += [(endpoint.event, "serialization"), (StreamEnd, "serialization")]
-        for schema in endpoint.schemas:
-            wanted += [(schema.body, "validation"), (schema.answer, "serialization")]
-    _, document = models_json_schema(wanted, ref_template=REFERENCE.format(kind="schemas", name="{model}"))
-    definitions: dict[str, Any] = document["$defs"]
-    return definitions
-
-
-def _add_access(operation: dict[str, Any], access: Access, dialect: Dialect | None) -> None:
-    """Add the refusals of keys and limits to an operation, in the form of its dialect; a public one has none."""
-    if access is Access.PUBLIC:
-        operation["security"] = []
-        return
-    refusals = problem_responses(401, *([403] if access is Access.ADMIN else []), 429)
-    for status, response in refusals.items():
-        if dialect is not None:
-            response["content"] = {JSON: {"schema": _reference("schemas", dialect.error.__name__)}}
-        operation["responses"].setdefault(str(status), response)
-    operation["responses"] = dict(sorted(operation["responses"].items()))
-
-
-def _share_problems(responses: dict[str, Any]) -> None:
-    """Replace each error of an operation by a reference to the shared response.
-
-    FastAPI's own response for invalid parameters is removed: the parameters that it checks can only be valid.
-    """
-    for status, response in list(responses.items()):
-        content = response.get("content", {})
-        if PROBLEM_JSON in content:
-            responses[status] = _reference("responses", PROBLEMS[int(status)][0])
-        elif content.get(JSON, {}).get("schema") == _reference("schemas", "HTTPValidationError"):
-            del responses[status]
-
-
-def _remove_redundant(node: Any) -> None:
-    """Remove redundant members of schemas: titles that repeat a name, and defaults that are null or an object.
-
-    A default of null would make generated clients believe that an answer always has the field.
-    """
-    if isinstance(node, list):
-        for child in node:
-            _remove_redundant(child)
-    elif isinstance(node, dict):
-        for name in [name for name, value in node.items() if _is_redundant(name, value)]:
-            del node[name]
-        for name, child in node.items():
-            if name not in ("example", "examples"):
-                _remove_redundant(child)
-
-
-def _is_redundant(name: str, value: Any) -> bool:
-    """Return whether a member of a schema is a title, or a default that is null or an object.
-
-    Fields named `title` or `default` are kept.
-    """
-    is_title = name == "title" and isinstance(value, str)
-    is_default = name == "default" and (value is None or (isinstance(value, dict) and "description" not in value))
-    return is_title or is_default

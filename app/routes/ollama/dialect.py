@@ -6,7 +6,7 @@ from typing import Any
 from app.errors import Fault, InvalidRequest
 from app.http.error_answers import Dialect, Problem
 from app.registry.served_model import ServedModel
-from app.routes.foreign import plain_message
+from app.routes.foreign_faults import plain_message
 from app.schemas.foreign.ollama import (
     OllamaBody,
     OllamaEmbedAnswer,

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.errors import Fault, InvalidRequest
 from app.http.error_answers import Dialect, Problem
-from app.routes.foreign import field_name, plain_message
+from app.routes.foreign_faults import field_name, plain_message
 from app.schemas.foreign.openai import (
     OpenAICompletionsAnswer,
     OpenAICompletionsBody,

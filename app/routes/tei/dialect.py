@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.http.error_answers import Dialect, Problem
-from app.routes.foreign import plain_message
+from app.routes.foreign_faults import plain_message
 from app.schemas.foreign.tei import (
     TeiDecodeBody,
     TeiElement,

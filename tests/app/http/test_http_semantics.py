@@ -27,6 +27,7 @@ GET_PATHS = (
     *("/models", f"/models/{TINY}", "/health/live", "/health/ready", "/info", METRICS),
     *(f"/hf/{TINY}/health", f"/hf/{TINY}/info"),
     *("/v1/models", f"/v1/models/{TINY}", "/api/tags", "/api/ps", "/api/version"),
+    *(f"/tei/{TINY}{ending}" for ending in ("", "/health", "/info", "/ping")),
     *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats"),
     *(
         f"/v2/models/{TINY}{version}{ending}"
