@@ -1,4 +1,4 @@
-"""The document of the command line and the README's snippets for the shell: they run, and leave nothing out."""
+"""The document of the command line: its snippets run, and it leaves nothing out."""
 
 import re
 import shlex
@@ -18,8 +18,6 @@ from tests.app.cli.conftest import running
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs/command-line.md").read_text()
-README = (ROOT / "README.md").read_text().partition("### From the shell")[2].partition("\n## ")[0]
-"""The section of the README about the shell."""
 
 
 def lines_of(text: str) -> list[str]:
@@ -47,7 +45,7 @@ def run_line(line: str) -> bytes:
     return output
 
 
-@pytest.mark.parametrize("line", lines_of(DOCUMENT) + lines_of(README))
+@pytest.mark.parametrize("line", lines_of(DOCUMENT))
 def test_every_snippet_runs(line: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
     monkeypatch.chdir(tmp_path)
@@ -55,16 +53,6 @@ def test_every_snippet_runs(line: str, url: str, tmp_path: Path, monkeypatch: py
     output = run_line(line.replace("http://localhost:8000", url))
     written = re.search(r"-o (\S+)", line)
     assert (tmp_path / written[1]).stat().st_size if written else output.strip()
-
-
-def test_the_readme_shows_what_the_anomalies_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    (line,) = [line for line in lines_of(README) if "detect-anomalies" in line]
-    shown = [row.split() for row in README.splitlines() if row.startswith(" line ")]
-    printed = [row.split() for row in run_line(line).decode().splitlines() if row.startswith(" line ")]
-    assert [(row[1], row[4]) for row in shown] == [(row[1], row[4]) for row in printed]
-    numbers = [[float(row[column]) for row in shown for column in (2, 3, 5, 6)] for shown in (shown, printed)]
-    assert numbers[0] == pytest.approx(numbers[1], rel=0.01)
 
 
 def test_every_command_is_in_the_document() -> None:

@@ -13,13 +13,14 @@ from app.cli.completion import completion
 from app.cli.convert import convert
 from app.cli.errors import INTERRUPTED, did_you_mean
 from app.cli.keys import keys
+from app.cli.metrics import metrics
 from app.cli.models import models
 from app.cli.pull import pull
 from app.cli.serve import serve
 from app.cli.tasks import find_tasks, task_command
 from app.process.allocator import keep_freed_memory
 
-__all__ = ["Commands", "check", "completion", "convert", "keys", "main", "models", "pull", "serve"]
+__all__ = ["Commands", "check", "completion", "convert", "keys", "main", "metrics", "models", "pull", "serve"]
 
 ENTRY_POINTS = "manifold.commands"
 HEADINGS = ("Server and models", "Tasks", "Training and measuring")
