@@ -92,7 +92,7 @@ def compare_command(
 
     A server of each tree is started, with this Python. Both stay up and are driven in turn: old, new, new, old, and
     so on. NEW_TREE is the current directory by default. Give the same tree twice, with --env-a and --env-b, to compare
-    two environments.
+    two environments. If MANIFOLD_KEY is set, requests send that key.
 
     \b
     Benchmarks, and what is compared:
