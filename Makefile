@@ -9,8 +9,9 @@ data_option := $(if $(DATA),--data $(DATA))
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
 
+# Two processes, because most tests wait for one thing at a time; each computes with one thread.
 test: .venv/dev .venv/transformers-4
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
 
 # Clients of others, in environments of their own below .venv/acceptance, and generated requests; needs Node.js.
 acceptance: .venv/dev
