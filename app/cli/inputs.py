@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.cli.errors import Refused, WrongUsage
-from models.codecs.csv_numbers import is_header, parse_number
 
 Format = Literal["lines", "csv", "json", "ndjson", "npy", "image"]
 """What a file holds: a text in each line, rows of numbers, JSON, a JSON value in each line, an array, or a picture."""
@@ -146,6 +145,8 @@ class Reader:
             yield from (Item(row, f"{source}, row {number}") for number, row in enumerate(array, 1))
 
     def _read_csv(self, text: str, source: str, suffix: str) -> Iterator[Item]:
+        from models.codecs.csv_numbers import is_header
+
         rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if suffix == ".tsv" else ",")
         read: list[Item] = []
         column: int | None = None
@@ -223,6 +224,8 @@ def _find_column(header: Sequence[str], field: str, source: str) -> int:
 
 def _number(cell: str, place: str) -> float | None:
     """Return the number in a cell, an integer where it is one, or None for a gap."""
+    from models.codecs.csv_numbers import parse_number
+
     try:
         return parse_number(cell)
     except ValueError as error:

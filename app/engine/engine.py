@@ -71,6 +71,7 @@ class Engine:
             short_batches_on_one_worker=not any(gpu_streams.values()) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
+        self._n_submitted = 0
         self._items_per_s = 0.0  # of one worker, smoothed
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._wake_timer: asyncio.TimerHandle | None = None
@@ -107,8 +108,8 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """True if no request waits and none is being computed."""
-        return self._queue.is_idle
+        """True if no caller waits for an outcome."""
+        return self._n_submitted == 0
 
     @property
     def n_queued(self) -> int:
@@ -176,6 +177,7 @@ class Engine:
         job = Job(task=task, requests=requests, future=self._loop.create_future(), enqueued_at=now)
         job.on_progress, job.trace = on_progress, trace
         self._enqueue(job)
+        self._n_submitted += 1
         try:
             outcome = await job.future
         except BaseException as error:
@@ -188,6 +190,7 @@ class Engine:
             self._observer.finished(self.name, task.name, len(requests), *times, outcome.batch_size)
             return outcome
         finally:
+            self._n_submitted -= 1
             job.is_abandoned = True
             self._queue.remove(job)
 

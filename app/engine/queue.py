@@ -77,14 +77,6 @@ class JobQueue:
         """Count the requests that wait; those in flight do not."""
         return self._n_items
 
-    @property
-    def is_idle(self) -> bool:
-        """True if no job waits and no worker has one."""
-        with self._lock:
-            running = (part for slot in self._slots for part in slot.running)
-            is_computing = any(slot.in_flight for slot in self._slots)
-            return not self._waiting and not is_computing and all(part.job.is_abandoned for part in running)
-
     def set_limit(self, max_items: int) -> None:
         """Set the most requests that may wait. Those that wait already are kept."""
         with self._lock:

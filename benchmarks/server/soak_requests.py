@@ -53,10 +53,11 @@ BAD_REQUESTS = (
 
 
 def examples_of(openapi: dict[str, Any]) -> list[SoakRequest]:
-    """Return a request for each example of a JSON body in an OpenAPI document."""
+    """Return a request for each example of a JSON body in an OpenAPI document, but for paths that name a model."""
     return [
         SoakRequest.with_json(path, example["value"])
         for path, operations in openapi["paths"].items()
+        if "{" not in path
         for example in operations.get("post", {})
         .get("requestBody", {})
         .get("content", {})

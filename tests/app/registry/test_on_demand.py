@@ -16,7 +16,7 @@ from app.settings import Settings
 from models.tasks import ENCODE
 from models.tasks.autoencoding import EncodeRequest
 from tests.app.items import images
-from tests.app.registry.loading import run_registry
+from tests.app.registry.loading import run_registry, worker_threads
 from tests.conftest import TINY, served, write_tiny
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +47,10 @@ async def test_an_idle_model_counts_as_ready_and_is_loaded_by_the_next_requests_
     async with served(on_demand(weights)) as client:
         before = (await client.post("/encode", json=IMAGE)).json()
         model: ServedModel = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
+        threads = worker_threads(model)
         await model.become_idle()
-        assert not any(thread.name == f"worker-{TINY}" for thread in threading.enumerate())
+        assert threads
+        assert not any(thread.is_alive() for thread in threads)
         card = (await client.get(f"/models/{TINY}")).json()
         assert (card["state"], card["memory_bytes"]) == ("idle", None)
         ready = await client.get("/health/ready")
@@ -163,10 +165,12 @@ async def test_models_that_do_not_fit_at_start_are_idle_or_have_failed(weights: 
 
 async def test_a_model_larger_than_estimated_is_not_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.registry.served_model.estimate_bytes", lambda *_: 1)
+    others = set(threading.enumerate())
     async with run_registry(Settings(weights_dir=weights, memory_limit=100)) as registry:
         assert states(registry) == {TINY: "failed"}
         assert "bytes of memory; memory_limit is 100, and none is in use" in (registry.models[TINY].reason or "")
-        assert not any(thread.name == f"worker-{TINY}" for thread in threading.enumerate())
+        started = set(threading.enumerate()) - others
+        assert not any(thread.name == f"worker-{TINY}" for thread in started)
 
 
 async def test_the_limits_are_shown(weights: Path) -> None:

@@ -65,9 +65,9 @@ def test_only_uint8_counts_from_0_to_255_in_images() -> None:
 async def test_sparse_embeddings_and_labels_of_the_same_name_are_not_offered(tmp_path: Any) -> None:
     write_text(tmp_path, "transformers/bert", 1, name="tiny-bert")
     async with served(Settings(weights_dir=tmp_path)) as client:
-        model = client.app.state.registry.models["tiny-bert"]  # type: ignore[attr-defined]
-        checkpoint, loaded = model.require()
-        assert "embedding" in signature_of(model).outputs
+        loaded = client.app.state.registry.models["tiny-bert"].require()  # type: ignore[attr-defined]
+        checkpoint = loaded.checkpoint
+        assert "embedding" in signature_of(loaded).outputs
         sparse = replace(loaded, text=replace(loaded.text, pooling=("splade_max",)))
         assert SOURCES["embedding"].shape(checkpoint, sparse) is None
         labelled = SOURCES["logits"].shape
