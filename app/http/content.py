@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 import zlib
 from collections.abc import AsyncGenerator, Sequence
@@ -31,6 +32,9 @@ EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MAY_HAVE_SURROGATES = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+"""Texts in JSON that may hold a surrogate, which may be written as an escape."""
 CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
 CHUNK_BYTES = 2**16
@@ -144,7 +148,7 @@ def parse_json(data: bytes) -> Any:
     """Parse a JSON text in UTF-8, UTF-16 or UTF-32.
 
     NaN and infinity are not JSON, yet some clients send them. They are accepted here, so that the check that follows
-    can refuse them with an error that says where they are.
+    can refuse them with an error that says where they are. A lone surrogate, which no UTF-8 has, becomes U+FFFD.
 
     Raises:
         MalformedBody: the text is not JSON; the detail says at which line and column, in characters.
@@ -154,7 +158,9 @@ def parse_json(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(data)
+        text = data.decode(json.detect_encoding(data), "surrogatepass")
+        values = json.loads(text)
+        return _without_surrogates(values) if _MAY_HAVE_SURROGATES.search(text) else values
     except json.JSONDecodeError as error:
         reason = f"line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
     except UnicodeDecodeError as error:
@@ -164,6 +170,17 @@ def parse_json(data: bytes) -> Any:
     except ValueError:
         reason = "a number has too many digits"
     raise MalformedBody(f"the body is not JSON: {reason}")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return a value of JSON with U+FFFD in place of each lone surrogate, in names as well."""
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(element) for element in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(member) for name, member in value.items()}
+    return value
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:
