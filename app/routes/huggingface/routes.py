@@ -11,7 +11,7 @@ from app.errors import ModelUnavailable
 from app.http.content import EVENTS, IMAGES, PNG
 from app.http.error_answers import Dialect
 from app.registry.served_model import LOADING_RETRY_AFTER_S, State
-from app.routes.foreign import describe_foreign
+from app.routes.foreign import describe_foreign, wake
 from app.routes.huggingface.calls import answer_pipeline
 from app.routes.huggingface.dispatch import pipelines_of
 from app.routes.huggingface.errors import render_error
@@ -106,6 +106,8 @@ async def complete(id: GeneratorId, request: Request) -> Response:
 async def get_health(id: ModelId, request: Request) -> PipelineHealth:
     """Return 200 while the model serves, and 503 otherwise."""
     model = services_in(request.scope).registry.get(id)
+    if model.loads_on_demand:
+        return PipelineHealth(status="ready")
     model.require()
     if model.state is not State.READY:
         raise ModelUnavailable(f"{model.name} is {model.state}", retry_after_s=LOADING_RETRY_AFTER_S)
@@ -123,9 +125,11 @@ async def get_health(id: ModelId, request: Request) -> PipelineHealth:
     ),
 )
 async def get_info(id: ModelId, request: Request) -> PipelineInfo:
-    """Return the pipelines and the limits of a model that is loaded."""
+    """Return the pipelines and the limits of a model, which is loaded first if it is idle."""
     services = services_in(request.scope)
-    loaded = services.registry.get(id).require()
+    model = services.registry.get(id)
+    await wake(model)
+    loaded = model.require()
     checkpoint = loaded.checkpoint
     tasks = [pipeline.name for pipeline in pipelines_of(checkpoint)]
     max_tokens = checkpoint.item_shape[0] if checkpoint.modality == "text" else None

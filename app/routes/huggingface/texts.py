@@ -164,10 +164,8 @@ QUESTION_ANSWERING = Pipeline(
 
 
 def _embed(body: bodies.PipelineFeatureExtractionBody, checkpoint: Checkpoint) -> NativeCall:
-    direction = (body.truncation_direction or "right").lower()
-    if body.truncate and direction == "left":
-        raise InvalidRequest.of([Fault("/truncation_direction", "texts are cut at their end only: send 'right'")])
-    parameters = {"truncate": body.truncate, "sparse": False}
+    side = body.truncation_direction.lower() if body.truncate and body.truncation_direction else None
+    parameters = {"truncate": body.truncate, "truncation_side": side, "sparse": False}
     parameters |= {name: getattr(body, name) for name in ("normalize", "prompt_name", "dimensions")}
     return NativeCall(task="encode", inputs=list_inputs(body), parameters=parameters)
 

@@ -13,9 +13,14 @@ def only(*neutral: Any, reason: str) -> AfterValidator:
     def check(value: Any) -> Any:
         if value is None or value in neutral:
             return value
-        taken = " or ".join(["null", *map(reprlib.repr, neutral)])
+        taken = " or ".join(["null", *map(_shown, neutral)])
         raise PydanticCustomError(
             "unsupported", "{reason}; leave it out, or send {taken}", {"reason": reason, "taken": taken}
         )
 
     return AfterValidator(check)
+
+
+def _shown(value: Any) -> str:
+    """Return a neutral value as messages show it: `false` as in JSON."""
+    return str(value).lower() if isinstance(value, bool) else reprlib.repr(value)

@@ -33,6 +33,15 @@ def states(registry: Registry) -> dict[str, str]:
     return {name: str(model.state) for name, model in registry.models.items()}
 
 
+async def test_an_idle_model_is_healthy_and_described_in_the_dialect_of_hugging_face(weights: Path) -> None:
+    async with served(on_demand(weights)) as client:
+        model: ServedModel = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
+        await model.become_idle()
+        assert (await client.get(f"/hf/{TINY}/health")).status_code == 200
+        assert model.loaded is None
+        assert (await client.get(f"/hf/{TINY}/info")).json()["tasks"] == ["image-to-image"]
+
+
 async def test_an_idle_model_counts_as_ready_and_is_loaded_by_the_next_requests_together(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

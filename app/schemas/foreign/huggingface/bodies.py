@@ -157,7 +157,9 @@ class PipelineFeatureExtractionBody(PipelineBody):
         description="Whether to cut a text that is longer than the model's context; if omitted, it is refused.",
     )
     truncation_direction: Annotated[str, Field(pattern="^([Ll]eft|[Rr]ight)$")] | None = Field(
-        None, description="The end at which texts are cut: only `right`, if `truncate` is true."
+        None,
+        description="The side at which texts are cut if `truncate` is true; as the checkpoint says, mostly the right "
+        "one, if omitted.",
     )
     dimensions: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Number of elements of each vector to keep, from the first; all if omitted."

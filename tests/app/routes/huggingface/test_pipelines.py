@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -83,6 +84,12 @@ async def test_feature_extraction_is_a_vector_for_each_text(client: httpx.AsyncC
     fields = {"normalize": False, "truncate": True, "dimensions": 5, "encoding_format": "float"}
     short = await ask(client, SENTENCES, ["A dog runs.", "word " * 1000], **fields)
     assert [len(each) for each in short] == [5, 5]
+
+
+async def test_a_direction_is_the_side_at_which_features_lose_tokens(client: httpx.AsyncClient) -> None:
+    for direction, kept in (("left", "cat"), ("Left", "cat"), ("right", "dog"), (None, "dog")):
+        cut = await ask(client, SENTENCES, "dog " * 126 + "cat " * 126, truncate=True, truncation_direction=direction)
+        np.testing.assert_allclose(cut, await ask(client, SENTENCES, f"{kept} " * 126), atol=1e-5)
 
 
 async def test_sentence_similarity_and_translation(client: httpx.AsyncClient) -> None:
@@ -209,14 +216,18 @@ async def test_an_unknown_id_is_a_404_in_the_form_of_the_api(client: httpx.Async
         ("bert-mini-en", {"inputs": "a [MASK]", "wait": True}, "wait: unknown field"),
         ("bert-mini-en", {"inputs": "a", "encoding_format": "base64"}, "vectors are lists of numbers; leave it out"),
         ("bert-mini-en", {"inputs": "word " * 999}, "inputs: the text has"),
-        ("bert-mini-en", {"inputs": "a", "truncate": True, "truncation_direction": "left"}, "truncation_direction"),
+        ("bert-mini-en", {"inputs": "a", "truncate": True, "truncation_direction": "up"}, "truncation_direction"),
         ("bert-ner-en", {"inputs": "a", "parameters": {"ignore_labels": ["PER"]}}, "'O' must be among them"),
         ("bert-ner-en", {"inputs": "a", "parameters": {"aggregation_strategy": "x"}}, "aggregation_strategy: 'x'"),
         ("bert-qa-en", {"inputs": QUESTION, "parameters": {"max_question_len": 2}}, "never cut"),
         ("bert-qa-en", {"inputs": QUESTION, "parameters": {"max_seq_len": 8}}, "windows of 8 are not supported"),
         ("bert-qa-en", {"inputs": QUESTION, "parameters": {"max_answer_len": 9999}}, "parameters.max_answer_len"),
         ("bert-qa-en", {"inputs": QUESTION, "parameters": {"align_to_words": False}}, "answers are whole words"),
-        ("gpt-mini-en", {"inputs": "a", "parameters": {"watermark": True}}, "texts have no watermark"),
+        (
+            "gpt-mini-en",
+            {"inputs": "a", "parameters": {"watermark": True}},
+            "no watermark; leave it out, or send null or false",
+        ),
         ("gpt-mini-en", {"inputs": "a", "parameters": {"max_new_tokens": 999}}, "parameters.max_new_tokens"),
         ("gpt-mini-en", {"inputs": "a", "parameters": {"max_new_tokens": 999}, "stream": True}, "max_new_tokens"),
         ("gpt-mini-en", {"inputs": "a b c d", "parameters": {"truncate": 2}}, "more than 2, and is never cut"),
