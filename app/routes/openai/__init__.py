@@ -8,7 +8,7 @@ routes       its routes
 
 from app.routes.openai.completions import answer_completions
 from app.routes.openai.dialect import DIALECT
-from app.routes.openai.embeddings import answer_embeddings
+from app.routes.openai.embeddings import create_embeddings, read_embeddings
 from app.routes.openai.routes import router
 
-__all__ = ["DIALECT", "answer_completions", "answer_embeddings", "router"]
+__all__ = ["DIALECT", "answer_completions", "create_embeddings", "read_embeddings", "router"]

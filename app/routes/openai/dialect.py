@@ -28,6 +28,7 @@ CODES = {
     "UnknownModel": "model_not_found",
     "UnknownRoute": "unknown_url",
     "QueueFull": "rate_limit_exceeded",
+    "RateLimited": "rate_limit_exceeded",
     "ModelUnavailable": "model_unavailable",
     "DeadlineExceeded": "timeout",
 }
@@ -47,7 +48,7 @@ def render_error(problem: Problem) -> tuple[int, dict[str, Any]]:
     return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def require_model(given: str | None, fixed: str | None) -> str:
+def require_model(given: str | None, fixed: str | None = None) -> str:
     """Return the id of the model: the one that the route has fixed, else the one that the body gives.
 
     Raises:

@@ -12,7 +12,7 @@ from app.errors import Fault, InvalidRequest, TaskNotServed
 from app.http.content import JSON
 from app.http.responses import TaskResponse, check_finite, task_json
 from app.registry.served_model import ServedModel
-from app.routes.foreign import ForeignRequest, call_task, receive, wake
+from app.routes.foreign import ForeignRequest, Reply, call_task, receive, wake
 from app.routes.openai.dialect import require_model
 from app.schemas.foreign.openai import OpenAIEmbeddingsBody
 from app.schemas.foreign.texts import Texts, read_texts
@@ -26,29 +26,48 @@ IDS_REFUSED = (
 )
 
 
-async def answer_embeddings(request: Request, model: str | None = None) -> TaskResponse:
+async def answer_embeddings(request: Request) -> TaskResponse:
     """Answer a request for embeddings.
-
-    Args:
-        request: the request.
-        model: the id of the model if the route has fixed it; the one that the body names has no effect then.
 
     Raises:
         ManifoldError: the request is refused or failed; pointers are to the fields of this dialect.
     """
     foreign = await receive(request)
+    body, texts = await foreign.parse(lambda values: read_embeddings(values, foreign))
+    content, reply = await create_embeddings(foreign, require_model(body.model), body, texts)
+    return TaskResponse(content, JSON, reply.headers)
 
-    def read(values: Any) -> tuple[OpenAIEmbeddingsBody, Texts]:
-        body = parse_body(OpenAIEmbeddingsBody, values, strict=True)
-        return body, _read_input(body, foreign)
 
-    body, texts = await foreign.parse(read)
-    name = require_model(body.model, model)
-    await require_embeddings(foreign.services, name)
+def read_embeddings(values: Any, foreign: ForeignRequest) -> tuple[OpenAIEmbeddingsBody, Texts]:
+    """Return the body of a request for embeddings, checked, and its texts.
+
+    Raises:
+        InvalidRequest: the body is refused.
+    """
+    body = parse_body(OpenAIEmbeddingsBody, values, strict=True)
+    return body, _read_input(body, foreign)
+
+
+async def create_embeddings(
+    foreign: ForeignRequest, model: str, body: OpenAIEmbeddingsBody, texts: Texts, *, truncate: bool | None = None
+) -> tuple[bytes, Reply]:
+    """Return the answer to a request for embeddings in JSON, and the reply of the native task.
+
+    Args:
+        foreign: the request.
+        model: the id of the model.
+        body: its body.
+        texts: the texts of the body.
+        truncate: whether texts that are too long are cut, and counted; they are refused if None.
+
+    Raises:
+        ManifoldError: the request is refused or failed; pointers are to the fields of this dialect.
+    """
+    await require_embeddings(foreign.services, model)
     values = {
-        "model": name,
+        "model": model,
         "inputs": texts.items,
-        "parameters": {"dimensions": body.dimensions, "normalize": True},
+        "parameters": {"dimensions": body.dimensions, "normalize": True, "truncate": truncate},
     }
     reply = await call_task(foreign, "encode", values, {**texts.names, "parameters/dimensions": "dimensions"})
     answer = {
@@ -62,7 +81,7 @@ async def answer_embeddings(request: Request, model: str | None = None) -> TaskR
         content = _render(*arguments)
     else:
         content = await foreign.services.pools.run(_render, *arguments, n_bytes=len(foreign.data))
-    return TaskResponse(content, JSON, reply.headers)
+    return content, reply
 
 
 def _read_input(body: OpenAIEmbeddingsBody, foreign: ForeignRequest) -> Texts:

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from app.errors import Fault, InvalidRequest, PayloadTooLarge
+from app.http.content import JSON
 from app.http.responses import TaskResponse
 from app.routes.foreign import ForeignRequest, Reply, call_task, json_response, receive
 from app.routes.task_call import Header
 from app.routes.tei.dialect import EMPTY
+from app.routes.tei.info import find_text_model
 from app.schemas.foreign.tei import TeiTruncation
 from app.schemas.shared.envelope import Strict
 from app.schemas.shared.parsing import parse_body
@@ -52,13 +54,31 @@ class Received:
     async def call(
         self, task: str, inputs: Any, parameters: Mapping[str, Any], names: Mapping[str, str] | None = None
     ) -> Reply:
-        """Call a native task; see `call_task`."""
+        """Call a native task; see `call_task`.
+
+        Raises:
+            UnknownModel, TaskNotServed: there is no such model, or it reads no texts.
+        """
+        find_text_model(self.foreign.services, self.model)
         values = {"model": self.model, "inputs": inputs, "parameters": parameters}
         return await call_task(self.foreign, task, values, {**(names or {}), **NAMES})
 
     async def answer(self, content: Any, reply: Reply, n_characters: int) -> TaskResponse:
         """Return the answer in JSON, with the headers that count and time."""
         return await json_response(self.foreign, content, [*reply.headers, *self._headers(reply, n_characters)])
+
+    def respond(self, content: bytes, reply: Reply, n_characters: int) -> TaskResponse:
+        """Return an answer that is JSON already, with the headers that count and time."""
+        return TaskResponse(content, JSON, [*reply.headers, *self._headers(reply, n_characters)])
+
+    def check_not_empty(self, inputs: Any, place: str) -> None:
+        """Check that the inputs at a place in the body, which may be of any form, are not an empty list.
+
+        Raises:
+            InvalidRequest: they are.
+        """
+        if inputs == []:
+            self.check_count(0, place)
 
     def check_count(self, n_inputs: int, place: str) -> None:
         """Check the number of the inputs at a place in the body.

@@ -11,14 +11,13 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.routes import openai
 from app.routes.foreign import describe_foreign
 from app.routes.tei.answers import receive_for
 from app.routes.tei.dialect import DIALECT
 from app.routes.tei.info import classifies, describe_model, find_text_model
 from app.routes.tei.scores import answer_predict, answer_rerank
 from app.routes.tei.tokens import answer_decode, answer_tokenize
-from app.routes.tei.vectors import answer_embed, answer_embed_form, answer_similarity
+from app.routes.tei.vectors import answer_embed, answer_embed_form, answer_embeddings, answer_similarity
 from app.schemas.foreign.openai import OpenAIEmbeddingsAnswer, OpenAIEmbeddingsBody
 from app.schemas.foreign.tei import (
     TeiDecodeBody,
@@ -158,8 +157,11 @@ def _described_embeddings(name: str) -> dict[str, Any]:
 @router.post("/tei/{model:path}/embeddings", **_described_embeddings("embeddings"))
 @router.post("/tei/{model:path}/v1/embeddings", **_described_embeddings("openai_embeddings"))
 async def create_embeddings(model: Embedder, request: Request) -> Response:
-    """Return the embedding of each text. The model is that of the path, whatever the body names."""
-    return await openai.answer_embeddings(request, model.rstrip("/"))
+    """Return the embedding of each text, cut as `embed` cuts it.
+
+    The model is that of the path, whatever the body names.
+    """
+    return await answer_embeddings(request, model)
 
 
 @router.get(

@@ -56,9 +56,9 @@ async def answer_decode(request: Request, model: str) -> Response:
     """Answer with the text of each list of token ids."""
     received = await receive_for(request, model)
     body = await received.read(TeiDecodeBody)
-    if isinstance(body.ids, list):
-        received.check_count(len(body.ids), "ids")
+    received.check_not_empty(body.ids, "ids")
     lists = read_texts(body.ids, "ids")
+    received.check_count(len(lists.items), "ids")
     skip = body.skip_special_tokens is not False
     reply = await received.call("detokenize", lists.items, {"add_special_tokens": not skip}, lists.names)
     return await received.answer([output["text"] for output in reply.outputs], reply, 0)

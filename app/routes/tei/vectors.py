@@ -5,7 +5,10 @@ from typing import Any, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.routes.openai import create_embeddings, read_embeddings
 from app.routes.tei.answers import Received, count_characters, receive_for, truncation
+from app.routes.tei.info import find_text_model
+from app.schemas.foreign.openai import OpenAIEmbeddingsBody
 from app.schemas.foreign.tei import TeiEmbedBody, TeiSimilarityBody, TeiSimilarityParameters, TeiTextsBody
 from app.schemas.foreign.texts import Texts, read_texts
 
@@ -46,6 +49,22 @@ async def answer_embed_form(request: Request, model: str, form: Form) -> Respons
     return await received.answer(embeddings, reply, count_characters(texts.items))
 
 
+async def answer_embeddings(request: Request, model: str) -> Response:
+    """Answer with one embedding of each text in the form of OpenAI. Longer texts than the context are cut."""
+    received = await receive_for(request, model)
+
+    def read(values: Any) -> tuple[OpenAIEmbeddingsBody, Texts]:
+        if isinstance(values, dict):
+            received.check_not_empty(values.get("input"), "input")
+        return read_embeddings(values, received.foreign)
+
+    body, texts = await received.foreign.parse(read)
+    received.check_count(len(texts.items), "input")
+    find_text_model(received.foreign.services, received.model)
+    content, reply = await create_embeddings(received.foreign, received.model, body, texts, truncate=True)
+    return received.respond(content, reply, count_characters(texts.items))
+
+
 async def answer_similarity(request: Request, model: str) -> Response:
     """Answer with the similarity of each sentence to the source."""
     received = await receive_for(request, model)
@@ -64,8 +83,7 @@ def _read_inputs(received: Received, body: TeiTextsBody) -> Texts:
     Raises:
         InvalidRequest, PayloadTooLarge: they are refused.
     """
-    if isinstance(body.inputs, list):
-        received.check_count(len(body.inputs), "inputs")
+    received.check_not_empty(body.inputs, "inputs")
     texts = read_texts(body.inputs, "inputs")
     received.check_count(len(texts.items), "inputs")
     return texts

@@ -284,6 +284,22 @@ async def test_kinds_of_errors_by_status(status: int, kind: str, code: str | Non
     assert content == {"error": {"message": "no", "type": kind, "param": None, "code": code}}
 
 
+@pytest.mark.parametrize("name", ["QueueFull", "RateLimited"])
+def test_a_client_that_sends_too_much_gets_one_code_whatever_the_limit(name: str) -> None:
+    _, content = render_error(Problem(name=name, status=429, detail="too many"))
+    assert (content["error"]["type"], content["error"]["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+
+
+async def test_lone_surrogates_are_answered_as_replacement_characters(client: httpx.AsyncClient) -> None:
+    for stream in (False, True):
+        body = {**PROMPT, "prompt": "the \ud800 dog", "echo": True, "stream": stream}
+        answer = await client.post("/v1/completions", content=json.dumps(body))
+        assert answer.status_code == 200
+        assert "the \ufffd dog" in answer.text
+    refused = await client.post("/v1/completions", content=b'{"\\ud800": 1, "model": "\\udfff"}')
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "\ufffd")
+
+
 async def test_a_busy_or_unloaded_model_says_when_to_try_again(tmp_path: Path) -> None:
     write_text(tmp_path, "transformers/gpt", name=GPT)
     async with served(Settings(weights_dir=tmp_path, max_items=4, max_queue_items=4)) as client:

@@ -7,6 +7,8 @@ import httpx
 import numpy as np
 import pytest
 
+from app.http.error_answers import Problem
+from app.routes.tei.dialect import render_error
 from app.settings import Settings
 from tests.app.routes.test_rerank import CANDIDATES, LONG, QUERY, write_cross_encoder
 from tests.app.routes.test_sentence_encoders import write_modules
@@ -146,8 +148,32 @@ async def test_the_form_of_openai_is_that_of_the_model_in_the_path(client: httpx
     for path in ("masked/embeddings", "masked/v1/embeddings"):
         answer = await post(client, path, input="a dog", model="any")
         np.testing.assert_allclose(answer["data"][0]["embedding"], expected[0], atol=1e-5)
-        refused = await client.post(f"/tei/{path}", json={"input": []})
-        assert refused.json()["error_type"] == "Validation"
+        cut = await client.post(f"/tei/{path}", json={"input": [LONG, "a dog"]})
+        assert cut.headers["x-truncated"] == "1"
+        assert cut.headers["x-compute-characters"] == str(len(LONG) + 5)
+        embeddings = [each["embedding"] for each in cut.json()["data"]]
+        np.testing.assert_allclose(embeddings, await post(client, "masked/embed", inputs=[LONG, "a dog"]), atol=1e-5)
+        for given, status, kind in (([], 400, "Empty"), (["a"] * 41, 413, "Validation"), ([""], 422, "Validation")):
+            refused = await client.post(f"/tei/{path}", json={"input": given})
+            assert (refused.status_code, refused.json()["error_type"]) == (status, kind)
+
+
+async def test_one_text_may_be_more_token_ids_than_a_request_has_texts(client: httpx.AsyncClient) -> None:
+    assert len(await post(client, "masked/embed", inputs=[6] * 41)) == 1
+    assert len(await post(client, "masked/decode", ids=[6] * 41)) == 1
+
+
+async def test_models_that_read_no_texts_are_refused_as_such(client: httpx.AsyncClient) -> None:
+    for path, body in (("embed", {"inputs": "a"}), ("v1/embeddings", {"input": "a"})):
+        answer = await client.post(f"/tei/pictures/{path}", json=body)
+        assert answer.status_code == 422
+        assert "pictures reads no texts" in answer.json()["error"]
+
+
+def test_a_client_that_sends_too_much_is_told_that_it_overloads() -> None:
+    for name in ("QueueFull", "RateLimited"):
+        status, content = render_error(Problem(name=name, status=429, detail="too many"))
+        assert (status, content["error_type"]) == (429, "Overloaded")
 
 
 async def test_info_says_what_a_model_is_for(client: httpx.AsyncClient) -> None:
