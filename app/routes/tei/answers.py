@@ -59,7 +59,7 @@ class Received:
         Raises:
             UnknownModel, TaskNotServed: there is no such model, or it reads no texts.
         """
-        find_text_model(self.foreign.services, self.model)
+        find_text_model(self.foreign.services, self.model, "POST")
         values = {"model": self.model, "inputs": inputs, "parameters": parameters}
         return await call_task(self.foreign, task, values, {**(names or {}), **NAMES})
 

@@ -7,21 +7,35 @@ from app.errors import TaskNotServed
 from app.registry.loaded_model import LoadedModel
 from app.registry.served_model import ServedModel
 from app.routes.foreign import wake
+from app.routes.model_ids import find_model
 from app.schemas.foreign.tei import TeiInfo
 from app.services import Services
 from models.checkpoint import Checkpoint
 from models.codecs import TextCodec
 from models.tasks import CLASSIFY_TEXT, RERANK_PAIRS
 
+LONGER_PATHS = {
+    **dict.fromkeys(("health", "info", "ping"), "GET, HEAD"),
+    **dict.fromkeys(("embed", "embed_all", "embed_sparse", "embeddings", "predict"), "POST"),
+    **dict.fromkeys(("rerank", "similarity", "tokenize", "decode"), "POST"),
+}
+"""Last parts of paths that go on after the id of a model, with their methods."""
 
-def find_text_model(services: Services, name: str) -> ServedModel:
+
+def find_text_model(services: Services, name: str, method: str) -> ServedModel:
     """Return a model of texts, whether it is in memory or not.
+
+    Args:
+        services: the components of the server.
+        name: the id in the path of a request.
+        method: the method of the request.
 
     Raises:
         UnknownModel: there is no such model.
+        MethodNotAllowed: there is none, and the path is one that has other methods.
         TaskNotServed: its items are no texts.
     """
-    model = services.registry.get(name.rstrip("/"))
+    model = find_model(services.registry, name.rstrip("/"), method, LONGER_PATHS)
     if model.checkpoint is not None and model.checkpoint.modality != "text":
         raise TaskNotServed(f"{model.name} reads no texts: its items are of the kind {model.checkpoint.modality}")
     return model
@@ -34,7 +48,7 @@ def classifies(model: ServedModel) -> bool:
 
 async def describe_model(services: Services, name: str) -> TeiInfo:
     """Return the description of a model, which is loaded first if it is idle, and of the limits that hold for it."""
-    model = find_text_model(services, name)
+    model = find_text_model(services, name, "GET")
     await wake(model)
     loaded, settings = model.require(), services.settings
     checkpoint = loaded.checkpoint

@@ -191,7 +191,7 @@ def _described_health(name: str) -> dict[str, Any]:
 @router.get("/tei/{model:path}/health", **_described_health("health"))
 async def health(model: Embedder, request: Request) -> Response:
     """Answer with an empty body if the model serves."""
-    found = find_text_model(services_in(request.scope), model)
+    found = find_text_model(services_in(request.scope), model, request.method)
     if not found.loads_on_demand:
         found.require()
     return Response()
@@ -204,8 +204,8 @@ async def health(model: Embedder, request: Request) -> Response:
 async def root(model: Embedder, request: Request) -> Response:
     """Do as `embed`; for a classifier as `predict`, and for a body with a query as `rerank`."""
     received = await receive_for(request, model)
+    served = find_text_model(received.foreign.services, received.model, request.method)
     values = await received.foreign.json()
     if isinstance(values, dict) and "query" in values:
         return await answer_rerank(received)
-    served = find_text_model(received.foreign.services, received.model)
     return await (answer_predict if classifies(served) else answer_embed)(received)

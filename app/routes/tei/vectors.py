@@ -60,7 +60,7 @@ async def answer_embeddings(request: Request, model: str) -> Response:
 
     body, texts = await received.foreign.parse(read)
     received.check_count(len(texts.items), "input")
-    find_text_model(received.foreign.services, received.model)
+    find_text_model(received.foreign.services, received.model, request.method)
     content, reply = await create_embeddings(received.foreign, received.model, body, texts, truncate=True)
     return received.respond(content, reply, count_characters(texts.items))
 

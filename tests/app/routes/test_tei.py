@@ -196,6 +196,17 @@ async def test_health_is_that_of_the_model(client: httpx.AsyncClient) -> None:
         assert (answer.status_code, answer.json()["error_type"]) == (status, kind)
 
 
+async def test_a_wrong_method_is_refused_with_those_of_the_path(client: httpx.AsyncClient) -> None:
+    for method, path, allowed in (
+        ("GET", "embed", "POST"),
+        ("GET", "v1/embeddings", "POST"),
+        ("POST", "ping", "GET, HEAD"),
+    ):
+        answer = await client.request(method, f"/tei/masked/{path}", json={"inputs": "a"})
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert set(answer.json()) == {"error", "error_type"}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "kind", "detail"),
     [
