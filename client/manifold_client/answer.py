@@ -11,6 +11,8 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 import numpy as np
 from numpy.typing import NDArray
 
+from manifold_client.errors import ServerFailed
+
 OutputT = TypeVar("OutputT")
 
 Numbers = NDArray[Any]
@@ -51,10 +53,16 @@ class Answer(Generic[OutputT]):
     def array(self, field: str | None = None) -> Numbers:
         """Return one field of all outputs as an array `[n, …]`; without a name, the first field of each.
 
+        Embeddings that were asked for in base64 become float32.
+
         Raises:
             ValueError: the outputs differ in shape and form no array.
         """
-        return np.stack([np.asarray(value) for value in self._values(field)])
+        name = self._name(field)
+        values = [getattr(output, name) for output in self.outputs]
+        if name == "embedding":
+            values = [np.frombuffer(base64.b64decode(v), "<f4") if isinstance(v, str) else v for v in values]
+        return np.stack([np.asarray(value) for value in values])
 
     def images(self, field: str | None = None) -> list[Any]:
         """Return one field of all outputs as Pillow pictures; without a name, the first field of each.
@@ -65,27 +73,35 @@ class Answer(Generic[OutputT]):
         Raises:
             ValueError: the field does not hold a picture.
         """
-        return [_image(value) for value in self._values(field)]
+        name = self._name(field)
+        return [_image(getattr(output, name)) for output in self.outputs]
 
     def frame(self) -> Any:
-        """Return the outputs as a table of pandas, with a row for each and a column for each field.
+        """Return the outputs as a table of pandas, with a row for each and a column for each field that has a value.
 
         This method needs the package `pandas`.
         """
         import pandas as pd
 
-        return pd.DataFrame([_row(output) for output in self.outputs])
+        rows = [_row(output) for output in self.outputs]
+        named = [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
+        return pd.DataFrame([{name: row[name] for name in named} for row in rows])
 
-    def _values(self, field: str | None) -> list[Any]:
-        """Return one field of all outputs; without a name, the first that this answer has."""
-        if field is None and self.outputs:
-            named = vars(self.outputs[0])
-            field = next(name for name, value in named.items() if value is not None)
-        return [getattr(output, field or "") for output in self.outputs]
+    def _name(self, field: str | None) -> str:
+        """Return the name of a field; without a name, that of the first field that this answer has."""
+        if field is not None or not self.outputs:
+            return field or ""
+        return next(name for name, value in vars(self.outputs[0]).items() if value is not None)
 
 
 def parse_answer(kind: type[OutputT], content: Mapping[str, Any]) -> Answer[OutputT]:
-    """Return the answer of a task from its JSON."""
+    """Return the answer of a task from its JSON.
+
+    Raises:
+        ServerFailed: the content is not the answer of a task.
+    """
+    if not isinstance(content, Mapping) or not {"model", "outputs", "usage"} <= content.keys():
+        raise ServerFailed("the answer is not that of a task; is this a server of Manifold?")
     known = ("model", "outputs", "usage", "warnings")
     return Answer(
         model=content["model"],

@@ -1,6 +1,7 @@
 """What is sent and how long is waited, without any sending: both clients do it in their own way."""
 
 import json
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,9 +38,15 @@ class Call:
     timeout_s: float | None = None
 
     def arguments(self, default_timeout_s: float) -> dict[str, Any]:
-        """Return the keyword arguments of `httpx.Client.build_request`."""
+        """Return the keyword arguments of `httpx.Client.build_request`.
+
+        Raises:
+            ValueError: the time is not a number of seconds above 0.
+        """
         headers = dict(self.headers)
         if self.timeout_s is not None:
+            if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
+                raise ValueError(f"timeout is {self.timeout_s}; it must be a number of seconds above 0")
             headers["x-timeout-ms"] = str(max(1, round(self.timeout_s * 1000)))
         wait_s = default_timeout_s if self.timeout_s is None else self.timeout_s
         body: dict[str, Any] = {} if self.json is None else {"json": self.json}
@@ -157,8 +164,13 @@ def event_in(line: str) -> dict[str, Any] | None:
     """
     if not line.startswith("data:"):
         return None
-    content: dict[str, Any] = json.loads(line[len("data:") :])
+    try:
+        content = json.loads(line[len("data:") :])
+    except ValueError:
+        raise ServerFailed(f"an event of the stream is not JSON: {line[:100]!r}") from None
+    if not isinstance(content, dict):
+        raise ServerFailed(f"an event of the stream is not an object: {line[:100]!r}")
     if "error" in content:
-        problem = content["error"]
+        problem = content["error"] if isinstance(content["error"], dict) else {"detail": content["error"]}
         raise error_of(problem.get("status", 500), problem, problem.get("request_id"))
     return content

@@ -1,6 +1,7 @@
 """The two clients. They differ only in how they wait; what they send is made in `calls`."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,7 @@ import httpx
 
 from manifold_client.answer import Answer, parse, parse_answer
 from manifold_client.async_tasks import AsyncTasks
-from manifold_client.calls import Call, Retries, error_in, event_in, json_in
+from manifold_client.calls import LONGEST_WAIT_S, Call, Retries, error_in, event_in, json_in
 from manifold_client.errors import ConnectionFailed, ManifoldError, TimedOut
 from manifold_client.results import Info, ModelCard, ModelList
 from manifold_client.tasks import Tasks
@@ -26,20 +27,24 @@ DEFAULT_TIMEOUT_S = 30.0
 
 
 class _Configuration:
-    """The address, the key and the limits of a client; the arguments are those of `Manifold`."""
+    """The address, the key and the limits of a client; the arguments are those of `Manifold`.
 
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        key: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
-        retries: int = 3,
-        max_retry_wait: float = 60.0,
-    ) -> None:
+    Raises:
+        ValueError: an argument is not what a request could be made with.
+    """
+
+    def __init__(self, url: str | None, key: str | None, timeout: float, retries: int, max_retry_wait: float) -> None:
         self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-        key = key or os.environ.get(KEY_VARIABLE)
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"the address of the server is {self.url!r}; it must be like {DEFAULT_URL}")
+        key = (key or os.environ.get(KEY_VARIABLE) or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the key has characters that are not printable ASCII, so it cannot be sent")
         self.headers = {"authorization": f"Bearer {key}"} if key else {}
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise ValueError(f"timeout is {timeout}; it must be a number of seconds above 0")
+        if retries < 0:
+            raise ValueError(f"retries is {retries}; it must be 0 or more")
         self.timeout_s = timeout
         self.retries = Retries(retries, max_retry_wait)
 
@@ -72,8 +77,16 @@ class Manifold(Tasks):
         max_retry_wait: longest time in seconds to wait before an attempt.
     """
 
-    def __init__(self, url: str | None = None, **options: Any) -> None:
-        self._configuration = _Configuration(url, **options)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        retries: int = 3,
+        max_retry_wait: float = LONGEST_WAIT_S,
+    ) -> None:
+        self._configuration = _Configuration(url, key, timeout, retries, max_retry_wait)
         self._http = httpx.Client(base_url=self._configuration.url, headers=self._configuration.headers)
 
     def __enter__(self) -> Self:
@@ -162,8 +175,13 @@ class Manifold(Tasks):
                 raise error_in(response)
             for line in response.iter_lines():
                 event = event_in(line)
-                if event is not None and "usage" not in event:
+                if event is not None and "usage" in event:
+                    return
+                if event is not None:
                     yield parse(kind, event)
+            raise ConnectionFailed("the stream broke: it ended before its last event")
+        except httpx.ReadTimeout as error:
+            raise TimedOut(f"{self._configuration.url} sent no event in time") from error
         except httpx.TransportError as error:
             raise ConnectionFailed(f"the stream broke: {error or type(error).__name__}") from error
         finally:
@@ -173,8 +191,16 @@ class Manifold(Tasks):
 class AsyncManifold(AsyncTasks):
     """Client for coroutines. It is the same as `Manifold`, whose arguments it takes, but its methods are awaited."""
 
-    def __init__(self, url: str | None = None, **options: Any) -> None:
-        self._configuration = _Configuration(url, **options)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        retries: int = 3,
+        max_retry_wait: float = LONGEST_WAIT_S,
+    ) -> None:
+        self._configuration = _Configuration(url, key, timeout, retries, max_retry_wait)
         self._http = httpx.AsyncClient(base_url=self._configuration.url, headers=self._configuration.headers)
 
     async def __aenter__(self) -> Self:
@@ -263,8 +289,13 @@ class AsyncManifold(AsyncTasks):
                 raise error_in(response)
             async for line in response.aiter_lines():
                 event = event_in(line)
-                if event is not None and "usage" not in event:
+                if event is not None and "usage" in event:
+                    return
+                if event is not None:
                     yield parse(kind, event)
+            raise ConnectionFailed("the stream broke: it ended before its last event")
+        except httpx.ReadTimeout as error:
+            raise TimedOut(f"{self._configuration.url} sent no event in time") from error
         except httpx.TransportError as error:
             raise ConnectionFailed(f"the stream broke: {error or type(error).__name__}") from error
         finally:
@@ -275,8 +306,8 @@ def _path_of(model: str) -> str:
     """Return the path of a model's description.
 
     Raises:
-        ManifoldError: the name is empty.
+        ManifoldError: the name is empty, or it would lead to another path.
     """
-    if not model:
-        raise ManifoldError("the name of the model is empty")
+    if model in ("", ".", ".."):
+        raise ManifoldError(f"{model!r} cannot be the name of a model")
     return f"/models/{quote(model, safe='')}"

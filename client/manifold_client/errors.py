@@ -80,7 +80,9 @@ ERRORS: dict[int, type[ManifoldError]] = {
 def error_of(status: int, content: Any, request_id: str | None) -> ManifoldError:
     """Return the error for an answer with this status, whose content is problem details (RFC 9457) or anything else."""
     problem: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
-    faults = tuple(Fault(str(each.get("pointer")), str(each.get("detail"))) for each in problem.get("errors", ()))
+    errors = problem.get("errors")
+    places = [each for each in errors if isinstance(each, Mapping)] if isinstance(errors, list) else []
+    faults = tuple(Fault(str(each.get("pointer")), str(each.get("detail"))) for each in places)
     detail = problem.get("detail") or f"the server answered with status {status}"
     kind = ERRORS.get(status, ServerFailed)
     return kind(str(detail), status=status, faults=faults, request_id=problem.get("request_id") or request_id)

@@ -22,28 +22,24 @@ def to_json(value: Any) -> Any:
 
     Raises:
         TypeError: the value is of no type that has a form in JSON.
-        ValueError: bytes are not those of a picture.
+        ValueError: bytes are not those of a picture, or a number is infinite.
     """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
-        return None if math.isnan(value) else value
+        return _number(value)
     if isinstance(value, Mapping):
         return {str(name): to_json(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(member) for member in value]
     if isinstance(value, np.ndarray | np.generic):
         return to_json(value.tolist())
-    if isinstance(value, Path):
-        return _data_url(value.read_bytes())
-    if isinstance(value, bytes):
-        return _data_url(value)
+    if isinstance(value, Path | bytes):
+        return _data_url(value if isinstance(value, bytes) else value.read_bytes())
     if hasattr(value, "to_numpy"):  # a table or a column of pandas
         return to_json(value.to_numpy().tolist())
     if hasattr(value, "save") and hasattr(value, "convert"):  # a picture of Pillow
-        file = io.BytesIO()
-        value.save(file, format="PNG")
-        return _data_url(file.getvalue())
+        return _data_url(_png(value))
     raise TypeError(f"{type(value).__name__} has no form in JSON; send texts, numbers, arrays, tables or pictures")
 
 
@@ -64,6 +60,25 @@ def to_npy(array: NDArray[Any]) -> bytes:
     """Return the bytes of a NumPy file."""
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _number(value: float) -> float | None:
+    if math.isinf(value):
+        raise ValueError(f"{value} has no form in JSON; send finite numbers, and NaN for gaps")
+    return None if math.isnan(value) else value
+
+
+def _png(picture: Any) -> bytes:
+    """Return a picture of Pillow as a PNG file. Colours in a form that PNG does not have become red, green and blue.
+
+    Raises:
+        ValueError: the numbers of the picture have no known range.
+    """
+    if picture.mode == "F":
+        raise ValueError("a picture of the mode F has numbers of no known range; send them as an array")
+    file = io.BytesIO()
+    (picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV") else picture).save(file, format="PNG")
     return file.getvalue()
 
 

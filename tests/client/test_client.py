@@ -16,8 +16,10 @@ from manifold_client import (
     ConnectionFailed,
     InvalidRequest,
     Manifold,
+    ManifoldError,
     NotFound,
     Overloaded,
+    ServerFailed,
     TimedOut,
 )
 from PIL import Image
@@ -118,6 +120,60 @@ def test_the_time_limit_reaches_the_server(client: Manifold) -> None:
         client.generate("Once", model="gpt-mini-en", max_new_tokens=200, timeout=0.001)
 
 
+def test_embeddings_in_base64_become_the_same_array(client: Manifold) -> None:
+    texts = ["a dog runs", "stock prices"]
+    decoded = client.encode(texts, encoding="base64").array()
+    assert decoded.dtype == np.float32
+    assert np.allclose(decoded, client.encode(texts).array(), atol=1e-6)
+
+
+def test_a_picture_in_colours_that_png_does_not_have_is_sent(client: Manifold) -> None:
+    picture = Image.fromarray(np.eye(28, dtype=np.uint8) * 255)
+    direct, converted = (
+        client.reconstruct(each, model="vanilla-ae-mnist") for each in (picture, picture.convert("YCbCr"))
+    )
+    assert np.allclose(direct.array(), converted.array(), atol=0.02)
+    with pytest.raises(ValueError, match="mode F"):
+        client.reconstruct(picture.convert("F"), model="vanilla-ae-mnist")
+
+
+def test_a_table_has_the_columns_that_the_answer_has(client: Manifold) -> None:
+    assert list(client.encode(["a", "b"]).frame().columns) == ["embedding"]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_leads_to_another_path_is_refused(client: Manifold, name: str) -> None:
+    with pytest.raises(ManifoldError, match="cannot be the name of a model"):
+        client.model(name)
+
+
+def test_infinite_numbers_and_times_are_refused_before_anything_is_sent(client: Manifold) -> None:
+    with pytest.raises(ValueError, match="inf has no form in JSON"):
+        client.reconstruct([[float("inf")] * 784])
+    for seconds in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="number of seconds above 0"):
+            client.encode("a", timeout=seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        ({"url": "localhost:8000"}, "must be like http://"),
+        ({"timeout": 0}, "number of seconds above 0"),
+        ({"timeout": float("nan")}, "number of seconds above 0"),
+        ({"retries": -1}, "must be 0 or more"),
+        ({"key": "secret\nkey"}, "not printable ASCII"),
+        ({"key": "sécret"}, "not printable ASCII"),
+    ],
+    ids=["address", "no-time", "nan-time", "retries", "line-end-in-key", "accent-in-key"],
+)
+@pytest.mark.parametrize("kind", [Manifold, AsyncManifold])
+def test_wrong_arguments_of_a_client_are_refused(kind: type, arguments: dict[str, Any], refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal) as refused:
+        kind(**arguments)
+    assert "cret" not in str(refused.value)
+
+
 def test_both_clients_answer_alike(server: Served, client: Manifold) -> None:
     async def ask() -> tuple[Any, str]:
         async with AsyncManifold(server.url) as other:
@@ -147,7 +203,7 @@ def test_nobody_at_the_address_is_an_error_of_the_connection() -> None:
 class ScriptedServer:
     """A server that answers with one scripted status after the other, and records what it was sent."""
 
-    def __init__(self, *answers: tuple[int, dict[str, str], dict[str, Any]]) -> None:
+    def __init__(self, *answers: tuple[int, dict[str, str], Any]) -> None:
         self.received: list[dict[str, str]] = []
         script, received = iter(answers), self.received
 
@@ -156,7 +212,7 @@ class ScriptedServer:
                 self.rfile.read(int(self.headers["content-length"]))
                 received.append(dict(self.headers.items()))
                 status, headers, content = next(script)
-                body = json.dumps(content).encode()
+                body = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 for name, value in {**headers, "content-length": str(len(body))}.items():
                     self.send_header(name, value)
@@ -202,6 +258,69 @@ def test_a_refusal_is_given_up_where_the_server_asks_for_more_time_than_allowed(
     ):
         client.encode("a")
     assert refused.value.request_id == "r1"
+
+
+def test_a_key_that_was_read_with_the_end_of_its_line_is_sent_without_it() -> None:
+    with ScriptedServer(GOOD) as scripted, Manifold(scripted.url, key="secret\n") as client:
+        client.encode("a")
+    assert scripted.received[0]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("content", [{}, [], {"outputs": []}, "text"], ids=["empty", "list", "part", "text"])
+def test_an_answer_of_another_server_is_not_understood(content: Any) -> None:
+    with (
+        ScriptedServer((200, {}, content)) as scripted,
+        Manifold(scripted.url) as client,
+        pytest.raises(ServerFailed, match="not that of a task"),
+    ):
+        client.encode("a")
+
+
+@pytest.mark.parametrize("errors", ["text", ["text"], {"a": 1}], ids=["text", "texts", "object"])
+def test_an_error_in_the_form_of_another_server_is_raised(errors: Any) -> None:
+    with (
+        ScriptedServer((422, {}, {"errors": errors})) as scripted,
+        Manifold(scripted.url) as client,
+        pytest.raises(InvalidRequest, match="status 422"),
+    ):
+        client.encode("a")
+
+
+EVENT = 'data: {"input": 0, "generation": 0, "text": "a", "token": 1, "finish_reason": null, "seed": 1}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("rest", "kind", "refusal"),
+    [
+        ("", ConnectionFailed, "ended before its last event"),
+        ('data: {"inp', ServerFailed, "not JSON"),
+        ("data: [1]\n\n", ServerFailed, "not an object"),
+        ('data: {"error": "gone"}\n\n', ServerFailed, "gone"),
+    ],
+    ids=["end", "half-an-event", "list", "error-as-text"],
+)
+def test_a_stream_that_breaks_is_an_error_after_the_events_before_it(rest: str, kind: type, refusal: str) -> None:
+    body = (EVENT + rest).encode()
+    with (
+        ScriptedServer((200, {"content-type": "text/event-stream"}, body)) as scripted,
+        Manifold(scripted.url) as client,
+    ):
+        events = client.stream_generate("Once")
+        assert next(events).text == "a"
+        with pytest.raises(kind, match=refusal):
+            next(events)
+
+
+def test_a_stream_that_breaks_is_an_error_for_coroutines() -> None:
+    async def ask(url: str) -> None:
+        async with AsyncManifold(url) as client:
+            events = client.stream_generate("Once")
+            assert (await anext(events)).text == "a"
+            with pytest.raises(ConnectionFailed, match="ended before its last event"):
+                await anext(events)
+
+    with ScriptedServer((200, {"content-type": "text/event-stream"}, EVENT.encode())) as scripted:
+        asyncio.run(ask(scripted.url))
 
 
 def test_a_wrong_key_is_not_tried_again() -> None:
