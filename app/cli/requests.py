@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -28,6 +29,7 @@ MAX_WAIT_S = 30.0
 MARGIN_S = 30.0
 """Time beyond the deadline of a request after which a server that does not answer is given up."""
 JSON = "application/json"
+KEY_HINT = "Here, --key or MANIFOLD_KEY gives the key."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +192,8 @@ def refusal_of(problem: Mapping[str, Any], items: Sequence[Item] | None) -> Refu
     """Return the error for problem details, with a sentence for each fault."""
     faults = problem.get("errors") or []
     if not faults:
-        return Refused([_sentence(str(problem.get("detail") or problem.get("title") or "the server refused this"))])
+        detail = _sentence(str(problem.get("detail") or problem.get("title") or "the server refused this"))
+        return Refused([f"{detail} {KEY_HINT}" if problem.get("status") == HTTPStatus.UNAUTHORIZED else detail])
     sentences = [_locate(fault["pointer"], fault["detail"], items) for fault in faults]
     are_options = all(fault["pointer"].startswith(("/parameters/", "/model")) for fault in faults)
     return (WrongUsage if are_options else Refused)(sentences)
@@ -202,6 +205,9 @@ def _locate(pointer: str, detail: str, items: Sequence[Item] | None) -> str:
     if first == "inputs" and rest and items is not None and rest[0].isdecimal() and int(rest[0]) < len(items):
         inner = f" at {'/'.join(rest[1:])}" if rest[1:] else ""
         return f"{items[int(rest[0])].place}{inner}: {_sentence(detail)}"
+    if first == "inputs" and not rest and items:
+        place = items[0].place if len(items) == 1 else f"{items[0].place} to {items[-1].place}"
+        return f"{place}: {_sentence(detail)}"
     if first == "parameters" and rest:
         names = [part for part in rest if not part.isdecimal()]
         return f"{option_of(names)}: {_sentence(detail)}"

@@ -45,13 +45,15 @@ async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
     path: Path | None = values["output"]
     if sum((path is not None, values["as_json"], values["as_lines"])) > 1:
         raise WrongUsage(["--output, --json and --ndjson exclude each other."])
+    if parameters.get("stream") and values["as_json"]:
+        raise WrongUsage(["--stream has no single object for --json; --ndjson prints its events."])
     items = _read(endpoint, values) if "inputs" in values else None
     with _open_writer(endpoint, path, values) as writer:
         async with _connect(endpoint, items, parameters, writer, values) as server:
             if parameters.get("stream"):
                 if path is not None:
                     raise WrongUsage(["--stream prints texts as they come; it has no --output."])
-                await _print_stream(server, items or (), as_lines=values["as_json"] or values["as_lines"])
+                await _print_stream(server, items or (), as_lines=values["as_lines"])
                 return
             groups = _groups(endpoint, items, parameters, writer, server.limits)
             async for answer in _with_progress(server, groups):

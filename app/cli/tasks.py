@@ -84,8 +84,9 @@ class TaskCommand(click.Command):
         self._endpoint = endpoint
         self._sections = _sections(endpoint)
         options = [option for section in self._sections.values() for option in section]
-        inputs = [click.Argument(["inputs"], nargs=-1, metavar="[INPUTS]...")] if _has_inputs(endpoint) else []
-        super().__init__(name, callback=self._run, params=[*inputs, *options], help=_help(endpoint))
+        inputs = click.Argument(["inputs"], nargs=-1, metavar="[INPUTS]...", shell_complete=complete_files)
+        arguments = [inputs] if _has_inputs(endpoint) else []
+        super().__init__(name, callback=self._run, params=[*arguments, *options], help=_help(endpoint))
 
     @override
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -186,6 +187,11 @@ def server_options() -> list[click.Option]:
             ["--key"], envvar=key, help=f"Key for the server; better given by {key}, which others cannot see."
         ),
     ]
+
+
+def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the item that lets the shell complete the name of a file."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -40,6 +40,11 @@ def test_commands_options_and_choices_are_completed(weights: Path, monkeypatch: 
     assert completions(["models"], "ti") == [TINY]
 
 
+def test_the_shell_completes_the_names_of_files() -> None:
+    found = ShellComplete(main, {}, "manifold", "_MANIFOLD_COMPLETE").get_completions(["encode"], "docs/ex")
+    assert [(item.value, item.type) for item in found] == [("docs/ex", "file")]
+
+
 def test_completing_a_command_imports_no_task() -> None:
     code = (
         "import sys; from click.shell_completion import ShellComplete; from app.cli import main\n"

@@ -107,7 +107,7 @@ def test_warnings_name_the_place_of_the_input() -> None:
     [
         ("/inputs/1", Refused, "a.txt, line 2: it is wrong."),
         ("/inputs/0/candidates/3", Refused, "a.txt, line 1 at candidates/3: it is wrong."),
-        ("/inputs", Refused, "It is wrong."),
+        ("/inputs", Refused, "a.txt, line 1 to a.txt, line 2: it is wrong."),
         ("/inputs/9", Refused, "It is wrong."),
         ("/parameters/noise/level", WrongUsage, "--noise-level: it is wrong."),
         ("/parameters/bad_words/2", WrongUsage, "--bad-words: it is wrong."),
@@ -118,3 +118,13 @@ def test_warnings_name_the_place_of_the_input() -> None:
 def test_pointers_become_places_and_options(pointer: str, kind: type[Refused], said: str) -> None:
     refused = refusal_of({"errors": [{"pointer": pointer, "detail": "it is wrong"}]}, items("a", "b"))
     assert (type(refused), refused.problems) == (kind, [said])
+
+
+def test_what_is_wrong_with_all_inputs_names_the_only_one() -> None:
+    refused = refusal_of({"errors": [{"pointer": "/inputs", "detail": "it is wrong"}]}, items("a"))
+    assert refused.problems == ["a.txt, line 1: it is wrong."]
+
+
+def test_without_a_key_the_option_for_it_is_named() -> None:
+    refused = refusal_of({"status": 401, "detail": "this server needs an API key"}, None)
+    assert refused.problems == ["this server needs an API key. Here, --key or MANIFOLD_KEY gives the key."]

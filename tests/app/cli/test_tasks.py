@@ -219,12 +219,19 @@ def test_a_task_without_inputs_takes_none(run: Run, server: list[str]) -> None:
 def test_inputs_that_depend_on_each_other_stay_in_one_request(run: Run, url: str, tmp_path: Path) -> None:
     (tmp_path / "rows.npy").write_bytes(to_npy(images(4)))
     refused = run("project", "rows.npy", "--url", url)
-    assert (refused.exit_code, refused.stderr) == (1, "Error: 4 items; a request takes 1 to 3.\n")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "Error: rows.npy, row 1 to rows.npy, row 4: 4 items; a request takes 1 to 3.\n",
+    )
 
 
 def test_errors_name_the_file_and_the_line(run: Run, server: list[str], tmp_path: Path) -> None:
     rows = [",".join(["0.5"] * 16) for _ in range(6)]
     rows[4] = rows[4].replace("0.5", "7", 1)
+    (tmp_path / "short.csv").write_text("0,0,0\n0,0,0\n")
+    assert run("reconstruct", "short.csv", *server).stderr.startswith(
+        "Error: short.csv, line 1 to short.csv, line 2: the shape is [2, 3]"
+    )
     (tmp_path / "a.csv").write_text("\n".join(rows[:2]) + "\n")
     (tmp_path / "b.csv").write_text("\n\n" + "\n".join(rows[2:]) + "\n")
     done = run("reconstruct", "a.csv", "b.csv", *server)
@@ -248,6 +255,7 @@ def test_errors_name_the_file_and_the_line(run: Run, server: list[str], tmp_path
         (["encode", "x", "--timeout", "-1"], 2, "--timeout is -1; it must be more than 0 seconds."),
         (["encode", "x", "--timeout", "1e9"], 1, "x-timeout-ms is '1000000000000'; it must be"),
         (["generate", "x", "--stream", "-o", "a.json"], 2, "--stream prints texts as they come; it has no --output."),
+        (["generate", "x", "--stream", "--json"], 2, "--stream has no single object for --json; --ndjson prints"),
         (["generate", "x", "--stream", "--num-beams", "2"], 2, "--stream: stream needs num_beams 1"),
         (["encode", "x", "--url", "localhost"], 2, "--url is 'localhost'; it must be like http://localhost:8000."),
         (["encode", "x", "--url", "http://a:b@c"], 2, "--url has a user name or a password in it."),
@@ -267,7 +275,7 @@ def test_mixed_kinds_of_inputs_need_a_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "digit.png").write_bytes(png(images(1)[0]))
     done = run("encode", "digit.png", "--text", "the dog")
     assert done.exit_code == 1
-    assert done.stderr.startswith("Error: Some are encoded images and some are texts")
+    assert done.stderr.startswith("Error: digit.png to text 1: some are encoded images and some are texts")
 
 
 def test_a_file_that_exists_is_kept_if_the_command_fails(run: Run, tmp_path: Path) -> None:
