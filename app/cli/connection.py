@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Time limits of requests that set none, which are those about the server itself."""
 NO_TIMEOUT = httpx.Timeout(None)
+KEY_HINT = "Here, --key or MANIFOLD_KEY gives the key."
 IN_PROCESS_URL = "http://localhost"
 OPEN_TO_THE_COMMAND = {"keys_file": None, "api_keys": (), "requests_per_minute": 0, "max_concurrent": 0}
 """Settings of an application in this process: only the command sends requests to it, so that it needs no key."""
@@ -50,7 +52,8 @@ class Connection:
         answer = await self.send(self.client.build_request("GET", path))
         content = parse_object(answer)
         if answer.is_error:
-            raise Refused([sentence(Exception(content.get("detail", f"{path} answered {answer.status_code}")))])
+            detail = sentence(Exception(content.get("detail", f"{path} answered {answer.status_code}")))
+            raise Refused([f"{detail} {KEY_HINT}" if answer.status_code == HTTPStatus.UNAUTHORIZED else detail])
         return content
 
     async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from app.cli.errors import WrongUsage, did_you_mean
-from app.cli.explain import explain
+from app.cli.settings_errors import explain
 from app.config_file import CONFIG_SETTING, ConfigFileError, find_config_file, read_config_file
 from app.keys.variable import VariableOnly
 from app.setting_types import Pairs, Quantity

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 
-from app.cli.connection import Connection, parse_object
+from app.cli.connection import KEY_HINT, Connection, parse_object
 from app.cli.errors import Refused, WrongUsage
 from app.cli.inputs import Item
 from app.cli.parameters import option_of
@@ -29,7 +29,6 @@ MAX_WAIT_S = 30.0
 MARGIN_S = 30.0
 """Time beyond the deadline of a request after which a server that does not answer is given up."""
 JSON = "application/json"
-KEY_HINT = "Here, --key or MANIFOLD_KEY gives the key."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

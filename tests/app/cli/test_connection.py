@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.cli import task_run
 from app.cli.connection import Connection, InProcessTransport, connect, model_name
+from app.cli.errors import Refused
 from app.cli.inputs import Item
 from app.cli.requests import Call
 from app.cli.task_run import Server, StreamPrinter
@@ -185,3 +186,15 @@ def test_the_server_itself_can_be_asked(run: Run) -> None:
 
     assert asyncio.run(ask())["limits"]["max_items"] == 1024
     assert not logging.getLogger("app").handlers, "nothing is left behind in the process"
+
+
+def test_where_a_server_wants_a_key_the_option_for_it_is_named() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"detail": "this server needs an API key"})
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(refuse), base_url="http://test") as client:
+            await Connection(client=client).get("/models")
+
+    with pytest.raises(Refused, match=r"needs an API key\. Here, --key or MANIFOLD_KEY gives the key\."):
+        asyncio.run(ask())

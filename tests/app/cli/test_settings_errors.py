@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.cli.explain import explain
+from app.cli.settings_errors import explain
 from app.settings import Settings
 
 NAMES = sorted(Settings.model_fields)
