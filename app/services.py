@@ -58,7 +58,7 @@ class Services:
         }
         updated = self.settings.model_copy(update=changes)
         has_other_keys = not changes.keys().isdisjoint(("keys_file", "api_keys"))
-        keys = KeyStore(updated.keys_file, updated.api_keys) if has_other_keys else self.keys
+        keys = KeyStore(updated.keys_file, updated.api_keys, self.keys) if has_other_keys else self.keys
         await self.registry.apply(updated)
         self.settings, self.limits, self.keys = updated, limits_of(updated), keys
         if not has_other_keys:

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,17 @@ MAX_FILE_BYTES = 2**22
 MAX_LIMIT = 10**9
 """Maximum of each limit of a key."""
 OWNER_ONLY = 0o600
-"""Mode of the file: only its owner may read and write it."""
+"""Mode of a new file: only its owner may read and write it."""
+GROUP_MAY_READ = 0o640
+"""Mode that a file keeps: its group may read it as well."""
 
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
-Signature = tuple[int, int, int]
-"""What changes whenever a file does: its inode, its size, and the time of its last change in nanoseconds."""
+Signature = tuple[int, int, int, int]
+"""What changes whenever a file does: its inode, its size, and when its content and its permissions last changed."""
+
+
+class UnreadableKeys(InvalidKeys):
+    """Error: the file cannot be opened or read, which may pass without any change to the file."""
 
 
 class _Entry(BaseModel):
@@ -50,14 +57,17 @@ def read_keys(path: Path) -> tuple[tuple[ApiKey, ...], Signature]:
     """Read the keys of a file, and its signature at the time.
 
     Raises:
-        InvalidKeys: the file cannot be read, or is not a file of keys.
+        UnreadableKeys: the file cannot be opened or read.
+        InvalidKeys: it is not a file of keys.
     """
     try:
-        with path.open("rb") as file:
-            signature = _signature(os.fstat(file.fileno()))
-            data = file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableKeys(f"the keys file {path} is a pipe or a device; it must be a file, to be read again")
+            signature, data = _signature(status), file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidKeys(f"the keys file {path} cannot be read: {error.strerror}") from None
+        raise UnreadableKeys(f"the keys file {path} cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE_BYTES:
         raise InvalidKeys(f"the keys file {path} has more than {MAX_FILE_BYTES} bytes, the limit")
     try:
@@ -72,6 +82,11 @@ def read_keys(path: Path) -> tuple[tuple[ApiKey, ...], Signature]:
     return keys, signature
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as the opening of a pipe waits for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # which Windows lacks
+
+
 def signature_of(path: Path) -> Signature | None:
     """Return the signature of a file; None if it cannot be looked at."""
     try:
@@ -81,7 +96,7 @@ def signature_of(path: Path) -> Signature | None:
 
 
 def _signature(status: os.stat_result) -> Signature:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def require_distinct(keys: Sequence[ApiKey]) -> None:
@@ -101,10 +116,13 @@ def require_distinct(keys: Sequence[ApiKey]) -> None:
 
 
 def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Replace the file by one with these keys at once, so that no reader sees a part of it. Only its owner may read it.
+    """Replace the file by one with these keys at once, so that no reader sees a part of it.
+
+    The owner and the group of the file stay, because a server that runs as another user could not read it otherwise.
+    Only the owner may read it, and the group if the file already allowed that, and nothing to others.
 
     Raises:
-        InvalidKeys: the file cannot be written.
+        InvalidKeys: the file cannot be written, or its owner cannot stay.
     """
     target = path.resolve()  # a link stays one
     content = {"keys": [_entry_of(key) for key in keys]}
@@ -113,6 +131,7 @@ def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
             with os.fdopen(descriptor, "w") as file:
+                _keep_access(target, descriptor)
                 file.write(json.dumps(content, indent=2) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -121,6 +140,21 @@ def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InvalidKeys(f"the keys file {path} cannot be written: {error.strerror}") from None
+
+
+def _keep_access(before: Path, descriptor: int) -> None:
+    """Give a new file the owner, the group and the permission to read of the one that it will replace."""
+    if sys.platform == "win32":
+        return
+    own = os.fstat(descriptor)
+    try:
+        kept = before.stat()
+    except FileNotFoundError:
+        return
+    if (kept.st_uid, kept.st_gid) != (own.st_uid, own.st_gid):
+        os.fchown(descriptor, kept.st_uid, kept.st_gid)
+    if stat.S_IMODE(kept.st_mode) == GROUP_MAY_READ:
+        os.fchmod(descriptor, GROUP_MAY_READ)
 
 
 def _entry_of(key: ApiKey) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.keys.api_key import ApiKey, InvalidKeys, digest_of
-from app.keys.file import read_keys, require_distinct, signature_of
+from app.keys.file import UnreadableKeys, read_keys, require_distinct, signature_of
 from app.keys.limiter import Limiter
 
 log = logging.getLogger(__name__)
@@ -34,16 +34,17 @@ class KeyStore:
         is_enabled: whether requests need a key. It stays true when the last key of the file is revoked.
     """
 
-    def __init__(self, path: Path | None, environment: Sequence[ApiKey]) -> None:
-        """Read the keys.
+    def __init__(self, path: Path | None, environment: Sequence[ApiKey], before: "KeyStore | None" = None) -> None:
+        """Read the keys. Those that are the same as in the store `before` keep what they have counted.
 
         Raises:
             InvalidKeys: the file cannot be read, or a name or a hash stands twice.
         """
         self._path, self._environment = path, tuple(environment)
         self.is_enabled = path is not None or bool(environment)
-        self._keys: dict[bytes, HeldKey] = {}
+        self._keys: dict[bytes, HeldKey] = {} if before is None else before._keys
         self._signature: object = None
+        self._failure: str | None = None
         self._checks_at_s = time.monotonic() + CHECK_EVERY_S
         self._read()
 
@@ -65,20 +66,34 @@ class KeyStore:
         """Read the file now, if there is one. If that fails, log why, keep the keys of before, and return False."""
         if self._path is None:
             return True
+        self._failure = None
+        return self._try_to_read() is None
+
+    def _check_file(self, path: Path) -> None:
+        """Read the file if it has changed since it was read, or since it was found to be damaged.
+
+        A file that cannot be read is tried at each look, because the reason may be that of a moment.
+        """
+        self._checks_at_s = time.monotonic() + CHECK_EVERY_S
+        signature = signature_of(path)
+        if signature == self._signature:
+            return
+        error = self._try_to_read()
+        if error is not None and not isinstance(error, UnreadableKeys):
+            self._signature = signature
+
+    def _try_to_read(self) -> InvalidKeys | None:
+        """Read the file, or return why that failed, which is logged unless it is the same as the last time."""
         try:
             self._read()
         except InvalidKeys as error:
-            log.error("the keys are those of before: %s", error.detail)
-            return False
+            if error.detail != self._failure:
+                log.error("the keys are those of before: %s", error.detail)
+            self._failure = error.detail
+            return error
+        self._failure = None
         log.info("the keys were read", extra={"n_keys": len(self._keys)})
-        return True
-
-    def _check_file(self, path: Path) -> None:
-        """Read the file if it has changed since it was read, or since that last failed."""
-        self._checks_at_s = time.monotonic() + CHECK_EVERY_S
-        signature = signature_of(path)
-        if signature != self._signature and not self.reload():
-            self._signature = signature
+        return None
 
     def _read(self) -> None:
         keys, signature = ((), None) if self._path is None else read_keys(self._path)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,46 @@ def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     path.chmod(0o644)
     write_keys(path, [ADMIN])
     assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["keys.json"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o660, 0o600), (0o400, 0o600)])
+def test_a_group_that_alone_may_read_the_file_still_may(tmp_path: Path, before: int, after: int) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text("{}")
+    path.chmod(before)
+    write_keys(path, [ADMIN])
+    assert path.stat().st_mode & 0o777 == after
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_the_owner_of_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    write_keys(path, [INFER])
+    os.chown(path, 1234, 1235)
+    write_keys(path, [ADMIN])
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
+
+
+def test_a_file_whose_owner_cannot_stay_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keys.json"
+    write_keys(path, [INFER])
+    own = os.fstat
+
+    def fstat_of_another(descriptor: int) -> os.stat_result:
+        mode, *rest = own(descriptor)
+        rest[3] += 1
+        return os.stat_result((mode, *rest))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fstat", fstat_of_another)
+        patched.setattr("os.fchown", refuse)
+        with pytest.raises(InvalidKeys, match="cannot be written: Operation not permitted"):
+            write_keys(path, [ADMIN])
+    assert read_keys(path)[0] == (INFER,)
     assert [each.name for each in tmp_path.iterdir()] == ["keys.json"]
 
 
@@ -107,6 +148,14 @@ def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
         read_keys(tmp_path / "keys.json")
     with pytest.raises(InvalidKeys, match="cannot be read: Is a directory"):
         read_keys(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    os.mkfifo(path)
+    with pytest.raises(InvalidKeys, match="is a pipe or a device"):
+        read_keys(path)
 
 
 def test_programs_that_change_the_file_at_the_same_time_lose_nothing(tmp_path: Path) -> None:

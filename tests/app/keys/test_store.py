@@ -1,5 +1,6 @@
 import dataclasses
 import logging
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,6 +84,54 @@ def test_a_change_is_noticed_at_the_next_look(tmp_path: Path, clock: Clock) -> N
     assert found(store, old) == "old"
     clock.pass_s(CHECK_EVERY_S)
     assert (found(store, old), found(store, new)) == (None, "new")
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "keys.json"
+    (old, first), (new, second) = stored("ci"), stored("me")
+    write_keys(path, [first])
+    store = KeyStore(path, [])
+    before = path.stat()
+    content = path.read_text()
+    path.write_text(content.replace(first.digest.hex(), second.digest.hex()))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.pass_s(CHECK_EVERY_S)
+    assert (found(store, old), found(store, new)) == (None, "ci")
+
+
+def test_a_file_that_could_not_be_opened_is_read_once_it_can(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys.json"
+    secret, key = stored("ci")
+    write_keys(path, [key])
+    store = KeyStore(path, [])
+    write_keys(path, [])
+
+    def refuse(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.open", refuse)
+        for _ in range(2):
+            clock.pass_s(CHECK_EVERY_S)
+            assert found(store, secret) == "ci"
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    clock.pass_s(CHECK_EVERY_S)
+    assert found(store, secret) is None
+
+
+def test_a_key_keeps_its_count_in_another_store(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    secret, key = stored("ci", requests_per_minute=1)
+    write_keys(path, [key])
+    store = KeyStore(path, [])
+    other = KeyStore(path, [stored("me")[1]], store)
+    first, second = store.find(secret), other.find(secret)
+    assert first
+    assert second
+    assert first.limiter
+    assert first.limiter is second.limiter
 
 
 def test_revoking_the_last_key_does_not_open_the_server(tmp_path: Path, clock: Clock) -> None:
