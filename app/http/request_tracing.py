@@ -6,12 +6,16 @@ from app.http.context import context_in
 from app.http.request_metrics import error_of
 from app.http.route_templates import RouteTemplates
 from app.inference.measurement import MEASUREMENT, Measurement
+from app.keys.api_key import redact
 from app.services import services_in
 from app.tracing.tracing import Tracing, start_request
 
 
 class RequestTracing:
-    """Traces each request that is sampled, as the header `traceparent` or the sampler of OpenTelemetry decides."""
+    """Traces each request that is sampled, as the header `traceparent` or the sampler of OpenTelemetry decides.
+
+    API keys are redacted, because a client may send one in its path or its request id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,7 +31,7 @@ class RequestTracing:
 
     async def _trace(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
         context, measurement = context_in(scope), MEASUREMENT.get() or Measurement()
-        trace = start_request(tracing.tracer, scope["method"], scope["path"], context.headers)
+        trace = start_request(tracing.tracer, scope["method"], redact(scope["path"]), context.headers)
         measurement.trace = trace
         try:
             await self._app(scope, receive, send)
@@ -42,7 +46,7 @@ class RequestTracing:
                 route = self._templates.template_of(scope)
                 attributes = {
                     "http.route": route,
-                    "manifold.request_id": context.request_id,
+                    "manifold.request_id": redact(context.request_id),
                     "manifold.model": context.model or measurement.model or "",
                     "manifold.task": context.task or measurement.task or "",
                 }

@@ -277,6 +277,23 @@ async def test_without_keys_addresses_are_limited(weights: Path) -> None:
             assert (await proxy.get("/info", headers=sent)).status_code == 429
 
 
+async def test_a_client_beyond_its_limit_is_told_so_in_the_words_of_each_dialect(weights: Path) -> None:
+    said = "the address 127.0.0.1 may send 1 request a minute"
+    async with served(Settings(weights_dir=weights, requests_per_minute=1)) as client:
+        assert (await client.get("/info")).status_code == 200
+        for path, expected in (
+            (f"/tei/{TINY}/embed", {"error": said, "error_type": "Overloaded"}),
+            (f"/hf/{TINY}", {"error": said, "error_type": "overloaded"}),
+            ("/v2/rerank", {"message": said}),
+            ("/api/embed", {"error": said}),
+            (f"/v2/models/{TINY}/infer", {"error": said}),
+        ):
+            refused = await client.post(path, json={})
+            assert (refused.status_code, refused.json()) == (429, expected)
+        error = (await client.post("/v1/embeddings", json={})).json()["error"]
+        assert error == {"message": said, "type": "rate_limit_error", "param": None, "code": "rate_limit_exceeded"}
+
+
 async def test_without_keys_this_machine_may_load_and_others_may_not(own_client: httpx.AsyncClient) -> None:
     path = f"/models/{TINY}/load"
     for headers in ({}, {"host": "127.0.0.1:8000"}, {"host": "[::1]"}, bearer(INFER_SECRET)):

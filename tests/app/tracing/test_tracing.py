@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.keys.api_key import new_secret
 from app.main import create_app
 from app.settings import Settings
 from app.tracing.tracing import TracingUnavailable
@@ -114,6 +115,15 @@ async def test_a_failed_request_says_with_which_error(root: Path, collector: Col
     for span in collector.spans:
         assert attributes(span)["error.type"] == "InvalidRequest"
         assert span.status.code == 0  # the fault is the client's
+
+
+async def test_no_trace_has_a_key(root: Path, collector: Collector) -> None:
+    secret = new_secret()
+    headers = {"x-request-id": secret, "authorization": f"Bearer {secret}"}
+    assert await send(root, TINY, f"/models/{secret}/load", {}, **headers) == [404]
+    (span,) = collector.spans
+    assert secret not in str(span)
+    assert attributes(span)["url.path"] == "/models/mf_[redacted]/load"
 
 
 def test_without_its_packages_tracing_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
