@@ -104,7 +104,7 @@ async def complete(id: GeneratorId, request: Request) -> Response:
     ),
 )
 async def get_health(id: ModelId, request: Request) -> PipelineHealth:
-    """Return 200 while the model serves, and 503 otherwise."""
+    """Return 200 while the model serves or is loaded by the next request for it, and 503 otherwise."""
     model = services_in(request.scope).registry.get(id)
     if model.loads_on_demand:
         return PipelineHealth(status="ready")

@@ -104,7 +104,7 @@ async def test_every_route_that_loads_or_unloads_wants_an_administrator(
                 if changed:
                     changing.add(path)
                     assert access_of({"path": filled(path), "method": method}) is Access.ADMIN
-            expected = {"/models/{id}/load", "/models/{id}/unload"}
+            expected = {"/models/{id:path}/load", "/models/{id:path}/unload"}
             assert changing >= expected if secret == ADMIN_SECRET else not changing
 
 

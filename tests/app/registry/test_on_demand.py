@@ -76,6 +76,18 @@ async def test_an_idle_model_counts_as_ready_and_is_loaded_by_the_next_requests_
         assert (await client.get(f"/models/{TINY}")).json()["state"] == "ready"
 
 
+async def test_the_paths_of_hugging_face_for_an_idle_model_answer(weights: Path) -> None:
+    async with served(on_demand(weights)) as client:
+        before = (await client.get(f"/hf/{TINY}/info")).json()
+        model: ServedModel = client.app.state.registry.models[TINY]  # type: ignore[attr-defined]
+        await model.become_idle()
+        health = await client.get(f"/hf/{TINY}/health")
+        assert (health.status_code, health.json()) == (200, {"status": "ready"})
+        assert model.loaded is None
+        described = await client.get(f"/hf/{TINY}/info")
+        assert (described.status_code, described.json()) == (200, before)
+
+
 async def test_a_model_that_was_unloaded_by_request_stays_unloaded(weights: Path) -> None:
     async with served(on_demand(weights)) as client:
         await client.app.state.registry.models[TINY].become_idle()  # type: ignore[attr-defined]
