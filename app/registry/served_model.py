@@ -179,7 +179,7 @@ class ServedModel:
             await self._retired()
             before, self._state, self.reason = self._state, State.LOADING, None
             try:
-                self._enter(await self._start(self._n_bytes, may_unload=may_unload))
+                self._enter(await self._start(0 if before is State.FAILED else self._n_bytes, may_unload=may_unload))
             except LoadingFailed as error:
                 self._state, self.reason, self._n_bytes = State.FAILED, str(error), 0
                 return str(error)
@@ -252,7 +252,10 @@ class ServedModel:
 
     def apply(self, settings: Settings) -> None:
         """Follow new settings. Those that a running engine cannot follow take effect when the model is loaded again."""
+        fits_now = settings.memory_limit != self.settings.memory_limit and not 0 < settings.memory_limit < self._n_bytes
         self.settings = settings
+        if fits_now and self._n_bytes and self._state is State.FAILED:  # for lack of memory: the next request loads it
+            self._state, self.reason, self._was_idle = State.IDLE, None, True
         if self.loaded:
             self.loaded.engine.apply(settings)
 
@@ -318,7 +321,7 @@ class ServedModel:
         log.warning("no memory to load a model", extra={"model": self.name, "reason": reason})
         self._state, self.reason = before, reason
         if self._n_bytes > self._memory.limit:
-            self._state, self._n_bytes = State.FAILED, 0
+            self._state = State.FAILED
         elif before is State.LOADING and self.settings.idle_unload:  # others may be unloaded when a request comes
             self._state, self._was_idle = State.IDLE, True
         elif before is State.LOADING:

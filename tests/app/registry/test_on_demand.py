@@ -184,6 +184,20 @@ async def test_models_that_do_not_fit_at_start_are_idle_or_have_failed(weights: 
         assert not registry.ready
 
 
+@pytest.mark.parametrize("limit", [0, 2**30])
+async def test_a_model_that_exceeded_the_limit_is_loaded_by_the_next_request_after_the_limit_is_raised(
+    weights: Path, limit: int
+) -> None:
+    async with served(on_demand(weights, memory_limit=100)) as client:
+        services = client.app.state  # type: ignore[attr-defined]
+        assert (await client.post("/encode", json=IMAGE)).status_code == 503
+        await services.apply(on_demand(weights, memory_limit=101))
+        assert states(services.registry) == {TINY: "failed"}
+        await services.apply(on_demand(weights, memory_limit=limit))
+        assert states(services.registry) == {TINY: "idle"}
+        assert (await client.post("/encode", json=IMAGE)).status_code == 200
+
+
 async def test_a_model_larger_than_estimated_is_not_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.registry.served_model.estimate_bytes", lambda *_: 1)
     others = set(threading.enumerate())
