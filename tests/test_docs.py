@@ -24,6 +24,7 @@ from app.errors import ManifoldError, MethodNotAllowed, Retryable, RouteError, U
 from app.http.error_answers import error_slug
 from app.http.problems import STATUS
 from app.keys.api_key import InvalidKeys
+from app.keys.file import UnreadableKeys
 from app.main import create_app
 from app.process.serve import AddressUnavailable
 from app.schemas.catalogue import task_endpoints
@@ -48,7 +49,7 @@ OPENAPI = create_app(Settings()).openapi()
 ROUTE_ERRORS: dict[type[ManifoldError], int | str] = {UnknownRoute: 404, MethodNotAllowed: 405, RouteError: "any"}
 """Errors that have the status of the framework or of a dependency, with the status that the document shows."""
 TASKS = {endpoint.path for endpoint in task_endpoints()}
-NEVER_ANSWERED = {Retryable, AddressUnavailable, InvalidKeys, TracingUnavailable}
+NEVER_ANSWERED = {Retryable, AddressUnavailable, InvalidKeys, UnreadableKeys, TracingUnavailable}
 """A base class that is never raised itself, and errors that prevent the server from starting."""
 
 
