@@ -40,8 +40,8 @@ def parts() -> list[Part]:
     return found
 
 
-WITHOUT_KEYS = [part for part in parts() if parts().index(part) < [p.heading for p in parts()].index("Make a key")]
-WITH_KEYS = parts()[len(WITHOUT_KEYS) :]
+FIRST_WITH_KEY = "Make a key"
+N_WITHOUT_KEY = [part.heading for part in parts()].index(FIRST_WITH_KEY)
 
 
 class Names(dict[str, Any]):
@@ -95,7 +95,7 @@ def command_in(words: str) -> str:
     return found[1]
 
 
-def run(language: str, code: str, url: str, namespace: dict[str, Any], tmp_path: Path) -> str:
+def run(language: str, code: str, url: str, namespace: dict[str, Any]) -> str:
     """Run a snippet against a server at another address, and return what it prints."""
     if language == "python":
         exec(code.replace(URL, url), {}, namespace)  # noqa: S102 that is what is tested
@@ -123,35 +123,33 @@ def test_each_thing_is_done_in_three_ways() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets use curl")
-@pytest.mark.parametrize("part", WITHOUT_KEYS, ids=lambda part: part.heading)
+@pytest.mark.parametrize("part", parts()[:N_WITHOUT_KEY], ids=lambda part: part.heading)
 def test_the_snippets_run(
     part: Part,
     open_server: Served,
     namespace: dict[str, Any],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(ROOT)
     for language, code in part.snippets:
-        printed = run(language, code, open_server.url, namespace, tmp_path)
+        printed = run(language, code, open_server.url, namespace)
         assert (printed or capsys.readouterr().out).strip(), code
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the snippets use curl")
-@pytest.mark.parametrize("part", WITH_KEYS, ids=lambda part: part.heading)
+@pytest.mark.parametrize("part", parts()[N_WITHOUT_KEY:], ids=lambda part: part.heading)
 def test_the_snippets_run_with_a_key(
     part: Part,
     keyed_server: Keyed,
     namespace: dict[str, Any],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("MANIFOLD_KEY", keyed_server.key)
     for language, code in part.snippets:
-        printed = run(language, code, keyed_server.server.url, namespace, tmp_path)
+        printed = run(language, code, keyed_server.server.url, namespace)
         assert (printed or capsys.readouterr().out).strip() or "serve" in code, code
 
 
