@@ -180,7 +180,7 @@ def test_gpus_that_torch_does_not_see(
         assert f"Error: --device is {device}, but torch sees {said}" in result.stderr
 
 
-@pytest.mark.parametrize(("name", "said"), [("a/b", "the name 'a/b'"), (TINY, "is taken.")])
+@pytest.mark.parametrize(("name", "said"), [("a/b/c", "the name 'a/b/c'"), (TINY, "is taken.")])
 def test_what_the_registry_refuses_is_a_sentence(weights: Path, name: str, said: str) -> None:
     folder = weights / "autoencoders/vanilla" / TINY
     options = ["--weights-dir", str(weights), "--port", "0", "--model", f"{name}={folder}"]
