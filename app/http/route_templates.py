@@ -9,6 +9,8 @@ from starlette.types import Scope
 
 UNKNOWN_ROUTE = "unknown"
 """Stands for the template of every path that is that of no route."""
+_CONVERTOR_PATTERN = re.compile(r"\{(\w+):\w+\}")
+"""A parameter of a path with the name of what it may hold, which is left out of templates: `{id:path}` is `{id}`."""
 
 
 class RouteTemplates:
@@ -21,7 +23,8 @@ class RouteTemplates:
             template = str(context.path)
             if "{" in template:
                 pattern = compile_path(template)[0]
-                self._by_route.setdefault(id(context.original_route), []).append((template, pattern))
+                shown = _CONVERTOR_PATTERN.sub(r"{\1}", template)
+                self._by_route.setdefault(id(context.original_route), []).append((shown, pattern))
             else:
                 self._plain.add(template)
 

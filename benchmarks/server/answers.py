@@ -145,6 +145,9 @@ REQUESTS: dict[str, Callable[[Cases], Any]] = {
     "similarity": _batches(
         lambda cases, n: [{"source": cases.texts(1)[0], "candidates": cases.texts(n)}], {"truncate": True}
     ),
+    "rerank": _batches(
+        lambda cases, n: [{"query": cases.texts(1)[0], "candidates": cases.texts(n)}], {"truncate": True}
+    ),
     "answer": _batches(lambda cases, n: [{"question": "who sang?", "context": text} for text in cases.texts(n)], {}),
     "attend": _batches(Cases.texts, {"truncate": True}),
     "generate": _generations,

@@ -336,6 +336,7 @@ def test_the_key_is_sent_and_never_shown(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(httpx.AsyncClient, "send", refuse)
     monkeypatch.setenv("MANIFOLD_KEY", "secret-of-mine")
     done = run("encode", "x", "--url", "http://127.0.0.1:9")
-    assert (done.exit_code, done.stderr) == (1, "Error: this key is not known.\n")
+    said = "Error: this key is not known. Here, --key or MANIFOLD_KEY gives the key.\n"
+    assert (done.exit_code, done.stderr) == (1, said)
     assert seen[0].headers["authorization"] == "Bearer secret-of-mine"
     assert "secret-of-mine" not in run("encode", "--help").output

@@ -26,8 +26,8 @@ def application() -> FastAPI:
 @pytest.mark.parametrize(
     ("path", "template"),
     [
-        ("/one/hf/org/name", "/one/hf/{id:path}"),
-        ("/two/hf/name", "/two/hf/{id:path}"),
+        ("/one/hf/org/name", "/one/hf/{id}"),
+        ("/two/hf/name", "/two/hf/{id}"),
         ("/two/plain", "/two/plain"),
         ("/static/some/file", "/static"),
         ("/three/plain", "unknown"),

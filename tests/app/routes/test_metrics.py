@@ -200,7 +200,7 @@ async def test_another_dialect_over_inference_has_its_route_its_model_and_its_ta
     fresh.app.include_router(router, prefix="/foreign")  # type: ignore[attr-defined]
     answers = [await fresh.post("/foreign/hf/org/name", content=name) for name in (TINY, "nobody")]
     assert [each.status_code for each in answers] == [200, 404]
-    route = "/foreign/hf/{id:path}"
+    route = "/foreign/hf/{id}"
     assert await value(fresh, "manifold_requests_total", route=route, model=TINY, task="encode", status="200") == 1
     assert await value(fresh, "manifold_errors_total", route=route, model="", task="", error="UnknownModel") == 1
     for phase in ("preparation", "rendering"):
