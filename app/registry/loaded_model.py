@@ -30,6 +30,10 @@ WEIGHT_BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2,
 """Estimated memory of a weight in bytes. In int8, embeddings and packed copies make up for what products save."""
 
 
+class LoadingFailed(Exception):
+    """Error: a model could not be started; the message says why. It never leaves the registry."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Replicas:
     """What was read of a checkpoint: its description, and a replica of the model for each worker.

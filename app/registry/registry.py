@@ -115,7 +115,7 @@ class Registry:
     def ready(self) -> bool:
         """True if every wanted model serves or is loaded by the next request for it, and at least one is wanted."""
         wanted = [self.models[name] for name in self._wanted]
-        return bool(wanted) and all(model.state is State.READY or model.loads_on_demand for model in wanted)
+        return bool(wanted) and all(model.is_ready for model in wanted)
 
     def get(self, name: str) -> ServedModel:
         """Return the model of that name.

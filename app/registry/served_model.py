@@ -12,7 +12,7 @@ from app.engine.observer import EngineObserver
 from app.engine.supervisor import Health
 from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable
 from app.registry.garbage import collect_and_freeze, give_memory_back
-from app.registry.loaded_model import LoadedModel, Replicas, describe, estimate_bytes, read_replicas
+from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, describe, estimate_bytes, read_replicas
 from app.registry.memory import MemoryBudget, Reservation
 from app.settings import Settings
 from models.checkpoint import Checkpoint, read_checkpoint
@@ -37,10 +37,6 @@ class State(StrEnum):
     UNLOADING = "unloading"
     UNLOADED = "unloaded"
     FAILED = "failed"
-
-
-class LoadingFailed(Exception):
-    """Error: a model could not be started; the message says why. It never leaves this module."""
 
 
 class ServedModel:
@@ -97,6 +93,11 @@ class ServedModel:
     def loads_on_demand(self) -> bool:
         """True if the next request loads the model, or waits for the loading that another request began."""
         return self._state is State.IDLE or (self._state is State.LOADING and self._was_idle)
+
+    @property
+    def is_ready(self) -> bool:
+        """True if the model serves, or the next request for it loads it."""
+        return self.state is State.READY or self.loads_on_demand
 
     @property
     def is_idle(self) -> bool:

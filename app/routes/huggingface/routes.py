@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.errors import ModelUnavailable
 from app.http.content import EVENTS, IMAGES, PNG
 from app.http.error_answers import Dialect
-from app.registry.served_model import LOADING_RETRY_AFTER_S, State
+from app.registry.served_model import LOADING_RETRY_AFTER_S
 from app.routes.foreign import describe_foreign, wake
 from app.routes.huggingface.calls import answer_pipeline
 from app.routes.huggingface.dispatch import pipelines_of
@@ -106,10 +106,8 @@ async def complete(id: GeneratorId, request: Request) -> Response:
 async def get_health(id: ModelId, request: Request) -> PipelineHealth:
     """Return 200 while the model serves or is loaded by the next request for it, and 503 otherwise."""
     model = services_in(request.scope).registry.get(id)
-    if model.loads_on_demand:
-        return PipelineHealth(status="ready")
-    model.require()
-    if model.state is not State.READY:
+    if not model.is_ready:
+        model.require()
         raise ModelUnavailable(f"{model.name} is {model.state}", retry_after_s=LOADING_RETRY_AFTER_S)
     return PipelineHealth(status="ready")
 

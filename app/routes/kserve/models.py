@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.registry.loaded_model import LoadedModel
-from app.registry.served_model import ServedModel, State
+from app.registry.served_model import ServedModel
 from app.routes.foreign import describe_foreign
 from app.routes.kserve.dialect import DIALECT, find_model, find_version
 from app.routes.kserve.inference import answer_inference
@@ -45,7 +45,7 @@ async def describe(model: ServedModel, request: Request) -> Response:
 
 async def tell_readiness(model: ServedModel, request: Request) -> Response:
     """Return 200 while the model serves, else 503."""
-    is_ready = model.state is State.READY or model.loads_on_demand
+    is_ready = model.is_ready
     return _json(schema.ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.errors import UnknownRoute
 from app.http.content import EVENTS
-from app.registry.served_model import ServedModel, State
+from app.registry.served_model import ServedModel
 from app.routes.foreign import describe_foreign
 from app.routes.openai.completions import answer_completions
 from app.routes.openai.dialect import DIALECT
@@ -117,5 +117,5 @@ def describe_model(model: ServedModel) -> OpenAIModel:
         created=int(modified_at or 0),
         owned_by=OWNER,
         name=model.name,
-        ready=model.state is State.READY or model.loads_on_demand,
+        ready=model.is_ready,
     )
