@@ -125,10 +125,14 @@ async def test_a_repaired_checkpoint_can_be_loaded_without_a_restart(weights: Pa
 async def test_unloading_ends_the_thread_and_loading_brings_the_same_answers_back(
     own_client: httpx.AsyncClient,
 ) -> None:
+    engine = own_client.app.state.registry.models[TINY].loaded.engine  # type: ignore[attr-defined]
+    threads = [worker._worker.thread for worker in engine.workers]
+    assert all(thread.is_alive() for thread in threads)
     before = (await own_client.post("/encode", json=IMAGE)).json()
     unloaded = (await own_client.post(f"/models/{TINY}/unload")).json()
     assert (unloaded["state"], unloaded["memory_bytes"]) == ("unloaded", None)
-    assert not any(thread.name == f"worker-{TINY}" for thread in threading.enumerate())
+    assert threads
+    assert not any(thread.is_alive() for thread in threads)
     assert (await own_client.post("/encode", json=IMAGE)).status_code == 503
     assert (await own_client.get("/health/ready")).status_code == 503
     loaded = (await own_client.post(f"/models/{TINY}/load")).json()
