@@ -21,7 +21,7 @@ CHECKS = (
 SEED = 34
 N_CASES = 20_000
 """Minimum number of requests over all operations."""
-EXAMPLES_PER_OPERATION = 120
+EXAMPLES_PER_OPERATION = 170
 """Number of requests to each operation in the last phase; the phase before sends every boundary of its schema."""
 CHANGES_MODELS = r"/(un)?load$"
 """Paths that load and unload models: others would then be answered by 503, so that these have a server of their own."""

@@ -1,7 +1,6 @@
 """Everything a route may need, in one typed object: it is `app.state` of the application."""
 
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.types import Scope
 
@@ -73,4 +72,5 @@ def limits_of(settings: Settings) -> Limits:
 
 def services_in(scope: Scope) -> Services:
     """Return the services of the application in an ASGI scope."""
-    return cast("Services", scope["app"].state)
+    services: Services = scope["app"].state
+    return services

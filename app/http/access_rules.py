@@ -36,7 +36,7 @@ def access_of(scope: Scope) -> Access:
     The patterns of routes match a line feed at the end of a path as well, so that it does not hide its end here.
     """
     path: str = scope["path"]
-    if path.endswith(ADMIN_ENDINGS) or path.rstrip("/\n").endswith(ADMIN_ENDINGS):
+    if path.rstrip("/\n").endswith(ADMIN_ENDINGS):
         return Access.ADMIN
     if scope["method"] in SAFE_METHODS and _PUBLIC.fullmatch(_route_path(scope)):
         return Access.PUBLIC

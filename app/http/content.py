@@ -57,8 +57,10 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         ClientDisconnected: the client hung up before the end.
     """
     context = context_in(request.scope)
-    given = [value for name, value in request.scope["headers"] if name == b"content-encoding"]
-    coding = b", ".join(given).strip(b" \t").decode("latin-1").lower() or "identity"  # one list (RFC 9110, 5.3)
+    coding = "identity"
+    if b"content-encoding" in context.headers:
+        given = [value for name, value in request.scope["headers"] if name == b"content-encoding"]
+        coding = b", ".join(given).strip(b" \t").decode("latin-1").lower() or coding  # one list (RFC 9110, 5.3)
     if coding != "identity" and coding not in CODINGS:
         detail = f"the content coding {coding[:100]!r} is not supported; send gzip, deflate or none"
         raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip, deflate"})  # RFC 9110, 15.5.16

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,7 +58,8 @@ class RequestContext:
 
 def context_in(scope: Scope) -> RequestContext:
     """Return the context in an ASGI scope that passed `RequestContexts`."""
-    return cast("RequestContext", scope["state"]["context"])
+    context: RequestContext = scope["state"]["context"]
+    return context
 
 
 def request_id_from(given: bytes) -> str:

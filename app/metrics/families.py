@@ -1,11 +1,10 @@
 """The metrics that are counted while the server works. Each name begins with `manifold_`."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
-MetricT = TypeVar("MetricT", Counter, Histogram)
+from app.metrics.histograms import HistogramCollector, Histograms
 
 PREFIX = "manifold"
 
@@ -17,20 +16,19 @@ BATCH_LIMITS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Upper limits of the numbers of items in a batch."""
 
 
-class Children(dict[tuple[str, ...], MetricT]):
-    """The time series of one metric by the values of its labels; a new one is added when it is first looked up.
+class Counters(dict[tuple[str, ...], Counter]):
+    """The counters of one metric by the values of its labels; a new one is added when it is first looked up.
 
     The client library's own look-up takes longer than counting.
     """
 
-    def __init__(self, family: MetricT) -> None:
+    def __init__(self, family: Counter) -> None:
         super().__init__()
-        self._family: MetricT = family
+        self._family = family
 
-    def __missing__(self, values: tuple[str, ...]) -> MetricT:
-        child: MetricT = self._family.labels(*values)
-        self[values] = child
-        return child
+    def __missing__(self, values: tuple[str, ...]) -> Counter:
+        counter = self[values] = self._family.labels(*values)
+        return counter
 
 
 class Families:
@@ -40,12 +38,13 @@ class Families:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, documentation: str, *labels: str) -> Children[Counter]:
-            return Children(Counter(name, documentation, labels, namespace=PREFIX, registry=registry))
+        def counter(name: str, documentation: str, *labels: str) -> Counters:
+            return Counters(Counter(name, documentation, labels, namespace=PREFIX, registry=registry))
 
-        def histogram(name: str, documentation: str, limits: Sequence[float], *labels: str) -> Children[Histogram]:
-            found = Histogram(name, documentation, labels, namespace=PREFIX, registry=registry, buckets=limits)
-            return Children(found)
+        histograms = HistogramCollector()
+
+        def histogram(name: str, documentation: str, limits: Sequence[float], *labels: str) -> Histograms:
+            return histograms.add(f"{PREFIX}_{name}", documentation, limits, labels)
 
         by_route, by_task = ("route", "model", "task"), ("model", "task")
         self.requests = counter("requests", "HTTP requests that were answered.", *by_route, "status")
@@ -83,3 +82,4 @@ class Families:
             "between_tokens_seconds", "Time between two tokens of the running sequences.", WORK_LIMITS, *by_task
         )
         self.worker_restarts = counter("worker_restarts", "Workers that replaced a dead or stuck one.", "model")
+        registry.register(histograms)

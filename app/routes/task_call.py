@@ -53,7 +53,8 @@ class TaskCall:
 
     def parameter(self, name: str) -> Any:
         """Return a parameter of the request; None if the task has none of this name."""
-        return getattr(getattr(self.body, "parameters", None), name, None)
+        parameters = vars(self.body).get("parameters")
+        return None if parameters is None else vars(parameters).get(name)
 
 
 async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, context: RequestContext) -> Target:

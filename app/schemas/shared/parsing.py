@@ -3,6 +3,7 @@
 import json
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar, get_args
 
@@ -45,13 +46,18 @@ def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str
 
     Pydantic would list all of them, however many, before the first could be reported.
     """
-    fields = kind.model_fields
+    known = nested_models(kind)
     for name, value in values.items():
-        pointer = f"{place}{_pointer(name)}"
-        if name not in fields:
-            yield Fault(pointer, f"unknown field; known are {', '.join(fields) or 'none'}")
-        elif isinstance(value, dict) and (nested := nested_model(fields[name].annotation)):
-            yield from _unknown_fields(nested, value, pointer)
+        if name not in known:
+            yield Fault(f"{place}{_pointer(name)}", f"unknown field; known are {', '.join(known) or 'none'}")
+        elif isinstance(value, dict) and (nested := known[name]):
+            yield from _unknown_fields(nested, value, f"{place}{_pointer(name)}")
+
+
+@cache
+def nested_models(kind: type[BaseModel]) -> Mapping[str, type[BaseModel] | None]:
+    """Return for each field of a model the pydantic model that its value may be, or None."""
+    return {name: nested_model(field.annotation) for name, field in kind.model_fields.items()}
 
 
 def nested_model(annotation: Any) -> type[BaseModel] | None:

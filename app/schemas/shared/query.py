@@ -5,7 +5,7 @@ A parameter that is an object is given by its members (`noise_type=gaussian&nois
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 
 from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Body
-from app.schemas.shared.parsing import fault_of, nested_model
+from app.schemas.shared.parsing import fault_of, nested_model, nested_models
 
 
-def query_parameters(kind: type[Body], pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def query_parameters(kind: type[Body], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the names and values of a query as the `parameters` of a body.
 
     Unknown names are kept, so that the check of the body refuses them.
@@ -24,6 +24,8 @@ def query_parameters(kind: type[Body], pairs: Iterable[tuple[str, str]]) -> dict
     Raises:
         InvalidRequest: a parameter is given twice, or a text is not the JSON that it must be.
     """
+    if not pairs:
+        return {}
     fields = _fields(kind)
     members = {f"{name}_{member}": (name, member) for name, member in _members(fields)}
     values: dict[str, Any] = {}
@@ -49,7 +51,7 @@ def is_list(annotation: Any) -> bool:
 
 
 def _fields(kind: type[Body]) -> Mapping[str, FieldInfo]:
-    parameters = nested_model(kind.model_fields["parameters"].annotation)
+    parameters = nested_models(kind)["parameters"]
     return {} if parameters is None else parameters.model_fields
 
 
