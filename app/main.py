@@ -16,11 +16,11 @@ from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver, combine
 from app.http.access import AccessControl
-from app.http.context import AccessLog, RequestContexts
+from app.http.context import RequestContexts
 from app.http.cross_site import CorsHeaders, CrossSiteGuard
 from app.http.head import HeadRequests
 from app.http.problems import Problems, add_route_errors
-from app.http.request_metrics import RequestMetrics
+from app.http.request_records import RequestRecords
 from app.http.request_tracing import RequestTracing
 from app.keys.store import KeyStore
 from app.metrics.engine_events import EngineEvents
@@ -68,8 +68,7 @@ def middleware_of(*, is_traced: bool) -> tuple[Middleware, ...]:
     """Return the middleware that every request passes, outermost first. It reads the settings at each request."""
     return (
         Middleware(RequestContexts),
-        Middleware(AccessLog),
-        Middleware(RequestMetrics),
+        Middleware(RequestRecords),
         *([Middleware(RequestTracing)] if is_traced else []),
         Middleware(CorsHeaders),
         Middleware(Problems, [module.DIALECT for module in DIALECTS]),

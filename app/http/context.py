@@ -1,6 +1,5 @@
-"""The context of a request, and the two outermost middlewares: the one that creates it, and the access log."""
+"""The context of a request, and the outermost middleware, which creates it."""
 
-import logging
 import math
 import random
 import re
@@ -14,8 +13,6 @@ from app.http.error_answers import Dialect
 from app.http.request_timer import RequestTimer, client_not_reading
 from app.http.security_headers import SECURITY_HEADERS
 from app.services import services_in
-
-access_log = logging.getLogger("manifold.access")
 
 CLOSING = ((b"connection", b"close"),)
 """Headers of an answer after which the connection is closed."""
@@ -105,60 +102,3 @@ class RequestContexts:
                 timer.ignore_client()  # servers report a client whose answer is complete as gone
 
         return self._app(scope, receive, send_in_context)
-
-
-class AccessLog:
-    """Middleware that logs one line for each request: id, method, path, status, duration, model, key and error."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http" or not access_log.isEnabledFor(logging.INFO):
-            return self._app(scope, receive, send)
-        return self._handle_and_log(scope, receive, send)
-
-    async def _handle_and_log(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_at = time.perf_counter()
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            context = context_in(scope)
-            log_request(
-                scope["method"],
-                scope["path"],
-                started_at,
-                request_id=context.request_id,
-                status=context.status,
-                model=context.model,
-                key=context.key,
-                error=context.error,
-            )
-
-
-def log_request(
-    method: str,
-    path: str,
-    started_at: float,
-    *,
-    request_id: str,
-    status: int,
-    model: str | None = None,
-    key: str | None = None,
-    error: str | None = None,
-) -> None:
-    """Write the line of one request to the access log; `started_at` is a time of `time.perf_counter`."""
-    if not access_log.isEnabledFor(logging.INFO):
-        return
-    fields = {
-        "request_id": request_id,
-        "method": method,
-        "path": path,
-        "status": status,
-        "ms": round((time.perf_counter() - started_at) * 1000, 3),
-        "model": model,
-        "key": key,
-        "error": error,
-    }
-    access_log.info("request", extra={name: value for name, value in fields.items() if value is not None})

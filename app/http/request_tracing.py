@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.context import context_in
-from app.http.request_metrics import error_of
+from app.http.request_records import error_of
 from app.http.route_templates import RouteTemplates
 from app.inference.measurement import MEASUREMENT, Measurement
 from app.keys.api_key import redact

@@ -10,8 +10,9 @@ from typing import Any
 import httptools
 
 from app.errors import HeadTooLarge, MalformedRequest, ManifoldError
-from app.http.context import log_request, request_id_from
+from app.http.context import request_id_from
 from app.http.problems import problem_of
+from app.http.request_records import log_request
 from app.http.security_headers import SECURITY_HEADERS
 
 MAX_HEAD_BYTES = 2**16
@@ -32,7 +33,7 @@ class Refusal:
     def __init__(self, error: ManifoldError, *, closes: bool = True) -> None:
         """Refuse with `error`. With `closes`, end the connection, because nothing after the request can be read."""
         self._problem, self._closes = problem_of(error), closes
-        self._started_at = time.perf_counter()
+        self._started_at = time.monotonic()
 
     @classmethod
     def head_too_large(cls, *, closes: bool = True) -> "Refusal":
@@ -58,7 +59,7 @@ class Refusal:
         if self._closes:
             headers.append((b"connection", b"close"))
         status, error = self._problem.status, self._problem.detail
-        log_request(method, path, self._started_at, request_id=request_id, status=status, error=error)
+        log_request(method, path, time.monotonic() - self._started_at, request_id=request_id, status=status, error=error)
         return headers, body
 
 

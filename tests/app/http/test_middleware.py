@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.context import AccessLog, RequestContexts
+from app.http.context import RequestContexts
 from app.http.cross_site import CorsHeaders
 from app.http.problems import Problems, add_route_errors
-from app.http.request_metrics import RequestMetrics
+from app.http.request_records import RequestRecords
 from app.main import create_app
 from app.routes.tasks import TaskHandler, direct_handlers, task_router
 from app.settings import Settings
@@ -188,4 +188,4 @@ async def test_another_route_of_the_same_path_that_comes_first_is_taken(weights:
 
 def test_the_id_and_the_log_come_before_everything_else(weights: Path) -> None:
     kinds: list[object] = [middleware.cls for middleware in create_app(Settings(weights_dir=weights)).user_middleware]
-    assert kinds[:5] == [RequestContexts, AccessLog, RequestMetrics, CorsHeaders, Problems]
+    assert kinds[:4] == [RequestContexts, RequestRecords, CorsHeaders, Problems]

@@ -1,5 +1,6 @@
-"""The middleware that counts requests."""
+"""The middleware that records each request: in the access log, and in the metrics."""
 
+import logging
 import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,6 +10,8 @@ from app.http.route_templates import RouteTemplates
 from app.inference.measurement import MEASUREMENT, Measurement
 from app.services import services_in
 
+access_log = logging.getLogger("manifold.access")
+
 NO_ANSWER = "NoAnswer"
 """Name of the error of a request that ended before its answer started, as the server stopped."""
 FIRST_ERROR_STATUS = 400
@@ -16,8 +19,8 @@ REFUSED_STATUS = (401, 403, 429, 503)
 """Status codes of refusals that say nothing about the content of a request: no key, too many requests, not ready."""
 
 
-class RequestMetrics:
-    """Counts each request once it has been answered, and measures its phases."""
+class RequestRecords:
+    """Writes one line for each request to the access log, counts it once it has been answered, and times its phases."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,12 +37,24 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, send)
         finally:
-            self._count(scope, started_at, measurement)
+            seconds = time.monotonic() - started_at
+            context = context_in(scope)
+            log_request(
+                scope["method"],
+                scope["path"],
+                seconds,
+                request_id=context.request_id,
+                status=context.status,
+                model=context.model,
+                key=context.key,
+                error=context.error,
+            )
+            self._count(scope, context, measurement, seconds)
 
-    def _count(self, scope: Scope, started_at: float, measurement: Measurement) -> None:
+    def _count(self, scope: Scope, context: RequestContext, measurement: Measurement, seconds: float) -> None:
         if self._templates is None:
             self._templates = RouteTemplates(scope["app"])
-        context, services = context_in(scope), services_in(scope)
+        services = services_in(scope)
         model, task = context.model or measurement.model or "", context.task or measurement.task or ""
         if model and model not in services.registry.models:  # names that do not exist would be labels without bound
             model = ""
@@ -50,7 +65,7 @@ class RequestMetrics:
             if context.status in REFUSED_STATUS and context.problem is not None:  # and not the answer of /health/ready
                 requests.refused(model, error)
             return
-        requests.answered(by_route, context.status, time.monotonic() - started_at)
+        requests.answered(by_route, context.status, seconds)
         if measurement.started_at:
             preparation_s = measurement.started_at - context.received_at if context.received_at else -1.0
             requests.computed(model, task, preparation_s, context.answered_at - measurement.finished_at)
@@ -63,3 +78,30 @@ def error_of(context: RequestContext) -> str | None:
     if context.status == 0:
         return NO_ANSWER
     return f"Status{context.status}" if context.status >= FIRST_ERROR_STATUS else None
+
+
+def log_request(
+    method: str,
+    path: str,
+    seconds: float,
+    *,
+    request_id: str,
+    status: int,
+    model: str | None = None,
+    key: str | None = None,
+    error: str | None = None,
+) -> None:
+    """Write the line of one request, which took so many seconds, to the access log."""
+    if not access_log.isEnabledFor(logging.INFO):
+        return
+    fields = {
+        "request_id": request_id,
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round(seconds * 1000, 3),
+        "model": model,
+        "key": key,
+        "error": error,
+    }
+    access_log.info("request", extra={name: value for name, value in fields.items() if value is not None})
