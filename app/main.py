@@ -23,7 +23,6 @@ from app.http.problems import Problems, add_route_errors
 from app.http.request_records import RequestRecords
 from app.http.request_tracing import RequestTracing
 from app.keys.store import KeyStore
-from app.metrics.engine_events import EngineEvents
 from app.metrics.exposition import Metrics
 from app.registry.registry import Registry
 from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
@@ -89,7 +88,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         TracingUnavailable: tracing is turned on without the packages that it needs.
     """
     metrics, lifecycle = Metrics(), Lifecycle()
-    registry = Registry(settings, combine(EngineEvents(metrics.families), observer))
+    registry = Registry(settings, combine(metrics.engine_events, observer))
     services = Services(
         settings=settings,
         registry=registry,

@@ -80,7 +80,7 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         chunks.append(chunk)
         is_complete = not message.get("more_body", False)
     context.received_at = time.monotonic()
-    data = b"".join(chunks)
+    data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return data if coding == "identity" else await pools.run(decompress, data, coding, max_bytes, n_bytes=max_bytes)
 
 

@@ -38,8 +38,8 @@ class CrossSiteGuard:
         """
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             context = context_in(scope)
-            origin, fetch_site = context.header(b"origin"), context.header(b"sec-fetch-site")
-            if origin is not None or fetch_site is not None:
+            if b"origin" in context.headers or b"sec-fetch-site" in context.headers:
+                origin, fetch_site = context.header(b"origin"), context.header(b"sec-fetch-site")
                 _require_allowed(origin, fetch_site, context.header(b"host") or "", services_in(scope).settings)
         return self._app(scope, receive, send)
 

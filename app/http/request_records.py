@@ -65,10 +65,11 @@ class RequestRecords:
             if context.status in REFUSED_STATUS and context.problem is not None:  # and not the answer of /health/ready
                 requests.refused(model, error)
             return
-        requests.answered(by_route, context.status, seconds)
+        preparation_s = rendering_s = -1.0
         if measurement.started_at:
             preparation_s = measurement.started_at - context.received_at if context.received_at else -1.0
-            requests.computed(model, task, preparation_s, context.answered_at - measurement.finished_at)
+            rendering_s = context.answered_at - measurement.finished_at
+        requests.answered(by_route, context.status, seconds, preparation_s, rendering_s)
 
 
 def error_of(context: RequestContext) -> str | None:

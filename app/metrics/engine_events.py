@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from app.engine.observer import EngineObserver
+from app.metrics.deferred import Deferred
 from app.metrics.families import Families
 
 
@@ -13,6 +14,7 @@ class EngineEvents(EngineObserver):
 
     def __init__(self, families: Families) -> None:
         self._families = families
+        self.deferred = Deferred(self._count_finished)
 
     @override
     def dispatched(self, model: str, task: str, n_items: int, cost: int, padding: int, reason: str) -> None:
@@ -41,6 +43,9 @@ class EngineEvents(EngineObserver):
     def finished(
         self, model: str, task: str, n_items: int, queue_ms: float, inference_ms: float, batch_size: int
     ) -> None:
+        self.deferred.add(model, task, queue_ms, inference_ms)
+
+    def _count_finished(self, model: str, task: str, queue_ms: float, inference_ms: float) -> None:
         families, key = self._families, (model, task)
         families.queue_s[key].observe(queue_ms / 1000)
         families.inference_s[key].observe(inference_ms / 1000)

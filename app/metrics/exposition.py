@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
+from app.metrics.engine_events import EngineEvents
 from app.metrics.families import Families
 from app.metrics.requests import RequestCounter
 from app.metrics.state import StateCollector
@@ -19,6 +20,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.families = Families(self._registry)
         self.requests = RequestCounter(self.families)
+        self.engine_events = EngineEvents(self.families)
         ProcessCollector(registry=self._registry)
 
     def read_state(
@@ -31,5 +33,7 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the text of all metrics and its media type: OpenMetrics if the header `accept` asks for it."""
+        self.requests.deferred.run()
+        self.engine_events.deferred.run()
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type

@@ -31,8 +31,9 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """Count a value."""
-        self._values.append(value)
-        if len(self._values) >= GROUP:
+        values = self._values
+        values.append(value)
+        if len(values) >= GROUP:
             with self._lock:
                 self._sort()
 

@@ -1,5 +1,6 @@
 """Counts the requests over HTTP."""
 
+from app.metrics.deferred import Deferred
 from app.metrics.families import Families
 
 
@@ -12,20 +13,32 @@ class RequestCounter:
 
     def __init__(self, families: Families) -> None:
         self._families = families
+        self.deferred = Deferred(self._count_answered)
 
-    def answered(self, by_route: tuple[str, str, str], status: int, seconds: float) -> None:
-        """Count a request that did not fail: its route, model and task, its status, and the time it took."""
+    def answered(
+        self, by_route: tuple[str, str, str], status: int, seconds: float, preparation_s: float, rendering_s: float
+    ) -> None:
+        """Count a request that did not fail.
+
+        Args:
+            by_route: its route, model and task.
+            status: its status code.
+            seconds: the time that it took.
+            preparation_s, rendering_s: the times before and after its inference; a negative one is unknown.
+        """
+        self.deferred.add(by_route, status, seconds, preparation_s, rendering_s)
+
+    def _count_answered(
+        self, by_route: tuple[str, str, str], status: int, seconds: float, preparation_s: float, rendering_s: float
+    ) -> None:
         families = self._families
         families.requests[*by_route, str(status)].inc()
         families.request_s[by_route].observe(seconds)
-
-    def computed(self, model: str, task: str, preparation_s: float, rendering_s: float) -> None:
-        """Count the times before and after the inference of a request; a negative one is unknown."""
-        by_task = model, task
+        by_task = by_route[1:]
         if preparation_s >= 0:
-            self._families.preparation_s[by_task].observe(preparation_s)
+            families.preparation_s[by_task].observe(preparation_s)
         if rendering_s >= 0:
-            self._families.rendering_s[by_task].observe(rendering_s)
+            families.rendering_s[by_task].observe(rendering_s)
 
     def failed(self, by_route: tuple[str, str, str], status: int, error: str) -> None:
         """Count a request that failed, by the name of its error. The status is 0 if there was no answer."""

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 from logging.config import dictConfig
 from typing import Any
 
@@ -67,4 +68,12 @@ def configure_logs(settings: Settings) -> None:
 
 
 def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    """Return a time since 1970 as ISO 8601 writes it, with milliseconds."""
+    whole = int(seconds)
+    return f"{_whole_second(whole)}.{int((seconds - whole) * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _whole_second(seconds: int) -> str:
+    """Return a time in UTC up to its seconds; most lines of a busy server share it with the line before."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

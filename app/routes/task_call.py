@@ -28,7 +28,7 @@ from models.tasks import Request as TaskRequest
 Header = tuple[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """The model that a call is for, as it is in memory, and the schema by which it serves the task."""
 
