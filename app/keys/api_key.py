@@ -19,6 +19,7 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 KEY_PATTERN = re.compile(rb"mf_[A-Za-z0-9_-]{43}")
 _KEY_IN_TEXT = re.compile(r"mf_[A-Za-z0-9_-]{20,}")
 """A key or a long part of one. What a shorter part leaves unknown has more than 128 bits."""
+_EMPTY_HASH = hashlib.sha256()
 _HASH_PATTERN = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -70,7 +71,11 @@ def digest_of(presented: bytes) -> bytes | None:
     for them. A text of another form is no key, even if its hash is listed: people choose such texts, and others guess
     them.
     """
-    return hashlib.sha256(presented).digest() if KEY_PATTERN.fullmatch(presented) else None
+    if not KEY_PATTERN.fullmatch(presented):
+        return None
+    hashed = _EMPTY_HASH.copy()  # looking the algorithm up again would take longer than hashing
+    hashed.update(presented)
+    return hashed.digest()
 
 
 def format_digest(digest: bytes) -> str:
