@@ -8,30 +8,29 @@ GROUP = 256
 """Number of calls that are made together."""
 
 
-class Deferred:
-    """Calls of a function that are made in groups, in their order. Thread-safe.
+class DeferredCalls:
+    """Calls of functions that are made in groups, in their order. Thread-safe.
 
     A request touches so much other code that the code which counts it has left the processor's caches by the next
-    request. Counting 256 requests one after another takes a third of the time.
+    request. Counting 256 requests one after another takes about a third of the time.
     """
 
-    def __init__(self, call: Callable[..., None]) -> None:
-        """Defer calls of this function."""
-        self._call = call
-        self._arguments: list[tuple[Any, ...]] = []
+    def __init__(self) -> None:
+        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._lock = threading.Lock()
 
-    def add(self, *arguments: Any) -> None:
-        """Call the function with these arguments, now or later."""
-        self._arguments.append(arguments)
-        if len(self._arguments) >= GROUP:
+    def add(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function with these arguments, now or later."""
+        calls = self._calls
+        calls.append((function, arguments))
+        if len(calls) >= GROUP:
             self.run()
 
     def run(self) -> None:
         """Make all calls that are due. Those that other threads add meanwhile stay."""
         with self._lock:
-            n_calls = len(self._arguments)
-            due = self._arguments[:n_calls]
-            del self._arguments[:n_calls]
-            for arguments in due:
-                self._call(*arguments)
+            n_calls = len(self._calls)
+            due = self._calls[:n_calls]
+            del self._calls[:n_calls]
+            for function, arguments in due:
+                function(*arguments)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
+from app.metrics.deferred import DeferredCalls
 from app.metrics.engine_events import EngineEvents
 from app.metrics.families import Families
 from app.metrics.requests import RequestCounter
@@ -18,9 +19,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._deferred = DeferredCalls()
         self.families = Families(self._registry)
-        self.requests = RequestCounter(self.families)
-        self.engine_events = EngineEvents(self.families)
+        self.requests = RequestCounter(self.families, self._deferred)
+        self.engine_events = EngineEvents(self.families, self._deferred)
         ProcessCollector(registry=self._registry)
 
     def read_state(
@@ -33,7 +35,6 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the text of all metrics and its media type: OpenMetrics if the header `accept` asks for it."""
-        self.requests.deferred.run()
-        self.engine_events.deferred.run()
+        self._deferred.run()
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type

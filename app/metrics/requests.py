@@ -1,6 +1,6 @@
 """Counts the requests over HTTP."""
 
-from app.metrics.deferred import Deferred
+from app.metrics.deferred import DeferredCalls
 from app.metrics.families import Families
 
 
@@ -11,9 +11,8 @@ class RequestCounter:
     none took part.
     """
 
-    def __init__(self, families: Families) -> None:
-        self._families = families
-        self.deferred = Deferred(self._count_answered)
+    def __init__(self, families: Families, deferred: DeferredCalls) -> None:
+        self._families, self._deferred = families, deferred
 
     def answered(
         self, by_route: tuple[str, str, str], status: int, seconds: float, preparation_s: float, rendering_s: float
@@ -26,7 +25,7 @@ class RequestCounter:
             seconds: the time that it took.
             preparation_s, rendering_s: the times before and after its inference; a negative one is unknown.
         """
-        self.deferred.add(by_route, status, seconds, preparation_s, rendering_s)
+        self._deferred.add(self._count_answered, by_route, status, seconds, preparation_s, rendering_s)
 
     def _count_answered(
         self, by_route: tuple[str, str, str], status: int, seconds: float, preparation_s: float, rendering_s: float

@@ -3,7 +3,7 @@
 Every dialect makes its calls by these functions; it differs from the others only in how it reads and how it answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,7 +152,7 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
     return await call.services.pools.run(schema.requests, *arguments, n_bytes=call.n_bytes)
 
 
-async def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]) -> Outcome:
+def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]) -> Awaitable[Outcome]:
     """Run the requests of a call to their end; a stop string ends a text as soon as it appears.
 
     Raises:
@@ -162,7 +162,7 @@ async def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
     if schema.writer is not None and call.parameter("stop") is not None:
         writer = schema.writer(requests, call.body, call.codecs)
     on_progress = None if writer is None else writer.on_progress
-    return await infer(schema.task, call.loaded.engine, requests, None, on_progress)
+    return infer(schema.task, call.loaded.engine, requests, None, on_progress)
 
 
 async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline) -> Stream:
