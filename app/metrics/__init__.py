@@ -4,7 +4,6 @@ families       what is counted and measured while the server works
 engine_events  counts the events of the engines
 requests       counts the requests over HTTP
 deferred       counting that is put off, many requests at once
-histograms     the histograms
 state          what is read from the models only when somebody asks for the metrics
 exposition     the metrics as text
 """

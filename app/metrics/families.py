@@ -1,10 +1,11 @@
 """The metrics that are counted while the server works. Each name begins with `manifold_`."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from app.metrics.histograms import HistogramCollector, Histograms
+MetricT = TypeVar("MetricT", Counter, Histogram)
 
 PREFIX = "manifold"
 
@@ -16,19 +17,20 @@ BATCH_LIMITS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Upper limits of the numbers of items in a batch."""
 
 
-class Counters(dict[tuple[str, ...], Counter]):
-    """The counters of one metric by the values of its labels; a new one is added when it is first looked up.
+class Children(dict[tuple[str, ...], MetricT]):
+    """The time series of one metric by the values of its labels; a new one is added when it is first looked up.
 
     The client library's own look-up takes longer than counting.
     """
 
-    def __init__(self, family: Counter) -> None:
+    def __init__(self, family: MetricT) -> None:
         super().__init__()
-        self._family = family
+        self._family: MetricT = family
 
-    def __missing__(self, values: tuple[str, ...]) -> Counter:
-        counter = self[values] = self._family.labels(*values)
-        return counter
+    def __missing__(self, values: tuple[str, ...]) -> MetricT:
+        child: MetricT = self._family.labels(*values)
+        self[values] = child
+        return child
 
 
 class Families:
@@ -38,13 +40,12 @@ class Families:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, documentation: str, *labels: str) -> Counters:
-            return Counters(Counter(name, documentation, labels, namespace=PREFIX, registry=registry))
+        def counter(name: str, documentation: str, *labels: str) -> Children[Counter]:
+            return Children(Counter(name, documentation, labels, namespace=PREFIX, registry=registry))
 
-        histograms = HistogramCollector()
-
-        def histogram(name: str, documentation: str, limits: Sequence[float], *labels: str) -> Histograms:
-            return histograms.add(f"{PREFIX}_{name}", documentation, limits, labels)
+        def histogram(name: str, documentation: str, limits: Sequence[float], *labels: str) -> Children[Histogram]:
+            found = Histogram(name, documentation, labels, namespace=PREFIX, registry=registry, buckets=limits)
+            return Children(found)
 
         by_route, by_task = ("route", "model", "task"), ("model", "task")
         self.requests = counter("requests", "HTTP requests that were answered.", *by_route, "status")
@@ -82,4 +83,3 @@ class Families:
             "between_tokens_seconds", "Time between two tokens of the running sequences.", WORK_LIMITS, *by_task
         )
         self.worker_restarts = counter("worker_restarts", "Workers that replaced a dead or stuck one.", "model")
-        registry.register(histograms)
