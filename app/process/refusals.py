@@ -59,7 +59,9 @@ class Refusal:
         if self._closes:
             headers.append((b"connection", b"close"))
         status, error = self._problem.status, self._problem.detail
-        log_request(method, path, time.monotonic() - self._started_at, request_id=request_id, status=status, error=error)
+        log_request(
+            method, path, time.monotonic() - self._started_at, request_id=request_id, status=status, error=error
+        )
         return headers, body
 
 
