@@ -21,9 +21,9 @@ class Request(Protocol):
         """Return the number of elements or tokens that this request adds to a batch."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Task:
-    """A task of the server. Each is one object, so that tasks are compared by identity.
+    """A task of the server.
 
     Attributes:
         name: the name of the route, with underscores in place of hyphens.
