@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -84,6 +85,13 @@ class LoadedModel:
     def is_idle(self) -> bool:
         """True if no request uses the model and its engine has nothing to do."""
         return self.n_users == 0 and self.engine.is_idle
+
+    def __enter__(self) -> Self:
+        """Use the model, which was acquired; it is released at the end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """End the use of the model by a request that acquired it."""

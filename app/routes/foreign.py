@@ -167,10 +167,8 @@ async def call_task(
     """
     with renamed_faults(names or {}):
         target = await find_target(request.services, endpoint_named(task), values, request.context)
-        try:
+        with target.loaded:
             return await _reply(await _check(request, target, values))
-        finally:
-            target.loaded.release()
 
 
 async def _reply(call: TaskCall) -> Reply:
@@ -204,14 +202,12 @@ async def stream_task(
     """
     with renamed_faults(names or {}):
         target = await find_target(request.services, endpoint_named(task), values, request.context)
-        try:
+        with target.loaded:
             call = await _check(request, target, values)
             if isinstance(call.schema, CodecSchema):
                 raise InvalidRequest(f"{task} does not stream")
             call.requests = await decode_requests(call, call.schema)
             return call, await start_stream(call, call.schema, call.requests, request.deadline)
-        finally:
-            target.loaded.release()
 
 
 def stream_usage(call: TaskCall, stream: Stream) -> dict[str, int]:

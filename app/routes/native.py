@@ -95,10 +95,8 @@ async def answer_task(
         context.timer.watch_client()
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
-    try:
+    with target.loaded:
         return await _answer(services, target, raw, deadline, context)
-    finally:
-        target.loaded.release()
 
 
 async def _answer(

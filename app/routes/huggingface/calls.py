@@ -41,11 +41,8 @@ async def answer_pipeline(request: Request, model: str, name: str | None = None)
     """
     foreign = await receive(request)
     longer_paths = LONGER_PATHS if name is None else {}
-    loaded = await find_model(foreign.services.registry, model, request.method, longer_paths).acquire()
-    try:
+    with await find_model(foreign.services.registry, model, request.method, longer_paths).acquire() as loaded:
         return await _answer(foreign, loaded.checkpoint, model, name)
-    finally:
-        loaded.release()
 
 
 async def _answer(foreign: ForeignRequest, checkpoint: Checkpoint, model: str, name: str | None) -> Response:

@@ -24,11 +24,8 @@ async def answer_inference(model: ServedModel, request: Request) -> Response:
         ManifoldError: the request is refused or failed.
     """
     foreign = await receive(request)
-    loaded = await model.acquire()
-    try:
+    with await model.acquire() as loaded:
         return await _infer(model, loaded, foreign)
-    finally:
-        loaded.release()
 
 
 async def _infer(model: ServedModel, loaded: LoadedModel, foreign: ForeignRequest) -> Response:

@@ -61,11 +61,8 @@ async def count(model: ServedModel, request: Request) -> Response:
 
 async def _described(model: ServedModel, describe: Callable[[LoadedModel], BaseModel]) -> Response:
     """Return a description of a model, which is loaded first if it is idle."""
-    loaded = await model.acquire()
-    try:
+    with await model.acquire() as loaded:
         return _json(describe(loaded))
-    finally:
-        loaded.release()
 
 
 def _json(content: BaseModel, status: int = 200) -> Response:
