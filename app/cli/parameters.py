@@ -52,13 +52,13 @@ def parameter_options(parameters: "type[BaseModel]") -> list[ParameterOption]:
 
 
 def _options(model: "type[BaseModel]", parents: tuple[str, ...]) -> Iterator[ParameterOption]:
-    from app.schemas.shared.parsing import nested_model
+    from app.schemas.shared.parsing import nested_models
 
-    for name, field in model.model_fields.items():
-        if (nested := nested_model(field.annotation)) is not None:
+    for name, nested in nested_models(model).items():
+        if nested is not None:
             yield from _options(nested, (*parents, name))
         else:
-            yield ParameterOption((*parents, name), _option((*parents, name), field))
+            yield ParameterOption((*parents, name), _option((*parents, name), model.model_fields[name]))
 
 
 def _option(path: tuple[str, ...], field: "FieldInfo") -> click.Option:

@@ -123,12 +123,12 @@ def _has_inputs(endpoint: "TaskEndpoint") -> bool:
 def _sections(endpoint: "TaskEndpoint") -> dict[str, list[click.Option]]:
     """Return the options under headings. A parameter that only some models have stands under their kind of inputs."""
     from app.cli.parameters import parameter_options
-    from app.schemas.shared.parsing import nested_model
+    from app.schemas.shared.parsing import nested_models
 
     found: dict[str, ParameterOption] = {}
     kinds: dict[str, list[str]] = {}
     for schema in endpoint.schemas:
-        parameters = nested_model(schema.body.model_fields["parameters"].annotation)
+        parameters = nested_models(schema.body)["parameters"]
         modality = getattr(schema, "modality", "text")
         for each in parameter_options(parameters) if parameters else ():
             name = ".".join(each.path)

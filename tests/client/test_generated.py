@@ -10,7 +10,7 @@ from manifold_client import AsyncManifold, Manifold
 
 from app.main import create_app
 from app.schemas.catalogue import task_endpoints
-from app.schemas.shared.parsing import nested_model
+from app.schemas.shared.parsing import nested_models
 from client.generate import FOLDER, generate
 
 
@@ -32,7 +32,7 @@ def test_the_files_are_those_that_the_document_gives(name: str, generated: dict[
 def test_each_task_is_a_method_with_the_parameters_of_its_schemas(client: type, endpoint: object) -> None:
     name, schemas = endpoint.name, endpoint.schemas  # type: ignore[attr-defined]
     found = {*inspect.signature(getattr(client, name)).parameters} - {"self", "inputs", "model", "timeout"}
-    models = [nested_model(schema.body.model_fields["parameters"].annotation) for schema in schemas]
+    models = [nested_models(schema.body)["parameters"] for schema in schemas]
     assert found == {field for model in models if model for field in model.model_fields} - {"stream"}
 
 

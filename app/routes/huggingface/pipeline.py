@@ -6,7 +6,7 @@ from typing import Any
 
 from app.routes.foreign import Reply
 from app.schemas.foreign.huggingface.base import PipelineBody
-from app.schemas.shared.parsing import nested_model
+from app.schemas.shared.parsing import nested_models
 from models.checkpoint import Checkpoint
 
 
@@ -56,9 +56,9 @@ class Pipeline:
 
     def knows_fields(self, values: Mapping[str, Any]) -> bool:
         """Return whether the body has all fields and parameters that are given."""
-        fields = self.body.model_fields
+        fields = nested_models(self.body)
         parameters = values.get("parameters")
-        kind = nested_model(fields["parameters"].annotation)
+        kind = fields["parameters"]
         known = kind.model_fields if kind else {}
         names = (
             [name for name, value in parameters.items() if value is not None] if isinstance(parameters, dict) else []

@@ -57,10 +57,10 @@ def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str
 @cache
 def nested_models(kind: type[BaseModel]) -> Mapping[str, type[BaseModel] | None]:
     """Return for each field of a model the pydantic model that its value may be, or None."""
-    return {name: nested_model(field.annotation) for name, field in kind.model_fields.items()}
+    return {name: _nested_model(field.annotation) for name, field in kind.model_fields.items()}
 
 
-def nested_model(annotation: Any) -> type[BaseModel] | None:
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
     """Return the pydantic model in a field's annotation, if there is one."""
     kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))
     return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)

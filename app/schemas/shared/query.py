@@ -5,15 +5,14 @@ A parameter that is an object is given by its members (`noise_type=gaussian&nois
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Body
-from app.schemas.shared.parsing import fault_of, nested_model, nested_models
+from app.schemas.shared.parsing import fault_of, nested_models
 
 
 def query_parameters(kind: type[Body], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -26,14 +25,17 @@ def query_parameters(kind: type[Body], pairs: Sequence[tuple[str, str]]) -> dict
     """
     if not pairs:
         return {}
-    fields = _fields(kind)
-    members = {f"{name}_{member}": (name, member) for name, member in _members(fields)}
+    parameters = nested_models(kind)["parameters"]
+    fields = {} if parameters is None else parameters.model_fields
+    nested = {} if parameters is None else nested_models(parameters)
+    objects = {name: each for name, each in nested.items() if each is not None}
+    members = {f"{name}_{member}": (name, member) for name, each in objects.items() for member in each.model_fields}
     values: dict[str, Any] = {}
     for name, text in pairs:
         if name in fields and is_list(fields[name].annotation):
             values.setdefault(name, []).extend(_elements(name, text))
         elif name in fields or name not in members:
-            _set(values, name, _read(name, text, fields), f"/parameters/{name}")
+            _set(values, name, _read(name, text, objects.get(name)), f"/parameters/{name}")
         else:
             parent, member = members[name]
             given = values.setdefault(parent, {})
@@ -50,31 +52,18 @@ def is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list or any(map(is_list, get_args(annotation)))
 
 
-def _fields(kind: type[Body]) -> Mapping[str, FieldInfo]:
-    parameters = nested_models(kind)["parameters"]
-    return {} if parameters is None else parameters.model_fields
-
-
-def _members(fields: Mapping[str, FieldInfo]) -> Iterator[tuple[str, str]]:
-    """Yield the names of the parameters that are objects, each with the name of each of its members."""
-    for name, field in fields.items():
-        if nested := nested_model(field.annotation):
-            yield from ((name, member) for member in nested.model_fields)
-
-
 def _set(values: dict[str, Any], name: str, value: Any, pointer: str) -> None:
     if name in values:
         raise InvalidRequest.of([Fault(pointer, "this parameter is given twice")])
     values[name] = value
 
 
-def _read(name: str, text: str, fields: Mapping[str, FieldInfo]) -> str | BaseModel:
-    """Return the text of a parameter, or the object that it is the JSON of."""
-    nested = nested_model(fields[name].annotation) if name in fields else None
-    if nested is None:
+def _read(name: str, text: str, kind: type[BaseModel] | None) -> str | BaseModel:
+    """Return the text of a parameter, or the object of this kind that it is the JSON of."""
+    if kind is None:
         return text
     try:
-        return nested.model_validate_json(text, strict=True)
+        return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         raise InvalidRequest.of([fault_of(("parameters", name, *each["loc"]), dict(each)) for each in errors]) from None
