@@ -28,10 +28,7 @@ class EngineEvents(EngineObserver):
 
     @override
     def batch_finished(self, model: str, task: str, n_items: int, cost: int, seconds: float) -> None:
-        self._deferred.add(self._count_batch_finished, (model, task), seconds)
-
-    def _count_batch_finished(self, key: tuple[str, str], seconds: float) -> None:
-        self._families.forward_s[key].observe(seconds)
+        self._deferred.add(self._families.forward_s[model, task].observe, seconds)
 
     @override
     def tokens_generated(
