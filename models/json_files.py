@@ -1,10 +1,27 @@
-"""The reader of the JSON files of a checkpoint, whose errors name the file."""
+"""The reader of the JSON files of a checkpoint, whose errors name the file.
+
+A file is refused if it has what no other JSON reader, and no answer of the server, could hold: NaN or an infinity, a
+number beyond the range of floating-point numbers, half of a surrogate pair, or values that are nested too deeply.
+"""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 from models.errors import CheckpointError
+from models.regular_files import read_file
+
+MAX_DEPTH = 64
+"""Maximum number of lists and objects around a value."""
+MAX_DIGITS = 308
+"""Maximum number of digits of an integer, so that it can become a floating-point number."""
+SHOWN_CHARACTERS = 40
+"""Maximum number of characters of a value that an error shows."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:
@@ -18,7 +35,7 @@ def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, cannot be read, or holds no JSON object.
     """
-    content = _parse(folder, name, file)
+    content = parse_json(read_file(folder / file, f"{name}/{file}"), f"{name}/{file}")
     if not isinstance(content, dict):
         raise CheckpointError(f"{name}/{file} holds no JSON object")
     return content
@@ -30,16 +47,64 @@ def read_json_list(folder: Path, name: str, file: str) -> list[Any]:
     Raises:
         CheckpointError: the file is missing, cannot be read, or holds no JSON list.
     """
-    content = _parse(folder, name, file)
+    content = parse_json(read_file(folder / file, f"{name}/{file}"), f"{name}/{file}")
     if not isinstance(content, list):
         raise CheckpointError(f"{name}/{file} holds no JSON list")
     return content
 
 
-def _parse(folder: Path, name: str, file: str) -> Any:
+def parse_json(data: bytes, place: str) -> Any:
+    """Return the value of the JSON text of a file.
+
+    Args:
+        data: the text, in UTF-8.
+        place: the name of the file, for errors.
+
+    Raises:
+        CheckpointError: the text is no JSON, or holds a value that is refused.
+    """
     try:
-        return json.loads((folder / file).read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{name}/{file} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name}/{file} is not readable as JSON: {error}") from None
+        content = json.loads(
+            data.decode(), parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
+        )
+        _check_depth(content)
+        if _ESCAPED_SURROGATE.search(data):
+            _check_characters(content)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{place} is not readable as JSON: {error}") from None
+    return content
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"the number {digits[:SHOWN_CHARACTERS]}… has more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _parse_float(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {number[:SHOWN_CHARACTERS]} is beyond the range of floating-point numbers")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _check_depth(content: object) -> None:
+    """Raise ValueError if values are nested too deeply."""
+    level = [content] if isinstance(content, (dict, list)) else []
+    for _ in range(MAX_DEPTH + 1):
+        containers = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [value for values in containers for value in values if isinstance(value, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"values are nested in more than {MAX_DEPTH} lists and objects")
+
+
+def _check_characters(content: object) -> None:
+    """Raise ValueError if a text has half of a surrogate pair. Pairs have become single characters before."""
+    text = json.dumps(content, ensure_ascii=False)
+    if found := _SURROGATE.search(text):
+        raise ValueError(f"a text has the lone surrogate \\u{ord(found[0]):04x}, which is no character")

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from models.autoencoding.mixture import GaussianMixture
@@ -44,33 +43,35 @@ class Calibration:
         return tensors
 
     def to_bytes(self) -> bytes:
-        """Return the content of a safetensors file."""
+        """Return the content of a safetensors file with these tensors."""
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
         return save(tensors)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read the output of `to_bytes`.
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return the calibration whose `tensors` these are.
 
         Raises:
-            CheckpointError: the data are not a safetensors file, or a tensor is missing.
+            CheckpointError: a tensor is missing, or the percentile is not a number from 0 to 100.
         """
+        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.get(part, {})[rest] = tensor
+        mixture = parts["mixture"]
         try:
-            tensors = load(data)
-            parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}}
-            for name, tensor in tensors.items():
-                part, _, rest = name.partition(".")
-                parts.get(part, {})[rest] = tensor
-            mixture = parts["mixture"]
+            percentile = float(tensors["percentile"])
+            if not 0 <= percentile <= 100:
+                raise ValueError(f"the percentile is {percentile}; it must be a number from 0 to 100")
             return cls(
                 scores=parts["scores"],
-                percentile=float(tensors["percentile"]),
+                percentile=percentile,
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],
                 mixture=GaussianMixture(**mixture) if mixture else None,
             )
-        except (SafetensorError, KeyError, TypeError) as error:
-            raise CheckpointError(f"the calibration is not readable: {error}") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it is no single number
+            raise CheckpointError(f"the calibration is not readable: {error}") from None
 
     def threshold(self, score: str, percentile: float) -> float:
         """Return the given percentile of the normal items' scores."""

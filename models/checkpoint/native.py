@@ -6,14 +6,14 @@ and the measured metrics. The third file has the calibration of the model; see `
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 from typing_extensions import override
 
@@ -23,10 +23,12 @@ from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
 from models.checkpoint.card import read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
+from models.checkpoint.safetensors_files import parse_tensors
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
 from models.json_files import read_json
+from models.regular_files import copied
 
 CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
@@ -54,9 +56,10 @@ class NativeCheckpoint(Checkpoint):
 
     @override
     def load(self, *, device: str) -> Autoencoder:
-        weights = self._parse(self._read(WEIGHTS_FILE, self.sha256))
-        calibration = Calibration.from_bytes(self._read(CALIBRATION_FILE, self.calibration_sha256))
-        model = build_model(self, weights, f"{self.name}/{WEIGHTS_FILE}", device=device)
+        with self._tensors(CALIBRATION_FILE, self.calibration_sha256) as tensors:
+            calibration = Calibration.from_tensors({key: tensor.clone() for key, tensor in tensors.items()})
+        with self._tensors(WEIGHTS_FILE, self.sha256) as tensors:
+            model = build_model(self, tensors, f"{self.name}/{WEIGHTS_FILE}", device=device)
         if not isinstance(model, Autoencoder):
             raise CheckpointError(f"{self.name}: {self.spec.id} is no family of autoencoders, and has another format")
         if (shape := self.item_shape) != model.input_shape:
@@ -67,20 +70,17 @@ class NativeCheckpoint(Checkpoint):
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
         return model
 
-    def _read(self, name: str, sha256: str) -> bytes:
-        place = f"{self.name}/{name}"
-        try:
-            data = (self.folder / name).read_bytes()
-        except OSError:
-            raise CheckpointError(f"{place} is missing or not readable") from None
-        check_digest(place, data, sha256, CONFIG_FILE)
-        return data
+    @contextmanager
+    def _tensors(self, file: str, sha256: str) -> Iterator[dict[str, Tensor]]:
+        """Read a file of tensors into memory that nobody can change; they must be used within the context.
 
-    def _parse(self, data: bytes) -> dict[str, Tensor]:
-        try:
-            return load(data)
-        except SafetensorError as error:
-            raise CheckpointError(f"{self.name}/{WEIGHTS_FILE} is not a safetensors file: {error}") from error
+        Raises:
+            CheckpointError: the file is missing or damaged, or has another digest.
+        """
+        place = f"{self.name}/{file}"
+        with copied(self.folder / file, place) as copy:
+            check_digest(place, copy.data, sha256, CONFIG_FILE)
+            yield parse_tensors(copy, place)
 
 
 def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCheckpoint:

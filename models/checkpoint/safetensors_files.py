@@ -1,18 +1,19 @@
 """The weights of a folder in the format of Hugging Face: `model.safetensors`, or its shards."""
 
-import mmap
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from models.checkpoint.card import CARD_FILE
 from models.checkpoint.common import WEIGHTS_FILE, check_digest
 from models.errors import CheckpointError
-from models.json_files import read_json
+from models.json_files import parse_json, read_json
+from models.regular_files import FileCopy, copied, read_beginning
 
 INDEX_FILE = "model.safetensors.index.json"
 """The file that maps each parameter to its shard."""
@@ -20,6 +21,12 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of files with weights that are never read, because reading them may run any code."""
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 """Beginning of the files that a clone without Git LFS has in place of large ones."""
+LENGTH_BYTES = 8
+"""Size of the number at the beginning of a safetensors file: the length of the header, which is JSON."""
+MAX_HEADER_BYTES = 10**8
+"""Maximum length of the header, that of the library safetensors."""
+METADATA_KEY = "__metadata__"
+"""Key of the header that names no parameter."""
 
 _CONVERTIBLE = re.compile(r"pytorch_model.*\.bin")  # the pickles that `manifold convert` converts
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
@@ -28,7 +35,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @contextmanager
 def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
-    """Open the weights of a checkpoint: all parameters by name, which are read from the files when they are used.
+    """Read the weights of a checkpoint into memory that nobody can change: all parameters by name.
+
+    The memory is released at the end of the context, once the tensors are gone.
 
     Args:
         folder: the checkpoint's folder.
@@ -41,28 +50,49 @@ def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterato
     with ExitStack() as files:
         tensors: dict[str, Tensor] = {}
         for file_name in _weight_files(folder, name):
-            place = f"{name}/{file_name}"
-            try:
-                _check_file_digest(folder / file_name, place, digests.get(file_name))
-                file = files.enter_context(safe_open(folder / file_name, "pt"))
-                tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no mapping
-            except FileNotFoundError:
-                raise CheckpointError(f"{place} is missing") from None
-            except OSError as error:
-                raise CheckpointError(f"{place} is not readable: {error.strerror or error}") from None
-            except (SafetensorError, ValueError) as error:
-                raise CheckpointError(f"{place} is {_describe_damage(folder / file_name)}: {error}") from None
+            place, path = f"{name}/{file_name}", folder / file_name
+            copy = files.enter_context(copied(path, place))
+            sha256, source = _known_digest(path, digests.get(file_name))
+            if sha256 is not None:
+                check_digest(place, copy.data, sha256, source)
+            tensors |= parse_tensors(copy, place)
         yield tensors
 
 
+def parse_tensors(copy: FileCopy, place: str) -> dict[str, Tensor]:
+    """Return the tensors of a copy of a safetensors file, by name. On Linux, they refer to the memory of the copy.
+
+    Args:
+        copy: the copy.
+        place: the name of the file, for errors.
+
+    Raises:
+        CheckpointError: the content is not that of a safetensors file, or has a type that is unknown here.
+    """
+    try:
+        if not copy.is_sealed:
+            return load(bytes(copy.data))
+        with safe_open(copy.path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no mapping
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{place} is {_describe_damage(copy)}: {error}") from None
+
+
 def read_parameter_names(folder: Path, name: str) -> list[str]:
-    """Return the names of all parameters; none if a file is missing or damaged, which is reported when it is loaded."""
+    """Return the names of all parameters; none if a file is missing or damaged, which is reported when it is loaded.
+
+    Only the beginnings of the files are read, which hold the names (the format of safetensors).
+    """
     names: list[str] = []
     try:
         for file_name in _weight_files(folder, name):
-            with safe_open(folder / file_name, "pt") as file:
-                names += file.keys()
-    except (CheckpointError, SafetensorError, OSError):
+            path, place = folder / file_name, f"{name}/{file_name}"
+            n_bytes = int.from_bytes(read_beginning(path, place, LENGTH_BYTES), "little")
+            if n_bytes > MAX_HEADER_BYTES:
+                return []
+            header = parse_json(read_beginning(path, place, LENGTH_BYTES + n_bytes)[LENGTH_BYTES:], place)
+            names += [key for key in header if key != METADATA_KEY] if isinstance(header, dict) else []
+    except CheckpointError:
         return []
     return names
 
@@ -93,22 +123,17 @@ def _weight_files(folder: Path, name: str) -> list[str]:
     raise CheckpointError(f"{name}/{WEIGHTS_FILE} is missing")
 
 
-def _describe_damage(path: Path) -> str:
+def _describe_damage(copy: FileCopy) -> str:
     """Return what a file is that is no safetensors file."""
-    with path.open("rb") as file:
-        is_pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    is_pointer = bytes(copy.data[: len(LFS_POINTER)]) == LFS_POINTER
     return "a pointer of Git LFS; `git lfs pull` fetches the weights" if is_pointer else "not a whole safetensors file"
 
 
-def _check_file_digest(path: Path, place: str, sha256: str | None) -> None:
-    """Check a file's digest, which is given, or is the name of the file in the hub's cache that the path links to.
+def _known_digest(path: Path, sha256: str | None) -> tuple[str | None, str]:
+    """Return the digest that a file must have, if one is known, and who states it.
 
-    Raises:
-        CheckpointError: the file has another digest.
+    It is given, or is the name of the file in the hub's cache that the path links to.
     """
-    source = CARD_FILE
     if sha256 is None and path.is_symlink() and _SHA256.fullmatch(path.resolve().name):
-        sha256, source = path.resolve().name, "the hub"
-    if sha256 is not None and path.exists():
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            check_digest(place, data, sha256, source)  # type: ignore[arg-type] # it has a buffer as bytes have
+        return path.resolve().name, "the hub"
+    return sha256, CARD_FILE
