@@ -1,9 +1,12 @@
 """Declarations of the tokenizers of published checkpoints: how a family stores them, and what a folder says of one."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from models.regular_files import FileCopy, copied, read_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,22 @@ class TokenizerSource:
     has_target: bool
     declared_tokens: tuple[DeclaredToken, ...] = ()
     encoding: EncodingSettings = EncodingSettings()
+
+    def read(self, file: str) -> bytes:
+        """Return the content of a file of the folder.
+
+        Raises:
+            CheckpointError: the file is missing, not readable or not a regular file.
+        """
+        return read_file(self.folder / file, f"{self.name}/{file}")
+
+    def copied(self, file: str) -> AbstractContextManager[FileCopy]:
+        """Copy a file of the folder into memory, for libraries that read files by their paths.
+
+        Raises:
+            CheckpointError: the file is missing, not readable or not a regular file.
+        """
+        return copied(self.folder / file, f"{self.name}/{file}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from models.errors import CheckpointError
 
 MAX_FILE_BYTES = 2**28
-"""Maximum size of a file that is read by `read_file`."""
+"""Maximum size of a file beside the weights."""
 PART_BYTES = 2**24
 """Maximum number of bytes that are copied at once."""
 OPEN_FILES = "/proc/self/fd"
@@ -41,19 +41,20 @@ class FileCopy:
     is_sealed: bool
 
 
-def read_file(path: Path, place: str) -> bytes:
+def read_file(path: Path, place: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return the content of a regular file. Other files are refused at once: nothing waits for the writer of a pipe.
 
     Args:
         path: the path of the file.
         place: the name of the file, for errors.
+        max_bytes: the maximum size of the file.
 
     Raises:
-        CheckpointError: the file is missing, not readable or not regular, or has more than `MAX_FILE_BYTES`.
+        CheckpointError: the file is missing, not readable or not regular, or is longer.
     """
     with _opened(path, place) as (file, size):
-        if size > MAX_FILE_BYTES:
-            raise CheckpointError(f"{place} has {size} bytes; it must have at most {MAX_FILE_BYTES}")
+        if size > max_bytes:
+            raise CheckpointError(f"{place} has {size} bytes; it must have at most {max_bytes}")
         return file.read(size)
 
 

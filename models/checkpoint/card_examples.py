@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models.checkpoint.card_code import Computed, follow_code
+from models.errors import CheckpointError
+from models.regular_files import read_file
 
 CARD_FILE = "README.md"
 MAX_CARD_BYTES = 2**20
@@ -23,12 +25,9 @@ _OPENING = re.compile(r"\s*(```+|~~~+)\s*(?:python3?|py)\b.*", re.IGNORECASE)
 
 def read_card_example(folder: Path) -> Computed | None:
     """Return the first example of a folder's card whose numbers are printed; None if there is none."""
-    path = folder / CARD_FILE
     try:
-        if not path.is_file() or path.stat().st_size > MAX_CARD_BYTES:
-            return None
-        card = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # a card is for people, and no part of the model
+        card = read_file(folder / CARD_FILE, CARD_FILE, max_bytes=MAX_CARD_BYTES).decode(errors="replace")
+    except CheckpointError:  # a card is for people, and no part of the model
         return None
     try:
         return next(_find_examples(card), None)

@@ -22,6 +22,7 @@ import numpy as np
 from models.checkpoint.card import CARD_FILE
 from models.errors import CheckpointError
 from models.json_files import read_json
+from models.regular_files import copied
 
 EXPECTED_FILE = "expected.json"
 TOLERANCE = 1e-3
@@ -103,11 +104,13 @@ def write_expected_answers(folder: Path, cases: Sequence[ExpectedAnswer]) -> Non
 def _digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 digests of the files of a folder and its subfolders that a model is made of."""
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES and path.is_file()]
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.name not in OTHER_FILES
-    }
+    digests: dict[str, str] = {}
+    for path in paths:
+        if path.name not in OTHER_FILES:
+            name = path.relative_to(folder).as_posix()
+            with copied(path, f"{folder.name}/{name}") as copy:
+                digests[name] = hashlib.sha256(copy.data).hexdigest()
+    return digests
 
 
 def _parse_case(case: object, place: str) -> ExpectedAnswer:

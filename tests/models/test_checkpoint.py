@@ -140,12 +140,12 @@ def test_every_single_flipped_bit_is_noticed(tiny: Checkpoint) -> None:
 def test_a_truncated_file_is_refused_even_with_its_own_digest(tiny: Checkpoint, length: int) -> None:
     whole = (tiny.folder / "model.safetensors").read_bytes()
     replace_bytes(tiny, whole[:length], with_digest=True)
-    refused(tiny, "tiny-ae/model.safetensors is not a safetensors file")
+    refused(tiny, "tiny-ae/model.safetensors is not a whole safetensors file")
 
 
 def test_a_pickle_is_never_opened(tiny: Checkpoint) -> None:
     replace_bytes(tiny, b"\x80\x04cposix\nsystem\nX\x04\x00\x00\x00true\x85R.", with_digest=True)
-    refused(tiny, "is not a safetensors file")
+    refused(tiny, "is not a whole safetensors file")
 
 
 def test_half_precision_weights_are_computed_in_single(tiny: Checkpoint) -> None:

@@ -40,5 +40,5 @@ def test_other_files_are_refused_by_name(
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file.json").mkdir()
-    with pytest.raises(CheckpointError, match=r"mine/file\.json is not readable as JSON"):
+    with pytest.raises(CheckpointError, match=r"mine/file\.json is not readable: Is a directory"):
         read_json(tmp_path, "mine", "file.json")

@@ -16,9 +16,10 @@ def read_byte_level_bpe(source: TokenizerSource) -> TokenizersCodec:
     Raises:
         CheckpointError: the vocabulary lacks one of these tokens.
     """
-    folder, settings = source.folder, source.settings
+    settings = source.settings
     add_prefix_space = bool(settings.get("add_prefix_space", False))
-    vocab, merges = BPE.read_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    with source.copied("vocab.json") as vocab_file, source.copied("merges.txt") as merges_file:
+        vocab, merges = BPE.read_file(str(vocab_file.path), str(merges_file.path))
     tokenizer = Tokenizer(BPE(vocab, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     tokenizer.decoder = decoders.ByteLevel()

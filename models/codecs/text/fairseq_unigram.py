@@ -59,7 +59,7 @@ def _read(source: TokenizerSource, first: Sequence[tuple[str, float]], *, n_drop
         CheckpointError: the file holds a model of another kind, or the vocabulary lacks a special token.
     """
     settings = source.settings
-    pieces = SentencePieceProcessor(model_file=str(source.folder / FILE))
+    pieces = SentencePieceProcessor(model_proto=source.read(FILE))
     model = pieces.serialized_model_proto()
     _check_kind(source.name, model)
     own = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(n_dropped, pieces.get_piece_size())]

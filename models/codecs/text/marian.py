@@ -136,7 +136,7 @@ def read_marian(source: TokenizerSource) -> MarianCodec:
         CheckpointError: the vocabulary lacks a special token.
     """
     folder, settings = source.folder, source.settings
-    encoder, decoder = (SentencePieceProcessor(model_file=str(folder / file)) for file in ("source.spm", "target.spm"))
+    encoder, decoder = (SentencePieceProcessor(model_proto=source.read(file)) for file in ("source.spm", "target.spm"))
     vocab: Mapping[str, int] = read_json(folder, source.name, "vocab.json")
     target_vocab = vocab
     if settings.get("separate_vocabs") and (folder / "target_vocab.json").exists():

@@ -63,7 +63,7 @@ def read_text_codec(
     )
     try:
         if has_tokenizer_file:
-            tokenizer = chosen.apply(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), settings, name)
+            tokenizer = chosen.apply(Tokenizer.from_buffer(source.read(TOKENIZER_FILE)), settings, name)
             return TokenizersCodec.of_checkpoint(tokenizer, source)
         return _read_older_files(source, chosen, defaults)
     except CheckpointError:

@@ -22,7 +22,7 @@ _MAX_VARINT_BYTES = 10
 
 def read_unigram(source: TokenizerSource) -> TokenizersCodec:
     """Return the codec of a folder with `spiece.model`. Source: Kudo 2018; Lan et al. 2020, section 4.1."""
-    pieces = SentencePieceProcessor(model_file=str(source.folder / "spiece.model"))
+    pieces = SentencePieceProcessor(model_proto=source.read("spiece.model"))
     vocab = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
     tokenizer = Tokenizer(Unigram(vocab, unk_id=pieces.unk_id(), byte_fallback=False))
     tokenizer.normalizer = _normalizer(read_charsmap(pieces.serialized_model_proto()), source.settings)

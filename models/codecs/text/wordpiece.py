@@ -11,7 +11,8 @@ from models.published_tokenizer import TokenizerSource
 def read_wordpiece(source: TokenizerSource) -> TokenizersCodec:
     """Return the codec of a folder with `vocab.txt`. Source: Devlin et al. 2019, section 3."""
     settings = source.settings
-    vocab = WordPiece.read_file(str(source.folder / "vocab.txt"))
+    with source.copied("vocab.txt") as file:
+        vocab = WordPiece.read_file(str(file.path))
     tokenizer = Tokenizer(WordPiece(vocab, unk_token=settings["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
