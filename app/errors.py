@@ -4,7 +4,7 @@ ManifoldError
 ├── MalformedRequest        the request breaks a rule of HTTP
 ├── MalformedBody           the body is not what its content type says
 ├── HeadTooLarge            the head of the request is longer than the server reads
-├── PayloadTooLarge         the body is longer than the server reads
+├── PayloadTooLarge         the body is longer than the server reads, or needs more memory than all requests may
 ├── UnsupportedMediaType    the route does not take this content type or content coding
 ├── NotAcceptable           the client accepts none of the types that the route can answer in
 ├── InvalidRequest          well formed, but with a wrong value, shape, range, count or name
@@ -19,6 +19,7 @@ ManifoldError
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
 │   ├── QueueFull           as much work is waiting as the server allows
+│   ├── MemoryExhausted     other requests hold the memory that the request needs
 │   └── RateLimited         the client sends more requests than its key or the settings allow
 ├── DeadlineExceeded        the answer was not ready in time
 ├── ClientDisconnected      the client hung up
@@ -63,7 +64,10 @@ class HeadTooLarge(ManifoldError):
 
 
 class PayloadTooLarge(ManifoldError):
-    """The body is longer than the server reads; raised before the rest of it arrives."""
+    """The body is longer than the server reads, or the request needs more memory than all requests together may.
+
+    It is raised before the rest of the body arrives, or before the memory is taken.
+    """
 
 
 class UnsupportedMediaType(ManifoldError):
@@ -141,6 +145,10 @@ class ModelUnavailable(Retryable):
 
 class QueueFull(Retryable):
     """As much work is waiting as the server allows."""
+
+
+class MemoryExhausted(Retryable):
+    """Other requests hold the memory that the request needs, of that which the server allows all of them together."""
 
 
 class RateLimited(Retryable):

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from app.concurrency.refusal_pacing import RefusalPacing
+from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
 from app.engine.observer import EngineObserver, combine
 from app.http.access import AccessControl
@@ -92,6 +93,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     services = Services(
         settings=settings,
         registry=registry,
+        memory=RequestMemory(registry.memory.limit_for_requests),
         metrics=metrics,
         tracing=Tracing() if settings.tracing else None,
         pools=WorkerPools(N_OFFLOAD_THREADS),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from app.concurrency.refusal_pacing import RefusalPacing
+from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
 from app.keys.store import KeyStore
 from app.metrics.exposition import Metrics
@@ -27,11 +28,13 @@ class Services:
 
     Attributes:
         settings: the present settings; replaced as a whole, so that what reads them at each request follows them.
+        memory: the memory of all requests together.
         limits: the limits among them that codecs need.
     """
 
     settings: Settings
     registry: Registry
+    memory: RequestMemory
     metrics: Metrics
     tracing: Tracing | None
     pools: WorkerPools

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.concurrency.request_memory import MemoryShare
 from app.http.error_answers import Dialect
 from app.http.request_timer import RequestTimer, client_not_reading
 from app.http.security_headers import SECURITY_HEADERS
@@ -21,10 +22,11 @@ _VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """The id, the headers and the timer of one request, and what the access log and the metrics record about it.
+    """The id, the headers, the timer and the memory of one request, and what the log and the metrics record about it.
 
     Attributes:
         headers: the first header of each name, in lower case.
+        memory: what the request claims before it takes memory; `RequestRecords` closes it.
         status: 0 until the answer has started.
         key: name of the client's API key.
         error: why the request failed.
@@ -37,6 +39,7 @@ class RequestContext:
     request_id: str
     headers: dict[bytes, bytes]
     timer: RequestTimer
+    memory: MemoryShare
     status: int = 0
     model: str | None = None
     key: str | None = None
@@ -85,7 +88,8 @@ class RequestContexts:
         read_limit_s = services.settings.keep_alive_s
         headers = dict(reversed(scope["headers"]))
         timer = RequestTimer(receive)
-        context = RequestContext(request_id_from(headers.get(b"x-request-id", b"")), headers, timer)
+        request_id = request_id_from(headers.get(b"x-request-id", b""))
+        context = RequestContext(request_id, headers, timer, services.memory.open_share())
         scope.setdefault("state", {})["context"] = context
 
         async def send_in_context(message: Message) -> None:

@@ -34,6 +34,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.InvalidRequest: 422,
     errors.TaskNotServed: 422,
     errors.QueueFull: 429,
+    errors.MemoryExhausted: 429,
     errors.RateLimited: 429,
     errors.HeadTooLarge: 431,
     errors.ClientDisconnected: 499,
@@ -43,6 +44,8 @@ STATUS: dict[type[errors.ManifoldError], int] = {
 }
 """Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""
 
+PACED = (errors.QueueFull.__name__, errors.MemoryExhausted.__name__)
+"""Names of the errors whose answers wait for their turn when there are many (`RefusalPacing`)."""
 DISCARD_S = 5.0
 """Longest time, in seconds, for which the rest of a refused body is read and discarded before the connection closes."""
 
@@ -144,9 +147,10 @@ class Problems:
         except Exception as error:
             problem = report_error(error, context)
         # Here the error is forgotten, and with it the frames that hold the request's body.
+        context.memory.close()
         if context.status != 0:  # the answer cannot be taken back: the server closes the connection
             return
-        if problem.name == errors.QueueFull.__name__:
+        if problem.name in PACED:
             with suppress(errors.DeadlineExceeded), context.timer:
                 await services_in(scope).refusal_pacing.wait_for_turn()
         is_sending = not is_received and _has_body(context.headers)

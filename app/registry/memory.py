@@ -1,4 +1,4 @@
-"""The limit on the memory of all loaded models together."""
+"""The limit on the memory of all loaded models together, and what it leaves for requests."""
 
 import asyncio
 import logging
@@ -10,6 +10,9 @@ from app.errors import InvalidRequest
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
+
+MIN_REQUEST_BYTES = 2**26
+"""Memory in bytes that requests may always take, however much the models take."""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,22 +43,29 @@ class MemoryBudget:
 
     Attributes:
         settings: the present settings of the server.
+        n_bytes: the memory that is reserved, in bytes.
     """
 
     def __init__(self, settings: Settings, models: Callable[[], Iterable[UnloadableModel]]) -> None:
         self.settings, self._models = settings, models
         self._reservations: set[Reservation] = set()
         self._changing = asyncio.Lock()
+        self.n_bytes = 0
 
     @property
     def limit(self) -> int:
         """The most memory in bytes, or 0 if there is no limit."""
         return self.settings.memory_limit
 
-    @property
-    def n_bytes(self) -> int:
-        """The memory that is reserved, in bytes."""
-        return sum(reservation.n_bytes for reservation in self._reservations)
+    def limit_for_requests(self) -> int:
+        """Return the memory in bytes that the models leave for all requests together, or 0 if there is no limit.
+
+        It may be called on any thread. Models on GPUs leave all memory of the machine.
+        """
+        limit = self.settings.memory_limit
+        if limit == 0:
+            return 0
+        return max(MIN_REQUEST_BYTES, limit - (self.n_bytes if self.settings.device == "cpu" else 0))
 
     async def reserve(self, n_bytes: int, *, may_unload: bool) -> Reservation:
         """Reserve memory for a model before it is loaded. If `may_unload`, idle models may be unloaded for it.
@@ -66,7 +76,7 @@ class MemoryBudget:
         async with self._changing:
             await self._make_room(n_bytes, may_unload=may_unload)
             reservation = Reservation(n_bytes)
-            self._reservations.add(reservation)
+            self._add(reservation)
             return reservation
 
     async def correct(self, reservation: Reservation, n_bytes: int, *, may_unload: bool) -> None:
@@ -76,14 +86,16 @@ class MemoryBudget:
             InvalidRequest: it does not fit; the reservation has ended.
         """
         async with self._changing:
-            self._reservations.discard(reservation)
+            self.release(reservation)
             await self._make_room(n_bytes, may_unload=may_unload)
             reservation.n_bytes = n_bytes
-            self._reservations.add(reservation)
+            self._add(reservation)
 
     def release(self, reservation: Reservation) -> None:
         """End a reservation, once the model is no longer in memory."""
-        self._reservations.discard(reservation)
+        if reservation in self._reservations:
+            self._reservations.remove(reservation)
+            self.n_bytes -= reservation.n_bytes
 
     async def shrink(self) -> None:
         """Unload idle models until the limit is kept, after it has changed. Log a warning where that is not enough."""
@@ -95,6 +107,10 @@ class MemoryBudget:
                     "the models in memory take more than memory_limit",
                     extra={"memory_bytes": self.n_bytes, "memory_limit": self.limit},
                 )
+
+    def _add(self, reservation: Reservation) -> None:
+        self._reservations.add(reservation)
+        self.n_bytes += reservation.n_bytes
 
     async def _make_room(self, n_bytes: int, *, may_unload: bool) -> None:
         if not self.limit:

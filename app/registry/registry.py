@@ -35,6 +35,7 @@ class Registry:
     """Every model that the server knows, by name. All methods run on the event loop.
 
     Attributes:
+        memory: the memory of the models.
         models: all models, loaded or not, in the order of their names.
         default_models: for each task and kind of inputs, the model that serves requests which name none; those that are
             chosen never change.
@@ -50,7 +51,7 @@ class Registry:
                 serve it.
         """
         self._settings, self._observer = settings, observer
-        self._memory = MemoryBudget(settings, lambda: self.models.values())
+        self.memory = MemoryBudget(settings, lambda: self.models.values())
         folders = find_folders(settings)
         self._named = named_models(settings, folders, folders)
         self._wanted = set(self._named)
@@ -97,7 +98,7 @@ class Registry:
         new = await asyncio.to_thread(self._new_models, unknown, settings, ())
         models = dict(sorted({**self.models, **new}.items()))
         defaults = choose_defaults(models.values(), settings, named)
-        self._settings = self._memory.settings = settings
+        self._settings = self.memory.settings = settings
         self.models = models
         for name, model in models.items():
             model.folder = folders.get(name, model.folder)
@@ -217,7 +218,7 @@ class Registry:
     ) -> dict[str, ServedModel]:
         """Return the models of checkpoint folders in the order of their names, without loading any."""
         return {
-            name: ServedModel(name, folder, settings, self._memory, wanted=name in wanted, observer=self._observer)
+            name: ServedModel(name, folder, settings, self.memory, wanted=name in wanted, observer=self._observer)
             for name, folder in sorted(folders.items())
         }
 
@@ -232,7 +233,7 @@ class Registry:
             await asyncio.wait([before])
         for name in sorted(removed):
             await self.unload(name)
-        await self._memory.shrink()
+        await self.memory.shrink()
         for model in list(self.models.values()):
             try:
                 if model.loaded:

@@ -28,6 +28,7 @@ CODES = {
     "UnknownModel": "model_not_found",
     "UnknownRoute": "unknown_url",
     "QueueFull": "rate_limit_exceeded",
+    "MemoryExhausted": "rate_limit_exceeded",
     "RateLimited": "rate_limit_exceeded",
     "ModelUnavailable": "model_unavailable",
     "DeadlineExceeded": "timeout",

@@ -23,7 +23,12 @@ from models.codecs.text.codec import TRUNCATE_HINT
 
 EMPTY = "there must be at least one"
 """What is wrong with a list without inputs. The dialect has a status and a kind of errors of its own for it."""
-KINDS = {"QueueFull": "Overloaded", "RateLimited": "Overloaded", "ModelUnavailable": "Unhealthy"}
+KINDS = {
+    "QueueFull": "Overloaded",
+    "MemoryExhausted": "Overloaded",
+    "RateLimited": "Overloaded",
+    "ModelUnavailable": "Unhealthy",
+}
 """Kinds of errors by the name of the error class; the others are `Backend` from 500 on, and `Validation` below."""
 
 

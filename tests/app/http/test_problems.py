@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.concurrency.refusal_pacing import RefusalPacing
+from app.concurrency.request_memory import RequestMemory
 from app.engine.engine import Engine
 from app.errors import QueueFull
 from app.http.context import RequestContext
@@ -20,7 +21,7 @@ async def receive() -> dict[str, object]:
 
 @pytest.fixture
 def context() -> RequestContext:
-    return RequestContext("find-me", {}, RequestTimer(receive))
+    return RequestContext("find-me", {}, RequestTimer(receive), RequestMemory(lambda: 0).open_share())
 
 
 def test_an_unexpected_error_is_logged_in_full_and_not_told(

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from starlette.types import Message
 
+from app.concurrency.request_memory import RequestMemory
 from app.errors import InferenceFailed, QueueFull
 from app.http.context import RequestContext
 from app.http.request_timer import RequestTimer
@@ -62,7 +63,7 @@ async def test_an_error_becomes_the_last_event(error: Exception, kind: str, mess
     stream = BrokenStream(error)
     codec = cast("TextCodec", SimpleNamespace(special=SpecialTokens(all=frozenset({0}))))
     call = cast("TaskCall", SimpleNamespace(codecs=SimpleNamespace(texts=codec)))
-    context = RequestContext("id", {}, RequestTimer(no_message))
+    context = RequestContext("id", {}, RequestTimer(no_message), RequestMemory(lambda: 0).open_share())
     events = stream_events(PipelineTextGenerationBody(inputs="a"), call, cast("Stream", stream), context)
     first, last = [json.loads(event.removeprefix(b"data:")) async for event in events]
     assert (first["token"]["text"], first["token"]["special"]) == (" the", False)
