@@ -104,6 +104,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     )
     metrics.read_state(
         registry,
+        services.memory,
         max_queue_items=lambda: services.settings.max_queue_items,
         is_draining=lambda: lifecycle.is_draining,
     )
