@@ -44,10 +44,11 @@ class RequestMemory:
         """Return the share of a new request, which holds nothing yet."""
         return MemoryShare(self)
 
-    def restart_peak(self) -> None:
-        """Measure `peak_bytes` from now on."""
+    def restart_peak(self) -> int:
+        """Measure `peak_bytes` from now on, and return what it was."""
         with self._lock:
-            self.peak_bytes = self.n_bytes
+            peak, self.peak_bytes = self.peak_bytes, self.n_bytes
+            return peak
 
     def _add(self, share: "MemoryShare", n_bytes: int) -> "list[Callable[[], None]]":
         """Give a share more memory. Return what drops the unread answers that had to make room for it."""
