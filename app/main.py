@@ -25,6 +25,7 @@ from app.http.request_records import RequestRecords
 from app.http.request_tracing import RequestTracing
 from app.keys.store import KeyStore
 from app.metrics.exposition import Metrics
+from app.registry.garbage import give_spikes_back
 from app.registry.registry import Registry
 from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
 from app.routes.foreign import DialectModule
@@ -104,6 +105,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     )
     metrics.read_state(
         registry,
+        services.memory,
         max_queue_items=lambda: services.settings.max_queue_items,
         is_draining=lambda: lifecycle.is_draining,
     )
@@ -130,7 +132,9 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.pools.start()
         services.registry.start_loading()
+        giving_back = asyncio.create_task(give_spikes_back(services.memory))
         yield
+        giving_back.cancel()
         try:
             await services.registry.close()
         finally:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
+from app.available_memory import available_bytes, default_memory_limit
 from app.config_file import ConfigFileError, ConfigFileSource, read_config_file
 from app.keys.variable import VARIABLE_FORM, KeysVariable
 from app.setting_types import CommaSeparated, Duration, Pairs, Size, quote, wrong
@@ -157,10 +158,12 @@ class Settings(BaseSettings):
         "loads it again. 0 never unloads.",
     )
     memory_limit: Size = Field(
-        0,
+        default_factory=lambda: default_memory_limit(available_bytes()),
         ge=0,
-        description="Most memory of all loaded models together, as 512MiB or 4GiB; 0 sets no limit. A model that would "
-        "exceed it is loaded only once others are unloaded, which `idle_unload` allows for those that are idle.",
+        description="Most memory of all loaded models and all requests together, as 512MiB or 4GiB; 0 sets no limit. A "
+        "model that would exceed it is loaded only once others are unloaded, which `idle_unload` allows for those that "
+        "are idle; a request that would exceed it is refused with status 429, or 413 if it is too large by itself. "
+        "Where not set, three quarters of the memory that the machine or its control group leaves to the process.",
     )
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body, in bytes.")

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 
 from app.errors import ClientDisconnected, MemoryExhausted, PayloadTooLarge
 
@@ -43,10 +44,11 @@ class RequestMemory:
         """Return the share of a new request, which holds nothing yet."""
         return MemoryShare(self)
 
-    def restart_peak(self) -> None:
-        """Measure `peak_bytes` from now on."""
+    def restart_peak(self) -> int:
+        """Measure `peak_bytes` from now on, and return what it was."""
         with self._lock:
-            self.peak_bytes = self.n_bytes
+            peak, self.peak_bytes = self.peak_bytes, self.n_bytes
+            return peak
 
     def _add(self, share: "MemoryShare", n_bytes: int) -> "list[Callable[[], None]]":
         """Give a share more memory. Return what drops the unread answers that had to make room for it."""
@@ -189,6 +191,11 @@ class MemoryShare:
             if self._is_closed and self._n_holders == 0:
                 self._end()
 
+    def keep(self, n_bytes: int) -> None:
+        """Give back all but so many bytes, once the request needs no more. Nothing is given back of a smaller share."""
+        if self.n_bytes > n_bytes:
+            self.give_back(self.n_bytes - n_bytes)
+
     def close(self) -> None:
         """Give all memory back, at the end of the request, or at that of the last `hold`. May be called again."""
         with self._memory._lock:
@@ -203,6 +210,21 @@ class MemoryShare:
         self._is_closed = True
         self._drop = None
         self._memory._unread.pop(self, None)
+
+
+REQUEST_MEMORY: ContextVar[MemoryShare | None] = ContextVar("request_memory", default=None)
+"""The share of the request that this task, or this thread of the worker pools, works for; None outside of requests."""
+
+
+def claim_memory(n_bytes: int) -> None:
+    """Claim so many bytes for the request that is being worked for, if there is one.
+
+    Raises:
+        PayloadTooLarge, MemoryExhausted, ClientDisconnected: as `MemoryShare.claim` says.
+    """
+    share = REQUEST_MEMORY.get()
+    if share is not None:
+        share.claim(n_bytes)
 
 
 def _ended() -> ClientDisconnected:

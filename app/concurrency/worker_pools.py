@@ -8,11 +8,13 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
+from app.concurrency.request_memory import REQUEST_MEMORY, MemoryShare
 from models.cancellation import watch_caller
 
 T = TypeVar("T")
 _Outcome = tuple[Any, BaseException | None]
-_WorkQueue = SimpleQueue[tuple[Callable[[], Any], "asyncio.Future[_Outcome]"] | None]
+_Work = tuple[Callable[[], Any], "asyncio.Future[_Outcome]", MemoryShare | None]
+_WorkQueue = SimpleQueue[_Work | None]
 
 MAX_SHORT_BYTES = 2**18
 """Size of the largest body, in bytes, that counts as short. Work on a larger one may take seconds."""
@@ -50,14 +52,18 @@ class WorkerPools:
         """Call `work` on a thread and return its result; `n_bytes` is the size of the body it works on.
 
         If the caller is cancelled before the work has begun, it is not begun. Work that has begun ends where it next
-        calls `stop_if_abandoned`.
+        calls `stop_if_abandoned`. The memory of the request that it is for stays claimed until the work has ended or is
+        dropped.
 
         Raises:
             Exception: whatever the work raises.
         """
         queue = self._long if n_bytes > MAX_SHORT_BYTES else self._short
         future: asyncio.Future[_Outcome] = self._loop.create_future()
-        queue.put((partial(work, *arguments), future))
+        memory = REQUEST_MEMORY.get()
+        if memory is not None:
+            memory.hold()
+        queue.put((partial(work, *arguments), future, memory))
         result, error = await future
         if error is None:
             return cast("T", result)
@@ -74,15 +80,18 @@ class WorkerPools:
 
     def _run(self, queue: "_WorkQueue") -> None:
         while (entry := queue.get()) is not None:
-            work, future = entry
+            work, future, memory = entry
             if not future.cancelled():
                 watch_caller(future.cancelled)
+                REQUEST_MEMORY.set(memory)
                 self._finished.append((future, _call(work)))
                 if not self._is_delivery_scheduled and not self._loop.is_closed():
                     self._is_delivery_scheduled = True
                     self._loop.call_soon_threadsafe(self._deliver)
                 watch_caller(None)
             del entry, work, future  # so that an idle thread keeps neither bodies nor results alive
+            if memory is not None:
+                memory.release()
 
     def _deliver(self) -> None:
         self._is_delivery_scheduled = False  # results that are ready from here on schedule another delivery

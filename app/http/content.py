@@ -12,6 +12,7 @@ import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from app.concurrency.request_memory import MemoryShare
 from app.concurrency.worker_pools import WorkerPools
 from app.errors import (
     ClientDisconnected,
@@ -37,6 +38,8 @@ _MAY_HAVE_SURROGATES = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 """Texts in JSON that may hold a surrogate, which may be written as an escape."""
 CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
+MAX_INFLATION = 1032
+"""Most bytes that a compressed byte of gzip or deflate decodes to."""
 CHUNK_BYTES = 2**16
 """Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
@@ -77,11 +80,29 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         n_bytes += len(chunk)
         if n_bytes > max_bytes:
             raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, the limit")
+        if chunk:
+            context.memory.claim(len(chunk))
         chunks.append(chunk)
         is_complete = not message.get("more_body", False)
     context.received_at = time.monotonic()
-    data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    return data if coding == "identity" else await pools.run(decompress, data, coding, max_bytes, n_bytes=max_bytes)
+    data = chunks[0] if len(chunks) == 1 else _join(chunks, context.memory)
+    if coding == "identity":
+        return data
+    n_decoded = min(max_bytes, MAX_INFLATION * n_bytes)
+    context.memory.claim(2 * n_decoded)  # the parts, and the body that they are joined to
+    decoded = await pools.run(decompress, data, coding, max_bytes, n_bytes=max_bytes)
+    context.memory.correct(2 * n_decoded + n_bytes, len(decoded))
+    return decoded
+
+
+def _join(chunks: list[bytes], memory: MemoryShare) -> bytes:
+    """Return the whole body. For a moment, there are both the chunks and the body."""
+    n_bytes = sum(map(len, chunks))
+    memory.claim(n_bytes)
+    data = b"".join(chunks)
+    chunks.clear()
+    memory.give_back(n_bytes)
+    return data
 
 
 def decompress(data: bytes, coding: str, max_bytes: int) -> bytes:

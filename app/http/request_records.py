@@ -5,6 +5,7 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.concurrency.request_memory import REQUEST_MEMORY
 from app.http.context import RequestContext, context_in
 from app.http.route_templates import RouteTemplates
 from app.inference.measurement import MEASUREMENT, Measurement
@@ -37,11 +38,12 @@ class RequestRecords:
         started_at = time.monotonic()
         measurement = Measurement()
         MEASUREMENT.set(measurement)
+        context = context_in(scope)
+        REQUEST_MEMORY.set(context.memory)
         try:
             await self._app(scope, receive, send)
         finally:
             seconds = time.monotonic() - started_at
-            context = context_in(scope)
             context.memory.close()
             log_request(
                 scope["method"],

@@ -54,8 +54,12 @@ class RequestTimer:
         if self._watcher is not None:
             self._watcher.cancel()
         self._receive = None  # refers to the connection, and that to this timer: garbage collection would take longer
-        if self._error and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
-            raise self._error from None
+        error, self._error = self._error, None  # an error refers to the frames of the request, which hold its answer
+        try:
+            if error and self._task.uncancel() <= self._n_cancelled and kind is asyncio.CancelledError:
+                raise error from None
+        finally:
+            del error
 
     def end_at(self, at_s: float, make_error: Callable[[], ManifoldError]) -> None:
         """End the request at a time of `time.monotonic`, unless a later call replaces it before then."""

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import InferenceFailed
+from app.http.context import context_in
 
 PIECE_BYTES = 2**18
 """Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
@@ -27,7 +28,8 @@ class TaskResponse(Response):
         self.raw_headers = [*content_headers, *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
+        """Send the answer, which is all that the request still holds."""
+        context_in(scope).memory.keep(len(self.body))
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for start in range(0, max(1, len(self.body)), PIECE_BYTES):
             piece = self.body[start : start + PIECE_BYTES]

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
+from app.concurrency.request_memory import RequestMemory
 from app.metrics.deferred import DeferredCalls
 from app.metrics.engine_events import EngineEvents
 from app.metrics.families import Families
@@ -26,10 +27,16 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def read_state(
-        self, models: Registry, *, max_queue_items: Callable[[], int], is_draining: Callable[[], bool]
+        self,
+        models: Registry,
+        memory: RequestMemory,
+        *,
+        max_queue_items: Callable[[], int],
+        is_draining: Callable[[], bool],
     ) -> None:
-        """Add the metrics that are read from the models whenever somebody asks for the metrics."""
-        self._registry.register(StateCollector(models, max_queue_items=max_queue_items, is_draining=is_draining))
+        """Add the metrics that are read from the models and the memory whenever somebody asks for the metrics."""
+        state = StateCollector(models, memory, max_queue_items=max_queue_items, is_draining=is_draining)
+        self._registry.register(state)
         for name in models.models:
             self.families.worker_restarts[name,]  # 0 from the start, so that the first restart is an increase
 

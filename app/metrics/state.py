@@ -4,22 +4,29 @@ import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from app.concurrency.request_memory import RequestMemory
 from app.metrics.families import PREFIX
 from app.registry.registry import Registry
 from app.registry.served_model import State
 
 
 class StateCollector(Collector):
-    """Reads queues, running sequences, memory and states of the models of a registry."""
+    """Reads queues, running sequences, memory and states of the models of a registry, and the memory of requests."""
 
     def __init__(
-        self, models: Registry, *, max_queue_items: Callable[[], int], is_draining: Callable[[], bool]
+        self,
+        models: Registry,
+        memory: RequestMemory,
+        *,
+        max_queue_items: Callable[[], int],
+        is_draining: Callable[[], bool],
     ) -> None:
-        self._models, self._max_queue_items, self._is_draining = models, max_queue_items, is_draining
+        self._models, self._memory = models, memory
+        self._max_queue_items, self._is_draining = max_queue_items, is_draining
 
     @override
     def collect(self) -> Iterable[Metric]:
@@ -40,9 +47,18 @@ class StateCollector(Collector):
         is_ready = self._models.ready and not self._is_draining()
         limit, ready = "Most items that may wait for one model.", "1 while every wanted model serves, else 0."
         yield from (queued, running, memory, state)
+        yield from self._collect_memory()
         yield GaugeMetricFamily(f"{PREFIX}_queue_limit_items", limit, self._max_queue_items())
         yield GaugeMetricFamily(f"{PREFIX}_ready", ready, float(is_ready))
         yield InfoMetricFamily(f"{PREFIX}_build", "Versions of the server and of what it runs on.", _versions())
+
+    def _collect_memory(self) -> Iterable[Metric]:
+        memory = self._memory
+        held, limit = "Memory that requests have claimed.", "Most memory of all requests together; 0 without a limit."
+        dropped = "Answers dropped because their clients did not read them and others needed the memory."
+        yield GaugeMetricFamily(f"{PREFIX}_request_memory_bytes", held, memory.n_bytes)
+        yield GaugeMetricFamily(f"{PREFIX}_request_memory_limit_bytes", limit, memory.limit)
+        yield CounterMetricFamily(f"{PREFIX}_unread_answers_dropped", dropped, memory.n_dropped)
 
 
 def _by_model(name: str, documentation: str) -> GaugeMetricFamily:

@@ -14,14 +14,17 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of `mallopt`, from glibc's malloc.h."""
-_MAX_KEPT_BYTES = 2**29
+_MAX_KEPT_BYTES = 2**27
 """Maximum amount of freed memory that each arena keeps at its end, in bytes."""
-_MAX_HEAP_BYTES = 2**25
-"""Size in bytes up to which memory is taken from an arena and not mapped; the largest that glibc allows."""
+_MAX_HEAP_BYTES = 2**23
+"""Size in bytes up to which memory is taken from an arena. What is larger is mapped, and given back when it is freed.
+
+Tensors of a forward pass are smaller, or take much longer to compute than to map: batches of convolutions of 11 MB are
+as fast as with the largest size that glibc allows, 32 MiB. Large bodies and answers are larger."""
 
 
 def keep_freed_memory() -> bool:
-    """Keep up to 512 MiB of freed memory in each arena for later allocations, with one arena for each processor.
+    """Keep up to 128 MiB of freed memory in each arena for later allocations, with one arena for each processor.
 
     Returns False, and changes nothing, where the C library is not glibc.
     """

@@ -11,6 +11,7 @@ import torch
 
 from app.engine.engine import Engine
 from app.engine.trace import watch_layers
+from app.registry.model_sizes import ModelSizes, sizes_of
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
@@ -65,6 +66,7 @@ class LoadedModel:
     checkpoint: Checkpoint
     files: Fingerprint
     engine: Engine
+    sizes: ModelSizes
     latents: VectorCodec
     scores: tuple[str, ...]
     samplers: tuple[str, ...]
@@ -156,8 +158,8 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
     return Replicas(checkpoint=checkpoint, models=replicas, conversion=conversion, self_check=self_check, files=files)
 
 
-def describe(replicas: Replicas, engine: Engine) -> LoadedModel:
-    """Return the loaded model of an engine that serves these replicas."""
+def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
+    """Return the loaded model of an engine that serves these replicas, and generates at most `max_rows` sequences."""
     model, checkpoint = replicas.models[0], replicas.checkpoint
     latent_shape: tuple[int, ...] = ()
     scores: tuple[str, ...] = ()
@@ -168,6 +170,7 @@ def describe(replicas: Replicas, engine: Engine) -> LoadedModel:
         checkpoint=checkpoint,
         files=replicas.files,
         engine=engine,
+        sizes=sizes_of(checkpoint, model, max_rows),
         latents=VectorCodec(latent_shape),
         scores=scores,
         samplers=samplers,

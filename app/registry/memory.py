@@ -54,8 +54,16 @@ class MemoryBudget:
 
     @property
     def limit(self) -> int:
-        """The most memory in bytes, or 0 if there is no limit."""
-        return self.settings.memory_limit
+        """The most memory of all models in bytes, or 0 if there is no limit.
+
+        The default limit is a share of the machine's memory, and does not count for models on GPUs.
+        """
+        settings = self.settings
+        return settings.memory_limit if self._are_in_main_memory or "memory_limit" in settings.model_fields_set else 0
+
+    @property
+    def _are_in_main_memory(self) -> bool:
+        return self.settings.device == "cpu"
 
     def limit_for_requests(self) -> int:
         """Return the memory in bytes that the models leave for all requests together, or 0 if there is no limit.
@@ -65,7 +73,7 @@ class MemoryBudget:
         limit = self.settings.memory_limit
         if limit == 0:
             return 0
-        return max(MIN_REQUEST_BYTES, limit - (self.n_bytes if self.settings.device == "cpu" else 0))
+        return max(MIN_REQUEST_BYTES, limit - (self.n_bytes if self._are_in_main_memory else 0))
 
     async def reserve(self, n_bytes: int, *, may_unload: bool) -> Reservation:
         """Reserve memory for a model before it is loaded. If `may_unload`, idle models may be unloaded for it.

@@ -302,7 +302,7 @@ class ServedModel:
         tasks, observer = checkpoint.tasks, self._observer
         engine = Engine(self.name, replicas.models, tasks, settings, budget=budget, observer=observer)
         await engine.started()
-        return describe(replicas, engine)
+        return describe(replicas, engine, settings.max_running_sequences)
 
     def _read(self) -> Replicas:
         return read_replicas(self.folder, self.name, self.settings)

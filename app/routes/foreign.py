@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app.concurrency.worker_pools import MAX_INLINE_NUMBERS
 from app.engine.job import Outcome
 from app.errors import InvalidRequest
+from app.http.body_memory import claim_parsing
 from app.http.content import JSON, parse_json, read_body
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
@@ -85,6 +86,7 @@ class ForeignRequest:
         """
 
         def read_body() -> T:
+            claim_parsing(self.data)
             return read(parse_json(self.data))
 
         if len(self.data) <= self.services.settings.inline_bytes:
@@ -173,6 +175,7 @@ async def call_task(
 
 async def _reply(call: TaskCall) -> Reply:
     if isinstance(call.schema, CodecSchema):
+        call.memory.claim(call.schema.bytes_per_byte * call.n_bytes)
         outputs = await _run(call, call.schema.outputs, call.body, call.codecs, call.services.limits)
         return Reply(call=call, outcome=None, outputs=outputs, usage={"items": len(outputs)})
     schema = call.schema

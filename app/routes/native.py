@@ -9,9 +9,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.concurrency.request_memory import claim_memory
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
+from app.http.body_memory import claim_parsing
 from app.http.content import (
     CSV,
     EVENTS,
@@ -55,6 +57,9 @@ from models.tasks import Request as TaskRequest
 
 MAX_HEADER_WARNINGS = 8
 """Maximum number of warnings in the header of an answer that is not JSON."""
+BYTES_PER_BYTE = {NPY: 8, CSV: 16, MULTIPART: 3}
+"""Most memory for a byte of a body, by its type: numbers of one byte become 8; those of CSV, with their commas, two
+bytes long, become texts for a moment; and files are copied out of the body."""
 PNG_FORMAT = "png"
 """Value of the parameter `format` that asks for images as `data:` URLs."""
 
@@ -129,8 +134,9 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     data = await read_body(request, settings.max_body_bytes, services.pools)
     if kind == JSON:
         is_quick = len(data) <= settings.inline_bytes
-        values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
+        values = _parse_json(data) if is_quick else await services.pools.run(_parse_json, data, n_bytes=len(data))
         return RawBody(values, data)
+    claim_memory(BYTES_PER_BYTE.get(kind, 0) * len(data))
     inputs: Any = [data]
     try:
         if kind == NPY:
@@ -148,6 +154,11 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
     return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
+
+
+def _parse_json(data: bytes) -> Any:
+    claim_parsing(data)
+    return parse_json(data)
 
 
 @cache
@@ -175,6 +186,7 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
         outputs = schema.outputs(call.body, call.codecs, call.services.limits)
         return task_json({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
 
+    call.memory.claim(schema.bytes_per_byte * call.n_bytes)
     is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
     content = render() if is_quick else await call.services.pools.run(render, n_bytes=call.n_bytes)
     return TaskResponse(content, JSON, [model_header(call.model)])

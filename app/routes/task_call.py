@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.concurrency.request_memory import MemoryShare
 from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import InvalidRequest
+from app.http.body_memory import MAX_EXPANSION, SMALL_BODY_BYTES
 from app.http.context import RequestContext
 from app.inference.deadline import Deadline
 from app.inference.run import infer
@@ -26,16 +28,22 @@ from models.checkpoint import Checkpoint
 from models.tasks import Request as TaskRequest
 
 Header = tuple[bytes, bytes]
+TOKENS_BYTES = 32
+"""Most memory for a byte of a body of texts: its characters, cleaned, and 16 bytes for each token."""
 
 
 @dataclass(slots=True)
 class Target:
-    """The model that a call is for, as it is in memory, and the schema by which it serves the task."""
+    """The model that a call is for, as it is in memory, the schema by which it serves the task, and the call's memory.
+
+    The memory is that of the request.
+    """
 
     model: ServedModel
     checkpoint: Checkpoint
     loaded: LoadedModel
     schema: TaskSchema | CodecSchema
+    memory: MemoryShare
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,6 +54,7 @@ class TaskCall:
     model: ServedModel
     loaded: LoadedModel
     schema: TaskSchema | CodecSchema
+    memory: MemoryShare
     codecs: ModelCodecs
     body: Body
     n_bytes: int
@@ -80,7 +89,7 @@ async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, c
     except BaseException:
         loaded.release()
         raise
-    return Target(model, loaded.checkpoint, loaded, schema)
+    return Target(model, loaded.checkpoint, loaded, schema, context.memory)
 
 
 def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
@@ -120,6 +129,7 @@ async def check_call(
         model=target.model,
         loaded=loaded,
         schema=schema,
+        memory=target.memory,
         codecs=ModelCodecs(
             items=checkpoint.codec,
             latents=loaded.latents,
@@ -134,10 +144,15 @@ async def check_call(
 async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskRequest]:
     """Convert the items of the body into task requests, on a thread if that may take long.
 
+    Arrays take half of what the parsed numbers do at most, and tokens of texts about as much as the body and its texts.
+
     Raises:
+        PayloadTooLarge, MemoryExhausted: there is no memory for them.
         InvalidItems: an item is refused.
         InvalidRequest: a parameter is refused.
     """
+    if call.n_bytes > SMALL_BODY_BYTES:
+        call.memory.claim(TOKENS_BYTES * call.n_bytes if schema.modality == "text" else call.memory.n_bytes // 2)
     if schema.modality == "text":
         is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
     else:
@@ -156,8 +171,10 @@ def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]
     """Run the requests of a call to their end; a stop string ends a text as soon as it appears.
 
     Raises:
+        PayloadTooLarge, MemoryExhausted: there is no memory for the results and the answer.
         QueueFull, ModelUnavailable, InvalidItems, InferenceFailed: as `infer` says.
     """
+    claim_results(call, schema, requests)
     writer = None
     if schema.writer is not None and call.parameter("stop") is not None:
         writer = schema.writer(requests, call.body, call.codecs)
@@ -170,10 +187,12 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
 
     Raises:
         InvalidRequest: the task does not stream.
+        PayloadTooLarge, MemoryExhausted: there is no memory for the results.
         QueueFull, ModelUnavailable, InvalidItems, InferenceFailed, DeadlineExceeded: as `infer` says.
     """
     if schema.writer is None:
         raise InvalidRequest(f"{schema.task.name} does not stream")
+    claim_results(call, schema, requests)
     stream = Stream(
         schema.writer(requests, call.body, call.codecs),
         lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress),
@@ -184,6 +203,18 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
         stream.cancel()
         raise
     return stream
+
+
+def claim_results(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]) -> None:
+    """Claim the memory of the results and the answer, and what a small body was parsed into.
+
+    Raises:
+        PayloadTooLarge, MemoryExhausted: there is not as much.
+    """
+    n_bytes = schema.estimate(requests, call.body, call.loaded.sizes)
+    if call.n_bytes <= SMALL_BODY_BYTES:
+        n_bytes += MAX_EXPANSION * call.n_bytes
+    call.memory.claim(n_bytes)
 
 
 def count_usage(

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.registry.model_sizes import ModelSizes
 from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
 from app.schemas.shared.items import count_tokens, each_item, read_text_objects
+from app.schemas.shared.memory import RECORD_BYTES, REQUEST_BYTES, WEIGHT_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.answers import answers
@@ -88,12 +90,20 @@ def _outputs(
     ]
 
 
+def _estimate(requests: Sequence[AnswerRequest], body: AnswerBody, sizes: ModelSizes) -> int:
+    """Count the tokens of all windows with two logits each, and the answers."""
+    n_windows, n_tokens = sum(len(request.windows) for request in requests), sum(request.cost for request in requests)
+    each = REQUEST_BYTES + body.parameters.top_k * RECORD_BYTES
+    return len(requests) * each + n_windows * REQUEST_BYTES + 2 * n_tokens * WEIGHT_BYTES
+
+
 SCHEMA = TaskSchema(
     task=ANSWER,
     body=AnswerBody,
     answer=AnswerAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=_estimate,
     usage=count_tokens,
     modality="text",
 )

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.registry.model_sizes import FLOAT_BYTES, ModelSizes
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import tokenize_items
+from app.schemas.shared.memory import REQUEST_BYTES, WEIGHT_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextItem
@@ -16,6 +18,9 @@ from models.tasks.text import AttendRequest, AttendResult
 
 MAX_PAIRS = 2**18
 """Maximum number of pairs of tokens in the texts of one request; for a single text, only the model's limit counts."""
+
+KINDS_OF_MAPS = 3
+"""Number of kinds of attention maps that an encoder-decoder has: of the text, of the target, and between the two."""
 
 
 class AttendParameters(TextParameters):
@@ -97,6 +102,22 @@ def _outputs(
     return outputs
 
 
+def _estimate(requests: Sequence[AttendRequest], body: AttendBody, sizes: ModelSizes) -> int:
+    """Count all maps that the forward pass records in float32, and of the answer those that are asked for.
+
+    Without a given target, an encoder-decoder generates one, of a length that only its context limits.
+    """
+    parameters, n_maps = body.parameters, sizes.attention_maps
+    n_shown = n_maps
+    if parameters.layers is not None and parameters.heads is not None:
+        n_shown = min(n_maps, KINDS_OF_MAPS * len(parameters.layers) * len(parameters.heads))
+    n_pairs = 0
+    for request in requests:
+        is_generated = sizes.has_target and request.target is None
+        n_pairs += (len(request.tokens) + sizes.item) ** 2 if is_generated else request.cost
+    return len(requests) * REQUEST_BYTES + n_pairs * (n_maps * FLOAT_BYTES + n_shown * WEIGHT_BYTES)
+
+
 SCHEMA = TaskSchema(
     task=ATTEND,
     modality="text",
@@ -104,6 +125,7 @@ SCHEMA = TaskSchema(
     answer=AttendAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=_estimate,
     usage=lambda requests, results: {"tokens": sum(len(request.tokens) for request in requests)},
 )
 ENDPOINT = TaskEndpoint(

@@ -9,6 +9,7 @@ from app.schemas.shared.choices import Activation
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
+from app.schemas.shared.memory import of_labels
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
@@ -80,6 +81,7 @@ SCHEMA = TaskSchema(
     answer=ClassifyAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_labels,
     n_numbers=_n_numbers,
     takes_images=True,
 )
@@ -117,6 +119,7 @@ TEXT_SCHEMA = TaskSchema(
     answer=ClassifyAnswer,
     requests=_text_requests,
     outputs=_outputs,
+    estimate=of_labels,
     n_numbers=_n_numbers,
     usage=count_tokens,
 )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.choices import Aggregation
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.memory import of_tokens
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text.entities import Entity, entities
@@ -90,6 +91,7 @@ SCHEMA = TaskSchema(
     answer=ClassifyTokensAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_tokens,
     usage=count_tokens,
 )
 ENDPOINT = TaskEndpoint(

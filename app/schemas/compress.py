@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
+from app.schemas.shared.memory import of_numbers
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
@@ -98,6 +99,7 @@ SCHEMA = TaskSchema(
     answer=CompressAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_numbers(lambda requests, body, sizes: sum(request.cost for request in requests)),
     takes_images=True,
 )
 ENDPOINT = TaskEndpoint(

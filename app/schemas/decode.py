@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL
 from app.schemas.shared.items import check_format, render_item, stack_items
+from app.schemas.shared.memory import of_new_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import DECODE, Request
@@ -62,6 +63,7 @@ SCHEMA = TaskSchema(
     answer=DecodeAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_new_items,
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     answers_images=True,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, Item, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_BITSTREAM
 from app.schemas.shared.items import check_format, render_item, stack_items
+from app.schemas.shared.memory import of_numbers
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.compression.stream import declared_n_items
 from models.codecs import ItemCodec
@@ -81,6 +82,7 @@ SCHEMA = TaskSchema(
     answer=DecompressAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_numbers(lambda requests, body, sizes: sum(request.cost for request in requests)),
     array=lambda results, body, codecs: stack_items([item for result in results for item in result.items], codecs),
     takes_numbers=False,
     answers_images=True,

@@ -9,6 +9,7 @@ from app.schemas.shared.choices import NoiseType
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed, Strict
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.memory import of_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
@@ -91,6 +92,7 @@ SCHEMA = TaskSchema(
     answer=DenoiseAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_items(2),
     array=lambda results, body, codecs: stack_items([result.denoised for result in results], codecs),
     n_numbers=lambda results: 2 * len(results) * results[0].denoised.numel(),
     takes_images=True,

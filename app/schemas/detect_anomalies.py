@@ -6,9 +6,11 @@ from typing import Any, cast
 import numpy as np
 from pydantic import BaseModel, Field
 
+from app.registry.model_sizes import ModelSizes
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
+from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
@@ -108,12 +110,18 @@ def _outputs(
     return outputs
 
 
+def _estimate(requests: Sequence[DetectAnomaliesRequest], body: DetectAnomaliesBody, sizes: ModelSizes) -> int:
+    n_numbers = sum(request.item.numel() for request in requests)
+    return len(requests) * (REQUEST_BYTES + RECORD_BYTES * body.parameters.n_top) + NUMBER_BYTES * n_numbers
+
+
 SCHEMA = TaskSchema(
     task=DETECT_ANOMALIES,
     body=DetectAnomaliesBody,
     answer=DetectAnomaliesAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=_estimate,
     array=lambda results, body, codecs: np.array([result.score for result in results]),
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,

@@ -43,7 +43,7 @@ def _outputs(body: DetokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[
     return [{"text": codecs.texts.decode(item.ids or (), skip_special_tokens=skip)} for item in items]
 
 
-SCHEMA = CodecSchema(body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outputs)
+SCHEMA = CodecSchema(body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outputs, bytes_per_byte=64)
 ENDPOINT = TaskEndpoint(
     name="detokenize",
     summary="Turn token ids into text",

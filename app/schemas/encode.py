@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from app.errors import InvalidRequest
+from app.registry.model_sizes import ModelSizes
 from app.schemas.shared.choices import Pooling, VectorEncoding
 from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody, Seed
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_prompted_inputs
+from app.schemas.shared.memory import NUMBER_BYTES, REQUEST_BYTES, of_numbers
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from app.schemas.shared.vectors import join_outputs, quantize, render_vectors
 from models.codecs.arrays import Limits
@@ -90,6 +92,7 @@ SCHEMA = TaskSchema(
     answer=EncodeAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_numbers(lambda requests, body, sizes: 3 * len(requests) * sizes.latent),
     array=lambda results, body, codecs: np.stack([result.latent.numpy() for result in results]),
     n_numbers=lambda results: 3 * len(results) * results[0].latent.numel(),
     takes_images=True,
@@ -218,6 +221,16 @@ def _array(results: Sequence[EncodeTextResult], body: EncodeTextBody, codecs: Mo
     return quantized.reshape(*array.shape[:-1], -1)
 
 
+def _estimate_texts(requests: Sequence[EncodeTextRequest], body: EncodeTextBody, sizes: ModelSizes) -> int:
+    """Count a vector for each text, or for each token without pooling; or the elements of a sparse vector."""
+    parameters = body.parameters
+    n_vectors = sum(request.cost for request in requests) if parameters.pooling == "none" else len(requests)
+    n_numbers = n_vectors * sizes.latent
+    if parameters.sparse:
+        n_numbers += len(requests) * sizes.vocabulary
+    return len(requests) * REQUEST_BYTES + n_numbers * NUMBER_BYTES
+
+
 TEXT_SCHEMA = TaskSchema(
     task=ENCODE_TEXT,
     modality="text",
@@ -225,6 +238,7 @@ TEXT_SCHEMA = TaskSchema(
     answer=EncodeTextAnswer,
     requests=_text_requests,
     outputs=_text_outputs,
+    estimate=_estimate_texts,
     array=_array,
     n_numbers=lambda results: results.embeddings.size if isinstance(results, EncodeTextResults) else None,
     usage=count_tokens,

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.registry.model_sizes import FLOAT_BYTES, ModelSizes
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.memory import CHARACTER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
@@ -123,6 +125,16 @@ def _render_fills(
     return fills
 
 
+def _estimate(requests: Sequence[FillMaskRequest], body: FillMaskBody, sizes: ModelSizes) -> int:
+    """Count an entry with the whole text for each prediction, and the logits of the vocabulary for each mask."""
+    n_bytes = 0
+    for request in requests:
+        n_each = min(request.top_k, sizes.vocabulary if request.targets is None else len(request.targets))
+        entry = RECORD_BYTES + CHARACTER_BYTES * sum(map(len, request.tokens.sources))
+        n_bytes += REQUEST_BYTES + len(request.positions) * (n_each * entry + sizes.vocabulary * FLOAT_BYTES)
+    return n_bytes
+
+
 SCHEMA = TaskSchema(
     task=FILL_MASK,
     modality="text",
@@ -130,6 +142,7 @@ SCHEMA = TaskSchema(
     answer=FillMaskAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=_estimate,
     usage=count_tokens,
 )
 ENDPOINT = TaskEndpoint(

@@ -10,6 +10,7 @@ from app.inference.stream import EventWriter
 from app.schemas.shared.choices import FinishReason
 from app.schemas.shared.envelope import Answer, ItemsBody, random_seed
 from app.schemas.shared.generate_parameters import GenerateParameters
+from app.schemas.shared.memory import of_generation
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.codecs.text import TextCodec
@@ -220,6 +221,7 @@ SCHEMA = TaskSchema(
     answer=GenerateAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_generation,
     usage=count_generated_tokens,
     writer=GenerateWriter,
 )

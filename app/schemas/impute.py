@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.memory import of_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import IMPUTE, Request
@@ -64,6 +65,7 @@ SCHEMA = TaskSchema(
     answer=ImputeAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.imputed for result in results], codecs),
     takes_images=True,
     answers_images=True,

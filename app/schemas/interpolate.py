@@ -10,6 +10,7 @@ from app.schemas.shared.choices import InterpolationMethod
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.memory import of_numbers
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import INTERPOLATE, Request
@@ -73,6 +74,7 @@ SCHEMA = TaskSchema(
     answer=InterpolateAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_numbers(lambda requests, body, sizes: sum(each.cost + each.steps * sizes.latent for each in requests)),
     array=lambda results, body, codecs: stack_items([frame for result in results for frame in result.frames], codecs),
     takes_images=True,
     answers_images=True,

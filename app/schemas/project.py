@@ -10,6 +10,7 @@ from app.schemas.shared.choices import ProjectionMethod
 from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, ONE_PNG, SEVEN_PNG, ZERO_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_prompted_inputs
+from app.schemas.shared.memory import of_numbers
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import PROJECT, PROJECT_TEXTS, Request
@@ -72,6 +73,9 @@ SCHEMA = TaskSchema(
     answer=ProjectAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_numbers(
+        lambda requests, body, sizes: sum(len(request.items) * (sizes.latent + 2) for request in requests)
+    ),
     array=lambda results, body, codecs: np.concatenate([result.points.numpy() for result in results]),
     summary=_summary,
     takes_images=True,
@@ -106,6 +110,9 @@ TEXT_SCHEMA = TaskSchema(
     answer=ProjectAnswer,
     requests=_text_requests,
     outputs=_outputs,
+    estimate=of_numbers(
+        lambda requests, body, sizes: sum(len(request.texts) * (sizes.latent + 2) for request in requests)
+    ),
     array=SCHEMA.array,
     summary=_summary,
     usage=count_tokens,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.memory import of_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import RECONSTRUCT, Request
@@ -68,6 +69,7 @@ SCHEMA = TaskSchema(
     answer=ReconstructAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     takes_images=True,

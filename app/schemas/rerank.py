@@ -9,6 +9,7 @@ from app.schemas.shared.choices import PairActivation
 from app.schemas.shared.comparisons import ComparisonParameters, read_comparisons, read_pairs
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens
+from app.schemas.shared.memory import of_records
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import RERANK, RERANK_PAIRS, Request
@@ -104,6 +105,7 @@ SCHEMA = TaskSchema(
     answer=RerankAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_records(lambda request, body, sizes: len(request.texts)),
     n_numbers=_n_numbers,
     usage=count_tokens,
 )
@@ -114,6 +116,7 @@ PAIRS_SCHEMA = TaskSchema(
     answer=RerankAnswer,
     requests=_requests_of_pairs,
     outputs=_outputs,
+    estimate=of_records(lambda request, body, sizes: len(request.texts)),
     n_numbers=_n_numbers,
     usage=count_tokens,
 )

@@ -10,6 +10,7 @@ from app.errors import Fault, InvalidRequest
 from app.schemas.shared.envelope import Answer, Body, Item, ItemOutputParameters, Seed, random_seed
 from app.schemas.shared.examples import AS_PNG
 from app.schemas.shared.items import check_format, render_item, stack_items
+from app.schemas.shared.memory import of_new_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import ItemCodec
 from models.codecs.arrays import Limits
@@ -103,6 +104,7 @@ SCHEMA = TaskSchema(
     answer=SampleAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_new_items,
     array=lambda results, body, codecs: stack_items([result.sample for result in results], codecs),
     answers_images=True,
 )

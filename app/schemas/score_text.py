@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import count_tokens, tokenize_inputs
+from app.schemas.shared.memory import of_tokens
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits, limit_problems
 from models.errors import InvalidItems, Problem
@@ -91,6 +92,7 @@ SCHEMA = TaskSchema(
     answer=ScoreTextAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_tokens,
     usage=count_tokens,
 )
 ENDPOINT = TaskEndpoint(

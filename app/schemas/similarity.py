@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.shared.comparisons import ComparisonParameters, read_comparisons
 from app.schemas.shared.envelope import Answer, ItemsBody
 from app.schemas.shared.items import count_tokens
+from app.schemas.shared.memory import of_records
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import SIMILARITY, Request
@@ -58,6 +59,7 @@ SCHEMA = TaskSchema(
     answer=SimilarityAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_records(lambda request, body, sizes: len(request.texts)),
     usage=count_tokens,
 )
 ENDPOINT = TaskEndpoint(

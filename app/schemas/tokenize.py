@@ -4,7 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.concurrency.request_memory import claim_memory
 from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
+from app.schemas.shared.memory import TOKEN_BYTES
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint
 from models.codecs.arrays import Limits
 
@@ -48,6 +50,7 @@ def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[di
         add_special_tokens=body.parameters.add_special_tokens,
     )
     outputs = []
+    claim_memory(TOKEN_BYTES * sum(map(len, texts)))  # which may be one for each character, and mostly are far fewer
     for tokens in texts:
         ids = tokens.ids.tolist()
         names = [codec.token(token) for token in ids]
@@ -55,7 +58,7 @@ def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[di
     return outputs
 
 
-SCHEMA = CodecSchema(body=TokenizeBody, answer=TokenizeAnswer, outputs=_outputs)
+SCHEMA = CodecSchema(body=TokenizeBody, answer=TokenizeAnswer, outputs=_outputs, bytes_per_byte=64)
 ENDPOINT = TaskEndpoint(
     name="tokenize",
     summary="Split texts into tokens",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.schemas.generate import assemble_text, count_generated_tokens
 from app.schemas.shared.envelope import Answer, ItemsBody, TextParameters
 from app.schemas.shared.items import tokenize_inputs
+from app.schemas.shared.memory import of_generation
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import TRANSLATE, Request
@@ -97,6 +98,7 @@ SCHEMA = TaskSchema(
     answer=TranslateAnswer,
     requests=_requests,
     outputs=_outputs,
+    estimate=of_generation,
     usage=count_generated_tokens,
 )
 ENDPOINT = TaskEndpoint(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.inference.stream import EventWriter
 from app.registry.defaults import Kind
 from app.schemas.shared.envelope import Answer, Body
+from app.schemas.shared.memory import Estimate
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Limits
 from models.errors import Problem
@@ -62,6 +63,7 @@ class TaskSchema:
         answer: the answer, for the OpenAPI document.
         requests: converts a body into requests to the model, in most tasks one for each item.
         outputs: converts the results into the `outputs` of a JSON answer.
+        estimate: estimates the memory of the results and the answer.
         array: converts the results and the body into the array `[n, …]` of a NumPy or PNG answer; None if there is no
             such answer.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
@@ -80,6 +82,7 @@ class TaskSchema:
     answer: type[Answer]
     requests: Callable[[Any, ModelCodecs, Limits], list[Request]]
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, ModelCodecs], list[dict[str, Any]]]
+    estimate: Estimate
     array: Callable[[Sequence[Any], Any, ModelCodecs], NDArray[Any]] | None = None
     n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
@@ -104,11 +107,13 @@ class CodecSchema:
         body: the request body.
         answer: the answer, for the OpenAPI document.
         outputs: converts a body into the `outputs` of a JSON answer.
+        bytes_per_byte: most memory that the work takes for each byte of the body.
     """
 
     body: type[Body]
     answer: type[Answer]
     outputs: Callable[[Any, ModelCodecs, Limits], list[dict[str, Any]]]
+    bytes_per_byte: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

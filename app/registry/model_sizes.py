@@ -1,0 +1,66 @@
+"""The sizes of a loaded model that decide how much memory a request to it needs."""
+
+from dataclasses import dataclass
+from math import prod
+
+from models.autoencoding.autoencoder import Autoencoder
+from models.checkpoint import Checkpoint
+from models.family import Model
+from models.generation.generator import Generator
+from models.text.text_model import TextModel
+
+FLOAT_BYTES = 4
+"""Bytes of a number that a model computes with on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSizes:
+    """Counts of numbers.
+
+    Attributes:
+        item: numbers of an item, as the model was trained; of texts, the most tokens.
+        step: numbers of one step of a series; of others those of the whole item.
+        latent: numbers of a latent, or of the vector of a text.
+        attention_maps: number of heads of all layers, each of which computes a map of all pairs of tokens.
+        has_target: whether the model is an encoder-decoder, which reads a second text, or generates it.
+        vocabulary: number of token ids.
+        labels: number of classes.
+        cache_bytes: memory of the machine, in bytes, that generation keeps of each token; 0 for models on GPUs, and for
+            those that do not generate texts.
+        max_rows: most sequences that are generated at the same time.
+    """
+
+    item: int
+    step: int
+    latent: int = 0
+    attention_maps: int = 0
+    has_target: bool = False
+    vocabulary: int = 0
+    labels: int = 0
+    cache_bytes: int = 0
+    max_rows: int = 1
+
+
+def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
+    """Return the sizes of a model of a checkpoint, which generates at most `max_rows` sequences at a time."""
+    shape = checkpoint.item_shape
+    n_labels = len(model.labels)
+    if isinstance(model, Autoencoder):
+        step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
+        return ModelSizes(item=prod(shape), step=step, latent=prod(model.latent_shape), labels=n_labels)
+    config = vars(checkpoint.config)
+    n_layers = sum(number for name, number in config.items() if name.startswith("n_") and name.endswith("_layers"))
+    n_heads = max((number for name, number in config.items() if name.endswith("_heads")), default=1)
+    width = config.get("width", 0)
+    caches_in_main_memory = isinstance(model, Generator) and model.device.type == "cpu"
+    return ModelSizes(
+        item=prod(shape),
+        step=1,
+        latent=max(width, getattr(checkpoint, "embedding_width", 0)),
+        attention_maps=n_layers * n_heads,
+        has_target="n_decoder_layers" in config,
+        vocabulary=model.vocab_size if isinstance(model, TextModel) else 0,
+        labels=n_labels,
+        cache_bytes=2 * n_layers * width * FLOAT_BYTES if caches_in_main_memory else 0,
+        max_rows=max_rows,
+    )
