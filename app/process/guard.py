@@ -17,9 +17,9 @@ def load_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     the value is `"auto"`, which selects uvicorn's own protocol; it serves correct requests just as well.
     """
     try:
-        from app.process import uvicorn_protocol
+        from app.process import uvicorn_names, uvicorn_protocol
 
-        missing = _missing_names(uvicorn_protocol)
+        missing = _missing_names(uvicorn_protocol, uvicorn_names)
     except Exception as error:
         missing = [f"{type(error).__name__}: {error}"]
     if not missing:
@@ -40,8 +40,8 @@ def overridden_methods(protocol: ModuleType) -> list[tuple[type, Callable[..., o
     ]
 
 
-def _missing_names(protocol: ModuleType) -> list[str]:
-    """Return the names that the module needs and uvicorn lacks, or has with other parameters."""
+def _missing_names(protocol: ModuleType, names: ModuleType) -> list[str]:
+    """Return the names that the modules need and uvicorn lacks, or has with other parameters."""
     missing = []
     for owner, method in overridden_methods(protocol):
         base = getattr(owner, method.__name__, None)
@@ -49,6 +49,6 @@ def _missing_names(protocol: ModuleType) -> list[str]:
             missing.append(f"{owner.__name__}.{method.__name__}")
     if missing:
         return missing
-    for (owner, attributes), instance in zip(protocol.ATTRIBUTES.items(), protocol.make_instances(), strict=True):
+    for (owner, attributes), instance in zip(names.ATTRIBUTES.items(), names.make_instances(), strict=True):
         missing += [f"{owner.__name__}.{name}" for name in attributes if not hasattr(instance, name)]
     return missing

@@ -17,6 +17,8 @@ from app.http.security_headers import SECURITY_HEADERS
 
 MAX_HEAD_BYTES = 2**16
 """Maximum size of a request's head, and of the trailers or of one chunk's extensions in a body."""
+MAX_HEADERS = 256
+"""Maximum number of headers of a request: many short ones take a hundred times the memory of the bytes received."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -37,8 +39,9 @@ class Refusal:
 
     @classmethod
     def head_too_large(cls, *, closes: bool = True) -> "Refusal":
-        """Return the refusal of a head of more than `MAX_HEAD_BYTES`."""
-        return cls(HeadTooLarge(f"the request's head has more than {MAX_HEAD_BYTES} bytes, the limit"), closes=closes)
+        """Return the refusal of a head of more than `MAX_HEAD_BYTES` or `MAX_HEADERS`."""
+        limits = f"{MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers, the limits"
+        return cls(HeadTooLarge(f"the request's head has more than {limits}"), closes=closes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -66,12 +69,12 @@ class Refusal:
 
 
 def refusal_of_head(scope: Any) -> Refusal | None:
-    """Return the refusal of a request whose head is too large, or lacks exactly one valid Host (RFC 9112, 3.2)."""
+    """Return the refusal of a request whose head is too large, or that lacks exactly one valid Host (RFC 9112, 3.2)."""
     headers = scope["headers"]
     n_bytes = len(scope["raw_path"]) + len(scope["query_string"]) + len(b": \r\n") * len(headers)
     n_bytes += sum([len(name) + len(value) for name, value in headers])
     hosts = [value for name, value in headers if name == b"host"]
-    if n_bytes > MAX_HEAD_BYTES:
+    if n_bytes > MAX_HEAD_BYTES or len(headers) > MAX_HEADERS:
         return Refusal.head_too_large(closes=False)
     if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
         error = MalformedRequest(f"the request has {len(hosts)} Host headers; it must have one")

@@ -1,24 +1,26 @@
 """HTTP/1.1 connections: uvicorn's protocol, with stricter rules.
 
-This is the only module that uses uvicorn's private names: those in `ATTRIBUTES`, and methods that are marked by
-`@override`. `app.process.guard` looks for them in the installed version before a server starts.
+This module uses uvicorn's private names: those in `app.process.uvicorn_names`, and methods that are marked by
+`@override`. `app.process.guard` looks for them in the installed version before a server starts. Besides,
+`app.process.whole_answers` uses some of the former.
 """
 
 import asyncio
-import inspect
 import math
-from collections.abc import Awaitable, Callable, Collection
+import time
+from collections.abc import Collection
 from enum import Enum
 from typing import Any
 
 import httptools
-import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
-from app.process.refusals import MAX_HEAD_BYTES, Refusal, refusal_of_head, refusal_of_syntax
+from app.process.incoming import MAX_PIPELINED, PARSING_S, end_of_slice, may_hold_many
+from app.process.peer import IS_AVAILABLE, Peer
+from app.process.refusals import MAX_HEAD_BYTES, MAX_HEADERS, Refusal, refusal_of_head, refusal_of_syntax
+from app.process.whole_answers import App, aborting_incomplete, without_chunked_coding
 
 HEAD_GRACE_S = 1.0
 """Time in seconds in which a head that has begun to arrive must be complete once the server shuts down."""
@@ -28,48 +30,24 @@ LINGER_S = 2.0
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Names of the headers that determine where a body ends."""
 
-ATTRIBUTES: dict[type, tuple[str, ...]] = {
-    HttpToolsProtocol: (
-        *("transport", "flow", "parser", "loop", "headers", "cycle", "pipeline", "server_state"),
-        *("timeout_keep_alive", "timeout_keep_alive_task", "_unset_keepalive_if_required"),
-    ),
-    RequestResponseCycle: (
-        *("scope", "transport", "message_event", "disconnected", "keep_alive", "waiting_for_100_continue"),
-        *("response_started", "response_complete", "chunked_encoding", "expected_content_length"),
-    ),
-    ServerState: ("default_headers",),
-    FlowControl: ("write_paused",),
-}
-"""Attributes of uvicorn's objects that this module uses, by class, besides the methods that it overrides."""
-
-App = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-def make_instances() -> tuple[object, ...]:
-    """Return an instance of each class in `ATTRIBUTES`, only to look up its attributes."""
-    config = uvicorn.Config(_no_app, ws="none", lifespan="off", log_config=None)
-    nothing: Any = object()
-    state, arguments = ServerState(), [nothing] * len(inspect.signature(RequestResponseCycle).parameters)
-    return HttpToolsProtocol(config, state, {}, nothing), RequestResponseCycle(*arguments), state, FlowControl(nothing)
-
-
-async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Do nothing; used as an application that is never called."""
-
 
 class PipelineFlow(FlowControl):
     """Stops reading from a client while pipelined requests wait for the answer to an earlier request.
 
     uvicorn resumes at every answer, and whenever an application reads a body: the waiting requests have no limit.
+
+    Attributes:
+        holds_unparsed: True while some of what has been read is not parsed yet.
     """
 
     def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
         super().__init__(transport)
         self._pipeline = pipeline
+        self.holds_unparsed = False
 
     @override
     def resume_reading(self) -> None:
-        if not self._pipeline:
+        if not self._pipeline and not self.holds_unparsed:
             super().resume_reading()
 
 
@@ -90,17 +68,26 @@ class Protocol(HttpToolsProtocol):
     - An offer to upgrade is ignored (RFC 9110, 7.8): the request, with its body, is answered as HTTP/1.1.
     - Clients of HTTP/1.0 receive neither chunked coding nor `100 Continue`, and every answer ends the connection.
     - White space around header values is removed (RFC 9110, 5.5), and trailers are not mixed with headers (6.5.1).
-    - Pipelined requests are read only as fast as they are answered.
+    - Pipelined requests are read only as fast as they are answered: at most `MAX_PIPELINED` wait, and the bytes that
+      came with them.
+    - That a client has left is noticed while nothing is read from it as well. One that has only stopped sending
+      (RFC 9112, 9.6) is answered.
     - If the application does not complete an answer, the connection is aborted.
     """
+
+    flow: PipelineFlow
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._reading = Reading.NOTHING
         self._n_unparsed = 0  # bytes received since the parser last reported a part of a body or the end of a request
+        self._held = b""  # received, and not given to the parser yet
         self._idle_deadline = 0.0
         self._n_unread: float = math.inf  # bytes that the client had not read when the idle timer last fired
         self._refusal: Refusal | None = None
+        self._answered: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that arrived last
+        self._peer: Peer | None = None  # only where reading does not tell that the client has left
+        self._is_shutting_down = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -109,13 +96,40 @@ class Protocol(HttpToolsProtocol):
         self._restart_idle_timeout(self.timeout_keep_alive)
 
     @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, whichever of the client's requests it is answering; drop the requests behind."""
+        self.pipeline.clear()
+        self._held = b""
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        if self._peer is not None:
+            self._peer.forget()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    @override
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
         self._unset_keepalive_if_required()
+        if self._held or may_hold_many(data):
+            self._held += data
+            self._parse_held()
+        else:
+            self._parse(data)
+        self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        """Start the idle timer if no request is being answered, and no more is to be parsed."""
+        if not (self._is_answering or self._held or self._refusal or self.transport.is_closing()):
+            self._start_idle_timer()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Parse bytes, and refuse what cannot be read."""
         self._n_unparsed += len(data)
         try:
-            self._parse(data)
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._refuse(Refusal.head_too_large() if self._is_head_too_large else refusal_of_syntax(error))
             return
@@ -123,10 +137,10 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Refusal.head_too_large())
         elif self._reading is Reading.BODY and self._n_unparsed > MAX_HEAD_BYTES:
             self.transport.abort()
-        elif not self._is_answering and not self.transport.is_closing():
-            self._start_idle_timer()
+        elif self.pipeline and self._peer is None:
+            self._peer = Peer(self.transport, self._version_waiting)
 
-    def _parse(self, data: bytes) -> None:
+    def _feed(self, data: bytes | memoryview) -> None:
         unparsed = memoryview(data)
         while unparsed:
             try:
@@ -136,6 +150,54 @@ class Protocol(HttpToolsProtocol):
                 self._ignore_upgrade()
             else:
                 return
+
+    def _parse_held(self) -> None:
+        """Parse what is held, as far as requests may wait and as long as it may take at a time."""
+        stop_at_s = time.perf_counter() + PARSING_S
+        data, place, is_late = self._held, 0, False
+        while place < len(data) and self._may_parse and not is_late:
+            end = end_of_slice(data, place, MAX_PIPELINED - len(self.pipeline))
+            self._parse(memoryview(data)[place:end])
+            place, is_late = end, time.perf_counter() > stop_at_s
+        self._held = b"" if self._refusal else data[place:]
+        self.flow.holds_unparsed = bool(self._held)
+        if self._held:
+            self.flow.pause_reading()
+            if self._may_parse:
+                self.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        """Parse more of what is held, if a request may begin."""
+        if self._held and self._may_parse:
+            self._unset_keepalive_if_required()
+            self._parse_held()
+            self._wait_for_more()
+            if not self._held:
+                self.flow.resume_reading()
+                if self._is_shutting_down:
+                    self.shutdown()
+
+    @property
+    def _may_parse(self) -> bool:
+        return self._refusal is None and len(self.pipeline) < MAX_PIPELINED and not self.transport.is_closing()
+
+    @override
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection of a client that has stopped sending if it has a whole request that is not answered."""
+        if self._answered is None or self._answered.more_body or not self._is_answering or not IS_AVAILABLE:
+            return None
+        self._answered.keep_alive = self._refusal is not None  # which is sent behind the answer
+        if self._peer is None:
+            self._peer = Peer(self.transport, self._version_waiting)
+        self._peer.stopped_sending()
+        return True
+
+    def _version_waiting(self) -> str | None:
+        cycle = self._answered
+        if cycle is None or cycle.response_started:
+            return None
+        version: str = cycle.scope["http_version"]
+        return version
 
     def _ignore_upgrade(self) -> None:
         """Parse the body of a request that offers an upgrade, which the parser leaves to the other protocol.
@@ -188,8 +250,9 @@ class Protocol(HttpToolsProtocol):
         served: App = app if refusal is None else refusal
         if cycle.scope["http_version"] != "1.1":
             cycle.keep_alive = cycle.waiting_for_100_continue = False
-            served = _without_chunked_coding(served, cycle)
-        super()._start_asgi_task(cycle, _aborting_incomplete(served, cycle))
+            served = without_chunked_coding(served, cycle)
+        self._answered = cycle
+        super()._start_asgi_task(cycle, aborting_incomplete(served, cycle))
 
     @override
     def on_response_complete(self) -> None:
@@ -199,6 +262,8 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if is_last and self._refusal is not None and not self.transport.is_closing():
             self._send_refusal(self._refusal)
+        elif self._held:
+            self._continue()
 
     @override
     def timeout_keep_alive_handler(self) -> None:
@@ -216,14 +281,17 @@ class Protocol(HttpToolsProtocol):
     @override
     def shutdown(self) -> None:
         """Close the connection once the requests that have arrived, even in part, are answered."""
-        if self._reading is Reading.HEAD:
+        if self._held:
+            self._is_shutting_down = True
+        elif self._reading is Reading.HEAD:
             self.loop.call_later(HEAD_GRACE_S, super().shutdown)
         else:
             super().shutdown()
 
     @property
     def _is_head_too_large(self) -> bool:
-        return self._reading is Reading.HEAD and self._n_unparsed > MAX_HEAD_BYTES
+        is_head = self._reading is Reading.HEAD
+        return is_head and (self._n_unparsed > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS)
 
     @property
     def _is_answering(self) -> bool:
@@ -240,6 +308,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Read nothing more, answer the requests before, then send the refusal and close the connection."""
         self._refusal = refusal
+        self._held, self.flow.holds_unparsed = b"", False
         if self._reading is not Reading.BODY:
             if not self._is_answering:
                 self._send_refusal(refusal)
@@ -263,45 +332,3 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._n_unread = 0
         self._restart_idle_timeout(LINGER_S)
-
-
-def _aborting_incomplete(app: App, cycle: RequestResponseCycle) -> App:
-    """Wrap an application so that the connection is aborted if it ends before its answer does.
-
-    uvicorn closes the connection, which waits for a client that perhaps reads nothing any more.
-    """
-
-    async def run(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await app(scope, receive, send)
-        finally:
-            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-                cycle.transport.abort()
-
-    return run
-
-
-def _without_chunked_coding(app: App, cycle: RequestResponseCycle) -> App:
-    """Wrap an application so that a body of unknown length is sent as it is (RFC 9112, 6.1 and 6.3)."""
-
-    async def run(scope: Any, receive: Any, send: Any) -> None:
-        has_length = False
-
-        async def send_as_it_is(message: Any) -> None:
-            nonlocal has_length
-            if message["type"] == "http.response.start":
-                headers = [header for header in message.get("headers", ()) if header[0].lower() != b"transfer-encoding"]
-                message = {**message, "headers": headers}
-                has_length = any(name.lower() == b"content-length" for name, _ in headers)
-                cycle.chunked_encoding = None if has_length else False
-            elif not has_length:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        try:
-            await app(scope, receive, send_as_it_is)
-        finally:
-            if not cycle.response_started:  # uvicorn answers for the application
-                cycle.chunked_encoding = None
-
-    return run
