@@ -128,12 +128,14 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.metrics.event_loop.start()
         services.pools.start()
         services.registry.start_loading()
         yield
         try:
             await services.registry.close()
         finally:
+            services.metrics.event_loop.stop()
             services.pools.close()
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)

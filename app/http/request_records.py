@@ -35,11 +35,14 @@ class RequestRecords:
             await self._app(scope, receive, send)
             return
         started_at = time.monotonic()
+        stalls = services_in(scope).metrics.event_loop
+        stalls.begin_request()
         measurement = Measurement()
         MEASUREMENT.set(measurement)
         try:
             await self._app(scope, receive, send)
         finally:
+            stalls.end_request()
             seconds = time.monotonic() - started_at
             context = context_in(scope)
             context.memory.close()
