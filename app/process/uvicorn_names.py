@@ -18,9 +18,9 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
         *("response_started", "response_complete", "chunked_encoding", "expected_content_length", "more_body"),
     ),
     ServerState: ("default_headers",),
-    FlowControl: ("read_paused", "write_paused"),
+    FlowControl: ("_transport", "write_paused"),
 }
-"""Attributes that `app.process.uvicorn_protocol` uses, by class, besides the methods that it overrides."""
+"""Attributes that the modules of the protocol use, by class, besides the methods that it overrides."""
 
 
 def make_instances() -> tuple[object, ...]:

@@ -1,23 +1,31 @@
 """HTTP/1.1 connections: uvicorn's protocol, with stricter rules.
 
 This module uses uvicorn's private names: those in `app.process.uvicorn_names`, and methods that are marked by
-`@override`. `app.process.guard` looks for them in the installed version before a server starts. Besides,
-`app.process.whole_answers` uses some of the former.
+`@override`. `app.process.guard` looks for them in the installed version before a server starts. So do
+`app.process.flow` and `app.process.whole_answers`.
 """
 
 import asyncio
 import math
 import time
-from collections.abc import Collection
-from enum import Enum
 from typing import Any
 
 import httptools
 from typing_extensions import override
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.process.incoming import MAX_PIPELINED, PARSING_S, end_of_slice, may_hold_many
+from app.http.context import RequestContext
+from app.process.connections import OpenConnections
+from app.process.flow import ConnectionFlow
+from app.process.incoming import (
+    MAX_PIPELINED,
+    PARSING_S,
+    Reading,
+    end_of_slice,
+    feed_head,
+    framing_headers,
+    may_hold_many,
+)
 from app.process.peer import IS_AVAILABLE, Peer
 from app.process.refusals import MAX_HEAD_BYTES, MAX_HEADERS, Refusal, refusal_of_head, refusal_of_syntax
 from app.process.whole_answers import App, aborting_incomplete, without_chunked_coding
@@ -26,37 +34,6 @@ HEAD_GRACE_S = 1.0
 """Time in seconds in which a head that has begun to arrive must be complete once the server shuts down."""
 LINGER_S = 2.0
 """Time in seconds for a refused client to read the answer and to hang up; what it still sends is discarded."""
-
-_FRAMING = (b"content-length", b"transfer-encoding")
-"""Names of the headers that determine where a body ends."""
-
-
-class PipelineFlow(FlowControl):
-    """Stops reading from a client while pipelined requests wait for the answer to an earlier request.
-
-    uvicorn resumes at every answer, and whenever an application reads a body: the waiting requests have no limit.
-
-    Attributes:
-        holds_unparsed: True while some of what has been read is not parsed yet.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-        self.holds_unparsed = False
-
-    @override
-    def resume_reading(self) -> None:
-        if not self._pipeline and not self.holds_unparsed:
-            super().resume_reading()
-
-
-class Reading(Enum):
-    """The part of a request that is arriving."""
-
-    NOTHING = "nothing"
-    HEAD = "head"
-    BODY = "body"
 
 
 class Protocol(HttpToolsProtocol):
@@ -75,29 +52,39 @@ class Protocol(HttpToolsProtocol):
     - If the application does not complete an answer, the connection is aborted.
     """
 
-    flow: PipelineFlow
+    flow: ConnectionFlow
+    shared = OpenConnections()
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._reading = Reading.NOTHING
         self._n_unparsed = 0  # bytes received since the parser last reported a part of a body or the end of a request
         self._held = b""  # received, and not given to the parser yet
-        self._idle_deadline = 0.0
+        self.idle_deadline = 0.0
         self._n_unread: float = math.inf  # bytes that the client had not read when the idle timer last fired
         self._refusal: Refusal | None = None
         self._answered: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that arrived last
         self._peer: Peer | None = None  # only where reading does not tell that the client has left
         self._is_shutting_down = False
+        self.is_leaving = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = PipelineFlow(transport, self.pipeline)
+        self.flow = ConnectionFlow(transport, self.pipeline, self.shared.memory, self._context_of_answer)
         self._restart_idle_timeout(self.timeout_keep_alive)
+        others: Any = self.connections
+        if self.shared.admit(self, others):
+            return
+        if self.shared.may_linger:
+            self._refuse(Refusal.too_many_connections(self.shared.limit))
+        else:
+            transport.abort()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application, whichever of the client's requests it is answering; drop the requests behind."""
+        self.shared.n_leaving -= self.is_leaving
         self.pipeline.clear()
         self._held = b""
         if self._answered is not None and not self._answered.response_complete:
@@ -192,6 +179,10 @@ class Protocol(HttpToolsProtocol):
         self._peer.stopped_sending()
         return True
 
+    def _context_of_answer(self) -> RequestContext | None:
+        cycle = self._answered
+        return None if cycle is None or cycle.response_complete else cycle.scope["state"].get("context")
+
     def _version_waiting(self) -> str | None:
         cycle = self._answered
         if cycle is None or cycle.response_started:
@@ -205,19 +196,15 @@ class Protocol(HttpToolsProtocol):
         Another parser is given a head with the same framing, so that it expects the body next. `_reading` is BODY then,
         and what a parser reports of a head counts only where one is expected.
         """
-        if framing := self._framing_headers():
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % header for header in framing))
-
-    def _framing_headers(self) -> list[tuple[bytes, bytes]]:
-        return [header for header in self.headers if header[0] in _FRAMING]
+        if framing := framing_headers(self.headers):
+            self.parser = httptools.HttpRequestParser(self)  # which the headers are reported to
+            feed_head(self.parser, framing)
 
     @override
     def on_message_begin(self) -> None:
         if self._reading is Reading.NOTHING:
             self._reading = Reading.HEAD
-            self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+            self.idle_deadline = self.loop.time() + self.timeout_keep_alive
             super().on_message_begin()
 
     @override
@@ -238,7 +225,7 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade() and self._framing_headers():
+        if self.parser.should_upgrade() and framing_headers(self.headers):
             return  # `_ignore_upgrade` has the body parsed
         self._n_unparsed = 0
         self._reading = Reading.NOTHING
@@ -256,7 +243,7 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_response_complete(self) -> None:
-        self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+        self.idle_deadline = self.loop.time() + self.timeout_keep_alive
         self._n_unread = math.inf
         is_last = not self.pipeline
         super().on_response_complete()
@@ -297,13 +284,22 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def is_idle(self) -> bool:
+        """True if no request is being answered, and none has arrived but for a part of its head."""
+        return not self._is_answering and self._reading is not Reading.BODY
+
+    def close_idle(self) -> None:
+        """Close the connection, which is idle."""
+        self.transport.abort()
+
     def _restart_idle_timeout(self, limit_s: float) -> None:
-        self._idle_deadline = self.loop.time() + limit_s
+        self.idle_deadline = self.loop.time() + limit_s
         self._start_idle_timer()
 
     def _start_idle_timer(self) -> None:
         self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_at(self._idle_deadline, self.timeout_keep_alive_handler)
+        self.timeout_keep_alive_task = self.loop.call_at(self.idle_deadline, self.timeout_keep_alive_handler)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Read nothing more, answer the requests before, then send the refusal and close the connection."""
