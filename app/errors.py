@@ -18,6 +18,7 @@ ManifoldError
 ├── TaskNotServed           the model, or every model, does not serve the task
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
+│   ├── TooManyConnections  as many connections are open as the server allows
 │   ├── QueueFull           as much work is waiting as the server allows
 │   ├── MemoryExhausted     other requests hold the memory that the request needs
 │   └── RateLimited         the client sends more requests than its key or the settings allow
@@ -141,6 +142,10 @@ class Retryable(ManifoldError):
 
 class ModelUnavailable(Retryable):
     """The model is loading, unloading, unloaded or failed."""
+
+
+class TooManyConnections(Retryable):
+    """As many connections are open as the server allows, and none of them is idle."""
 
 
 class QueueFull(Retryable):

@@ -130,6 +130,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.metrics.event_loop.start()
         services.pools.start()
         services.registry.start_loading()
         giving_back = asyncio.create_task(give_spikes_back(services.memory))
@@ -138,6 +139,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
         try:
             await services.registry.close()
         finally:
+            services.metrics.event_loop.stop()
             services.pools.close()
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)

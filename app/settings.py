@@ -232,6 +232,13 @@ class Settings(BaseSettings):
         "in seconds.",
     )
 
+    max_connections: PositiveInt = Field(
+        4096,
+        description="Most connections that are open at a time. At the limit, those that have been idle longest are "
+        "closed; if none is idle, new ones are answered with status 503. The system's limit of open files may allow "
+        "fewer.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe messages that are logged: debug, info, warning or error."
     )

@@ -40,6 +40,8 @@ CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate"
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
 MAX_INFLATION = 1032
 """Most bytes that a compressed byte of gzip or deflate decodes to."""
+MAX_DIGITS = 20
+"""Maximum number of digits of a body's length, without zeros before them."""
 CHUNK_BYTES = 2**16
 """Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
@@ -51,7 +53,7 @@ def content_type(request: Request) -> str:
 
 
 async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> bytes:
-    """Receive the whole body and decode its content coding.
+    """Receive the whole body and decode its content coding. From then on, the request ends if the client hangs up.
 
     Raises:
         PayloadTooLarge: more than `max_bytes` bytes are announced, received or decoded.
@@ -68,8 +70,8 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         detail = f"the content coding {coding[:100]!r} is not supported; send gzip, deflate or none"
         raise UnsupportedMediaType(detail, headers={"accept-encoding": "gzip, deflate"})  # RFC 9110, 15.5.16
     announced = context.header(b"content-length") or ""
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise PayloadTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")
+    if announced.isdecimal() and _is_more(announced, max_bytes):
+        raise PayloadTooLarge(f"the body has {announced[:MAX_DIGITS]} bytes; the limit is {max_bytes}")
     chunks: list[bytes] = []
     n_bytes, is_complete = 0, False
     while not is_complete:
@@ -85,6 +87,7 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         chunks.append(chunk)
         is_complete = not message.get("more_body", False)
     context.received_at = time.monotonic()
+    context.timer.watch_client()
     data = chunks[0] if len(chunks) == 1 else _join(chunks, context.memory)
     if coding == "identity":
         return data
@@ -103,6 +106,13 @@ def _join(chunks: list[bytes], memory: MemoryShare) -> bytes:
     chunks.clear()
     memory.give_back(n_bytes)
     return data
+
+
+def _is_more(digits: str, limit: int) -> bool:
+    """Return whether a number that a client has written, with any number of zeros before it, is more than a limit."""
+    if len(digits) > MAX_DIGITS:
+        digits = digits.lstrip("0")
+    return len(digits) > MAX_DIGITS or int(digits) > limit
 
 
 def decompress(data: bytes, coding: str, max_bytes: int) -> bytes:

@@ -40,6 +40,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.ClientDisconnected: 499,
     errors.InferenceFailed: 500,
     errors.ModelUnavailable: 503,
+    errors.TooManyConnections: 503,
     errors.DeadlineExceeded: 504,
 }
 """Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""
@@ -140,6 +141,8 @@ class Problems:
             return message
 
         context = context_in(scope)
+        if not _has_body(context.headers):
+            context.timer.watch_client()
         try:
             with context.timer:
                 await self._app(scope, receive_and_note_end, send)
@@ -163,7 +166,7 @@ class Problems:
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
 async def _send_problem(

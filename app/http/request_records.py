@@ -36,6 +36,8 @@ class RequestRecords:
             await self._app(scope, receive, send)
             return
         started_at = time.monotonic()
+        stalls = services_in(scope).metrics.event_loop
+        stalls.begin_request()
         measurement = Measurement()
         MEASUREMENT.set(measurement)
         context = context_in(scope)
@@ -43,6 +45,7 @@ class RequestRecords:
         try:
             await self._app(scope, receive, send)
         finally:
+            stalls.end_request()
             seconds = time.monotonic() - started_at
             context.memory.close()
             log_request(

@@ -43,7 +43,7 @@ class RequestTimer:
         self._n_cancelled = self._task.cancelling()
         self._error = None
         self._loop = asyncio.get_running_loop()
-        self._fire_by(self._limit_s)
+        self._fire_by(time.monotonic() + FIRST_LOOK_S if self._is_body_received else self._limit_s)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -68,7 +68,10 @@ class RequestTimer:
             self._fire_by(min(at_s, time.monotonic() + FIRST_LOOK_S))
 
     def watch_client(self) -> None:
-        """End the request if the client hangs up. Call this once the whole body has been received."""
+        """End the request if the client hangs up.
+
+        Call this once the whole body has been received; where there is none, even before the timer starts.
+        """
         self._is_body_received = True
         self._fire_by(time.monotonic() + FIRST_LOOK_S)
 

@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 from app.concurrency.request_memory import RequestMemory
 from app.metrics.deferred import DeferredCalls
 from app.metrics.engine_events import EngineEvents
+from app.metrics.event_loop import EventLoopStalls
 from app.metrics.families import Families
 from app.metrics.requests import RequestCounter
 from app.metrics.state import StateCollector
@@ -24,6 +25,7 @@ class Metrics:
         self.families = Families(self._registry)
         self.requests = RequestCounter(self.families, self._deferred)
         self.engine_events = EngineEvents(self.families, self._deferred)
+        self.event_loop = EventLoopStalls(self._registry)
         ProcessCollector(registry=self._registry)
 
     def read_state(

@@ -1,84 +1,39 @@
 """HTTP/1.1 connections: uvicorn's protocol, with stricter rules.
 
-This is the only module that uses uvicorn's private names: those in `ATTRIBUTES`, and methods that are marked by
-`@override`. `app.process.guard` looks for them in the installed version before a server starts.
+This module uses uvicorn's private names: those in `app.process.uvicorn_names`, and methods that are marked by
+`@override`. `app.process.guard` looks for them in the installed version before a server starts. So do
+`app.process.flow` and `app.process.whole_answers`.
 """
 
 import asyncio
-import inspect
 import math
-from collections.abc import Awaitable, Callable, Collection
-from enum import Enum
+import time
 from typing import Any
 
 import httptools
-import uvicorn
 from typing_extensions import override
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
-from app.process.refusals import MAX_HEAD_BYTES, Refusal, refusal_of_head, refusal_of_syntax
+from app.http.context import RequestContext
+from app.process.connections import OpenConnections
+from app.process.flow import ConnectionFlow
+from app.process.incoming import (
+    MAX_PIPELINED,
+    PARSING_S,
+    Reading,
+    end_of_slice,
+    feed_head,
+    framing_headers,
+    may_hold_many,
+)
+from app.process.peer import IS_AVAILABLE, Peer
+from app.process.refusals import MAX_HEAD_BYTES, MAX_HEADERS, Refusal, refusal_of_head, refusal_of_syntax
+from app.process.whole_answers import App, aborting_incomplete, without_chunked_coding
 
 HEAD_GRACE_S = 1.0
 """Time in seconds in which a head that has begun to arrive must be complete once the server shuts down."""
 LINGER_S = 2.0
 """Time in seconds for a refused client to read the answer and to hang up; what it still sends is discarded."""
-
-_FRAMING = (b"content-length", b"transfer-encoding")
-"""Names of the headers that determine where a body ends."""
-
-ATTRIBUTES: dict[type, tuple[str, ...]] = {
-    HttpToolsProtocol: (
-        *("transport", "flow", "parser", "loop", "headers", "cycle", "pipeline", "server_state"),
-        *("timeout_keep_alive", "timeout_keep_alive_task", "_unset_keepalive_if_required"),
-    ),
-    RequestResponseCycle: (
-        *("scope", "transport", "message_event", "disconnected", "keep_alive", "waiting_for_100_continue"),
-        *("response_started", "response_complete", "chunked_encoding", "expected_content_length"),
-    ),
-    ServerState: ("default_headers",),
-    FlowControl: ("write_paused",),
-}
-"""Attributes of uvicorn's objects that this module uses, by class, besides the methods that it overrides."""
-
-App = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-def make_instances() -> tuple[object, ...]:
-    """Return an instance of each class in `ATTRIBUTES`, only to look up its attributes."""
-    config = uvicorn.Config(_no_app, ws="none", lifespan="off", log_config=None)
-    nothing: Any = object()
-    state, arguments = ServerState(), [nothing] * len(inspect.signature(RequestResponseCycle).parameters)
-    return HttpToolsProtocol(config, state, {}, nothing), RequestResponseCycle(*arguments), state, FlowControl(nothing)
-
-
-async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Do nothing; used as an application that is never called."""
-
-
-class PipelineFlow(FlowControl):
-    """Stops reading from a client while pipelined requests wait for the answer to an earlier request.
-
-    uvicorn resumes at every answer, and whenever an application reads a body: the waiting requests have no limit.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    @override
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class Reading(Enum):
-    """The part of a request that is arriving."""
-
-    NOTHING = "nothing"
-    HEAD = "head"
-    BODY = "body"
 
 
 class Protocol(HttpToolsProtocol):
@@ -90,32 +45,78 @@ class Protocol(HttpToolsProtocol):
     - An offer to upgrade is ignored (RFC 9110, 7.8): the request, with its body, is answered as HTTP/1.1.
     - Clients of HTTP/1.0 receive neither chunked coding nor `100 Continue`, and every answer ends the connection.
     - White space around header values is removed (RFC 9110, 5.5), and trailers are not mixed with headers (6.5.1).
-    - Pipelined requests are read only as fast as they are answered.
+    - Pipelined requests are read only as fast as they are answered: at most `MAX_PIPELINED` wait, and the bytes that
+      came with them.
+    - That a client has left is noticed while nothing is read from it as well. One that has only stopped sending
+      (RFC 9112, 9.6) is answered.
     - If the application does not complete an answer, the connection is aborted.
     """
+
+    flow: ConnectionFlow
+    shared = OpenConnections()
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._reading = Reading.NOTHING
         self._n_unparsed = 0  # bytes received since the parser last reported a part of a body or the end of a request
-        self._idle_deadline = 0.0
+        self._held = b""  # received, and not given to the parser yet
+        self.idle_deadline = 0.0
         self._n_unread: float = math.inf  # bytes that the client had not read when the idle timer last fired
         self._refusal: Refusal | None = None
+        self._answered: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that arrived last
+        self._peer: Peer | None = None  # only where reading does not tell that the client has left
+        self._is_shutting_down = False
+        self.is_leaving = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = PipelineFlow(transport, self.pipeline)
+        self.flow = ConnectionFlow(transport, self.pipeline, self.shared.memory, self._context_of_answer)
         self._restart_idle_timeout(self.timeout_keep_alive)
+        others: Any = self.connections
+        if self.shared.admit(self, others):
+            return
+        if self.shared.may_linger:
+            self._refuse(Refusal.too_many_connections(self.shared.limit))
+        else:
+            transport.abort()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, whichever of the client's requests it is answering; drop the requests behind."""
+        self.shared.n_leaving -= self.is_leaving
+        self.pipeline.clear()
+        self._held = b""
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        if self._peer is not None:
+            self._peer.forget()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
         self._unset_keepalive_if_required()
+        if self._held or may_hold_many(data):
+            self._held += data
+            self._parse_held()
+        else:
+            self._parse(data)
+        self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        """Start the idle timer if no request is being answered, and no more is to be parsed."""
+        if not (self._is_answering or self._held or self._refusal or self.transport.is_closing()):
+            self._start_idle_timer()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Parse bytes, and refuse what cannot be read."""
         self._n_unparsed += len(data)
         try:
-            self._parse(data)
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._refuse(Refusal.head_too_large() if self._is_head_too_large else refusal_of_syntax(error))
             return
@@ -123,10 +124,10 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Refusal.head_too_large())
         elif self._reading is Reading.BODY and self._n_unparsed > MAX_HEAD_BYTES:
             self.transport.abort()
-        elif not self._is_answering and not self.transport.is_closing():
-            self._start_idle_timer()
+        elif self.pipeline and self._peer is None:
+            self._peer = Peer(self.transport, self._version_waiting)
 
-    def _parse(self, data: bytes) -> None:
+    def _feed(self, data: bytes | memoryview) -> None:
         unparsed = memoryview(data)
         while unparsed:
             try:
@@ -137,25 +138,73 @@ class Protocol(HttpToolsProtocol):
             else:
                 return
 
+    def _parse_held(self) -> None:
+        """Parse what is held, as far as requests may wait and as long as it may take at a time."""
+        stop_at_s = time.perf_counter() + PARSING_S
+        data, place, is_late = self._held, 0, False
+        while place < len(data) and self._may_parse and not is_late:
+            end = end_of_slice(data, place, MAX_PIPELINED - len(self.pipeline))
+            self._parse(memoryview(data)[place:end])
+            place, is_late = end, time.perf_counter() > stop_at_s
+        self._held = b"" if self._refusal else data[place:]
+        self.flow.holds_unparsed = bool(self._held)
+        if self._held:
+            self.flow.pause_reading()
+            if self._may_parse:
+                self.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        """Parse more of what is held, if a request may begin."""
+        if self._held and self._may_parse:
+            self._unset_keepalive_if_required()
+            self._parse_held()
+            self._wait_for_more()
+            if not self._held:
+                self.flow.resume_reading()
+                if self._is_shutting_down:
+                    self.shutdown()
+
+    @property
+    def _may_parse(self) -> bool:
+        return self._refusal is None and len(self.pipeline) < MAX_PIPELINED and not self.transport.is_closing()
+
+    @override
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection of a client that has stopped sending if it has a whole request that is not answered."""
+        if self._answered is None or self._answered.more_body or not self._is_answering or not IS_AVAILABLE:
+            return None
+        self._answered.keep_alive = self._refusal is not None  # which is sent behind the answer
+        if self._peer is None:
+            self._peer = Peer(self.transport, self._version_waiting)
+        self._peer.stopped_sending()
+        return True
+
+    def _context_of_answer(self) -> RequestContext | None:
+        cycle = self._answered
+        return None if cycle is None or cycle.response_complete else cycle.scope["state"].get("context")
+
+    def _version_waiting(self) -> str | None:
+        cycle = self._answered
+        if cycle is None or cycle.response_started:
+            return None
+        version: str = cycle.scope["http_version"]
+        return version
+
     def _ignore_upgrade(self) -> None:
         """Parse the body of a request that offers an upgrade, which the parser leaves to the other protocol.
 
         Another parser is given a head with the same framing, so that it expects the body next. `_reading` is BODY then,
         and what a parser reports of a head counts only where one is expected.
         """
-        if framing := self._framing_headers():
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % header for header in framing))
-
-    def _framing_headers(self) -> list[tuple[bytes, bytes]]:
-        return [header for header in self.headers if header[0] in _FRAMING]
+        if framing := framing_headers(self.headers):
+            self.parser = httptools.HttpRequestParser(self)  # which the headers are reported to
+            feed_head(self.parser, framing)
 
     @override
     def on_message_begin(self) -> None:
         if self._reading is Reading.NOTHING:
             self._reading = Reading.HEAD
-            self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+            self.idle_deadline = self.loop.time() + self.timeout_keep_alive
             super().on_message_begin()
 
     @override
@@ -176,7 +225,7 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade() and self._framing_headers():
+        if self.parser.should_upgrade() and framing_headers(self.headers):
             return  # `_ignore_upgrade` has the body parsed
         self._n_unparsed = 0
         self._reading = Reading.NOTHING
@@ -188,17 +237,20 @@ class Protocol(HttpToolsProtocol):
         served: App = app if refusal is None else refusal
         if cycle.scope["http_version"] != "1.1":
             cycle.keep_alive = cycle.waiting_for_100_continue = False
-            served = _without_chunked_coding(served, cycle)
-        super()._start_asgi_task(cycle, _aborting_incomplete(served, cycle))
+            served = without_chunked_coding(served, cycle)
+        self._answered = cycle
+        super()._start_asgi_task(cycle, aborting_incomplete(served, cycle))
 
     @override
     def on_response_complete(self) -> None:
-        self._idle_deadline = self.loop.time() + self.timeout_keep_alive
+        self.idle_deadline = self.loop.time() + self.timeout_keep_alive
         self._n_unread = math.inf
         is_last = not self.pipeline
         super().on_response_complete()
         if is_last and self._refusal is not None and not self.transport.is_closing():
             self._send_refusal(self._refusal)
+        elif self._held:
+            self._continue()
 
     @override
     def timeout_keep_alive_handler(self) -> None:
@@ -216,30 +268,43 @@ class Protocol(HttpToolsProtocol):
     @override
     def shutdown(self) -> None:
         """Close the connection once the requests that have arrived, even in part, are answered."""
-        if self._reading is Reading.HEAD:
+        if self._held:
+            self._is_shutting_down = True
+        elif self._reading is Reading.HEAD:
             self.loop.call_later(HEAD_GRACE_S, super().shutdown)
         else:
             super().shutdown()
 
     @property
     def _is_head_too_large(self) -> bool:
-        return self._reading is Reading.HEAD and self._n_unparsed > MAX_HEAD_BYTES
+        is_head = self._reading is Reading.HEAD
+        return is_head and (self._n_unparsed > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS)
 
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def is_idle(self) -> bool:
+        """True if no request is being answered, and none has arrived but for a part of its head."""
+        return not self._is_answering and self._reading is not Reading.BODY
+
+    def close_idle(self) -> None:
+        """Close the connection, which is idle."""
+        self.transport.abort()
+
     def _restart_idle_timeout(self, limit_s: float) -> None:
-        self._idle_deadline = self.loop.time() + limit_s
+        self.idle_deadline = self.loop.time() + limit_s
         self._start_idle_timer()
 
     def _start_idle_timer(self) -> None:
         self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_at(self._idle_deadline, self.timeout_keep_alive_handler)
+        self.timeout_keep_alive_task = self.loop.call_at(self.idle_deadline, self.timeout_keep_alive_handler)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Read nothing more, answer the requests before, then send the refusal and close the connection."""
         self._refusal = refusal
+        self._held, self.flow.holds_unparsed = b"", False
         if self._reading is not Reading.BODY:
             if not self._is_answering:
                 self._send_refusal(refusal)
@@ -263,45 +328,3 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._n_unread = 0
         self._restart_idle_timeout(LINGER_S)
-
-
-def _aborting_incomplete(app: App, cycle: RequestResponseCycle) -> App:
-    """Wrap an application so that the connection is aborted if it ends before its answer does.
-
-    uvicorn closes the connection, which waits for a client that perhaps reads nothing any more.
-    """
-
-    async def run(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await app(scope, receive, send)
-        finally:
-            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-                cycle.transport.abort()
-
-    return run
-
-
-def _without_chunked_coding(app: App, cycle: RequestResponseCycle) -> App:
-    """Wrap an application so that a body of unknown length is sent as it is (RFC 9112, 6.1 and 6.3)."""
-
-    async def run(scope: Any, receive: Any, send: Any) -> None:
-        has_length = False
-
-        async def send_as_it_is(message: Any) -> None:
-            nonlocal has_length
-            if message["type"] == "http.response.start":
-                headers = [header for header in message.get("headers", ()) if header[0].lower() != b"transfer-encoding"]
-                message = {**message, "headers": headers}
-                has_length = any(name.lower() == b"content-length" for name, _ in headers)
-                cycle.chunked_encoding = None if has_length else False
-            elif not has_length:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        try:
-            await app(scope, receive, send_as_it_is)
-        finally:
-            if not cycle.response_started:  # uvicorn answers for the application
-                cycle.chunked_encoding = None
-
-    return run

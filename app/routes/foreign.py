@@ -148,7 +148,6 @@ async def receive(request: Request) -> ForeignRequest:
     deadline = deadline_of(request, services.settings, TO_SAVE_TIME)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     data = await read_body(request, services.settings.max_body_bytes, services.pools)
-    context.timer.watch_client()
     return ForeignRequest(services=services, context=context, data=data, deadline=deadline)
 
 

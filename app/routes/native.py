@@ -97,7 +97,6 @@ async def answer_task(
     raw = await _read(services, endpoint, request)
     if form is not None and raw.query is None and isinstance(raw.values, dict) and form.field in raw.values:
         context.dialect = form.dialect
-        context.timer.watch_client()
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
     with target.loaded:
@@ -112,7 +111,6 @@ async def _answer(
     if media_type == NPY and call.parameter("format") == PNG_FORMAT:
         detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
-    context.timer.watch_client()
     if isinstance(call.schema, CodecSchema):
         return await _answer_by_codec(call, call.schema)
     requests = await decode_requests(call, call.schema)

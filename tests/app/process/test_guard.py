@@ -10,11 +10,13 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.process import uvicorn_protocol
+from app.process import flow, uvicorn_names, uvicorn_protocol
 from app.process.guard import load_protocol, overridden_methods
 
-METHODS = [(owner, method.__name__) for owner, method in overridden_methods(uvicorn_protocol)]
-ATTRIBUTES = [(owner, name) for owner, names in uvicorn_protocol.ATTRIBUTES.items() for name in names]
+METHODS = [
+    (owner, method.__name__) for module in (uvicorn_protocol, flow) for owner, method in overridden_methods(module)
+]
+ATTRIBUTES = [(owner, name) for owner, names in uvicorn_names.ATTRIBUTES.items() for name in names]
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
