@@ -23,11 +23,11 @@ from app.http.content import (
     content_type,
     negotiate,
     parse_files,
-    parse_json,
     read_body,
 )
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
+from app.http.json_body import read_json
 from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
@@ -92,7 +92,6 @@ async def answer_task(
     raw = await _read(services, endpoint, request)
     if form is not None and raw.query is None and isinstance(raw.values, dict) and form.field in raw.values:
         context.dialect = form.dialect
-        context.timer.watch_client()
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
     with target.loaded:
@@ -107,7 +106,6 @@ async def _answer(
     if media_type == NPY and call.parameter("format") == PNG_FORMAT:
         detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
-    context.timer.watch_client()
     if isinstance(call.schema, CodecSchema):
         return await _answer_by_codec(call, call.schema)
     requests = await decode_requests(call, call.schema)
@@ -126,11 +124,11 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     if kind == JSON and request.scope["query_string"]:
         detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
         raise InvalidRequest.of([Fault("", detail)])
+    context = context_in(request.scope)
     data = await read_body(request, settings.max_body_bytes, services.pools)
+    context.timer.watch_client()
     if kind == JSON:
-        is_quick = len(data) <= settings.inline_bytes
-        values = parse_json(data) if is_quick else await services.pools.run(parse_json, data, n_bytes=len(data))
-        return RawBody(values, data)
+        return RawBody(await read_json(data, services, context), data)
     inputs: Any = [data]
     try:
         if kind == NPY:
