@@ -1,19 +1,15 @@
 """Reading a request's body within its limits, and choosing the media type of the answer."""
 
-import asyncio
 import time
 import zlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.concurrency.worker_pools import WorkerPools
 from app.errors import (
     ClientDisconnected,
-    Fault,
-    InvalidRequest,
     MalformedBody,
     NotAcceptable,
     PayloadTooLarge,
@@ -31,8 +27,6 @@ IMAGES = (PNG, "image/jpeg", "image/webp")
 
 CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
-CHUNK_BYTES = 2**16
-"""Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
 
 def content_type(request: Request) -> str:
@@ -106,38 +100,6 @@ def compress(data: bytes, coding: str) -> bytes:
     """Return data in one of `CODINGS`, compressed as fast as possible."""
     compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=CODINGS[coding])
     return compressor.compress(data) + compressor.flush()
-
-
-async def parse_files(request: Request, data: bytes, max_files: int) -> list[bytes]:
-    """Return the contents of the parts named `files` of a multipart body, in order.
-
-    Raises:
-        MalformedBody: the body is not multipart, as its header promises.
-        InvalidRequest: a part has another name, or there is no file.
-    """
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield data[start : start + CHUNK_BYTES]
-            await asyncio.sleep(0)
-
-    parser = MultiPartParser(request.headers, chunks(), max_files=max_files, max_fields=max_files)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, ValueError) as error:  # a ValueError comes from a charset that does not exist
-        raise MalformedBody(f"the body is not multipart/form-data with at most {max_files} files") from error
-    try:
-        unknown = sorted({name for name, _ in form.multi_items() if name != "files"})
-        if unknown:
-            raise InvalidRequest.of([Fault("", f"unknown parts {unknown}; send files in parts named 'files'")])
-        if any(isinstance(value, str) for _, value in form.multi_items()):
-            raise InvalidRequest.of([Fault("", "a part named 'files' is a text; a file has a filename in its header")])
-        files = [await upload.read() for _, upload in form.multi_items() if not isinstance(upload, str)]
-    finally:
-        await form.close()
-    if not files:
-        raise InvalidRequest.of([Fault("", "no file; send files in parts named 'files'")])
-    return files
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:

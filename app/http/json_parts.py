@@ -27,7 +27,7 @@ from models.cancellation import stop_if_abandoned
 
 MAX_GAP_BYTES = 2**20
 """Maximum number of bytes without a comma, outside of strings: more would be white space, or a very long name."""
-MAX_MEMBERS = 2**16
+MAX_MEMBERS = 2**17
 """Maximum number of members of one object. Adding one more to millions can take a tenth of a second."""
 _QUOTE = ord('"')
 _WHITE_SPACE = b" \t\n\r"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from starlette.requests import Request
@@ -22,12 +22,12 @@ from app.http.content import (
     PNG,
     content_type,
     negotiate,
-    parse_files,
     read_body,
 )
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
 from app.http.json_body import read_json
+from app.http.multipart import parse_files
 from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
@@ -129,23 +129,33 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     context.timer.watch_client()
     if kind == JSON:
         return RawBody(await read_json(data, services, context), data)
-    inputs: Any = [data]
-    try:
-        if kind == NPY:
-            inputs = parse_npy(data)
-        elif kind == CSV:
-            is_quick = len(data) <= settings.inline_bytes
-            inputs = parse_csv(data) if is_quick else await services.pools.run(parse_csv, data, n_bytes=len(data))
-        elif kind == MULTIPART:
-            inputs = await parse_files(request, data, settings.max_items)
-    except UndecodableItems as error:
-        raise MalformedBody(str(error)) from error
+    inputs = await _read_inputs(services, context, kind, data)
     query = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
     return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
+
+
+async def _read_inputs(services: Services, context: RequestContext, kind: str, data: bytes) -> Any:
+    """Return the inputs of a body that is not JSON, on a thread if that may take long."""
+    settings = services.settings
+    if kind == MULTIPART:
+        arguments = data, context.header(b"content-type") or "", settings.max_items
+        return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
+    if kind not in (NPY, CSV):
+        return [data]
+    parse = parse_npy if kind == NPY else partial(parse_csv, max_cells=settings.max_values)
+    try:
+        if len(data) <= settings.inline_bytes:
+            return parse(data)
+        large_values = context.keep_large_values()
+        inputs = await services.pools.run(parse, data, n_bytes=len(data))
+        large_values.keep(inputs)
+        return inputs
+    except UndecodableItems as error:
+        raise MalformedBody(str(error)) from error
 
 
 @cache

@@ -164,7 +164,7 @@ def test_the_place_of_an_error_is_counted_in_lines_and_characters() -> None:
         (b"[1" + b"0" * 4300 + b"]", "a number of 4301 bytes; the limit is 4300"),
         (b"[" + b" " * (2**20 + 1) + b"0]", "more than 1048576 bytes without a comma"),
         (b'{"' + b"a" * 2**20 + b'":0}', "more than 1048576 bytes without a comma"),
-        (b"{" + b",".join(b'"%d":0' % i for i in range(2**16 + 1)) + b"}", "an object of 65537 members"),
+        (b"{" + b",".join(b'"%d":0' % i for i in range(2**17 + 1)) + b"}", "an object of 131073 members"),
     ],
 )
 def test_a_large_body_beyond_a_limit_is_refused(data: bytes, reason: str) -> None:
