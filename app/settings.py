@@ -52,7 +52,16 @@ RELOADABLE = frozenset(
         *("cors_origins", "allowed_hosts"),
         *("keys_file", "api_keys", "trusted_proxies", "requests_per_minute", "max_concurrent"),
         *("models", "model", "idle_unload", "memory_limit"),
-        *("max_body_bytes", "max_items", "max_pixels", "max_queue_items", "max_characters", "inline_bytes"),
+        *(
+            "max_body_bytes",
+            "max_values",
+            "max_lists",
+            "max_items",
+            "max_pixels",
+            "max_queue_items",
+            "max_characters",
+            "inline_bytes",
+        ),
         *("default_timeout_ms", "max_timeout_ms"),
         "log_level",
     }
@@ -167,6 +176,13 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: PositiveInt = Field(32 * 2**20, description="Longest request body, in bytes.")
+    max_values: PositiveInt = Field(
+        2**22,
+        description="Most values in one JSON body longer than `inline_bytes`, lists and objects included.",
+    )
+    max_lists: PositiveInt = Field(
+        2**20, description="Most lists and objects in one JSON body longer than `inline_bytes`."
+    )
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
     max_pixels: PositiveInt = Field(2**26, description="Most pixels in one request, over all its encoded images.")
     max_queue_items: PositiveInt = Field(

@@ -72,6 +72,10 @@ class WorkerPools:
         finally:
             del error, future  # the error refers to this frame: without this, both would stay until garbage collection
 
+    def begin(self, work: Callable[[], Any]) -> None:
+        """Call `work` on a thread that nobody waits for; what it returns or raises is forgotten."""
+        self._long.put((work, self._loop.create_future()))
+
     def close(self) -> None:
         """End the threads once all work is done."""
         for queue in (self._short, self._long):

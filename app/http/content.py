@@ -1,23 +1,16 @@
 """Reading a request's body within its limits, and choosing the media type of the answer."""
 
-import asyncio
-import json
-import re
 import time
 import zlib
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-import orjson
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.concurrency.request_memory import MemoryShare
 from app.concurrency.worker_pools import WorkerPools
 from app.errors import (
     ClientDisconnected,
-    Fault,
-    InvalidRequest,
     MalformedBody,
     NotAcceptable,
     PayloadTooLarge,
@@ -33,17 +26,12 @@ EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_MAY_HAVE_SURROGATES = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
-"""Texts in JSON that may hold a surrogate, which may be written as an escape."""
 CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
 MAX_INFLATION = 1032
 """Most bytes that a compressed byte of gzip or deflate decodes to."""
 MAX_DIGITS = 20
 """Maximum number of digits of a body's length, without zeros before them."""
-CHUNK_BYTES = 2**16
-"""Size in bytes of the chunks in which a multipart body is parsed; other requests are served in between."""
 
 
 def content_type(request: Request) -> str:
@@ -143,77 +131,6 @@ def compress(data: bytes, coding: str) -> bytes:
     """Return data in one of `CODINGS`, compressed as fast as possible."""
     compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=CODINGS[coding])
     return compressor.compress(data) + compressor.flush()
-
-
-async def parse_files(request: Request, data: bytes, max_files: int) -> list[bytes]:
-    """Return the contents of the parts named `files` of a multipart body, in order.
-
-    Raises:
-        MalformedBody: the body is not multipart, as its header promises.
-        InvalidRequest: a part has another name, or there is no file.
-    """
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield data[start : start + CHUNK_BYTES]
-            await asyncio.sleep(0)
-
-    parser = MultiPartParser(request.headers, chunks(), max_files=max_files, max_fields=max_files)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, ValueError) as error:  # a ValueError comes from a charset that does not exist
-        raise MalformedBody(f"the body is not multipart/form-data with at most {max_files} files") from error
-    try:
-        unknown = sorted({name for name, _ in form.multi_items() if name != "files"})
-        if unknown:
-            raise InvalidRequest.of([Fault("", f"unknown parts {unknown}; send files in parts named 'files'")])
-        if any(isinstance(value, str) for _, value in form.multi_items()):
-            raise InvalidRequest.of([Fault("", "a part named 'files' is a text; a file has a filename in its header")])
-        files = [await upload.read() for _, upload in form.multi_items() if not isinstance(upload, str)]
-    finally:
-        await form.close()
-    if not files:
-        raise InvalidRequest.of([Fault("", "no file; send files in parts named 'files'")])
-    return files
-
-
-def parse_json(data: bytes) -> Any:
-    """Parse a JSON text in UTF-8, UTF-16 or UTF-32.
-
-    NaN and infinity are not JSON, yet some clients send them. They are accepted here, so that the check that follows
-    can refuse them with an error that says where they are. A lone surrogate, which no UTF-8 has, becomes U+FFFD.
-
-    Raises:
-        MalformedBody: the text is not JSON; the detail says at which line and column, in characters.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        text = data.decode(json.detect_encoding(data), "surrogatepass")
-        values = json.loads(text)
-        return _without_surrogates(values) if _MAY_HAVE_SURROGATES.search(text) else values
-    except json.JSONDecodeError as error:
-        reason = f"line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not {error.encoding.upper()}"
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except ValueError:
-        reason = "a number has too many digits"
-    raise MalformedBody(f"the body is not JSON: {reason}")
-
-
-def _without_surrogates(value: Any) -> Any:
-    """Return a value of JSON with U+FFFD in place of each lone surrogate, in names as well."""
-    if isinstance(value, str):
-        return _SURROGATES.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_without_surrogates(element) for element in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(member) for name, member in value.items()}
-    return value
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:

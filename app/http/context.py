@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.concurrency.large_values import LargeValues
 from app.concurrency.request_memory import MemoryShare
 from app.http.error_answers import Dialect
 from app.http.request_timer import RequestTimer, client_not_reading
@@ -34,6 +35,7 @@ class RequestContext:
         dialect: what errors are answered in; a route sets it if its path alone does not tell.
         received_at: when the whole body had arrived (`time.monotonic`); 0 until then.
         answered_at: when the answer started (`time.monotonic`); 0 until then.
+        large_values: the values of the body, if it is large.
     """
 
     request_id: str
@@ -49,6 +51,13 @@ class RequestContext:
     dialect: Dialect | None = None
     received_at: float = 0.0
     answered_at: float = 0.0
+    large_values: LargeValues | None = None
+
+    def keep_large_values(self) -> LargeValues:
+        """Return what keeps the values of a large body until the request has ended."""
+        if self.large_values is None:
+            self.large_values = LargeValues()
+        return self.large_values
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of this lower-case name, without white space around it."""

@@ -140,18 +140,20 @@ class Problems:
             is_received = not message.get("more_body", False)
             return message
 
-        context = context_in(scope)
+        context, problem = context_in(scope), None
         if not _has_body(context.headers):
             context.timer.watch_client()
         try:
             with context.timer:
                 await self._app(scope, receive_and_note_end, send)
-                return
         except Exception as error:
             problem = report_error(error, context)
-        # Here the error is forgotten, and with it the frames that hold the request's body.
-        context.memory.close()
-        if context.status != 0:  # the answer cannot be taken back: the server closes the connection
+        finally:  # here the error is forgotten, and with it the frames that hold the request's body
+            if context.large_values is not None:
+                context.large_values.free_later(services_in(scope).pools)
+                context.large_values = None
+            context.memory.close()
+        if problem is None or context.status != 0:  # the answer cannot be taken back: the server closes the connection
             return
         if problem.name in PACED:
             with suppress(errors.DeadlineExceeded), context.timer:

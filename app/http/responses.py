@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import InferenceFailed
 from app.http.context import context_in
+from app.http.json_pieces import render_json
 
 PIECE_BYTES = 2**18
 """Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
@@ -43,7 +43,7 @@ def task_json(answer: Mapping[str, Any]) -> bytes:
     Raises:
         InferenceFailed: a number is not finite; the encoder would write null in its place.
     """
-    content = orjson.dumps(answer, default=_contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
+    content = render_json(answer)
     if b"null" in content:  # which a text may contain, and an optional field may be
         check_finite(answer)
     return content
@@ -57,13 +57,6 @@ def check_finite(value: Any) -> None:
             check_finite(member)
     elif isinstance(value, float | np.floating | np.ndarray) and not np.isfinite(value).all():
         raise InferenceFailed("the model's answer holds a number that is not finite")
-
-
-def _contiguous(value: object) -> NDArray[Any]:
-    """Return an array in the memory layout that the JSON encoder takes."""
-    if isinstance(value, np.ndarray):
-        return np.ascontiguousarray(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def server_sent_event(content: dict[str, Any]) -> bytes:

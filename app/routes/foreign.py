@@ -14,11 +14,11 @@ from starlette.responses import Response
 from app.concurrency.worker_pools import MAX_INLINE_NUMBERS
 from app.engine.job import Outcome
 from app.errors import InvalidRequest
-from app.http.body_memory import claim_parsing
-from app.http.content import JSON, parse_json, read_body
+from app.http.content import JSON, read_body
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
 from app.http.error_answers import Dialect
+from app.http.json_body import read_json
 from app.http.responses import TaskResponse, task_json
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
@@ -75,7 +75,7 @@ class ForeignRequest:
         Raises:
             MalformedBody: the body is not JSON.
         """
-        return await self.parse(lambda values: values)
+        return await read_json(self.data, self.services, self.context)
 
     async def parse(self, read: Callable[[Any], T]) -> T:
         """Return what `read` makes of the values of a body in JSON. A long body is read on a thread.
@@ -84,14 +84,10 @@ class ForeignRequest:
             MalformedBody: the body is not JSON.
             Exception: whatever `read` raises.
         """
-
-        def read_body() -> T:
-            claim_parsing(self.data)
-            return read(parse_json(self.data))
-
+        values = await read_json(self.data, self.services, self.context)
         if len(self.data) <= self.services.settings.inline_bytes:
-            return read_body()
-        return await self.services.pools.run(read_body, n_bytes=len(self.data))
+            return read(values)
+        return await self.services.pools.run(read, values, n_bytes=len(self.data))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +13,6 @@ from app.concurrency.request_memory import claim_memory
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
-from app.http.body_memory import claim_parsing
 from app.http.content import (
     CSV,
     EVENTS,
@@ -24,12 +23,12 @@ from app.http.content import (
     PNG,
     content_type,
     negotiate,
-    parse_files,
-    parse_json,
     read_body,
 )
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
+from app.http.json_body import read_json
+from app.http.multipart import parse_files
 from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
@@ -129,23 +128,11 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     if kind == JSON and request.scope["query_string"]:
         detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
         raise InvalidRequest.of([Fault("", detail)])
+    context = context_in(request.scope)
     data = await read_body(request, settings.max_body_bytes, services.pools)
     if kind == JSON:
-        is_quick = len(data) <= settings.inline_bytes
-        values = _parse_json(data) if is_quick else await services.pools.run(_parse_json, data, n_bytes=len(data))
-        return RawBody(values, data)
-    claim_memory(BYTES_PER_BYTE.get(kind, 0) * len(data))
-    inputs: Any = [data]
-    try:
-        if kind == NPY:
-            inputs = parse_npy(data)
-        elif kind == CSV:
-            is_quick = len(data) <= settings.inline_bytes
-            inputs = parse_csv(data) if is_quick else await services.pools.run(parse_csv, data, n_bytes=len(data))
-        elif kind == MULTIPART:
-            inputs = await parse_files(request, data, settings.max_items)
-    except UndecodableItems as error:
-        raise MalformedBody(str(error)) from error
+        return RawBody(await read_json(data, services, context), data)
+    inputs = await _read_inputs(services, context, kind, data)
     query = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
@@ -154,9 +141,25 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
 
 
-def _parse_json(data: bytes) -> Any:
-    claim_parsing(data)
-    return parse_json(data)
+async def _read_inputs(services: Services, context: RequestContext, kind: str, data: bytes) -> Any:
+    """Return the inputs of a body that is not JSON, on a thread if that may take long."""
+    settings = services.settings
+    claim_memory(BYTES_PER_BYTE.get(kind, 0) * len(data))
+    if kind == MULTIPART:
+        arguments = data, context.header(b"content-type") or "", settings.max_items
+        return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
+    if kind not in (NPY, CSV):
+        return [data]
+    parse = parse_npy if kind == NPY else partial(parse_csv, max_cells=settings.max_values)
+    try:
+        if len(data) <= settings.inline_bytes:
+            return parse(data)
+        large_values = context.keep_large_values()
+        inputs = await services.pools.run(parse, data, n_bytes=len(data))
+        large_values.keep(inputs)
+        return inputs
+    except UndecodableItems as error:
+        raise MalformedBody(str(error)) from error
 
 
 @cache

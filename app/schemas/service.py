@@ -170,6 +170,8 @@ LIMITS = (
     "idle_unload",
     "memory_limit",
     "max_body_bytes",
+    "max_values",
+    "max_lists",
     "max_items",
     "max_pixels",
     "max_queue_items",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codecs.number_lists import N_NUMBERS_AT_ONCE, array_in_parts
 from models.errors import InvalidItems, Problem
 
 Shape = tuple[int, ...]
@@ -68,12 +69,16 @@ def array_from_json(values: object, *, gaps: bool = False) -> NDArray[np.float64
     """
     if type(values) is not list:
         return None
+    allowed = {int, float, type(None)} if gaps else {int, float}
     leaves: list[Any] = values
+    n_leaves = len(leaves)
     try:
-        while leaves and type(leaves[0]) is list:
-            leaves = list(chain.from_iterable(leaves))
-        types = set(map(type, leaves))
-        if not types <= ({int, float, type(None)} if gaps else {int, float}):
+        while n_leaves <= N_NUMBERS_AT_ONCE and leaves and type(leaves[0]) is list:
+            n_leaves = sum(map(len, leaves))
+            leaves = list(chain.from_iterable(leaves)) if n_leaves <= N_NUMBERS_AT_ONCE else leaves
+        if n_leaves > N_NUMBERS_AT_ONCE:
+            return array_in_parts(values, allowed)
+        if not set(map(type, leaves)) <= allowed:
             return None
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -185,7 +190,7 @@ def _expected(shapes: Sequence[Shape]) -> str:
 
 def is_single_item(values: list[Any]) -> bool:
     """Return whether a list is one flat item: it begins with a number, or has neither lists nor objects as items."""
-    return type(values[0]) in (int, float) or {list, dict}.isdisjoint(map(type, values))
+    return type(values[0]) in (int, float) or not any(type(value) in (list, dict) for value in values)
 
 
 def describe_fault(value: object, *, gaps: bool = False) -> str:

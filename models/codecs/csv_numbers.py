@@ -1,39 +1,109 @@
 """Rows of numbers in CSV (RFC 4180)."""
 
+import codecs
 import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from models.cancellation import stop_if_abandoned
 from models.errors import Problem, UndecodableItems
 
 GAPS = ("", "nan", "null", "none")
 """Cells, in lower case, that stand for a missing value."""
 _INTEGER_PATTERN = re.compile(r"[+-]?[0-9]{1,18}")
 """An integer that fits into 64 bits, as JSON encoders demand; others are read as floats."""
+_PIECE_CHARACTERS = 2**16
+"""Number of characters of a line that are split into cells in one go."""
+_N_LINES_AT_ONCE = 1024
+"""Number of lines after which the reading for a client that left ends."""
 
 
-def parse_csv(data: bytes) -> list[list[float | None]]:
+def parse_csv(data: bytes, *, max_cells: int = 2**22) -> list[list[float | None]]:
     """Return the numbers of each line; None where one is missing. Empty lines, and a first line of names, are skipped.
 
     Raises:
-        UndecodableItems: the text is not UTF-8, or a cell is not a finite number; the error names the line.
+        UndecodableItems: the text is not UTF-8, a cell is not a finite number, or there are more than `max_cells` cells
+            and empty lines; the error names the line.
+        WorkAbandoned: the caller has left.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UndecodableItems(Problem(f"line {line} of the CSV: byte {error.start} is not UTF-8")) from None
+    _check_encoding(data)
     rows: list[list[float | None]] = []
-    lines = csv.reader(io.StringIO(text, newline=""))
+    lines = _Lines(data, max_cells)
     try:
-        for cells in lines:
+        for cells in lines.read():
             if any(cell.strip() for cell in cells) and (rows or not is_header(cells)):
                 rows.append([parse_number(cell) for cell in cells])
     except (ValueError, csv.Error) as error:
-        raise UndecodableItems(Problem(f"line {lines.line_num} of the CSV: {error}")) from None
+        raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
     return rows
+
+
+def _check_encoding(data: bytes) -> None:
+    if data.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _PIECE_CHARACTERS):
+        stop_if_abandoned()
+        n_held = len(decoder.getstate()[0])  # bytes of a character that began before `start`
+        try:
+            decoder.decode(data[start : start + _PIECE_CHARACTERS], final=start + _PIECE_CHARACTERS >= len(data))
+        except UnicodeDecodeError as error:
+            place = start - n_held + error.start
+            line = data.count(b"\n", 0, place) + 1
+            raise UndecodableItems(Problem(f"line {line} of the CSV: byte {place} is not UTF-8")) from None
+
+
+class _Lines:
+    """Reads the cells of each line.
+
+    Attributes:
+        n_read: number of lines that have been read.
+    """
+
+    def __init__(self, data: bytes, max_cells: int) -> None:
+        self._max_cells = max_cells
+        self._text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+        self._is_cut = False  # the piece that was read last ends before the end of its line
+        self.n_read = 0
+
+    def read(self) -> Iterator[list[str]]:
+        """Yield the cells of each line.
+
+        Raises:
+            ValueError: a cell is too long, a long line has quotes, or there are too many cells or lines.
+            csv.Error: quotes are wrong.
+        """
+        line: list[str] = []
+        n_cells = 0
+        for cells in csv.reader(self._pieces()):
+            line += cells
+            n_cells += max(1, len(cells))
+            if n_cells > self._max_cells:
+                raise ValueError(f"there are more than {self._max_cells} cells and empty lines, which is the limit")
+            if not self._is_cut:
+                yield line
+                line = []
+
+    def _pieces(self) -> Iterator[str]:
+        """Yield each line; a long one in pieces that end before a comma, which is left out."""
+        rest = ""
+        while piece := rest + self._text.readline(_PIECE_CHARACTERS):
+            if not self._is_cut:
+                self.n_read += 1
+                if self.n_read % _N_LINES_AT_ONCE == 0:
+                    stop_if_abandoned()
+            self._is_cut = len(piece) >= _PIECE_CHARACTERS and not piece.endswith(("\n", "\r"))
+            rest = ""
+            if self._is_cut:
+                stop_if_abandoned()
+                comma = piece.rfind(",", 0, -1)
+                if comma < 0 or '"' in piece:
+                    fault = "a cell" if comma < 0 else "a line with quotes"
+                    raise ValueError(f"{fault} has more than {_PIECE_CHARACTERS} characters")
+                piece, rest = piece[:comma], piece[comma + 1 :]
+            yield piece
 
 
 def is_header(cells: Sequence[str]) -> bool:

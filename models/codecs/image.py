@@ -191,7 +191,7 @@ class ImageCodec(ArrayCodec):
 
 def _has_encoded(values: list[Any]) -> bool:
     """Return whether there is an encoded image among the items. A list of numbers is a single item, and has none."""
-    return type(values[0]) not in (int, float) and not {str, bytes}.isdisjoint(map(type, values))
+    return type(values[0]) not in (int, float) and any(type(value) in (str, bytes) for value in values)
 
 
 def _bytes_of(value: str | bytes) -> bytes:

@@ -10,8 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
 from app.errors import Fault, InvalidRequest
-from app.http.content import EVENTS, JSON, PNG, parse_json
+from app.http.content import EVENTS, JSON, PNG
 from app.http.context import RequestContext
+from app.http.json_body import read_json
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse
 from app.routes.foreign import ForeignRequest, call_task, json_response, receive, stream_task
 from app.routes.huggingface.dispatch import choose_pipeline, named_pipeline
@@ -46,10 +47,11 @@ async def answer_pipeline(request: Request, model: str, name: str | None = None)
 
 
 async def _answer(foreign: ForeignRequest, checkpoint: Checkpoint, model: str, name: str | None) -> Response:
+    given = await _read_values(foreign)
+
     def read() -> tuple[Pipeline, BaseModel, NativeCall]:
-        values = _read_values(foreign.data, foreign.context)
-        pipeline = _find_pipeline(values, checkpoint, foreign.context, name)
-        body = parse_body(pipeline.body, values, strict=True)
+        pipeline = _find_pipeline(given, checkpoint, foreign.context, name)
+        body = parse_body(pipeline.body, given, strict=True)
         return pipeline, body, pipeline.to_native(body, checkpoint)
 
     pipeline, body, call = await _run(foreign, read)
@@ -72,7 +74,7 @@ async def _run(foreign: ForeignRequest, function: Callable[[], T]) -> T:
     return await foreign.services.pools.run(function, n_bytes=len(foreign.data))
 
 
-def _read_values(data: bytes, context: RequestContext) -> dict[str, Any]:
+async def _read_values(foreign: ForeignRequest) -> dict[str, Any]:
     """Return the values of a body: an object in JSON, or an image, which becomes the inputs.
 
     Clients send images without a content type or with any. What is not said to be JSON is JSON if it begins like it.
@@ -81,12 +83,13 @@ def _read_values(data: bytes, context: RequestContext) -> dict[str, Any]:
         MalformedBody: it is said to be JSON and is not.
         InvalidRequest: it is JSON, but no object; or there is no body.
     """
-    kind = (context.header(b"content-type") or "").partition(";")[0].strip().lower()
+    data = foreign.data
+    kind = (foreign.context.header(b"content-type") or "").partition(";")[0].strip().lower()
     if not data:
         raise InvalidRequest.of([Fault("", "it is empty; send an object with `inputs`, or an image")])
     if kind.startswith("image/") or (kind != JSON and data.lstrip()[:1] not in (b"{", b"[")):
         return {"inputs": data}
-    values = parse_json(data)
+    values = await read_json(data, foreign.services, foreign.context)
     if not isinstance(values, dict):
         raise InvalidRequest.of([Fault("", "it must be an object with `inputs`, or an image")])
     return values

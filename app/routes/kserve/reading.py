@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import Fault, InvalidRequest, MalformedRequest
-from app.http.content import parse_json
+from app.http.json_body import read_json
 from app.http.tensors import (
     BYTES,
     TensorHead,
@@ -59,8 +59,10 @@ async def read_body(foreign: ForeignRequest) -> tuple[InferBody, memoryview]:
         limit = f"it must be the number of bytes of the JSON, at most the {n_bytes} of the body"
         raise MalformedRequest(f"{JSON_LENGTH.decode()} is {(given or '')[:40]!r}; {limit}")
 
+    values = await read_json(foreign.data[:n_json], foreign.services, foreign.context)
+
     def parse() -> InferBody:
-        return parse_body(InferBody, parse_json(foreign.data[:n_json]), strict=True)
+        return parse_body(InferBody, values, strict=True)
 
     is_quick = n_json <= foreign.services.settings.inline_bytes
     body = parse() if is_quick else await foreign.services.pools.run(parse, n_bytes=n_json)

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.errors import Fault, InvalidRequest
-from app.http.content import parse_json, read_body
+from app.http.content import read_body
+from app.http.context import context_in
+from app.http.json_body import read_json
 from app.registry.served_model import ServedModel, State
 from app.routes.foreign import describe_foreign
 from app.routes.kserve.dialect import DIALECT
@@ -156,10 +158,7 @@ async def _read_optional(request: Request, kind: type[BodyT]) -> BodyT:
     """
     services = services_in(request.scope)
     data = await read_body(request, services.settings.max_body_bytes, services.pools)
-    if len(data) <= services.settings.inline_bytes:
-        values = parse_json(data) if data else {}
-    else:
-        values = await services.pools.run(parse_json, data, n_bytes=len(data))
+    values = await read_json(data, services, context_in(request.scope)) if data else {}
     return parse_body(kind, values, strict=True)
 
 

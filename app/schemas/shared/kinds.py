@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from app.errors import Fault, InvalidRequest
@@ -12,6 +13,8 @@ from app.registry.defaults import Kind
 _DATA_URL_PATTERN = re.compile(r"\s*data:(image/|[^\s,]*;base64,)", re.IGNORECASE)
 _BASE64_PATTERN = re.compile(r"[\w+/-]{8,}", re.ASCII)
 _LINE_BREAK_PATTERN = re.compile(r"\s*[\r\n]\s*")
+N_LOOKED_AT = 4096
+"""Number of inputs that are looked at, at most; there may be millions of numbers."""
 N_PREFIX_CHARACTERS = 64
 """Number of characters of a string that are looked at; a multiple of 4, so that they are base64 by themselves."""
 SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
@@ -23,14 +26,16 @@ def kind_of_inputs(inputs: Any, kinds: Sequence[Kind]) -> Kind:
 
     A string that is a `data:` URL or base64 of an image is an encoded image, any other string or object a text;
     anything else is an item, also a list of integers, which could be the ids of tokens. The inputs are texts if one of
-    them is.
+    the first `N_LOOKED_AT` is.
 
     Raises:
         InvalidRequest: some of the inputs are texts, and others encoded images.
     """
     if len(kinds) == 1:
         return kinds[0]
-    found = {_kind_of(value, kinds) for value in (inputs if isinstance(inputs, list) else [inputs])}
+    found = {
+        _kind_of(value, kinds) for value in (islice(inputs, N_LOOKED_AT) if isinstance(inputs, list) else [inputs])
+    }
     if {"text", "image"} <= found:
         detail = "some are encoded images and some are texts; send either, or name the model"
         raise InvalidRequest.of([Fault("/inputs", detail)])

@@ -14,6 +14,9 @@ from app.errors import Fault, InvalidRequest
 BodyT = TypeVar("BodyT", bound=BaseModel)
 MAX_FAULTS = 16
 """Maximum number of fields that one error names; a body can have millions of unknown fields."""
+MAX_ELEMENTS = 2**14
+"""Maximum number of elements of a list whose elements pydantic checks, which it does in one go. Inputs of native bodies
+are not among them."""
 _JSON_NAMES: dict[type, str] = {type(None): "null", bool: "a boolean", str: "a string", list: "a list"}
 _OBJECT_TYPES = ("model_type", "model_attributes_type", "dict_type")
 """Names that pydantic gives to the error that a value is no object."""
@@ -32,17 +35,19 @@ def parse_body(kind: type[BodyT], values: Any, *, strict: bool) -> BodyT:
         raise InvalidRequest.of(
             [Fault("", f"the body must be an object, and is {_JSON_NAMES.get(type(values), 'a number')}")]
         )
-    if faults := list(islice(_unknown_fields(kind, values), MAX_FAULTS)):
+    if faults := list(islice(_faults_of_fields(kind, values), MAX_FAULTS)):
         raise InvalidRequest.of(faults)
     try:
         return kind.model_validate(values, strict=strict)
     except ValidationError as error:
+        if error.error_count() > MAX_ELEMENTS:  # to describe each takes a microsecond
+            raise InvalidRequest.of([Fault("", f"{error.error_count()} of its values are refused")]) from None
         located = [_Located(dict(details), values) for details in error.errors(include_url=False)]
         raise InvalidRequest.of(list(islice(_faults(located), MAX_FAULTS))) from None
 
 
-def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
-    """Yield a fault for each unknown field, in nested objects as well.
+def _faults_of_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
+    """Yield a fault for each unknown field, and for each list of too many elements, in nested objects as well.
 
     Pydantic would list all of them, however many, before the first could be reported.
     """
@@ -51,7 +56,9 @@ def _unknown_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str
         if name not in known:
             yield Fault(f"{place}{_pointer(name)}", f"unknown field; known are {', '.join(known) or 'none'}")
         elif isinstance(value, dict) and (nested := known[name]):
-            yield from _unknown_fields(nested, value, f"{place}{_pointer(name)}")
+            yield from _faults_of_fields(nested, value, f"{place}{_pointer(name)}")
+        elif isinstance(value, list) and len(value) > MAX_ELEMENTS and kind.model_fields[name].annotation is not Any:
+            yield Fault(f"{place}{_pointer(name)}", f"it has {len(value)} elements; the limit is {MAX_ELEMENTS}")
 
 
 @cache

@@ -1,4 +1,6 @@
 import re
+from collections.abc import Iterator
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from numpy.typing import NDArray
 
+from models.cancellation import WorkAbandoned, watch_caller
+from models.codecs import arrays, number_lists
 from models.codecs.arrays import MAX_PROBLEMS, array_from_json, batch_from_json, check_range
 from models.errors import InvalidItems
 
@@ -20,6 +24,18 @@ def nested(depth: int) -> object:
     return value
 
 
+@pytest.fixture(params=[2, None], ids=["in parts", "as a whole"])
+def n_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Convert lists of numbers two at a time, or all at once."""
+    number = request.param or number_lists.N_NUMBERS_AT_ONCE
+    with (
+        mock.patch.object(arrays, "N_NUMBERS_AT_ONCE", number),
+        mock.patch.object(number_lists, "N_NUMBERS_AT_ONCE", number),
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("n_at_once")
 @pytest.mark.parametrize(
     "values",
     [
@@ -37,17 +53,50 @@ def nested(depth: int) -> object:
         [None],
         [10**400],
         [[], [1]],
+        [[[1], [2, 3, 4]], [[1, 2], [3]]],
+        [[1, 2], [3, [4]]],
+        [[1, 2, 3], [4, 5, "6"]],
+        [[1, 2, 3], [4, 5, 10**400]],
+        [[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]],
     ],
 )
 def test_values_that_are_not_rectangular_numbers_are_none(values: object) -> None:
     assert array_from_json(values) is None
 
 
-@given(nps.arrays(np.float64, nps.array_shapes(max_dims=4, max_side=4), elements=st.floats(allow_nan=False)))
-def test_nested_lists_of_numbers_are_arrays(array: NDArray[np.float64]) -> None:
-    read = array_from_json(array.tolist())
+@given(
+    nps.arrays(np.float64, nps.array_shapes(max_dims=4, max_side=4), elements=st.floats(allow_nan=False)),
+    st.sampled_from([1, 2, 3, 2**14]),
+)
+def test_nested_lists_of_numbers_are_arrays(array: NDArray[np.float64], n_at_once: int) -> None:
+    with (
+        mock.patch.object(arrays, "N_NUMBERS_AT_ONCE", n_at_once),
+        mock.patch.object(number_lists, "N_NUMBERS_AT_ONCE", n_at_once),
+    ):
+        read = array_from_json(array.tolist())
     assert read is not None
     np.testing.assert_array_equal(read, array)
+
+
+def test_many_numbers_are_converted_as_few_are() -> None:
+    array = np.arange(60_000.0).reshape(3, 20_000)
+    gaps: list[list[float | None]] = [*array.tolist()]
+    gaps[1][7] = None
+    read = array_from_json(gaps, gaps=True)
+    assert array_from_json(gaps) is None
+    array[1, 7] = np.nan
+    assert read is not None
+    np.testing.assert_array_equal(read, array)
+
+
+def test_the_conversion_of_many_numbers_ends_once_the_caller_has_left() -> None:
+    watch_caller(lambda: True)
+    try:
+        assert array_from_json([1.0] * 100) is not None
+        with pytest.raises(WorkAbandoned):
+            array_from_json([1.0] * 100_000)
+    finally:
+        watch_caller(None)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -3,11 +3,14 @@
 import csv
 import io
 import math
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.cancellation import WorkAbandoned, watch_caller
+from models.codecs import csv_numbers
 from models.codecs.csv_numbers import parse_csv
 from models.errors import UndecodableItems
 
@@ -31,13 +34,47 @@ def test_a_line_of_names_and_empty_lines_are_skipped() -> None:
         (b"1,2\n3,x\n", "line 2 of the CSV: 'x' is not a number"),
         (b"1,2\n3,inf\n", "line 2 of the CSV: inf is not finite"),
         (b"1,2\n3,\xff\n", "line 2 of the CSV: byte 6 is not UTF-8"),
-        (b"1," + b"9" * 200_000, "line 1 of the CSV: field larger than field limit"),
+        (b"1," + b"9" * 200_000, "line 1 of the CSV: a cell has more than 65536 characters"),
     ],
 )
 def test_a_refusal_names_the_line(data: bytes, error: str) -> None:
     with pytest.raises(UndecodableItems) as refused:
         parse_csv(data)
     assert error in str(refused.value)
+
+
+@given(
+    st.lists(st.lists(st.integers(-99, 10**6), min_size=1, max_size=40), min_size=1, max_size=4),
+    st.sampled_from(["\n", "\r\n"]),
+    st.integers(12, 40),
+)
+def test_long_lines_are_read_in_pieces(rows: list[list[int]], end: str, n_characters: int) -> None:
+    text = "".join(",".join(map(str, row)) + end for row in rows)
+    with mock.patch.object(csv_numbers, "_PIECE_CHARACTERS", n_characters):
+        assert parse_csv(text.encode()) == rows
+
+
+def test_a_long_line_may_end_with_empty_cells_and_have_no_quotes() -> None:
+    assert parse_csv(b"1," * 100_000 + b",\n2\n") == [[1] * 100_000 + [None, None], [2]]
+    with pytest.raises(UndecodableItems, match="line 2 of the CSV: a line with quotes has more than 65536 characters"):
+        parse_csv(b'0\n"1",' + b"1," * 100_000)
+
+
+@pytest.mark.parametrize("data", [b"1," * 50 + b"\n" + b"1," * 49, b"\n" * 101, b"1\n" * 101, b"," * 2**20])
+def test_the_number_of_cells_is_limited(data: bytes) -> None:
+    with pytest.raises(UndecodableItems, match="more than 100 cells and empty lines, which is the limit"):
+        parse_csv(data, max_cells=100)
+
+
+def test_the_reading_ends_once_the_caller_has_left() -> None:
+    watch_caller(lambda: True)
+    try:
+        assert parse_csv(b"1\n") == [[1]]
+        for data in (b"1\n" * 5000, b"1," * 50_000):
+            with pytest.raises(WorkAbandoned):
+                parse_csv(data)
+    finally:
+        watch_caller(None)
 
 
 def test_a_number_of_many_digits_is_a_float() -> None:
