@@ -8,6 +8,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
+from models.cancellation import watch_caller
+
 T = TypeVar("T")
 _Outcome = tuple[Any, BaseException | None]
 _WorkQueue = SimpleQueue[tuple[Callable[[], Any], "asyncio.Future[_Outcome]"] | None]
@@ -47,7 +49,8 @@ class WorkerPools:
     async def run(self, work: Callable[..., T], *arguments: Any, n_bytes: int = 0) -> T:
         """Call `work` on a thread and return its result; `n_bytes` is the size of the body it works on.
 
-        If the caller is cancelled before the work has begun, it is not begun.
+        If the caller is cancelled before the work has begun, it is not begun. Work that has begun ends where it next
+        calls `stop_if_abandoned`.
 
         Raises:
             Exception: whatever the work raises.
@@ -73,10 +76,12 @@ class WorkerPools:
         while (entry := queue.get()) is not None:
             work, future = entry
             if not future.cancelled():
+                watch_caller(future.cancelled)
                 self._finished.append((future, _call(work)))
                 if not self._is_delivery_scheduled and not self._loop.is_closed():
                     self._is_delivery_scheduled = True
                     self._loop.call_soon_threadsafe(self._deliver)
+                watch_caller(None)
             del entry, work, future  # so that an idle thread keeps neither bodies nor results alive
 
     def _deliver(self) -> None:

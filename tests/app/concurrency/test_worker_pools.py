@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from app.concurrency.worker_pools import MAX_SHORT_BYTES, WorkerPools
+from models.cancellation import stop_if_abandoned
 
 pytestmark = pytest.mark.anyio
 N_THREADS = 3
@@ -60,6 +61,28 @@ async def test_work_whose_caller_was_cancelled_is_not_begun(pools: WorkerPools) 
     assert await asyncio.gather(*held) == [True] * N_THREADS
     assert await pools.run(lambda: 1) == 1
     assert not begun.is_set()
+
+
+async def test_work_that_has_begun_ends_between_its_parts_once_its_caller_has_left(pools: WorkerPools) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            begun.set()
+            while True:
+                stop_if_abandoned()
+        finally:
+            ended.set()
+
+    leaving = asyncio.create_task(pools.run(work))
+    async with asyncio.timeout(5):
+        while not begun.is_set():
+            await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await asyncio.to_thread(ended.wait, 5)
+    assert await asyncio.gather(*(pools.run(stop_if_abandoned) for _ in range(2 * N_THREADS))) == [None] * 2 * N_THREADS
 
 
 async def test_a_cancelled_caller_does_not_disturb_the_others(pools: WorkerPools) -> None:
