@@ -20,8 +20,14 @@ MAX_RUN = 2**17
 
 _WINDOW = 2**16
 """Number of characters that are searched for a place at a time: a regular expression holds the interpreter."""
-_LETTERS = "A-Za-z0-9.,;:!?À-ÖØ-öø-ʯΑ-ΡΣ-Ϋά-ώА-яЀ-ҁҊ-ӿא-תء-غف-يぁ-ゖァ-ヺ一-鿿가-힣。、！？」"
-"""Characters beside a place: none combines with others, and the tokens of the supported kinds begin with no such one."""
+_LETTERS = (
+    "A-Za-z0-9.,;:!?"
+    "\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af"  # Latin
+    "\u0391-\u03a1\u03a3-\u03ab\u03ac-\u03ce\u0400-\u0481\u048a-\u04ff"  # Greek, Cyrillic
+    "\u05d0-\u05ea\u0621-\u063a\u0641-\u064a"  # Hebrew, Arabic
+    "\u3001\u3002\uff01\uff1f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"  # Chinese, Japanese, Korean
+)
+"""Letters, digits and common marks of punctuation, none of which combines with a space beside it."""
 _SAFE_NORMALIZERS = frozenset(
     {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Sequence", "StripAccents"}
 )
@@ -92,7 +98,7 @@ def _is_local(step: Step) -> bool:
         pattern = step["pattern"]
         if "String" in pattern:
             return not any(character.isspace() or character == "▁" for character in pattern["String"])
-        return pattern == {"Regex": " {2,}"} and step["content"] == " "
+        return bool(pattern == {"Regex": " {2,}"} and step["content"] == " ")
     return step["type"] in _SAFE_NORMALIZERS
 
 

@@ -7,8 +7,8 @@ take gigabytes; an upper bound of the length is found in about 10 ns a character
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def sizes_for(tokenizer: Tokenizer) -> TextSizes:
 def _reads_bytes(tokenizer: Tokenizer) -> bool:
     """Return whether the tokenizer's characters are bytes, at least those that its vocabulary lacks."""
     first: Any = tokenizer.pre_tokenizer
-    parts = list(first) if isinstance(first, pre_tokenizers.Sequence) else [first]
+    parts = [*cast("Iterable[Any]", first)] if isinstance(first, pre_tokenizers.Sequence) else [first]
     if any(isinstance(part, pre_tokenizers.ByteLevel) for part in parts):
         return True
     return isinstance(tokenizer.model, BPE | Unigram) and _FALLS_BACK in tokenizer.model.__getstate__()
