@@ -18,8 +18,6 @@ _WorkQueue = SimpleQueue[_Work | None]
 
 MAX_SHORT_BYTES = 2**18
 """Size of the largest body, in bytes, that counts as short. Work on a larger one may take seconds."""
-MAX_INLINE_TEXT_BYTES = 4096
-"""Size of the largest body, in bytes, whose texts are tokenized on the event loop, at about a megabyte a second."""
 MAX_INLINE_NUMBERS = 2**14
 """Count of numbers that are rendered as JSON or PNG on the event loop, in about half a millisecond."""
 MAX_INLINE_ARRAY_NUMBERS = 2**17

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.concurrency.request_memory import claim_memory
-from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS, MAX_INLINE_TEXT_BYTES
+from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS
 from app.engine.job import Outcome
 from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
 from app.http.content import (
@@ -46,6 +46,7 @@ from app.routes.task_call import (
     run_requests,
     start_stream,
 )
+from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
@@ -188,7 +189,7 @@ async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
         return task_json({"model": call.model.name, "outputs": outputs, "usage": {"items": len(outputs)}})
 
     call.memory.claim(schema.bytes_per_byte * call.n_bytes)
-    is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
+    is_quick = are_quick_texts(call.body, call.n_bytes)
     content = render() if is_quick else await call.services.pools.run(render, n_bytes=call.n_bytes)
     return TaskResponse(content, JSON, [model_header(call.model)])
 

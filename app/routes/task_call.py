@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.concurrency.request_memory import MemoryShare
-from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
 from app.engine.job import Outcome
 from app.errors import InvalidRequest
 from app.http.body_memory import MAX_EXPANSION, SMALL_BODY_BYTES
@@ -22,6 +21,7 @@ from app.schemas.shared.envelope import Body
 from app.schemas.shared.kinds import kind_of_inputs
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.query import query_parameters
+from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.checkpoint import Checkpoint
@@ -154,7 +154,7 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
     if call.n_bytes > SMALL_BODY_BYTES:
         call.memory.claim(TOKENS_BYTES * call.n_bytes if schema.modality == "text" else call.memory.n_bytes // 2)
     if schema.modality == "text":
-        is_quick = call.n_bytes <= MAX_INLINE_TEXT_BYTES
+        is_quick = are_quick_texts(call.body, call.n_bytes)
     else:
         inputs = getattr(call.body, "inputs", None)
         items = inputs if isinstance(inputs, list) else [inputs]

@@ -10,8 +10,10 @@ from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
 from app.schemas.shared.items import count_tokens, each_item, read_text_objects
 from app.schemas.shared.memory import RECORD_BYTES, REQUEST_BYTES, WEIGHT_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from models.cancellation import stop_if_abandoned
 from models.codecs.arrays import Limits
 from models.codecs.text.answers import answers
+from models.errors import InvalidItems, Problem
 from models.tasks import ANSWER, Request
 from models.tasks.text import AnswerRequest, AnswerResult
 
@@ -66,10 +68,19 @@ class AnswerAnswer(Answer):
 
 
 def _requests(body: AnswerBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    pairs = read_text_objects(body.inputs, {"question": str, "context": str}, limits)
+    pairs = read_text_objects(body.inputs, {"question": str, "context": str}, limits, codecs.texts)
+    n_windows = 0
 
     def request(pair: dict[str, Any]) -> AnswerRequest:
+        nonlocal n_windows
+        stop_if_abandoned()
         windows = codecs.texts.windows(pair["question"], pair["context"], body.parameters.stride)
+        n_windows += len(windows)
+        if n_windows > limits.max_items:
+            detail = (
+                f"the contexts make {n_windows} windows up to this one; a request takes {limits.max_items}, max_items"
+            )
+            raise InvalidItems(Problem(f"{detail}: a shorter stride makes fewer"))
         return AnswerRequest(windows=tuple(windows))
 
     return [*each_item(pairs, request)]

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint
+from models.cancellation import stop_if_abandoned
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
 
@@ -40,7 +41,11 @@ def _outputs(body: DetokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[
     if not_ids:
         raise InvalidItems(*(Problem("the item must be a list of token ids", index) for index in not_ids))
     skip = not body.parameters.add_special_tokens
-    return [{"text": codecs.texts.decode(item.ids or (), skip_special_tokens=skip)} for item in items]
+    outputs = []
+    for item in items:
+        stop_if_abandoned()
+        outputs.append({"text": codecs.texts.decode(item.ids or (), skip_special_tokens=skip)})
+    return outputs
 
 
 SCHEMA = CodecSchema(body=DetokenizeBody, answer=DetokenizeAnswer, outputs=_outputs, bytes_per_byte=64)

@@ -8,7 +8,12 @@ from app.concurrency.request_memory import claim_memory
 from app.schemas.shared.envelope import Answer, ItemsBody, Parameters
 from app.schemas.shared.memory import TOKEN_BYTES
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint
+from models.cancellation import stop_if_abandoned
 from models.codecs.arrays import Limits
+from models.errors import InvalidItems, Problem
+
+MAX_TOKENS = 2**19
+"""Maximum number of tokens of the texts of one request."""
 
 
 class TokenizeParameters(Parameters):
@@ -49,12 +54,18 @@ def _outputs(body: TokenizeBody, codecs: ModelCodecs, limits: Limits) -> list[di
         check_ids=False,
         add_special_tokens=body.parameters.add_special_tokens,
     )
+    n_tokens = sum(map(len, texts))
+    if n_tokens > MAX_TOKENS:
+        raise InvalidItems(Problem(f"the texts have {n_tokens} tokens, all together; the limit is {MAX_TOKENS}"))
+    names: dict[int, str] = {}
     outputs = []
     claim_memory(TOKEN_BYTES * sum(map(len, texts)))  # which may be one for each character, and mostly are far fewer
     for tokens in texts:
+        stop_if_abandoned()
         ids = tokens.ids.tolist()
-        names = [codec.token(token) for token in ids]
-        outputs.append({"ids": ids, "tokens": names, "offsets": tokens.details().offsets})
+        for token_id in set(ids) - names.keys():
+            names[token_id] = codec.token(token_id)
+        outputs.append({"ids": ids, "tokens": [names[each] for each in ids], "offsets": tokens.details().offsets})
     return outputs
 
 

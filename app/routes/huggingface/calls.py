@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.concurrency.worker_pools import MAX_INLINE_TEXT_BYTES
 from app.errors import Fault, InvalidRequest
 from app.http.content import EVENTS, JSON, PNG
 from app.http.context import RequestContext
@@ -21,6 +20,7 @@ from app.routes.huggingface.pipeline import NativeCall, Pipeline, is_single
 from app.routes.model_ids import find_model
 from app.schemas.foreign.huggingface.generation import PipelineTextGenerationBody
 from app.schemas.shared.parsing import parse_body
+from app.schemas.shared.quick_texts import SURE_BYTES
 from models.checkpoint import Checkpoint
 from models.codecs.text.codec import TRUNCATE_HINT
 
@@ -69,7 +69,7 @@ async def _answer(foreign: ForeignRequest, checkpoint: Checkpoint, model: str, n
 
 async def _run(foreign: ForeignRequest, function: Callable[[], T]) -> T:
     """Call a function that reads the whole body, on a thread if that may take long."""
-    if len(foreign.data) <= MAX_INLINE_TEXT_BYTES:
+    if len(foreign.data) <= SURE_BYTES:
         return function()
     return await foreign.services.pools.run(function, n_bytes=len(foreign.data))
 

@@ -47,7 +47,7 @@ def read_comparisons(body: Any, codecs: ModelCodecs, limits: Limits, name: str) 
             return tuple(tokenize([source, *candidates], names, prompt))
         return (*tokenize([source], names, prompt), *tokenize(candidates, names[1:], of_candidates))
 
-    return _read_each(body, limits, name, read)
+    return _read_each(body, codecs, limits, name, read)
 
 
 def read_pairs(body: Any, codecs: ModelCodecs, limits: Limits, name: str) -> list[tuple[Tokens, ...]]:
@@ -62,7 +62,7 @@ def read_pairs(body: Any, codecs: ModelCodecs, limits: Limits, name: str) -> lis
         pairs = [TextItem(item[name], candidate) for candidate in candidates]
         return tuple(tokenize_named(pairs, candidate_names(candidates), body, codecs))
 
-    return _read_each(body, limits, name, read)
+    return _read_each(body, codecs, limits, name, read)
 
 
 def candidate_names(candidates: Sequence[str]) -> list[str]:
@@ -90,6 +90,7 @@ def tokenize_named(
 
 
 def _read_each(
-    body: Any, limits: Limits, name: str, read: Callable[[dict[str, Any]], tuple[Tokens, ...]]
+    body: Any, codecs: ModelCodecs, limits: Limits, name: str, read: Callable[[dict[str, Any]], tuple[Tokens, ...]]
 ) -> list[tuple[Tokens, ...]]:
-    return each_item(read_text_objects(body.inputs, {name: str, "candidates": list}, limits), read)
+    items = read_text_objects(body.inputs, {name: str, "candidates": list}, limits, codecs.texts)
+    return each_item(items, read)

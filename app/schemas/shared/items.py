@@ -12,7 +12,7 @@ from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.pictures import PictureOptions
-from models.codecs.text import TextItem, clean_text
+from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
 from models.tasks.text import Tokens
 
@@ -83,13 +83,16 @@ def tokenize_prompted_inputs(body: Any, codecs: ModelCodecs, limits: Limits) -> 
     return tokenize_inputs(body, codecs, limits, prompt=prompt)
 
 
-def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -> list[dict[str, Any]]:
+def read_text_objects(
+    values: Any, fields: Mapping[str, type], limits: Limits, codec: TextCodec
+) -> list[dict[str, Any]]:
     """Return items that are objects.
 
     Args:
         values: the items, or a single one.
         fields: the fields that each item must have, and no others: `str` for a text, `list` for a list of texts.
         limits: the limits on the number of items and texts together, and on the length of a text.
+        codec: the codec of the model that the texts are for.
 
     Raises:
         InvalidItems: an item has other fields or an empty list, or there are too many items and texts.
@@ -99,10 +102,12 @@ def read_text_objects(values: Any, fields: Mapping[str, type], limits: Limits) -
         len(value) for item in items if isinstance(item, dict) for value in item.values() if type(value) is list
     )
     check_count(len(items) + n_texts, limits.max_items)
-    return [_read_text_object(item, index, fields, limits) for index, item in enumerate(items)]
+    return [_read_text_object(item, index, fields, limits, codec) for index, item in enumerate(items)]
 
 
-def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits: Limits) -> dict[str, Any]:
+def _read_text_object(
+    item: Any, index: int, fields: Mapping[str, type], limits: Limits, codec: TextCodec
+) -> dict[str, Any]:
     names = ", ".join(f'"{name}"' for name in fields)
     if not isinstance(item, dict) or set(item) != set(fields):
         raise InvalidItems(Problem(f"the item must be an object of {names}", index))
@@ -111,11 +116,11 @@ def _read_text_object(item: Any, index: int, fields: Mapping[str, type], limits:
         for name, kind in fields.items():
             value = item[name]
             if kind is str:
-                read[name] = clean_text(value, limits, name)
+                read[name] = codec.check_text(value, limits, name)
                 continue
             if not isinstance(value, list) or not value:
                 raise ValueError(f"{name} must be a list of at least one text")
-            read[name] = [clean_text(text, limits, f"{name}/{place}") for place, text in enumerate(value)]
+            read[name] = [codec.check_text(text, limits, f"{name}/{place}") for place, text in enumerate(value)]
     except ValueError as error:
         raise InvalidItems(Problem(str(error), index)) from None
     return read

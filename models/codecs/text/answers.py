@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
+from torch.nn import functional
 
+from models.cancellation import stop_if_abandoned
 from models.codecs.text.words import trim, whole_words
 from models.tasks.text import Details, Tokens
 
@@ -29,7 +30,8 @@ class _WindowScores:
 
     Attributes:
         places: positions of the `T` tokens of the context in the window.
-        spans: probability of the span from each of them to each other, `[T, T]`; 0 where it is no answer.
+        spans: probability of the span from each of them to itself and those after it, `[T, longest answer]`; 0 where
+            the window ends before.
         no_answer: probability that the window has no answer.
     """
 
@@ -59,6 +61,7 @@ def answers(
     found: dict[str, list[Answer]] = {}
     no_answer = 1.0
     for window, span in zip(windows, spans, strict=True):
+        stop_if_abandoned()
         details = window.details()
         scores = _score_window(details, span, max_answer_tokens)
         no_answer = min(no_answer, scores.no_answer)
@@ -76,9 +79,10 @@ def _score_window(details: Details, span: Tensor, max_answer_tokens: int) -> _Wi
     has_start_token = details.texts[0] is None
     probs = span[[0] * has_start_token + places].double().softmax(0)
     first, last = probs[int(has_start_token) :].unbind(1)
-    allowed = torch.ones(len(places), len(places)).triu().tril(max_answer_tokens - 1)
+    n_lengths = max(1, min(max_answer_tokens, len(places)))
     no_answer = float(probs[0].prod()) if has_start_token else 0.0
-    return _WindowScores(places, first[:, None] * last * allowed, no_answer)
+    following = functional.pad(last, (0, n_lengths)).unfold(0, n_lengths, 1)[: len(places)]
+    return _WindowScores(places, first[:, None] * following, no_answer)
 
 
 def _best_spans(context: str, details: Details, scores: _WindowScores, n: int) -> Iterator[Answer]:
@@ -86,9 +90,11 @@ def _best_spans(context: str, details: Details, scores: _WindowScores, n: int) -
     offsets, places = details.offsets, scores.places
     probs, indices = scores.spans.flatten().topk(min(n, scores.spans.numel()))
     for prob, index in zip(probs.tolist(), indices.tolist(), strict=True):
-        first, last = places[index // len(places)], places[index % len(places)]
-        start, end = trim(context, offsets[first][0], offsets[last][1])
-        if prob > 0 and start < end:
+        if prob <= 0:
+            continue
+        first, length = divmod(index, scores.spans.shape[1])
+        start, end = trim(context, offsets[places[first]][0], offsets[places[first + length]][1])
+        if start < end:
             start, end = whole_words(context, start, end)
             yield Answer(context[start:end], prob, start, end)
 

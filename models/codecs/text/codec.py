@@ -2,13 +2,19 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import ClassVar
 
-from models.codecs.arrays import Limits, limit_problems
-from models.codecs.text.items import TextItem, parse_text_items
+import numpy as np
+
+from models.cancellation import stop_if_abandoned
+from models.codecs.arrays import MAX_PROBLEMS, Limits, limit_problems
+from models.codecs.text.items import TextItem, clean_text, parse_text_items
+from models.codecs.text.parting import MAX_RUN, Places, part_bounds
 from models.codecs.text.prompts import Prompts
+from models.codecs.text.sizes import TextSizes
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.published_tokenizer import EncodingSettings
@@ -16,6 +22,12 @@ from models.tasks.text import Tokens, TruncationSide
 
 TRUNCATE_HINT = "; `truncate` cuts it"
 """End of the error that a text is too long. Dialects without such a parameter leave it out."""
+SHORT_TEXT = 512
+"""Number of characters up to which the size of a normalised text is not computed, unless the limit is low."""
+MAX_GROWTH = 18
+"""Largest number of characters that Unicode's normalisations make of one: NFKD of U+FDFA."""
+CHARACTERS_AT_ONCE = 2**16
+"""Number of characters of items that are tokenised before their lengths are checked; the work can end in between."""
 
 
 class TextCodec(ABC):
@@ -32,6 +44,8 @@ class TextCodec(ABC):
         n_added_tokens: the number of tokens beyond the vocabulary of the tokenizer's model.
         prompts: the prompts that may stand before a text.
         preferred_length: the number of tokens that texts are truncated to, if that is less than `max_tokens`.
+        sizes: the sizes of texts as the tokenizer reads them.
+        places: where long texts are parted; None if each is tokenised as a whole.
     """
 
     task_names: ClassVar[tuple[str, ...]] = ("tokenize", "detokenize")
@@ -45,6 +59,8 @@ class TextCodec(ABC):
     n_added_tokens: int
     prompts: Prompts = Prompts()
     preferred_length: int | None = None
+    sizes: TextSizes
+    places: Places | None = None
 
     @property
     def truncated_length(self) -> int:
@@ -108,7 +124,34 @@ class TextCodec(ABC):
 
     def parse(self, values: object, limits: Limits) -> list[TextItem]:
         """Return the items of a request; see `parse_text_items`."""
-        return parse_text_items(values, limits, self.vocab_size)
+        return parse_text_items(values, limits, self.vocab_size, self.check_text)
+
+    def check_text(self, value: object, limits: Limits, name: str = "the text") -> str:
+        """Return a text of a request without lone surrogates; see `clean_text`.
+
+        Raises:
+            ValueError: the value is no text, or too long, also as the tokenizer normalises it.
+        """
+        text = clean_text(value, limits, name)
+        if len(text) > SHORT_TEXT or len(text) * MAX_GROWTH * self.sizes.factor > limits.max_characters:
+            self._check_size(text, limits, name)
+        return text
+
+    def _check_size(self, text: str, limits: Limits, name: str) -> None:
+        size = self.sizes.total(text)
+        if size > limits.max_characters:
+            detail = f"{name} has {len(text)} characters, and up to {size} as the tokenizer reads it"
+            raise ValueError(f"{detail}; the limit is {limits.max_characters}, max_characters")
+        if size <= MAX_RUN:
+            return
+        bounds = part_bounds(text, self.places)
+        if self.sizes.is_plain_ascii and text.isascii():
+            longest = max(end - start for start, end in pairwise(bounds))
+        else:
+            longest = int(np.add.reduceat(self.sizes.of(text), bounds[:-1], dtype=np.int64).max()) * self.sizes.factor
+        if longest > MAX_RUN:
+            between = "at once" if self.places is None else "without a space between two words"
+            raise ValueError(f"{name} has up to {longest} characters {between}; the limit is {MAX_RUN}")
 
     def tokenize(
         self,
@@ -139,22 +182,42 @@ class TextCodec(ABC):
         """
         if prompt:
             items = [item if item.ids is not None else item._replace(text=prompt + item.text) for item in items]
-        results = self._encode_items(items, add_special_tokens)
-        limit, kept = self.max_tokens, self.truncated_length
-        if truncate:
-            for index in [index for index, tokens in enumerate(results) if len(tokens.ids) > kept]:
-                results[index] = self._encode_truncated_item(items[index], truncation_side)
-                if note_truncated is not None:
-                    note_truncated(index)
-        if check_length:
-            lengths = [len(tokens.ids) for tokens in results]
-            if refused := [index for index, length in enumerate(lengths) if not 1 <= length <= limit]:
-                raise InvalidItems(*limit_problems([self._length_problem(index, lengths[index]) for index in refused]))
+        results: list[Tokens] = []
+        problems: list[Problem] = []
+        for start, end in _groups(items):
+            stop_if_abandoned()
+            group = self._encode_items(items[start:end], start, add_special_tokens)
+            if truncate:
+                self._truncate(group, items[start:end], start, truncation_side, note_truncated)
+            if check_length:
+                limit = self.max_tokens
+                lengths = [len(tokens.ids) for tokens in group]
+                problems += [self._length_problem(start + i, n) for i, n in enumerate(lengths) if not 1 <= n <= limit]
+            if len(problems) > MAX_PROBLEMS:
+                break
+            results += group
+        if problems:
+            raise InvalidItems(*limit_problems(problems))
         if check_ids:
             self.check_ids(results)
         if prompt and not self.prompts.are_pooled:
             self._count_prompt(prompt, items, results)
         return results
+
+    def _truncate(
+        self,
+        results: list[Tokens],
+        items: Sequence[TextItem],
+        first: int,
+        side: TruncationSide | None,
+        note_truncated: Callable[[int], object] | None,
+    ) -> None:
+        """Replace the results that are too long; the index of the first item of the request is `first`."""
+        kept = self.truncated_length
+        for index in [index for index, tokens in enumerate(results) if len(tokens.ids) > kept]:
+            results[index] = self._encode_truncated_item(items[index], side)
+            if note_truncated is not None:
+                note_truncated(first + index)
 
     def limit_ids(self, name: str, n_embeddings: int) -> None:
         """Declare how many ids the model has embeddings for. Texts with tokens beyond them are refused from now on.
@@ -185,12 +248,15 @@ class TextCodec(ABC):
             ]
             raise InvalidItems(*limit_problems(problems))
 
-    def _encode_items(self, items: Sequence[TextItem], add_special_tokens: bool) -> list[Tokens]:
-        """Return the tokens of each item, of any length; an empty text becomes the start token, if there is one."""
+    def _encode_items(self, items: Sequence[TextItem], first: int, add_special_tokens: bool) -> list[Tokens]:
+        """Return the tokens of each item, of any length; an empty text becomes the start token, if there is one.
+
+        The index of the first item of the request is `first`.
+        """
         if len(items) > 1 and all(item.ids is None and item.pair is None for item in items):
             results = self.encode_all([item.text for item in items], add_special_tokens=add_special_tokens)
         else:
-            results = [self._encode_item(item, index, add_special_tokens) for index, item in enumerate(items)]
+            results = [self._encode_item(item, first + i, add_special_tokens) for i, item in enumerate(items)]
         start = self.special.start if add_special_tokens else None
         if start is None:
             return results
@@ -231,3 +297,15 @@ class TextCodec(ABC):
     def _length_problem(self, index: int, n_tokens: int) -> Problem:
         hint = TRUNCATE_HINT if n_tokens else ""
         return Problem(f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}", index)
+
+
+def _groups(items: Sequence[TextItem]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end of the groups in which items are tokenised."""
+    start = n_characters = 0
+    for index, item in enumerate(items):
+        n_characters += len(item.text) + len(item.pair or "")
+        if n_characters > CHARACTERS_AT_ONCE:
+            yield start, index + 1
+            start, n_characters = index + 1, 0
+    if start < len(items):
+        yield start, len(items)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_problems
@@ -10,6 +10,8 @@ from models.errors import InvalidItems, Problem
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KEYS = ({"text"}, {"text", "text_pair"})
+CheckText = Callable[[object, Limits, str], str]
+"""Returns a text of a request, which has a name in errors, or raises ValueError."""
 
 
 class TextItem(NamedTuple):
@@ -20,10 +22,11 @@ class TextItem(NamedTuple):
     ids: tuple[int, ...] | None = None
 
 
-def parse_text_items(values: object, limits: Limits, vocab_size: int) -> list[TextItem]:
+def parse_text_items(values: object, limits: Limits, vocab_size: int, check_text: CheckText) -> list[TextItem]:
     """Return the items of a request, which has one item or a list of them.
 
-    An item is a string, `{"text": …, "text_pair": …}` or a list of token ids below `vocab_size`.
+    An item is a string, `{"text": …, "text_pair": …}` or a list of token ids below `vocab_size`. Each text is checked
+    by `check_text`.
 
     Raises:
         InvalidItems: an item is of another type, a text is too long, an id is unknown, or there are too many items.
@@ -34,7 +37,7 @@ def parse_text_items(values: object, limits: Limits, vocab_size: int) -> list[Te
     problems: list[Problem] = []
     for index, item in enumerate(items):
         try:
-            parsed.append(_parse_item(item, limits, vocab_size))
+            parsed.append(_parse_item(item, limits, vocab_size, check_text))
         except ValueError as error:
             problems.append(Problem(str(error), index))
         if len(problems) > MAX_PROBLEMS:
@@ -58,24 +61,25 @@ def clean_text(text: object, limits: Limits, name: str = "the text") -> str:
     if not isinstance(text, str):
         raise ValueError(f"{name} is {json.dumps(text, default=str)[:40]}; it must be a string")
     if len(text) > limits.max_characters:
-        raise ValueError(f"{name} has {len(text)} characters; the limit is {limits.max_characters}")
+        limit = f"the limit is {limits.max_characters}, max_characters"
+        raise ValueError(f"{name} has {len(text)} characters; {limit}")
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def _parse_item(item: object, limits: Limits, vocab_size: int) -> TextItem:
+def _parse_item(item: object, limits: Limits, vocab_size: int, check_text: CheckText) -> TextItem:
     """Return one item.
 
     Raises:
         ValueError: the item is refused; the message says why.
     """
     if isinstance(item, str):
-        return TextItem(clean_text(item, limits))
+        return TextItem(check_text(item, limits, "the text"))
     if _is_ids(item):
         return TextItem("", ids=_check_ids(item, limits, vocab_size))  # type: ignore[arg-type]
     if not isinstance(item, dict) or set(item) not in _KEYS:
         raise ValueError('the item is no text: it must be a string, {"text", "text_pair"} or a list of token ids')
-    pair = clean_text(item["text_pair"], limits, "text_pair") if "text_pair" in item else None
-    return TextItem(clean_text(item["text"], limits, "text"), pair)
+    pair = check_text(item["text_pair"], limits, "text_pair") if "text_pair" in item else None
+    return TextItem(check_text(item["text"], limits, "text"), pair)
 
 
 def _check_ids(ids: Sequence[int], limits: Limits, vocab_size: int) -> tuple[int, ...]:

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 from typing_extensions import override
 
+from models.cancellation import stop_if_abandoned
 from models.codecs.text.added_tokens import AddedTokens
 from models.codecs.text.codec import TextCodec
+from models.codecs.text.parting import part_bounds, places_for_sentencepiece
+from models.codecs.text.sizes import TextSizes
 from models.codecs.text.special_tokens import SpecialTokens
 from models.errors import CheckpointError, InvalidItems, Problem
 from models.json_files import read_json
@@ -17,6 +22,8 @@ from models.tasks.text import Details, Tokens, TruncationSide
 
 _LANGUAGE_CODE = re.compile(">>.*?<<", re.DOTALL)
 _SPACE = "▁"
+Ids = NDArray[np.int64]
+Offsets = NDArray[np.int64]
 _NO_PAIRS = "this model reads one text at a time, no pairs"
 
 
@@ -48,12 +55,15 @@ class MarianCodec(TextCodec):
         self._added, self.n_added_tokens = added, len(added.ids.keys() - source_ids.keys())
         self.special, self.max_tokens, self.encoding = special, max_tokens, encoding
         self.vocab_size = max(*source_ids.values(), *added.ids.values()) + 1
+        self.sizes = TextSizes(source.normalize, counts_bytes=_has_bytes(source))
+        self.places = places_for_sentencepiece(source, added.ids)
 
     @override
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
         if pair is not None:
             raise InvalidItems(Problem(_NO_PAIRS))
-        return self._to_tokens(text, *self._split(text), add_end=add_special_tokens)
+        ids, offsets = self._split(text)
+        return self._to_tokens(text, ids, offsets, add_end=add_special_tokens)
 
     @override
     def encode_target(self, text: str) -> Tokens:
@@ -94,8 +104,23 @@ class MarianCodec(TextCodec):
     def id_of(self, token: str) -> int | None:
         return self._source_ids.get(token, self._added.ids.get(token))
 
-    def _split(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return the ids of the pieces of a source text, and the offsets of their characters."""
+    def _split(self, text: str) -> tuple[Ids, Offsets]:
+        """Return the ids of the pieces of a source text, and the offsets of their characters, `[T, 2]`."""
+        parts = []
+        for start, end in pairwise(part_bounds(text, self.places)):
+            stop_if_abandoned()
+            if start == 0:
+                parts.append(self._split_part(text[:end]))
+                continue
+            # The character before the part is a word by itself, so that the part is not taken for a text's beginning.
+            ids, offsets = self._split_part(text[start - 1 : end])
+            n_before = len(self._split_part(text[start - 1])[0])
+            parts.append((ids[n_before:], offsets[n_before:] + (start - 1)))
+        all_ids, all_offsets = zip(*parts, strict=True)
+        return np.concatenate(all_ids), np.concatenate(all_offsets)
+
+    def _split_part(self, text: str) -> tuple[Ids, Offsets]:
+        """Return the same of a short text or a part of a text."""
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         spans = [(0, len(text), None)] if self.encoding.splits_special_tokens else self._added.split(text)
@@ -103,7 +128,7 @@ class MarianCodec(TextCodec):
             found = ([token_id], [(0, end - start)]) if token_id is not None else self._split_plain(text[start:end])
             ids += found[0]
             offsets += [(start + first, start + last) for first, last in found[1]]
-        return ids, offsets
+        return np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2)
 
     def _split_plain(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the same of a text without added tokens, which may begin with the code of a language."""
@@ -116,15 +141,22 @@ class MarianCodec(TextCodec):
         offsets += [(n_code + start, n_code + end) for start, end in mapping["offsets"]]
         return [self._source_ids.get(piece, self._unknown_id) for piece in pieces], offsets
 
-    def _to_tokens(self, text: str, ids: list[int], offsets: list[tuple[int, int]], *, add_end: bool) -> Tokens:
-        texts: list[int | None] = [0] * len(ids)
+    def _to_tokens(self, text: str, ids: Ids, offsets: Offsets, *, add_end: bool) -> Tokens:
         if add_end:
-            ids, offsets, texts = [*ids, self._end_id], [*offsets, (0, 0)], [*texts, None]
-        n = len(ids)
-        details = Details(offsets=offsets, texts=texts)
-        return Tokens(
-            ids=np.array(ids, np.int64), type_ids=np.zeros(n, np.int64), details=lambda: details, sources=(text,)
-        )
+            ids = np.append(ids, self._end_id)
+
+        def details() -> Details:
+            places = [(first, last) for first, last in offsets.tolist()]
+            texts: list[int | None] = [0] * len(places)
+            n_special = len(ids) - len(places)
+            return Details(offsets=places + [(0, 0)] * n_special, texts=texts + [None] * n_special)
+
+        return Tokens(ids=ids, type_ids=np.zeros_like(ids), details=details, sources=(text,))
+
+
+def _has_bytes(pieces: SentencePieceProcessor) -> bool:
+    """Return whether a model writes what it does not know as bytes."""
+    return any(map(pieces.is_byte, range(pieces.get_piece_size())))
 
 
 def read_marian(source: TokenizerSource) -> MarianCodec:

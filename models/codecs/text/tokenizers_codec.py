@@ -1,25 +1,30 @@
 """The codec on the `tokenizers` library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, pairwise
 from typing import Self
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer, normalizers, processors
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer, normalizers
 from tokenizers.models import BPE
 from typing_extensions import override
 
+from models.cancellation import stop_if_abandoned
 from models.codecs.text.codec import TextCodec
+from models.codecs.text.long_texts import Frame, PartEncoder, find_frame
+from models.codecs.text.parting import PART_CHARACTERS, places_for
+from models.codecs.text.sizes import sizes_for
 from models.codecs.text.special_tokens import SpecialTokens, declare_added_tokens, find_special_tokens
-from models.errors import InvalidItems, Problem
+from models.codecs.text.windows import cut_windows
 from models.published_tokenizer import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens, TruncationSide
 
-DEFAULT_STRIDE = 128
-"""Maximum number of tokens that neighbouring windows share unless a request says how many."""
-MAX_WINDOWS = 128
-"""Maximum number of windows of one text."""
+MAX_LOCKED_CHARACTERS = 1024
+"""Maximum number of characters of texts that are tokenised by the call that is fastest, but holds the interpreter."""
+CHARACTERS_AT_ONCE = 2**16
+"""Maximum number of characters of several texts that one call tokenises; the work can end between two calls."""
 
 _ENDINGS = (".", "?", "!", ",", "' ", "n't", "'m", "'s", "'ve", "'re")
 
@@ -41,10 +46,9 @@ class TokenizersCodec(TextCodec):
         self._tokenizer, self.has_target = tokenizer, has_target
         self.encoding = encoding or EncodingSettings()
         self.n_added_tokens = tokenizer.get_vocab_size() - tokenizer.get_vocab_size(with_added_tokens=False)
-        self._plain = Tokenizer.from_str(tokenizer.to_str())  # truncated texts get their special tokens afterwards
-        self._plain.post_processor = processors.Sequence([])
-        for each in (self._tokenizer, self._plain):
-            each.encode_special_tokens = self.encoding.splits_special_tokens
+        tokenizer.encode_special_tokens = self.encoding.splits_special_tokens
+        self.sizes, self.places = sizes_for(tokenizer), places_for(tokenizer)
+        self._parts = PartEncoder(tokenizer, self.places)
         self._has_types = self.encoding.has_types and _has_types(tokenizer)
         self._truncation_side: TruncationSide = "left" if self.encoding.truncates_left else "right"
         self._cleans_up = self.encoding.cleans_up_spaces and not isinstance(tokenizer.model, BPE)
@@ -65,63 +69,53 @@ class TokenizersCodec(TextCodec):
 
     @override
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Tokens:
-        encode = partial(self._tokenizer.encode, text, pair, add_special_tokens=add_special_tokens)
-        return self._to_tokens(encode, text, pair)
+        sources = (text,) if pair is None else (text, pair)
+        if len(text) + len(pair or "") > PART_CHARACTERS and (frame := self._frame(len(sources), add_special_tokens)):
+            return self._encode_long(sources, frame)
+        encode = partial(self._encoding, text, pair, add_special_tokens)
+        return self._to_tokens(encode(), encode, sources)
 
     @override
     def encode_all(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[Tokens]:
         """Return the tokens of each text, of any length; runs on all cores, without the interpreter's lock."""
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
-        encode = partial(self._tokenizer.encode, add_special_tokens=add_special_tokens)
-        bounds = [*accumulate(map(len, encodings), initial=0)]
-        # One array for all texts takes less time than an array for each.
-        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int64, bounds[-1])
-        all_types = chain.from_iterable(encoding.type_ids for encoding in encodings)
-        types = np.fromiter(all_types, np.int64, bounds[-1]) if self._has_types else np.zeros_like(ids)
-        return [
-            Tokens(
-                ids=ids[start:end],
-                type_ids=types[start:end],
-                details=partial(_details, encode, text),
-                sources=(text,),
-            )
-            for text, (start, end) in zip(texts, pairwise(bounds), strict=True)
-        ]
+        if sum(map(len, texts)) <= PART_CHARACTERS:
+            return self._encode_together(texts, add_special_tokens)
+        results: list[Tokens] = []
+        for group in _groups(texts):
+            stop_if_abandoned()
+            if len(group[0]) > PART_CHARACTERS:
+                results.append(self.encode(group[0], add_special_tokens=add_special_tokens))
+            else:
+                results += self._encode_together(group, add_special_tokens)
+        return results
 
     @override
     def encode_truncated(self, text: str, pair: str | None = None, side: TruncationSide | None = None) -> Tokens:
-        return self._to_tokens(partial(self._truncated_encoding, text, pair, side or self._truncation_side), text, pair)
+        side = side or self._truncation_side
+        n_free = max(0, self.truncated_length - self._tokenizer.num_special_tokens_to_add(pair is not None))
+        sources = (text,) if pair is None else (text, pair)
+        n_kept = (n_free,) if pair is None else divide_room(self._count(text), self._count(pair), n_free)
+        places = [self._parts.holding(each, n, side) for each, n in zip(sources, n_kept, strict=True)]
+        held = [each[start:end] for each, (start, end) in zip(sources, places, strict=True)]
+        encode = partial(self._encoding, held[0], None if pair is None else held[1], True)
+        encoding = encode()
+        tokens = self._to_tokens(encoding, encode, sources)
+        kept = _kept(encoding.sequence_ids, n_kept, side)
+        starts = [start for start, _ in places]
+        return Tokens(
+            ids=tokens.ids[kept],
+            type_ids=tokens.type_ids[kept],
+            details=partial(_kept_details, encode, kept, starts),
+            sources=sources,
+        )
 
     @override
     def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
-        first = self._plain.encode(text, add_special_tokens=False)
-        second = self._plain.encode(pair, add_special_tokens=False)
-        n_free = self.max_tokens - self._tokenizer.num_special_tokens_to_add(True) - len(first.ids)
-        if n_free < 1:
-            n_room = max(0, n_free - 1 + len(first.ids))
-            detail = f"the question has {len(first.ids)} tokens; there is room for {n_room} beside the context"
-            raise InvalidItems(Problem(detail))
-        if len(second.ids) > n_free:
-            if stride is None:
-                stride = min(DEFAULT_STRIDE, self.max_tokens // 4, n_free // 2)
-            elif stride >= n_free:
-                detail = f"stride is {stride}; beside this question it must be below {n_free}"
-                raise InvalidItems(Problem(detail, parameter="stride"))
-            n_windows = 1 - (n_free - len(second.ids)) // (n_free - stride)
-            if n_windows > MAX_WINDOWS:
-                most = MAX_WINDOWS * n_free
-                advice = (
-                    "a shorter stride makes fewer" if len(second.ids) <= most else f"they hold {most} tokens at most"
-                )
-                detail = (
-                    f"the context of {len(second.ids)} tokens makes {n_windows} windows; the limit is {MAX_WINDOWS}"
-                )
-                raise InvalidItems(Problem(f"{detail}: {advice}"))
-            second.truncate(n_free, stride=stride, direction=self._truncation_side)
-        parts = (second, *second.overflowing)
-        windows = [self._to_tokens(partial(self._tokenizer.post_process, first, part), text, pair) for part in parts]
-        self.check_ids(windows)
-        return windows
+        whole = self.encode(text, pair)
+        self.check_ids([whole])
+        n_special = self._tokenizer.num_special_tokens_to_add(True)
+        side = self._truncation_side
+        return cut_windows(whole, self._count(text), n_special, self.max_tokens, stride=stride, side=side)
 
     @override
     def normalize(self, text: str) -> str:
@@ -129,7 +123,10 @@ class TokenizersCodec(TextCodec):
 
     @override
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        text = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        if len(ids) <= MAX_LOCKED_CHARACTERS:
+            text = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        else:
+            (text,) = self._tokenizer.decode_batch([ids], skip_special_tokens=skip_special_tokens)
         return clean_up_spaces(text) if self._cleans_up else text
 
     @override
@@ -149,33 +146,80 @@ class TokenizersCodec(TextCodec):
         written = {token_id for token_id, token in added.items() if token.special} - in_every_text
         return max(set(self._tokenizer.get_vocab().values()) - written, default=-1)
 
-    def _truncated_encoding(self, text: str, pair: str | None, side: TruncationSide) -> Encoding:
-        first = self._plain.encode(text, add_special_tokens=False)
-        second = self._plain.encode(pair, add_special_tokens=False) if pair is not None else None
-        n_free = self.truncated_length - self._tokenizer.num_special_tokens_to_add(pair is not None)
-        if second is None:
-            first.truncate(n_free, direction=side)
-        else:
-            n_first, n_second = divide_room(len(first.ids), len(second.ids), n_free)
-            first.truncate(n_first, direction=side)
-            second.truncate(n_second, direction=side)
-        return self._tokenizer.post_process(first, second)
+    def _encoding(self, text: str, pair: str | None, add_special_tokens: bool) -> Encoding:
+        """Return the encoding of a text or a pair, unless they are short without the interpreter's lock."""
+        if len(text) + len(pair or "") <= MAX_LOCKED_CHARACTERS:
+            return self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+        source = text if pair is None else (text, pair)
+        (encoding,) = self._tokenizer.encode_batch([source], add_special_tokens=add_special_tokens)
+        return encoding
 
-    def _to_tokens(self, encode: Callable[[], Encoding], text: str, pair: str | None = None) -> Tokens:
+    def _encode_together(self, texts: Sequence[str], add_special_tokens: bool) -> list[Tokens]:
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+        bounds = [*accumulate(map(len, encodings), initial=0)]
+        # One array for all texts takes less time than an array for each.
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int64, bounds[-1])
+        all_types = chain.from_iterable(encoding.type_ids for encoding in encodings)
+        types = np.fromiter(all_types, np.int64, bounds[-1]) if self._has_types else np.zeros_like(ids)
+        encode = self._encoding
+        return [
+            Tokens(
+                ids=ids[start:end],
+                type_ids=types[start:end],
+                details=partial(_details, partial(encode, text, None, add_special_tokens)),
+                sources=(text,),
+            )
+            for text, (start, end) in zip(texts, pairwise(bounds), strict=True)
+        ]
+
+    def _encode_long(self, sources: tuple[str, ...], frame: Frame) -> Tokens:
+        """Return the tokens of a text or a pair part by part."""
+        ids, types = frame.around([self._parts.ids(source) for source in sources])
+        has_types = self.encoding.has_types and bool(types.any())
+        return Tokens(
+            ids=ids,
+            type_ids=types if has_types else np.zeros_like(ids),
+            details=lambda: frame.details_around([self._parts.offsets(source) for source in sources]),
+            sources=sources,
+        )
+
+    def _frame(self, n_texts: int, add_special_tokens: bool) -> Frame | None:
+        """Return the special tokens around texts that are tokenised in parts; None if these texts cannot be parted."""
+        if self.places is None:
+            return None
+        return find_frame(self._tokenizer, n_texts, add_special_tokens=add_special_tokens)
+
+    def _count(self, text: str) -> int:
+        """Return the number of tokens of a text, without special ones."""
+        return len(self.encode(text, add_special_tokens=False))
+
+    def _to_tokens(self, encoding: Encoding, encode: Callable[[], Encoding], sources: tuple[str, ...]) -> Tokens:
         """Return the tokens of an encoding.
 
-        `encode` runs once more if the details are asked for: keeping every encoding would slow down the making of
+        `encode` makes it once more if the details are asked for: keeping every encoding would slow down the making of
         others.
         """
-        encoding = encode()
         types = encoding.type_ids
         has_types = self.encoding.has_types and any(types)
         return Tokens(
             ids=np.array(encoding.ids, np.int64),
             type_ids=np.array(types, np.int64) if has_types else np.zeros(len(types), np.int64),
             details=partial(_details, encode),
-            sources=(text,) if pair is None else (text, pair),
+            sources=sources,
         )
+
+
+def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts in groups for one call each; a text that is tokenised in parts is a group by itself."""
+    first = n_characters = 0
+    for index, text in enumerate(texts):
+        is_long = len(text) > PART_CHARACTERS
+        if first < index and (is_long or n_characters + len(text) > CHARACTERS_AT_ONCE):
+            yield texts[first:index]
+            first, n_characters = index, 0
+        n_characters += CHARACTERS_AT_ONCE if is_long else len(text)
+    if first < len(texts):
+        yield texts[first:]
 
 
 def clean_up_spaces(text: str) -> str:
@@ -202,12 +246,34 @@ def divide_room(n_first: int, n_second: int, n_free: int) -> tuple[int, int]:
 def _has_types(tokenizer: Tokenizer) -> bool:
     """Return whether tokens of a single text may have another type than 0, as far as a sample shows it."""
     try:
-        sample = tokenizer.encode("a", add_special_tokens=False)
+        sample = tokenizer.encode("a", add_special_tokens=True)
     except Exception:  # the library has no narrower one; the vocabulary lacks the letter and an unknown token
         return True
-    return not sample.ids or any(tokenizer.post_process(sample).type_ids)
+    return 0 not in sample.sequence_ids or any(sample.type_ids)
 
 
-def _details(encode: Callable[..., Encoding], *texts: str) -> Details:
-    encoding = encode(*texts)
+def _details(encode: Callable[[], Encoding]) -> Details:
+    encoding = encode()
     return Details(offsets=encoding.offsets, texts=encoding.sequence_ids)
+
+
+def _kept(texts: Sequence[int | None], n_kept: Sequence[int], side: TruncationSide) -> NDArray[np.int64]:
+    """Return the places of the special tokens and of the first, or last, `n_kept` tokens of each text."""
+    numbers = np.array([-1 if text is None else text for text in texts], np.int64)
+    is_kept = numbers < 0
+    for index, n in enumerate(n_kept):
+        places = np.flatnonzero(numbers == index)
+        is_kept[places[max(0, len(places) - n) :] if side == "left" else places[:n]] = True
+    return np.flatnonzero(is_kept)
+
+
+def _kept_details(encode: Callable[[], Encoding], kept: NDArray[np.int64], starts: Sequence[int]) -> Details:
+    """Return the details of some tokens of texts, the sources of which begin at `starts`."""
+    details = _details(encode)
+    places = kept.tolist()
+    texts = [details.texts[place] for place in places]
+    offsets = [details.offsets[place] for place in places]
+    if any(starts):
+        shifts = [0 if text is None else starts[text] for text in texts]
+        offsets = [(first + shift, last + shift) for (first, last), shift in zip(offsets, shifts, strict=True)]
+    return Details(offsets=offsets, texts=texts)

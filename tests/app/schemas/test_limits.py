@@ -10,7 +10,7 @@ from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
 from models.checkpoint import read_checkpoint
 from models.codecs import VectorCodec
 from models.codecs.arrays import Limits
-from models.codecs.text import tokenizers_codec
+from models.codecs.text import windows
 from models.errors import InvalidItems
 from models.tasks import Request
 from tests.app.texts import write_text
@@ -60,9 +60,9 @@ def test_windows(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch, stride: i
     body = {"inputs": [pair], "parameters": {"stride": stride}}
     (request,) = requests(answer.SCHEMA, codecs, body)
     n_windows = len(request.windows)  # type: ignore[attr-defined]
-    monkeypatch.setattr(tokenizers_codec, "MAX_WINDOWS", n_windows)
+    monkeypatch.setattr(windows, "MAX_WINDOWS", n_windows)
     assert requests(answer.SCHEMA, codecs, body)
-    monkeypatch.setattr(tokenizers_codec, "MAX_WINDOWS", n_windows - 1)
+    monkeypatch.setattr(windows, "MAX_WINDOWS", n_windows - 1)
     if n_windows == 1:
         assert requests(answer.SCHEMA, codecs, body)
         return
