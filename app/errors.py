@@ -18,6 +18,7 @@ ManifoldError
 ├── TaskNotServed           the model, or every model, does not serve the task
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
+│   ├── DecoderUnavailable  the process that decodes images could not be started, or was killed
 │   ├── QueueFull           as much work is waiting as the server allows
 │   ├── MemoryExhausted     other requests hold the memory that the request needs
 │   └── RateLimited         the client sends more requests than its key or the settings allow
@@ -141,6 +142,10 @@ class Retryable(ManifoldError):
 
 class ModelUnavailable(Retryable):
     """The model is loading, unloading, unloaded or failed."""
+
+
+class DecoderUnavailable(Retryable):
+    """The process that decodes images could not be started, or was killed from outside."""
 
 
 class QueueFull(Retryable):
