@@ -172,10 +172,10 @@ class Settings(BaseSettings):
         "which take a few milliseconds together, need no process.",
     )
     image_timeout_ms: PositiveInt = Field(
-        5000, description="Longest processor time for decoding one encoded image, in milliseconds."
+        8000, description="Longest processor time for decoding one encoded image, in milliseconds."
     )
     image_memory: Size = Field(
-        2**30,
+        5 * 2**28,
         ge=2**20,
         description="Most memory for decoding one encoded image, as 512MiB or 4GiB; one that needs more is refused "
         "before it is decoded.",

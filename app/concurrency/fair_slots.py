@@ -25,7 +25,7 @@ class _Waiting:
 class FairSlots:
     """Gives slots to those who wait: first to the client that has had the least work done.
 
-    This is start-time fair queueing (Goyal, Vin, Cheng 1996): in a virtual time, the work of each client starts when its
+    This is start-time fair queueing (Goyal, Vin, Cheng 1996): in virtual time, the work of each client starts when its
     work before would have ended if all clients were served at once, and the earliest start goes first. Where there are
     several slots, one client never has all of them, so that another need not wait for the end of long work.
 

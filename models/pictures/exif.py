@@ -17,10 +17,13 @@ _FOLDERS = (0x8769, 0x8825, 0xA005)
 """Tags of entries that point to further entries."""
 
 
-def check_exif(exif: bytes) -> None:
+def check_exif(exif: bytes) -> int:
     """Check that EXIF data, with or without `Exif` before them, take little time and memory to read.
 
     Whether they make sense is not checked; damaged data are ignored later.
+
+    Returns:
+        The number of their entries.
 
     Raises:
         InvalidItems: they are longer than `MAX_EXIF_BYTES`, or say of themselves that they are.
@@ -29,10 +32,10 @@ def check_exif(exif: bytes) -> None:
     if len(tiff) > MAX_EXIF_BYTES:
         raise InvalidItems(Problem(f"the EXIF data of the image have {len(tiff)} bytes; the limit is {MAX_EXIF_BYTES}"))
     if len(tiff) < 8 or tiff[:2] not in (b"II", b"MM"):
-        return
+        return 0
     order = "<" if tiff[:2] == b"II" else ">"
     folders, seen = list(struct.unpack_from(f"{order}I", tiff, 4)), set[int]()
-    n_claimed = 0
+    n_claimed = n_all = 0
     while folders and len(seen) <= len(_FOLDERS):
         place = folders.pop()
         if place in seen or place + 2 > len(tiff):
@@ -40,6 +43,7 @@ def check_exif(exif: bytes) -> None:
         seen.add(place)
         (n_entries,) = struct.unpack_from(f"{order}H", tiff, place)
         n_entries = min(n_entries, (len(tiff) - place - 2) // 12)
+        n_all += n_entries
         entries = tiff[place + 2 : place + 2 + 12 * n_entries]
         for tag, kind, count, value in struct.iter_unpack(f"{order}HHII", entries):
             n_claimed += min(count * _UNIT_BYTES.get(kind, 1), len(tiff))
@@ -49,3 +53,4 @@ def check_exif(exif: bytes) -> None:
         raise InvalidItems(
             Problem(f"the EXIF data of the image have {len(tiff)} bytes, and their entries say {n_claimed} together")
         )
+    return n_all

@@ -20,11 +20,15 @@ ROW_BYTES = 16
 """Memory in bytes that Pillow needs for a row, besides its pixels."""
 WORKING_BYTES_PER_PIXEL = 6
 """Memory for a pixel, in bytes, of the copies that are made of a decoded picture: in RGB, turned, and its opacity."""
-WORKING_US_PER_PIXEL = 0.008
+WORKING_US_PER_PIXEL = 0.012
 """Time for a pixel, in microseconds, from a decoded picture to one of the model's size."""
 FIXED_US = 150
 """Time for the smallest picture, in microseconds."""
-FIXED_BYTES = 2**20
+EXIF_ENTRY_BYTES = 160
+"""Memory for an entry of EXIF data, in bytes."""
+EXIF_ENTRY_US = 10
+"""Time for an entry of EXIF data, in microseconds."""
+FIXED_BYTES = 2**22
 """Memory for the smallest picture, in bytes."""
 
 

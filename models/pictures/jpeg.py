@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from models.errors import InvalidItems, Problem
 from models.pictures.exif import check_exif
-from models.pictures.header import Cost, PictureHeader, build_header, check_n_parts, check_size, unreadable
+from models.pictures.header import (
+    EXIF_ENTRY_BYTES,
+    EXIF_ENTRY_US,
+    Cost,
+    PictureHeader,
+    build_header,
+    check_n_parts,
+    check_size,
+    unreadable,
+)
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 MAX_SCANS = 32
@@ -49,7 +58,7 @@ def read_jpeg(data: bytes, max_pixels: int) -> PictureHeader:
     check_size(frame.width, frame.height, max_pixels)
     if frame.n_layers not in (1, 3, 4):
         raise unreadable()
-    check_exif(b"".join(exif))
+    n_exif_entries = check_exif(b"".join(exif))
     n_scans, n_parts = _count_scans(data, place, n_parts)
     if n_scans > MAX_SCANS:
         raise InvalidItems(Problem(f"the image has more than {MAX_SCANS} scans, the limit; save it with fewer"))
@@ -58,8 +67,8 @@ def read_jpeg(data: bytes, max_pixels: int) -> PictureHeader:
         pixel_bytes={1: 1, 3: 4, 4: 4}[frame.n_layers] + 2 * frame.samples_per_pixel * is_buffered,
         pixel_us=0.004 + 0.0012 * frame.samples_per_pixel + 0.0008 * (n_scans - 1),
         file_us=0.03 if is_buffered else 0.006,
-        other_us=n_parts * _SEGMENT_US,
-        other_bytes=2**20,
+        other_us=n_parts * _SEGMENT_US + 2 * n_exif_entries * EXIF_ENTRY_US,
+        other_bytes=2**20 + n_exif_entries * EXIF_ENTRY_BYTES,
     )
     return build_header("JPEG", frame.width, frame.height, len(data), cost)
 

@@ -1,6 +1,7 @@
 """Opening a file: a picture of 8 bits a channel, upright, and its opacity."""
 
 import io
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ _TURNED = range(2, 9)
 _RAW_EXIF = "Raw profile type exif"
 """Name of a text of PNG files that holds EXIF data in hexadecimal."""
 
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what they say of a damaged file would be kept for ever
 Image.MAX_IMAGE_PIXELS = None  # `Limits.max_pixels` is the limit here; Pillow's own only warns
 
 
@@ -136,7 +138,8 @@ def _opacity(image: Image.Image, key: Any, depth: int) -> NDArray[np.uint8]:
     if image.mode == "1":
         is_transparent = pixels == bool(key)
     elif image.mode == "RGB":
-        is_transparent = (pixels == np.array(key) // (256 if depth == 16 else 1)).all(-1)
+        red, green, blue = (level // (256 if depth == 16 else 1) for level in key)
+        is_transparent = (pixels[..., 0] == red) & (pixels[..., 1] == green) & (pixels[..., 2] == blue)
     else:
         is_transparent = pixels == key * (OPAQUE // (2**depth - 1) if depth < 8 else 1)
     return np.where(is_transparent, 0, OPAQUE).astype(np.uint8)

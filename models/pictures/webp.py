@@ -3,7 +3,16 @@
 import struct
 
 from models.pictures.exif import check_exif
-from models.pictures.header import Cost, PictureHeader, build_header, check_n_parts, check_size, unreadable
+from models.pictures.header import (
+    EXIF_ENTRY_BYTES,
+    EXIF_ENTRY_US,
+    Cost,
+    PictureHeader,
+    build_header,
+    check_n_parts,
+    check_size,
+    unreadable,
+)
 
 WEBP_SIGNATURE = b"RIFF"
 _CHUNK_HEAD = struct.Struct("<4sI")
@@ -21,15 +30,21 @@ def read_webp(data: bytes, max_pixels: int) -> PictureHeader:
         raise unreadable()
     width, height = _canvas(data)
     check_size(width, height, max_pixels)
-    place, n_parts = 12, 0
+    place, n_parts, n_exif_entries = 12, 0, 0
     while place + _CHUNK_HEAD.size <= len(data):
         kind, length = _CHUNK_HEAD.unpack_from(data, place)
         n_parts += 1
         check_n_parts(n_parts, "chunks")
         if kind == b"EXIF":
-            check_exif(data[place + 8 : place + 8 + length])
+            n_exif_entries += check_exif(data[place + 8 : place + 8 + length])
         place += 8 + length + length % 2
-    cost = Cost(pixel_bytes=20, pixel_us=0.025, file_us=0.03, other_bytes=2 * len(data), other_us=n_parts * _CHUNK_US)
+    cost = Cost(
+        pixel_bytes=11,
+        pixel_us=0.025,
+        file_us=0.03,
+        other_bytes=2 * len(data) + n_exif_entries * EXIF_ENTRY_BYTES,
+        other_us=n_parts * _CHUNK_US + n_exif_entries * EXIF_ENTRY_US,
+    )
     return build_header("WEBP", width, height, len(data), cost)
 
 
