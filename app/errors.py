@@ -19,6 +19,7 @@ ManifoldError
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
 │   ├── TooManyConnections  as many connections are open as the server allows
+│   ├── DecoderUnavailable  the process that decodes images could not be started, or was killed
 │   ├── QueueFull           as much work is waiting as the server allows
 │   ├── MemoryExhausted     other requests hold the memory that the request needs
 │   └── RateLimited         the client sends more requests than its key or the settings allow
@@ -146,6 +147,10 @@ class ModelUnavailable(Retryable):
 
 class TooManyConnections(Retryable):
     """As many connections are open as the server allows, and none of them is idle."""
+
+
+class DecoderUnavailable(Retryable):
+    """The process that decodes images could not be started, or was killed from outside."""
 
 
 class QueueFull(Retryable):

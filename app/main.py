@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from app.concurrency.picture_pool import PicturePool
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
@@ -91,13 +92,17 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     """
     metrics, lifecycle = Metrics(), Lifecycle()
     registry = Registry(settings, combine(metrics.engine_events, observer))
+    memory = RequestMemory(registry.memory.limit_for_requests)
     services = Services(
         settings=settings,
         registry=registry,
-        memory=RequestMemory(registry.memory.limit_for_requests),
+        memory=memory,
         metrics=metrics,
         tracing=Tracing() if settings.tracing else None,
         pools=WorkerPools(N_OFFLOAD_THREADS),
+        pictures=PicturePool(
+            settings.image_processes, memory, max_ms=settings.image_timeout_ms, max_bytes=settings.image_memory
+        ),
         refusal_pacing=RefusalPacing(),
         lifecycle=lifecycle,
         keys=KeyStore(settings.keys_file, settings.api_keys),
@@ -140,6 +145,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
             await services.registry.close()
         finally:
             services.metrics.event_loop.stop()
+            services.pictures.close()
             services.pools.close()
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)

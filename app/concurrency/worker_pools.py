@@ -58,10 +58,7 @@ class WorkerPools:
         """
         queue = self._long if n_bytes > MAX_SHORT_BYTES else self._short
         future: asyncio.Future[_Outcome] = self._loop.create_future()
-        memory = REQUEST_MEMORY.get()
-        if memory is not None:
-            memory.hold()
-        queue.put((partial(work, *arguments), future, memory))
+        self._put(queue, partial(work, *arguments), future)
         result, error = await future
         if error is None:
             return cast("T", result)
@@ -71,14 +68,23 @@ class WorkerPools:
             del error, future  # the error refers to this frame: without this, both would stay until garbage collection
 
     def begin(self, work: Callable[[], Any]) -> None:
-        """Call `work` on a thread that nobody waits for; what it returns or raises is forgotten."""
-        self._long.put((work, self._loop.create_future()))
+        """Call `work` on a thread that nobody waits for; what it returns or raises is forgotten.
+
+        The memory of the request that it is for stays claimed until the work has ended.
+        """
+        self._put(self._long, work, self._loop.create_future())
 
     def close(self) -> None:
         """End the threads once all work is done."""
         for queue in (self._short, self._long):
             for _ in range(self.n_threads):
                 queue.put(None)
+
+    def _put(self, queue: "_WorkQueue", work: Callable[[], Any], future: "asyncio.Future[_Outcome]") -> None:
+        memory = REQUEST_MEMORY.get()
+        if memory is not None:
+            memory.hold()
+        queue.put((work, future, memory))
 
     def _run(self, queue: "_WorkQueue") -> None:
         while (entry := queue.get()) is not None:

@@ -30,6 +30,7 @@ class RequestContext:
         memory: what the request claims before it takes memory; `RequestRecords` closes it.
         status: 0 until the answer has started.
         key: name of the client's API key.
+        client: whom work is done for: the name of the API key or, where there are no keys, the client's address.
         error: why the request failed.
         problem: name of the error class that it failed with.
         dialect: what errors are answered in; a route sets it if its path alone does not tell.
@@ -45,6 +46,7 @@ class RequestContext:
     status: int = 0
     model: str | None = None
     key: str | None = None
+    client: str = ""
     task: str | None = None
     error: str | None = None
     problem: str | None = None

@@ -41,6 +41,7 @@ STATUS: dict[type[errors.ManifoldError], int] = {
     errors.InferenceFailed: 500,
     errors.ModelUnavailable: 503,
     errors.TooManyConnections: 503,
+    errors.DecoderUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
 """Status codes by error class. Other classes have that of their nearest base class; a `RouteError` has its own."""

@@ -17,6 +17,7 @@ from app.inference.run import infer
 from app.inference.stream import Stream
 from app.registry.loaded_model import LoadedModel
 from app.registry.served_model import ServedModel
+from app.routes.encoded_images import decode_with_images, may_have_images
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.kinds import kind_of_inputs
 from app.schemas.shared.parsing import parse_body
@@ -34,7 +35,7 @@ TOKENS_BYTES = 32
 
 @dataclass(slots=True)
 class Target:
-    """The model that a call is for, as it is in memory, the schema by which it serves the task, and the call's memory.
+    """The model that a call is for, as it is in memory, the schema by which it serves the task, and who calls.
 
     The memory is that of the request.
     """
@@ -44,6 +45,7 @@ class Target:
     loaded: LoadedModel
     schema: TaskSchema | CodecSchema
     memory: MemoryShare
+    client: str
 
 
 @dataclass(kw_only=True, slots=True)
@@ -58,6 +60,7 @@ class TaskCall:
     codecs: ModelCodecs
     body: Body
     n_bytes: int
+    client: str = ""
     requests: list[TaskRequest] = field(default_factory=list)
 
     def parameter(self, name: str) -> Any:
@@ -89,7 +92,7 @@ async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, c
     except BaseException:
         loaded.release()
         raise
-    return Target(model, loaded.checkpoint, loaded, schema, context.memory)
+    return Target(model, loaded.checkpoint, loaded, schema, context.memory, context.client)
 
 
 def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
@@ -138,6 +141,7 @@ async def check_call(
         ),
         body=parse() if is_quick else await services.pools.run(parse, n_bytes=n_bytes),
         n_bytes=n_bytes,
+        client=target.client,
     )
 
 
@@ -157,10 +161,9 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
         is_quick = are_quick_texts(call.body, call.n_bytes)
     else:
         inputs = getattr(call.body, "inputs", None)
-        items = inputs if isinstance(inputs, list) else [inputs]
-        # A few bytes of an encoded image may stand for millions of pixels.
-        may_be_large = schema.takes_images and any(isinstance(item, str | bytes) for item in items)
-        is_quick = call.n_bytes <= call.services.settings.inline_bytes and not may_be_large
+        if schema.takes_images and may_have_images(inputs, call.services.limits.max_items):
+            return await decode_with_images(call.services, schema, call.body, call.codecs, call.n_bytes, call.client)
+        is_quick = call.n_bytes <= call.services.settings.inline_bytes
     arguments = call.body, call.codecs, call.services.limits
     if is_quick:
         return schema.requests(*arguments)

@@ -11,7 +11,7 @@ from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec, SeriesCodec
-from models.codecs.pictures import PHOTOGRAPHS
+from models.pictures.placing import PHOTOGRAPHS
 
 
 class ModelItem(BaseModel):

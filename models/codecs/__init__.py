@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
-from models.codecs.pictures import Paper, Style
 from models.codecs.series import SeriesCodec
 from models.codecs.text import TextCodec
 from models.codecs.vector import VectorCodec
 from models.errors import ConfigError
+from models.pictures.placing import Paper, Style
 
 __all__ = ["Codec", "ImageCodec", "ItemCodec", "SeriesCodec", "TextCodec", "VectorCodec", "build_codec"]
 
@@ -24,7 +24,7 @@ Codec = ItemCodec | TextCodec
 def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     """Build the codec that a checkpoint describes, for example as `{"modality": "image", "shape": [1, 28, 28]}`.
 
-    Images may have a `paper`, `black` or `white`, and with it an `ink_box`; see `models.codecs.pictures.Style`.
+    Images may have a `paper`, `black` or `white`, and with it an `ink_box`; see `models.pictures.placing.Style`.
 
     Raises:
         ConfigError: the modality is unknown, it has no such shape, or a number is missing or out of range.

@@ -28,23 +28,16 @@ from models.codecs.arrays import (
     limit_problems,
 )
 from models.codecs.data_url import bytes_of_string
-from models.codecs.pictures import (
-    NO_OPTIONS,
-    PHOTOGRAPHS,
-    Picture,
-    PictureOptions,
-    Style,
-    centre_ink,
-    fit_into,
-    open_picture,
-    put_on_paper,
-    seems_inverted,
-)
 from models.errors import InvalidItems, Problem, UndecodableItems
+from models.pictures.decoding import DecodedPicture, EncodedPicture, PictureForm, decode_picture
+from models.pictures.placing import NO_OPTIONS, PHOTOGRAPHS, PictureOptions, Style
+from models.pictures.reading import read_header
 
 GRID_GAP_PX = 2
 Warn = Callable[[Problem], None]
 """Receives what a client should know about an item that is accepted all the same."""
+_ENCODED = (str, bytes, EncodedPicture, DecodedPicture, InvalidItems)
+"""Types of items that are encoded images, or stand for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +73,54 @@ class ImageCodec(ArrayCodec):
         """Return one item or several as float32 tensors `[C, H, W]` in [0, 1].
 
         `values` are JSON numbers, nested or flat; an array, in which uint8 counts from 0 to 255; or encoded images, as
-        bytes or as strings in base64 with or without `data:` before it. `options` are for encoded images. With `gaps`,
-        null or NaN stands for a missing number and becomes NaN. `warn` is called with what seems wrong with an image.
+        bytes or as strings in base64 with or without `data:` before it, or as `read_pictures` returns them, or decoded.
+        `options` are for encoded images. With `gaps`, null or NaN stands for a missing number and becomes NaN. `warn`
+        is called with what seems wrong with an image.
 
         Raises:
             InvalidItems: a type, a shape, a value or the number of items is wrong, or an option is not for these items.
             UndecodableItems: a string is not base64, or bytes are not an image.
         """
-        if isinstance(values, (str, bytes)):
-            values = [values]
-        if type(values) is list and values and _has_encoded(values):
-            check_count(len(values), limits.max_items)
-            self._check_options(options, values)
-            batch: NDArray[Any] = self._decode_each(values, limits.max_pixels, options, warn, gaps=gaps)
+        items = self.read_pictures(values, limits, options)
+        if items is not None:
+            batch: NDArray[Any] = self._decode_each(items, options, warn, gaps=gaps)
         else:
             for name in options.given():
                 raise InvalidItems(Problem("this is for encoded images, and the inputs are numbers", parameter=name))
             batch = self._decode_numbers(values, limits.max_items, gaps=gaps)
         check_range(batch, 0.0, 1.0, gaps=gaps)
         return [torch.from_numpy(item) for item in batch.astype(np.float32, order="C")]
+
+    def read_pictures(self, values: object, limits: Limits, options: PictureOptions) -> list[Any] | None:
+        """Return the items with `EncodedPicture` in place of encoded images; None if there are none.
+
+        The images are within the limits, as far as their headers tell; none is decoded. In place of one that is refused
+        stands the error, so that `decode` can raise one error for all items.
+
+        Raises:
+            InvalidItems: there are too many items, or an option is not for them.
+        """
+        items = values if isinstance(values, list) else [values]
+        if not items or not _has_encoded(items[: limits.max_items + 1]):
+            return None
+        check_count(len(items), limits.max_items)
+        self._check_options(options, items)
+        found, n_left = list(items), limits.max_pixels
+        for i, item in enumerate(items):
+            if isinstance(item, (str, bytes)):
+                try:
+                    data = _bytes_of(item)
+                    header = read_header(data, n_left)
+                except InvalidItems as error:
+                    found[i] = error
+                else:
+                    n_left -= header.width * header.height
+                    found[i] = EncodedPicture(data, header)
+        return found
+
+    def form(self, options: PictureOptions) -> PictureForm:
+        """Return the form into which encoded images are brought."""
+        return PictureForm(self.channels, self.height, self.width, self.style, options)
 
     def png(self, images: NDArray[np.float32]) -> bytes:
         """Return a PNG of images `[n, C, H, W]` in [0, 1]: a single one as it is, several as a grid."""
@@ -134,7 +156,7 @@ class ImageCodec(ArrayCodec):
             raise InvalidItems(Problem(reason, parameter="centre"))
         if options.centre and options.fit:
             raise InvalidItems(Problem("fit and centre exclude each other", parameter="fit"))
-        numbers = next((i for i, value in enumerate(values) if not isinstance(value, (str, bytes))), None)
+        numbers = next((i for i, value in enumerate(values) if not isinstance(value, _ENCODED)), None)
         for name in options.given():
             if name != "fit" and numbers is not None:
                 detail = f"this is for encoded images, and item {numbers} is not one"
@@ -146,21 +168,25 @@ class ImageCodec(ArrayCodec):
         batch = batch_from_array(values, self._accepted_shapes(), max_items=max_items)
         return batch.astype(np.float32) / 255 if batch.dtype == np.uint8 else batch
 
-    def _decode_each(
-        self, values: list[Any], max_pixels: int, options: PictureOptions, warn: Warn, *, gaps: bool
-    ) -> NDArray[np.float64]:
-        """Return items, some of which are encoded images, as a batch `[n, C, H, W]`."""
+    def _decode_each(self, items: list[Any], options: PictureOptions, warn: Warn, *, gaps: bool) -> NDArray[np.float64]:
+        """Return items of `read_pictures` as a batch `[n, C, H, W]`. If one is refused, no image is decoded."""
         batch: list[NDArray[Any]] = []
         problems: list[Problem] = []
         error_type: type[InvalidItems] = InvalidItems
-        for i, value in enumerate(values):
+        form = self.form(options)
+        is_refused = any(isinstance(item, InvalidItems) for item in items)
+        for i, item in enumerate(items):
             try:
-                if not isinstance(value, (str, bytes)):
-                    batch.append(item_from_json(value, self._accepted_shapes(), gaps=gaps))
-                    continue
-                picture = open_picture(_bytes_of(value), max_pixels, "L" if self.channels == 1 else "RGB")
-                max_pixels -= math.prod(picture.image.size)
-                batch.append(self._to_pixels(picture, options, i, warn))
+                if isinstance(item, InvalidItems):
+                    raise item
+                if isinstance(item, (EncodedPicture, DecodedPicture)):
+                    if not is_refused:
+                        picture = decode_picture(item, form) if isinstance(item, EncodedPicture) else item
+                        batch.append(picture.pixels / 255)
+                        for detail in picture.warnings:
+                            warn(Problem(detail, i))
+                else:
+                    batch.append(item_from_json(item, self._accepted_shapes(), gaps=gaps))
             except InvalidItems as error:
                 problems += [Problem(problem.detail, i, problem.parameter) for problem in error.problems]
                 error_type = type(error)
@@ -168,30 +194,10 @@ class ImageCodec(ArrayCodec):
             raise error_type(*limit_problems(problems))
         return np.stack(batch)
 
-    def _to_pixels(self, picture: Picture, options: PictureOptions, index: int, warn: Warn) -> NDArray[np.float64]:
-        """Return the picture of item `index` as `[C, H, W]` in [0, 1]."""
-        image = put_on_paper(picture, self.style, invert=options.invert)
-        if picture.n_frames > 1:
-            warn(Problem(f"the image is animated; of its {picture.n_frames} frames, only the first is read", index))
-        if seems_inverted(picture, image, self.style):
-            advice = "leave out the parameter invert" if options.invert else "set the parameter invert to true"
-            detail = (
-                f"the model was trained on images with {self.style.paper} paper, and the paper of this image seems to "
-                f"have the colour of the model's ink; if so, {advice}"
-            )
-            warn(Problem(detail, index))
-        size = (self.width, self.height)
-        if options.centre and self.style.ink_box is not None:
-            image = centre_ink(image, size, self.style, self.style.ink_box)
-        else:
-            image = fit_into(image, size, options.fit or "contain", self.style.background)
-        pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64) / 255
-        return pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
 
 def _has_encoded(values: list[Any]) -> bool:
     """Return whether there is an encoded image among the items. A list of numbers is a single item, and has none."""
-    return type(values[0]) not in (int, float) and any(type(value) in (str, bytes) for value in values)
+    return type(values[0]) not in (int, float) and any(isinstance(value, _ENCODED) for value in values)
 
 
 def _bytes_of(value: str | bytes) -> bytes:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from models.codecs.pictures import Fit
 from models.codecs.text.entities import Aggregation as TokenAggregation
+from models.pictures.placing import Fit
 from models.tasks import autoencoding, generation, text
 
 ImageFit = TypeAliasType(

@@ -7,13 +7,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from app.errors import InvalidRequest
-from app.schemas.shared.envelope import ItemOutputParameters, TextParameters
+from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
-from models.codecs.pictures import PictureOptions
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
+from models.pictures.placing import PictureOptions
 from models.tasks.text import Tokens
 
 ItemT = TypeVar("ItemT")
@@ -30,12 +30,17 @@ def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool =
     """
     parameters = body.parameters
     check_format(parameters, codecs)
-    options = PictureOptions(fit=parameters.fit, invert=parameters.invert, centre=parameters.centre)
+    options = picture_options(parameters)
     if isinstance(codecs.items, ImageCodec):
         return codecs.items.decode(body.inputs, limits, options=options, gaps=gaps, warn=codecs.warnings.append)
     for name in options.given():
         raise InvalidItems(Problem("this is for images, and this model's items are not images", parameter=name))
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
+
+
+def picture_options(parameters: ItemInputParameters) -> PictureOptions:
+    """Return what the parameters say about encoded images."""
+    return PictureOptions(fit=parameters.fit, invert=parameters.invert, centre=parameters.centre)
 
 
 def check_format(parameters: Any, codecs: ModelCodecs) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from models.codecs import Codec, ImageCodec, SeriesCodec, VectorCodec, build_codec
-from models.codecs.pictures import Style
 from models.errors import ConfigError
+from models.pictures.placing import Style
 
 SERIES: dict[str, Any] = {"modality": "series", "shape": [5, 2], "max_length": 8, "means": [0, 1], "deviations": [1, 2]}
 

@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from models.codecs.arrays import Limits
 from models.codecs.image import ImageCodec
-from models.codecs.pictures import Fit, PictureOptions
 from models.errors import InvalidItems, UndecodableItems
+from models.pictures.placing import Fit, PictureOptions
 
 FITS: tuple[Fit, ...] = ("contain", "cover", "stretch")
 GREY, COLOUR = ImageCodec(1, 4, 6), ImageCodec(3, 4, 6)

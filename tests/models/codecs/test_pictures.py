@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from models.codecs.arrays import Limits
 from models.codecs.image import ImageCodec
-from models.codecs.pictures import Fit, Paper, PictureOptions, Style, fit_into
 from models.errors import InvalidItems, Problem
+from models.pictures.placing import Fit, Paper, PictureOptions, Style, fit_into
 from tests.models.codecs.test_image import FITS, file_of
 
 LIMITS = Limits(max_items=9, max_pixels=1_000_000)

@@ -1,41 +1,21 @@
-"""Encoded pictures: opening them, putting them on the model's paper, and bringing them to the model's size."""
+"""Bringing decoded pictures to what a model was trained on: its paper, its ink and its size."""
 
-import io
-import math
-import struct
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from models.errors import InvalidItems, Problem, UndecodableItems
+from models.errors import InvalidItems, Problem
+from models.pictures.bands import bands
+from models.pictures.opening import Picture
 
 Fit = Literal["contain", "cover", "stretch"]
 Paper = Literal["black", "white"]
-FORMATS = ("PNG", "JPEG", "WEBP")
-ANIMATED_FORMATS = ("PNG", "WEBP")
 WHITE = 255
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_DEPTH_OFFSET = 24
-"""Position in a PNG of the number of bits of a sample."""
 MIN_INK_SHARE = 0.2
 """Share of the strongest ink from which on a pixel counts as ink."""
-
-Image.MAX_IMAGE_PIXELS = None  # `Limits.max_pixels` is the limit here; Pillow's own only warns
-
-_PILLOW_ERRORS = (
-    UnidentifiedImageError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    IndexError,
-    KeyError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,84 +60,21 @@ NO_OPTIONS = PictureOptions()
 PHOTOGRAPHS = Style()
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of 8 bits a channel, in the mode `L` or `RGB`.
-
-    Attributes:
-        image: the picture without its transparency.
-        alpha: the opacity of each pixel, from 0 to 255; None if all are opaque.
-        n_frames: number of frames of the file, of which this is the first.
-    """
-
-    image: Image.Image
-    alpha: NDArray[np.uint8] | None
-    n_frames: int
-
-
-def open_picture(data: bytes, max_pixels: int, mode: str) -> Picture:
-    """Decode a file, upright as its EXIF says, after checking that its header declares at most `max_pixels`.
-
-    Raises:
-        InvalidItems: the picture has more pixels.
-        UndecodableItems: the bytes are not a picture of one of the `FORMATS`.
-    """
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if math.prod(image.size) > max_pixels:
-            width, height = image.size
-            detail = f"the image has {width} x {height} pixels; {max_pixels} are left of what a request may bring"
-            raise InvalidItems(Problem(detail))
-        image.load()
-        n_frames = getattr(image, "n_frames", 1) if image.format in ANIMATED_FORMATS else 1
-        with suppress(Exception):  # damaged EXIF makes Pillow raise errors of many types
-            image = ImageOps.exif_transpose(image)
-        depth = data[PNG_DEPTH_OFFSET] if data.startswith(PNG_SIGNATURE) else 8
-        return Picture(_to_8_bits(image).convert(mode), _alpha(image, depth), n_frames)
-    except _PILLOW_ERRORS:
-        raise UndecodableItems(
-            Problem(f"the bytes are not a readable image; accepted are {', '.join(FORMATS)}")
-        ) from None
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray(np.rint(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8))
-
-
-def _alpha(image: Image.Image, depth: int) -> NDArray[np.uint8] | None:
-    """Return the opacity of each pixel `[H, W]`; None if the file has no transparency.
-
-    A file has it as a channel, as a list for the colours of a palette, or as one colour that is transparent. That
-    colour is in samples of `depth` bits, and Pillow compares it wrongly unless these are 8. Of colours of 16 bits,
-    Pillow keeps the upper 8, and those are compared.
-    """
-    if "A" in image.getbands():
-        return np.asarray(image.getchannel("A"))
-    key: Any = image.info.get("transparency")
-    if key is None:
-        return None
-    if image.mode == "P":
-        return np.asarray(image.convert("RGBA").getchannel("A"))
-    pixels = np.asarray(image)
-    if image.mode == "1":
-        is_transparent = pixels == bool(key)
-    elif image.mode == "RGB":
-        is_transparent = (pixels == np.array(key) // (256 if depth == 16 else 1)).all(-1)
-    else:
-        is_transparent = pixels == key * (WHITE // (2**depth - 1) if depth < 8 else 1)
-    return np.where(is_transparent, 0, WHITE).astype(np.uint8)
-
-
 def put_on_paper(picture: Picture, style: Style, *, invert: bool) -> Image.Image:
-    """Return a picture whose transparent pixels are paper. Where `invert` is set, only the picture is inverted."""
-    image = ImageOps.invert(picture.image) if invert else picture.image
-    if picture.alpha is None:
+    """Return a picture whose transparent pixels are paper. Where `invert` is set, only the picture is inverted.
+
+    The picture itself is changed, because a copy of a large one would take much memory.
+    """
+    image = picture.image
+    if not invert and picture.alpha is None:
         return image
-    canvas = Image.new(image.mode, image.size, (style.background,) * len(image.getbands()))
-    canvas.paste(image, mask=Image.fromarray(picture.alpha))
-    return canvas
+    colour = (style.background,) * len(image.getbands())
+    for box, band in bands(image):
+        if invert:
+            image.paste(ImageOps.invert(band), box)
+        if picture.alpha is not None:
+            image.paste(colour, box, ImageOps.invert(picture.alpha.crop(box)))
+    return image
 
 
 def seems_inverted(picture: Picture, on_paper: Image.Image, style: Style) -> bool:
@@ -167,12 +84,25 @@ def seems_inverted(picture: Picture, on_paper: Image.Image, style: Style) -> boo
     """
     if style.paper is None:
         return False
-    is_ink = (np.asarray(on_paper.convert("L")) >= WHITE / 2) == (style.paper == "black")
-    border = np.concatenate([is_ink[0], is_ink[-1], is_ink[:, 0], is_ink[:, -1]])
+    width, height = on_paper.size
+    sides = (0, 0, width, 1), (0, height - 1, width, height), (0, 0, 1, height), (width - 1, 0, width, height)
+    border = np.concatenate([_is_ink(on_paper.crop(side), style).ravel() for side in sides])
     if border.mean() > 0.5:
         return True
-    is_visible = None if picture.alpha is None else picture.alpha > WHITE / 2
-    return is_visible is not None and bool(is_visible.any()) and is_ink[is_visible].mean() < 0.5
+    if picture.alpha is None:
+        return False
+    n_visible = n_ink = 0
+    for box, band in bands(on_paper):
+        is_visible = np.asarray(picture.alpha.crop(box)) > WHITE / 2
+        n_visible += int(is_visible.sum())
+        n_ink += int((_is_ink(band, style) & is_visible).sum())
+    return n_visible > 0 and n_ink / n_visible < 0.5
+
+
+def _is_ink(image: Image.Image, style: Style) -> NDArray[np.bool_]:
+    """Return whether each pixel, `[H, W]`, is nearer to the colour of the ink than to that of the paper."""
+    levels = np.asarray(image.convert("L"))
+    return levels >= WHITE / 2 if style.paper == "black" else levels < WHITE / 2
 
 
 def fit_into(image: Image.Image, size: tuple[int, int], fit: Fit, background: int) -> Image.Image:
@@ -215,12 +145,8 @@ def centre_ink(image: Image.Image, size: tuple[int, int], style: Style, box: int
     Raises:
         InvalidItems: the image has no ink, or none is left of it at this size.
     """
-    mass = _ink(image, style)
-    is_ink = mass >= max(MIN_INK_SHARE * mass.max(), 1)
-    if not is_ink.any():
-        raise InvalidItems(Problem(f"the image has no ink to centre: all of it is {style.paper}"))
-    (top, bottom), (left, right) = (np.flatnonzero(is_ink.any(axis))[[0, -1]].tolist() for axis in (1, 0))
-    drawing = image.crop((left, top, right + 1, bottom + 1))
+    left, top, right, bottom = _ink_box(image, style)
+    drawing = image.crop((left, top, right, bottom))
     scale = box / max(drawing.size)
     width, height = (max(1, round(side * scale)) for side in drawing.size)
     drawing = drawing.resize((width, height), Image.Resampling.LANCZOS)
@@ -235,6 +161,22 @@ def centre_ink(image: Image.Image, size: tuple[int, int], style: Style, box: int
         for whole, middle, side in zip(size, centre, (width, height), strict=True)
     ]
     return _on_canvas(drawing, size, (place[0], place[1]), style.background)
+
+
+def _ink_box(image: Image.Image, style: Style) -> tuple[int, int, int, int]:
+    """Return the smallest box with all ink of an image.
+
+    Raises:
+        InvalidItems: the image has no ink.
+    """
+    levels = image.convert("L")
+    amounts = [abs(level - style.background) for level in range(WHITE + 1)]
+    strongest = max(amounts[level] for level, n_pixels in enumerate(levels.histogram()) if n_pixels)
+    threshold = max(MIN_INK_SHARE * strongest, 1)
+    box = levels.point([WHITE * (amount >= threshold) for amount in amounts]).getbbox()
+    if box is None:
+        raise InvalidItems(Problem(f"the image has no ink to centre: all of it is {style.paper}"))
+    return box
 
 
 def _ink(image: Image.Image, style: Style) -> NDArray[np.float64]:

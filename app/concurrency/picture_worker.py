@@ -1,0 +1,121 @@
+"""The program of a process that decodes pictures: it receives them on a socket, one by one, and sends their pixels.
+
+A picture comes from anybody, and its decoder is written in C. Therefore the process has no secrets in its environment,
+may write no files, has a limit of memory and of processor time for each picture, and ends with the server. The messages
+are JSON and bytes; what a decoder that was taken over may send can be wrong, but is never run.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from app.concurrency.picture_messages import LENGTHS, begin_message
+from models.errors import InvalidItems, UndecodableItems
+from models.pictures.decoding import EncodedPicture, PictureForm, decode_picture
+from models.pictures.reading import read_header
+
+NICENESS = 10
+"""How much this process stands back behind those that answer requests, of at most 19."""
+SPARE_BYTES = 2**26
+"""Memory in bytes beyond the estimate of a picture that the process may take."""
+MAX_RESIDENT_BYTES = 2**27
+"""Memory in bytes that the process may keep after a picture; if it keeps more, it ends, and another one takes over."""
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+"""Options of `prctl`, from linux/prctl.h."""
+
+
+def main() -> None:
+    """Decode pictures until the other end of the socket, which is the standard input, is closed."""
+    confine()
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
+        is_fit = True
+        while is_fit and (message := receive(connection)) is not None:
+            head, data = message
+            answer, pixels = _answer(head, data)
+            del message, data
+            is_fit = answer["is_fit"] = _resident_bytes() <= MAX_RESIDENT_BYTES
+            connection.sendall(begin_message(answer, len(pixels)))
+            connection.sendall(pixels)
+
+
+def confine() -> None:
+    """Give up all that decoding does not need, and end with the server. The limits of a picture are set at each."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        with suppress(OSError):  # where the file may not be written, the kernel chooses by size
+            Path("/proc/self/oom_score_adj").write_text("1000")
+    os.nice(NICENESS)
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        resource.setrlimit(limit, (0, 0))
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], bytes] | None:
+    """Return the JSON and the bytes of the next message; None if there is no further one."""
+    lengths = _receive_exactly(connection, LENGTHS.size)
+    if lengths is None:
+        return None
+    n_json, n_bytes = LENGTHS.unpack(lengths)
+    text, data = _receive_exactly(connection, n_json), _receive_exactly(connection, n_bytes)
+    return None if text is None or data is None else (json.loads(text), data)
+
+
+def _receive_exactly(connection: socket.socket, n_bytes: int) -> bytes | None:
+    buffer = bytearray(n_bytes)
+    view = memoryview(buffer)
+    while len(view):
+        n_received = connection.recv_into(view)
+        if not n_received:
+            return None
+        view = view[n_received:]
+    return bytes(buffer)
+
+
+def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Decode one picture within its limits."""
+    try:
+        header = read_header(data, head["max_pixels"])
+        _limit_memory(header.n_bytes + SPARE_BYTES)
+        signal.setitimer(signal.ITIMER_PROF, head["max_ms"] / 1000)  # its signal ends the process, also within C code
+        decoded = decode_picture(EncodedPicture(data, header), PictureForm.from_json(head["form"]))
+    except InvalidItems as error:
+        problems = [[problem.detail, problem.parameter] for problem in error.problems]
+        return {"problems": problems, "is_undecodable": isinstance(error, UndecodableItems)}, b""
+    except MemoryError:
+        return {"lacks_memory": True}, b""
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _limit_memory(None)
+    return {"shape": decoded.pixels.shape, "warnings": decoded.warnings}, decoded.pixels.tobytes()
+
+
+def _limit_memory(n_bytes: int | None) -> None:
+    """Let the process take so many bytes more than it has; without a limit if None."""
+    if sys.platform != "linux":  # elsewhere, the limit does not count what is mapped
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = hard if n_bytes is None else _pages(5) * resource.getpagesize() + n_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def _resident_bytes() -> int:
+    return _pages(1) * resource.getpagesize() if sys.platform == "linux" else 0
+
+
+def _pages(field: int) -> int:
+    """Return a field of /proc/self/statm, counted from 0, in pages: 1 is resident, 5 is data."""
+    return int(Path("/proc/self/statm").read_text().split()[field])
+
+
+if __name__ == "__main__":
+    main()
