@@ -16,7 +16,7 @@ from app.registry.hub import HubId, find_in_cache
 from app.registry.memory import MemoryBudget
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
-from models.checkpoint import find_checkpoints
+from models.checkpoint import find_checkpoints, public_name
 from models.errors import CheckpointError
 from models.ops import avx512, triton
 
@@ -265,7 +265,7 @@ def find_folders(settings: Settings) -> dict[str, Path]:
         CheckpointError: two folders have the same name, or a model is neither a folder nor in the hub's cache.
         InvalidRequest: the name given to a model is taken or malformed.
     """
-    folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+    folders = {public_name(folder): folder for folder in find_checkpoints(settings.weights_dir)}
     return folders | {name: _locate(name, location, folders) for name, location in settings.model.items()}
 
 

@@ -175,7 +175,9 @@ def build_model(
     model = build_without_weights(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
     _check_shapes(place, model.state_dict(), weights, names)
     dtypes = {key: torch.float32 if w.is_floating_point() else w.dtype for key, w in weights.items()}
-    cast = {key: w.to(device, dtypes[key], copy=True) for key, w in weights.items()}  # because the memory of the file is released
+    cast = {
+        key: w.to(device, dtypes[key], copy=True) for key, w in weights.items()
+    }  # because the memory of the file is released
     if broken := sorted(names.get(key, key) for key, w in cast.items() if not w.isfinite().all()):
         raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to float32")
     model.load_state_dict(cast, assign=True)
