@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from app.cli.errors import WrongUsage, sentence
 from app.errors import InvalidRequest, ManifoldError
+from app.process.hangups import Hangups
 from models.errors import ModelsError
 
 HELP_WIDTH = 30
@@ -48,6 +49,9 @@ def serve(**values: Any) -> None:
     MANIFOLD_MAX_ITEMS and max_items. The option wins, then the variable. Options that take several values separated by
     commas may be repeated instead.
     """
+    hangups = Hangups()
+    hangups.install()  # before the imports, so that SIGHUP ends the process at no moment
+
     from app.cli.options import label_of, read_settings, unknown_variables
     from app.cli.settings_checks import check_device, check_settings
     from app.process.serve import serve as run_server
@@ -73,7 +77,7 @@ def serve(**values: Any) -> None:
         settings = read()
         if (problem := check_device(settings, label)) is not None:
             raise click.ClickException(problem)
-        run_server(settings, read_again=read_again)
+        run_server(settings, read_again=read_again, hangups=hangups)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
     except KeyboardInterrupt:  # before the server runs
