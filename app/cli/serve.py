@@ -23,6 +23,14 @@ class ServeCommand(click.Command):
     """A command whose options are the settings, under headings."""
 
     @override
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        hangups = Hangups()
+        hangups.install()  # before the imports, so that SIGHUP ends the process at no moment
+        context = super().make_context(*args, **named)
+        context.obj = hangups
+        return context
+
+    @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         from app.cli.options import options_by_heading
 
@@ -42,16 +50,14 @@ class ServeCommand(click.Command):
 
 
 @click.command(cls=ServeCommand)
-def serve(**values: Any) -> None:
+@click.pass_obj
+def serve(hangups: Hangups, **values: Any) -> None:
     """Serve the models over HTTP.
 
     Each option is also an environment variable and a key of the file that --config names: --max-items is
     MANIFOLD_MAX_ITEMS and max_items. The option wins, then the variable. Options that take several values separated by
     commas may be repeated instead.
     """
-    hangups = Hangups()
-    hangups.install()  # before the imports, so that SIGHUP ends the process at no moment
-
     from app.cli.options import label_of, read_settings, unknown_variables
     from app.cli.settings_checks import check_device, check_settings
     from app.process.serve import serve as run_server
