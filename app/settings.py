@@ -250,11 +250,13 @@ class Settings(BaseSettings):
     drain_ms: int = Field(
         500,
         ge=0,
-        description="Time that the port stays open after SIGTERM while the server says it is not ready, in "
+        description="Time that the port stays open after SIGTERM or SIGINT while the server says it is not ready, in "
         "milliseconds.",
     )
     shutdown_timeout_s: PositiveInt = Field(
-        30, description="Time that running requests have to finish after SIGTERM, in seconds."
+        10,
+        description="Time after drain_ms within which the process ends, whatever is running, in seconds; requests have "
+        "2.5 seconds less to finish, or half of a time below 5.",
     )
     keep_alive_s: PositiveInt = Field(
         75,

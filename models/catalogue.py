@@ -35,7 +35,7 @@ def family(family_id: str) -> FamilySpec[Any]:
     """
     try:
         return families()[family_id]
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: the id that a file holds may be no text
         raise CatalogueError(f"unknown family {family_id!r}; known are {', '.join(families())}") from None
 
 

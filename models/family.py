@@ -32,6 +32,8 @@ class FamilyConfig:
         Raises:
             ConfigError: a key is unknown or missing, or a value has the wrong type or is out of range.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"config is {values!r}; it must be an object of hyperparameters")
         known = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - set(known)):
             raise ConfigError(f"unknown hyperparameters {unknown}; {cls.__name__} has {sorted(known)}")

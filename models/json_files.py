@@ -17,11 +17,17 @@ MAX_DEPTH = 64
 """Maximum number of lists and objects around a value."""
 MAX_DIGITS = 308
 """Maximum number of digits of an integer, so that it can become a floating-point number."""
-SHOWN_CHARACTERS = 40
+SHOWN_CHARACTERS = 100
 """Maximum number of characters of a value that an error shows."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def shorten(value: object) -> str:
+    """Return a value of a JSON file as it may stand in an error: in Python's notation, and shortened."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def read_json(folder: Path, name: str, file: str) -> dict[str, Any]:
@@ -77,14 +83,14 @@ def parse_json(data: bytes, place: str) -> Any:
 
 def _parse_int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
-        raise ValueError(f"the number {digits[:SHOWN_CHARACTERS]}… has more than {MAX_DIGITS} digits")
+        raise ValueError(f"the number {digits[:20]}… has more than {MAX_DIGITS} digits")
     return int(digits)
 
 
 def _parse_float(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"the number {number[:SHOWN_CHARACTERS]} is beyond the range of floating-point numbers")
+        raise ValueError(f"the number {number[:20]} is beyond the range of floating-point numbers")
     return value
 
 

@@ -195,7 +195,7 @@ class PublishedFormat(Generic[ConfigT]):
             CheckpointError: `architectures` is no list.
         """
         declared = values.get("architectures") or []
-        if not isinstance(declared, list):
+        if not isinstance(declared, list) or not all(isinstance(name, str) for name in declared):
             raise CheckpointError(f"architectures is {declared!r}; it must be a list of names")
         return next((self.architectures[name] for name in declared if name in self.architectures), None)
 
@@ -291,8 +291,8 @@ def read_labels(values: Values) -> tuple[str, ...]:
         return tuple(f"LABEL_{i}" for i in range(n_labels))
     try:
         numbered = {int(number): str(name) for number, name in names.items()}
-    except (AttributeError, ValueError):
-        numbered = {}
+    except (AttributeError, TypeError, ValueError):
+        names, numbered = reprlib.repr(names), {}
     if sorted(numbered) != list(range(len(names))) or not numbered:
         raise CheckpointError(f"id2label is {names!r}; it must name the classes from 0 on")
     return tuple(numbered[i] for i in range(len(numbered)))

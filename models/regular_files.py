@@ -16,6 +16,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
+from models.cancellation import stop_if_abandoned
 from models.errors import CheckpointError
 
 MAX_FILE_BYTES = 2**28
@@ -132,6 +133,7 @@ def _copy(file: BinaryIO, memory: int, size: int) -> int:
     try:
         while n_copied < size and (n := os.sendfile(memory, file.fileno(), n_copied, min(PART_BYTES, size - n_copied))):
             n_copied += n
+            stop_if_abandoned()
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):  # which file systems without this call answer
             raise

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from app.cli.errors import WrongUsage, sentence
 from app.errors import InvalidRequest, ManifoldError
+from app.process.hangups import Hangups
 from models.errors import ModelsError
 
 HELP_WIDTH = 30
@@ -20,6 +21,14 @@ HELP_WIDTH = 30
 
 class ServeCommand(click.Command):
     """A command whose options are the settings, under headings."""
+
+    @override
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        hangups = Hangups()
+        hangups.install()  # before the imports, so that SIGHUP ends the process at no moment
+        context = super().make_context(*args, **named)
+        context.obj = hangups
+        return context
 
     @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -41,7 +50,8 @@ class ServeCommand(click.Command):
 
 
 @click.command(cls=ServeCommand)
-def serve(**values: Any) -> None:
+@click.pass_obj
+def serve(hangups: Hangups, /, **values: Any) -> None:
     """Serve the models over HTTP.
 
     Each option is also an environment variable and a key of the file that --config names: --max-items is
@@ -73,7 +83,7 @@ def serve(**values: Any) -> None:
         settings = read()
         if (problem := check_device(settings, label)) is not None:
             raise click.ClickException(problem)
-        run_server(settings, read_again=read_again)
+        run_server(settings, read_again=read_again, hangups=hangups)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
     except KeyboardInterrupt:  # before the server runs

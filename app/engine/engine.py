@@ -71,7 +71,7 @@ class Engine:
             short_batches_on_one_worker=not any(gpu_streams.values()) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
-        self._n_submitted = 0
+        self._submitted: set[Job] = set()
         self._items_per_s = 0.0  # of one worker, smoothed
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._wake_timer: asyncio.TimerHandle | None = None
@@ -109,7 +109,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """True if no caller waits for an outcome."""
-        return self._n_submitted == 0
+        return not self._submitted
 
     @property
     def n_queued(self) -> int:
@@ -177,7 +177,7 @@ class Engine:
         job = Job(task=task, requests=requests, future=self._loop.create_future(), enqueued_at=now)
         job.on_progress, job.trace = on_progress, trace
         self._enqueue(job)
-        self._n_submitted += 1
+        self._submitted.add(job)
         try:
             outcome = await job.future
         except BaseException as error:
@@ -190,7 +190,7 @@ class Engine:
             self._observer.finished(self.name, task.name, len(requests), *times, outcome.batch_size)
             return outcome
         finally:
-            self._n_submitted -= 1
+            self._submitted.discard(job)
             job.is_abandoned = True
             self._queue.remove(job)
 
@@ -205,6 +205,16 @@ class Engine:
         self._fail(unserved, ModelUnavailable(f"{self.name} is unloading", retry_after_s=1))
         if self._wake_timer is not None:
             self._wake_timer.cancel()
+
+    def abandon(self, *, after_s: float = 0.0) -> None:
+        """End what `stop` waits for: fail all requests with `ModelUnavailable`, those that run included.
+
+        A worker that is in a long forward pass is left behind after `after_s` seconds. Its thread ends by itself.
+        """
+        error = ModelUnavailable(f"{self.name} is unloading, and the time to finish is over", retry_after_s=1)
+        self._fail(list(self._submitted), error)
+        for worker in self.workers:
+            self._loop.call_later(after_s, worker.abandon)
 
     def _enqueue(self, job: Job) -> None:
         event = self.name, job.task.name, len(job.requests)

@@ -86,6 +86,11 @@ class Supervisor:
         if self._restart:
             self._restart.cancel()
 
+    def abandon(self) -> None:
+        """Let `ended` wait no longer for the thread of a retired worker, which may be stuck."""
+        if self._health is Health.STOPPED and not self._stopped.done():
+            self._stopped.set_result(None)
+
     async def ended(self) -> list[Job]:
         """Wait until a retired worker has served the jobs that wait in the closed queue.
 

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from ipaddress import ip_address
 from typing import cast
@@ -16,8 +16,9 @@ from app.engine.observer import EngineObserver
 from app.errors import ManifoldError
 from app.main import create_app
 from app.process.connections import OpenConnections, max_connections
-from app.process.drain import DrainingServer
+from app.process.drain import DrainingServer, ShutdownTimes
 from app.process.guard import load_protocol
+from app.process.hangups import Hangups
 from app.process.logs import configure_logs
 from app.process.reload import SettingsReload
 from app.process.tuning import tune_process
@@ -57,24 +58,30 @@ class AddressUnavailable(ManifoldError):
 
 
 def serve(
-    settings: Settings, observer: EngineObserver | None = None, read_again: Callable[[], Settings] | None = None
+    settings: Settings,
+    observer: EngineObserver | None = None,
+    read_again: Callable[[], Settings] | None = None,
+    hangups: Hangups | None = None,
 ) -> None:
     """Serve until a signal ends the process. Ctrl-C returns normally.
 
     At SIGHUP, the settings that `read_again` returns are applied, as far as they can change while the server runs. It
-    raises `ManifoldError` or `ModelsError` if they are wrong.
+    raises `ManifoldError` or `ModelsError` if they are wrong. `hangups` has noted the signals that came before.
 
     Raises:
         AddressUnavailable: the host and port cannot be listened on.
         ManifoldError, ModelsError: the settings name a model that cannot be served (`create_app`).
     """
-    with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
-        # uvicorn raises KeyboardInterrupt again once it has shut down
+    if hangups is None:
+        hangups = Hangups()
+        hangups.install()
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(settings.host, settings.port))
+        stack.enter_context(suppress(KeyboardInterrupt))  # which uvicorn raises again once it has shut down
+        stack.callback(hangups.ignore)
         configure_logs(settings)
         tune_process()
-        reload = SettingsReload(read_again) if read_again is not None else None
-        if reload is not None:
-            reload.install()
+        reload = SettingsReload(read_again, hangups) if read_again is not None else None
         app = create_app(settings, observer)
         config = uvicorn.Config(
             app,
@@ -87,7 +94,6 @@ def serve(
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=settings.shutdown_timeout_s,
         )
         url_host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on http://%s:%d", url_host, listener.getsockname()[1])
@@ -96,7 +102,8 @@ def serve(
                 "no API keys are set: whoever reaches the port can use the models; `manifold keys new` makes one"
             )
         on_started = None if reload is None else partial(reload.start, cast("Services", app.state))
-        DrainingServer(config, listener, app, settings.drain_ms / 1000, on_started).run()
+        times = ShutdownTimes(drain_s=settings.drain_ms / 1000, end_s=settings.shutdown_timeout_s)
+        DrainingServer(config, listener, app, times, on_started).run()
 
 
 def is_loopback(listener: socket.socket) -> bool:

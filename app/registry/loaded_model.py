@@ -14,6 +14,7 @@ from app.engine.trace import watch_layers
 from app.registry.model_sizes import ModelSizes, sizes_of
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
+from models.cancellation import stop_if_abandoned
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.checkpoint.common import CONFIG_FILE, build_without_weights
 from models.checkpoint.fingerprint import Fingerprint, fingerprint
@@ -144,8 +145,10 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
     self_check: SelfCheck | None = None
     for device in dict.fromkeys(settings.device.split(",")):
         choice = _choose(checkpoint, settings, torch.device(device))
+        stop_if_abandoned()
         models[device] = load_model(checkpoint, device=device)
         self_check = self_check or _check_answers(checkpoint, models[device])
+        stop_if_abandoned()
         conversion = convert(models[device], choice)
         if settings.tracing:
             watch_layers(models[device])

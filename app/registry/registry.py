@@ -4,27 +4,29 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from app.engine.observer import EngineObserver
 from app.errors import InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
+from app.registry.background import call_in_background
 from app.registry.defaults import Kind, choose_defaults, default_name, kinds_of
 from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
 from app.registry.memory import MemoryBudget
+from app.registry.model_start import LoadingTurns
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
-from models.checkpoint import find_checkpoints
+from models.checkpoint import find_checkpoints, public_name
 from models.errors import CheckpointError
 from models.ops import avx512, triton
 
 log = logging.getLogger(__name__)
 
-MAX_LOADING = 2
-"""Maximum number of models that load at the same time. More would wait for each other at the interpreter lock: loading
-all the shipped models at once takes more than twice as long."""
+CLOSE_S = 1.0
+"""Time in seconds that models have to end at the shutdown, when no request waits for them any more."""
 INPUTS: dict[Kind, str] = {"text": "texts", "image": "encoded images", "item": "numbers"}
 """Names of the kinds of inputs, in the plural."""
 _NAME_PATTERN = re.compile(r"(?!\.+(/|\Z))[\w.-]{1,100}(/(?!\.+\Z)[\w.-]{1,100})?", re.ASCII)
@@ -55,8 +57,10 @@ class Registry:
         folders = find_folders(settings)
         self._named = named_models(settings, folders, folders)
         self._wanted = set(self._named)
+        self._turns = LoadingTurns()
         self.models = self._new_models(folders, settings, self._wanted)
         self.default_models = choose_defaults(self.models.values(), settings, self._wanted)
+        self._changes: set[asyncio.Task[None]] = set()  # referenced, because the event loop does not keep tasks alive
         self._loading: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.Task[None] | None = None
 
@@ -75,13 +79,20 @@ class Registry:
             await asyncio.shield(self._loading)
 
     async def close(self) -> None:
-        """Wait for the loading, then serve what is waiting and stop every model."""
+        """End the loading, and close every model. What is not done within `CLOSE_S` is ended.
+
+        Raises:
+            Exception: whatever the loading raised, except that models could not be loaded.
+        """
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        try:
-            await self.loaded()
-        finally:
-            await asyncio.gather(*(model.stop() for model in self.models.values()))
+        if self._loading is not None:
+            await asyncio.wait([self._loading], timeout=CLOSE_S)
+            self._loading.cancel()
+        await asyncio.gather(*(model.close(CLOSE_S) for model in self.models.values()))
+        if self._loading is not None:
+            with suppress(asyncio.CancelledError):
+                await self._loading
 
     async def apply(self, settings: Settings) -> None:
         """Follow new settings: load the models that they name in addition, and unload those that they name no more.
@@ -92,10 +103,10 @@ class Registry:
         Raises:
             UnknownModel, CheckpointError, InvalidRequest: as when the registry is created; then nothing has changed.
         """
-        folders = await asyncio.to_thread(find_folders, settings)
+        folders = await call_in_background(find_folders, settings)
         named = named_models(settings, folders, {*folders, *self.models})
         unknown = {name: folder for name, folder in folders.items() if name not in self.models}
-        new = await asyncio.to_thread(self._new_models, unknown, settings, ())
+        new = await call_in_background(self._new_models, unknown, settings, ())
         models = dict(sorted({**self.models, **new}.items()))
         defaults = choose_defaults(models.values(), settings, named)
         self._settings = self.memory.settings = settings
@@ -166,51 +177,73 @@ class Registry:
             raise ModelUnavailable(detail, retry_after_s=error.retry_after_s) from None
         return model
 
-    async def load(self, name: str) -> ServedModel:
+    async def load(self, name: str, within_s: float | None = None) -> ServedModel:
         """Load a model, and count it as wanted from now on. If it is in memory, load its new files if there are any.
+
+        The loading that this call begins is ended after `within_s` seconds, but not if the caller is cancelled.
 
         Raises:
             UnknownModel: there is none of that name.
             InvalidRequest: its checkpoint cannot be loaded; the detail says why.
+            TimeoutError: the time is over.
         """
         model = self.get(name)
-        if name in self._settings.model:  # whose id may lead to another folder since it was pulled again
-            with suppress(CheckpointError):
-                model.folder = await asyncio.to_thread(_locate, name, self._settings.model[name], ())
-        if model.loaded:
-            await model.refresh()
-        was_wanted = name in self._wanted
-        self._wanted.add(name)
-        refusal = await model.load()
-        if model.state is State.FAILED and not was_wanted:
-            self._wanted.discard(name)
-        if refusal is not None:
-            raise InvalidRequest(f"{name} cannot be loaded: {refusal}")
+        await self._change(self._load(model), within_s)
         return model
 
-    async def unload(self, name: str) -> ServedModel:
-        """Unload a model, and no longer count it as wanted.
+    async def unload(self, name: str, within_s: float = CLOSE_S) -> ServedModel:
+        """Unload a model, and no longer count it as wanted. It goes on if the caller is cancelled.
+
+        Requests that are not answered within `within_s` seconds fail with `ModelUnavailable`.
 
         Raises:
             UnknownModel: there is none of that name.
         """
         model = self.get(name)
         self._wanted.discard(name)
-        await model.unload()
+        await self._change(model.unload(within_s), None)
         return model
 
+    async def _change(self, work: Coroutine[Any, Any, None], within_s: float | None) -> None:
+        """Run a change of a model to its end, even if the caller is cancelled.
+
+        Raises:
+            TimeoutError: the change was not done within `within_s` seconds, and has been cancelled.
+        """
+        change = asyncio.create_task(self._run_change(work, within_s))
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+        await asyncio.shield(change)
+
+    @staticmethod
+    async def _run_change(work: Coroutine[Any, Any, None], within_s: float | None) -> None:
+        async with asyncio.timeout(within_s):
+            await work
+
+    async def _load(self, model: ServedModel) -> None:
+        name = model.name
+        if name in self._settings.model:  # whose id may lead to another folder since it was pulled again
+            with suppress(CheckpointError):
+                model.folder = await call_in_background(_locate, name, self._settings.model[name], ())
+        if model.loaded:
+            await model.refresh()
+        was_wanted = name in self._wanted
+        self._wanted.add(name)
+        try:
+            refusal = await model.load()
+        finally:
+            if model.state is State.FAILED and not was_wanted:
+                self._wanted.discard(name)
+        if refusal is not None:
+            raise InvalidRequest(f"{name} cannot be loaded: {refusal}")
+
     async def _load_wanted(self) -> None:
-        """Load the wanted models, a few at a time."""
+        """Load the wanted models, which take turns."""
         reason = avx512.unavailable_reason() if self._settings.device == "cpu" else triton.unavailable_reason()
         if reason is not None:
             log.info("models use the operations of torch alone", extra={"reason": reason})
-        semaphore = asyncio.Semaphore(MAX_LOADING)
-
-        async def load(model: ServedModel) -> None:
-            async with semaphore:
-                await model.load(may_unload=False)
-
-        await asyncio.gather(*(load(model) for model in self.models.values() if model.name in self._wanted))
+        wanted = [model for model in self.models.values() if model.name in self._wanted]
+        await asyncio.gather(*(model.load(may_unload=False) for model in wanted))
         collect_and_freeze()
 
     def _new_models(
@@ -218,7 +251,9 @@ class Registry:
     ) -> dict[str, ServedModel]:
         """Return the models of checkpoint folders in the order of their names, without loading any."""
         return {
-            name: ServedModel(name, folder, settings, self.memory, wanted=name in wanted, observer=self._observer)
+            name: ServedModel(
+                name, folder, settings, self.memory, self._turns, wanted=name in wanted, observer=self._observer
+            )
             for name, folder in sorted(folders.items())
         }
 
@@ -265,7 +300,7 @@ def find_folders(settings: Settings) -> dict[str, Path]:
         CheckpointError: two folders have the same name, or a model is neither a folder nor in the hub's cache.
         InvalidRequest: the name given to a model is taken or malformed.
     """
-    folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+    folders = {public_name(folder): folder for folder in find_checkpoints(settings.weights_dir)}
     return folders | {name: _locate(name, location, folders) for name, location in settings.model.items()}
 
 

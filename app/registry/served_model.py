@@ -4,39 +4,32 @@ import asyncio
 import logging
 import time
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 
-from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
 from app.engine.supervisor import Health
-from app.errors import InferenceFailed, InvalidRequest, ModelUnavailable
+from app.errors import InvalidRequest, ModelUnavailable
+from app.registry.background import call_in_background
 from app.registry.garbage import collect_and_freeze, give_memory_back
-from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, describe, estimate_bytes, read_replicas
+from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, read_replicas
 from app.registry.memory import MemoryBudget, Reservation
+from app.registry.model_start import LoadingTurns, ModelStart
+from app.registry.model_state import DOWN_RETRY_AFTER_S, LOADING_RETRY_AFTER_S, State, explain_state
 from app.settings import Settings
 from models.checkpoint import Checkpoint, read_checkpoint
 from models.checkpoint.fingerprint import fingerprint
 from models.errors import ModelsError
 
+__all__ = ["ServedModel", "State"]
+
 log = logging.getLogger(__name__)
 
-LOADING_RETRY_AFTER_S = 1
-"""Time in seconds after which clients are asked to try again while a model is loading, or waits for memory."""
-DOWN_RETRY_AFTER_S = 30
-"""Time in seconds after which clients are asked to try again while a model is in another state but ready."""
-
-
-class State(StrEnum):
-    """The state of a model, as clients see it. An idle model is not in memory; the next request for it loads it."""
-
-    LOADING = "loading"
-    READY = "ready"
-    RECOVERING = "recovering"
-    IDLE = "idle"
-    UNLOADING = "unloading"
-    UNLOADED = "unloaded"
-    FAILED = "failed"
+ABANDONED_S = 1.0
+"""Time in seconds that a forward pass may still take once the time to finish is over."""
+ABANDON_EVERY_S = 0.1
+"""Time in seconds after which what holds up the end of a model is looked for again."""
+LOADING_ENDED = "its loading was ended before it was done: by its time limit, or because the model was to be unloaded"
+"""Reason of a model whose loading was ended."""
 
 
 class ServedModel:
@@ -57,6 +50,7 @@ class ServedModel:
         folder: Path,
         settings: Settings,
         memory: MemoryBudget,
+        turns: LoadingTurns,
         *,
         wanted: bool,
         observer: EngineObserver | None = None,
@@ -67,9 +61,10 @@ class ServedModel:
         self.loaded: LoadedModel | None = None
         self.reason: str | None = None
         self.last_used = 0.0
-        self._memory, self._observer = memory, observer
+        self._memory = memory
+        self._start = ModelStart(name, memory, turns, observer)
+        self._starting: asyncio.Task[tuple[LoadedModel, Reservation]] | None = None
         self._reservation: Reservation | None = None
-        self._n_bytes = 0  # memory that it needs, estimated or measured; 0 if that is not known
         self._state = State.LOADING if wanted else State.UNLOADED
         self._was_idle = False
         self._changing = asyncio.Lock()
@@ -81,6 +76,9 @@ class ServedModel:
             self.checkpoint = read_checkpoint(folder, name)
         except ModelsError as error:
             self.reason = str(error)
+        except Exception as error:  # whatever a checkpoint holds must not affect the other models
+            log.exception("the description of a model cannot be read", extra={"model": name})
+            self.reason = f"an unexpected {type(error).__name__}; see the log"
 
     @property
     def state(self) -> State:
@@ -120,7 +118,9 @@ class ServedModel:
         if self.loaded and self._state is State.READY:
             return self.loaded
         wait_s = LOADING_RETRY_AFTER_S if self.state is State.LOADING else DOWN_RETRY_AFTER_S
-        raise ModelUnavailable(f"{self.name} is {self._explain_state()}", retry_after_s=wait_s)
+        raise ModelUnavailable(
+            f"{self.name} is {explain_state(self.name, self.state, self.reason)}", retry_after_s=wait_s
+        )
 
     async def acquire(self) -> LoadedModel:
         """Return the model for one request, after loading it if it is idle. The caller must `release` what it gets.
@@ -136,17 +136,6 @@ class ServedModel:
         loaded.n_users += 1
         self.last_used = time.monotonic()
         return loaded
-
-    def _explain_state(self) -> str:
-        """Return the present state with its reason, and what can be done about it."""
-        load = f"POST /models/{self.name}/load"
-        match self.state:
-            case State.LOADING:
-                return f"{self.state}; try again when it is ready"
-            case State.FAILED:
-                return f"{self.state}: {self.reason}; once that is mended, {load} loads it again"
-            case _:
-                return f"{self.state}; {load} loads it"
 
     async def _load_on_demand(self) -> None:
         """Wait until the model is in memory, if it is idle. All requests wait for the same loading.
@@ -170,20 +159,25 @@ class ServedModel:
     async def load(self, *, may_unload: bool = True) -> str | None:
         """Load the model, unless it is in memory, and wait for its first forward passes.
 
-        Never raises because of the model: if it cannot be loaded, the state is `FAILED` and `reason` says why. If there
-        is no memory for it, the state is as before, or `IDLE` if memory may be there later, and the reason is returned.
-        Idle models are unloaded for it if `may_unload`.
+        To cancel this ends the loading. Never raises because of the model: if it cannot be loaded, the state is
+        `FAILED` and `reason` says why. If there is no memory for it, the state is as before, or `IDLE` if memory may be
+        there later, and the reason is returned. Idle models are unloaded for it if `may_unload`.
         """
         async with self._changing:
             if self.loaded:
                 return None
             await self._retired()
             before, self._state, self.reason = self._state, State.LOADING, None
+            if before is State.FAILED:
+                self._start.n_bytes = 0
             try:
-                self._enter(await self._start(0 if before is State.FAILED else self._n_bytes, may_unload=may_unload))
-            except LoadingFailed as error:
-                self._state, self.reason, self._n_bytes = State.FAILED, str(error), 0
-                return str(error)
+                self._enter(await self._run_start(may_unload=may_unload))
+            except (LoadingFailed, asyncio.CancelledError) as error:
+                self._state, self._start.n_bytes = State.FAILED, 0
+                self.reason = str(error) or LOADING_ENDED
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                return self.reason
             except InvalidRequest as error:
                 self._refuse(before, error.detail)
                 return error.detail
@@ -200,10 +194,11 @@ class ServedModel:
         async with self._changing:
             await self._retired()
             old = self.loaded
-            if old is None or await asyncio.to_thread(fingerprint, self.folder) == old.files:
+            if old is None or await call_in_background(fingerprint, self.folder) == old.files:
                 return
             try:
-                started = await self._start(0, may_unload=True)
+                self._start.n_bytes = 0
+                started = await self._run_start(may_unload=True)
             except (LoadingFailed, InvalidRequest) as error:
                 raise InvalidRequest(
                     f"the new files of {self.name} cannot be loaded, and the version in memory goes on serving: {error}"
@@ -227,8 +222,29 @@ class ServedModel:
                 del loaded
                 await self._free(reservation)
 
-    async def stop(self) -> None:
-        """Serve the waiting requests, then drop the model."""
+    async def close(self, within_s: float) -> None:
+        """Serve the waiting requests, then drop the model.
+
+        After `within_s` seconds, what holds this up is ended: requests fail with `ModelUnavailable`, also those that
+        run, and so does a loading. So the model is gone about `ABANDONED_S` later.
+        """
+        closing = asyncio.create_task(self._close())
+        await asyncio.wait([closing], timeout=within_s)
+        if not closing.done():
+            log.warning("the time of a model to finish is over; its requests fail", extra={"model": self.name})
+        while not closing.done():
+            self._abandon()
+            await asyncio.wait([closing], timeout=ABANDON_EVERY_S)
+        await closing
+
+    async def unload(self, within_s: float) -> None:
+        """Close the model as `close` does, and give its memory back to the operating system."""
+        has_memory = self.loaded is not None
+        await self.close(within_s)
+        if has_memory:
+            await self._free(None)
+
+    async def _close(self) -> None:
         if self._demand is not None:  # else it would load the model again
             await asyncio.wait([self._demand])
         async with self._changing:
@@ -244,65 +260,42 @@ class ServedModel:
                 self._memory.release(self._reservation)
                 self._reservation = None
 
-    async def unload(self) -> None:
-        """Serve the waiting requests, then drop the model and give its memory back to the operating system."""
-        has_memory = self.loaded is not None
-        await self.stop()
-        if has_memory:
-            await self._free(None)
+    def _abandon(self) -> None:
+        """End the loading and the requests that `_close` waits for."""
+        if self._starting is not None:
+            self._starting.cancel()
+        for version in (self._former, self.loaded):
+            if version is not None:
+                version.hurry()
+                version.engine.abandon(after_s=ABANDONED_S)
 
     def apply(self, settings: Settings) -> None:
         """Follow new settings. Those that a running engine cannot follow take effect when the model is loaded again."""
-        fits_now = settings.memory_limit != self.settings.memory_limit and not 0 < settings.memory_limit < self._n_bytes
+        n_bytes = self._start.n_bytes
+        fits_now = settings.memory_limit != self.settings.memory_limit and not 0 < settings.memory_limit < n_bytes
         self.settings = settings
-        if fits_now and self._n_bytes and self._state is State.FAILED:  # for lack of memory: the next request loads it
+        if fits_now and n_bytes and self._state is State.FAILED:  # for lack of memory: the next request loads it
             self._state, self.reason, self._was_idle = State.IDLE, None, True
         if self.loaded:
             self.loaded.engine.apply(settings)
 
-    async def _start(self, n_bytes: int, *, may_unload: bool) -> tuple[LoadedModel, Reservation]:
-        """Reserve memory, read the weights on a thread, and start an engine.
-
-        Args:
-            n_bytes: the memory that the model will take, or 0 to estimate it.
-            may_unload: whether idle models may be unloaded for it.
+    async def _run_start(self, *, may_unload: bool) -> tuple[LoadedModel, Reservation]:
+        """Start the model from its folder, in a task that `_abandon` may cancel; see `ModelStart.start`.
 
         Raises:
-            LoadingFailed: the checkpoint is damaged, cannot run as the settings demand, or a first forward pass failed.
+            LoadingFailed: the model cannot be started, or the task was cancelled.
             InvalidRequest: there is no memory for it.
         """
-        reservation, loaded = None, None
+        start = self._start.start(self.folder, self.settings, self._read, may_unload=may_unload)
+        starting = self._starting = asyncio.create_task(start)
         try:
-            if self._memory.limit and not n_bytes:
-                n_bytes = await asyncio.to_thread(estimate_bytes, self.folder, self.name, self.settings)
-            self._n_bytes = n_bytes
-            reservation = await self._memory.reserve(n_bytes, may_unload=may_unload)
-            loaded = await self._start_engine(await asyncio.to_thread(self._read))
-            self._n_bytes = loaded.memory_bytes
-            await self._memory.correct(reservation, loaded.memory_bytes, may_unload=may_unload)
-        except BaseException as error:
-            if reservation is not None:
-                self._memory.release(reservation)
-            if loaded is not None:
-                await loaded.engine.stop()
-            if isinstance(error, (ModelsError, InferenceFailed)):
-                log.error("model failed to load", extra={"model": self.name, "reason": str(error)})
-                raise LoadingFailed(str(error)) from None
-            if isinstance(error, InvalidRequest) or not isinstance(error, Exception):
-                raise
-            # whatever a device or a library raises must not affect the other models
-            log.exception("model failed to load", extra={"model": self.name})
-            raise LoadingFailed(f"an unexpected {type(error).__name__}; see the log") from None
-        return loaded, reservation
-
-    async def _start_engine(self, replicas: Replicas) -> LoadedModel:
-        settings, checkpoint = self.settings, replicas.checkpoint
-        is_text = checkpoint.modality == "text"
-        budget = settings.max_batch_tokens if is_text else settings.max_batch_elements
-        tasks, observer = checkpoint.tasks, self._observer
-        engine = Engine(self.name, replicas.models, tasks, settings, budget=budget, observer=observer)
-        await engine.started()
-        return describe(replicas, engine, settings.max_running_sequences)
+            await asyncio.wait([starting])
+            if starting.cancelled():
+                raise LoadingFailed(LOADING_ENDED)
+            return starting.result()
+        finally:
+            starting.cancel()
+            self._starting = None
 
     def _read(self) -> Replicas:
         return read_replicas(self.folder, self.name, self.settings)
@@ -321,7 +314,7 @@ class ServedModel:
         """Return to the state before a loading for which there is no memory."""
         log.warning("no memory to load a model", extra={"model": self.name, "reason": reason})
         self._state, self.reason = before, reason
-        if self._n_bytes > self._memory.limit:
+        if self._start.n_bytes > self._memory.limit:
             self._state = State.FAILED
         elif before is State.LOADING and self.settings.idle_unload:  # others may be unloaded when a request comes
             self._state, self._was_idle = State.IDLE, True
@@ -345,6 +338,6 @@ class ServedModel:
     async def _free(self, reservation: Reservation | None) -> None:
         """Give the memory of a dropped model back to the operating system."""
         collect_and_freeze()
-        await asyncio.to_thread(give_memory_back)
+        await call_in_background(give_memory_back)
         if reservation is not None:
             self._memory.release(reservation)

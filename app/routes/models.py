@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.requests import Request
 
+from app.routes.model_changes import load_in_time, unload_in_time
 from app.routes.model_ids import ID_DESCRIPTION, find_model
-from app.routes.openapi import problem_responses
+from app.routes.openapi import problem_responses, reference
 from app.schemas import service as schema
 from app.schemas.shared.examples import EXAMPLE_MODEL
 from app.services import services_in
@@ -50,7 +51,8 @@ async def get_model(id: ModelId, request: Request) -> schema.ModelCard:
     operation_id="load_model",
     summary="Load a model",
     response_description="The loaded model.",
-    responses=problem_responses(403, 404, 422, 500),
+    responses=problem_responses(403, 404, 422, 500, 504),
+    openapi_extra={"parameters": [reference("parameters", "x-timeout-ms")]},
 )
 async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     """Load a model into memory, and answer once it serves.
@@ -58,9 +60,11 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     If it serves already and its files have changed, the new version is loaded beside the old one and takes its place
     once it serves; requests in flight finish on the old one. If the new version cannot be loaded, the answer is 422,
     and the old one goes on serving. If no file has changed, nothing happens.
+
+    A loading that is not done by the deadline, which is `max_timeout_ms` unless the request names another, is ended.
     """
     services = services_in(request.scope)
-    return schema.card(await services.registry.load(id), services.settings)
+    return schema.card(await load_in_time(services, request, id), services.settings)
 
 
 @router.post(
@@ -68,9 +72,13 @@ async def load_model(id: ModelId, request: Request) -> schema.ModelCard:
     operation_id="unload_model",
     summary="Unload a model",
     response_description="The unloaded model.",
-    responses=problem_responses(403, 404, 500),
+    responses=problem_responses(403, 404, 422, 500),
+    openapi_extra={"parameters": [reference("parameters", "x-timeout-ms")]},
 )
 async def unload_model(id: ModelId, request: Request) -> schema.ModelCard:
-    """Serve the waiting requests, then free the model's memory."""
+    """Serve the waiting requests, then free the model's memory.
+
+    Requests that are not answered by the deadline of this request fail with status 503.
+    """
     services = services_in(request.scope)
-    return schema.card(await services.registry.unload(id), services.settings)
+    return schema.card(await unload_in_time(services, request, id), services.settings)

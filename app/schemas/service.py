@@ -231,7 +231,8 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
 
 
 def _item(checkpoint: Checkpoint) -> ModelItem:
-    style = checkpoint.codec.style if isinstance(checkpoint.codec, ImageCodec) else PHOTOGRAPHS
+    codec = checkpoint.codec if checkpoint.modality == "image" else None  # a codec of texts reads the tokenizer
+    style = codec.style if isinstance(codec, ImageCodec) else PHOTOGRAPHS
     shape = list(checkpoint.item_shape)
     return ModelItem(modality=checkpoint.modality, shape=shape, paper=style.paper, ink_box=style.ink_box)
 

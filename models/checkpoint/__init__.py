@@ -5,10 +5,11 @@ native                 the project's own format, of the autoencoders
 hugging_face           the format of Hugging Face, of the Transformers
 sentence_transformers  the settings of sentence encoders, in folders of that format
 sentence_modules       their pooling, and the layers after it
-safetensors_files      the weights of folders of that format
+safetensors_files      the weights of all formats
 card                   `manifold.json`: the licence, metrics and digests of such a folder, and its default tasks
 """
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ __all__ = [
     "find_checkpoints",
     "is_checkpoint",
     "load_model",
+    "public_name",
     "read_checkpoint",
     "write_checkpoint",
     "write_metrics",
@@ -36,6 +38,32 @@ __all__ = [
 
 DESCRIPTIONS = (CONFIG_FILE, MODULES_FILE)
 """Files of which a checkpoint's folder has at least one."""
+
+
+MAX_NAME_CHARACTERS = 201
+"""Maximum number of characters of a checkpoint's name: two parts of 100, and the slash between them."""
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Errors that values of the wrong type, size or depth raise in the code that reads them."""
+
+
+def public_name(folder: Path) -> str:
+    """Return the name of the checkpoint in a folder: the folder's, with escapes for characters that are not printable.
+
+    `check_name` refuses a name with escapes. So such a checkpoint has a name that can be shown, but cannot be loaded.
+    """
+    text = os.fsencode(folder.name).decode(errors="backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def check_name(name: str) -> None:
+    """Check the name of a checkpoint, which is part of addresses, answers and lines of the log.
+
+    Raises:
+        CheckpointError: the name is too long, or has a backslash or a character that is not printable.
+    """
+    if len(name) > MAX_NAME_CHARACTERS or "\\" in name or not name.isprintable():
+        limit = f"at most {MAX_NAME_CHARACTERS} printable characters without a backslash"
+        raise CheckpointError(f"{name}: the name has {len(name)} characters; it must have {limit}")
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -53,8 +81,8 @@ def find_checkpoints(root: Path) -> list[Path]:
     folders = sorted(found, key=lambda folder: (folder.name, folder))
     for first, second in pairwise(folders):
         if first.name == second.name:
-            families = f"{first.parent.name} and {second.parent.name}"
-            raise CheckpointError(f"two checkpoints are named {first.name}: in {families}")
+            families = f"{public_name(first.parent)} and {public_name(second.parent)}"
+            raise CheckpointError(f"two checkpoints are named {public_name(first)}: in {families}")
     return folders
 
 
@@ -66,23 +94,27 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         name: the public name of the checkpoint; the folder's if None.
 
     Raises:
-        CheckpointError: `config.json` is missing or damaged, or the family refuses its content; or the checkpoint
-            declares itself the default of a task that it does not serve.
+        CheckpointError: a file is missing or damaged, or the family refuses its content; the name cannot be a
+            checkpoint's; or the checkpoint declares itself the default of a task that it does not serve.
     """
-    name = name or folder.name
-    path = transformer_path(folder, name)
-    place = f"{name}/{path}{CONFIG_FILE}"
-    content = read_json(folder, name, f"{path}{CONFIG_FILE}")
+    name = name or public_name(folder)
+    check_name(name)
+    place = f"{name}/{CONFIG_FILE}"
     try:
+        path = transformer_path(folder, name)
+        place = f"{name}/{path}{CONFIG_FILE}"
+        content = read_json(folder, name, f"{path}{CONFIG_FILE}")
         checkpoint = (
             read_native(folder, name, content) if "family" in content else read_published(folder, name, content, path)
         )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{place} is not readable as a checkpoint's: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{place} lacks the key {error}") from None
     except (CatalogueError, ConfigError) as error:
         raise CheckpointError(f"{place}: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{place} is not readable: {error.strerror or error}") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"{place} is not readable as a checkpoint's: {error}") from error
     if unknown := sorted(set(checkpoint.default_for) - set(checkpoint.task_names)):
         served = ", ".join(checkpoint.task_names)
         raise CheckpointError(f"{name}: default_for names {unknown[0]!r}; the checkpoint serves {served}")

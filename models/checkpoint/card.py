@@ -7,14 +7,18 @@ is known to do badly.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.checkpoint.common import WEIGHTS_FILE
 from models.errors import CheckpointError
+from models.json_files import shorten
 
 CARD_FILE = "manifold.json"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def write_card(
@@ -45,19 +49,59 @@ def write_card(
 
 
 def read_declarations(name: str, file: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields `default_for` and `known_failings` of a `Checkpoint`.
+    """Return the fields `licence`, `metrics`, `default_for` and `known_failings` of a `Checkpoint`.
 
     Args:
         name: the checkpoint's name, for errors.
         file: the file of the checkpoint that has the fields, for errors.
-        content: the content of that file, in which both may be missing.
+        content: the content of that file, in which all may be missing.
 
     Raises:
         CheckpointError: a field has the wrong type.
     """
-    tasks, failings = content.get("default_for", []), content.get("known_failings")
+    tasks, metrics = content.get("default_for", []), content.get("metrics", {})
     if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
-        raise CheckpointError(f"{name}/{file}: default_for is {tasks!r}; it must be a list of names of tasks")
-    if not isinstance(failings, str | None):
-        raise CheckpointError(f"{name}/{file}: known_failings is {failings!r}; it must be a text")
-    return {"default_for": tuple(tasks), "known_failings": failings}
+        raise CheckpointError(f"{name}/{file}: default_for is {shorten(tasks)}; it must be a list of names of tasks")
+    if not isinstance(metrics, dict) or not all(type(value) in (int, float) for value in metrics.values()):
+        raise CheckpointError(f"{name}/{file}: metrics is {shorten(metrics)}; it must be an object of numbers")
+    for key in ("licence", "known_failings"):
+        if not isinstance(content.get(key), str | None):
+            raise CheckpointError(f"{name}/{file}: {key} is {shorten(content[key])}; it must be a text")
+    return {
+        "licence": content.get("licence"),
+        "metrics": metrics,
+        "default_for": tuple(tasks),
+        "known_failings": content.get("known_failings"),
+    }
+
+
+def read_digests(name: str, content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 digests of files in the content of a card, by the names of the files; none without a card.
+
+    Raises:
+        CheckpointError: they are not digests by names; `name` is the checkpoint's name, for the error.
+    """
+    digests = content.get("sha256", {})
+    if not isinstance(digests, dict):
+        raise CheckpointError(
+            f"{name}/{CARD_FILE}: sha256 is {shorten(digests)}; it must name files with their digests"
+        )
+    return {file: check_sha256(f"{name}/{CARD_FILE}", f"sha256 of {file}", digest) for file, digest in digests.items()}
+
+
+def check_sha256(place: str, key: str, value: object) -> str:
+    """Return a value that must be a SHA-256 digest.
+
+    Args:
+        place: the file, for errors.
+        key: the key of the value, for errors.
+        value: the value.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise CheckpointError(
+            f"{place}: {key} is {shorten(value)}; it must be a SHA-256 digest of 64 hexadecimal digits"
+        )
+    return value

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from typing_extensions import override
 
 from models.catalogue import families
-from models.checkpoint.card import CARD_FILE, read_declarations
+from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, build_without_weights
 from models.checkpoint.safetensors_files import open_tensors, read_parameter_names
 from models.checkpoint.sentence_modules import load_layers
@@ -25,7 +25,7 @@ from models.codecs.text import TextCodec, read_text_codec
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilyConfig, FamilySpec, Model
 from models.generation.settings import merge_settings
-from models.json_files import read_json
+from models.json_files import read_json, shorten
 from models.published import PublishedFormat, Values
 from models.published_tokenizer import TokenizerDefaults
 from models.text.label_activation import SENTENCE_FILE
@@ -146,7 +146,7 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
         raise CheckpointError(f"{place}{_place_of(error, generation_keys)}: {error}") from None
     sentences = read_sentence_settings(folder, name, path)
     card = read_json(folder, name, CARD_FILE) if (folder / CARD_FILE).exists() else {}
-    digests = dict(card.get("sha256", {}))
+    digests = read_digests(name, card)
     model = cast("TextModel", build_without_weights(spec, config, f"{place}/{CONFIG_FILE}"))
     n_positions = model.n_positions
     return PublishedCheckpoint(
@@ -157,8 +157,6 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
         modality="text",
         item_shape=(min(n_positions, sentences.max_tokens or n_positions),),
         sha256=digests.get(WEIGHTS_FILE),
-        licence=card.get("licence"),
-        metrics=card.get("metrics", {}),
         **read_declarations(name, CARD_FILE, card),
         published=published,
         tokenizer=tokenizer,
@@ -228,9 +226,9 @@ def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], Publishe
     """
     known = _known_types()
     model_type = content.get("model_type")
-    if model_type not in known:
+    if not isinstance(model_type, str) or model_type not in known:
         types = ", ".join(sorted(known))
-        raise CheckpointError(f"{place}: model_type is {model_type!r}; known are {types}")
+        raise CheckpointError(f"{place}: model_type is {shorten(model_type)}; known are {types}")
     return known[model_type]
 
 

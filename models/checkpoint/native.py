@@ -21,18 +21,20 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import family
-from models.checkpoint.card import read_declarations
+from models.checkpoint.card import check_sha256, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.checkpoint.safetensors_files import parse_tensors
 from models.codecs import ItemCodec, build_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
-from models.json_files import read_json
+from models.json_files import read_json, shorten
 from models.regular_files import copied
 
 CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
 """Version of the format."""
+REQUIRED_KEYS = ("config", "codec", "sha256", "calibration_sha256", "licence", "metrics")
+"""Keys that `config.json` must have beside `format` and `family`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,11 @@ def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCh
         CatalogueError: the family is unknown.
         ConfigError: the family or the codec refuses a value.
     """
+    place = f"{name}/{CONFIG_FILE}"
     if content["format"] != FORMAT:
-        raise CheckpointError(f"{name}/{CONFIG_FILE}: format is {content['format']!r}; this version reads {FORMAT}")
+        raise CheckpointError(f"{place}: format is {shorten(content['format'])}; this version reads {FORMAT}")
+    if missing := [key for key in REQUIRED_KEYS if key not in content]:
+        raise KeyError(missing[0])
     spec = family(content["family"])
     codec = build_codec(content["codec"])
     return NativeCheckpoint(
@@ -104,10 +109,8 @@ def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCh
         item_codec=codec,
         item_shape=codec.shape,
         modality=content["codec"]["modality"],
-        sha256=content["sha256"],
-        calibration_sha256=content["calibration_sha256"],
-        licence=content["licence"],
-        metrics=content["metrics"],
+        sha256=check_sha256(place, "sha256", content["sha256"]),
+        calibration_sha256=check_sha256(place, "calibration_sha256", content["calibration_sha256"]),
         **read_declarations(name, CONFIG_FILE, content),
     )
 

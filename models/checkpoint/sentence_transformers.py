@@ -15,7 +15,7 @@ from models.checkpoint.sentence_modules import (
 )
 from models.codecs.text import Prompts
 from models.errors import CheckpointError
-from models.json_files import read_json
+from models.json_files import read_json, shorten
 from models.text.embedding_settings import EmbeddingSettings, Similarity
 
 SETTINGS_FILE, TOKENIZER_SETTINGS_FILE = "config_sentence_transformers.json", "tokenizer_config.json"
@@ -159,6 +159,8 @@ def _read_prompts(name: str, values: Mapping[str, Any], pooling: Module | None) 
     if not isinstance(prompts, dict) or not all(text is None or isinstance(text, str) for text in prompts.values()):
         raise CheckpointError(f"{place}: prompts is {str(prompts)[:100]}; it must name strings")
     default = values.get("default_prompt_name")
+    if not isinstance(default, str | None):
+        raise CheckpointError(f"{place}: default_prompt_name is {shorten(default)}; it must be the name of a prompt")
     if default in EMPTY_PROMPTS and default not in prompts:
         default = None
     if default is not None and default not in prompts:
@@ -187,7 +189,7 @@ def _read_transformer_settings(
     is_masked = bool(modules) and modules[0].kind == "MLMTransformer"
     task = values.get("transformer_task", "fill-mask" if is_masked else "feature-extraction")
     is_splade = len(modules) > 1 and modules[1].kind == "SpladePooling"
-    if task not in OUTPUTS or (is_splade != (task == "fill-mask") and len(modules) > 1):
+    if not isinstance(task, str) or task not in OUTPUTS or (is_splade != (task == "fill-mask") and len(modules) > 1):
         after = f" before {modules[1].kind}" if len(modules) > 1 else ""
         raise CheckpointError(f"{place}: transformer_task is {task!r}, which is not supported{after}")
     _check_outputs(place, values, task)
@@ -207,6 +209,8 @@ def _check_arguments(place: str, values: Mapping[str, Any]) -> Mapping[str, Any]
         ("config_kwargs", "config_args"),
     ):
         arguments[new] = values.get(old) or values.get(new) or {}
+        if not isinstance(arguments[new], dict):
+            raise CheckpointError(f"{place}: {new} is {shorten(arguments[new])}; it must be an object")
         if unknown := sorted(set(arguments[new]) - HARMLESS_ARGUMENTS):
             raise CheckpointError(f"{place}: {unknown[0]} of {new} is not supported")
     harmless = ("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name")
@@ -219,7 +223,11 @@ def _check_arguments(place: str, values: Mapping[str, Any]) -> Mapping[str, Any]
 def _check_outputs(place: str, values: Mapping[str, Any], task: str) -> None:
     """Raise CheckpointError if the Transformer is asked for something else than is usual for its task."""
     output, output_name = OUTPUTS[task]
-    asked = (values.get("modality_config") or {}).get("text") or {"method": "forward", "method_output_name": output}
+    modalities = values.get("modality_config") or {}
+    asked = modalities.get("text") if isinstance(modalities, dict) else modalities
+    asked = asked or {"method": "forward", "method_output_name": output}
+    if not isinstance(asked, dict):
+        raise CheckpointError(f"{place}: modality_config is {shorten(modalities)}; it must be an object of objects")
     named = values.get("module_output_name") or output_name
     if (asked.get("method"), asked.get("method_output_name"), named) != ("forward", output, output_name):
         detail = f"modality_config asks for {asked} as {named}; only {output} of forward as {output_name} is supported"

@@ -29,6 +29,8 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     Raises:
         ConfigError: the modality is unknown, it has no such shape, or a number is missing or out of range.
     """
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"codec is {spec!r}; it must be an object")
     modality, shape = spec.get("modality"), spec.get("shape")
     sides = tuple(shape) if isinstance(shape, list) else ()
     if not sides or not all(type(side) is int and side > 0 for side in sides):

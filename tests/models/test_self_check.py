@@ -162,7 +162,7 @@ def test_expected_answers_of_other_files_do_not_bind(tmp_path: Path) -> None:
             {"cases": [{"task": "encode", "input": "b", "numbers": ["a"]}]},
             r"cases\[0\].numbers must be a list of numbers",
         ),
-        ({"cases": [{"task": "encode", "input": "b", "numbers": [1e999]}]}, r"cases\[0\].numbers must be finite"),
+        ({"cases": [{"task": "encode", "input": "b", "numbers": [1e39]}]}, r"cases\[0\].numbers must be finite"),
         (
             {"cases": [{"task": "dance", "input": "b", "numbers": [1]}]},
             "the task is 'dance'; such a file may have encode",
@@ -173,7 +173,7 @@ def test_expected_answers_of_other_files_do_not_bind(tmp_path: Path) -> None:
             {"cases": [{"task": "encode", "input": "b", "numbers": [1]}], "files": [1]},
             "files must be an object of names",
         ),
-        ({"cases": [{"task": "encode", "input": "b", "numbers": [10**400]}]}, r"cases\[0\].numbers must be finite"),
+        ({"cases": [{"task": "encode", "input": "b", "numbers": [10**300]}]}, r"cases\[0\].numbers must be finite"),
         ({"case": []}, "case is unknown; known are tolerance, files and cases"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

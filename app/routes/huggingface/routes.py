@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.errors import ModelUnavailable
 from app.http.content import EVENTS, IMAGES, PNG
 from app.http.error_answers import Dialect
-from app.registry.served_model import LOADING_RETRY_AFTER_S
+from app.registry.model_state import LOADING_RETRY_AFTER_S
 from app.routes.foreign import describe_foreign, wake
 from app.routes.huggingface.calls import answer_pipeline
 from app.routes.huggingface.dispatch import pipelines_of

@@ -14,6 +14,7 @@ from app.http.json_body import read_json
 from app.registry.served_model import ServedModel, State
 from app.routes.foreign import describe_foreign
 from app.routes.kserve.dialect import DIALECT
+from app.routes.model_changes import load_in_time, unload_in_time
 from app.schemas import service
 from app.schemas.foreign import kserve as schema
 from app.schemas.foreign.kserve_description import SERVER, statistics_of
@@ -118,7 +119,7 @@ async def index(request: Request) -> list[schema.IndexedModel]:
         summary="Load a model",
         body=schema.RepositoryBody,
         answer=schema.LoadAnswer,
-        statuses=(*BODY_ERRORS, 404),
+        statuses=(*BODY_ERRORS, 404, 504),
     ),
 )
 async def load(request: Request, model: StoredModelId) -> schema.LoadAnswer:
@@ -128,7 +129,7 @@ async def load(request: Request, model: StoredModelId) -> schema.LoadAnswer:
         if name == "config" or name.startswith("file:"):
             detail = "a model is loaded from its own folder; no configuration and no files are taken"
             raise InvalidRequest.of([Fault(f"/parameters/{name[:100]}", detail)])
-    loaded = await services_in(request.scope).registry.load(model)
+    loaded = await load_in_time(services_in(request.scope), request, model)
     return schema.LoadAnswer(name=loaded.name, load=True)
 
 
@@ -146,12 +147,12 @@ async def load(request: Request, model: StoredModelId) -> schema.LoadAnswer:
 async def unload(request: Request, model: StoredModelId) -> schema.UnloadAnswer:
     """Serve the waiting requests, then free the memory of the model. No other model depends on it."""
     await _read_optional(request, schema.RepositoryBody)
-    unloaded = await services_in(request.scope).registry.unload(model)
+    unloaded = await unload_in_time(services_in(request.scope), request, model)
     return schema.UnloadAnswer(name=unloaded.name, unload=True)
 
 
 async def _read_optional(request: Request, kind: type[BodyT]) -> BodyT:
-    """Return the body of a request, which may be empty. There is no deadline: loading may take longer.
+    """Return the body of a request, which may be empty. There is no deadline for the body.
 
     Raises:
         PayloadTooLarge, UnsupportedMediaType, MalformedBody, InvalidRequest, ClientDisconnected: it is refused.

@@ -26,6 +26,9 @@ MAX_LOCKED_CHARACTERS = 1024
 CHARACTERS_AT_ONCE = 2**16
 """Maximum number of characters of several texts that one call tokenises; the work can end between two calls."""
 
+MAX_VOCAB_SIZE = 2**24
+"""Number that all ids of tokens are below."""
+
 _ENDINGS = (".", "?", "!", ",", "' ", "n't", "'m", "'s", "'ve", "'re")
 
 
@@ -41,6 +44,9 @@ class TokenizersCodec(TextCodec):
         has_target: bool = False,
         encoding: EncodingSettings | None = None,
     ) -> None:
+        self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
+        if self.vocab_size > MAX_VOCAB_SIZE:  # the library enumerates all ids up to the largest
+            raise ValueError(f"a token has the id {self.vocab_size - 1}; ids must be below {MAX_VOCAB_SIZE}")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer, self.has_target = tokenizer, has_target
@@ -53,7 +59,6 @@ class TokenizersCodec(TextCodec):
         self._truncation_side: TruncationSide = "left" if self.encoding.truncates_left else "right"
         self._cleans_up = self.encoding.cleans_up_spaces and not isinstance(tokenizer.model, BPE)
         self.special, self.max_tokens = special, max_tokens
-        self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
 
     @classmethod
     def of_checkpoint(cls, tokenizer: Tokenizer, source: TokenizerSource) -> Self:
