@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from benchmarks.server.load import http_request
+from benchmarks.server.http_client import http_request
 from benchmarks.server.requests import JSON_TYPE, NPY_TYPE
 
 WORDS = tuple(
