@@ -14,6 +14,10 @@ COMMANDS = {
     "costs": ("benchmarks.server.costs:costs", "Measure the time to start, and the processor time of a request."),
     "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
     "soak": ("benchmarks.server.soak:soak", "Send 200,000 mixed requests; fail if one is lost."),
+    "hostile": (
+        "benchmarks.server.hostile.command:hostile",
+        "Attack servers of limited memory; fail if other clients suffer.",
+    ),
     "compare": (
         "benchmarks.server.compare.command:compare_command",
         "Compare the speed of two source trees, in interleaved pairs of short bursts.",
