@@ -35,6 +35,13 @@ class MemoryGroup:
         lines = (self.folder / self.file_names[1]).read_text().splitlines()
         return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
+    def read_limit(self) -> int | None:
+        """Return the limit in bytes; None if there is none."""
+        if self.folder is None:
+            return None
+        text = (self.folder / self.file_names[0]).read_text().strip()
+        return int(text) if text.isdigit() else None
+
     def limit(self, n_bytes: int) -> bool:
         """Change the limit, and return whether the system took it; it refuses less than what cannot be given back."""
         if self.folder is None:

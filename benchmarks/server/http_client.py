@@ -189,6 +189,8 @@ class Connection(asyncio.Protocol):
         self._parser = AnswerParser()
         self._transport: asyncio.Transport
         self._sent_at: float | None = None
+        self.n_unasked = 0
+        """How many answers came without a request."""
         self.closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Resolved when the connection is closed, with whether an answer was missing."""
 
@@ -214,6 +216,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for answer in self._parser.feed(data):
             if self._sent_at is None:
+                self.n_unasked += 1
                 raise RuntimeError("the server sent an answer without a request")
             seconds, self._sent_at = time.perf_counter() - self._sent_at, None
             self._on_answer(self, answer, seconds)

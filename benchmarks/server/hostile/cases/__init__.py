@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from benchmarks.server.hostile.case import Case
-from benchmarks.server.hostile.target import Target
+from benchmarks.server.hostile.visitor import Visitor
 
 
 @cache
@@ -20,11 +20,11 @@ def all_cases() -> dict[str, Case]:
 def sends(name: str, *builders: Callable[[], bytes], at_once: int = 1, in_a_row: int = 1, **options: Any) -> Case:
     """Return a case that sends the request of each builder, some copies at once and all of that some times in a row."""
 
-    def attack(target: Target) -> None:
+    def attack(visitor: Visitor) -> None:
         requests = [build() for build in builders]
-        with target.watch():
+        with visitor.watch():
             for request in requests * in_a_row:
-                target.together([partial(target.ask, request)] * at_once)
-        target.require(bool(target.result.statuses), "nothing was sent")
+                visitor.together([partial(visitor.ask, request)] * at_once)
+        visitor.require(bool(visitor.result.statuses), "nothing was sent")
 
     return Case(name=name, attack=attack, **options)

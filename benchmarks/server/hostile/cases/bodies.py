@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 
 from benchmarks.server.hostile.cases import sends
-from benchmarks.server.hostile.target import json_request
+from benchmarks.server.hostile.visitor import json_request
 from benchmarks.server.http_client import http_request
 
 MB = 2**20

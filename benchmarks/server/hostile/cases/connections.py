@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from benchmarks.server.hostile.case import Case
-from benchmarks.server.hostile.target import Target, json_request
+from benchmarks.server.hostile.visitor import Visitor, json_request
 from benchmarks.server.http_client import BlockingConnection, http_request
 
 GPT = "gpt-mini-en"
@@ -32,102 +32,102 @@ def attention() -> bytes:
     return json_request("/attend", body, **LONG_LIMIT)
 
 
-def is_idle(target: Target, model: str = GPT) -> bool:
+def is_idle(visitor: Visitor, model: str = GPT) -> bool:
     """Return whether a model generates nothing and nothing waits for it."""
-    status, card = target.get(f"/models/{model}")
+    status, card = visitor.get(f"/models/{model}")
     return status == 200 and not card["queued_items"] and not card["running_sequences"]
 
 
-def _unread_answers(target: Target) -> None:
+def _unread_answers(visitor: Visitor) -> None:
     request = attention()
-    with target.watch(), ExitStack() as stack:
+    with visitor.watch(), ExitStack() as stack:
         for _ in range(N_UNREAD):
             with suppress(OSError):  # the server may refuse further connections
                 connection = stack.enter_context(
-                    BlockingConnection(target.port, timeout_s=5.0, receive_buffer=SMALL_BUFFER)
+                    BlockingConnection(visitor.port, timeout_s=5.0, receive_buffer=SMALL_BUFFER)
                 )
                 connection.send(request)
         time.sleep(15.0)
-    target.require(target.within(LEAVING_S, lambda: is_idle(target)), "the model still works for clients that left")
+    visitor.require(visitor.within(LEAVING_S, lambda: is_idle(visitor)), "the model works for clients that left")
 
 
-def _unread_pipeline(target: Target) -> None:
+def _unread_pipeline(visitor: Visitor) -> None:
     """Send a request with a large answer a hundred times over one connection, and read nothing."""
-    with target.watch(), BlockingConnection(target.port, timeout_s=5.0, receive_buffer=SMALL_BUFFER) as connection:
+    with visitor.watch(), BlockingConnection(visitor.port, timeout_s=5.0, receive_buffer=SMALL_BUFFER) as connection:
         with suppress(OSError):
             connection.send(attention() * 100)
         time.sleep(8.0)
 
 
-def _pipelined_heads(target: Target) -> None:
+def _pipelined_heads(visitor: Visitor) -> None:
     """Send 1 MB of heads before reading, ten times; the answers must come in order, until the server closes."""
-    with target.watch():
+    with visitor.watch():
         for _ in range(10):
-            _send_heads(target, NOTHING * (2**20 // len(NOTHING)))
+            _send_heads(visitor, NOTHING * (2**20 // len(NOTHING)))
 
 
-def _heads_behind_a_long_request(target: Target) -> None:
-    with target.watch(), ExitStack() as stack:
+def _heads_behind_a_long_request(visitor: Visitor) -> None:
+    with visitor.watch(), ExitStack() as stack:
         for _ in range(8):
-            connection = stack.enter_context(BlockingConnection(target.port, timeout_s=5.0))
+            connection = stack.enter_context(BlockingConnection(visitor.port, timeout_s=5.0))
             with suppress(OSError):
                 connection.send(long_generation(16) + NOTHING * (2**20 // len(NOTHING)))
         time.sleep(5.0)
-    target.require(target.within(LEAVING_S, lambda: is_idle(target)), "the model still works for clients that left")
+    visitor.require(visitor.within(LEAVING_S, lambda: is_idle(visitor)), "the model works for clients that left")
 
 
-def _send_heads(target: Target, heads: bytes) -> None:
-    with suppress(OSError), BlockingConnection(target.port, timeout_s=5.0) as connection:
+def _send_heads(visitor: Visitor, heads: bytes) -> None:
+    with suppress(OSError), BlockingConnection(visitor.port, timeout_s=5.0) as connection:
         with suppress(OSError):
             connection.send(heads)
         while True:
-            target.count(connection.receive())
+            visitor.count(connection.receive())
 
 
-def _pipeline_in_order(target: Target) -> None:
+def _pipeline_in_order(visitor: Visitor) -> None:
     """Send 30 requests at once, every third of them wrong, and compare the order of their answers."""
     paths = ["/health/live", "/nothing", "/models/vanilla-ae-mnist"] * 10
     requests = [
         http_request(path, headers={"x-request-id": f"r{number}"}, method="GET") for number, path in enumerate(paths)
     ]
     found = []
-    with target.watch(), suppress(OSError), BlockingConnection(target.port, timeout_s=5.0) as connection:
+    with visitor.watch(), suppress(OSError), BlockingConnection(visitor.port, timeout_s=5.0) as connection:
         connection.send(b"".join(requests))
         for _ in requests:
             answer = connection.receive()
-            target.count(answer)
+            visitor.count(answer)
             found.append((answer.header("x-request-id"), answer.status))
     wanted = [(f"r{number}", 404 if path == "/nothing" else 200) for number, path in enumerate(paths)]
-    target.require(bool(found), "no request of a pipeline was answered")
-    target.require(found == wanted[: len(found)], f"the answers to a pipeline were {found[:5]}, not {wanted[:5]}")
+    visitor.require(bool(found), "no request of a pipeline was answered")
+    visitor.require(found == wanted[: len(found)], f"the answers to a pipeline were {found[:5]}, not {wanted[:5]}")
 
 
-def _left_with(behind: bytes, *, half: bool = False) -> Callable[[Target], None]:
+def _left_with(behind: bytes, *, half: bool = False) -> Callable[[Visitor], None]:
     """Return an attack whose client leaves a long generation, with further bytes behind it in the pipeline."""
 
-    def attack(target: Target) -> None:
-        with target.watch():
-            connection = BlockingConnection(target.port)
+    def attack(visitor: Visitor) -> None:
+        with visitor.watch():
+            connection = BlockingConnection(visitor.port)
             connection.send(long_generation() + behind)
-            target.require(target.within(LEAVING_S, lambda: not is_idle(target)), "the generation did not begin")
+            visitor.require(visitor.within(LEAVING_S, lambda: not is_idle(visitor)), "the generation did not begin")
             if half:
                 connection.socket.shutdown(socket.SHUT_WR)
                 time.sleep(1.0)
             connection.close()
-            target.require(target.within(LEAVING_S, lambda: is_idle(target)), "the server has not noticed the leaving")
+            visitor.require(visitor.within(LEAVING_S, lambda: is_idle(visitor)), "the leaving is not noticed")
 
     return attack
 
 
-def _slow(first: bytes, drop: bytes, n_connections: int) -> Callable[[Target], None]:
+def _slow(first: bytes, drop: bytes, n_connections: int) -> Callable[[Visitor], None]:
     """Return an attack of many clients that send a start, and then very little at a time."""
 
-    def attack(target: Target) -> None:
-        with target.watch(), ExitStack() as stack:
+    def attack(visitor: Visitor) -> None:
+        with visitor.watch(), ExitStack() as stack:
             connections: list[BlockingConnection] = []
             for _ in range(n_connections):
                 with suppress(OSError):
-                    connections.append(stack.enter_context(BlockingConnection(target.port, timeout_s=2.0)))
+                    connections.append(stack.enter_context(BlockingConnection(visitor.port, timeout_s=2.0)))
             _drip(connections, first)
             for _ in range(8):
                 time.sleep(1.0)
@@ -142,17 +142,17 @@ def _drip(connections: Sequence[BlockingConnection], data: bytes) -> None:
             connection.send(data)
 
 
-def _visitors(n: int, request: bytes, *, is_reset: bool) -> Callable[[Target], None]:
+def _visitors(n: int, request: bytes, *, is_reset: bool) -> Callable[[Visitor], None]:
     """Return an attack of clients that send a request and leave at once, properly or by a reset."""
 
-    def attack(target: Target) -> None:
-        with target.watch():
+    def attack(visitor: Visitor) -> None:
+        with visitor.watch():
             for _ in range(n):
-                with suppress(OSError), BlockingConnection(target.port, timeout_s=5.0) as connection:
+                with suppress(OSError), BlockingConnection(visitor.port, timeout_s=5.0) as connection:
                     if is_reset:
                         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                     connection.send(request)
-        target.require(target.within(LEAVING_S, lambda: is_idle(target)), "the model still works for clients that left")
+        visitor.require(visitor.within(LEAVING_S, lambda: is_idle(visitor)), "the model works for clients that left")
 
     return attack
 
@@ -180,10 +180,10 @@ ODD_HEADS = (
 )
 
 
-def _odd_heads(target: Target) -> None:
-    with target.watch():
+def _odd_heads(visitor: Visitor) -> None:
+    with visitor.watch():
         for head in ODD_HEADS:
-            target.ask(head, timeout_s=2.0)
+            visitor.ask(head, timeout_s=2.0)
 
 
 UNFINISHED_BODY = (

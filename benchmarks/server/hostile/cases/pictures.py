@@ -10,7 +10,7 @@ from functools import cache, partial
 from PIL import Image
 
 from benchmarks.server.hostile.cases import sends
-from benchmarks.server.hostile.target import json_request
+from benchmarks.server.hostile.visitor import json_request
 from benchmarks.server.http_client import http_request
 
 SIDE = 8192

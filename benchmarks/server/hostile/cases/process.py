@@ -11,7 +11,8 @@ from benchmarks.server.hostile.cases.administration import GPT, end
 from benchmarks.server.hostile.cases.bodies import END, MB, PART, RECONSTRUCT
 from benchmarks.server.hostile.cases.connections import long_generation
 from benchmarks.server.hostile.cases.pictures import png
-from benchmarks.server.hostile.target import Target, json_request
+from benchmarks.server.hostile.target import Target
+from benchmarks.server.hostile.visitor import json_request
 from benchmarks.server.http_client import LIVE, BlockingConnection, http_request
 
 N_FILES = 200

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.server.hostile.case import Case
 from benchmarks.server.hostile.cases import sends
-from benchmarks.server.hostile.target import Target, json_request
+from benchmarks.server.hostile.visitor import Visitor, json_request
 
 LIGATURE = "\ufdfa"
 """A character that compatibility normalisation turns into 18."""
@@ -27,12 +27,12 @@ def _windows(n: int, **headers: str) -> Callable[[], bytes]:
     return _of("/answer", "bert-qa-en", [pair] * n, {"stride": 251}, **headers)
 
 
-def _one_text_repeatedly(target: Target) -> None:
+def _one_text_repeatedly(visitor: Visitor) -> None:
     """Send one text of 100 kB thirty times over, from one client."""
     request = json_request("/encode", {"model": "bert-mini-en", "inputs": [LONG_TEXT[:100_000]], "parameters": CUT})
-    with target.watch():
+    with visitor.watch():
         for _ in range(30):
-            target.ask(request)
+            visitor.ask(request)
 
 
 IMPATIENT = {"x_timeout_ms": "100"}
