@@ -19,6 +19,10 @@ COMMANDS = {
         "benchmarks.server.hostile.command:hostile",
         "Attack servers of limited memory; fail if other clients suffer.",
     ),
+    "fuzz": (
+        "benchmarks.server.fuzz.command:fuzz",
+        "Send 20,000 generated requests; fail if one has an answer of 5xx.",
+    ),
     "compare": (
         "benchmarks.server.compare.command:compare_command",
         "Compare the speed of two source trees, in interleaved pairs of short bursts.",

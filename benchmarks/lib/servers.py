@@ -14,7 +14,7 @@ from typing import IO
 
 import httpx
 
-READY_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 15.0
+READY_TIMEOUT_S, STOP_TIMEOUT_S = 120.0, 15.0
 STDERR = 2
 
 

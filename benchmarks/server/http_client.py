@@ -232,3 +232,46 @@ async def connect(port: int, on_answer: Callable[[Connection, Answer, float], No
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: Connection(on_answer), HOST, port)
     return connection
+
+
+class Client:
+    """A client of an event loop that sends a request at a time over a connection, and opens another after it has left."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connection: Connection | None = None
+        self._answer: asyncio.Future[Answer]
+
+    async def send(self, request: bytes, timeout_s: float) -> Answer:
+        """Return the answer.
+
+        Raises:
+            TimeoutError: The answer did not come in time, and the client has closed the connection.
+            OSError: The server has closed the connection, or accepts none.
+        """
+        if self._connection is not None and self._connection.n_unasked:
+            raise ConnectionError("the server sent an answer that nobody asked for")
+        if self._connection is None or self._connection.closed.done():
+            self._connection = await connect(self._port, self._receive)
+        connection = self._connection
+        self._answer = asyncio.get_running_loop().create_future()
+        connection.send(request)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.wait((self._answer, connection.closed), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.close()
+            raise
+        if not self._answer.done():
+            raise ConnectionError("the server closed the connection without an answer")
+        return self._answer.result()
+
+    def close(self) -> None:
+        """Close the connection, even if an answer is missing."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _receive(self, connection: Connection, answer: Answer, seconds: float) -> None:
+        if connection is self._connection and not self._answer.done():
+            self._answer.set_result(answer)

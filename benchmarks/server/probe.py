@@ -83,9 +83,9 @@ def probing(port: int, kinds: Sequence[str] = tuple(REQUESTS)) -> Iterator[Probe
     """
     probes = Probes()
     command = (sys.executable, "-m", "benchmarks.server.probe", str(port), *kinds)
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )  # noqa: S603
+    )
     try:
         _pipe(process.stdout).readline()  # it is ready
         yield probes

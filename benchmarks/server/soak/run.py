@@ -239,10 +239,7 @@ class Soak:
         arguments = (str(self._site.port), str(self._settings.attack_every_s), "1")
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "benchmarks.server.soak.rogue",
-            *arguments,
+            *(sys.executable, "-m", "benchmarks.server.soak.rogue", *arguments),
             stdin=pipe,
             stdout=pipe,
             start_new_session=True,
