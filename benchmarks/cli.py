@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "fuzz": (
         "benchmarks.server.fuzz.command:fuzz",
-        "Send 20,000 generated requests; fail if one has an answer of 5xx.",
+        "Send 20,000 generated requests; fail if one is answered by a 5xx.",
     ),
     "compare": (
         "benchmarks.server.compare.command:compare_command",

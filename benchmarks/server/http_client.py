@@ -235,7 +235,7 @@ async def connect(port: int, on_answer: Callable[[Connection, Answer, float], No
 
 
 class Client:
-    """A client of an event loop that sends a request at a time over a connection, and opens another after it has left."""
+    """A client of an event loop. It sends a request at a time, and opens another connection after it has left one."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -94,7 +94,7 @@ def keep(result: FuzzResult, folder: Path = FOLDER) -> list[Path]:
 @click.option("--models", default="", help="Names of checkpoints, separated by commas; all where empty.")
 @json_option
 def fuzz(n_requests: int, seed: int, models: str, as_json: bool) -> None:
-    """Send 20,000 generated requests; fail if one has an answer of 5xx.
+    """Send 20,000 generated requests; fail if one is answered by a 5xx.
 
     The requests look valid: they follow the OpenAPI document over all routes but those that load and unload, with
     inputs that the models' cards ask for, some of them odd. Status 504 is no failure, because each sets a time limit of

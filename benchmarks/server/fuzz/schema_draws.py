@@ -119,8 +119,8 @@ def _string(schema: Mapping[str, Any], draw: random.Random, depth: int) -> str:
 
 
 def _integer(schema: Mapping[str, Any], draw: random.Random, depth: int) -> int:
-    least = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -2) + 1))
-    most = math.floor(schema.get("maximum", schema.get("exclusiveMaximum", 2**63) - 1))
+    least: int = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -2) + 1))
+    most: int = math.floor(schema.get("maximum", schema.get("exclusiveMaximum", 2**63) - 1))
     chance = draw.random()
     if chance < EDGE_PROB:
         return draw.choice((least, most))

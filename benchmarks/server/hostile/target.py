@@ -111,35 +111,48 @@ class Target(Visitor):
 
 
 def run_case(case: Case, group: MemoryGroup) -> CaseResult:
-    """Start a server of its own for a case, attack it, and return what was measured."""
+    """Start a server of its own for a case, attack it, and return what was measured.
+
+    If the server does not start, or the attack itself fails, that is noted as a failure of the case.
+    """
+    result = CaseResult(name=case.name)
+    try:
+        with _started(case, group) as target:
+            result = target.result
+            try:
+                case.attack(target)
+            finally:
+                target.close()
+    except (OSError, RuntimeError, LookupError, TypeError) as error:  # of what a broken server answers
+        result.failures.append(f"{type(error).__name__}: {error}")
+    return result
+
+
+@contextmanager
+def _started(case: Case, group: MemoryGroup) -> Iterator[Target]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="manifold-hostile-")))
         temporary = folder / "tmp"
         temporary.mkdir()
         if case.folder_mb is not None:
             stack.enter_context(small_file_system(temporary, case.folder_mb))
-        log = folder / "log"
-        output: int | IO[bytes] = stack.enter_context(log.open("wb")) if case.reads_log else subprocess.PIPE
         if case.make_files is not None:
             case.make_files(folder)
+        log = folder / "log"
+        output: int | IO[bytes] = stack.enter_context(log.open("wb")) if case.reads_log else subprocess.PIPE
+        options = (option.replace("FOLDER", str(folder)) for option in case.options)
+        models = ",".join((AUTOENCODER, *case.models))
         server = stack.enter_context(
             start_manifold(
-                "--log-level",
-                "info",
-                "--models",
-                ",".join((AUTOENCODER, *case.models)),
-                *(option.replace("FOLDER", str(folder)) for option in case.options),
+                *("--log-level", "info", "--models", models, *options),
                 environment={"TMPDIR": str(temporary)},
                 prepare="\n".join(filter(None, (group.join_command, case.prepare))),
                 output=output,
             )
         )
-        target = Target(case, server, group, temporary, log)
-        try:
-            case.attack(target)
-        finally:
-            target.close()
-        return target.result
+        if server.process.stdout is not None:
+            stack.enter_context(server.process.stdout)
+        yield Target(case, server, group, temporary, log)
 
 
 @contextmanager
