@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 AUTOENCODER = "vanilla-ae-mnist"
 """The model of the light neighbour."""
-MAX_LIVE_MS, MAX_NEIGHBOUR_P99_MS = 100.0, 100.0
+MAX_LIVE_MS, MAX_NEIGHBOUR_P99_MS, MAX_STALL_MS = 100.0, 100.0, 50.0
 MAX_GROWTH = 0.10
 """Largest share by which resident memory may exceed what it was before, once the case is over."""
 SETTLE_S = 30.0
@@ -82,6 +82,8 @@ class CaseResult:
             neighbour = self.probes["neighbour"]
             verdicts["neighbour's p99 under 100 ms"] = neighbour.p99_ms < MAX_NEIGHBOUR_P99_MS
             verdicts["neighbour always answered"] = not neighbour.n_failed
+        if self.stall_ms is not None:
+            verdicts["loop never held for 50 ms"] = self.stall_ms < MAX_STALL_MS
         if self.bytes_before:
             verdicts["memory given back"] = self.growth <= MAX_GROWTH
         verdicts["no unexpected 5xx"] = not self.unexpected_statuses

@@ -18,7 +18,7 @@ from benchmarks.lib.servers import Server, start_manifold
 from benchmarks.server.hostile.case import AUTOENCODER, MAX_GROWTH, SETTLE_S, Case, CaseResult
 from benchmarks.server.hostile.visitor import Visitor
 from benchmarks.server.http_client import BlockingConnection
-from benchmarks.server.metrics import worst_stall_ms
+from benchmarks.server.metrics import Stalls
 from benchmarks.server.probe import NEIGHBOUR, probing
 
 WARM_UP_REQUESTS = 50
@@ -26,7 +26,7 @@ SAMPLE_S = 0.1
 """Time between two readings of the memory."""
 AFTER_S = 1.0
 """Time for which the probes go on after the attack."""
-UNEXPECTED = ("unexpected error", "Traceback (most recent call last)", "exception was never retrieved")
+UNEXPECTED = ("unexpected error", "exception was never retrieved", "Exception ignored in")
 """What a log says of an error that the server did not foresee."""
 
 
@@ -66,7 +66,7 @@ class Target(Visitor):
             for _ in range(WARM_UP_REQUESTS):
                 connection.ask(NEIGHBOUR)
         result, process_id = self.result, self.server.process_id
-        result.bytes_before = resident_bytes(process_id)
+        result.bytes_before, stalls_before = resident_bytes(process_id), self._stalls()
         with probing(self.port, ("live", "neighbour") if neighbour else ("live",)) as probes, self._peak_measured():
             started_at = time.monotonic()
             yield
@@ -80,6 +80,15 @@ class Target(Visitor):
                     break
                 time.sleep(SAMPLE_S)
         result.probes = probes.results
+        stall_ms = self._stalls().worst_ms_since(stalls_before)
+        result.stall_ms = None if stall_ms is None else round(stall_ms, 1)
+
+    def _stalls(self) -> Stalls:
+        """Return how long the event loop has been held so far; nothing if the server does not say."""
+        try:
+            return Stalls.of(httpx.get(f"{self.server.url}/metrics", timeout=5).text)
+        except httpx.HTTPError:
+            return Stalls()
 
     @contextmanager
     def _peak_measured(self) -> Iterator[None]:
@@ -98,10 +107,8 @@ class Target(Visitor):
             thread.join()
 
     def close(self) -> None:
-        """Note what can be read at the end: the loop's stall, processes killed, and errors in the log."""
+        """Note what can be read at the end: processes that were killed, and errors in the log."""
         result = self.result
-        with suppress(httpx.HTTPError):
-            result.stall_ms = worst_stall_ms(httpx.get(f"{self.server.url}/metrics", timeout=5).text)
         ended = self.process.poll()
         result.is_killed = self._group.n_killed > 0 or (ended is not None and ended < 0)
         lines = self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []

@@ -18,7 +18,7 @@ import psutil
 from benchmarks.lib.memory import memory_group, resident_bytes
 from benchmarks.lib.servers import Server, start_server
 from benchmarks.server.hostile.target import UNEXPECTED, small_file_system
-from benchmarks.server.metrics import n_unfinished, worst_stall_ms
+from benchmarks.server.metrics import Stalls, n_unfinished
 from benchmarks.server.probe import ProbeResult, probing
 from benchmarks.server.soak.chaos_server import PLANT_VARIABLE, SOCKET_VARIABLE
 from benchmarks.server.soak.clients import Crowd, learn
@@ -224,11 +224,15 @@ class Soak:
             await asyncio.sleep(SAMPLE_S)
 
     async def _scrape(self) -> None:
+        """Note every few seconds how long the event loop was held since the time before."""
+        earlier = Stalls.of(await self._metrics())
         while True:
-            stall = worst_stall_ms(await self._metrics())
-            if stall is not None:
-                self.result.stalls.append((time.monotonic(), stall))
             await asyncio.sleep(SCRAPE_S)
+            stalls = Stalls.of(await self._metrics())
+            stall_ms = stalls.worst_ms_since(earlier)
+            if stall_ms is not None:
+                self.result.stalls.append((time.monotonic(), stall_ms))
+                earlier = stalls
 
     @asynccontextmanager
     async def _rogue_running(self) -> AsyncIterator[asyncio.subprocess.Process | None]:

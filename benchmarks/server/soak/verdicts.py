@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
-from benchmarks.server.hostile.case import MAX_LIVE_MS, MAX_NEIGHBOUR_P99_MS, TIME_LIMIT, UNAVAILABLE
+from benchmarks.server.hostile.case import (
+    MAX_LIVE_MS,
+    MAX_NEIGHBOUR_P99_MS,
+    MAX_STALL_MS,
+    TIME_LIMIT,
+    UNAVAILABLE,
+)
 from benchmarks.server.probe import ProbeResult
 from benchmarks.server.soak.ledger import LOST, SERVER_ERROR, WRONG
-from benchmarks.server.soak.run import SoakResult
+from benchmarks.server.soak.run import SCRAPE_S, SoakResult
 
-MAX_GROWTH, MAX_STALL_MS = 0.03, 50.0
+MAX_GROWTH = 0.03
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def verdicts_of(result: SoakResult) -> list[Verdict]:
 
 def _latency_verdicts(result: SoakResult) -> list[Verdict]:
     spans = result.stopped_spans
-    stalls = [ms for at, ms in result.stalls if not any(start <= at <= end + 10 for start, end in spans)]
+    stalls = [ms for at, ms in result.stalls if not any(start <= at <= end + SCRAPE_S for start, end in spans)]
     live, neighbour = (result.probes.get(kind, ProbeResult()).without(spans) for kind in ("live", "neighbour"))
     stall = f"{max(stalls):.0f} ms at most" if stalls else "not measured by this server"
     return [
