@@ -1,5 +1,6 @@
 """Define `manifold bench`, whose subcommands are the benchmarks; each is imported only when it is called."""
 
+import signal
 from importlib import import_module
 
 import click
@@ -13,7 +14,15 @@ COMMANDS = {
     "serving": ("benchmarks.server.serving:serving", "Compare /encode with LitServe and infinity."),
     "costs": ("benchmarks.server.costs:costs", "Measure the time to start, and the processor time of a request."),
     "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
-    "soak": ("benchmarks.server.soak:soak", "Send 200,000 mixed requests; fail if one is lost."),
+    "soak": ("benchmarks.server.soak.command:soak", "Send 200,000 mixed requests; fail if one is lost."),
+    "hostile": (
+        "benchmarks.server.hostile.command:hostile",
+        "Attack servers of limited memory; fail if other clients suffer.",
+    ),
+    "fuzz": (
+        "benchmarks.server.fuzz.command:fuzz",
+        "Send 20,000 generated requests; fail if one is answered by a 5xx.",
+    ),
     "compare": (
         "benchmarks.server.compare.command:compare_command",
         "Compare the speed of two source trees, in interleaved pairs of short bursts.",
@@ -58,5 +67,6 @@ def bench(context: click.Context) -> None:
 
     Ratios between columns of one run are what to keep: absolute figures drift with the machine.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers which were started are ended
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

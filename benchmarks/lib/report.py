@@ -78,9 +78,17 @@ def picture_option(command: Callable[..., T]) -> Callable[..., T]:
 
 def print_report(report: Report, results: Mapping[str, Any], *, as_json: bool, picture: bool = False) -> None:
     """Print a report as Markdown, or the results as JSON; write the picture if asked."""
-    click.echo(json.dumps(results, indent=2) if as_json else report.markdown)
+    if as_json:
+        print_json(results)
+    else:
+        click.echo(report.markdown)
     if picture:
         report.write_picture()
+
+
+def print_json(results: Mapping[str, Any]) -> None:
+    """Print results as one JSON object."""
+    click.echo(json.dumps(results, indent=2))
 
 
 def progress(description: str) -> Progress:

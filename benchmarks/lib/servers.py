@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import httpx
 
-READY_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 15.0
+READY_TIMEOUT_S, STOP_TIMEOUT_S = 120.0, 15.0
 STDERR = 2
 
 
@@ -22,7 +23,12 @@ class Server:
     """A running server."""
 
     port: int
-    process_id: int
+    process: "subprocess.Popen[bytes]" = field(repr=False)
+
+    @property
+    def process_id(self) -> int:
+        """Return the id of the process."""
+        return self.process.pid
 
     @property
     def url(self) -> str:
@@ -37,6 +43,8 @@ def start_server(
     health_path: str = "/health/ready",
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    prepare: str = "",
+    output: int | IO[bytes] = STDERR,
 ) -> Iterator[Server]:
     """Run `python *command --port PORT` and yield the server once its health path answers.
 
@@ -49,23 +57,27 @@ def start_server(
         health_path: A path that answers with 200 or 404 when the server is ready.
         cwd: The directory to run in; by default the current one.
         environment: Variables that are added to this process's environment.
+        prepare: Commands of a shell, which runs them and then becomes the server.
+        output: Where the standard output and the standard error go, as `subprocess` takes it.
 
     Raises:
         RuntimeError: The server did not become ready in time.
     """
+    shell = ("sh", "-ec", f'{prepare}\nexec "$@"', "sh") if prepare else ()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port: int = unused.getsockname()[1]
     process = subprocess.Popen(  # noqa: S603
-        (python, *command, "--port", str(port)),
+        (*shell, python, *command, "--port", str(port)),
         start_new_session=True,
-        stdout=STDERR,
+        stdout=output,
+        stderr=None if output == STDERR else output,
         cwd=cwd,
         env={**os.environ, **(environment or {})},
     )
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{port}{health_path}")
-        yield Server(port, process.pid)
+        yield Server(port, process)
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -77,7 +89,11 @@ def start_server(
 
 @contextmanager
 def start_manifold(
-    *options: str, tree: Path | None = None, environment: Mapping[str, str] | None = None
+    *options: str,
+    tree: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    prepare: str = "",
+    output: int | IO[bytes] = STDERR,
 ) -> Iterator[Server]:
     """Run `manifold serve *options`, by default of the source tree that this module belongs to.
 
@@ -85,6 +101,8 @@ def start_manifold(
         options: Options of `manifold serve`.
         tree: The root of another checkout. The server runs in it, and its packages come first on the import path.
         environment: Variables that are added to this process's environment.
+        prepare: Commands of a shell, which runs them and then becomes the server.
+        output: Where the standard output and the standard error go, as `subprocess` takes it.
 
     Raises:
         RuntimeError: The server did not become ready in time.
@@ -94,7 +112,7 @@ def start_manifold(
     if tree is not None:
         tree = tree.resolve()
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
-    with start_server(*command, cwd=tree, environment=variables) as server:
+    with start_server(*command, cwd=tree, environment=variables, prepare=prepare, output=output) as server:
         yield server
 
 

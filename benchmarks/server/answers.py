@@ -1,7 +1,6 @@
 """Compare the answers of two source trees, value for value."""
 
 import hashlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 
 import click
 import httpx
-import numpy as np
 import orjson
 
 from benchmarks.lib.report import Report, json_option, print_report, progress, table
 from benchmarks.lib.servers import start_manifold
+from benchmarks.server.model_inputs import ModelInputs
 from benchmarks.server.requests import JSON_TYPE
-from benchmarks.server.soak_requests import random_text
 
 BATCH_SIZES = (1, 7, 33)
 DTYPES = ("float32", "bfloat16", "int8")
@@ -32,13 +30,11 @@ class Case:
     body: dict[str, Any]
 
 
-class Cases:
+class Cases(ModelInputs):
     """Makes the requests to one model from its card, the same for the same model."""
 
     def __init__(self, card: dict[str, Any]) -> None:
-        self._card, self._model = card, card["id"]
-        self._draw = random.Random(SEED)  # noqa: S311 not a secret
-        self._numbers = np.random.default_rng(SEED)
+        super().__init__(card, SEED)
 
     def all(self) -> list[Case]:
         """Return the requests for every task that the model serves.
@@ -46,49 +42,18 @@ class Cases:
         Raises:
             ValueError: the model serves a task for which this class makes no requests.
         """
-        return [case for task in self._card["tasks"] for case in self._of_task(task.replace("_", "-"))]
+        return [case for task in self.tasks for case in self._requests_of(task)]
 
-    def _of_task(self, task: str) -> Iterator[Case]:
+    def _requests_of(self, task: str) -> Iterator[Case]:
         if task not in REQUESTS:
-            raise ValueError(f"{self._model} serves {task}, for which no requests are made")
+            raise ValueError(f"{self.model} serves {task}, for which no requests are made")
         for number, (inputs, parameters) in enumerate(REQUESTS[task](self)):
-            body = {"model": self._model, "parameters": parameters}
-            name = f"{self._model} {task} {number}"
+            body = {"model": self.model, "parameters": parameters}
+            name = f"{self.model} {task} {number}"
             yield Case(name, task, body if inputs is None else {**body, "inputs": inputs})
-
-    def texts(self, n: int, n_words: int | None = None) -> list[str]:
-        """Return texts of mixed lengths."""
-        return [random_text(self._draw) if n_words is None else "dog " * n_words for _ in range(n)]
-
-    def items(self, n: int) -> list[Any]:
-        """Return items of the model's shape, of numbers between 0 and 1."""
-        return _rounded(self._numbers.random((n, *self._card["item"]["shape"])))
-
-    def latents(self, n: int) -> list[Any]:
-        """Return latents of the model's shape, from a normal distribution."""
-        return _rounded(self._numbers.normal(size=(n, *self._card["latent_shape"])))
-
-    def items_with_gaps(self, n: int) -> list[Any]:
-        """Return flat items of which about a third of the values is missing."""
-        values = self._numbers.random((n, int(np.prod(self._card["item"]["shape"]))))
-        return [[None if value < 1 / 3 else round(float(value), 4) for value in item] for item in values]
-
-    @property
-    def mask(self) -> str:
-        """Return the mask of the model's vocabulary."""
-        return "<mask>" if self._card["family"] == "transformers/roberta" else "[MASK]"
-
-    @property
-    def is_text(self) -> bool:
-        """Return whether the model reads texts."""
-        return bool(self._card["item"]["modality"] == "text")
 
 
 Request = tuple[list[Any] | None, dict[str, Any]]
-
-
-def _rounded(values: np.ndarray[Any, Any]) -> list[Any]:
-    return values.round(4).tolist()  # type: ignore[no-any-return]
 
 
 def _inputs(cases: Cases, *parameters: dict[str, Any]) -> Iterator[Request]:
@@ -97,7 +62,7 @@ def _inputs(cases: Cases, *parameters: dict[str, Any]) -> Iterator[Request]:
         for n in BATCH_SIZES:
             yield (cases.texts(n), {"truncate": True, **each}) if cases.is_text else (cases.items(n), each)
         if cases.is_text:
-            yield cases.texts(1, n_words=3000), {"truncate": True, **each}
+            yield ["dog " * 3000], {"truncate": True, **each}
 
 
 def _batches(make_inputs: Callable[[Cases, int], list[Any]], parameters: dict[str, Any]) -> Callable[[Cases], Any]:
@@ -120,7 +85,7 @@ def _generations(cases: Cases) -> Iterator[Request]:
         for n in BATCH_SIZES:
             yield cases.texts(n), {**common, **kind}
     yield cases.texts(3), {**common, "temperature": 0.8, "stream": True}
-    yield cases.texts(1, n_words=3000), common
+    yield ["dog " * 3000], common
 
 
 def _masked(cases: Cases, n: int) -> list[str]:

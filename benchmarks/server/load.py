@@ -1,98 +1,21 @@
-"""Load generators that cost little: requests are bytes prepared once, and answers are framed and not parsed.
-
-So one core drives many thousand requests a second.
-"""
+"""Load generators that cost little, because each request is bytes that were prepared once."""
 
 import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-import httptools
 import uvloop
-from typing_extensions import override
 
 from benchmarks.lib.statistics import quantile
+from benchmarks.server.http_client import Answer, Connection, connect
 
 DRAIN_TIMEOUT_S = 60.0
 """Longest wait for the last answers of an open loop."""
 TICK_S = 0.002
 """Interval at which an open loop sends requests and reads answers; waking for each of them would cost more."""
-
-
-def http_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """Return the bytes of an HTTP/1.1 POST request."""
-    lines = [f"POST {path} HTTP/1.1", "host: localhost", f"content-length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class Connection(asyncio.Protocol):
-    """A client's connection that carries a request at a time.
-
-    `on_answer` is called for each answer with the connection, the status and the seconds it took.
-    """
-
-    def __init__(self, on_answer: Callable[["Connection", int, float], None]) -> None:
-        self._on_answer = on_answer
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport
-        self._sent_at: float | None = None
-        self._body_parts: list[bytes] = []
-        self.body = b""
-        """The body of the last answer."""
-        self.closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Resolved when the connection is closed, with whether an answer was missing."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Return whether an answer is missing."""
-        return self._sent_at is not None
-
-    def send(self, request: bytes) -> None:
-        """Send a request; the last answer must have arrived."""
-        self._body_parts.clear()
-        self._sent_at = time.perf_counter()
-        self._transport.write(request)
-
-    def close(self) -> None:
-        """Close the connection, even if an answer is missing."""
-        self._transport.close()
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.closed.done():
-            self.closed.set_result(self.is_waiting)
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a part of an answer's body; called by the parser."""
-        self._body_parts.append(body)
-
-    def on_message_complete(self) -> None:
-        """Report an answer; called by the parser."""
-        if self._sent_at is None:
-            raise RuntimeError("the server sent an answer without a request")
-        seconds, self._sent_at = time.perf_counter() - self._sent_at, None
-        self.body = b"".join(self._body_parts)
-        self._on_answer(self, self._parser.get_status_code(), seconds)
-
-
-async def connect(port: int, on_answer: Callable[[Connection, int, float], None]) -> Connection:
-    """Open a connection to a server on this machine."""
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Connection(on_answer), "127.0.0.1", port)
-    return connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +36,9 @@ async def closed_loop(port: int, request: bytes, *, n_connections: int, seconds:
     n_failed = 0
     started_at = time.perf_counter()
 
-    def send_next(connection: Connection, status: int, latency: float) -> None:
+    def send_next(connection: Connection, answer: Answer, latency: float) -> None:
         nonlocal n_failed
-        if status == 200:
+        if answer.status == 200:
             latencies.append(latency)
         else:
             n_failed += 1
@@ -173,10 +96,10 @@ async def open_loop(
     draw = random.Random(0)  # noqa: S311 not a secret
     result, free = OpenLoopResult(seconds), deque[Connection]()
 
-    def receive(connection: Connection, status: int, latency: float) -> None:
+    def receive(connection: Connection, answer: Answer, latency: float) -> None:
         now = time.perf_counter() - result.started_at
-        result.n_by_status[status] += 1
-        if status == 200:
+        result.n_by_status[answer.status] += 1
+        if answer.status == 200:
             result.good_at.append(now)
         else:
             result.refused_after.append(latency)

@@ -10,7 +10,7 @@ import os
 import numpy as np
 import orjson
 
-from benchmarks.server.load import http_request
+from benchmarks.server.http_client import http_request
 
 AUTOENCODER, ENCODER = "vanilla-ae-mnist", "sentence-mini-en"
 TEXT = "A dog runs through the grass."

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.schemas.catalogue import task_endpoints
-from benchmarks.server.soak_requests import random_text
+from benchmarks.server.model_inputs import random_text
 from tests.app.server import Served, serve
 
 EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}

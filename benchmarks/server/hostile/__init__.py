@@ -1,0 +1,1 @@
+"""Requests, clients and files that would hurt a server's other clients, each with verdicts."""
