@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 
 MAX_LEAVING = 128
 """Maximum number of connections beyond the limit that are open for a moment, to be answered with a refusal."""
+MIN_LEAVING = 8
+"""The same where the limit is small."""
 OTHER_FILES = 256
 """Number of file descriptors that are left for everything but connections."""
 CLOSED_TOGETHER = 64
@@ -76,7 +78,7 @@ class OpenConnections:
     @property
     def may_linger(self) -> bool:
         """True if there is room for a connection that is refused to stay open until the client has read the answer."""
-        return self.n_leaving <= min(MAX_LEAVING, max(1, self.limit // 4))
+        return self.n_leaving <= min(MAX_LEAVING, max(MIN_LEAVING, self.limit // 4))
 
     def _leave(self, connection: Connection) -> None:
         connection.is_leaving = True

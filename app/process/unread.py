@@ -25,6 +25,7 @@ class UnreadAnswer:
         """
         self._transport, self._context = transport, context
         self._loop = asyncio.get_running_loop()
+        self._is_dropped = False
         self._share = memory.open_share()
         with suppress(MemoryExhausted, PayloadTooLarge):  # the bytes are there in any case
             self._share.claim(transport.get_write_buffer_size())
@@ -42,8 +43,9 @@ class UnreadAnswer:
         self._loop.call_soon_threadsafe(self._end_request)
 
     def _end_request(self) -> None:
-        if self._transport.is_closing():
+        if self._is_dropped or self._transport.is_closing():
             return
+        self._is_dropped = True
         log.warning("an answer that its client does not read is dropped, because other requests need the memory")
         if self._context is None:
             self._transport.abort()

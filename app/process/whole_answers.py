@@ -19,6 +19,7 @@ def aborting_incomplete(app: App, cycle: RequestResponseCycle) -> App:
             await app(scope, receive, send)
         finally:
             if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+                cycle.disconnected = True  # so that uvicorn does not log an error: the access log has the reason
                 cycle.transport.abort()
 
     return run
