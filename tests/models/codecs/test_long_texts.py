@@ -222,7 +222,7 @@ def test_only_the_end_of_a_long_text_is_tokenised_for_what_is_kept_of_it(monkeyp
     text = "".join(f"{number} " for number in range(40_000))
     for side in ("left", "right"):
         seen = 0
-        kept = codec.encode_truncated(text, None, side)  # type: ignore[arg-type] # the sides
+        kept = codec.encode_truncated(text, None, side)
         assert 0 < seen < len(text) // 4
         digits = [codec.token(token).removeprefix("##") for token in kept.ids.tolist()[1:-1]]
         assert [text[start:end] for start, end in kept.details().offsets[1:-1]] == digits
