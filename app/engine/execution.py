@@ -53,7 +53,9 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
         if is_finite(results):  # all results in one check, which is faster and almost always enough
             return Execution(results)
         failed = [i for i, result in enumerate(results) if not is_finite(result)]
-        errors = {i: too_large([requests[i]]) or NotANumber("NaN or infinity") for i in failed}
+        errors: dict[int, Exception] = {}
+        for i in failed:
+            errors[i] = too_large([requests[i]]) or NotANumber("NaN or infinity")
         return Execution(results, errors)
     except Exception as error:
         if len(requests) == 1:
