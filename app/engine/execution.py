@@ -52,7 +52,10 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
             raise RuntimeError(f"{task.name} returned {len(results)} results for {len(requests)} requests")
         if is_finite(results):  # all results in one check, which is faster and almost always enough
             return Execution(results)
-        errors = {i: _not_finite(requests[i]) for i, result in enumerate(results) if not is_finite(result)}
+        failed = [i for i, result in enumerate(results) if not is_finite(result)]
+        errors: dict[int, Exception] = {}
+        for i in failed:
+            errors[i] = too_large([requests[i]]) or NotANumber("NaN or infinity")
         return Execution(results, errors)
     except Exception as error:
         if len(requests) == 1:
@@ -77,15 +80,15 @@ def is_finite(value: object) -> bool:
     return math.isfinite(joined.sum()) or bool(joined.isfinite().all())  # a sum of finite numbers may overflow
 
 
-def _not_finite(request: Request) -> Exception:
-    """Return the error of a request whose result is not finite: a refusal if its own numbers are so large."""
+def too_large(requests: Sequence[Request]) -> InvalidItems | None:
+    """Return the refusal of requests whose own numbers are so large that a result may overflow; None if none is."""
     floats: list[float] = []
     tensors: list[Tensor] = []
-    _collect(request, floats, tensors)
+    _collect(list(requests), floats, tensors)
     magnitudes = [*map(abs, floats), *(tensor.nan_to_num(nan=0.0).abs().max().item() for tensor in tensors)]
     largest = max(magnitudes, default=0.0)
     if largest <= LARGE_NUMBER:
-        return NotANumber("NaN or infinity")
+        return None
     return InvalidItems(Problem(f"numbers up to {largest:g}, after normalisation, are too large: the result overflows"))
 
 

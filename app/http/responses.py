@@ -37,7 +37,7 @@ class TaskResponse(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
-def task_json(answer: Mapping[str, Any]) -> bytes:
+def task_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Render an answer, whose arrays may have any memory layout, as JSON.
 
     Raises:

@@ -11,8 +11,9 @@ from starlette.responses import Response, StreamingResponse
 
 from app.concurrency.request_memory import claim_memory
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS
+from app.engine.execution import too_large
 from app.engine.job import Outcome
-from app.errors import Fault, InvalidRequest, MalformedBody, UnsupportedMediaType
+from app.errors import Fault, InferenceFailed, InvalidRequest, MalformedBody, UnsupportedMediaType
 from app.http.content import (
     CSV,
     EVENTS,
@@ -216,6 +217,17 @@ async def _render(
 
 
 def _render_content(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome, media_type: str
+) -> bytes:
+    try:
+        return _render_finite(call, schema, requests, outcome, media_type)
+    except InferenceFailed:
+        if (refusal := too_large(requests)) is not None:  # it overflowed in the unit that clients see
+            raise refusal from None
+        raise
+
+
+def _render_finite(
     call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome, media_type: str
 ) -> bytes:
     codecs, results = call.codecs, outcome.results

@@ -7,10 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import Fault, InvalidRequest
+from app.http.responses import task_json
 from app.routes.cohere.prompts import prompts_of
 from app.routes.tei.answers import count_characters, receive_for
 from app.schemas.foreign.tei import TeiDecodeBody, TeiTokenizeBody
 from app.schemas.foreign.texts import read_texts
+from app.schemas.shared.quick_texts import MAX_BYTES
+from models.cancellation import stop_if_abandoned
 from models.codecs import TextCodec
 
 
@@ -32,11 +35,20 @@ async def answer_tokenize(request: Request, model: str) -> Response:
     names = {"inputs/0": "inputs"} if isinstance(body.inputs, str) else {}
     reply = await received.call("tokenize", texts, parameters, names)
     codec = reply.call.codecs.texts
-    tokens = [_describe_tokens(text, output, codec) for text, output in zip(texts, reply.outputs, strict=True)]
-    return await received.answer(tokens, reply, count_characters(texts))
+
+    def render() -> bytes:
+        tokens = [_describe_tokens(text, output, codec) for text, output in zip(texts, reply.outputs, strict=True)]
+        return task_json(tokens)
+
+    if reply.call.n_bytes <= MAX_BYTES:
+        content = render()
+    else:
+        content = await received.foreign.services.pools.run(render, n_bytes=reply.call.n_bytes)
+    return received.respond(content, reply, count_characters(texts))
 
 
 def _describe_tokens(text: str, output: Mapping[str, Any], codec: TextCodec) -> list[dict[str, Any]]:
+    stop_if_abandoned()
     described: list[dict[str, Any]] = []
     for token_id, token, (start, stop) in zip(output["ids"], output["tokens"], output["offsets"], strict=True):
         is_special = token_id in codec.special.all

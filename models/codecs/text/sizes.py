@@ -112,6 +112,7 @@ def _growth(step: Mapping[str, Any]) -> int:
         return 1 + len(step["prepend"])  # before each part of a text between two added tokens
     if step["type"] != "Replace":
         return 1
-    pattern, content = step["pattern"], step["content"]
-    shortest = len(pattern["String"]) if "String" in pattern else 1  # a regular expression may match one character
-    return max(1, math.ceil(len(content) / max(1, shortest)))
+    replaced, n_new = step["pattern"].get("String"), len(step["content"])
+    if replaced is None:
+        return max(1, n_new)  # a regular expression may match any character
+    return 1 if len(replaced) == 1 else max(1, math.ceil(n_new / max(1, len(replaced))))

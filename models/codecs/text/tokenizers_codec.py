@@ -222,7 +222,7 @@ def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         if first < index and (is_long or n_characters + len(text) > CHARACTERS_AT_ONCE):
             yield texts[first:index]
             first, n_characters = index, 0
-        n_characters += CHARACTERS_AT_ONCE if is_long else len(text)
+        n_characters += CHARACTERS_AT_ONCE + 1 if is_long else len(text)
     if first < len(texts):
         yield texts[first:]
 

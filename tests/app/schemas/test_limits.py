@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.schemas import answer, attend, fill_mask
+from app.schemas import answer, attend, fill_mask, tokenize
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
 from models.checkpoint import read_checkpoint
@@ -74,3 +74,26 @@ def test_windows(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch, stride: i
         advice = "they hold [0-9]+ tokens at most"
     with pytest.raises(InvalidItems, match=f"makes {n_windows} windows; the limit is {n_windows - 1}: {advice}"):
         requests(answer.SCHEMA, codecs, body)
+
+
+def test_windows_of_all_contexts_count_as_items(codecs: ModelCodecs) -> None:
+    pair = {"question": "the dog", "context": "a " * 95}
+    (request,) = requests(answer.SCHEMA, codecs, {"inputs": [pair]})
+    n_windows = len(request.windows)  # type: ignore[attr-defined]
+    assert n_windows > 1
+    body = {"inputs": [pair] * 2}
+    checked = answer.SCHEMA.body.model_validate(body)
+    limits = Limits(max_items=2 * n_windows, max_pixels=1)
+    assert len(answer.SCHEMA.requests(checked, codecs, limits)) == 2
+    fewer = Limits(max_items=2 * n_windows - 1, max_pixels=1)
+    detail = f"the contexts make {2 * n_windows} windows up to this one; a request takes {2 * n_windows - 1}, max_items"
+    with pytest.raises(InvalidItems, match=detail):
+        answer.SCHEMA.requests(checked, codecs, fewer)
+
+
+def test_an_answer_holds_a_limited_number_of_tokens(codecs: ModelCodecs, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = tokenize.SCHEMA.body.model_validate({"inputs": ["the dog", "the dog"]})
+    n_tokens = sum(len(output["ids"]) for output in tokenize.SCHEMA.outputs(body, codecs, LIMITS))
+    monkeypatch.setattr(tokenize, "MAX_TOKENS", n_tokens - 1)
+    with pytest.raises(InvalidItems, match=f"{n_tokens} tokens, all together; the limit is {n_tokens - 1}"):
+        tokenize.SCHEMA.outputs(body, codecs, LIMITS)
