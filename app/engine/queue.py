@@ -1,13 +1,24 @@
 """The bounded queue between the event loop and the workers of one model."""
 
+import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
+from app.engine.fairness import FairOrder
 from app.engine.job import Job, Slice
-from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, n_rows_of, next_batch
+from app.engine.policy import (
+    NO_STEPS,
+    StepCapacity,
+    dispatch_reason,
+    max_small_rows,
+    n_rows_of,
+    next_batch,
+    work_of,
+)
+from app.engine.worker_slot import LargeWork, WorkerSlot
 
 SHORT_BATCH_S = 0.005
 """CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
@@ -18,38 +29,20 @@ _SMOOTHING = 0.1
 """Weight of the newest batch in the smoothed CPU time of a batch."""
 
 
-@dataclass(eq=False, slots=True)
-class WorkerSlot:
-    """The queue's record of one worker: the requests that it has taken and not yet delivered.
-
-    Attributes:
-        wake_up: notified to wake the worker; it belongs to the queue's lock.
-        in_flight: the batch that is being computed.
-        running: slices that are being generated, in `n_rows` rows.
-        active_at: when the worker last took or delivered a batch (`time.monotonic`).
-        reason: why the batch in flight was dispatched.
-        cpu_s: CPU time that the worker's thread had used when it took the batch in flight (`time.thread_time`).
-        is_retired: the worker is given no more work.
-    """
-
-    wake_up: threading.Condition
-    in_flight: list[Slice] = field(default_factory=list)
-    running: list[Slice] = field(default_factory=list)
-    n_rows: int = 0
-    active_at: float = 0.0
-    reason: DispatchReason = DispatchReason.WORKER_IDLE
-    cpu_s: float = 0.0
-    is_retired: bool = False
-
-
 class JobQueue:
-    """Jobs in order of arrival. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards."""
+    """Jobs in a fair order. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards.
+
+    The order is fair between clients, and between the jobs of each client; see `FairOrder`. A small job is one that
+    fits into one batch. A worker that takes only these, beside the others, lets them overtake the long batches and the
+    many rows of large jobs, because threads share the processor fairly.
+    """
 
     def __init__(
         self,
         max_items: int,
         max_rows: int = 1,
         *,
+        max_small_cost: float = math.inf,
         steps_on_one_worker: bool = False,
         short_batches_on_one_worker: bool = True,
     ) -> None:
@@ -58,17 +51,23 @@ class JobQueue:
         Args:
             max_items: most requests that may wait.
             max_rows: most rows that all workers together may generate at once.
+            max_small_cost: largest cost of a small job.
             steps_on_one_worker: one worker generates all sequences; otherwise they are spread over the free workers.
             short_batches_on_one_worker: while batches are short, one worker takes them all and the others sleep. Pays
                 for models whose forward passes are many small operations of torch on a CPU.
         """
         self._max_items, self._max_rows = max_items, max_rows
+        self._max_small_cost, self._max_small_rows = max_small_cost, max_small_rows(max_rows)
         self._steps_on_one_worker = steps_on_one_worker
         self._short_batches_on_one_worker = short_batches_on_one_worker
-        self._waiting: dict[Job, list[Slice]] = {}  # a dict, because it keeps the order and removes in O(1)
+        self._order = FairOrder()
+        self._waiting: dict[Job, list[Slice]] = {}
+        self._returned: dict[Job, None] = {}  # jobs of failed workers, which are served first
         self._n_items = 0
         self._slots: dict[WorkerSlot, None] = {}
         self._idle: list[WorkerSlot] = []
+        self._idle_small: list[WorkerSlot] = []
+        self._small_slot: WorkerSlot | None = None
         self._batch_cpu_s = SHORT_BATCH_S
         self._closed = False
         self._lock = threading.Lock()
@@ -84,23 +83,33 @@ class JobQueue:
 
     def put(self, job: Job) -> bool:
         """Append a job. Return False, and change nothing, if that would exceed the limit."""
+        job.size = job.cost / self._max_small_cost
+        if job.task.by_steps:
+            n_rows = sum(n_rows_of(job.task, request) for request in job.requests)
+            job.size = max(job.size, n_rows / self._max_small_rows) if self._max_small_cost < math.inf else 0.0
         with self._lock:
             if self._n_items + len(job.requests) > self._max_items:
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
+            self._order.add(job)
             return True
 
     def remove(self, job: Job) -> None:
-        """Drop the requests of a job that are not yet dispatched, if there are any."""
+        """Forget a job that has ended, or that nobody waits for, and drop its requests that are not yet dispatched."""
         with self._lock:
             self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+            self._returned.pop(job, None)
+            self._order.remove(job)
 
-    def add_worker(self) -> WorkerSlot:
-        """Register one more worker."""
-        slot = WorkerSlot(threading.Condition(self._lock))
+    def add_worker(self, *, is_for_small_jobs: bool = False) -> WorkerSlot:
+        """Register one more worker. One at a time may be for small jobs."""
+        slot = WorkerSlot(threading.Condition(self._lock), is_for_small_jobs)
         with self._lock:
-            self._slots[slot] = None
+            if is_for_small_jobs:
+                self._small_slot = slot
+            else:
+                self._slots[slot] = None
         return slot
 
     def wake_worker(self) -> bool:
@@ -123,10 +132,8 @@ class JobQueue:
             slot.n_rows = capacity.n_running
             was_idle = False
             while not slot.is_retired:
-                sleeps = capacity.n_running == 0 and not self._closed and self._is_spare(slot)
-                waiting = () if sleeps else chain.from_iterable(self._waiting.values())
                 share = self._share(slot, capacity)
-                batch = next_batch(waiting, budget, share)
+                batch = next_batch(self._candidates(slot, capacity), budget, share)
                 if batch or capacity.n_running:
                     self._dispatch(slot, batch)
                     if batch:
@@ -144,7 +151,8 @@ class JobQueue:
         """Forget the batch in flight, whose results are delivered. Called by the thread that took it."""
         cpu_s = time.thread_time() - slot.cpu_s
         with self._lock:
-            self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
+            if not slot.is_for_small_jobs:
+                self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
             slot.in_flight = []
             slot.active_at = time.monotonic()
 
@@ -165,11 +173,13 @@ class JobQueue:
             if retire:
                 slot.is_retired = True
                 self._slots.pop(slot, None)
+                self._small_slot = None if self._small_slot is slot else self._small_slot
             lost = [part for part in (*slot.in_flight, *slot.running) if not part.job.is_abandoned]
             slot.in_flight, slot.running, slot.n_rows = [], [], 0
             given_up = list(dict.fromkeys(part.job for part in lost if part.job.is_suspect or part.job.was_streamed))
             for job in given_up:
                 self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+                self._order.remove(job)
             retried: dict[Job, list[Slice]] = {}
             for part in lost:
                 if part.job not in given_up:
@@ -179,6 +189,7 @@ class JobQueue:
             for job, parts in retried.items():
                 parts += self._waiting.pop(job, ())
             self._waiting = retried | self._waiting
+            self._returned = dict.fromkeys(retried) | self._returned
             self._wake_all()
             return given_up
 
@@ -192,6 +203,9 @@ class JobQueue:
         """Remove and return all jobs that wait."""
         with self._lock:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
+            self._returned.clear()
+            for job in jobs:
+                self._order.remove(job)
             return jobs
 
     def _dispatch(self, slot: WorkerSlot, batch: list[Slice]) -> None:
@@ -202,29 +216,78 @@ class JobQueue:
             part.job.started_at = min(part.job.started_at, slot.active_at)
             slot.n_rows += sum(n_rows_of(part.job.task, request) for request in part.requests)
             self._remove_front(part)
+            if part.job in self._order:
+                self._order.charge(part.job, work_of(part), still_waits=part.job in self._waiting)
         if self._waiting:
             self._wake_if_needed()
 
+    def _candidates(self, slot: WorkerSlot, capacity: StepCapacity) -> Iterable[Slice]:
+        """Return the slices that a worker may take, in the order in which they are to be served."""
+        if slot.is_for_small_jobs:
+            return () if self._closed else self._overtaking()
+        if not capacity.n_running and not self._closed and self._is_spare(slot):
+            return ()
+        order: Iterator[Job] = self._order.waiting()
+        if self._returned:
+            order = chain(self._returned, (job for job in order if job not in self._returned))
+        if capacity.n_running and self._has_room_for_small_rows():
+            left_out = {part.job for part in self._overtaking() if part.job.task.by_steps}
+            order = (job for job in order if job not in left_out)
+        return chain.from_iterable(self._waiting[job] for job in order)
+
+    def _has_room_for_small_rows(self) -> bool:
+        """Return whether the worker for small jobs will generate for those that may overtake."""
+        small = self._small_slot
+        return small is not None and not self._closed and small.n_rows < self._max_small_rows
+
+    def _overtaking(self) -> Iterator[Slice]:
+        """Yield the parts of small jobs that may overtake what all workers do that they would wait for.
+
+        These must be busy with large jobs or, for a client all of whose jobs together are small, with jobs of a client
+        for whom they are not. A worker that sleeps because batches are short is not waited for.
+        """
+        if not self._order.is_mixed:
+            return
+        awake = {slot: self._large_work(slot) for slot in self._slots if slot not in self._idle}
+        busy = [*awake.values()] if all(map(self._is_spare, self._idle)) else []
+        generating = [work for slot, work in awake.items() if slot.n_rows] if self._steps_on_one_worker else busy
+        for client in self._order.clients():
+            passes_batches = bool(busy) and all(work.delays(client) for work in busy)
+            passes_steps = bool(generating) and all(work.delays(client) for work in generating)
+            for job in client.waiting() if passes_batches or passes_steps else ():
+                if not job.is_large and not job.is_suspect and (passes_steps if job.task.by_steps else passes_batches):
+                    yield from self._waiting[job]
+
+    def _large_work(self, slot: WorkerSlot) -> LargeWork:
+        jobs = {part.job for part in chain(slot.in_flight, slot.running) if part.job in self._order}
+        clients = {job.client for job in jobs if self._order.client_of(job).is_large}
+        return LargeWork(has_large_job=any(job.is_large for job in jobs), large_clients=clients)
+
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""
-        self._idle.append(slot)
-        while slot in self._idle:
-            if not slot.wake_up.wait(timeout_s) and slot in self._idle:
-                self._idle.remove(slot)
+        idle = self._idle_small if slot.is_for_small_jobs else self._idle
+        idle.append(slot)
+        while slot in idle:
+            if not slot.wake_up.wait(timeout_s) and slot in idle:
+                idle.remove(slot)
                 return False
         return True
 
     def _wake_if_needed(self) -> None:
         """Wake the worker that has slept for the shortest time, if one sleeps and is not spare.
 
-        The caches of its core are the likeliest to have the weights still.
+        The caches of its core are the likeliest to have the weights still. The worker for small jobs is woken if one of
+        them may overtake.
         """
         if self._idle and not self._is_spare(self._idle[-1]):
             self._idle.pop().wake_up.notify()
+        if self._idle_small and next(self._overtaking(), None) is not None:
+            self._idle_small.pop().wake_up.notify()
 
     def _wake_all(self) -> None:
-        while self._idle:
-            self._idle.pop().wake_up.notify()
+        for idle in (self._idle, self._idle_small):
+            while idle:
+                idle.pop().wake_up.notify()
 
     def _is_spare(self, slot: WorkerSlot) -> bool:
         """Return whether this worker may sleep: batches are short, and another worker is awake and active."""
@@ -243,6 +306,7 @@ class JobQueue:
             del slices[0]
         if not slices:
             del self._waiting[part.job]
+            self._returned.pop(part.job, None)
         self._n_items -= len(part)
 
     def _share(self, slot: WorkerSlot, capacity: StepCapacity) -> StepCapacity:
@@ -250,7 +314,7 @@ class JobQueue:
 
         Where one worker generates all sequences, its share is all rows, or none while another worker generates.
         """
-        if capacity is NO_STEPS:
+        if capacity is NO_STEPS or slot.is_for_small_jobs:
             return capacity
         n_elsewhere = sum(other.n_rows for other in self._slots if other is not slot)
         if self._steps_on_one_worker:

@@ -51,14 +51,14 @@ class AccessControl:
         services = services_in(scope)
         if services.settings is not self._settings:
             self._follow(services.settings)
+        context = context_in(scope)
         if services.keys.is_enabled:
-            limiter = admit_by_key(services.keys, access, context_in(scope))
+            limiter = admit_by_key(services.keys, access, context)
         else:
             if access is Access.ADMIN:
                 require_this_machine(scope)
-            anonymous = self._anonymous
-            address = "" if anonymous is None else self._addresses.limited_address(scope)
-            limiter = None if anonymous is None else anonymous.limiter_of(address)
+            context.client = self._addresses.limited_address(scope)
+            limiter = None if self._anonymous is None else self._anonymous.limiter_of(context.client)
         if limiter is None:
             return self._app(scope, receive, send)
         return self._run_limited(limiter, scope, receive, send)
@@ -88,7 +88,7 @@ class AccessControl:
 
 
 def admit_by_key(keys: KeyStore, access: Access, context: RequestContext) -> Limiter | None:
-    """Return the limiter of the key that a request presents, and note the key's name for the access log.
+    """Return the limiter of the key that a request presents, and note the key's name.
 
     Raises:
         Unauthenticated: there is no key, or it is not one of the server's.
@@ -100,7 +100,7 @@ def admit_by_key(keys: KeyStore, access: Access, context: RequestContext) -> Lim
     held = keys.find(presented)
     if held is None:
         raise Unauthenticated("the API key of this request is not one of the server's, or is no longer valid")
-    context.key = held.key.name
+    context.key = context.client = held.key.name
     if access is Access.ADMIN and held.key.role is not Role.ADMIN:
         raise Forbidden(
             f"the key {held.key.name!r} has the role {held.key.role}; this path needs a key with the role {Role.ADMIN}"

@@ -27,6 +27,7 @@ class RequestContext:
         headers: the first header of each name, in lower case.
         status: 0 until the answer has started.
         key: name of the client's API key.
+        client: whom work is done for: the name of the API key or, where there are no keys, the client's address.
         error: why the request failed.
         problem: name of the error class that it failed with.
         dialect: what errors are answered in; a route sets it if its path alone does not tell.
@@ -40,6 +41,7 @@ class RequestContext:
     status: int = 0
     model: str | None = None
     key: str | None = None
+    client: str = ""
     task: str | None = None
     error: str | None = None
     problem: str | None = None

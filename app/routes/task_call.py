@@ -30,12 +30,13 @@ Header = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Target:
-    """The model that a call is for, as it is in memory, and the schema by which it serves the task."""
+    """The model that a call is for, as it is in memory, the schema by which it serves the task, and who calls."""
 
     model: ServedModel
     checkpoint: Checkpoint
     loaded: LoadedModel
     schema: TaskSchema | CodecSchema
+    client: str
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +50,7 @@ class TaskCall:
     codecs: ModelCodecs
     body: Body
     n_bytes: int
+    client: str = ""
     requests: list[TaskRequest] = field(default_factory=list)
 
     def parameter(self, name: str) -> Any:
@@ -80,7 +82,7 @@ async def find_target(services: Services, endpoint: TaskEndpoint, values: Any, c
     except BaseException:
         loaded.release()
         raise
-    return Target(model, loaded.checkpoint, loaded, schema)
+    return Target(model, loaded.checkpoint, loaded, schema, context.client)
 
 
 def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> ServedModel:
@@ -128,6 +130,7 @@ async def check_call(
         ),
         body=parse() if is_quick else await services.pools.run(parse, n_bytes=n_bytes),
         n_bytes=n_bytes,
+        client=target.client,
     )
 
 
@@ -162,7 +165,7 @@ def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]
     if schema.writer is not None and call.parameter("stop") is not None:
         writer = schema.writer(requests, call.body, call.codecs)
     on_progress = None if writer is None else writer.on_progress
-    return infer(schema.task, call.loaded.engine, requests, None, on_progress)
+    return infer(schema.task, call.loaded.engine, requests, None, on_progress, call.client)
 
 
 async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline) -> Stream:
@@ -176,7 +179,7 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
         raise InvalidRequest(f"{schema.task.name} does not stream")
     stream = Stream(
         schema.writer(requests, call.body, call.codecs),
-        lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress),
+        lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress, call.client),
     )
     try:
         await stream.first_event()
