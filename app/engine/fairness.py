@@ -75,6 +75,11 @@ class FairOrder:
         """Return whether there are large jobs, or large clients beside others, which small jobs need not wait for."""
         return self.n_large_jobs > 0 or (self.n_large_clients > 0 and len(self._clients) > 1)
 
+    def is_large_with(self, job: Job) -> bool:
+        """Return whether the client of a job that is not yet added would be a large one with it."""
+        client = self._clients.get(job.client)
+        return client is not None and client.size + job.size > 1
+
     def client_of(self, job: Job) -> ClientFlow:
         """Return the client of a job that has not ended."""
         return self._clients[job.client]

@@ -18,13 +18,15 @@ from app.engine.policy import (
     next_batch,
     work_of,
 )
-from app.engine.worker_slot import LargeWork, WorkerSlot
+from app.engine.worker_slot import MAX_OVERTAKING, WorkerSlot, WorkInProgress
 
 SHORT_BATCH_S = 0.005
 """CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
 which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
 INACTIVE_AFTER_S = 0.05
 """Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
+KEPT_FOR_SMALL_JOBS = 8
+"""One of so many places in the queue is kept for small jobs."""
 _SMOOTHING = 0.1
 """Weight of the newest batch in the smoothed CPU time of a batch."""
 
@@ -82,13 +84,17 @@ class JobQueue:
             self._max_items = max_items
 
     def put(self, job: Job) -> bool:
-        """Append a job. Return False, and change nothing, if that would exceed the limit."""
+        """Append a job. Return False, and change nothing, if that would exceed the limit.
+
+        A part of the queue is kept for the small jobs of others: an eighth of it is not for large jobs, and half of
+        that not for clients who have much waiting already. A job that finds nothing waiting may use the whole queue.
+        """
         job.size = job.cost / self._max_small_cost
         if job.task.by_steps:
             n_rows = sum(n_rows_of(job.task, request) for request in job.requests)
             job.size = max(job.size, n_rows / self._max_small_rows) if self._max_small_cost < math.inf else 0.0
         with self._lock:
-            if self._n_items + len(job.requests) > self._max_items:
+            if self._n_items + len(job.requests) > self._limit_for(job):
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
@@ -208,6 +214,15 @@ class JobQueue:
                 self._order.remove(job)
             return jobs
 
+    def _limit_for(self, job: Job) -> int:
+        """Return how many requests may wait, this job's included."""
+        kept = self._max_items // KEPT_FOR_SMALL_JOBS
+        if not kept or not self._n_items:
+            return self._max_items
+        if job.is_large:
+            return self._max_items - kept
+        return self._max_items - (kept // 2 if self._order.is_large_with(job) else 0)
+
     def _dispatch(self, slot: WorkerSlot, batch: list[Slice]) -> None:
         """Record a batch as taken by a worker, and wake another worker if jobs still wait."""
         slot.in_flight = batch
@@ -241,27 +256,30 @@ class JobQueue:
         return small is not None and not self._closed and small.n_rows < self._max_small_rows
 
     def _overtaking(self) -> Iterator[Slice]:
-        """Yield the parts of small jobs that may overtake what all workers do that they would wait for.
+        """Yield the parts of jobs that may overtake what all workers do that they would wait for.
 
-        These must be busy with large jobs or, for a client all of whose jobs together are small, with jobs of a client
-        for whom they are not. A worker that sleeps because batches are short is not waited for.
+        A job may overtake much larger jobs, and a client who has few jobs those of one who has many. A worker that
+        sleeps because batches are short is not waited for.
         """
         if not self._order.is_mixed:
             return
-        awake = {slot: self._large_work(slot) for slot in self._slots if slot not in self._idle}
+        awake = {slot: self._work_in_progress(slot) for slot in self._slots if slot not in self._idle}
         busy = [*awake.values()] if all(map(self._is_spare, self._idle)) else []
         generating = [work for slot, work in awake.items() if slot.n_rows] if self._steps_on_one_worker else busy
+        has_large_job = any(work.largest > 1 for work in (*busy, *generating))
         for client in self._order.clients():
-            passes_batches = bool(busy) and all(work.delays(client) for work in busy)
-            passes_steps = bool(generating) and all(work.delays(client) for work in generating)
-            for job in client.waiting() if passes_batches or passes_steps else ():
-                if not job.is_large and not job.is_suspect and (passes_steps if job.task.by_steps else passes_batches):
+            for job in client.waiting() if has_large_job or not client.is_large else ():
+                overtaken, max_size = (generating, 1.0) if job.task.by_steps else (busy, MAX_OVERTAKING)
+                is_candidate = overtaken and job.size <= max_size and not job.is_suspect
+                if is_candidate and all(work.may_be_overtaken(job, client) for work in overtaken):
                     yield from self._waiting[job]
 
-    def _large_work(self, slot: WorkerSlot) -> LargeWork:
+    def _work_in_progress(self, slot: WorkerSlot) -> WorkInProgress:
         jobs = {part.job for part in chain(slot.in_flight, slot.running) if part.job in self._order}
-        clients = {job.client for job in jobs if self._order.client_of(job).is_large}
-        return LargeWork(has_large_job=any(job.is_large for job in jobs), large_clients=clients)
+        return WorkInProgress(
+            max((job.size for job in jobs), default=0.0),
+            frozenset(job.client for job in jobs if self._order.client_of(job).is_large),
+        )
 
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""

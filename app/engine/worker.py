@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from app.engine.execution import OUT_OF_MEMORY_ERRORS, Execution, NotANumber, execute
+from app.engine.execution import OUT_OF_MEMORY_ERRORS, Abandoned, Execution, NotANumber, execute
 from app.engine.job import Job, Slice
 from app.engine.policy import NO_STEPS, StepCapacity
 from app.engine.token_times import TokenTimes
@@ -212,7 +212,7 @@ class Worker:
         """Between the parts of a long forward pass: show that the worker is not stuck, and stop if nobody waits."""
         self.busy_since = time.monotonic()
         if all(part.job.is_abandoned for part in batch):
-            raise InvalidItems(Problem("the caller no longer waits for this item"))
+            raise Abandoned(Problem("the caller no longer waits for this item"))
 
     def _new_generation(self) -> RunningBatch[RequestKey] | None:
         model = self._model

@@ -1,11 +1,16 @@
-"""What the queue knows of the workers that take from it."""
+"""What the queue knows of the workers that take from it, and of the work that need not be waited for."""
 
 import threading
 from dataclasses import dataclass, field
 
 from app.engine.fairness import ClientFlow
-from app.engine.job import Slice
+from app.engine.job import Job, Slice
 from app.engine.policy import DispatchReason
+
+MAX_OVERTAKING = 4.0
+"""Maximum size of a job that may overtake, so that jobs which overtake do not wait for long for one another."""
+MIN_OVERTAKEN = 2.0
+"""Factor by which a job must be larger than the one that overtakes it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -34,13 +39,19 @@ class WorkerSlot:
     is_retired: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LargeWork:
-    """What a worker does for a large job, and the large clients for whom it works."""
+@dataclass(frozen=True, slots=True)
+class WorkInProgress:
+    """What one worker is doing: the size of its largest job, and the large clients that it works for."""
 
-    has_large_job: bool
-    large_clients: set[str]
+    largest: float
+    large_clients: frozenset[str]
 
-    def delays(self, client: ClientFlow) -> bool:
-        """Return whether a small job of this client need not wait for the work."""
-        return self.has_large_job or (not client.is_large and not self.large_clients <= {client.name})
+    def may_be_overtaken(self, job: Job, client: ClientFlow) -> bool:
+        """Return whether a job of a client need not wait for this.
+
+        A job may overtake one that is large, and more than `MIN_OVERTAKEN` times as large as itself. A small client may
+        overtake all jobs of a large one.
+        """
+        if self.largest > max(1.0, MIN_OVERTAKEN * job.size):
+            return True
+        return not client.is_large and not self.large_clients <= {client.name}
