@@ -18,13 +18,22 @@ from app.engine.policy import (
     next_batch,
     work_of,
 )
-from app.engine.worker_slot import MAX_OVERTAKING, WorkerSlot, WorkInProgress
+from app.engine.worker_slot import WorkerSlot, overtaking_jobs, work_in_progress
 
 SHORT_BATCH_S = 0.005
 """CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
 which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
 INACTIVE_AFTER_S = 0.05
 """Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
+SHARED_FOR_S = 0.25
+"""Time in seconds after a small job for which large jobs leave room for the next one."""
+SHARED_PARTS = 4
+"""Factor by which the batches of large jobs are smaller then."""
+MAX_PAUSE_S = 0.1
+"""Longest time in seconds for which a worker pauses between two parts of large work while small jobs are computed."""
+YIELD_S = 5e-5
+"""Time in seconds for which a worker sleeps between two parts of large work while small jobs come often. Another thread
+then gets the interpreter lock at once, and not only after the switch interval."""
 KEPT_FOR_SMALL_JOBS = 8
 """One of so many places in the queue is kept for small jobs."""
 _SMOOTHING = 0.1
@@ -73,6 +82,8 @@ class JobQueue:
         self._batch_cpu_s = SHORT_BATCH_S
         self._closed = False
         self._lock = threading.Lock()
+        self._small_done = threading.Condition(self._lock)
+        self._small_put_at = -math.inf
 
     def __len__(self) -> int:
         """Count the requests that wait; those in flight do not."""
@@ -99,6 +110,8 @@ class JobQueue:
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
             self._order.add(job)
+            if self._order.is_mixed and job.size <= 1:
+                self._small_put_at = job.enqueued_at
             return True
 
     def remove(self, job: Job) -> None:
@@ -136,10 +149,12 @@ class JobQueue:
         """
         with self._lock:
             slot.n_rows = capacity.n_running
+            if slot.is_for_small_jobs and not slot.n_rows:
+                self._small_done.notify_all()
             was_idle = False
             while not slot.is_retired:
                 share = self._share(slot, capacity)
-                batch = next_batch(self._candidates(slot, capacity), budget, share)
+                batch = next_batch(self._candidates(slot, capacity), self._budget_for(slot, budget), share)
                 if batch or capacity.n_running:
                     self._dispatch(slot, batch)
                     if batch:
@@ -150,7 +165,7 @@ class JobQueue:
                     return None
                 if not self._sleep(slot, timeout_s):
                     return []
-                was_idle = True
+                slot.resumed_at, was_idle = time.monotonic(), True
             return None
 
     def finish_batch(self, slot: WorkerSlot) -> None:
@@ -161,6 +176,30 @@ class JobQueue:
                 self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
             slot.in_flight = []
             slot.active_at = time.monotonic()
+            if slot.is_for_small_jobs:
+                self._small_done.notify_all()
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether small jobs have come lately that much larger work must not hold up."""
+        return self._order.is_mixed and time.monotonic() < self._small_put_at + SHARED_FOR_S
+
+    def give_way(self, slot: WorkerSlot) -> None:
+        """Let small jobs and the event loop go first. A worker calls this between parts of its work, and between steps.
+
+        While the worker for small jobs computes, one with large work pauses, for no longer than it has worked since its
+        last pause, so that it has at least half of the time.
+        """
+        if slot.is_for_small_jobs or not self.is_shared:
+            return
+        with self._lock:
+            if not work_in_progress(slot, self._order).is_large:
+                return
+            small, now = self._small_slot, time.monotonic()
+            if small is not None and (small.in_flight or small.n_rows):
+                self._small_done.wait(min(now - slot.resumed_at, MAX_PAUSE_S))
+            slot.resumed_at = time.monotonic()
+        time.sleep(YIELD_S)
 
     def start_steps(self, slot: WorkerSlot) -> None:
         """Count the batch in flight among the running sequences, until nobody waits for its jobs any more."""
@@ -238,48 +277,54 @@ class JobQueue:
 
     def _candidates(self, slot: WorkerSlot, capacity: StepCapacity) -> Iterable[Slice]:
         """Return the slices that a worker may take, in the order in which they are to be served."""
+        order: Iterator[Job]
         if slot.is_for_small_jobs:
-            return () if self._closed else self._overtaking()
+            order = iter(()) if self._closed else self._overtaking()
+            return chain.from_iterable(self._waiting[job] for job in order)
         if not capacity.n_running and not self._closed and self._is_spare(slot):
             return ()
-        order: Iterator[Job] = self._order.waiting()
+        order = self._order.waiting()
         if self._returned:
             order = chain(self._returned, (job for job in order if job not in self._returned))
         if capacity.n_running and self._has_room_for_small_rows():
-            left_out = {part.job for part in self._overtaking() if part.job.task.by_steps}
+            left_out = {job for job in self._overtaking() if job.task.by_steps}
             order = (job for job in order if job not in left_out)
+        elif self._is_kept_free(slot):
+            order = (job for job in order if not job.is_large)
         return chain.from_iterable(self._waiting[job] for job in order)
+
+    def _budget_for(self, slot: WorkerSlot, budget: int) -> int:
+        """Return the budget of a batch, which is smaller for parts of large jobs while small jobs come often."""
+        if slot.is_for_small_jobs or not self.is_shared:
+            return budget
+        first = next(self._order.waiting(), None)
+        return max(1, budget // SHARED_PARTS) if first is not None and first.is_large else budget
+
+    def _is_kept_free(self, slot: WorkerSlot) -> bool:
+        """Return whether large jobs leave this worker to small ones, because these come often and all others are busy.
+
+        Workers of more threads than there are cores would hold each other up.
+        """
+        if len(self._slots) < 2 or self._closed or not self.is_shared:
+            return False
+        return all(work_in_progress(other, self._order).largest > 1 for other in self._slots if other is not slot)
 
     def _has_room_for_small_rows(self) -> bool:
         """Return whether the worker for small jobs will generate for those that may overtake."""
         small = self._small_slot
         return small is not None and not self._closed and small.n_rows < self._max_small_rows
 
-    def _overtaking(self) -> Iterator[Slice]:
-        """Yield the parts of jobs that may overtake what all workers do that they would wait for.
+    def _overtaking(self) -> Iterator[Job]:
+        """Yield the jobs that may overtake what all workers do that they would wait for.
 
-        A job may overtake much larger jobs, and a client who has few jobs those of one who has many. A worker that
-        sleeps because batches are short is not waited for.
+        A worker that sleeps because batches are short is not waited for.
         """
         if not self._order.is_mixed:
             return
-        awake = {slot: self._work_in_progress(slot) for slot in self._slots if slot not in self._idle}
+        awake = {slot: work_in_progress(slot, self._order) for slot in self._slots if slot not in self._idle}
         busy = [*awake.values()] if all(map(self._is_spare, self._idle)) else []
         generating = [work for slot, work in awake.items() if slot.n_rows] if self._steps_on_one_worker else busy
-        has_large_job = any(work.largest > 1 for work in (*busy, *generating))
-        for client in self._order.clients():
-            for job in client.waiting() if has_large_job or not client.is_large else ():
-                overtaken, max_size = (generating, 1.0) if job.task.by_steps else (busy, MAX_OVERTAKING)
-                is_candidate = overtaken and job.size <= max_size and not job.is_suspect
-                if is_candidate and all(work.may_be_overtaken(job, client) for work in overtaken):
-                    yield from self._waiting[job]
-
-    def _work_in_progress(self, slot: WorkerSlot) -> WorkInProgress:
-        jobs = {part.job for part in chain(slot.in_flight, slot.running) if part.job in self._order}
-        return WorkInProgress(
-            max((job.size for job in jobs), default=0.0),
-            frozenset(job.client for job in jobs if self._order.client_of(job).is_large),
-        )
+        yield from overtaking_jobs(self._order, busy, generating)
 
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""

@@ -190,6 +190,7 @@ class Worker:
     def _run_batch(self, batch: list[Slice]) -> None:
         task = batch[0].job.task
         requests = [request for part in batch for request in part.requests]
+        self._queue.give_way(self.slot)
         cost = self._observe_dispatch(task, batch)
         traces = [part.job.trace for part in batch if part.job.trace is not None]
         with (
@@ -209,7 +210,11 @@ class Worker:
             self._probe(self._config.tasks[0])
 
     def _check_between_parts(self, batch: list[Slice]) -> None:
-        """Between the parts of a long forward pass: show that the worker is not stuck, and stop if nobody waits."""
+        """Between the parts of a long forward pass: let small jobs go first, and stop if nobody waits.
+
+        The time shows that the worker is not stuck.
+        """
+        self._queue.give_way(self.slot)
         self.busy_since = time.monotonic()
         if all(part.job.is_abandoned for part in batch):
             raise Abandoned(Problem("the caller no longer waits for this item"))
@@ -244,8 +249,12 @@ class Worker:
     def _run_step(self, generation: RunningBatch[RequestKey]) -> None:
         """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
         progress: list[tuple[RequestKey, Progress]] = []
+        self._queue.give_way(self.slot)
+        n_threads = self._config.step_threads
+        if self._queue.is_shared:
+            n_threads = max(self._config.torch_threads, n_threads - self._config.torch_threads)
         try:
-            with self._computing(n_threads=self._config.step_threads) as started_at:
+            with self._computing(n_threads=n_threads) as started_at:
                 generation.remove(_is_abandoned)
                 n_rows = generation.n_rows
                 if n_rows:

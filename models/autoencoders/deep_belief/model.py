@@ -21,8 +21,8 @@ from models.ops.devices import to_cpu
 
 N_GIBBS_STEPS = 200
 """Number of Gibbs steps in the top machine for a sample."""
-N_STEPS_OF_PART = 50
-"""Number of Gibbs steps after which a chain may be ended because nobody waits for it."""
+N_STEPS_OF_PART = 10
+"""Number of Gibbs steps after which others may go first, and a chain may be ended because nobody waits for it."""
 
 
 def draw_bernoulli(probabilities: Tensor, generator: torch.Generator) -> Tensor:
