@@ -12,7 +12,8 @@ from typing import Any
 from app.engine.execution import NotANumber
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
-from app.engine.queue import INACTIVE_AFTER_S, JobQueue
+from app.engine.queue import KEPT_FOR_SMALL_JOBS, JobQueue
+from app.engine.sharing import INACTIVE_AFTER_S
 from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.trace import Trace, record_answer
@@ -338,5 +339,7 @@ class Engine:
         """Return the error of a full queue. It suggests trying again once half of the backlog should be served."""
         waiting = f"{len(self._queue)} items are waiting for {self.name}{addition}"
         limit = f"the limit is {self._settings.max_queue_items}"
+        if addition and self._settings.max_queue_items >= KEPT_FOR_SMALL_JOBS:
+            limit += f", one in {KEPT_FOR_SMALL_JOBS} of which is kept for small requests"
         retry_after_s = min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
         return QueueFull(f"{waiting}; {limit}", retry_after_s=retry_after_s)

@@ -7,40 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from app.engine.fairness import FairOrder
 from app.engine.job import Job, Slice
 from app.engine.policy import (
     NO_STEPS,
     StepCapacity,
     dispatch_reason,
-    max_small_rows,
     n_rows_of,
     next_batch,
     work_of,
 )
-from app.engine.worker_slot import WorkerSlot, overtaking_jobs, work_in_progress
+from app.engine.sharing import SharedWorkers
+from app.engine.worker_slot import WorkerSlot
 
-SHORT_BATCH_S = 0.005
-"""CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
-which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
-INACTIVE_AFTER_S = 0.05
-"""Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
-SHARED_FOR_S = 0.25
-"""Time in seconds after a small job for which large jobs leave room for the next one."""
-SHARED_PARTS = 4
-"""Factor by which the batches of large jobs are smaller then."""
-MAX_PAUSE_S = 0.1
-"""Longest time in seconds for which a worker pauses between two parts of large work while small jobs are computed."""
-YIELD_S = 5e-5
-"""Time in seconds for which a worker sleeps between two parts of large work while small jobs come often. Another thread
-then gets the interpreter lock at once, and not only after the switch interval."""
 KEPT_FOR_SMALL_JOBS = 8
 """One of so many places in the queue is kept for small jobs."""
 _SMOOTHING = 0.1
 """Weight of the newest batch in the smoothed CPU time of a batch."""
 
 
-class JobQueue:
+class JobQueue(SharedWorkers):
     """Jobs in a fair order. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards.
 
     The order is fair between clients, and between the jobs of each client; see `FairOrder`. A small job is one that
@@ -67,23 +52,15 @@ class JobQueue:
             short_batches_on_one_worker: while batches are short, one worker takes them all and the others sleep. Pays
                 for models whose forward passes are many small operations of torch on a CPU.
         """
-        self._max_items, self._max_rows = max_items, max_rows
-        self._max_small_cost, self._max_small_rows = max_small_cost, max_small_rows(max_rows)
-        self._steps_on_one_worker = steps_on_one_worker
-        self._short_batches_on_one_worker = short_batches_on_one_worker
-        self._order = FairOrder()
+        super().__init__(
+            max_rows,
+            steps_on_one_worker=steps_on_one_worker,
+            short_batches_on_one_worker=short_batches_on_one_worker,
+        )
+        self._max_items, self._max_small_cost = max_items, max_small_cost
         self._waiting: dict[Job, list[Slice]] = {}
         self._returned: dict[Job, None] = {}  # jobs of failed workers, which are served first
         self._n_items = 0
-        self._slots: dict[WorkerSlot, None] = {}
-        self._idle: list[WorkerSlot] = []
-        self._idle_small: list[WorkerSlot] = []
-        self._small_slot: WorkerSlot | None = None
-        self._batch_cpu_s = SHORT_BATCH_S
-        self._closed = False
-        self._lock = threading.Lock()
-        self._small_done = threading.Condition(self._lock)
-        self._small_put_at = -math.inf
 
     def __len__(self) -> int:
         """Count the requests that wait; those in flight do not."""
@@ -149,7 +126,7 @@ class JobQueue:
         """
         with self._lock:
             slot.n_rows = capacity.n_running
-            if slot.is_for_small_jobs and not slot.n_rows:
+            if not slot.n_rows:
                 self._small_done.notify_all()
             was_idle = False
             while not slot.is_retired:
@@ -176,30 +153,7 @@ class JobQueue:
                 self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
             slot.in_flight = []
             slot.active_at = time.monotonic()
-            if slot.is_for_small_jobs:
-                self._small_done.notify_all()
-
-    @property
-    def is_shared(self) -> bool:
-        """Return whether small jobs have come lately that much larger work must not hold up."""
-        return self._order.is_mixed and time.monotonic() < self._small_put_at + SHARED_FOR_S
-
-    def give_way(self, slot: WorkerSlot) -> None:
-        """Let small jobs and the event loop go first. A worker calls this between parts of its work, and between steps.
-
-        While the worker for small jobs computes, one with large work pauses, for no longer than it has worked since its
-        last pause, so that it has at least half of the time.
-        """
-        if slot.is_for_small_jobs or not self.is_shared:
-            return
-        with self._lock:
-            if not work_in_progress(slot, self._order).is_large:
-                return
-            small, now = self._small_slot, time.monotonic()
-            if small is not None and (small.in_flight or small.n_rows):
-                self._small_done.wait(min(now - slot.resumed_at, MAX_PAUSE_S))
-            slot.resumed_at = time.monotonic()
-        time.sleep(YIELD_S)
+            self._small_done.notify_all()
 
     def start_steps(self, slot: WorkerSlot) -> None:
         """Count the batch in flight among the running sequences, until nobody waits for its jobs any more."""
@@ -293,39 +247,6 @@ class JobQueue:
             order = (job for job in order if not job.is_large)
         return chain.from_iterable(self._waiting[job] for job in order)
 
-    def _budget_for(self, slot: WorkerSlot, budget: int) -> int:
-        """Return the budget of a batch, which is smaller for parts of large jobs while small jobs come often."""
-        if slot.is_for_small_jobs or not self.is_shared:
-            return budget
-        first = next(self._order.waiting(), None)
-        return max(1, budget // SHARED_PARTS) if first is not None and first.is_large else budget
-
-    def _is_kept_free(self, slot: WorkerSlot) -> bool:
-        """Return whether large jobs leave this worker to small ones, because these come often and all others are busy.
-
-        Workers of more threads than there are cores would hold each other up.
-        """
-        if len(self._slots) < 2 or self._closed or not self.is_shared:
-            return False
-        return all(work_in_progress(other, self._order).largest > 1 for other in self._slots if other is not slot)
-
-    def _has_room_for_small_rows(self) -> bool:
-        """Return whether the worker for small jobs will generate for those that may overtake."""
-        small = self._small_slot
-        return small is not None and not self._closed and small.n_rows < self._max_small_rows
-
-    def _overtaking(self) -> Iterator[Job]:
-        """Yield the jobs that may overtake what all workers do that they would wait for.
-
-        A worker that sleeps because batches are short is not waited for.
-        """
-        if not self._order.is_mixed:
-            return
-        awake = {slot: work_in_progress(slot, self._order) for slot in self._slots if slot not in self._idle}
-        busy = [*awake.values()] if all(map(self._is_spare, self._idle)) else []
-        generating = [work for slot, work in awake.items() if slot.n_rows] if self._steps_on_one_worker else busy
-        yield from overtaking_jobs(self._order, busy, generating)
-
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""
         idle = self._idle_small if slot.is_for_small_jobs else self._idle
@@ -351,14 +272,6 @@ class JobQueue:
         for idle in (self._idle, self._idle_small):
             while idle:
                 idle.pop().wake_up.notify()
-
-    def _is_spare(self, slot: WorkerSlot) -> bool:
-        """Return whether this worker may sleep: batches are short, and another worker is awake and active."""
-        if not self._short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
-            return False
-        active_since = time.monotonic() - INACTIVE_AFTER_S
-        awake = (other for other in self._slots if other is not slot and other not in self._idle)
-        return any(other.active_at > active_since and not other.n_rows for other in awake)
 
     def _remove_front(self, part: Slice) -> None:
         """Remove dispatched requests, which are the first waiting ones of their job."""

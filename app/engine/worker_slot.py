@@ -52,8 +52,12 @@ class WorkInProgress:
 
     @property
     def is_large(self) -> bool:
-        """Return whether small jobs need not wait for any of this, whose ever they are, or whose else."""
+        """Return whether there is a large job, or one of a large client."""
         return self.largest > 1 or bool(self.large_clients)
+
+    def gives_way_to(self, other: "WorkInProgress") -> bool:
+        """Return whether this is to pause until another worker has done that: small jobs, or those of small clients."""
+        return other.largest <= 1 and (self.largest > 1 or not other.large_clients)
 
     def may_be_overtaken(self, job: Job, client: ClientFlow) -> bool:
         """Return whether a job of a client need not wait for this.

@@ -23,6 +23,8 @@ N_WARM_UP = 20
 SETTLE_S = 60.0
 """Longest time in seconds for which the server may still be slow after clients of large requests have left."""
 TIMEOUT_MS = 600_000
+RETRY_S = 1.0
+"""Time in seconds after which a large request that was refused is sent again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def _generate(n_prompts: int, n_texts: int, n_tokens: int) -> Call:
 
 GPT, BERT, DBN, CONVOLUTIONAL = "gpt-mini-en", "bert-mini-en", "dbn-ae-mnist", "conv-ae-mnist"
 TRANSLATOR = "transformer-multi30k-en-de"
+MODELS = (GPT, BERT, DBN, CONVOLUTIONAL, TRANSLATOR)
 BLACK = [0] * 784
 SENTENCE = "a man rides a bike in the park with a dog"
 ENCODE_ONE = Call(path="/encode", body={"model": BERT, "inputs": ["a"]})
@@ -100,7 +103,7 @@ CASES = (
             path="/similarity",
             body={
                 "model": BERT,
-                "inputs": [{"source_sentence": "a", "sentences": [f"{i} " * 99 for i in range(1024)]}],
+                "inputs": [{"source": "a", "candidates": [f"{i} " * 99 for i in range(1024)]}],
             },
         ),
         small=ENCODE_ONE,
@@ -169,6 +172,8 @@ def large_requests(port: int, case: Case) -> Iterator[Callable[[], int]]:
                 answer = connections[index].getresponse()
                 answer.read()
                 statuses.append(answer.status)
+                if answer.status != 200:
+                    is_over.wait(RETRY_S)
 
     threads = [threading.Thread(target=keep_sending, args=(index,)) for index in range(case.n_large)]
     for thread in threads:
@@ -230,8 +235,7 @@ def fairness(only: str, n_small: int, pause_s: float, as_json: bool) -> None:
         n_answered      large requests that were answered meanwhile
     """
     cases = [case for case in CASES if only.lower() in case.name.lower()]
-    models = ",".join((GPT, BERT, DBN, CONVOLUTIONAL, TRANSLATOR))
-    with start_manifold("--models", models) as server, progress("cases") as bar:
+    with start_manifold("--models", ",".join(MODELS)) as server, progress("cases") as bar:
         rounds = [(case, whose) for case in cases for whose in ADDRESSES]
         measured = [
             (case, whose, measure(server.port, case, ADDRESSES[whose], n_small=n_small, pause_s=pause_s))

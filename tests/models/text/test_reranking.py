@@ -5,6 +5,7 @@ import torch
 
 from models.tasks.autoencoding import Activation
 from models.tasks.text import RerankPairsRequest, RerankRequest, SimilarityRequest
+from models.text import text_model
 from models.text.embedding import similarity
 from models.text.reranking import rerank, rerank_pairs
 from tests.models.text.encoders import encoder, texts_of
