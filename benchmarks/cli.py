@@ -14,6 +14,10 @@ COMMANDS = {
     "serving": ("benchmarks.server.serving:serving", "Compare /encode with LitServe and infinity."),
     "costs": ("benchmarks.server.costs:costs", "Measure the time to start, and the processor time of a request."),
     "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
+    "fairness": (
+        "benchmarks.server.fairness:fairness",
+        "Send a small request beside requests for much work on the same model.",
+    ),
     "soak": ("benchmarks.server.soak.command:soak", "Send 200,000 mixed requests; fail if one is lost."),
     "hostile": (
         "benchmarks.server.hostile.command:hostile",

@@ -119,6 +119,14 @@ class Model(nn.Module, ABC):
         """
         return self.task_functions[task](self, requests)
 
+    def cost_of(self, task: Task, request: Request) -> int:
+        """Return the number of elements or tokens that a request adds to a batch: a measure of the work it causes.
+
+        That is the request's own cost, except for tasks with which the model has more work than with reading the
+        request.
+        """
+        return request.cost
+
     @property
     def n_parameters(self) -> int:
         """Number of parameters, in whatever form they are kept; parameters that are shared count once."""

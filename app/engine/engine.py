@@ -12,16 +12,17 @@ from typing import Any
 from app.engine.execution import NotANumber
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
-from app.engine.queue import INACTIVE_AFTER_S, JobQueue
+from app.engine.queue import KEPT_FOR_SMALL_JOBS, JobQueue
+from app.engine.sharing import INACTIVE_AFTER_S
 from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.trace import Trace, record_answer
-from app.engine.worker import BatchReport, StepReport, WorkerConfig, gpu_stream_of
+from app.engine.worker import BatchReport, StepReport
+from app.engine.worker_config import WorkerConfig, is_on_gpu, steps_on_one_worker, worker_configs
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems
 from models.family import Model
-from models.generation.generator import Generator
 from models.generation.tasks import collect_result
 from models.tasks import Request, Task
 from models.tasks.generation import Progress
@@ -44,7 +45,7 @@ class Engine:
     limits a batch, in elements or tokens.
 
     Attributes:
-        workers: the workers, one for each replica.
+        workers: the workers, one for each replica, and on a CPU another one for small jobs.
         statistics: counts of what was done since the start.
     """
 
@@ -62,42 +63,33 @@ class Engine:
         self._observer = guard(observer)
         self.statistics = EngineStatistics()
         self._loop = asyncio.get_running_loop()
-        steps_on_one_worker = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
-        gpu_streams = {model: gpu_stream_of(model) for model in replicas}
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
-            steps_on_one_worker=steps_on_one_worker,
-            short_batches_on_one_worker=not any(gpu_streams.values()) and not isinstance(replicas[0], TextModel),
+            max_small_cost=budget,
+            steps_on_one_worker=steps_on_one_worker(replicas),
+            short_batches_on_one_worker=not is_on_gpu(replicas) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
         self._submitted: set[Job] = set()
         self._items_per_s = 0.0  # of one worker, smoothed
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._wake_timer: asyncio.TimerHandle | None = None
-        self.workers = [
-            Supervisor(
-                WorkerConfig(
-                    name=name,
-                    model=model,
-                    gpu_stream=gpu_streams[model],
-                    tasks=tasks if model not in replicas[:index] else tasks[:1],
-                    queue=self._queue,
-                    observer=self._observer,
-                    torch_threads=settings.torch_threads,
-                    step_threads=settings.torch_threads * (len(replicas) if steps_on_one_worker else 1),
-                    budget=budget,
-                    max_rows=settings.max_running_sequences,
-                    max_prefix_tokens=settings.max_prefix_tokens,
-                    probe_every_s=settings.probe_every_ms / 1000,
-                ),
-                settings,
-                on_batch=self._handle_batch,
-                on_steps=self._handle_steps,
-                on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
-            )
-            for index, model in enumerate(replicas)
-        ]
+        self._cost_of = replicas[0].cost_of
+        configs = worker_configs(
+            name, replicas, tasks, settings, budget=budget, queue=self._queue, observer=self._observer
+        )
+        self._n_replicas = len(replicas)
+        self.workers = [self._supervise(config) for config in configs]
+
+    def _supervise(self, config: WorkerConfig) -> Supervisor:
+        return Supervisor(
+            config,
+            self._settings,
+            on_batch=self._handle_batch,
+            on_steps=self._handle_steps,
+            on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
+        )
 
     @property
     def health(self) -> Health:
@@ -124,7 +116,7 @@ class Engine:
     @property
     def backlog_s(self) -> float:
         """Estimated time until all requests that wait now are served, in seconds."""
-        rate = self._items_per_s * len(self.workers)
+        rate = self._items_per_s * self._n_replicas
         return len(self._queue) / rate if rate else DEFAULT_BACKLOG_S
 
     async def started(self) -> None:
@@ -161,11 +153,12 @@ class Engine:
         requests: Sequence[Request],
         on_progress: OnProgress | None = None,
         trace: Trace | None = None,
+        client: str = "",
     ) -> Outcome:
         """Run the requests, possibly in batches with those of others. If the caller is cancelled, they are dropped.
 
-        For generation tasks, `on_progress` is called with each new token, as soon as it is known. The batches of the
-        requests are recorded in `trace`.
+        A client that asks for much waits for itself; see `FairOrder`. For generation tasks, `on_progress` is called
+        with each new token, as soon as it is known. The batches of the requests are recorded in `trace`.
 
         Raises:
             QueueFull: as many items as allowed are waiting.
@@ -174,8 +167,8 @@ class Engine:
             InferenceFailed: the forward pass failed on one of the requests.
         """
         now = time.monotonic()
-        job = Job(task=task, requests=requests, future=self._loop.create_future(), enqueued_at=now)
-        job.on_progress, job.trace = on_progress, trace
+        costs = [self._cost_of(task, request) for request in requests]
+        job = Job(task, requests, self._loop.create_future(), now, client, costs, on_progress, trace)
         self._enqueue(job)
         self._submitted.add(job)
         try:
@@ -231,7 +224,7 @@ class Engine:
 
         So no job waits for longer than about twice `INACTIVE_AFTER_S` while a worker is idle.
         """
-        if self._queue.wake_worker() and self._wake_timer is None and len(self.workers) > 1:
+        if self._queue.wake_worker() and self._wake_timer is None and self._n_replicas > 1:
             self._wake_timer = self._loop.call_later(INACTIVE_AFTER_S, self._wake_again)
 
     def _wake_again(self) -> None:
@@ -356,5 +349,7 @@ class Engine:
         """Return the error of a full queue. It suggests trying again once half of the backlog should be served."""
         waiting = f"{len(self._queue)} items are waiting for {self.name}{addition}"
         limit = f"the limit is {self._settings.max_queue_items}"
+        if addition and self._settings.max_queue_items >= KEPT_FOR_SMALL_JOBS:
+            limit += f", one in {KEPT_FOR_SMALL_JOBS} of which is kept for small requests"
         retry_after_s = min(max(1, math.ceil(self.backlog_s / 2)), MAX_RETRY_AFTER_S)
         return QueueFull(f"{waiting}; {limit}", retry_after_s=retry_after_s)

@@ -21,6 +21,10 @@ LARGE_NUMBER = 1000.0
 """Magnitude beyond which a number of a request, and not the model, is to blame for a result that is not finite."""
 
 
+class Abandoned(InvalidItems):
+    """Nobody waits for a batch any more, so that its forward pass ended between two of its parts."""
+
+
 class NotANumber(ArithmeticError):
     """A result holds NaN or infinity, which are of no use to a caller and have no form in JSON."""
 
@@ -58,8 +62,8 @@ def execute(task: Task, model: Model, requests: Sequence[Request]) -> Execution:
             errors[i] = too_large([requests[i]]) or NotANumber("NaN or infinity")
         return Execution(results, errors)
     except Exception as error:
-        if len(requests) == 1:
-            return Execution([None], {0: error})
+        if len(requests) == 1 or isinstance(error, Abandoned):
+            return Execution([None] * len(requests), dict.fromkeys(range(len(requests)), error))
         out_of_memory = isinstance(error, OUT_OF_MEMORY_ERRORS)
     middle = len(requests) // 2
     first, second = execute(task, model, requests[:middle]), execute(task, model, requests[middle:])

@@ -31,15 +31,17 @@ class Outcome:
     batch_size: int
 
 
-@dataclass(eq=False, kw_only=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Job:
     """The requests of one caller. They may be spread over several batches, which other jobs share.
 
-    The queue sets `is_suspect`, after a batch with this job has killed a worker, and `started_at`. The worker sets
-    `was_streamed`, once the caller has received progress. Only the event loop writes the other fields.
+    The queue sets `size`, `is_suspect`, after a batch with this job has killed a worker, and `started_at`. The worker
+    sets `was_streamed`, once the caller has received progress. Only the event loop writes the other fields.
 
     Attributes:
         future: resolved exactly once, with an `Outcome` or an error.
+        client: whom the work is done for: the name of an API key or an address.
+        costs: the cost of each request, in elements or tokens.
         trace: the trace of the caller, if it has one.
         enqueued_at, started_at, finished_at: readings of `time.monotonic`, in seconds.
         on_progress: receives each step of a generation task.
@@ -48,12 +50,16 @@ class Job:
         was_announced: the observer has been notified that the job has started.
         is_abandoned: nobody waits for this job any more.
         abandoned_sequences: (request index, sequence) of texts that the caller has ended and workers stop generating.
+        size: how much of the largest small job this one is; above 1, it is a large one.
+        cost: the sum of `costs`.
     """
 
     task: Task
     requests: Sequence[Request]
     future: "asyncio.Future[Outcome]"
     enqueued_at: float
+    client: str = ""
+    costs: Sequence[int] = ()
     on_progress: OnProgress | None = None
     trace: Trace | None = None
     started_at: float = math.inf
@@ -66,10 +72,18 @@ class Job:
     is_suspect: bool = False
     is_abandoned: bool = False
     abandoned_sequences: set[tuple[int, int]] = field(default_factory=set)
+    size: float = 0.0
     cost: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cost = sum(request.cost for request in self.requests)
+        if not self.costs:
+            self.costs = [request.cost for request in self.requests]
+        self.cost = sum(self.costs)
+
+    @property
+    def is_large(self) -> bool:
+        """Return whether the job is more than a worker computes in one batch."""
+        return self.size > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,11 @@ class Slice:
     def requests(self) -> Sequence[Request]:
         """The requests in this slice."""
         return self.job.requests[self.start : self.stop]
+
+    @property
+    def costs(self) -> Sequence[int]:
+        """The costs of the requests in this slice."""
+        return self.job.costs[self.start : self.stop]
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from app.engine.job import Slice
+from app.engine.job import Job, Slice
 from models.tasks import Request, Task
 from models.tasks.generation import GenerateRequest
 
@@ -31,7 +31,7 @@ class DispatchReason(StrEnum):
     Attributes:
         WORKER_IDLE: a worker without work was woken, and took all that waited for the task.
         WORKER_FREE: a worker had finished its batch or its step, and took all that waited for the task.
-        BUDGET_FULL: the next request would have exceeded the budget of the batch.
+        BUDGET_FULL: the next request would have exceeded the budget of the batch, or is part of a large job.
         ROWS_FULL: the next request would have exceeded the rows that may be generated at once.
         SUSPECT: a request that was part of a batch which killed a worker runs alone.
     """
@@ -48,24 +48,27 @@ NO_STEPS = StepCapacity(n_free=0)
 
 
 def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = NO_STEPS) -> list[Slice]:
-    """Choose the next batch from the waiting slices, which are given in order of arrival.
+    """Choose the next batch from the waiting slices, which are given in the order in which they are to be served.
 
-    The oldest job sets the task; it and younger jobs of that task fill the batch until their cost reaches `budget`. A
-    request that alone exceeds the budget runs alone. A suspect job runs alone, one request at a time: if it kills the
-    worker again, no other job is lost.
+    The first job sets the task; it and later jobs of that task fill the batch until their cost reaches `budget`. A
+    request that alone exceeds the budget runs alone. A part of a large job is not added to small jobs, whose answers
+    would wait for it. A suspect job runs alone, one request at a time: if it kills the worker again, no other job is
+    lost.
 
-    No job starves, because the oldest is always part of the batch. The exception is a generation job for which there
-    is no free row: it waits until running sequences end, and other jobs may overtake it.
+    No job starves, because the first is always part of the batch. The exception is a generation job for which there
+    is no free row: it waits until running sequences end. Meanwhile no other generation job takes rows before it.
     """
     batch: list[Slice] = []
     cost = n_rows = 0
+    rows_are_free = True
     for candidate in waiting:
         job = candidate.job
-        if job.task.by_steps and not _has_capacity(candidate, n_rows, capacity):
+        if job.task.by_steps and not (rows_are_free and _has_capacity(candidate, n_rows, capacity)):
+            rows_are_free = rows_are_free and job.is_suspect
             continue
         if not batch and job.is_suspect:
             return [Slice(job, candidate.start, candidate.start + 1)]
-        if job.is_suspect or (batch and job.task is not batch[0].job.task):
+        if job.is_suspect or (batch and not _may_join(job, batch[0].job)):
             continue
         if not job.task.by_steps and len(candidate) == len(job.requests) and cost + job.cost <= budget:
             batch.append(candidate)
@@ -73,12 +76,11 @@ def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = N
             continue
         stop = candidate.start
         while stop < candidate.stop:
-            request = job.requests[stop]
+            more_cost, more_rows = job.costs[stop], n_rows_of(job.task, job.requests[stop])
             is_first = not batch and stop == candidate.start
-            more_rows = n_rows_of(job.task, request)
-            if not is_first and (cost + request.cost > budget or n_rows + more_rows > capacity.n_free):
+            if not is_first and (cost + more_cost > budget or n_rows + more_rows > capacity.n_free):
                 break
-            cost, n_rows, stop = cost + request.cost, n_rows + more_rows, stop + 1
+            cost, n_rows, stop = cost + more_cost, n_rows + more_rows, stop + 1
         if stop > candidate.start:
             batch.append(Slice(job, candidate.start, stop))
         if stop < candidate.stop:
@@ -89,7 +91,7 @@ def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = N
 def dispatch_reason(
     batch: Sequence[Slice], left: Iterable[Slice], capacity: StepCapacity, *, was_idle: bool
 ) -> DispatchReason:
-    """Return why `next_batch` ended a batch where it did; `left` are the slices that still wait, in order of arrival.
+    """Return why `next_batch` ended a batch where it did; `left` are the slices that still wait, in their order.
 
     `was_idle` means that the worker has slept until it was woken for this batch.
     """
@@ -109,6 +111,24 @@ def dispatch_reason(
 def n_rows_of(task: Task, request: Request) -> int:
     """Count the rows that a request takes in a generation batch; 0 for every other task."""
     return cast("GenerateRequest", request).n_rows if task.by_steps else 0
+
+
+def work_of(part: Slice) -> int:
+    """Return the work of dispatched requests: their cost and, for a generation, the tokens of all its rows."""
+    cost = part.job.cost if len(part) == len(part.job.requests) else sum(part.costs)
+    if not part.job.task.by_steps:
+        return cost
+    return cost + sum(cast("GenerateRequest", request).n_generated for request in part.requests)
+
+
+def max_small_rows(max_rows: int) -> int:
+    """Return the largest number of rows of a small generation job, where all jobs together may have `max_rows`."""
+    return max(1, max_rows // 8)
+
+
+def _may_join(job: Job, first: Job) -> bool:
+    """Return whether a job may share a batch with the one that is its first: both run one task, and none is delayed."""
+    return job.task is first.task and (first.is_large or not job.is_large)
 
 
 def _has_capacity(candidate: Slice, n_rows: int, capacity: StepCapacity) -> bool:

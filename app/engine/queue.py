@@ -1,55 +1,44 @@
 """The bounded queue between the event loop and the workers of one model."""
 
+import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from app.engine.job import Job, Slice
-from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, n_rows_of, next_batch
+from app.engine.policy import (
+    NO_STEPS,
+    StepCapacity,
+    dispatch_reason,
+    n_rows_of,
+    next_batch,
+    work_of,
+)
+from app.engine.sharing import SharedWorkers
+from app.engine.worker_slot import WorkerSlot
 
-SHORT_BATCH_S = 0.005
-"""CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
-which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
-INACTIVE_AFTER_S = 0.05
-"""Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
+KEPT_FOR_SMALL_JOBS = 8
+"""One of so many places in the queue is kept for small jobs."""
 _SMOOTHING = 0.1
 """Weight of the newest batch in the smoothed CPU time of a batch."""
 
 
-@dataclass(eq=False, slots=True)
-class WorkerSlot:
-    """The queue's record of one worker: the requests that it has taken and not yet delivered.
+class JobQueue(SharedWorkers):
+    """Jobs in a fair order. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards.
 
-    Attributes:
-        wake_up: notified to wake the worker; it belongs to the queue's lock.
-        in_flight: the batch that is being computed.
-        running: slices that are being generated, in `n_rows` rows.
-        active_at: when the worker last took or delivered a batch (`time.monotonic`).
-        reason: why the batch in flight was dispatched.
-        cpu_s: CPU time that the worker's thread had used when it took the batch in flight (`time.thread_time`).
-        is_retired: the worker is given no more work.
+    The order is fair between clients, and between the jobs of each client; see `FairOrder`. A small job is one that
+    fits into one batch. A worker that takes only these, beside the others, lets them overtake the long batches and the
+    many rows of large jobs, because threads share the processor fairly.
     """
-
-    wake_up: threading.Condition
-    in_flight: list[Slice] = field(default_factory=list)
-    running: list[Slice] = field(default_factory=list)
-    n_rows: int = 0
-    active_at: float = 0.0
-    reason: DispatchReason = DispatchReason.WORKER_IDLE
-    cpu_s: float = 0.0
-    is_retired: bool = False
-
-
-class JobQueue:
-    """Jobs in order of arrival. Thread-safe; only `take` blocks. Whoever puts a job calls `wake_worker` afterwards."""
 
     def __init__(
         self,
         max_items: int,
         max_rows: int = 1,
         *,
+        max_small_cost: float = math.inf,
         steps_on_one_worker: bool = False,
         short_batches_on_one_worker: bool = True,
     ) -> None:
@@ -58,20 +47,20 @@ class JobQueue:
         Args:
             max_items: most requests that may wait.
             max_rows: most rows that all workers together may generate at once.
+            max_small_cost: largest cost of a small job.
             steps_on_one_worker: one worker generates all sequences; otherwise they are spread over the free workers.
             short_batches_on_one_worker: while batches are short, one worker takes them all and the others sleep. Pays
                 for models whose forward passes are many small operations of torch on a CPU.
         """
-        self._max_items, self._max_rows = max_items, max_rows
-        self._steps_on_one_worker = steps_on_one_worker
-        self._short_batches_on_one_worker = short_batches_on_one_worker
-        self._waiting: dict[Job, list[Slice]] = {}  # a dict, because it keeps the order and removes in O(1)
+        super().__init__(
+            max_rows,
+            steps_on_one_worker=steps_on_one_worker,
+            short_batches_on_one_worker=short_batches_on_one_worker,
+        )
+        self._max_items, self._max_small_cost = max_items, max_small_cost
+        self._waiting: dict[Job, list[Slice]] = {}
+        self._returned: dict[Job, None] = {}  # jobs of failed workers, which are served first
         self._n_items = 0
-        self._slots: dict[WorkerSlot, None] = {}
-        self._idle: list[WorkerSlot] = []
-        self._batch_cpu_s = SHORT_BATCH_S
-        self._closed = False
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Count the requests that wait; those in flight do not."""
@@ -83,24 +72,40 @@ class JobQueue:
             self._max_items = max_items
 
     def put(self, job: Job) -> bool:
-        """Append a job. Return False, and change nothing, if that would exceed the limit."""
+        """Append a job. Return False, and change nothing, if that would exceed the limit.
+
+        A part of the queue is kept for the small jobs of others: an eighth of it is not for large jobs, and half of
+        that not for clients who have much waiting already. A job that finds nothing waiting may use the whole queue.
+        """
+        job.size = job.cost / self._max_small_cost
+        if job.task.by_steps:
+            n_rows = sum(n_rows_of(job.task, request) for request in job.requests)
+            job.size = max(job.size, n_rows / self._max_small_rows) if self._max_small_cost < math.inf else 0.0
         with self._lock:
-            if self._n_items + len(job.requests) > self._max_items:
+            if self._n_items + len(job.requests) > self._limit_for(job):
                 return False
             self._waiting[job] = [Slice(job, 0, len(job.requests))]
             self._n_items += len(job.requests)
+            self._order.add(job)
+            if self._order.is_mixed and job.size <= 1:
+                self._small_put_at = job.enqueued_at
             return True
 
     def remove(self, job: Job) -> None:
-        """Drop the requests of a job that are not yet dispatched, if there are any."""
+        """Forget a job that has ended, or that nobody waits for, and drop its requests that are not yet dispatched."""
         with self._lock:
             self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+            self._returned.pop(job, None)
+            self._order.remove(job)
 
-    def add_worker(self) -> WorkerSlot:
-        """Register one more worker."""
-        slot = WorkerSlot(threading.Condition(self._lock))
+    def add_worker(self, *, is_for_small_jobs: bool = False) -> WorkerSlot:
+        """Register one more worker. One at a time may be for small jobs."""
+        slot = WorkerSlot(threading.Condition(self._lock), is_for_small_jobs)
         with self._lock:
-            self._slots[slot] = None
+            if is_for_small_jobs:
+                self._small_slot = slot
+            else:
+                self._slots[slot] = None
         return slot
 
     def wake_worker(self) -> bool:
@@ -121,12 +126,12 @@ class JobQueue:
         """
         with self._lock:
             slot.n_rows = capacity.n_running
+            if not slot.n_rows:
+                self._small_done.notify_all()
             was_idle = False
             while not slot.is_retired:
-                sleeps = capacity.n_running == 0 and not self._closed and self._is_spare(slot)
-                waiting = () if sleeps else chain.from_iterable(self._waiting.values())
                 share = self._share(slot, capacity)
-                batch = next_batch(waiting, budget, share)
+                batch = next_batch(self._candidates(slot, capacity), self._budget_for(slot, budget), share)
                 if batch or capacity.n_running:
                     self._dispatch(slot, batch)
                     if batch:
@@ -137,16 +142,18 @@ class JobQueue:
                     return None
                 if not self._sleep(slot, timeout_s):
                     return []
-                was_idle = True
+                slot.resumed_at, was_idle = time.monotonic(), True
             return None
 
     def finish_batch(self, slot: WorkerSlot) -> None:
         """Forget the batch in flight, whose results are delivered. Called by the thread that took it."""
         cpu_s = time.thread_time() - slot.cpu_s
         with self._lock:
-            self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
+            if not slot.is_for_small_jobs:
+                self._batch_cpu_s += (cpu_s - self._batch_cpu_s) * _SMOOTHING
             slot.in_flight = []
             slot.active_at = time.monotonic()
+            self._small_done.notify_all()
 
     def start_steps(self, slot: WorkerSlot) -> None:
         """Count the batch in flight among the running sequences, until nobody waits for its jobs any more."""
@@ -165,11 +172,13 @@ class JobQueue:
             if retire:
                 slot.is_retired = True
                 self._slots.pop(slot, None)
+                self._small_slot = None if self._small_slot is slot else self._small_slot
             lost = [part for part in (*slot.in_flight, *slot.running) if not part.job.is_abandoned]
             slot.in_flight, slot.running, slot.n_rows = [], [], 0
             given_up = list(dict.fromkeys(part.job for part in lost if part.job.is_suspect or part.job.was_streamed))
             for job in given_up:
                 self._n_items -= sum(map(len, self._waiting.pop(job, ())))
+                self._order.remove(job)
             retried: dict[Job, list[Slice]] = {}
             for part in lost:
                 if part.job not in given_up:
@@ -179,6 +188,7 @@ class JobQueue:
             for job, parts in retried.items():
                 parts += self._waiting.pop(job, ())
             self._waiting = retried | self._waiting
+            self._returned = dict.fromkeys(retried) | self._returned
             self._wake_all()
             return given_up
 
@@ -192,7 +202,19 @@ class JobQueue:
         """Remove and return all jobs that wait."""
         with self._lock:
             jobs, self._waiting, self._n_items = list(self._waiting), {}, 0
+            self._returned.clear()
+            for job in jobs:
+                self._order.remove(job)
             return jobs
+
+    def _limit_for(self, job: Job) -> int:
+        """Return how many requests may wait, this job's included."""
+        kept = self._max_items // KEPT_FOR_SMALL_JOBS
+        if not kept or not self._n_items:
+            return self._max_items
+        if job.is_large:
+            return self._max_items - kept
+        return self._max_items - (kept // 2 if self._order.is_large_with(job) else 0)
 
     def _dispatch(self, slot: WorkerSlot, batch: list[Slice]) -> None:
         """Record a batch as taken by a worker, and wake another worker if jobs still wait."""
@@ -202,37 +224,54 @@ class JobQueue:
             part.job.started_at = min(part.job.started_at, slot.active_at)
             slot.n_rows += sum(n_rows_of(part.job.task, request) for request in part.requests)
             self._remove_front(part)
+            if part.job in self._order:
+                self._order.charge(part.job, work_of(part), still_waits=part.job in self._waiting)
         if self._waiting:
             self._wake_if_needed()
 
+    def _candidates(self, slot: WorkerSlot, capacity: StepCapacity) -> Iterable[Slice]:
+        """Return the slices that a worker may take, in the order in which they are to be served."""
+        order: Iterator[Job]
+        if slot.is_for_small_jobs:
+            order = iter(()) if self._closed else self._overtaking()
+            return chain.from_iterable(self._waiting[job] for job in order)
+        if not capacity.n_running and not self._closed and self._is_spare(slot):
+            return ()
+        order = self._order.waiting()
+        if self._returned:
+            order = chain(self._returned, (job for job in order if job not in self._returned))
+        if capacity.n_running and self._has_room_for_small_rows():
+            left_out = {job for job in self._overtaking() if job.task.by_steps}
+            order = (job for job in order if job not in left_out)
+        elif self._is_kept_free(slot):
+            order = (job for job in order if not job.is_large)
+        return chain.from_iterable(self._waiting[job] for job in order)
+
     def _sleep(self, slot: WorkerSlot, timeout_s: float | None) -> bool:
         """Release the queue's lock until the worker is woken. Return False if that did not happen in time."""
-        self._idle.append(slot)
-        while slot in self._idle:
-            if not slot.wake_up.wait(timeout_s) and slot in self._idle:
-                self._idle.remove(slot)
+        idle = self._idle_small if slot.is_for_small_jobs else self._idle
+        idle.append(slot)
+        while slot in idle:
+            if not slot.wake_up.wait(timeout_s) and slot in idle:
+                idle.remove(slot)
                 return False
         return True
 
     def _wake_if_needed(self) -> None:
         """Wake the worker that has slept for the shortest time, if one sleeps and is not spare.
 
-        The caches of its core are the likeliest to have the weights still.
+        The caches of its core are the likeliest to have the weights still. The worker for small jobs is woken if one of
+        them may overtake.
         """
         if self._idle and not self._is_spare(self._idle[-1]):
             self._idle.pop().wake_up.notify()
+        if self._idle_small and next(self._overtaking(), None) is not None:
+            self._idle_small.pop().wake_up.notify()
 
     def _wake_all(self) -> None:
-        while self._idle:
-            self._idle.pop().wake_up.notify()
-
-    def _is_spare(self, slot: WorkerSlot) -> bool:
-        """Return whether this worker may sleep: batches are short, and another worker is awake and active."""
-        if not self._short_batches_on_one_worker or self._batch_cpu_s >= SHORT_BATCH_S:
-            return False
-        active_since = time.monotonic() - INACTIVE_AFTER_S
-        awake = (other for other in self._slots if other is not slot and other not in self._idle)
-        return any(other.active_at > active_since and not other.n_rows for other in awake)
+        for idle in (self._idle, self._idle_small):
+            while idle:
+                idle.pop().wake_up.notify()
 
     def _remove_front(self, part: Slice) -> None:
         """Remove dispatched requests, which are the first waiting ones of their job."""
@@ -243,6 +282,7 @@ class JobQueue:
             del slices[0]
         if not slices:
             del self._waiting[part.job]
+            self._returned.pop(part.job, None)
         self._n_items -= len(part)
 
     def _share(self, slot: WorkerSlot, capacity: StepCapacity) -> StepCapacity:
@@ -250,7 +290,7 @@ class JobQueue:
 
         Where one worker generates all sequences, its share is all rows, or none while another worker generates.
         """
-        if capacity is NO_STEPS:
+        if capacity is NO_STEPS or slot.is_for_small_jobs:
             return capacity
         n_elsewhere = sum(other.n_rows for other in self._slots if other is not slot)
         if self._steps_on_one_worker:

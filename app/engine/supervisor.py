@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from app.engine.job import Job
-from app.engine.worker import BatchReport, StepReport, Worker, WorkerConfig
+from app.engine.worker import BatchReport, StepReport, Worker
+from app.engine.worker_config import WorkerConfig
 from app.errors import InferenceFailed
 from app.settings import Settings
 

@@ -5,24 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 
-from app.engine.execution import OUT_OF_MEMORY_ERRORS, Execution, NotANumber, execute
+from app.engine.execution import OUT_OF_MEMORY_ERRORS, Abandoned, Execution, NotANumber, execute
 from app.engine.job import Job, Slice
-from app.engine.observer import EngineObserver
 from app.engine.policy import NO_STEPS, StepCapacity
-from app.engine.queue import JobQueue
 from app.engine.token_times import TokenTimes
 from app.engine.trace import TracedBatch, layers_recorded_for, record_batch
+from app.engine.worker_config import WorkerConfig
 from models.errors import InvalidItems, Problem
-from models.family import Model
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
 from models.ops.cooperation import cooperate
-from models.tasks import Request, Task
+from models.tasks import Task
 from models.tasks.generation import GenerateRequest, Progress
 
 REPORT_EVERY_S = 0.05
@@ -72,56 +70,6 @@ class StepReport:
     finished_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class GpuStream:
-    """A CUDA stream that all workers of a model share, and the lock under which they launch work on it.
-
-    With streams of their own, or launching at the same time, the workers' batches would end at the same time, and the
-    GPU would be idle while both prepare the next. Other models have other streams and are not waited for.
-    """
-
-    stream: torch.cuda.Stream
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-def gpu_stream_of(model: Model) -> GpuStream | None:
-    """Create a stream on the GPU of a model; None for a model on the CPU."""
-    weight = next(model.parameters(), None)
-    if weight is None or not weight.is_cuda:
-        return None
-    return GpuStream(torch.cuda.Stream(weight.device))  # type: ignore[no-untyped-call]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerConfig:
-    """The configuration of a worker.
-
-    Attributes:
-        gpu_stream: the stream on which the worker computes; None on the CPU.
-        tasks: the tasks that the worker runs once before it serves. Another worker of the same model may try the rest.
-        torch_threads: number of threads that compute a batch.
-        step_threads: number of threads that compute a generation step; where one worker generates all sequences, it
-            has the threads of all workers.
-        budget: maximum cost of a batch, in elements or tokens.
-        max_rows: maximum number of sequences generated at once.
-        max_prefix_tokens: maximum number of tokens of earlier prompts that are kept, for prompts that begin alike.
-        probe_every_s: idle time after which the worker runs a task once, to find out whether it still can.
-    """
-
-    name: str
-    model: Model
-    gpu_stream: GpuStream | None
-    tasks: Sequence[Task]
-    queue: JobQueue
-    observer: EngineObserver
-    torch_threads: int
-    step_threads: int
-    budget: int
-    max_rows: int
-    max_prefix_tokens: int
-    probe_every_s: float
-
-
 def _is_nan(progress: Progress) -> bool:
     is_score_nan = progress.score is not None and math.isnan(progress.score)
     return is_score_nan or (progress.token is not None and math.isnan(progress.token.log_prob))
@@ -159,7 +107,7 @@ class Worker:
         self._held_back_rows, self._held_back_s = 0, 0.0
         self._reported_at = 0.0
         self._token_times = TokenTimes()
-        self.slot = config.queue.add_worker()
+        self.slot = config.queue.add_worker(is_for_small_jobs=config.is_for_small_jobs)
         self.busy_since: float | None = None
         """When the forward pass that is running began (`time.monotonic`)."""
         self.thread = threading.Thread(target=self._run, name=f"worker-{config.name}", daemon=True)
@@ -232,9 +180,9 @@ class Worker:
         finally:
             observer.batch_finished(self._config.name, task.name, n_items, cost, time.monotonic() - started_at)
 
-    def _observe_dispatch(self, task: Task, requests: Sequence[Request]) -> int:
+    def _observe_dispatch(self, task: Task, batch: Sequence[Slice]) -> int:
         """Tell the observer of a batch that was taken, and return its cost."""
-        costs = [request.cost for request in requests]
+        costs = [cost for part in batch for cost in part.costs]
         counts = len(costs), sum(costs), max(costs) * len(costs) - sum(costs)
         self._config.observer.dispatched(self._config.name, task.name, *counts, self.slot.reason)
         return counts[1]
@@ -242,7 +190,8 @@ class Worker:
     def _run_batch(self, batch: list[Slice]) -> None:
         task = batch[0].job.task
         requests = [request for part in batch for request in part.requests]
-        cost = self._observe_dispatch(task, requests)
+        self._queue.give_way(self.slot)
+        cost = self._observe_dispatch(task, batch)
         traces = [part.job.trace for part in batch if part.job.trace is not None]
         with (
             layers_recorded_for(traces) as layers,
@@ -261,10 +210,14 @@ class Worker:
             self._probe(self._config.tasks[0])
 
     def _check_between_parts(self, batch: list[Slice]) -> None:
-        """Between the parts of a long forward pass: show that the worker is not stuck, and stop if nobody waits."""
+        """Between the parts of a long forward pass: let small jobs go first, and stop if nobody waits.
+
+        The time shows that the worker is not stuck.
+        """
+        self._queue.give_way(self.slot)
         self.busy_since = time.monotonic()
         if all(part.job.is_abandoned for part in batch):
-            raise InvalidItems(Problem("the caller no longer waits for this item"))
+            raise Abandoned(Problem("the caller no longer waits for this item"))
 
     def _new_generation(self) -> RunningBatch[RequestKey] | None:
         model = self._model
@@ -277,7 +230,7 @@ class Worker:
         if self._held_back:
             self._report()  # the new requests have no part in the progress so far
         self._step_task = batch[0].job.task
-        self._observe_dispatch(self._step_task, [request for part in batch for request in part.requests])
+        self._observe_dispatch(self._step_task, batch)
         self._token_times.joined(part.job for part in batch)
         self._queue.start_steps(self.slot)
         try:
@@ -296,8 +249,12 @@ class Worker:
     def _run_step(self, generation: RunningBatch[RequestKey]) -> None:
         """Generate the next token of each running sequence. Report it at once if it is streamed or ends a request."""
         progress: list[tuple[RequestKey, Progress]] = []
+        self._queue.give_way(self.slot)
+        n_threads = self._config.step_threads
+        if self._queue.is_shared:
+            n_threads = max(self._config.torch_threads, n_threads - self._config.torch_threads)
         try:
-            with self._computing(n_threads=self._config.step_threads) as started_at:
+            with self._computing(n_threads=n_threads) as started_at:
                 generation.remove(_is_abandoned)
                 n_rows = generation.n_rows
                 if n_rows:

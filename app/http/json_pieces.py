@@ -13,7 +13,7 @@ N_VALUES_AT_ONCE = 2**14
 """Number of values that are rendered by one call, in about a millisecond."""
 
 
-def render_json(answer: Mapping[str, Any]) -> bytes:
+def render_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Return an answer, whose arrays may have any memory layout, as JSON. NaN and infinity become null.
 
     Raises:
@@ -24,10 +24,10 @@ def render_json(answer: Mapping[str, Any]) -> bytes:
     return b"".join(_pieces(answer))
 
 
-def _count_roughly(answer: Mapping[str, Any]) -> int:
+def _count_roughly(answer: Mapping[str, Any] | Sequence[Any]) -> int:
     """Return about how many values an answer has. Lists within its outputs count as their number of elements."""
     count = 0
-    for member in answer.values():
+    for member in answer.values() if isinstance(answer, Mapping) else (answer,):
         for output in member if isinstance(member, list) else ():
             for value in output.values() if isinstance(output, dict) else (output,):
                 count += value.size if isinstance(value, np.ndarray) else len(value) if isinstance(value, list) else 1

@@ -17,11 +17,13 @@ async def infer(
     requests: Sequence[Request],
     deadline: Deadline | None = None,
     on_progress: OnProgress | None = None,
+    client: str = "",
 ) -> Outcome:
     """Run requests of one task through the engine of a model, batched with those of other callers.
 
     A caller that is cancelled frees its place in the queue. Without a deadline, the caller must limit the time.
-    `on_progress` is called for each step of a task that runs step by step; see `OnProgress`.
+    `on_progress` is called for each step of a task that runs step by step; see `OnProgress`. The model's time is shared
+    fairly between the clients, whose names are of no other meaning.
 
     Raises:
         ModelUnavailable: the model is being unloaded.
@@ -34,9 +36,9 @@ async def infer(
     measurement.begin(engine.name, task.name)
     try:
         if deadline is None:
-            return await engine.submit(task, requests, on_progress, measurement.trace)
+            return await engine.submit(task, requests, on_progress, measurement.trace, client)
         async with asyncio.timeout(deadline.at_s - time.monotonic()):
-            return await engine.submit(task, requests, on_progress, measurement.trace)
+            return await engine.submit(task, requests, on_progress, measurement.trace, client)
     except TimeoutError:
         if deadline is None:
             raise

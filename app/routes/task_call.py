@@ -182,7 +182,7 @@ def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]
     if schema.writer is not None and call.parameter("stop") is not None:
         writer = schema.writer(requests, call.body, call.codecs)
     on_progress = None if writer is None else writer.on_progress
-    return infer(schema.task, call.loaded.engine, requests, None, on_progress)
+    return infer(schema.task, call.loaded.engine, requests, None, on_progress, call.client)
 
 
 async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline) -> Stream:
@@ -198,7 +198,7 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
     claim_results(call, schema, requests)
     stream = Stream(
         schema.writer(requests, call.body, call.codecs),
-        lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress),
+        lambda on_progress: infer(schema.task, call.loaded.engine, requests, deadline, on_progress, call.client),
     )
     try:
         await stream.first_event()

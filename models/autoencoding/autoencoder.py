@@ -7,6 +7,7 @@ Shapes: `B` batch. `input_shape` and `latent_shape` are attributes of the model.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,11 +28,15 @@ from models.tasks.autoencoding import (
     CompressRequest,
     DecodeRequest,
     DecompressRequest,
+    DetectAnomaliesRequest,
     ImputeRequest,
     InterpolateRequest,
     ProjectRequest,
     SampleRequest,
 )
+
+COST_OF_SINGLE_ITEM = 8
+"""Cost of an item that is read or made alone, as streams demand, relative to that of one in a batch."""
 
 
 class LosslessCoder(Protocol):
@@ -62,6 +67,8 @@ class Autoencoder(Model):
         stored_bits: size of an element before compression, in bits.
         scores: names of the anomaly scores; the first is the default.
         samplers: names of the samplers; the first is the default.
+        score_passes: for scores that cost more than one pass through the networks, the number of passes.
+        sampler_passes: the same for samplers.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
@@ -74,6 +81,8 @@ class Autoencoder(Model):
     stored_bits = 8
     scores: tuple[str, ...] = ("mse", "mae")
     samplers: tuple[str, ...] = ("gmm",)
+    score_passes: Mapping[str, int] = {}
+    sampler_passes: Mapping[str, int] = {}
     reads_weights = False
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
@@ -129,6 +138,19 @@ class Autoencoder(Model):
             measures[score](reconstruction - item) / item.numel()
             for item, reconstruction in zip(items, self.reconstructions_of(items), strict=True)
         ]
+
+    @override
+    def cost_of(self, task: Task, request: Any) -> int:
+        """Return the elements that a request adds to a batch, times the passes through the networks."""
+        if isinstance(request, SampleRequest):
+            return request.cost * self.sampler_passes.get(request.sampler or self.samplers[0], 1)
+        if isinstance(request, DetectAnomaliesRequest):
+            return request.cost * self.score_passes.get(request.score or self.scores[0], 1)
+        if isinstance(request, DecodeRequest):
+            return max(request.cost, prod(self.input_shape))
+        if isinstance(request, CompressRequest | DecompressRequest):
+            return request.cost * COST_OF_SINGLE_ITEM
+        return super().cost_of(task, request)
 
     def item_shape(self, length: int | None) -> tuple[int, ...]:
         """Return the shape of an item with `length` steps, or of the items trained on if None.

@@ -8,6 +8,7 @@ from torch import Tensor
 from models.autoencoding.autoencoder import Autoencoder, FixedShapeAutoencoder
 from models.autoencoding.metrics import reconstruction_results
 from models.errors import InvalidItems, Problem
+from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
 from models.tasks.autoencoding import (
     DecodeRequest,
@@ -49,7 +50,11 @@ def decode_one_by_one(model: Autoencoder, latents: Tensor, shapes: Sequence[tupl
 
     In a batch they would, because how a matrix product is rounded depends on the number and the order of its rows.
     """
-    return [model.items_of(latent[None], [shape])[0] for latent, shape in zip(latents, shapes, strict=True)]
+    items = []
+    for latent, shape in zip(latents, shapes, strict=True):
+        begin_part()
+        items += model.items_of(latent[None], [shape])
+    return items
 
 
 def reconstruct(model: Autoencoder, requests: Sequence[ReconstructRequest]) -> list[ReconstructResult]:

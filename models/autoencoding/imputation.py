@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.errors import InvalidItems, Problem
+from models.ops.cooperation import begin_part
 from models.tasks.autoencoding import ImputeRequest, ImputeResult
 
 
@@ -28,6 +29,7 @@ def impute(model: Autoencoder, requests: Sequence[ImputeRequest]) -> list[Impute
     fill = fill_with_mean if model.max_length is None else fill_linearly
     items = [fill(request.item, gaps) for request, gaps in zip(requests, missing, strict=True)]
     for iteration in range(max(request.iterations for request in requests)):
+        begin_part()
         unfinished = [i for i, request in enumerate(requests) if iteration < request.iterations]
         reconstructions = model.reconstructions_of([items[i] for i in unfinished])
         for i, reconstruction in zip(unfinished, reconstructions, strict=True):

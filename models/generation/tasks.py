@@ -5,6 +5,7 @@ from typing import Any
 
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
+from models.ops.cooperation import begin_part
 from models.tasks.generation import GeneratedSequence, GeneratedToken, GenerateRequest, GenerateResult, Progress
 
 
@@ -20,6 +21,7 @@ def generate(model: Generator[Any], requests: Sequence[GenerateRequest]) -> list
     batch.add(list(enumerate(requests)))
     events: list[list[Progress]] = [[] for _ in requests]
     while batch.n_rows:
+        begin_part()
         for place, progress in batch.step():
             events[place].append(progress)
     return [collect_result(each) for each in events]

@@ -85,17 +85,22 @@ def _acquired(lock: threading.Lock) -> "threading.Lock | None":
     return lock if is_acquired else None
 
 
+def begin_part() -> None:
+    """Let whoever waits for the work of this thread observe it, and end it, before its next part begins."""
+    between_parts = current.cooperation.between_parts
+    if between_parts is not None:
+        between_parts()
+
+
 def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
     """Split texts into neighbours of at most `max_tokens` tokens together; a text of more tokens is a part of its own.
 
     Before each part, `Cooperation.between_parts` is called, so that long work can be observed and ended.
     """
-    between_parts = current.cooperation.between_parts
     start = n_tokens = 0
     for index, length in enumerate((*lengths, max_tokens + 1)):
         if index > start and n_tokens + length > max_tokens:
-            if between_parts is not None:
-                between_parts()
+            begin_part()
             yield slice(start, index)
             start, n_tokens = index, 0
         n_tokens += length

@@ -83,6 +83,11 @@ class GenerateRequest:
         return max(self.n, self.num_beams)
 
     @property
+    def n_generated(self) -> int:
+        """Return the maximum number of tokens that are generated for this request, in all its rows together."""
+        return self.n_rows * (self.default_new_tokens if self.max_new_tokens is None else self.max_new_tokens)
+
+    @property
     def n_reserved(self) -> int:
         """Return the number of new tokens that a prompt which is truncated leaves room for."""
         if self.max_new_tokens is not None:

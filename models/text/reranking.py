@@ -12,7 +12,7 @@ from models.results import ACTIVATIONS
 from models.tasks.autoencoding import Activation
 from models.tasks.text import RerankPairsRequest, RerankRequest, RerankResult
 from models.text.embedding import distinct, similarity
-from models.text.text_model import MAX_TOKENS_AT_ONCE, TextModel
+from models.text.text_model import TextModel, tokens_at_once
 
 
 def rerank(model: TextModel, requests: Sequence[RerankRequest]) -> list[RerankResult]:
@@ -34,7 +34,7 @@ def rerank_pairs(model: TextModel, requests: Sequence[RerankPairsRequest]) -> li
         InvalidItems: a pair is empty or too long.
     """
     different, rows = distinct(list(chain.from_iterable(request.texts for request in requests)))
-    parts = split_by_tokens(list(map(len, different)), MAX_TOKENS_AT_ONCE)
+    parts = split_by_tokens(list(map(len, different)), tokens_at_once(model))
     logits = torch.cat([model.class_logits(different[part])[:, 0] for part in parts])
     of_requests = torch.split(logits[rows], [len(request.texts) for request in requests])
     default = cast("Activation", model.label_activation)

@@ -10,9 +10,10 @@ from models.ops.cooperation import split_by_tokens
 from models.ops.devices import to_cpu
 from models.tasks.text import ScoreTextRequest, ScoreTextResult, Tokens
 from models.text.text_encoder import TextEncoder
+from models.text.text_model import tokens_at_once
 
 MAX_MASKED_TOKENS = 4096
-"""Maximum number of tokens of the masked copies of a text that are read together, which bounds the memory."""
+"""Maximum number of tokens of the masked copies of a text that are read together on a GPU, to bound the memory."""
 
 
 def score_text(model: TextEncoder, requests: Sequence[ScoreTextRequest]) -> list[ScoreTextResult]:
@@ -35,7 +36,7 @@ def score_text(model: TextEncoder, requests: Sequence[ScoreTextRequest]) -> list
 def _masked_log_probs(model: TextEncoder, tokens: Tokens, positions: list[int]) -> Tensor:
     """Return the log-probability of the token at each position, `[n]`, from a copy of the text that is masked there."""
     log_probs: list[Tensor] = []
-    for part in split_by_tokens([len(tokens)] * len(positions), MAX_MASKED_TOKENS):
+    for part in split_by_tokens([len(tokens)] * len(positions), tokens_at_once(model, MAX_MASKED_TOKENS)):
         masked = positions[part]
         batch, hidden = model.read([_with_mask(tokens, position, model.mask_id) for position in masked])
         at_masks = hidden[batch.token_rows([[position] for position in masked])]

@@ -14,6 +14,7 @@ from models.errors import CheckpointError
 from models.layers.embeddings import TextEmbeddings
 from models.layers.heads import MaskedLanguageHead, Pooler
 from models.ops.devices import to_cpu
+from models.tasks import SCORE_TEXT, Task
 from models.tasks.text import Tokens
 from models.text.encoder_config import EncoderConfig
 from models.text.ragged_batch import RaggedBatch
@@ -59,6 +60,12 @@ class TextEncoder(TextModel):
             self.mask_id = special.mask
         elif self.masked_head is not None:
             raise CheckpointError("the tokenizer has no mask token, which a model of masked words needs")
+
+    @override
+    def cost_of(self, task: Task, request: Any) -> int:
+        """Return the tokens that a request adds to a batch; to score a text, it is read once for each of its tokens."""
+        cost = super().cost_of(task, request)
+        return cost * cost if task is SCORE_TEXT else cost
 
     def word_matrix(self) -> Tensor:
         """Return the word embeddings `[V, E]`, which the masked language head shares."""

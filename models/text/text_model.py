@@ -39,6 +39,8 @@ MAX_RECORDED_TOKENS = 4096
 """Maximum number of tokens of a batch with long texts that CUDA graphs read; torch's attention is faster for more."""
 MAX_TOKENS_AT_ONCE = 2**14
 """Maximum number of tokens of one request about several texts that are read together; more are read in parts."""
+MAX_TOKENS_AT_ONCE_ON_CPU = 512
+"""The same for a CPU, which is as fast with few tokens, and where other requests may be computed between two parts."""
 
 
 class TextModel(WeightDerivedCache, Model):
@@ -163,10 +165,16 @@ class TextModel(WeightDerivedCache, Model):
 
 
 def read_in_parts(model: TextModel, texts: Sequence[Tokens]) -> Iterator[tuple[RaggedBatch, Tensor]]:
-    """Read texts in parts of at most `MAX_TOKENS_AT_ONCE` tokens, and yield what `TextModel.read` returns of each.
+    """Read texts in parts of at most `tokens_at_once` tokens, and yield what `TextModel.read` returns of each.
 
     Raises:
         InvalidItems: a text is empty or too long.
     """
-    for part in split_by_tokens(list(map(len, texts)), MAX_TOKENS_AT_ONCE):
+    for part in split_by_tokens(list(map(len, texts)), tokens_at_once(model)):
         yield model.read(texts[part])
+
+
+def tokens_at_once(model: TextModel, on_gpu: int | None = None) -> int:
+    """Return how many tokens of one request a model reads at once: `on_gpu`, or `MAX_TOKENS_AT_ONCE`, on a GPU."""
+    most = MAX_TOKENS_AT_ONCE if on_gpu is None else on_gpu
+    return most if model.device.type == "cuda" else min(most, MAX_TOKENS_AT_ONCE_ON_CPU)

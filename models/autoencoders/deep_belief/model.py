@@ -3,8 +3,10 @@
 Shapes: `B` batch, `V` visible units, `H` hidden units.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +16,13 @@ from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import FeedForward
+from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
 
 N_GIBBS_STEPS = 200
 """Number of Gibbs steps in the top machine for a sample."""
+N_STEPS_OF_PART = 10
+"""Number of Gibbs steps after which others may go first, and a chain may be ended because nobody waits for it."""
 
 
 def draw_bernoulli(probabilities: Tensor, generator: torch.Generator) -> Tensor:
@@ -83,6 +88,7 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
     """
 
     samplers = ("gmm", "gibbs")
+    sampler_passes: Mapping[str, int] = MappingProxyType({"gibbs": N_GIBBS_STEPS // 2})  # of the top machine alone
     chains: Tensor
     classifier: EncoderClassifier | None
 
@@ -121,7 +127,9 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
         """
         top = self.machines[-1]
         visible = self.chains[torch.randint(len(self.chains), (1,), generator=generator)]
-        for _ in range(N_GIBBS_STEPS):
+        for step in range(N_GIBBS_STEPS):
+            if step % N_STEPS_OF_PART == 0:
+                begin_part()
             normal = self.to_device(torch.randn(1, *self.latent_shape, generator=generator))
             uniform = self.to_device(torch.rand(visible.shape, generator=generator))
             hidden = top.hidden(visible) + temperature**0.5 * normal

@@ -4,6 +4,7 @@ Shapes: `B` batch, `T` steps of the longest series, `C` channels, `H` hidden wid
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,10 @@ from typing_extensions import override
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoding.autoencoder import Autoencoder
 from models.ops.devices import to_cpu
+from models.tasks import Task
+
+COST_OF_STEP = 16
+"""Cost of an element relative to one that passes through layers at once and not step after step."""
 
 _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -73,6 +78,11 @@ class RecurrentAutoencoder(Autoencoder):
         backwards: Tensor = self.to_item(states)  # (B, T, C), the last step first
         sources = (lengths[:, None] - 1 - time).clamp(min=0)  # (B, T)
         return backwards.gather(1, sources[:, :, None].expand_as(backwards))
+
+    @override
+    def cost_of(self, task: Task, request: Any) -> int:
+        """Return the elements that a request adds to a batch, times the cost of the steps."""
+        return COST_OF_STEP * super().cost_of(task, request)
 
     @override
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:

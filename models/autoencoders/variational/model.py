@@ -4,9 +4,10 @@ Shapes: `B` batch, `K` draws, `X` elements of an item, `Z` number of continuous 
 models without labels).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import prod
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         log_variance: logarithm of the variance of the Gaussian likelihood; None if the likelihood is Bernoulli.
     """
 
+    score_passes: Mapping[str, int] = MappingProxyType({"reconstruction_probability": N_SCORE_DRAWS})
     reads_weights = True  # the lossless coder computes with them in integers
 
     def __init__(self, config: VariationalConfig) -> None:

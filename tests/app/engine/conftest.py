@@ -12,7 +12,7 @@ from tests.app.engine.scripted import Clock, ScriptedModel, start
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Replace the time as the engine reads it."""
     clock = Clock()
-    for module in ("engine", "queue", "supervisor", "worker"):
+    for module in ("engine", "queue", "sharing", "supervisor", "worker"):
         monkeypatch.setattr(f"app.engine.{module}.time", clock)
     return clock
 

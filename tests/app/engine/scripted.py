@@ -103,11 +103,11 @@ def latent(value: float) -> DecodeRequest:
     return DecodeRequest(latent=torch.tensor([value]))
 
 
-def job(*requests: Request, task: Task = ENCODE) -> Job:
+def job(*requests: Request, task: Task = ENCODE, client: str = "") -> Job:
     """Make a job as the engine does, with a future that no running loop owns."""
     loop = asyncio.new_event_loop()
     try:
-        return Job(task=task, requests=requests, future=loop.create_future(), enqueued_at=0.0)
+        return Job(task, requests, loop.create_future(), 0.0, client)
     finally:
         loop.close()
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.job import Job, Slice
-from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, next_batch
+from app.engine.policy import NO_STEPS, DispatchReason, StepCapacity, dispatch_reason, next_batch, work_of
 from models.tasks import DECODE, ENCODE, ENCODE_TEXT, GENERATE
 from models.tasks.text import EncodeTextRequest
 from tests.app.engine.faulty_gpt import request
@@ -131,3 +131,29 @@ def test_a_suspect_is_dispatched_alone_whatever_waits() -> None:
     suspect.is_suspect = True
     reason = dispatch_reason([Slice(suspect, 0, 1)], [Slice(suspect, 1, 2)], NO_STEPS, was_idle=False)
     assert reason is DispatchReason.SUSPECT
+
+
+def large(*numbers: int) -> Job:
+    made = job(*(item(number) for number in numbers))
+    made.size = 2.0
+    return made
+
+
+def test_no_part_of_a_large_job_joins_small_ones_but_small_ones_join_it() -> None:
+    small, other, big = job(item(1)), job(item(2)), large(3, 4, 5)
+    assert [part.job for part in next_batch(slices(small, big, other), 9)] == [small, other]
+    assert [part.job for part in next_batch(slices(big, small), 9)] == [big, small]
+
+
+def test_a_generation_job_that_waits_for_rows_is_not_overtaken_by_one_that_needs_fewer() -> None:
+    wide, narrow, other_task = generating(4), generating(1), encoding()
+    assert taken([wide, narrow], 3) == []
+    assert taken([wide, narrow, other_task], 3) == [(other_task, 0, 1)]
+    assert taken([narrow, wide], 3) == [(narrow, 0, 1)]
+
+
+def test_the_work_of_a_generation_is_that_of_all_its_rows() -> None:
+    made = job(request(3, 10, n=2), request(4, 5), task=GENERATE)
+    assert work_of(Slice(made, 0, 2)) == 3 + 4 + 20 + 5
+    assert work_of(Slice(made, 1, 2)) == 4 + 5
+    assert work_of(Slice(job(item(1), item(2)), 0, 1)) == 1

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import cast
 
 from app.engine.job import Slice
-from app.engine.queue import INACTIVE_AFTER_S, JobQueue, WorkerSlot
+from app.engine.queue import JobQueue
+from app.engine.sharing import INACTIVE_AFTER_S
+from app.engine.worker_slot import WorkerSlot
 from tests.app.engine.scripted import Clock, item, job
 
 

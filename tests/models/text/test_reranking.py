@@ -5,7 +5,7 @@ import torch
 
 from models.tasks.autoencoding import Activation
 from models.tasks.text import RerankPairsRequest, RerankRequest, SimilarityRequest
-from models.text import reranking
+from models.text import text_model
 from models.text.embedding import similarity
 from models.text.reranking import rerank, rerank_pairs
 from tests.models.text.encoders import encoder, texts_of
@@ -37,7 +37,7 @@ def test_pairs_are_ranked_by_the_score_of_the_only_class(wanted: Activation | No
 def test_equal_candidates_have_equal_scores_and_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     short, long, other = texts_of(4, 19, 7)
     texts = (other, short, long, short, other, short)
-    monkeypatch.setattr(reranking, "MAX_TOKENS_AT_ONCE", 12)  # equal ones would be in different batches
+    monkeypatch.setattr(text_model, "MAX_TOKENS_AT_ONCE", 12)  # equal ones would be in different batches
     with torch.inference_mode():
         by_vectors = rerank(encoder(), [RerankRequest(texts=(long, *texts))])
         by_class = rerank_pairs(encoder("pooler", "sequence", labels=("fits",)), [RerankPairsRequest(texts=texts)])
