@@ -21,7 +21,7 @@ REQUEST_BYTES = 2048
 """The objects for one item: its request, its result and its output, with their tensors and dictionaries."""
 RECORD_BYTES = 512
 """An entry of an answer with a few fields, such as a label with its score: the object, the dictionary and the text."""
-TOKEN_BYTES = 320
+TOKEN_BYTES = 512
 """A token of an answer with its name and its place, or a generated token with its progress through the engine."""
 CHARACTER_BYTES = 8
 """A character of a text that an answer repeats: up to 4 bytes in Python's text, and as much in JSON."""

@@ -1,0 +1,91 @@
+"""Estimates of memory are upper bounds of what is measured, and not far from it."""
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import orjson
+import pytest
+
+from app.http.body_memory import MAX_PARSED, parsed_json_bytes
+from app.http.responses import task_json
+from app.registry.model_sizes import sizes_of
+from app.schemas import attend, generate, reconstruct, sample, score_text
+from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
+from models.autoencoding.autoencoder import Autoencoder
+from models.checkpoint import Checkpoint, load_model, read_checkpoint
+from models.codecs import VectorCodec
+from models.codecs.arrays import Limits
+from tests.app.texts import N_POSITIONS, write_text
+from tests.conftest import TINY, write_tiny
+
+LIMITS = Limits(max_items=1024, max_pixels=1000)
+N = 20_000
+BODIES = {
+    "numbers": json.dumps(np.random.default_rng(0).random(N).tolist()),
+    "integers": json.dumps([[123456] * 100] * (N // 100)),
+    "lists": json.dumps([[[0]] for _ in range(N)]),
+    "objects": json.dumps([{"a": 0.5} for _ in range(N)]),
+    "texts": json.dumps([f"word{number}" for number in range(N)]),
+    "names": json.dumps({f"name{number}": number for number in range(N)}),
+}
+
+
+def traced_peak(work: Callable[[], Any]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_values_of_json_take_no_more_than_was_estimated_from_the_bytes(kind: str) -> None:
+    data = BODIES[kind].encode()
+    tracemalloc.start()
+    values = orjson.loads(data)
+    n_bytes, _ = tracemalloc.get_traced_memory()  # the peak has what the parser reserves and does not use
+    tracemalloc.stop()
+    assert values
+    assert n_bytes <= parsed_json_bytes(data) <= 6 * n_bytes
+    assert n_bytes <= MAX_PARSED * len(data)
+
+
+CASES: dict[str, tuple[TaskSchema, dict[str, Any]]] = {
+    "attention": (attend.SCHEMA, {"inputs": [[3] * N_POSITIONS]}),
+    "scores": (score_text.SCHEMA, {"inputs": [[3] * N_POSITIONS] * 20}),
+    "texts": (generate.SCHEMA, {"inputs": ["ab"], "parameters": {"max_new_tokens": 50, "n": 8, "do_sample": True}}),
+    "reconstructions": (reconstruct.SCHEMA, {"inputs": [[0.3] * 16] * 200}),
+    "samples": (sample.SCHEMA, {"parameters": {"n": 200}}),
+}
+"""Schemas of each kind of estimate, and bodies that ask for much."""
+
+
+def write_checkpoint_of(root: Path, schema: TaskSchema) -> Checkpoint:
+    if schema.modality != "text":
+        return read_checkpoint(write_tiny(root).folder, TINY)
+    return read_checkpoint(write_text(root, "transformers/gpt"))
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_results_and_answers_take_no_more_than_was_estimated_from_the_request(kind: str, tmp_path: Path) -> None:
+    schema, values = CASES[kind]
+    checkpoint = write_checkpoint_of(tmp_path, schema)
+    model = load_model(checkpoint)
+    latents = VectorCodec(cast("Autoencoder", model).latent_shape if schema.modality != "text" else (1,))
+    codecs = ModelCodecs(items=checkpoint.codec, latents=latents)
+    body = schema.body.model_validate(values)
+    requests = schema.requests(body, codecs, LIMITS)
+    estimate = schema.estimate(requests, body, sizes_of(checkpoint, model, max_rows=64))
+
+    def answer() -> None:
+        results = model.run(schema.task, requests)
+        task_json({"outputs": schema.outputs(results, requests, body, codecs)})
+
+    answer()  # what is made once is not what a request takes
+    peak = traced_peak(answer)  # without tensors, which the estimate counts as well
+    assert peak <= estimate <= 12 * peak
