@@ -18,11 +18,12 @@ from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.trace import Trace, record_answer
 from app.engine.worker import BatchReport, StepReport
-from app.engine.worker_config import WorkerConfig, is_on_gpu, steps_on_one_worker, worker_configs
+from app.engine.worker_config import is_on_gpu, worker_configs
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
 from models.errors import InvalidItems
 from models.family import Model
+from models.generation.generator import Generator
 from models.generation.tasks import collect_result
 from models.tasks import Request, Task
 from models.tasks.generation import Progress
@@ -63,11 +64,12 @@ class Engine:
         self._observer = guard(observer)
         self.statistics = EngineStatistics()
         self._loop = asyncio.get_running_loop()
+        steps_on_one_worker = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
             max_small_cost=budget,
-            steps_on_one_worker=steps_on_one_worker(replicas),
+            steps_on_one_worker=steps_on_one_worker,
             short_batches_on_one_worker=not is_on_gpu(replicas) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
@@ -76,20 +78,20 @@ class Engine:
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._wake_timer: asyncio.TimerHandle | None = None
         self._cost_of = replicas[0].cost_of
+        self._n_replicas = len(replicas)
         configs = worker_configs(
             name, replicas, tasks, settings, budget=budget, queue=self._queue, observer=self._observer
         )
-        self._n_replicas = len(replicas)
-        self.workers = [self._supervise(config) for config in configs]
-
-    def _supervise(self, config: WorkerConfig) -> Supervisor:
-        return Supervisor(
-            config,
-            self._settings,
-            on_batch=self._handle_batch,
-            on_steps=self._handle_steps,
-            on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
-        )
+        self.workers = [
+            Supervisor(
+                config,
+                settings,
+                on_batch=self._handle_batch,
+                on_steps=self._handle_steps,
+                on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
+            )
+            for config in configs
+        ]
 
     @property
     def health(self) -> Health:
