@@ -5,11 +5,10 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from app.engine.execution import NotANumber
+from app.engine.failures import explain
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
 from app.engine.queue import KEPT_FOR_SMALL_JOBS, JobQueue
@@ -21,7 +20,6 @@ from app.engine.worker import BatchReport, StepReport
 from app.engine.worker_config import is_on_gpu, worker_configs
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
-from models.errors import InvalidItems
 from models.family import Model
 from models.generation.generator import Generator
 from models.generation.tasks import collect_result
@@ -246,7 +244,7 @@ class Engine:
             job.finished_at = max(job.finished_at, report.finished_at)
             for index in range(first, n_done) if errors else ():
                 if index in errors:
-                    self._fail([job], self._explain(errors[index], job, part.start + index - first))
+                    self._fail([job], explain(self.name, errors[index], job, part.start + index - first))
             part_results = results if len(part) == len(results) else results[first:n_done]
             if len(part) == len(job.requests):
                 self._answer(job, part_results)
@@ -260,7 +258,7 @@ class Engine:
             self._announce(part.job)
             part.job.progress |= {index: [] for index in range(part.start, part.stop)}
         for (job, index), error in report.failed:
-            self._fail([job], self._explain(error, job, index))
+            self._fail([job], explain(self.name, error, job, index))
         for job in dict.fromkeys(job for (job, _), _ in report.progress):
             job.batch_size = max(job.batch_size, report.n_rows)
             job.finished_at = max(job.finished_at, report.finished_at)
@@ -326,21 +324,6 @@ class Engine:
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(error)
-
-    def _explain(self, error: Exception, job: Job, index: int) -> Exception:
-        """Return the error to raise for a failed request; it names the request's index within its job.
-
-        The only request of a job may be about several items, as in `/project`; its own indices are then those to name.
-        """
-        if isinstance(error, InvalidItems):
-            is_only = len(job.requests) == 1
-            indices = [index if problem.index is None or not is_only else problem.index for problem in error.problems]
-            return InvalidItems(*(replace(p, index=i) for p, i in zip(error.problems, indices, strict=True)))
-        log.error("forward pass failed", exc_info=error, extra={"model": self.name, "item": index})
-        is_nan = isinstance(error, NotANumber)
-        of_result = "the model's output for this item is not a number, or infinite"
-        reason = of_result if is_nan else "the forward pass failed on this item"
-        return InferenceFailed(reason, [Fault(f"/inputs/{index}", reason)])
 
     def _update_rate(self, n_items: int, seconds: float) -> None:
         """Update the smoothed rate at which a worker serves items."""
