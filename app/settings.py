@@ -200,7 +200,9 @@ class Settings(BaseSettings):
         "before it is decoded.",
     )
     max_queue_items: PositiveInt = Field(
-        4096, description="Most items that may wait for one model; requests beyond it are refused with status 429."
+        4096,
+        description="Most items that may wait for one model; requests beyond it are refused with status 429. An eighth "
+        "is kept for small requests.",
     )
     max_batch_elements: PositiveInt = Field(
         default_factory=_by_device(2**18, 2**24),
@@ -212,7 +214,11 @@ class Settings(BaseSettings):
         description="Largest batch of a Transformer, in tokens over all its texts; 512 on a CPU and 65536 on GPUs "
         "where not set.",
     )
-    max_running_sequences: PositiveInt = Field(64, description="Most texts that one model generates at the same time.")
+    max_running_sequences: PositiveInt = Field(
+        64,
+        description="Most texts that one model generates at the same time; beside large requests, small ones may add "
+        "an eighth.",
+    )
     max_prefix_tokens: int = Field(
         2048,
         ge=0,

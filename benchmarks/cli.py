@@ -16,7 +16,7 @@ COMMANDS = {
     "overload": ("benchmarks.server.overload:overload", "Send ten times as many requests as the server can answer."),
     "fairness": (
         "benchmarks.server.fairness:fairness",
-        "Send a small request beside requests for much work on the same model.",
+        "Measure a small request beside requests for much work on the same model.",
     ),
     "soak": ("benchmarks.server.soak.command:soak", "Send 200,000 mixed requests; fail if one is lost."),
     "hostile": (

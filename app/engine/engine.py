@@ -5,11 +5,10 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from app.engine.execution import NotANumber
+from app.engine.failures import explain
 from app.engine.job import Job, OnProgress, Outcome
 from app.engine.observer import EngineObserver, guard
 from app.engine.queue import KEPT_FOR_SMALL_JOBS, JobQueue
@@ -18,11 +17,11 @@ from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.trace import Trace, record_answer
 from app.engine.worker import BatchReport, StepReport
-from app.engine.worker_config import WorkerConfig, is_on_gpu, steps_on_one_worker, worker_configs
+from app.engine.worker_config import is_on_gpu, worker_configs
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
 from app.settings import Settings
-from models.errors import InvalidItems
 from models.family import Model
+from models.generation.generator import Generator
 from models.generation.tasks import collect_result
 from models.tasks import Request, Task
 from models.tasks.generation import Progress
@@ -63,11 +62,12 @@ class Engine:
         self._observer = guard(observer)
         self.statistics = EngineStatistics()
         self._loop = asyncio.get_running_loop()
+        steps_on_one_worker = all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
         self._queue = JobQueue(
             settings.max_queue_items,
             settings.max_running_sequences,
             max_small_cost=budget,
-            steps_on_one_worker=steps_on_one_worker(replicas),
+            steps_on_one_worker=steps_on_one_worker,
             short_batches_on_one_worker=not is_on_gpu(replicas) and not isinstance(replicas[0], TextModel),
         )
         self._is_stopped = False
@@ -76,20 +76,20 @@ class Engine:
         self._step_seconds = 0.0  # spent on steps since a sequence last ended
         self._wake_timer: asyncio.TimerHandle | None = None
         self._cost_of = replicas[0].cost_of
+        self._n_replicas = len(replicas)
         configs = worker_configs(
             name, replicas, tasks, settings, budget=budget, queue=self._queue, observer=self._observer
         )
-        self._n_replicas = len(replicas)
-        self.workers = [self._supervise(config) for config in configs]
-
-    def _supervise(self, config: WorkerConfig) -> Supervisor:
-        return Supervisor(
-            config,
-            self._settings,
-            on_batch=self._handle_batch,
-            on_steps=self._handle_steps,
-            on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
-        )
+        self.workers = [
+            Supervisor(
+                config,
+                settings,
+                on_batch=self._handle_batch,
+                on_steps=self._handle_steps,
+                on_given_up=lambda jobs: self._fail(jobs, InferenceFailed("the worker died twice on this request")),
+            )
+            for config in configs
+        ]
 
     @property
     def health(self) -> Health:
@@ -244,7 +244,7 @@ class Engine:
             job.finished_at = max(job.finished_at, report.finished_at)
             for index in range(first, n_done) if errors else ():
                 if index in errors:
-                    self._fail([job], self._explain(errors[index], job, part.start + index - first))
+                    self._fail([job], explain(self.name, errors[index], job, part.start + index - first))
             part_results = results if len(part) == len(results) else results[first:n_done]
             if len(part) == len(job.requests):
                 self._answer(job, part_results)
@@ -258,7 +258,7 @@ class Engine:
             self._announce(part.job)
             part.job.progress |= {index: [] for index in range(part.start, part.stop)}
         for (job, index), error in report.failed:
-            self._fail([job], self._explain(error, job, index))
+            self._fail([job], explain(self.name, error, job, index))
         for job in dict.fromkeys(job for (job, _), _ in report.progress):
             job.batch_size = max(job.batch_size, report.n_rows)
             job.finished_at = max(job.finished_at, report.finished_at)
@@ -324,21 +324,6 @@ class Engine:
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(error)
-
-    def _explain(self, error: Exception, job: Job, index: int) -> Exception:
-        """Return the error to raise for a failed request; it names the request's index within its job.
-
-        The only request of a job may be about several items, as in `/project`; its own indices are then those to name.
-        """
-        if isinstance(error, InvalidItems):
-            is_only = len(job.requests) == 1
-            indices = [index if problem.index is None or not is_only else problem.index for problem in error.problems]
-            return InvalidItems(*(replace(p, index=i) for p, i in zip(error.problems, indices, strict=True)))
-        log.error("forward pass failed", exc_info=error, extra={"model": self.name, "item": index})
-        is_nan = isinstance(error, NotANumber)
-        of_result = "the model's output for this item is not a number, or infinite"
-        reason = of_result if is_nan else "the forward pass failed on this item"
-        return InferenceFailed(reason, [Fault(f"/inputs/{index}", reason)])
 
     def _update_rate(self, n_items: int, seconds: float) -> None:
         """Update the smoothed rate at which a worker serves items."""

@@ -99,10 +99,5 @@ class Slice:
         """The requests in this slice."""
         return self.job.requests[self.start : self.stop]
 
-    @property
-    def costs(self) -> Sequence[int]:
-        """The costs of the requests in this slice."""
-        return self.job.costs[self.start : self.stop]
-
     def __len__(self) -> int:
         return self.stop - self.start

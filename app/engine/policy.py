@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from app.engine.job import Job, Slice
+from app.engine.job import Slice
 from models.tasks import Request, Task
 from models.tasks.generation import GenerateRequest
 
@@ -68,7 +68,8 @@ def next_batch(waiting: Iterable[Slice], budget: int, capacity: StepCapacity = N
             continue
         if not batch and job.is_suspect:
             return [Slice(job, candidate.start, candidate.start + 1)]
-        if job.is_suspect or (batch and not _may_join(job, batch[0].job)):
+        first = batch[0].job if batch else job
+        if job.is_suspect or job.task is not first.task or (job.is_large and not first.is_large):
             continue
         if not job.task.by_steps and len(candidate) == len(job.requests) and cost + job.cost <= budget:
             batch.append(candidate)
@@ -115,20 +116,10 @@ def n_rows_of(task: Task, request: Request) -> int:
 
 def work_of(part: Slice) -> int:
     """Return the work of dispatched requests: their cost and, for a generation, the tokens of all its rows."""
-    cost = part.job.cost if len(part) == len(part.job.requests) else sum(part.costs)
+    cost = part.job.cost if len(part) == len(part.job.requests) else sum(part.job.costs[part.start : part.stop])
     if not part.job.task.by_steps:
         return cost
     return cost + sum(cast("GenerateRequest", request).n_generated for request in part.requests)
-
-
-def max_small_rows(max_rows: int) -> int:
-    """Return the largest number of rows of a small generation job, where all jobs together may have `max_rows`."""
-    return max(1, max_rows // 8)
-
-
-def _may_join(job: Job, first: Job) -> bool:
-    """Return whether a job may share a batch with the one that is its first: both run one task, and none is delayed."""
-    return job.task is first.task and (first.is_large or not job.is_large)
 
 
 def _has_capacity(candidate: Slice, n_rows: int, capacity: StepCapacity) -> bool:

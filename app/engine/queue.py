@@ -80,7 +80,7 @@ class JobQueue(SharedWorkers):
         job.size = job.cost / self._max_small_cost
         if job.task.by_steps:
             n_rows = sum(n_rows_of(job.task, request) for request in job.requests)
-            job.size = max(job.size, n_rows / self._max_small_rows) if self._max_small_cost < math.inf else 0.0
+            job.size = max(job.size, n_rows / self.max_small_rows) if self._max_small_cost < math.inf else 0.0
         with self._lock:
             if self._n_items + len(job.requests) > self._limit_for(job):
                 return False
@@ -293,7 +293,7 @@ class JobQueue(SharedWorkers):
         if capacity is NO_STEPS or slot.is_for_small_jobs:
             return capacity
         n_elsewhere = sum(other.n_rows for other in self._slots if other is not slot)
-        if self._steps_on_one_worker:
+        if self.steps_on_one_worker:
             share = 0 if n_elsewhere else self._max_rows
         else:
             free = [other for other in self._slots if not other.in_flight or other is slot]

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 from app.engine.fairness import FairOrder
 from app.engine.job import Job
-from app.engine.policy import max_small_rows
-from app.engine.worker_slot import WorkerSlot, WorkInProgress, overtaking_jobs, work_in_progress
+from app.engine.worker_slot import WorkerSlot, overtaking_jobs, work_in_progress
 
 SHORT_BATCH_S = 0.005
 """CPU time in seconds below which a batch is short. While batches are short, one worker serves as many as several,
 which would spend most of their time waiting for the interpreter lock and make the event loop wait for it too."""
 INACTIVE_AFTER_S = 0.05
 """Time in seconds after which a worker that took or delivered no batch is no longer relied on to serve what waits."""
+SMALL_SHARE_OF_ROWS = 8
+"""A small job generates at most one of so many rows that may be generated at once."""
 SHARED_FOR_S = 0.25
 """Time in seconds after a small job for which large jobs leave room for the next one."""
 SHARED_PARTS = 4
@@ -35,11 +36,16 @@ class SharedWorkers:
     While large jobs keep the other workers busy, the worker for small jobs lets these overtake. And while small jobs
     come often, large ones leave them room: they pause between the parts of their work, their batches are smaller, and
     one worker is kept free of them if there are several.
+
+    Attributes:
+        max_small_rows: most rows of a small job, and of the worker for small jobs.
+        steps_on_one_worker: whether one worker generates all sequences, with the threads of all.
     """
 
     def __init__(self, max_rows: int, *, steps_on_one_worker: bool, short_batches_on_one_worker: bool) -> None:
-        self._max_rows, self._max_small_rows = max_rows, max_small_rows(max_rows)
-        self._steps_on_one_worker = steps_on_one_worker
+        self._max_rows = max_rows
+        self.max_small_rows = max(1, max_rows // SMALL_SHARE_OF_ROWS)
+        self.steps_on_one_worker = steps_on_one_worker
         self._short_batches_on_one_worker = short_batches_on_one_worker
         self._order = FairOrder()
         self._slots: dict[WorkerSlot, None] = {}
@@ -66,12 +72,12 @@ class SharedWorkers:
         if slot.is_for_small_jobs or not self.is_shared:
             return
         with self._lock:
-            own = self._work(slot)
-            if not own.is_large:
+            own = work_in_progress(slot, self._order)
+            if own.largest <= 1 and not own.large_clients:
                 return
             busy = [other for other in (*self._slots, self._small_slot) if other and (other.in_flight or other.n_rows)]
             pause_s = YIELD_S
-            if any(own.gives_way_to(self._work(other)) for other in busy if other is not slot):
+            if any(own.gives_way_to(work_in_progress(other, self._order)) for other in busy if other is not slot):
                 pause_s = max(YIELD_S, min(time.monotonic() - slot.resumed_at, MAX_PAUSE_S))
             self._small_done.wait(pause_s)
             slot.resumed_at = time.monotonic()
@@ -90,12 +96,13 @@ class SharedWorkers:
         """
         if len(self._slots) < 2 or self._closed or not self.is_shared:
             return False
-        return all(self._work(other).largest > 1 for other in self._slots if other is not slot)
+        others = [work_in_progress(other, self._order) for other in self._slots if other is not slot]
+        return all(work.largest > 1 for work in others)
 
     def _has_room_for_small_rows(self) -> bool:
         """Return whether the worker for small jobs will generate for those that may overtake."""
         small = self._small_slot
-        return small is not None and not self._closed and small.n_rows < self._max_small_rows
+        return small is not None and not self._closed and small.n_rows < self.max_small_rows
 
     def _overtaking(self) -> Iterator[Job]:
         """Yield the jobs that may overtake what all workers do that they would wait for.
@@ -104,13 +111,10 @@ class SharedWorkers:
         """
         if not self._order.is_mixed:
             return
-        awake = {slot: self._work(slot) for slot in self._slots if slot not in self._idle}
+        awake = {slot: work_in_progress(slot, self._order) for slot in self._slots if slot not in self._idle}
         busy = [*awake.values()] if all(map(self._is_spare, self._idle)) else []
-        generating = [work for slot, work in awake.items() if slot.n_rows] if self._steps_on_one_worker else busy
+        generating = [work for slot, work in awake.items() if slot.n_rows] if self.steps_on_one_worker else busy
         yield from overtaking_jobs(self._order, busy, generating)
-
-    def _work(self, slot: WorkerSlot) -> WorkInProgress:
-        return work_in_progress(slot, self._order)
 
     def _is_spare(self, slot: WorkerSlot) -> bool:
         """Return whether this worker may sleep: batches are short, and another worker is awake and active."""

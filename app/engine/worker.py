@@ -182,7 +182,7 @@ class Worker:
 
     def _observe_dispatch(self, task: Task, batch: Sequence[Slice]) -> int:
         """Tell the observer of a batch that was taken, and return its cost."""
-        costs = [cost for part in batch for cost in part.costs]
+        costs = [cost for part in batch for cost in part.job.costs[part.start : part.stop]]
         counts = len(costs), sum(costs), max(costs) * len(costs) - sum(costs)
         self._config.observer.dispatched(self._config.name, task.name, *counts, self.slot.reason)
         return counts[1]

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from app.engine.observer import EngineObserver
-from app.engine.policy import max_small_rows
 from app.engine.queue import JobQueue
 from app.settings import Settings
 from models.family import Model
-from models.generation.generator import Generator
 from models.tasks import Task
 
 
@@ -74,11 +72,6 @@ def is_on_gpu(replicas: Sequence[Model]) -> bool:
     return any(weight is not None and weight.is_cuda for weight in weights)
 
 
-def steps_on_one_worker(replicas: Sequence[Model]) -> bool:
-    """Return whether one worker generates all sequences of a model, with the threads of all workers."""
-    return all(isinstance(model, Generator) and model.runs_on_kernels for model in replicas)
-
-
 def worker_configs(
     name: str,
     replicas: Sequence[Model],
@@ -94,7 +87,6 @@ def worker_configs(
     A GPU computes the batches of all workers one after another, so that a worker for small jobs would be of no use.
     """
     gpu_streams = {model: gpu_stream_of(model) for model in replicas}
-    n_step_workers = len(replicas) if steps_on_one_worker(replicas) else 1
     first = WorkerConfig(
         name=name,
         model=replicas[0],
@@ -103,7 +95,7 @@ def worker_configs(
         queue=queue,
         observer=observer,
         torch_threads=settings.torch_threads,
-        step_threads=settings.torch_threads * n_step_workers,
+        step_threads=settings.torch_threads * (len(replicas) if queue.steps_on_one_worker else 1),
         budget=budget,
         max_rows=settings.max_running_sequences,
         max_prefix_tokens=settings.max_prefix_tokens,
@@ -118,15 +110,17 @@ def worker_configs(
         )
         for index, model in enumerate(replicas)
     ]
-    if any(gpu_streams.values()):
-        return configs
-    for_small_jobs = replace(
-        first,
-        tasks=tasks[:1],
-        step_threads=settings.torch_threads,
-        max_rows=max_small_rows(settings.max_running_sequences),
+    return configs if any(gpu_streams.values()) else [*configs, _for_small_jobs(first)]
+
+
+def _for_small_jobs(config: WorkerConfig) -> WorkerConfig:
+    """Return the configuration of the worker for small jobs, given that of another worker of the model."""
+    return replace(
+        config,
+        tasks=config.tasks[:1],
+        step_threads=config.torch_threads,
+        max_rows=config.queue.max_small_rows,
         max_prefix_tokens=0,
         probe_every_s=None,
         is_for_small_jobs=True,
     )
-    return [*configs, for_small_jobs]

@@ -50,11 +50,6 @@ class WorkInProgress:
     largest: float
     large_clients: frozenset[str]
 
-    @property
-    def is_large(self) -> bool:
-        """Return whether there is a large job, or one of a large client."""
-        return self.largest > 1 or bool(self.large_clients)
-
     def gives_way_to(self, other: "WorkInProgress") -> bool:
         """Return whether this is to pause until another worker has done that: small jobs, or those of small clients."""
         return other.largest <= 1 and (self.largest > 1 or not other.large_clients)

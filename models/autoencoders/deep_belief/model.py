@@ -21,7 +21,7 @@ from models.ops.devices import to_cpu
 
 N_GIBBS_STEPS = 200
 """Number of Gibbs steps in the top machine for a sample."""
-N_STEPS_OF_PART = 10
+N_STEPS_OF_PART = 5
 """Number of Gibbs steps after which others may go first, and a chain may be ended because nobody waits for it."""
 
 

@@ -15,6 +15,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
+from app.engine.job import Job
+from app.engine.queue import JobQueue
 from app.http.access import presented_key
 from app.http.access_rules import Access, access_of
 from app.http.error_answers import Dialect
@@ -360,3 +362,23 @@ async def test_a_socket_is_closed_where_keys_are_set(weights: Path) -> None:
     scope = {"type": "websocket", "path": "/mine", "headers": [], "query_string": b"", "subprotocols": []}
     await app({**scope, "scheme": "ws", "client": ("127.0.0.1", 1)}, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_work_is_shared_between_keys_or_between_addresses(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients: list[str] = []
+    put = JobQueue.put
+
+    def record(queue: JobQueue, job: Job) -> bool:
+        clients.append(job.client)
+        return put(queue, job)
+
+    monkeypatch.setattr(JobQueue, "put", record)
+    async with with_keys(weights) as client:
+        for secret in (INFER_SECRET, ADMIN_SECRET):
+            assert (await client.post("/encode", json=BODY, headers=bearer(secret))).status_code == 200
+    async with served(Settings(weights_dir=weights, trusted_proxies="10.0.0.1")) as client:
+        assert (await client.post("/encode", json=BODY)).status_code == 200
+        async with clients_from(client, "10.0.0.1") as proxy:
+            forwarded = {"x-forwarded-for": "192.0.2.7"}
+            assert (await proxy.post("/encode", json=BODY, headers=forwarded)).status_code == 200
+    assert clients == ["ci", "me", "127.0.0.1", "192.0.2.7"]

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from models.tasks.autoencoding import SampleRequest
+from models.tasks import COMPRESS, DECODE, DETECT_ANOMALIES, RECONSTRUCT, SAMPLE
+from models.tasks.autoencoding import (
+    CompressRequest,
+    DecodeRequest,
+    DetectAnomaliesRequest,
+    ReconstructRequest,
+    SampleRequest,
+)
 from tests.models.tiny import build_case
 
 
@@ -30,3 +37,20 @@ def test_the_prior_draws_a_normal_latent_and_a_class(case: str) -> None:
     assert 50 < latents[:, 3].sum() < 150
     request = SampleRequest(seed=0, label="b", temperature=0.0)
     assert model.draw_latent(request, "prior", torch.Generator()).tolist() == [0, 0, 0, 0, 1]
+
+
+def test_a_request_costs_what_it_makes_the_networks_do() -> None:
+    machines, variational, recurrent = (build_case(name) for name in ("deep_belief-0", "variational-0", "recurrent-0"))
+    item = torch.zeros(machines.input_shape)
+    single = item.numel()
+    assert machines.cost_of(RECONSTRUCT, ReconstructRequest(item=item)) == single
+    assert machines.cost_of(SAMPLE, SampleRequest(seed=0, cost=single)) == single
+    assert machines.cost_of(SAMPLE, SampleRequest(seed=0, cost=single, sampler="gibbs")) == 100 * single
+    assert machines.cost_of(DECODE, DecodeRequest(latent=torch.zeros(machines.latent_shape))) == single
+    assert machines.cost_of(COMPRESS, CompressRequest(items=(item, item))) == 16 * single
+    x = torch.zeros(variational.input_shape)
+    assert variational.cost_of(DETECT_ANOMALIES, DetectAnomaliesRequest(item=x)) == x.numel()
+    draws = DetectAnomaliesRequest(item=x, score="reconstruction_probability")
+    assert variational.cost_of(DETECT_ANOMALIES, draws) == 8 * x.numel()
+    series = torch.zeros(5, recurrent.input_shape[1])
+    assert recurrent.cost_of(RECONSTRUCT, ReconstructRequest(item=series)) == 16 * series.numel()

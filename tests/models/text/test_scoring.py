@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from models.tasks.text import ScoreTextRequest, Tokens
+from models.tasks import ENCODE_TEXT, SCORE_TEXT
+from models.tasks.text import EncodeTextRequest, ScoreTextRequest, Tokens
 from models.text import scoring
 from models.text.scoring import score_text
 from tests.models.text.encoders import MASK_ID, encoder, states_of
@@ -32,3 +33,9 @@ def test_a_text_of_special_tokens_has_no_scores() -> None:
     (result,) = score_text(encoder("masked"), [ScoreTextRequest(tokens=tokens)])
     assert list(result.positions) == []
     assert result.log_probs.shape == (0,)
+
+
+def test_a_text_costs_as_many_passes_as_it_has_tokens() -> None:
+    request = ScoreTextRequest(tokens=Tokens.of_ids(IDS))
+    assert encoder("masked").cost_of(SCORE_TEXT, request) == len(IDS) ** 2
+    assert encoder("masked").cost_of(ENCODE_TEXT, EncodeTextRequest(tokens=request.tokens)) == len(IDS)
