@@ -89,20 +89,23 @@ class WorkerPools:
     def _run(self, queue: "_WorkQueue") -> None:
         while (entry := queue.get()) is not None:
             work, future, memory = entry
+            del entry
             outcome = None
             if not future.cancelled():
                 watch_caller(future.cancelled)
                 REQUEST_MEMORY.set(memory)
                 outcome = _call(work)
                 watch_caller(None)
+            del work  # before the caller goes on, so that nothing of the body is kept alive here
             if memory is not None:
                 memory.release()
             if outcome is not None:
                 self._finished.append((future, outcome))
+                outcome = None
                 if not self._is_delivery_scheduled and not self._loop.is_closed():
                     self._is_delivery_scheduled = True
                     self._loop.call_soon_threadsafe(self._deliver)
-            del entry, work, future, outcome  # so that an idle thread keeps neither bodies nor results alive
+            del future, memory  # so that an idle thread keeps neither bodies nor results alive
 
     def _deliver(self) -> None:
         self._is_delivery_scheduled = False  # results that are ready from here on schedule another delivery

@@ -8,7 +8,7 @@ from typing import cast
 from starlette.requests import Request
 
 from app.concurrency.request_memory import MemoryShare
-from app.concurrency.worker_pools import WorkerPools
+from app.concurrency.worker_pools import MAX_SHORT_BYTES, WorkerPools
 from app.errors import (
     ClientDisconnected,
     MalformedBody,
@@ -76,7 +76,7 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
         is_complete = not message.get("more_body", False)
     context.received_at = time.monotonic()
     context.timer.watch_client()
-    data = chunks[0] if len(chunks) == 1 else _join(chunks, context.memory)
+    data = chunks[0] if len(chunks) == 1 else await _join(chunks, context.memory, pools)
     if coding == "identity":
         return data
     n_decoded = min(max_bytes, MAX_INFLATION * n_bytes)
@@ -86,11 +86,14 @@ async def read_body(request: Request, max_bytes: int, pools: WorkerPools) -> byt
     return decoded
 
 
-def _join(chunks: list[bytes], memory: MemoryShare) -> bytes:
+async def _join(chunks: list[bytes], memory: MemoryShare, pools: WorkerPools) -> bytes:
     """Return the whole body. For a moment, there are both the chunks and the body."""
     n_bytes = sum(map(len, chunks))
     memory.claim(n_bytes)
-    data = b"".join(chunks)
+    if n_bytes <= MAX_SHORT_BYTES:
+        data = b"".join(chunks)
+    else:
+        data = await pools.run(b"".join, chunks, n_bytes=n_bytes)
     chunks.clear()
     memory.give_back(n_bytes)
     return data

@@ -4,6 +4,8 @@ import codecs
 import json
 from typing import Any
 
+import numpy as np
+
 from app.http.body_memory import claim_parsing
 from app.http.context import RequestContext
 from app.http.json_outline import CHUNK_BYTES, JsonLimits
@@ -11,6 +13,8 @@ from app.http.json_parts import parse_parts
 from app.http.json_text import loads, malformed
 from app.services import Services
 from models.cancellation import stop_if_abandoned
+
+_FIRST_NOT_ASCII = 128
 
 
 def parse_json(data: bytes, limits: JsonLimits) -> Any:
@@ -57,7 +61,7 @@ def _in_utf8(data: bytes) -> bytes:
         UnicodeDecodeError: the text is in no encoding of JSON.
     """
     encoding = json.detect_encoding(data)
-    if encoding == "utf-8" and data.isascii():
+    if encoding == "utf-8" and np.frombuffer(data, np.uint8).max() < _FIRST_NOT_ASCII:  # releases the lock
         return data
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     parts: list[bytes] = []

@@ -13,15 +13,15 @@ N_VALUES_AT_ONCE = 2**14
 """Number of values that are rendered by one call, in about a millisecond."""
 
 
-def render_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """Return an answer, whose arrays may have any memory layout, as JSON. NaN and infinity become null.
+def render_json(answer: Mapping[str, Any] | Sequence[Any]) -> list[bytes]:
+    """Return the JSON of an answer in pieces. Its arrays may have any memory layout; NaN and infinity become null.
 
     Raises:
         WorkAbandoned: the answer is large, and the caller has left.
     """
     if _count_roughly(answer) <= N_VALUES_AT_ONCE:
-        return _dumps(answer)
-    return b"".join(_pieces(answer))
+        return [_dumps(answer)]
+    return list(_pieces(answer))
 
 
 def _count_roughly(answer: Mapping[str, Any] | Sequence[Any]) -> int:

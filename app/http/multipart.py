@@ -47,7 +47,7 @@ def parse_files(data: bytes, content_type: str, max_files: int) -> list[bytes]:
     except FormParserError as error:
         raise MalformedBody(f"the body is not multipart/form-data with at most {max_files} files") from error
     _check_parts(reader.parts)
-    return [bytes(part.content) for part in reader.parts]
+    return [b"".join((*part.pieces, part.rest)) for part in reader.parts]
 
 
 def _check_parts(parts: "list[_Part]") -> None:
@@ -66,11 +66,12 @@ def _check_parts(parts: "list[_Part]") -> None:
 
 @dataclass(slots=True)
 class _Part:
-    """A part, as far as it has been read."""
+    """A part, as far as it has been read. `pieces` and `rest` are its content."""
 
     name: str = ""
     is_file: bool = False
-    content: bytearray = field(default_factory=bytearray)
+    pieces: list[bytes] = field(default_factory=list)
+    rest: bytearray = field(default_factory=bytearray)
 
 
 class _PartsReader:
@@ -114,4 +115,8 @@ class _PartsReader:
 
     def add_content(self, data: bytes, start: int, end: int) -> None:
         """Add a piece of the content of the part."""
-        self.parts[-1].content += data[start:end]
+        part = self.parts[-1]
+        part.rest += data[start:end]
+        if len(part.rest) >= CHUNK_BYTES:  # joining such pieces releases the interpreter's lock, unlike a long copy
+            part.pieces.append(bytes(part.rest))
+            part.rest.clear()

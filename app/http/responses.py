@@ -43,10 +43,10 @@ def task_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     Raises:
         InferenceFailed: a number is not finite; the encoder would write null in its place.
     """
-    content = render_json(answer)
-    if b"null" in content:  # which a text may contain, and an optional field may be
+    pieces = render_json(answer)
+    if any(b"null" in piece for piece in pieces):  # which a text may contain, and an optional field may be
         check_finite(answer)
-    return content
+    return b"".join(pieces)
 
 
 def check_finite(value: Any) -> None:

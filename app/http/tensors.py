@@ -7,7 +7,7 @@ before it, in four bytes. Both are in row-major order.
 import math
 import reprlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, InvalidRequest
+from models.cancellation import stop_if_abandoned
+from models.codecs.number_lists import N_NUMBERS_AT_ONCE, are_many, split_lists
 
 Numbers = NDArray[Any]
 
@@ -58,13 +60,38 @@ def numbers_from_json(head: TensorHead, data: object) -> Numbers:
         raise head.refusal("BF16 is taken as raw bytes, and the data are JSON")
     dtype = DTYPES[head.datatype]
     kinds = {"b": (bool,), "u": (int,), "i": (int,), "f": (int, float)}[dtype.kind]
-    values = _values_from_json(head, data, kinds, {"b": "booleans", "f": "numbers"}.get(dtype.kind, "whole numbers"))
+    expected = {"b": "booleans", "f": "numbers"}.get(dtype.kind, "whole numbers")
     try:
         with np.errstate(over="raise"):
-            numbers: Numbers = values.astype(np.float64 if dtype.kind == "f" else dtype).astype(dtype)
+            numbers = [
+                part.astype(np.float64 if dtype.kind == "f" else dtype).astype(dtype)
+                for part in _parts_from_json(head, data, kinds, expected)
+            ]
     except (OverflowError, FloatingPointError):
         raise head.refusal(f"a number is beyond the range of {head.datatype}") from None
-    return numbers
+    return numbers[0] if len(numbers) == 1 else np.concatenate(numbers).reshape(head.shape)
+
+
+def _parts_from_json(
+    head: TensorHead, data: object, kinds: Sequence[type], expected: str
+) -> "Iterator[np.ndarray[Any, np.dtype[np.object_]]]":
+    """Yield JSON values in the shape of the tensor; many of them flat, in parts that do not hold up other threads."""
+    if not isinstance(data, list) or not are_many(data):
+        yield _values_from_json(head, data, kinds, expected)
+        return
+    shape, parts = split_lists(data)
+    if shape not in (head.shape, (head.size,)):
+        raise head.refusal(f"the data have the shape {list(shape)}, and the tensor {list(head.shape)}")
+    for part in parts:
+        stop_if_abandoned()
+        if part is None:
+            raise head.refusal("the data are lists of unequal length")
+        if not set(map(type, part)) <= set(kinds):
+            value = next(value for value in part if type(value) not in kinds)
+            raise head.refusal(f"an element is {reprlib.repr(value)}; {head.datatype} takes {expected}")
+        values = np.empty(len(part), np.object_)
+        values[:] = part
+        yield values
 
 
 def texts_from_json(head: TensorHead, data: object) -> list[str]:
@@ -73,6 +100,8 @@ def texts_from_json(head: TensorHead, data: object) -> list[str]:
     Raises:
         InvalidRequest: the data have another type, number or nesting than the tensor.
     """
+    if isinstance(data, list) and head.size <= N_NUMBERS_AT_ONCE and are_many(data):
+        raise head.refusal(f"the data have more than {N_NUMBERS_AT_ONCE} elements, and the tensor {head.size}")
     texts: list[str] = _values_from_json(head, data, (str,), "strings").ravel().tolist()
     return texts
 

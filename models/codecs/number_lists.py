@@ -19,18 +19,38 @@ def array_in_parts(values: list[Any], allowed: set[type]) -> NDArray[np.float64]
         OverflowError: an integer is beyond the largest number.
         WorkAbandoned: the caller has left.
     """
-    shape: list[int] = []
-    first: Any = values
-    while type(first) is list:
-        shape.append(len(first))
-        first = first[0] if first else None
+    shape, runs = split_lists(values)
     parts: list[NDArray[np.float64]] = []
-    for numbers in _runs(_innermost(values, shape)):
+    for numbers in runs:
         stop_if_abandoned()
         if numbers is None or not set(map(type, numbers)) <= allowed:
             return None
         parts.append(np.array(numbers, dtype=np.float64))
     return np.concatenate(parts).reshape(shape)
+
+
+def split_lists(values: list[Any]) -> tuple[tuple[int, ...], Iterator[list[Any] | None]]:
+    """Return the shape that nested lists begin with, and their elements, about `N_NUMBERS_AT_ONCE` at a time.
+
+    Among these parts there is a None where the lists do not fit the shape.
+    """
+    shape: list[int] = []
+    first: Any = values
+    while type(first) is list:
+        shape.append(len(first))
+        first = first[0] if first else None
+    return tuple(shape), _runs(_innermost(values, shape))
+
+
+def are_many(values: list[Any]) -> bool:
+    """Return whether nested lists have more than `N_NUMBERS_AT_ONCE` elements, those that are lists included."""
+    count, lists = 0, [values]
+    while lists and count <= N_NUMBERS_AT_ONCE:
+        elements = lists.pop()
+        count += len(elements)
+        if count <= N_NUMBERS_AT_ONCE:
+            lists += [each for each in elements if type(each) is list]
+    return count > N_NUMBERS_AT_ONCE
 
 
 def _innermost(values: Any, shape: Sequence[int]) -> Iterator[list[Any] | None]:

@@ -140,3 +140,28 @@ def test_whatever_comes_is_a_tensor_of_its_shape_or_refused(
         assert tracemalloc.get_traced_memory()[1] < 2**22, "more than the data need"
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT32", "BOOL"])
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_many_numbers_are_read_as_few_are(datatype: str, is_flat: bool) -> None:
+    array = (np.arange(60_000) % 2).astype(DTYPES[datatype]).reshape(3, 20, 1000)
+    head = TensorHead(name="x", datatype=datatype, shape=array.shape)
+    read = numbers_from_json(head, array.ravel().tolist() if is_flat else array.tolist())
+    assert read.dtype == array.dtype
+    np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        ([0] * 59_999, r"the data have the shape \[59999\], and the tensor \[3, 20000\]"),
+        ([[0] * 20_000, [0] * 20_001, [0] * 19_999], "lists of unequal length"),
+        ([[0] * 20_000, [0] * 20_000, [*[0] * 19_999, "x"]], "an element is 'x'; FP32 takes numbers"),
+        ([[0] * 20_000, [0] * 20_000, [*[0] * 19_999, 10**60]], "beyond the range of FP32"),
+        ([[[0] * 60_000]], r"the data have the shape \[1, 1, 60000\]"),
+    ],
+)
+def test_many_numbers_that_do_not_fit_are_refused(data: object, detail: str) -> None:
+    with pytest.raises(InvalidRequest, match=detail):
+        numbers_from_json(TensorHead(name="x", datatype="FP32", shape=(3, 20_000)), data)
