@@ -224,7 +224,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Most tokens of earlier prompts that one model remembers, to save work where prompts begin alike.",
     )
-    max_characters: PositiveInt = Field(2**20, description="Longest text, in characters.")
+    max_characters: PositiveInt = Field(
+        2**20, description="Longest text, in characters, as it arrives and as the tokenizer reads it."
+    )
     inline_bytes: PositiveInt = Field(
         2**16,
         description="Longest request body, in bytes, that is decoded on the event loop; longer ones are decoded on "

@@ -12,7 +12,7 @@ import numpy as np
 from models.cancellation import stop_if_abandoned
 from models.codecs.arrays import MAX_PROBLEMS, Limits, limit_problems
 from models.codecs.text.items import TextItem, clean_text, parse_text_items
-from models.codecs.text.parting import MAX_RUN, Places, part_bounds
+from models.codecs.text.parting import MAX_RUN, PART_CHARACTERS, Places, part_bounds
 from models.codecs.text.prompts import Prompts
 from models.codecs.text.sizes import TextSizes
 from models.codecs.text.special_tokens import SpecialTokens
@@ -186,9 +186,12 @@ class TextCodec(ABC):
         problems: list[Problem] = []
         for start, end in _groups(items):
             stop_if_abandoned()
-            group = self._encode_items(items[start:end], start, add_special_tokens)
+            some = items[start:end]
             if truncate:
-                self._truncate(group, items[start:end], start, truncation_side, note_truncated)
+                some = [self._shortened(item, truncation_side) for item in some]
+            group = self._encode_items(some, start, add_special_tokens)
+            if truncate:
+                self._truncate(group, some, start, truncation_side, note_truncated)
             if check_length:
                 limit = self.max_tokens
                 lengths = [len(tokens.ids) for tokens in group]
@@ -203,6 +206,17 @@ class TextCodec(ABC):
         if prompt and not self.prompts.are_pooled:
             self._count_prompt(prompt, items, results)
         return results
+
+    def beginning(self, text: str, n_tokens: int) -> str:
+        """Return a beginning of a long text that has more than `n_tokens` tokens, or the text."""
+        return text
+
+    def _shortened(self, item: TextItem, side: TruncationSide | None) -> TextItem:
+        """Return an item that is cut at its right without most of what is cut, so that this is not tokenised."""
+        is_left = self.encoding.truncates_left if side is None else side == "left"
+        if is_left or item.pair is not None or len(item.text) <= PART_CHARACTERS:
+            return item
+        return item._replace(text=self.beginning(item.text, self.truncated_length))
 
     def _truncate(
         self,

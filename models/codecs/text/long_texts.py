@@ -1,4 +1,4 @@
-"""Tokenising long texts part by part, each in a few milliseconds, and without the interpreter's lock."""
+"""Tokenising long texts part by part, each in a few milliseconds, on one core, and without the interpreter's lock."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,6 @@ from tokenizers import Tokenizer
 from models.cancellation import stop_if_abandoned
 from models.codecs.text.parting import Places, part_bounds
 from models.tasks.text import Details, TruncationSide
-
-PARTS_AT_ONCE = 4
-"""Number of parts that are tokenised by one call, on all cores."""
 
 Ids = NDArray[np.int64]
 
@@ -107,26 +104,21 @@ class PartEncoder:
         if side == "left":
             bounds = bounds[::-1]
         n_found = 0
-        for group in range(0, len(bounds) - 1, PARTS_AT_ONCE):
-            some = sorted(bounds[group : group + PARTS_AT_ONCE + 1])
-            parts = list(self._parts(text, some))
-            for start, end, ids in parts if side == "right" else reversed(parts):
-                n_found += len(ids)
-                if n_found >= n_tokens:
-                    return (0, end) if side == "right" else (max(0, start - 1), len(text))
+        for one, other in pairwise(bounds):
+            start, end = min(one, other), max(one, other)
+            ((_, _, ids),) = self._parts(text, [start, end])
+            n_found += len(ids)
+            if n_found >= n_tokens:
+                return (0, end) if side == "right" else (max(0, start - 1), len(text))
         return 0, len(text)
 
     def _parts(self, text: str, bounds: Sequence[int]) -> Iterator[tuple[int, int, Ids]]:
         """Yield the first character, the end, and the ids of each part."""
-        places = list(pairwise(bounds))
-        for group in range(0, len(places), PARTS_AT_ONCE):
+        for start, end in pairwise(bounds):
             stop_if_abandoned()
-            some = places[group : group + PARTS_AT_ONCE]
-            contexts = [self._context(text, start) for start, _ in some]
-            sources = [text[first:end] for (first, _), (_, end) in zip(contexts, some, strict=True)]
-            encodings = self._tokenizer.encode_batch_fast(sources, add_special_tokens=False)
-            for (start, end), (_, n_before), encoding in zip(some, contexts, encodings, strict=True):
-                yield start, end, np.array(encoding.ids[n_before:], np.int64)
+            first, n_before = self._context(text, start)
+            (encoding,) = self._tokenizer.encode_batch_fast([text[first:end]], add_special_tokens=False)
+            yield start, end, np.array(encoding.ids[n_before:], np.int64)
 
     def _context(self, text: str, start: int) -> tuple[int, int]:
         """Return the character from which the part at `start` is tokenised, and the number of tokens before the part.

@@ -115,6 +115,10 @@ class TokenizersCodec(TextCodec):
         )
 
     @override
+    def beginning(self, text: str, n_tokens: int) -> str:
+        return text[: self._parts.holding(text, n_tokens + 1, "right")[1]]
+
+    @override
     def windows(self, text: str, pair: str, stride: int | None = None) -> list[Tokens]:
         whole = self.encode(text, pair)
         self.check_ids([whole])

@@ -201,7 +201,7 @@ def test_tokenising_ends_once_the_caller_has_left() -> None:
     watch_caller(has_left)
     try:
         with pytest.raises(WorkAbandoned):
-            codec.tokenize([TextItem("a b " * 2**18)], truncate=True)
+            codec.tokenize([TextItem("a b " * 2**18)])
         assert n_asked == 4
         with pytest.raises(WorkAbandoned):
             codec.tokenize([TextItem("a b")] * 3)
@@ -228,6 +228,12 @@ def test_only_the_end_of_a_long_text_is_tokenised_for_what_is_kept_of_it(monkeyp
         assert [text[start:end] for start, end in kept.details().offsets[1:-1]] == digits
         written = text.replace(" ", "")
         assert "".join(digits) == (written[-14:] if side == "left" else written[:14])
+    seen, truncated = 0, list[int]()
+    items = [TextItem("a"), TextItem(text)]
+    _, cut = codec.tokenize(items, truncate=True, note_truncated=truncated.append)
+    assert 0 < seen < len(text) // 4
+    assert truncated == [1]
+    assert described(cut)[0] == codec.encode_truncated(text, None, "right").ids.tolist()
 
 
 def test_the_tokenizers_of_the_shipped_models_part_texts() -> None:
