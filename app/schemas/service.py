@@ -174,6 +174,8 @@ LIMITS = (
     "max_lists",
     "max_items",
     "max_pixels",
+    "image_timeout_ms",
+    "image_memory",
     "max_queue_items",
     "max_batch_elements",
     "max_batch_tokens",

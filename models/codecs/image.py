@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from models.cancellation import stop_if_abandoned
 from models.codecs.arrays import (
     ArrayCodec,
     Limits,
@@ -107,6 +108,7 @@ class ImageCodec(ArrayCodec):
         self._check_options(options, items)
         found, n_left = list(items), limits.max_pixels
         for i, item in enumerate(items):
+            stop_if_abandoned()
             if isinstance(item, (str, bytes)):
                 try:
                     data = _bytes_of(item)
@@ -176,6 +178,7 @@ class ImageCodec(ArrayCodec):
         form = self.form(options)
         is_refused = any(isinstance(item, InvalidItems) for item in items)
         for i, item in enumerate(items):
+            stop_if_abandoned()
             try:
                 if isinstance(item, InvalidItems):
                     raise item

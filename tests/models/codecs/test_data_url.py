@@ -68,3 +68,16 @@ def test_the_reason_of_a_refusal_is_named(text: str, reason: str) -> None:
 def test_any_text_is_decoded_or_refused(text: str, head: str) -> None:
     with suppress(ValueError):
         assert len(bytes_of_string(head + text)) <= 4 * len(text)
+
+
+@given(st.binary(max_size=60), st.sampled_from(["", "data:;base64,"]), st.sampled_from(["", "\n", " \r\n"]))
+def test_long_strings_are_decoded_in_parts(data: bytes, head: str, white_space: str) -> None:
+    encoded = white_space.join(base64.b64encode(data).decode()) + white_space
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.codecs.data_url.PART_CHARACTERS", 8)
+        assert bytes_of_string(head + encoded) == data
+        assert bytes_of_string("data:," + quote(data)) == data
+        assert bytes_of_string("data:;base64," + quote(encoded, safe="")) == data
+        for wrong in ("AA==" + "AAAA" * 9, "AAAA" * 9 + "AA==A", "A" * 41, "AAAA" * 5 + "-" * 4):
+            with pytest.raises(ValueError, match=r"padding|multiple of 4|base64url"):
+                bytes_of_string(head + wrong)
