@@ -166,9 +166,8 @@ class Engine:
             InvalidItems: the model refuses a request.
             InferenceFailed: the forward pass failed on one of the requests.
         """
-        now = time.monotonic()
         costs = [self._cost_of(task, request) for request in requests]
-        job = Job(task, requests, self._loop.create_future(), now, client, costs, on_progress, trace)
+        job = Job(task, requests, self._loop.create_future(), time.monotonic(), client, costs, on_progress, trace)
         self._enqueue(job)
         self._submitted.add(job)
         try:
@@ -200,12 +199,9 @@ class Engine:
             self._wake_timer.cancel()
 
     def abandon(self, *, after_s: float = 0.0) -> None:
-        """End what `stop` waits for: fail all requests with `ModelUnavailable`, those that run included.
-
-        A worker that is in a long forward pass is left behind after `after_s` seconds. Its thread ends by itself.
-        """
-        error = ModelUnavailable(f"{self.name} is unloading, and the time to finish is over", retry_after_s=1)
-        self._fail(list(self._submitted), error)
+        """Fail all requests with `ModelUnavailable`, also those that run. After `after_s`, stuck threads are left."""
+        detail = f"{self.name} is unloading, and the time to finish is over"
+        self._fail(list(self._submitted), ModelUnavailable(detail, retry_after_s=1))
         for worker in self.workers:
             self._loop.call_later(after_s, worker.abandon)
 

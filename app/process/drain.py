@@ -49,7 +49,7 @@ class ShutdownTimes:
 
     @property
     def last_s(self) -> float:
-        """How long before the end requests that still run are cancelled: `END_S`, or half of a short time."""
+        """The time before the end at which running requests are cancelled: `END_S`, or half of a short time."""
         return min(END_S, self.end_s / 2)
 
 
