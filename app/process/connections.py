@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Collection
 from typing import Protocol
 
@@ -55,6 +56,7 @@ class OpenConnections:
     def __init__(self, limit: int = 0, memory: RequestMemory | None = None) -> None:
         self.limit, self.memory = limit, memory
         self.n_leaving = 0
+        self._refused: deque[Connection] = deque()
         self._n_closed = self._n_refused = 0
         self._logs_from_s = 0.0
 
@@ -70,15 +72,27 @@ class OpenConnections:
             each.close_idle()
         if not chosen:
             self._leave(connection)
+            self._refused.append(connection)
         self._n_closed += len(chosen)
         self._n_refused += not chosen
         self._log()
         return bool(chosen)
 
-    @property
-    def may_linger(self) -> bool:
-        """True if there is room for a connection that is refused to stay open until the client has read the answer."""
-        return self.n_leaving <= min(MAX_LEAVING, max(MIN_LEAVING, self.limit // 4))
+    def may_be_answered(self) -> bool:
+        """Return whether there is room for a connection that was refused until its client has read the answer.
+
+        Room is made by closing the one that was refused first.
+        """
+        most = min(MAX_LEAVING, max(MIN_LEAVING, self.limit // 4))
+        if len(self._refused) > most:
+            self._refused.popleft().close_idle()
+        return self.n_leaving <= 2 * most
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection that was leaving no more, because it is closed."""
+        self.n_leaving -= 1
+        if connection in self._refused:
+            self._refused.remove(connection)
 
     def _leave(self, connection: Connection) -> None:
         connection.is_leaving = True

@@ -76,7 +76,7 @@ class Protocol(HttpToolsProtocol):
         others: Any = self.connections
         if self.shared.admit(self, others):
             return
-        if self.shared.may_linger:
+        if self.shared.may_be_answered():
             self._refuse(Refusal.too_many_connections(self.shared.limit))
         else:
             transport.abort()
@@ -84,7 +84,8 @@ class Protocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application, whichever of the client's requests it is answering; drop the requests behind."""
-        self.shared.n_leaving -= self.is_leaving
+        if self.is_leaving:
+            self.shared.forget(self)
         self.pipeline.clear()
         self._held = b""
         if self._answered is not None and not self._answered.response_complete:

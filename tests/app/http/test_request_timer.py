@@ -58,6 +58,16 @@ async def test_a_client_that_hung_up_ends_the_work() -> None:
         await run(wait_while_watched)
 
 
+async def test_a_client_without_a_body_is_watched_from_the_start() -> None:
+    async def receive() -> Message:
+        return GONE
+
+    timer = RequestTimer(receive)
+    timer.watch_client()
+    with pytest.raises(ClientDisconnected, match="hung up"), timer:
+        await asyncio.sleep(60)
+
+
 async def test_a_client_is_not_watched_before_its_body_is_read() -> None:
     await run(lambda timer: asyncio.sleep(3 * SHORT_S))
 
