@@ -122,7 +122,7 @@ def _filled(path: str, card: dict[str, Any], draw: random.Random) -> str:
 
 def _made_odd(inputs: Any, draw: random.Random) -> Any:
     """Return inputs of which sometimes one value is odd but of the right kind, or one item is missing or repeated."""
-    if not isinstance(inputs, list) or draw.random() < 0.4:
+    if not isinstance(inputs, list) or not inputs or draw.random() < 0.4:
         return inputs
     chance = draw.random()
     if chance < 0.1:

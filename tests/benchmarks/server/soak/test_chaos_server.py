@@ -70,9 +70,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 def test_one_request_in_so_many_meets_a_planted_fault(
     kind: str, n_messages: int, body: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chaos_server, "ONE_IN", 2)
     monkeypatch.setattr(chaos_server, "STALL_S", 0.0)
-    app = PlantedFault(application, kind)
+    app = PlantedFault(application, kind, one_in=2)
     good, bad = asyncio.run(ask(app)), asyncio.run(ask(app))
     assert good[1]["body"] == b'{"score":0.17}'
     assert len(bad) == n_messages
