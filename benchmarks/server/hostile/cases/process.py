@@ -117,7 +117,8 @@ def _end_with(number: signal.Signals, *, seconds: float = 10.5) -> Case:
                 target.require(answer.status == 200, f"the running request was answered by {answer.status}")
         with suppress(TimeoutError):
             target.wait(seconds)
-        target.require(target.process.poll() == 0, f"it ended with {target.process.poll()} after {number.name}")
+        ended = target.process.poll()
+        target.require(ended in (0, -number), f"after {number.name}, it ended with {ended}")
 
     return Case(name=f"{number.name.lower()}-during-request", attack=attack, models=(GPT,), unavailable=True)
 
