@@ -48,7 +48,7 @@ class PlantedFault:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, well or badly."""
-        is_chosen = scope["type"] == "http" and scope["method"] == "POST" and next(self._numbers) % self._one_in == 0
+        is_chosen = _is_of_soak(scope) and next(self._numbers) % self._one_in == 0
         if self._kind == "leak" and scope["type"] == "http":
             self._leaked.append(os.urandom(LEAK_BYTES))
         if not is_chosen or self._kind == "leak":
@@ -66,6 +66,13 @@ class PlantedFault:
             await send({"type": "http.response.body"})
         else:
             raise ValueError(f"there is no planted fault {self._kind!r}")
+
+
+def _is_of_soak(scope: Scope) -> bool:
+    """Return whether a request is one of the soak's own, and not one from which right answers are learnt."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    return any(name == b"x-request-id" and value.startswith(b"soak-") for name, value in scope["headers"])
 
 
 def _altering(send: Send) -> Send:
