@@ -89,7 +89,7 @@ class FuzzRequests:
             given = inputs.of_task(path.removeprefix("/"), draw.choice((1, 1, 2, 3)), draw.choice((None, 1, 5)))
             body["inputs"] = _made_odd(given, draw)
         elif path not in self._task_paths:
-            for name in TEXT_FIELDS & body.keys():
+            for name in sorted(TEXT_FIELDS & body.keys()):
                 if draw.random() < 0.7:
                     texts = [*inputs.texts(1, 5), odd_text(draw)] if inputs.is_text else [odd_text(draw)]
                     body[name] = texts if isinstance(body[name], list) else texts[0]
@@ -122,7 +122,7 @@ def _filled(path: str, card: dict[str, Any], draw: random.Random) -> str:
 
 def _made_odd(inputs: Any, draw: random.Random) -> Any:
     """Return inputs of which sometimes one value is odd but of the right kind, or one item is missing or repeated."""
-    if not isinstance(inputs, list) or draw.random() < 0.4:
+    if not isinstance(inputs, list) or not inputs or draw.random() < 0.4:
         return inputs
     chance = draw.random()
     if chance < 0.1:
@@ -180,9 +180,9 @@ def _csv(card: dict[str, Any], draw: random.Random) -> bytes:
 def _picture(kind: str, draw: random.Random) -> bytes:
     name, modes = FILE_KINDS[kind]
     size = draw.choice(((28, 28), (1, 1), (32, 32), (7, 300), (300, 1), (64, 48)))
-    noise = Image.effect_noise(size, 80)
+    values = np.random.default_rng(draw.getrandbits(32)).integers(0, 256, size[::-1], np.uint8)
     mode = draw.choice(modes)
-    image = Image.new(mode, size) if mode == "I;16" else noise.convert(mode)
+    image = Image.new(mode, size) if mode == "I;16" else Image.fromarray(values).convert(mode)
     file = io.BytesIO()
     image.save(file, name)
     data = file.getvalue()

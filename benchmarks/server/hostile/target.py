@@ -1,5 +1,6 @@
 """The server that a case attacks: start it, and watch what becomes of it and of its other clients."""
 
+import signal
 import subprocess
 import tempfile
 import threading
@@ -26,6 +27,8 @@ SAMPLE_S = 0.1
 """Time between two readings of the memory."""
 AFTER_S = 1.0
 """Time for which the probes go on after the attack."""
+GENTLE = (signal.SIGTERM, signal.SIGINT)
+"""Signals by which a server ends properly; uvicorn raises the signal again once it has shut down."""
 UNEXPECTED = ("unexpected error", "exception was never retrieved", "Exception ignored in")
 """What a log says of an error that the server did not foresee."""
 
@@ -110,7 +113,7 @@ class Target(Visitor):
         """Note what can be read at the end: processes that were killed, and errors in the log."""
         result = self.result
         ended = self.process.poll()
-        result.is_killed = self._group.n_killed > 0 or (ended is not None and ended < 0)
+        result.is_killed = self._group.n_killed > 0 or (ended is not None and ended < 0 and -ended not in GENTLE)
         lines = self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []
         errors = Counter(phrase for line in lines for phrase in UNEXPECTED if phrase in line)
         for phrase, n in errors.items():

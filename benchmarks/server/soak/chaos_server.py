@@ -5,7 +5,8 @@ Commands come as lines over a Unix socket, whose path is in the variable MANIFOL
     kill MODEL     raise SystemExit in a worker thread of a model
     clock SECONDS  let `time.time` be so many seconds ahead of the clock of the system
 
-The variable MANIFOLD_PLANTED_FAULT names a fault that is planted, so that the suite can be seen to find it.
+The variable MANIFOLD_PLANTED_FAULT names a fault that is planted, so that the suite can be seen to find it; `wrong:100`
+lets one request in a hundred meet it.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SOCKET_VARIABLE, PLANT_VARIABLE = "MANIFOLD_CHAOS_SOCKET", "MANIFOLD_PLANTED_FAULT"
 ONE_IN = 500
-"""One request in so many meets the planted fault."""
+"""One request in so many meets a planted fault that names no other number."""
 LEAK_BYTES = 2**15
 STALL_S = 0.25
 
@@ -40,14 +41,14 @@ class Clock:
 class PlantedFault:
     """A layer around the application that misbehaves now and then."""
 
-    def __init__(self, app: ASGIApp, kind: str) -> None:
-        self._app, self._kind = app, kind
+    def __init__(self, app: ASGIApp, kind: str, one_in: int = ONE_IN) -> None:
+        self._app, self._kind, self._one_in = app, kind, one_in
         self._numbers = count(1)
         self._leaked: list[bytes] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, well or badly."""
-        is_chosen = scope["type"] == "http" and scope["method"] == "POST" and next(self._numbers) % ONE_IN == 0
+        is_chosen = _is_of_soak(scope) and next(self._numbers) % self._one_in == 0
         if self._kind == "leak" and scope["type"] == "http":
             self._leaked.append(os.urandom(LEAK_BYTES))
         if not is_chosen or self._kind == "leak":
@@ -65,6 +66,13 @@ class PlantedFault:
             await send({"type": "http.response.body"})
         else:
             raise ValueError(f"there is no planted fault {self._kind!r}")
+
+
+def _is_of_soak(scope: Scope) -> bool:
+    """Return whether a request is one of the soak's own, and not one from which right answers are learnt."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    return any(name == b"x-request-id" and value.startswith(b"soak-") for name, value in scope["headers"])
 
 
 def _altering(send: Send) -> Send:
@@ -117,15 +125,16 @@ def _obey(words: list[str], clock: Clock) -> bool:
             return False
 
 
-def _plant(kind: str) -> None:
+def _plant(planted: str) -> None:
     """Let the server wrap its application in a fault."""
     from app.process import serve
 
+    kind, _, one_in = planted.partition(":")
     create_app = serve.__dict__["create_app"]
 
     def create_with_fault(*arguments: Any) -> Any:
         app = create_app(*arguments)
-        app.middleware_stack = PlantedFault(app.build_middleware_stack(), kind)
+        app.middleware_stack = PlantedFault(app.build_middleware_stack(), kind, int(one_in or ONE_IN))
         return app
 
     serve.__dict__["create_app"] = create_with_fault
@@ -136,8 +145,8 @@ def main() -> None:
     clock = Clock()
     clock.install()
     listen_for_commands(os.environ[SOCKET_VARIABLE], clock)
-    if kind := os.environ.get(PLANT_VARIABLE):
-        _plant(kind)
+    if planted := os.environ.get(PLANT_VARIABLE):
+        _plant(planted)
     from app.cli import main as run_command
 
     run_command(prog_name="manifold")

@@ -32,7 +32,10 @@ def run_soak(settings: SoakSettings, bar: Progress, task: TaskID) -> SoakResult:
     with started_site(settings) as (site, _):
         soak_run = Soak(settings, site, lambda number: bar.update(task, completed=number))
         soak_run.result.memory_kind = f"{settings.memory_bytes / GB:g} GB, {site.group.kind}"
-        result = uvloop.run(soak_run.run())
+        try:
+            result = uvloop.run(soak_run.run())
+        except RuntimeError as error:  # the server answers wrongly even at rest
+            raise click.ClickException(str(error)) from error
         result.n_log_errors = count_log_errors(site.log.path)
     return result
 

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -97,12 +97,14 @@ class Fault:
         inject: injects it, waits until the server has recovered, and returns what happened, in words.
         statuses: what it excuses; 0 stands for a missing answer.
         models: the models that it concerns, one at a time; all where empty.
+        without_attacks: whether no hostile case may run meanwhile.
         stops_process: whether latencies meanwhile are those of a process that does not run.
     """
 
     inject: "Callable[[Site, int], Awaitable[str]]"
     statuses: frozenset[int] = frozenset()
     models: Sequence[str] = ()
+    without_attacks: bool = False
     stops_process: bool = False
 
 
@@ -249,7 +251,7 @@ FAULTS: Mapping[str, Fault] = {
     "process stopped": Fault(inject=_stop_process, stops_process=True),
     "disk filled": Fault(inject=_fill_disk),
     "log unread": Fault(inject=_leave_log_unread),
-    "memory squeezed": Fault(inject=_squeeze_memory, stops_process=True),
+    "memory squeezed": Fault(inject=_squeeze_memory, without_attacks=True, stops_process=True),
     "SIGHUP": Fault(inject=_hang_up),
     "visitors": Fault(inject=_visit),
 }
@@ -262,13 +264,14 @@ class FaultSchedule:
     def __init__(self, site: Site, every_s: float) -> None:
         self._site, self._every_s = site, every_s
         self.lock = asyncio.Lock()
+        self.attacks_paused: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
         self.injections: list[Injection] = []
 
     async def run(self) -> None:
         """Inject faults until cancelled."""
         for number, (name, fault) in enumerate(cycle(FAULTS.items())):
             await asyncio.sleep(self._every_s)
-            async with self.lock:
+            async with self.lock, self.attacks_paused() if fault.without_attacks else nullcontext():
                 await self._inject(name, fault, number // len(FAULTS))
 
     async def _inject(self, name: str, fault: Fault, number: int) -> None:

@@ -105,12 +105,20 @@ class Rest:
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[None]:
         """Hold all clients while the block runs."""
+        async with self.attacks_paused():
+            await self._crowd.pause()
+            try:
+                yield
+            finally:
+                self._crowd.resume()
+
+    @asynccontextmanager
+    async def attacks_paused(self) -> AsyncIterator[None]:
+        """Hold the hostile clients while the block runs."""
         await self._tell("pause")
-        await self._crowd.pause()
         try:
             yield
         finally:
-            self._crowd.resume()
             await self._tell("resume")
 
     async def _tell(self, word: str) -> None:
@@ -166,6 +174,7 @@ class Soak:
         """Send all requests, with everything else beside them, and take readings of the server at rest."""
         async with self._rogue_running() as rogue:
             rest = Rest(crowd, rogue)
+            self._faults.attacks_paused = rest.attacks_paused
             beside = [asyncio.create_task(self._sample(crowd)), asyncio.create_task(self._scrape())]
             if self._settings.fault_every_s:
                 beside.append(asyncio.create_task(self._faults.run()))

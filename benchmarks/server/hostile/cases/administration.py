@@ -38,7 +38,7 @@ def end(target: Target, number: signal.Signals, seconds: float = ENDING_S) -> No
         target.wait(seconds)
     taken = time.monotonic() - started_at
     target.require(not target.is_running, f"the server has not ended {taken:.1f} s after {number.name}")
-    target.require(target.process.poll() in (0, None), f"it ended with the status {target.process.poll()}")
+    target.require(target.process.poll() in (None, 0, -number), f"it ended with {target.process.poll()}")
 
 
 def _unload_during_generation(target: Target) -> None:

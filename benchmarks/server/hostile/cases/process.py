@@ -16,7 +16,10 @@ from benchmarks.server.hostile.visitor import json_request
 from benchmarks.server.http_client import LIVE, BlockingConnection, http_request
 
 N_FILES = 200
-N_LINES = 20_000
+N_LINES = 2_000
+"""Requests whose log, about 300 bytes each, fills the pipe of 64 kB several times over."""
+MAX_NEW_LINES = 1_000
+"""Most lines that the server may log within 4 s; the probes alone cause 400."""
 FORGED = "/x%0a2026-01-01T00:00:00.000+00:00%20ERROR%20FORGED%1b[31m", "/x%0d%0aFORGED", "/models/%e2%80%a8FORGED"
 
 
@@ -24,9 +27,9 @@ def _unread_log(target: Target) -> None:
     """Make the server log more than a pipe holds, which nobody reads."""
     request = http_request("/nothing?" + "x" * 200, method="GET")
     with target.watch(), BlockingConnection(target.port, timeout_s=5.0) as connection, suppress(OSError):
-        for _ in range(N_LINES // 10):
+        for _ in range(N_LINES):
             target.count(connection.ask(request))
-    target.require(target.result.statuses[404] == N_LINES // 10, "the server stopped answering")
+    target.require(target.result.statuses[404] == N_LINES, "the server stopped answering")
 
 
 def _forged_log(target: Target) -> None:
@@ -53,8 +56,7 @@ def _no_files(target: Target) -> None:
             time.sleep(4.0)
             cores, n_new = (sum(process.cpu_times()[:2]) - spent) / 4.0, _n_lines(target) - n_lines
         target.require(cores < 0.8, f"{cores:.2f} cores are busy while no files are left")
-        n_of_probes = 2 * 50 * 5 * 2  # requests of both probes, of which each logs at most one line
-        target.require(n_new < n_of_probes, f"{n_new} lines were logged within 4 s while no files were left")
+        target.require(n_new < MAX_NEW_LINES, f"{n_new} lines were logged within 4 s while no files were left")
         target.require(target.within(10.0, lambda: target.ask(LIVE) is not None), "no new connection is answered")
 
 
@@ -115,7 +117,8 @@ def _end_with(number: signal.Signals, *, seconds: float = 10.5) -> Case:
                 target.require(answer.status == 200, f"the running request was answered by {answer.status}")
         with suppress(TimeoutError):
             target.wait(seconds)
-        target.require(target.process.poll() == 0, f"it ended with {target.process.poll()} after {number.name}")
+        ended = target.process.poll()
+        target.require(ended in (0, -number), f"after {number.name}, it ended with {ended}")
 
     return Case(name=f"{number.name.lower()}-during-request", attack=attack, models=(GPT,), unavailable=True)
 

@@ -103,13 +103,13 @@ def test_a_5xx_is_wrong_and_so_is_an_error_without_json(status: int, body: bytes
 
 def test_requests_that_fail_are_kept(tmp_path: Path) -> None:
     requests = FuzzRequests(OPENAPI, CARDS, 0)
-    with answering(lambda path: (500 if path == "/health/live" else 200, b"{}")) as port:
+    with answering(lambda path: (500 if path.startswith("/reconstruct") else 200, b"{}")) as port:
         result = asyncio.run(send_all(port, requests, 300, lambda number: None))
     assert result.n_requests == 300
     assert result.failures
-    assert {path for path, _, _ in result.failures} == {"/health/live"}
+    assert {path for path, _, _ in result.failures} == {"/reconstruct"}
     (first, *_) = keep(result, tmp_path / "kept")
-    assert first.read_bytes().startswith(b"GET /health/live HTTP/1.1\r\n")
+    assert first.read_bytes().startswith(b"POST /reconstruct")
 
 
 def test_the_command_finds_nothing_at_a_real_server() -> None:

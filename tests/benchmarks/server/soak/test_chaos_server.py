@@ -44,7 +44,7 @@ def test_commands_come_over_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not asyncio.run(command(path, "nonsense"))
 
 
-async def ask(app: Any) -> list[dict[str, Any]]:
+async def ask(app: Any, request_id: bytes = b"soak-1") -> list[dict[str, Any]]:
     """Return what an application sends for a POST whose client leaves after it has sent all."""
     sent = []
 
@@ -54,7 +54,7 @@ async def ask(app: Any) -> list[dict[str, Any]]:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app({"type": "http", "method": "POST"}, receive, send)
+    await app({"type": "http", "method": "POST", "headers": [(b"x-request-id", request_id)]}, receive, send)
     return sent
 
 
@@ -70,10 +70,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 def test_one_request_in_so_many_meets_a_planted_fault(
     kind: str, n_messages: int, body: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chaos_server, "ONE_IN", 2)
     monkeypatch.setattr(chaos_server, "STALL_S", 0.0)
-    app = PlantedFault(application, kind)
+    app = PlantedFault(application, kind, one_in=2)
     good, bad = asyncio.run(ask(app)), asyncio.run(ask(app))
+    assert len(asyncio.run(ask(PlantedFault(application, kind, one_in=1), b"lesson-1"))) == 2
     assert good[1]["body"] == b'{"score":0.17}'
     assert len(bad) == n_messages
     assert body is None or bad[1]["body"] == body

@@ -42,7 +42,7 @@ def test_an_answer_may_differ_by_rounding(later: Any) -> None:
         (changed(vector=[0.1, 0.2]), "/vector"),
         (changed(vector=[0.1]), "/vector"),
         (changed(other=1), "1 in place of 'nothing'"),
-        ({"outputs": [], "usage": {"items": 1}}, "/0/outputs/0"),
+        ({"outputs": [], "usage": {"items": 1}}, "0 in place of 1 at /0/outputs/length"),
         (b"{", "cannot be read"),
         (b"", "in place of"),
     ],

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from app.main import create_app
 from app.settings import Settings
 from benchmarks.lib.report import progress
-from benchmarks.server.soak import chaos_server
 from benchmarks.server.soak.command import run_soak, soak
 from benchmarks.server.soak.faults import FAULTS, Injection
 from benchmarks.server.soak.ledger import LOST, Ledger
@@ -28,32 +27,32 @@ def test_a_short_soak_with_faults_loses_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         "benchmarks.server.soak.faults.FAULTS", {name: FAULTS[name] for name in ("process stopped", "clock moved")}
     )
-    options = {"requests": 1500, "warm": 300, "readings": 1, "fault-every": 0.2, "attack-every": 0, "models": MODELS}
+    options = {"requests": 600, "warm": 100, "readings": 1, "fault-every": 0.2, "attack-every": 0, "models": MODELS}
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = CliRunner().invoke(soak, [*arguments, "--json"])
     found = json.loads(command.stdout)
     assert command.exit_code == (0 if found["passes"] else 1)
-    assert (found["requests"], found["unsettled"], found["failures"]) == (1500, 0, {}), found["examples"]
-    assert found["right"] + found["abandoned"] + found["refused"] + found["excused"] == 1500
-    assert found["right"] > 1300
+    assert (found["requests"], found["unsettled"], found["failures"]) == (600, 0, {}), found["examples"]
+    assert found["right"] + found["abandoned"] + found["refused"] + found["excused"] == 600
+    assert found["right"] > 500
     assert {name: each["failed"] for name, each in found["faults"].items()} == {"process stopped": 0, "clock moved": 0}
     assert [reading["unfinished"] for reading in found["readings"]] == [0, 0]
-    assert found["readings"][0]["requests"] >= 300
+    assert found["readings"][0]["requests"] >= 100
     for name in ("the server lives and is ready", "nothing lost", "every answer right", "nothing unfinished at rest"):
         assert found["verdicts"][name]["holds"]
 
 
-def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_fault_is_found() -> None:
     settings = replace(
         SETTINGS,
-        n_requests=3 * chaos_server.ONE_IN,
+        n_requests=400,
         n_warm=100,
         n_readings=1,
         rest_s=0.1,
         fault_every_s=0.0,
         attack_every_s=0.0,
         models=MODELS,
-        planted="wrong",
+        planted="wrong:20",
     )
     with progress("") as bar:
         result = run_soak(settings, bar, bar.add_task(""))
