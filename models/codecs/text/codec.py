@@ -186,16 +186,12 @@ class TextCodec(ABC):
         problems: list[Problem] = []
         for start, end in _groups(items):
             stop_if_abandoned()
-            some = items[start:end]
-            if truncate:
-                some = [self._shortened(item, truncation_side) for item in some]
+            some = [self._shortened(item, truncation_side) if truncate else item for item in items[start:end]]
             group = self._encode_items(some, start, add_special_tokens)
             if truncate:
                 self._truncate(group, some, start, truncation_side, note_truncated)
             if check_length:
-                limit = self.max_tokens
-                lengths = [len(tokens.ids) for tokens in group]
-                problems += [self._length_problem(start + i, n) for i, n in enumerate(lengths) if not 1 <= n <= limit]
+                problems += self._length_problems(group, start)
             if len(problems) > MAX_PROBLEMS:
                 break
             results += group
@@ -227,11 +223,11 @@ class TextCodec(ABC):
         note_truncated: Callable[[int], object] | None,
     ) -> None:
         """Replace the results that are too long; the index of the first item of the request is `first`."""
-        kept = self.truncated_length
-        for index in [index for index, tokens in enumerate(results) if len(tokens.ids) > kept]:
-            results[index] = self._encode_truncated_item(items[index], side)
-            if note_truncated is not None:
-                note_truncated(first + index)
+        for index, tokens in enumerate(results):
+            if len(tokens.ids) > self.truncated_length:
+                results[index] = self._encode_truncated_item(items[index], side)
+                if note_truncated is not None:
+                    note_truncated(first + index)
 
     def limit_ids(self, name: str, n_embeddings: int) -> None:
         """Declare how many ids the model has embeddings for. Texts with tokens beyond them are refused from now on.
@@ -308,9 +304,15 @@ class TextCodec(ABC):
         for _, tokens in of_texts:
             tokens.n_prompt = n_prompt
 
-    def _length_problem(self, index: int, n_tokens: int) -> Problem:
-        hint = TRUNCATE_HINT if n_tokens else ""
-        return Problem(f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}", index)
+    def _length_problems(self, results: Sequence[Tokens], first: int) -> list[Problem]:
+        """Return a problem for each result without tokens or with too many."""
+        problems = []
+        for index, tokens in enumerate(results):
+            if not 1 <= (n_tokens := len(tokens.ids)) <= self.max_tokens:
+                hint = TRUNCATE_HINT if n_tokens else ""
+                detail = f"the text has {n_tokens} tokens; this model takes 1 to {self.max_tokens}{hint}"
+                problems.append(Problem(detail, first + index))
+        return problems
 
 
 def _groups(items: Sequence[TextItem]) -> Iterator[tuple[int, int]]:
