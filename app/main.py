@@ -1,8 +1,8 @@
 """Puts the application together."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -117,21 +117,8 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
     return services
 
 
-def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
-    """Create the application; without settings, they are read from the environment.
-
-    The observer receives the events of the engines of all models.
-
-    The models load in the background once the application starts; `/health/ready` reports when they are ready.
-
-    Raises:
-        UnknownModel: a setting names a model that is not in the weights folder.
-        CheckpointError: two checkpoints have the same name.
-        InvalidKeys: the file of the keys cannot be used.
-        TracingUnavailable: tracing is turned on without the packages that it needs.
-    """
-    settings = settings or Settings()
-    services = create_services(settings, observer)
+def _lifespan(services: Services) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what starts the services when the application starts, and ends them when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -150,10 +137,29 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)
 
+    return lifespan
+
+
+def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
+    """Create the application; without settings, they are read from the environment.
+
+    The observer receives the events of the engines of all models.
+
+    The models load in the background once the application starts; `/health/ready` reports when they are ready.
+
+    Raises:
+        UnknownModel: a setting names a model that is not in the weights folder.
+        CheckpointError: two checkpoints have the same name.
+        InvalidKeys: the file of the keys cannot be used.
+        TracingUnavailable: tracing is turned on without the packages that it needs.
+    """
+    settings = settings or Settings()
+    services = create_services(settings, observer)
+
     app = Application(
         title="Manifold",
         version=version("manifold"),
-        lifespan=lifespan,
+        lifespan=_lifespan(services),
         middleware=middleware_of(is_traced=settings.tracing),
         docs_url=None,
         redoc_url=None,

@@ -1,5 +1,6 @@
 """The forms in which settings are written as text: lists, mappings, durations and sizes."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_settings import NoDecode
 
@@ -15,6 +16,8 @@ MAX_QUOTED = 100
 """Maximum number of characters of a wrong value that an error repeats."""
 _PAIR_SEPARATOR = re.compile(r",(?=\s*[\w.-]+(?:/[\w.-]+)?\s*=)", re.ASCII)
 """A comma before another NAME=VALUE. Other commas belong to the value, because names of folders may contain them."""
+_ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+_HOST_PATTERN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _QUANTITY_PATTERN = re.compile(r"\s*(?P<number>\d{1,20}(\.\d{1,10})?)\s*(?P<unit>[a-zA-Z]{0,3})\s*", re.ASCII)
 MAX_QUANTITY = 2**63 - 1
 """Maximum of a duration in seconds and of a size in bytes."""
@@ -80,7 +83,38 @@ def _split(value: object) -> object:
     return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    origins = tuple(origin.lower() for origin in origins)
+    for origin in origins:
+        if origin != "*" and not _ORIGIN_PATTERN.fullmatch(origin):
+            raise wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
+    return origins
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    hosts = tuple(host.lower() for host in hosts)
+    for host in hosts:
+        if not _HOST_PATTERN.fullmatch(host):
+            raise wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
+    return hosts
+
+
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise wrong(f"has {quote(network)}; each must be an IP address or a network such as 10.0.0.0/8") from None
+    return networks
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[CommaSeparated, AfterValidator(_check_origins)]
+"""Origins of web pages, in lower case, or *."""
+HostNames = Annotated[CommaSeparated, AfterValidator(_check_hosts)]
+"""Names of hosts, in lower case."""
+Networks = Annotated[CommaSeparated, AfterValidator(_check_networks)]
+"""IP addresses and networks."""
 
 
 @dataclass(frozen=True, slots=True)

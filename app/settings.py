@@ -4,7 +4,6 @@ Every setting is the option `--<name>` of `manifold serve`, the environment vari
 file that the setting `config` names. The first of these that is given counts.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing_extensions import override
 from app.available_memory import available_bytes, default_memory_limit
 from app.config_file import ConfigFileError, ConfigFileSource, read_config_file
 from app.keys.variable import VARIABLE_FORM, KeysVariable
-from app.setting_types import CommaSeparated, Duration, Pairs, Size, quote, wrong
+from app.setting_types import CommaSeparated, Duration, HostNames, Networks, Origins, Pairs, Size, quote, wrong
 from models.precision import Precision, RequestedPrecision
 
 ENV_PREFIX = "MANIFOLD_"
@@ -31,8 +30,6 @@ WORKERS_PER_GPU = 2
 """Number of workers of a model on each GPU: while one waits for the GPU, the other prepares the next batch."""
 
 _DEVICE_PATTERN = re.compile(r"cpu|cuda(:\d+)?(,cuda:\d+)*", re.ASCII)
-_ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
-_HOST_PATTERN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 
 
 def _by_device(on_cpu: int, on_gpu: int) -> Callable[[dict[str, Any]], int]:
@@ -52,16 +49,8 @@ RELOADABLE = frozenset(
         *("cors_origins", "allowed_hosts"),
         *("keys_file", "api_keys", "trusted_proxies", "requests_per_minute", "max_concurrent"),
         *("models", "model", "idle_unload", "memory_limit"),
-        *(
-            "max_body_bytes",
-            "max_values",
-            "max_lists",
-            "max_items",
-            "max_pixels",
-            "max_queue_items",
-            "max_characters",
-            "inline_bytes",
-        ),
+        *("max_body_bytes", "max_values", "max_lists", "max_items", "max_pixels", "max_queue_items", "max_characters"),
+        "inline_bytes",
         *("default_timeout_ms", "max_timeout_ms"),
         "log_level",
     }
@@ -85,12 +74,12 @@ class Settings(BaseSettings):
         description="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all network interfaces.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose a free one.")
-    cors_origins: CommaSeparated = Field(
+    cors_origins: Origins = Field(
         (),
         description="Origins of web pages that may call this server from a browser, separated by commas; none where "
         "empty.",
     )
-    allowed_hosts: CommaSeparated = Field(
+    allowed_hosts: HostNames = Field(
         (),
         description="Host names under which browsers may reach this server, separated by commas, besides localhost and "
         "IP addresses. A request that a web page makes under another name changes nothing.",
@@ -108,7 +97,7 @@ class Settings(BaseSettings):
         description=f"More API keys, as {VARIABLE_FORM}, several separated by commas; `manifold keys new` prints it. A "
         "variable of the environment only, and no option.",
     )
-    trusted_proxies: CommaSeparated = Field(
+    trusted_proxies: Networks = Field(
         (),
         description="Addresses or networks of the proxies in front of this server, as 10.0.0.0/8, separated by commas. "
         "From these alone, the headers X-Forwarded-For and Forwarded tell the address of the client.",
@@ -334,34 +323,6 @@ class Settings(BaseSettings):
         if not _DEVICE_PATTERN.fullmatch(device):
             raise wrong(f"is {quote(device)}; it must be cpu, cuda, or GPUs such as cuda:1 or cuda:0,cuda:1")
         return device
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        origins = tuple(origin.lower() for origin in origins)
-        for origin in origins:
-            if origin != "*" and not _ORIGIN_PATTERN.fullmatch(origin):
-                raise wrong(f"has {quote(origin)}; each origin must be scheme://host or scheme://host:port, or *")
-        return origins
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        hosts = tuple(host.lower() for host in hosts)
-        for host in hosts:
-            if not _HOST_PATTERN.fullmatch(host):
-                raise wrong(f"has {quote(host)}; each must be a host name such as example.org, without scheme or port")
-        return hosts
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for proxy in proxies:
-            try:
-                ipaddress.ip_network(proxy)
-            except ValueError:
-                raise wrong(f"has {quote(proxy)}; each must be an IP address or a network such as 10.0.0.0/8") from None
-        return proxies
 
     @field_validator(*_LOWER_BOUNDS)
     @classmethod

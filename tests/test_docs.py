@@ -102,12 +102,18 @@ def test_every_example_answers_as_it_stands(server: Served, path: str) -> None:
         assert len(answer.json()["outputs"]) == (1 if path == "/interpolate" else n_inputs)
 
 
+def _resolve(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter, or the one of the components that it refers to."""
+    name = parameter.get("$ref", "").rpartition("/")[2]
+    return OPENAPI["components"]["parameters"][name] if name else parameter
+
+
 @pytest.mark.parametrize("path", [path for path, item in OPENAPI["paths"].items() if "get" in item or "{" in path])
 def test_every_service_operation_answers_as_it_stands(server: Served, path: str) -> None:
     for method, operation in OPENAPI["paths"][path].items():
         values = {
             parameter["name"]: parameter["schema"]["examples"][0]
-            for parameter in operation.get("parameters", [])
+            for parameter in map(_resolve, operation.get("parameters", []))
             if parameter["in"] == "path"
         }
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
@@ -187,7 +193,7 @@ def test_every_setting_is_in_the_settings_document() -> None:
     for name, field in Settings.model_fields.items():
         row = rows[f"MANIFOLD_{name.upper()}"]
         assert row.endswith(f"| {field.description} |")
-        if isinstance(field.default, (int, str)) and name not in ("torch_threads", "workers"):
+        if isinstance(field.default, (int, str)) and name not in ("torch_threads", "workers", "image_processes"):
             assert f"| `{field.default}` |" in row
 
 

@@ -90,7 +90,7 @@ class PictureProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended."""
+        """Return whether the process has ended."""
         return self._ended.done()
 
     @property
