@@ -13,7 +13,13 @@ from app.http.json_pieces import render_json
 @pytest.mark.parametrize("at_once", [1, 2, 100])
 @pytest.mark.parametrize(
     "answer",
-    [{"outputs": [{"ids": [1, 2, 3], "text": "a"}, {"ids": []}]}, [[{"id": 1}, {"id": 2}], []], ["a", None, 0.5], [], {}],
+    [
+        {"outputs": [{"ids": [1, 2, 3], "text": "a"}, {"ids": []}]},
+        [[{"id": 1}, {"id": 2}], []],
+        ["a", None, 0.5],
+        [],
+        {},
+    ],
 )
 def test_the_pieces_make_the_answer(monkeypatch: pytest.MonkeyPatch, answer: Any, at_once: int) -> None:
     monkeypatch.setattr(json_pieces, "N_VALUES_AT_ONCE", at_once)
