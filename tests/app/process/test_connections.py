@@ -47,8 +47,12 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int
 async def test_at_the_limit_the_connection_that_was_idle_longest_is_closed() -> None:
     async with listening(nothing, limited(4)) as port, asyncio.timeout(TIMEOUT_S):
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        loop = asyncio.get_running_loop()
         for number in (0, 2, 3, 1):
             assert await ask(*connections[number]) == 200
+            answered_at_s = loop.time()
+            while loop.time() == answered_at_s:  # which has a resolution of a millisecond
+                await asyncio.sleep(0)
         newest = await asyncio.open_connection("127.0.0.1", port)
         assert await ask(*newest) == 200
         assert await connections[0][0].read() == b""
