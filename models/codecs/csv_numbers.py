@@ -36,6 +36,8 @@ def parse_csv(data: bytes, *, max_cells: int = 2**22) -> list[list[float | None]
             if any(cell.strip() for cell in cells) and (rows or not is_header(cells)):
                 rows.append([parse_number(cell) for cell in cells])
     except (ValueError, csv.Error) as error:
+        while rows:  # millions of rows at once would hold the interpreter's lock for long
+            del rows[-_N_LINES_AT_ONCE:]
         raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
     return rows
 
