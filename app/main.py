@@ -120,9 +120,8 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
 def create_app(settings: Settings | None = None, observer: EngineObserver | None = None) -> FastAPI:
     """Create the application; without settings, they are read from the environment.
 
-    The observer receives the events of the engines of all models.
-
-    The models load in the background once the application starts; `/health/ready` reports when they are ready.
+    The observer receives the events of the engines of all models. The models load in the background once the
+    application starts; `/health/ready` reports when they are ready.
 
     Raises:
         UnknownModel: a setting names a model that is not in the weights folder.

@@ -48,7 +48,7 @@ class PicturePool:
 
     @property
     def pids(self) -> list[int]:
-        """The numbers of the processes."""
+        """Return the numbers of the processes."""
         return [process.pid for process in (*self._running, *(process for process, _ in self._idle))]
 
     def check(self, picture: EncodedPicture) -> None:
