@@ -95,7 +95,7 @@ class PictureProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """Return the number of the process."""
         return self._process.pid
 
     def kill(self) -> None:
