@@ -9,6 +9,7 @@ from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_proble
 from models.errors import InvalidItems, Problem
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_KINDS = {list: "a list", dict: "an object"}
 _KEYS = ({"text"}, {"text", "text_pair"})
 CheckText = Callable[[object, Limits, str], str]
 """Returns a text of a request, which has a name in errors, or raises ValueError."""
@@ -59,7 +60,8 @@ def clean_text(text: object, limits: Limits, name: str = "the text") -> str:
         ValueError: the value is not a string, or is longer than `limits.max_characters`.
     """
     if not isinstance(text, str):
-        raise ValueError(f"{name} is {json.dumps(text, default=str)[:40]}; it must be a string")
+        shown = _KINDS.get(type(text)) or json.dumps(text, default=str)[:40]  # a list may hold millions of values
+        raise ValueError(f"{name} is {shown}; it must be a string")
     if len(text) > limits.max_characters:
         limit = f"the limit is {limits.max_characters}, max_characters"
         raise ValueError(f"{name} has {len(text)} characters; {limit}")
