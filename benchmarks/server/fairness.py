@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from statistics import median, quantiles
@@ -167,9 +167,13 @@ def large_requests(port: int, case: Case) -> Iterator[Callable[[], int]]:
 
     def keep_sending(index: int) -> None:
         while not is_over.is_set():
-            with suppress(HTTPException, OSError, AttributeError, ValueError):  # the connection is closed below
-                connections[index] = case.large.send(port, "127.0.0.1")
-                answer = connections[index].getresponse()
+            # at the end, the connection is shut down below while its answer is awaited
+            with (
+                suppress(HTTPException, OSError, ValueError),
+                closing(case.large.send(port, "127.0.0.1")) as connection,
+            ):
+                connections[index] = connection
+                answer = connection.getresponse()
                 answer.read()
                 statuses.append(answer.status)
                 if answer.status != 200:

@@ -145,7 +145,7 @@ async def test_streams_that_nobody_reads_keep_nobody_waiting(tmp_path: Path) -> 
     body = {"model": "slow", "inputs": ["the dog"], "parameters": {"max_new_tokens": 4000, "n": 8, "stream": True}}
     request = post("/generate", body, **{"x-timeout-ms": "3000"})
     with (
-        serve(tmp_path, "--torch-threads", "1", weights=tmp_path / "weights") as server,
+        serve(tmp_path, "--torch-threads", "1", "--keep-alive-s", "2", weights=tmp_path / "weights") as server,
         not_reading(server, request, n=8),
     ):
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

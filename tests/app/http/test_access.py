@@ -92,7 +92,7 @@ async def test_every_route_that_loads_or_unloads_wants_an_administrator(
     async with with_keys(weights) as client:
         for name in ("load", "unload"):
 
-            async def record(registry: Registry, model: str) -> Any:
+            async def record(registry: Registry, model: str, _within_s: float) -> Any:
                 changed.add(model)
                 return registry.get(model)
 

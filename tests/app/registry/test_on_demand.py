@@ -199,7 +199,7 @@ async def test_a_model_that_exceeded_the_limit_is_loaded_by_the_next_request_aft
 
 
 async def test_a_model_larger_than_estimated_is_not_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.registry.served_model.estimate_bytes", lambda *_: 1)
+    monkeypatch.setattr("app.registry.model_start.estimate_bytes", lambda *_: 1)
     others = set(threading.enumerate())
     async with run_registry(Settings(weights_dir=weights, memory_limit=100)) as registry:
         assert states(registry) == {TINY: "failed"}
