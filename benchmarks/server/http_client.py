@@ -205,8 +205,8 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def close(self) -> None:
-        """Close the connection, even if an answer is missing."""
-        self._transport.close()
+        """Close the connection, even if an answer is missing or the request is not sent; `closed` tells when it is."""
+        self._transport.abort()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -123,6 +123,7 @@ async def open_loop(
     result.n_broken_connections = sum(each.closed.done() and each.closed.result() for each in connections)
     for connection in connections:
         connection.close()
+    await asyncio.gather(*(connection.closed for connection in connections))
     return result
 
 
