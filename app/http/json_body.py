@@ -8,13 +8,16 @@ import numpy as np
 
 from app.http.body_memory import claim_parsing
 from app.http.context import RequestContext
-from app.http.json_outline import CHUNK_BYTES, JsonLimits
+from app.http.json_outline import CHUNK_BYTES, JsonLimits, OutlineReader
 from app.http.json_parts import parse_parts
 from app.http.json_text import loads, malformed
 from app.services import Services
 from models.cancellation import stop_if_abandoned
 
 _FIRST_NOT_ASCII = 128
+
+VALUE_BYTES, LIST_BYTES = 2, 3
+"""Fewest bytes of a value and of a list in JSON, as in `0,0` and `[],[]`."""
 
 
 def parse_json(data: bytes, limits: JsonLimits) -> Any:
@@ -36,7 +39,15 @@ def parse_json(data: bytes, limits: JsonLimits) -> Any:
         text = _in_utf8(data)
     except (ValueError, RecursionError) as error:
         raise malformed(error) from None
+    if len(text) > min(VALUE_BYTES * limits.max_values, LIST_BYTES * limits.max_lists):
+        _check_limits(text, limits)
     return parse_parts(text, limits)
+
+
+def _check_limits(text: bytes, limits: JsonLimits) -> None:
+    """Refuse a text that may exceed the limits before any of its values are made: millions take long to free."""
+    for _ in OutlineReader(text, limits).read():
+        stop_if_abandoned()
 
 
 async def read_json(data: bytes, services: Services, context: RequestContext) -> Any:

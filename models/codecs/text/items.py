@@ -9,7 +9,7 @@ from models.codecs.arrays import MAX_PROBLEMS, Limits, check_count, limit_proble
 from models.errors import InvalidItems, Problem
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_KINDS = {list: "a list", dict: "an object"}
+_KINDS: dict[type, str] = {list: "a list", dict: "an object"}
 _KEYS = ({"text"}, {"text", "text_pair"})
 CheckText = Callable[[object, Limits, str], str]
 """Returns a text of a request, which has a name in errors, or raises ValueError."""
