@@ -26,7 +26,7 @@ from app.http.request_records import RequestRecords
 from app.http.request_tracing import RequestTracing
 from app.keys.store import KeyStore
 from app.metrics.exposition import Metrics
-from app.registry.garbage import give_spikes_back
+from app.registry.garbage import freeze_objects, give_spikes_back
 from app.registry.registry import Registry
 from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
 from app.routes.foreign import DialectModule
@@ -122,6 +122,7 @@ def _lifespan(services: Services) -> Callable[[FastAPI], AbstractAsyncContextMan
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        freeze_objects()
         services.metrics.event_loop.start()
         services.pools.start()
         services.registry.start_loading()

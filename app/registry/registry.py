@@ -13,7 +13,6 @@ from app.engine.observer import EngineObserver
 from app.errors import InvalidRequest, ModelUnavailable, TaskNotServed, UnknownModel
 from app.registry.background import call_in_background
 from app.registry.defaults import Kind, choose_defaults, default_name, kinds_of
-from app.registry.garbage import collect_and_freeze
 from app.registry.hub import HubId, find_in_cache
 from app.registry.memory import MemoryBudget
 from app.registry.model_start import LoadingTurns
@@ -244,7 +243,6 @@ class Registry:
             log.info("models use the operations of torch alone", extra={"reason": reason})
         wanted = [model for model in self.models.values() if model.name in self._wanted]
         await asyncio.gather(*(model.load(may_unload=False) for model in wanted))
-        collect_and_freeze()
 
     def _new_models(
         self, folders: Mapping[str, Path], settings: Settings, wanted: Collection[str]

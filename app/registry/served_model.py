@@ -1,6 +1,7 @@
 """One checkpoint, and its states while the server runs."""
 
 import asyncio
+import gc
 import logging
 import time
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from app.engine.observer import EngineObserver
 from app.engine.supervisor import Health
 from app.errors import InvalidRequest, ModelUnavailable
 from app.registry.background import call_in_background
-from app.registry.garbage import collect_and_freeze, give_memory_back
+from app.registry.garbage import give_memory_back
 from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, read_replicas
 from app.registry.memory import MemoryBudget, Reservation
 from app.registry.model_start import LoadingTurns, ModelStart
@@ -337,7 +338,7 @@ class ServedModel:
 
     async def _free(self, reservation: Reservation | None) -> None:
         """Give the memory of a dropped model back to the operating system."""
-        collect_and_freeze()
+        gc.collect()  # modules of torch refer to each other
         await call_in_background(give_memory_back)
         if reservation is not None:
             self._memory.release(reservation)
