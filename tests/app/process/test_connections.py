@@ -16,6 +16,7 @@ from app.concurrency.request_memory import RequestMemory
 from app.errors import ClientDisconnected
 from app.http.context import RequestContext
 from app.http.request_timer import RequestTimer
+from app.process import unread
 from app.process.connections import MAX_LEAVING, MIN_LEAVING, OTHER_FILES, OpenConnections, max_connections
 from app.process.guard import load_protocol
 from tests.app.process.listening import LAST_REQUEST, REQUEST, TIMEOUT_S, answered, listening, nothing, statuses
@@ -207,7 +208,7 @@ async def test_an_answer_that_nobody_reads_makes_room_for_a_request(
         # the server has let go of the connection
     assert memory.n_dropped >= 1
     assert app.dropped.is_set() == has_context
-    (line,) = [record.message for record in caplog.records if record.levelno >= logging.INFO]
+    (line,) = [record.message for record in caplog.records if record.name == unread.__name__]
     assert "an answer that its client does not read is dropped" in line
 
 

@@ -52,7 +52,8 @@ def assert_same_distribution(filters: list[CandidateFilter], processors: list[An
     ids, kept = candidates_of(scores, filters)
     found = torch.full_like(scores, -torch.inf)
     found[slice(None) if ids is None else ids] = kept
-    torch.testing.assert_close(found.softmax(-1), expected[0].softmax(-1))
+    # of 1,000 words, the last that is kept has so little probability that rounding decides about it
+    torch.testing.assert_close(found.softmax(-1), expected[0].softmax(-1), rtol=1e-5, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", FILTERS)
