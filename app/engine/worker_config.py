@@ -27,10 +27,9 @@ class GpuStream:
 
 def gpu_stream_of(model: Model) -> GpuStream | None:
     """Create a stream on the GPU of a model; None for a model on the CPU."""
-    weight = next(model.parameters(), None)
-    if weight is None or not weight.is_cuda:
+    if not is_on_gpu([model]):
         return None
-    return GpuStream(torch.cuda.Stream(weight.device))  # type: ignore[no-untyped-call]
+    return GpuStream(torch.cuda.Stream(next(model.parameters()).device))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

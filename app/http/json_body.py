@@ -14,10 +14,9 @@ from app.http.json_text import loads, malformed
 from app.services import Services
 from models.cancellation import stop_if_abandoned
 
+SHORTEST_VALUE, SHORTEST_LIST = len("0,"), len("[],")
+"""Lengths in bytes of the shortest value and of the shortest list in JSON."""
 _FIRST_NOT_ASCII = 128
-
-VALUE_BYTES, LIST_BYTES = 2, 3
-"""Fewest bytes of a value and of a list in JSON, as in `0,0` and `[],[]`."""
 
 
 def parse_json(data: bytes, limits: JsonLimits) -> Any:
@@ -28,8 +27,8 @@ def parse_json(data: bytes, limits: JsonLimits) -> Any:
 
     Raises:
         MalformedBody: the text is not JSON; the detail says at which line and column, in characters.
-        PayloadTooLarge: a long text has more values, lists or digits than the limits allow.
-        PayloadTooLarge, MemoryExhausted: there is not enough memory for its values.
+        PayloadTooLarge: a long text has more values, lists or digits than the limits allow, or needs too much memory.
+        MemoryExhausted: other requests hold the memory that its values need.
         WorkAbandoned: a long text, and the caller has left.
     """
     claim_parsing(data)
@@ -39,7 +38,7 @@ def parse_json(data: bytes, limits: JsonLimits) -> Any:
         text = _in_utf8(data)
     except (ValueError, RecursionError) as error:
         raise malformed(error) from None
-    if len(text) > min(VALUE_BYTES * limits.max_values, LIST_BYTES * limits.max_lists):
+    if len(text) > min(SHORTEST_VALUE * limits.max_values, SHORTEST_LIST * limits.max_lists):
         _check_limits(text, limits)
     return parse_parts(text, limits)
 
@@ -54,7 +53,7 @@ async def read_json(data: bytes, services: Services, context: RequestContext) ->
     """Return the values of a JSON body; a long one is parsed on a thread, and its values are freed on one.
 
     Raises:
-        MalformedBody, PayloadTooLarge: as `parse_json` says.
+        MalformedBody, PayloadTooLarge, MemoryExhausted: as `parse_json` says.
     """
     settings = services.settings
     if len(data) <= settings.inline_bytes:
