@@ -38,8 +38,9 @@ from app.tracing.tracing import Tracing
 
 DIALECTS: tuple[DialectModule, ...] = (openai, cohere, huggingface, tei, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
-N_OFFLOAD_THREADS = max(4, min(16, N_CORES))
-"""Number of threads in each of the two worker pools, the one for short work and the one for long work."""
+N_SHORT_THREADS, N_LONG_THREADS = max(2, min(16, N_CORES)), max(1, min(8, N_CORES // 2))
+"""Number of threads for short and for long work beside the event loop. More would not be faster, but each of them would
+make the event loop and the models wait longer for the interpreter's lock, which goes to any of those that want it."""
 
 
 class Application(FastAPI):
@@ -99,7 +100,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         memory=memory,
         metrics=metrics,
         tracing=Tracing() if settings.tracing else None,
-        pools=WorkerPools(N_OFFLOAD_THREADS),
+        pools=WorkerPools(N_SHORT_THREADS, N_LONG_THREADS),
         pictures=PicturePool(
             settings.image_processes, memory, max_ms=settings.image_timeout_ms, max_bytes=settings.image_memory
         ),

@@ -18,6 +18,8 @@ _WorkQueue = SimpleQueue[_Work | None]
 
 MAX_SHORT_BYTES = 2**18
 """Size of the largest body, in bytes, that counts as short. Work on a larger one may take seconds."""
+MAX_SHORT_MEMORY = 2**23
+"""Memory in bytes that a request with short work holds at most. To render an answer of as much takes about 10 ms."""
 MAX_INLINE_NUMBERS = 2**14
 """Count of numbers that are rendered as JSON or PNG on the event loop, in about half a millisecond."""
 MAX_INLINE_ARRAY_NUMBERS = 2**17
@@ -31,9 +33,9 @@ class WorkerPools:
     much of the work, and makes it compete for the interpreter's lock.
     """
 
-    def __init__(self, n_threads: int) -> None:
-        """Create the pools, of `n_threads` each; no thread runs before `start`."""
-        self.n_threads = n_threads
+    def __init__(self, n_short: int, n_long: int) -> None:
+        """Create the pools, of so many threads for short and for long work; no thread runs before `start`."""
+        self.n_short, self.n_long = n_short, n_long
         self._short: _WorkQueue = SimpleQueue()
         self._long: _WorkQueue = SimpleQueue()
         self._finished: deque[tuple[asyncio.Future[_Outcome], _Outcome]] = deque()
@@ -42,12 +44,14 @@ class WorkerPools:
     def start(self) -> None:
         """Start the threads. Must be called on the event loop that will use the pools."""
         self._loop = asyncio.get_running_loop()
-        for number in range(self.n_threads):
-            for name, queue in (("short", self._short), ("long", self._long)):
+        for name, queue, n_threads in self._threads():
+            for number in range(n_threads):
                 threading.Thread(target=self._run, args=(queue,), name=f"offload-{name}-{number}", daemon=True).start()
 
     async def run(self, work: Callable[..., T], *arguments: Any, n_bytes: int = 0) -> T:
         """Call `work` on a thread and return its result; `n_bytes` is the size of the body it works on.
+
+        It counts as long work if that body, or the memory that the request holds, is large.
 
         If the caller is cancelled before the work has begun, it is not begun. Work that has begun ends where it next
         calls `stop_if_abandoned`. The memory of the request that it is for stays claimed until the work has ended or is
@@ -56,7 +60,9 @@ class WorkerPools:
         Raises:
             Exception: whatever the work raises.
         """
-        queue = self._long if n_bytes > MAX_SHORT_BYTES else self._short
+        memory = REQUEST_MEMORY.get()
+        is_long = n_bytes > MAX_SHORT_BYTES or (memory is not None and memory.n_bytes > MAX_SHORT_MEMORY)
+        queue = self._long if is_long else self._short
         future: asyncio.Future[_Outcome] = self._loop.create_future()
         self._put(queue, partial(work, *arguments), future)
         result, error = await future
@@ -76,9 +82,13 @@ class WorkerPools:
 
     def close(self) -> None:
         """End the threads once all work is done."""
-        for queue in (self._short, self._long):
-            for _ in range(self.n_threads):
+        for _, queue, n_threads in self._threads():
+            for _ in range(n_threads):
                 queue.put(None)
+
+    def _threads(self) -> tuple[tuple[str, "_WorkQueue", int], ...]:
+        """Return the name, the queue and the number of threads of each pool."""
+        return ("short", self._short, self.n_short), ("long", self._long, self.n_long)
 
     def _put(self, queue: "_WorkQueue", work: Callable[[], Any], future: "asyncio.Future[_Outcome]") -> None:
         memory = REQUEST_MEMORY.get()

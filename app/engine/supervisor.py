@@ -58,6 +58,7 @@ class Supervisor:
         self._restart: asyncio.TimerHandle | None = None
         self._stuck: list[Worker] = []
         self._n_deaths_in_a_row = 0
+        self._has_let_go = False
         self._worker = self._start_worker()
         self._check_if_stuck()
 
@@ -98,12 +99,27 @@ class Supervisor:
         Work that it leaves unfinished is put back into the queue. Returns the jobs that are given up instead.
         """
         worker = self._worker
+        if self._has_let_go:
+            return []
         if worker.thread.is_alive() and not worker.slot.is_retired:
             await asyncio.shield(self._stopped)
         self._stuck_timer.cancel()
         if not worker.slot.is_retired:  # the thread's frames refer to the model until it has really ended
             await asyncio.to_thread(worker.thread.join, JOIN_TIMEOUT_S)
-        return self._config.queue.give_back(self._worker.slot, retire=True)
+        given_up = self._config.queue.give_back(self._worker.slot, retire=True)
+        if not worker.thread.is_alive():
+            self._let_go()
+        return given_up
+
+    def _let_go(self) -> None:
+        """Drop the model and the engine, so that they are freed at once.
+
+        The engine, its supervisors and their workers refer to one another. To find such a cycle, Python traverses all
+        objects, which stops the server for up to 140 ms.
+        """
+        self._has_let_go = True
+        self._worker.let_go()
+        del self._config, self._on_batch, self._on_steps, self._on_given_up
 
     def _start_worker(self) -> Worker:
         """Start a thread whose callbacks run on the event loop.

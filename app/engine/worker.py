@@ -117,6 +117,11 @@ class Worker:
         """Sequences that are being generated."""
         return self._generation.n_rows if self._generation else 0
 
+    def let_go(self) -> None:
+        """Drop the model, once the thread has ended."""
+        del self._config, self._model
+        self._generation = None
+
     def _run(self) -> None:
         reason: BaseException | None = None
         torch.set_num_threads(self._config.torch_threads)

@@ -102,7 +102,7 @@ async def _join(chunks: list[bytes], memory: MemoryShare, pools: WorkerPools) ->
 def _is_more(digits: str, limit: int) -> bool:
     """Return whether a number that a client has written, with any number of zeros before it, is more than a limit."""
     if len(digits) > MAX_DIGITS:
-        digits = digits.lstrip("0")
+        digits = digits.lstrip("0") or "0"
     return len(digits) > MAX_DIGITS or int(digits) > limit
 
 

@@ -4,7 +4,7 @@ import sys
 
 from app.process.allocator import keep_freed_memory
 
-SWITCH_INTERVAL_S = 0.001
+SWITCH_INTERVAL_S = 0.0002
 """Time in seconds that a thread waits for the interpreter lock before it asks the holder to release it.
 
 A worker thread releases the lock around every operation of torch, and waits this long to get it back while others are

@@ -34,7 +34,10 @@ class BackgroundCall(Generic[T]):
         Raises:
             Exception: whatever the call raises.
         """
-        return await self._outcome
+        try:
+            return await self._outcome
+        finally:
+            del self  # an error refers to this frame: without this, all that it holds would stay until garbage collection
 
     def _run(self, call: Callable[[], T]) -> None:
         watch_caller(self._outcome.cancelled)
@@ -44,6 +47,7 @@ class BackgroundCall(Generic[T]):
             deliver = partial(self._fail, error)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(deliver)
+        del self, deliver  # as in `result`
 
     def _deliver(self, result: T) -> None:
         self.ended.set_result(None)

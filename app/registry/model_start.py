@@ -100,6 +100,7 @@ class ModelStart:
         finally:
             if reading.ended.done():
                 self._reading = None
+            del reading  # an error refers to this frame
 
     async def _start_engine(self, replicas: Replicas, settings: Settings) -> LoadedModel:
         checkpoint = replicas.checkpoint

@@ -212,7 +212,10 @@ class Registry:
         change = asyncio.create_task(self._run_change(work, within_s))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
-        await asyncio.shield(change)
+        try:
+            await asyncio.shield(change)
+        finally:
+            del change  # an error refers to this frame
 
     @staticmethod
     async def _run_change(work: Coroutine[Any, Any, None], within_s: float | None) -> None:

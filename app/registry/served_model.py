@@ -1,7 +1,6 @@
 """One checkpoint, and its states while the server runs."""
 
 import asyncio
-import gc
 import logging
 import time
 from dataclasses import asdict
@@ -297,6 +296,7 @@ class ServedModel:
         finally:
             starting.cancel()
             self._starting = None
+            del starting  # an error refers to this frame
 
     def _read(self) -> Replicas:
         return read_replicas(self.folder, self.name, self.settings)
@@ -338,7 +338,6 @@ class ServedModel:
 
     async def _free(self, reservation: Reservation | None) -> None:
         """Give the memory of a dropped model back to the operating system."""
-        gc.collect()  # modules of torch refer to each other
         await call_in_background(give_memory_back)
         if reservation is not None:
             self._memory.release(reservation)

@@ -1,7 +1,7 @@
 """Ask a server small questions at a steady rate, in a process of its own, while others mistreat it.
 
-Each request is due at a time that was fixed beforehand. Its latency counts from then, so that requests which had to
-wait for a late answer count as late themselves.
+Each request is due at a time that was fixed beforehand, and its latency counts from then. Several connections take
+turns, so that a request need not wait for the answer to the one before it, unless this is very late.
 """
 
 import json
@@ -20,6 +20,8 @@ from benchmarks.server.http_client import LIVE, BlockingConnection, http_request
 
 EVERY_S = 0.02
 """Time between two requests of a probe."""
+N_CONNECTIONS = 8
+"""Connections over which a probe sends its requests in turn."""
 TIMEOUT_S = 60.0
 PRIORITY = -10
 """Priority of the process, where it may set one: what is measured is the server, and not the wait for a processor."""
@@ -105,38 +107,55 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
     return pipe
 
 
-class Probe(threading.Thread):
-    """Sends one request again and again over one connection; connects again when it breaks."""
+class ProbeConnection(threading.Thread):
+    """Sends every one in `N_CONNECTIONS` of a probe's requests over one connection; connects again when it breaks.
+
+    Attributes:
+        due_at: when the next request is due.
+        samples: when each request was due, the milliseconds to its answer, and its status.
+        late_ms: the latest that a request was sent, for want of a processor.
+    """
 
     def __init__(self, port: int, request: bytes, stopped: threading.Event) -> None:
         super().__init__(daemon=True)
         self._port, self._request, self._stopped = port, request, stopped
+        self.due_at = 0.0
         self._connection: BlockingConnection | None = None
         self.samples: list[tuple[float, float, int]] = []
         self.late_ms = 0.0
 
     def run(self) -> None:
         """Send requests until all probes are stopped."""
-        due_at = time.monotonic()
-        while not self._stopped.is_set():
-            due_at += EVERY_S
-            pause = due_at - time.monotonic()
+        while True:
+            pause = self.due_at - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-                self.late_ms = max(self.late_ms, (time.monotonic() - due_at) * 1000)
-            status = self._ask()
-            self.samples.append((due_at, (time.monotonic() - due_at) * 1000, status))
+                self.late_ms = max(self.late_ms, (time.monotonic() - self.due_at) * 1000)
+            if self._stopped.is_set():
+                return
+            status = self._ask(self._request)
+            self.samples.append((self.due_at, (time.monotonic() - self.due_at) * 1000, status))
+            self.due_at += EVERY_S * N_CONNECTIONS
 
-    def _ask(self) -> int:
-        try:
-            if self._connection is None:
-                self._connection = BlockingConnection(self._port, timeout_s=TIMEOUT_S)
-            return self._connection.ask(self._request).status
-        except OSError:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            return 0
+    def connect(self) -> None:
+        """Connect and send a first request, so that the server knows this client."""
+        self._ask(NEIGHBOUR)
+
+    def _ask(self, request: bytes) -> int:
+        """Send a request, and return the status of its answer; 0 without one.
+
+        A server may close a connection that is not in use; then the request is sent again over a new one.
+        """
+        for _ in range(1 if self._connection is None else 2):
+            try:
+                if self._connection is None:
+                    self._connection = BlockingConnection(self._port, timeout_s=TIMEOUT_S)
+                return self._connection.ask(request).status
+            except OSError:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+        return 0
 
 
 def main(port: int, kinds: Sequence[str]) -> None:
@@ -144,20 +163,27 @@ def main(port: int, kinds: Sequence[str]) -> None:
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     stopped = threading.Event()
-    probes = {kind: Probe(port, REQUESTS[kind], stopped) for kind in kinds}
+    probes = {kind: [ProbeConnection(port, REQUESTS[kind], stopped) for _ in range(N_CONNECTIONS)] for kind in kinds}
+    connections = [connection for probe in probes.values() for connection in probe]
+    for connection in connections:
+        connection.connect()
+    started_at = time.monotonic()
     for probe in probes.values():
-        probe.start()
+        for number, connection in enumerate(probe, start=1):
+            connection.due_at = started_at + number * EVERY_S
+            connection.start()
     _print("ready")
     sys.stdin.read()
     stopped.set()
-    for probe in probes.values():
-        probe.join()
+    for connection in connections:
+        connection.join()
     _print(json.dumps({kind: _results_of(probe) for kind, probe in probes.items()}))
 
 
-def _results_of(probe: Probe) -> dict[str, Any]:
-    samples = [(round(due_at, 4), round(ms, 2), status) for due_at, ms, status in probe.samples]
-    return {"samples": samples, "late_ms": round(probe.late_ms, 2)}
+def _results_of(probe: Sequence[ProbeConnection]) -> dict[str, Any]:
+    samples = sorted(sample for connection in probe for sample in connection.samples)
+    rounded = [(round(due_at, 4), round(ms, 2), status) for due_at, ms, status in samples]
+    return {"samples": rounded, "late_ms": round(max(connection.late_ms for connection in probe), 2)}
 
 
 def _print(line: str) -> None:

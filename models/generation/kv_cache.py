@@ -18,6 +18,8 @@ from models.ops.devices import to_device
 
 INITIAL_CAPACITY = 16
 """Number of tokens that each row of a new cache has room for."""
+MAX_KEPT_BYTES = 2**24
+"""Size of the largest room for keys and values, in bytes, that is kept on a CPU when all rows have ended."""
 
 
 class DecoderCache(ABC):
@@ -162,6 +164,8 @@ class KeyValueCache(DecoderCache):
     @override
     def rearrange(self, sources: Sequence[int]) -> None:
         self._lengths = [self._lengths[source] for source in sources]
+        if not sources:
+            self._give_room_back()
         self._make_room()
         moves = {target: source for target, source in enumerate(sources) if target != source}
         if not moves:
@@ -187,6 +191,12 @@ class KeyValueCache(DecoderCache):
         for target, source in moves.items():
             memory[:, :, target, :, : self._lengths[target]] = rows[source]
 
+    def _give_room_back(self) -> None:
+        """Free the room of rows and tokens that have ended, if it is much and no CUDA graph refers to it."""
+        if self.device.type == "cpu" and self._memory.nbytes > MAX_KEPT_BYTES:
+            n_layers, _, _, n_heads, _, width = self._memory.shape
+            self._move_to(self._memory.new_zeros((n_layers, 2, 0, n_heads, INITIAL_CAPACITY, width)))
+
     def _make_room(self) -> None:
         """Move to a larger tensor, at least twice as large, if there are more or longer rows than there is room for."""
         n_layers, _, n_rows, n_heads, capacity, width = self._memory.shape
@@ -198,7 +208,10 @@ class KeyValueCache(DecoderCache):
             return
         larger = self._memory.new_empty(size) if self.has_kernel else self._memory.new_zeros(size)
         larger[:, :, :n_rows, :, :capacity] = self._memory
-        self._memory, self.layers = larger, larger.unbind()
+        self._move_to(larger)
+
+    def _move_to(self, memory: Tensor) -> None:
+        self._memory, self.layers = memory, memory.unbind()
         self.n_reallocations += 1
 
 

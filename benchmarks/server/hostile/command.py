@@ -56,7 +56,7 @@ def hostile(chosen: Sequence[Sequence[str]], memory_gb: float, as_json: bool) ->
     the case attacks, a probe asks GET /health/live, and a light neighbour asks /reconstruct, both every 20 ms; their
     latencies count from when a request was due. The exit status is 1 if a demand is not met: the server lives; `live`
     is answered within 100 ms; the neighbour's 99th percentile is under 100 ms, and it is always answered; the event
-    loop is never held for 50 ms, if the server measures it; resident memory is within 10% of what it was before, at
+    loop is held for 50 ms at most, if the server measures it; resident memory is within 10% of what it was before, at
     most 30 s later; no answer is a 5xx that a client has caused; and what the case itself demands. The case `control`
     attacks nothing: if it fails, the machine is too busy to measure.
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.concurrency.worker_pools import MAX_SHORT_BYTES, WorkerPools
+from app.concurrency.request_memory import REQUEST_MEMORY, RequestMemory
+from app.concurrency.worker_pools import MAX_SHORT_BYTES, MAX_SHORT_MEMORY, WorkerPools
 from models.cancellation import stop_if_abandoned
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,7 @@ N_THREADS = 3
 @pytest.fixture
 async def pools() -> AsyncIterator[WorkerPools]:
     before = set(threading.enumerate())
-    pools = WorkerPools(N_THREADS)
+    pools = WorkerPools(N_THREADS, N_THREADS)
     pools.start()
     yield pools
     pools.close()
@@ -104,6 +105,23 @@ async def test_short_work_does_not_wait_behind_long_work(pools: WorkerPools) -> 
     async with asyncio.timeout(5):
         assert await pools.run(pow, 2, 5) == 32
     hold.set()
+    assert all(await asyncio.gather(*long))
+
+
+async def test_work_for_a_request_that_holds_much_memory_is_long(pools: WorkerPools) -> None:
+    hold = threading.Event()
+    share = RequestMemory(lambda: 2**30).open_share()
+    share.claim(MAX_SHORT_MEMORY + 1)
+    token = REQUEST_MEMORY.set(share)
+    try:
+        long = [asyncio.create_task(pools.run(hold.wait, 10)) for _ in range(N_THREADS)]
+        await asyncio.sleep(0.02)
+        share.give_back(1)
+        async with asyncio.timeout(5):
+            assert await pools.run(pow, 2, 5) == 32
+    finally:
+        REQUEST_MEMORY.reset(token)
+        hold.set()
     assert all(await asyncio.gather(*long))
 
 

@@ -99,6 +99,12 @@ def test_requests_before_and_after_an_offered_upgrade_are_answered(server: Serve
     ]
 
 
+def test_a_length_may_begin_with_thousands_of_zeros(server: Served) -> None:
+    zeros = "0" * 5000
+    assert statuses(server, 1, request("/encode", BODY, f"Content-Length: {zeros}{len(BODY)}")) == [200]
+    assert statuses(server, 1, request("/encode", b"", f"Content-Length: {zeros}")) == [400]
+
+
 @pytest.mark.parametrize("connection", ["", "Connection: keep-alive", "Connection: close"])
 def test_http_1_0_is_answered_and_the_connection_closed(server: Served, connection: str) -> None:
     lines = (connection,) if connection else ()

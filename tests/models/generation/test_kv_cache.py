@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.generation import kv_cache
 from models.generation.kv_cache import CacheShape, DecoderCache, EncoderDecoderCache, KeyValueCache
 from models.ops.segments import Segments
 
@@ -162,3 +163,18 @@ def test_reallocations_are_counted() -> None:
     cache.extend([100])
     assert cache.n_reallocations == n_before + 1
     assert cache.layers[0].shape[3] >= 104
+
+
+def test_much_room_is_given_back_when_all_rows_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = KeyValueCache(SHAPE)
+    cache.append([3, 100])
+    n_bytes = cache.layers[0].nbytes * SHAPE.n_layers
+    monkeypatch.setattr(kv_cache, "MAX_KEPT_BYTES", n_bytes)
+    cache.rearrange([])
+    assert cache.layers[0].nbytes * SHAPE.n_layers == n_bytes
+    monkeypatch.setattr(kv_cache, "MAX_KEPT_BYTES", n_bytes - 1)
+    cache.append([3])
+    cache.rearrange([])
+    assert cache.layers[0].nbytes == 0
+    cache.append([100])
+    assert cache.layers[0].nbytes > 0
