@@ -59,7 +59,7 @@ def test_deep_values_are_freed() -> None:
 
 
 def test_full_collections_are_postponed_while_there_are_large_values(threshold: int) -> None:
-    pools, one, other = _Pools(1), LargeValues(), LargeValues()
+    pools, one, other = _Pools(1, 1), LargeValues(), LargeValues()
     one.free_later(pools)
     assert gc.get_threshold()[2] > 2**20
     other.keep([[1.5] * 10])
@@ -68,7 +68,7 @@ def test_full_collections_are_postponed_while_there_are_large_values(threshold: 
 
 
 def test_full_collections_are_not_postponed_for_ever(threshold: int) -> None:
-    pools, kept = _Pools(1), [LargeValues()]
+    pools, kept = _Pools(1, 1), [LargeValues()]
     with mock.patch.object(large_values, "MAX_POSTPONED_S", -1.0):
         kept.append(LargeValues())
     assert gc.get_threshold()[2] == threshold

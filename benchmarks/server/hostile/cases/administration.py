@@ -183,7 +183,9 @@ def _make_damaged_checkpoints(folder: Path) -> None:
 def _load_damaged(target: Target) -> None:
     """Load each damaged checkpoint: it may be refused by name, and everything else goes on."""
     models = target.get("/models")[1]["models"]
-    _load_and_unload(target, [each["id"] for each in models if "damaged" not in each["id"] and each["state"] != "ready"])
+    _load_and_unload(
+        target, [each["id"] for each in models if "damaged" not in each["id"] and each["state"] != "ready"]
+    )
     with target.watch():
         status, found = target.get("/models")
         target.require(status == 200, f"GET /models is answered by {status}")

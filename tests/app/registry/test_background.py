@@ -1,0 +1,36 @@
+"""Calls on threads of their own leave nothing behind."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from app.registry.background import call_in_background
+
+pytestmark = pytest.mark.anyio
+
+
+class Weights:
+    """What a failed call had in memory."""
+
+
+async def test_what_a_failed_call_had_in_memory_is_freed_without_garbage_collection() -> None:
+    left: list[weakref.ref[Weights]] = []
+
+    def read() -> None:
+        weights = Weights()
+        left.append(weakref.ref(weights))
+        raise ValueError("no")
+
+    gc.disable()
+    try:
+        try:
+            await call_in_background(read)
+        except ValueError as error:
+            assert str(error) == "no"  # `pytest.raises` would keep it
+        async with asyncio.timeout(5):
+            while left[0]() is not None:  # until the thread has ended
+                await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
