@@ -259,6 +259,8 @@ class Soak:
         )
         try:
             yield process
+            if process.stdin is not None:
+                process.stdin.close()  # by which it ends; `communicate` closes it from Python 3.12 on
             output, _ = await process.communicate()
             self.result.attacks = [tuple(attack) for attack in json.loads(output.splitlines()[-1])]
         finally:
