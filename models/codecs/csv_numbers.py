@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from models.cancellation import stop_if_abandoned
 from models.errors import Problem, UndecodableItems
 
@@ -14,20 +16,22 @@ GAPS = ("", "nan", "null", "none")
 """Cells, in lower case, that stand for a missing value."""
 _INTEGER_PATTERN = re.compile(r"[+-]?[0-9]{1,18}")
 """An integer that fits into 64 bits, as JSON encoders demand; others are read as floats."""
+_LINE_ENDS, _COMMA = b"\r\n", ord(",")
 _PIECE_CHARACTERS = 2**16
 """Number of characters of a line that are split into cells in one go."""
 _N_LINES_AT_ONCE = 1024
 """Number of lines after which the reading for a client that left ends."""
 
 
-def parse_csv(data: bytes, *, max_cells: int = 2**22) -> list[list[float | None]]:
+def parse_csv(data: bytes, *, max_cells: int = 2**22, max_lines: int = 2**20) -> list[list[float | None]]:
     """Return the numbers of each line; None where one is missing. Empty lines, and a first line of names, are skipped.
 
     Raises:
-        UndecodableItems: the text is not UTF-8, a cell is not a finite number, or there are more than `max_cells` cells
-            and empty lines; the error names the line.
+        UndecodableItems: the text is not UTF-8, there are more than `max_cells` cells and empty lines or more than
+            `max_lines` lines, or a cell is not a finite number, in which case the error names the line.
         WorkAbandoned: the caller has left.
     """
+    _check_counts(data, max_cells, max_lines)
     _check_encoding(data)
     rows: list[list[float | None]] = []
     lines = _Lines(data, max_cells)
@@ -40,6 +44,16 @@ def parse_csv(data: bytes, *, max_cells: int = 2**22) -> list[list[float | None]
             del rows[-_N_LINES_AT_ONCE:]
         raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
     return rows
+
+
+def _check_counts(data: bytes, max_cells: int, max_lines: int) -> None:
+    """Refuse a text by the number of its line ends and commas, before any cell is made of it."""
+    characters = np.frombuffer(data, np.uint8)
+    n_lines = max(int(np.count_nonzero(characters == end)) for end in _LINE_ENDS)  # without the interpreter's lock
+    n_cells = n_lines + int(np.count_nonzero(characters == _COMMA))
+    for n, limit, kind in ((n_cells, max_cells, "cells and empty lines"), (n_lines, max_lines, "lines")):
+        if n > limit:
+            raise UndecodableItems(Problem(f"the CSV has more than {limit} {kind}, which is the limit"))
 
 
 def _check_encoding(data: bytes) -> None:

@@ -81,3 +81,11 @@ def test_a_number_of_many_digits_is_a_float() -> None:
     ((value,),) = parse_csv(b"123456789012345678901234567890")
     assert isinstance(value, float)
     assert math.isclose(value, 1.2345678901234568e29)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_the_number_of_lines_is_limited(end: bytes) -> None:
+    data = (b"0" + end) * 20
+    assert len(parse_csv(data, max_lines=20)) == 20
+    with pytest.raises(UndecodableItems, match="more than 19 lines, which is the limit"):
+        parse_csv(data, max_lines=19)
