@@ -152,8 +152,8 @@ async def _read_inputs(services: Services, context: RequestContext, kind: str, d
         return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
     if kind not in (NPY, CSV):
         return [data]
-    limits = {"max_cells": settings.max_values, "max_lines": settings.max_lists}
-    parse = parse_npy if kind == NPY else partial(parse_csv, **limits)
+    read_csv = partial(parse_csv, max_cells=settings.max_values, max_lines=settings.max_lists)
+    parse = parse_npy if kind == NPY else read_csv
     try:
         if len(data) <= settings.inline_bytes:
             return parse(data)

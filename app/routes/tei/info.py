@@ -64,7 +64,7 @@ async def describe_model(services: Services, name: str) -> TeiInfo:
         max_batch_requests=None,
         max_client_batch_size=settings.max_items,
         auto_truncate=True,
-        tokenization_workers=services.pools.n_threads,
+        tokenization_workers=services.pools.n_short,
         version=version("manifold"),
     )
 
