@@ -37,9 +37,7 @@ class BackgroundCall(Generic[T]):
         try:
             return await self._outcome
         finally:
-            del (
-                self
-            )  # an error refers to this frame: without this, all that it holds would stay until garbage collection
+            del self  # else an error, which refers to this frame, would keep all that it holds until garbage collection
 
     def _run(self, call: Callable[[], T]) -> None:
         watch_caller(self._outcome.cancelled)
