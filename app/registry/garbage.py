@@ -22,9 +22,9 @@ LOOK_EVERY_S = 1.0
 MAX_COLLECTED_BYTES = 2**23
 """Most memory that requests hold while garbage is collected, which holds up everything else for as long as it takes to
 traverse their objects: about 10 ms for as much."""
-YOUNG_GENERATIONS = 1
-"""The oldest generation that is collected for it. To traverse all objects takes about 2 ms while they are in the
-processor's caches, but up to 140 ms where they have not been touched for some seconds."""
+OLDEST_COLLECTED = 1
+"""The oldest generation of objects that is collected before free memory is given back. To traverse those of all
+generations takes about 2 ms while they are in the processor's caches, but up to 140 ms after some seconds of rest."""
 GIVE_BACK_AFTER = (0, 3, 10, 20)
 """Numbers of looks after which free memory is given back, counted from the one that has noticed the end of a spike."""
 
@@ -75,6 +75,6 @@ async def give_spikes_back(memory: RequestMemory) -> None:
         if n_looks in looks:
             started_at = time.perf_counter()
             if memory.n_bytes <= MAX_COLLECTED_BYTES:
-                gc.collect(YOUNG_GENERATIONS)
+                gc.collect(OLDEST_COLLECTED)
             await asyncio.to_thread(give_memory_back)
             log.debug("free memory was given back", extra={"ms": round((time.perf_counter() - started_at) * 1000, 1)})

@@ -65,10 +65,14 @@ def _load_all(target: Target) -> None:
 
     It is done once before anything is measured, because what a model's first loading imports stays in memory.
     """
-    names = [model["id"] for model in target.get("/models")[1]["models"] if model["state"] != "ready"]
+    names = _unloaded_models(target)
     _load_and_unload(target, names)
     with target.watch():
         _load_and_unload(target, names)
+
+
+def _unloaded_models(target: Target) -> list[str]:
+    return [model["id"] for model in target.get("/models")[1]["models"] if model["state"] != "ready"]
 
 
 def _load_and_unload(target: Target, names: Sequence[str]) -> None:
@@ -182,10 +186,7 @@ def _make_damaged_checkpoints(folder: Path) -> None:
 
 def _load_damaged(target: Target) -> None:
     """Load each damaged checkpoint: it may be refused by name, and everything else goes on."""
-    models = target.get("/models")[1]["models"]
-    _load_and_unload(
-        target, [each["id"] for each in models if "damaged" not in each["id"] and each["state"] != "ready"]
-    )
+    _load_and_unload(target, [name for name in _unloaded_models(target) if not name.startswith("damaged")])
     with target.watch():
         status, found = target.get("/models")
         target.require(status == 200, f"GET /models is answered by {status}")
