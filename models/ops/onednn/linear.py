@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.ops.linear_weights import MIN_SCALE, ZERO_POINT, Gelu, quantise_rows
+from models.ops.linear_weights import MIN_SCALE, Gelu, quantise_rows
 
 
 def supports_weights(dtype: torch.dtype) -> bool:
@@ -37,12 +37,14 @@ class FloatWeights:
 class Int8Weights:
     """A weight `[O, I]` in int8 and bias `[O]`, for inputs of `dtype`, each row of which is rounded to int8 as well.
 
-    Processors without VNNI add products of pairs in 16 bits. So that they fit, inputs have half as many steps there.
+    Processors without VNNI add products of pairs in 16 bits. So that they fit, inputs have half as many steps there,
+    and as unsigned numbers they are at most 127.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, dtype: torch.dtype) -> None:
         quantised, scales = quantise_rows(weight)
         self.max_input = 127 if torch.cpu._is_vnni_supported() else 63
+        self._zero_point = self.max_input + 1
         self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.int32)
         self._weight = torch.ops.onednn.qlinear_prepack(quantised, None)
         self._bias = None if bias is None else bias.detach().to(dtype)
@@ -54,9 +56,21 @@ class Int8Weights:
         rows = x.flatten(0, -2).float()
         scales = (rows.abs().amax(1, keepdim=True) / self.max_input).clamp(min=MIN_SCALE)
         steps = (rows / scales).round_().to(torch.int8)
-        unsigned = steps.view(torch.uint8).bitwise_xor_(ZERO_POINT)  # which equals adding it, and is faster
+        unsigned = steps.view(torch.uint8).add_(self._zero_point)  # wraps around, so that negative steps are right too
         product = torch.ops.onednn.qlinear_pointwise(
-            unsigned, 1.0, ZERO_POINT, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
+            unsigned,
+            1.0,
+            self._zero_point,
+            self._weight,
+            self._scales,
+            self._zeros,
+            None,
+            1.0,
+            0,
+            x.dtype,
+            "none",
+            [],
+            "",
         )
         scales = scales.to(x.dtype)
         scaled = product * scales if self._bias is None else torch.addcmul(self._bias, product, scales)

@@ -1,6 +1,9 @@
 """Packed linear layers beside plain ones."""
 
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +123,25 @@ def test_the_error_of_int8_is_bounded_by_its_steps(n: int, n_in: int, n_out: int
         of_weights = x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 254
     assert rounded.dtype == torch.float32
     assert ((rounded - exact).abs() <= 1.01 * (of_inputs + of_weights) + steps * 0.01 + 1e-5).all()
+
+
+LARGE_STEPS = """
+import torch
+torch.cpu._is_vnni_supported = lambda: False
+from models.ops.onednn import Int8Weights
+
+weight, x = torch.ones(4, 64), torch.ones(3, 64)
+print((Int8Weights(weight, None, dtype=torch.float32).linear(x) - 64).abs().max().item())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment chooses the instructions of oneDNN for x86")
+def test_int8_does_not_exceed_16_bits_on_processors_without_vnni() -> None:
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE_STEPS], capture_output=True, text=True, check=True, env=environment
+    )
+    assert float(done.stdout) < 1e-3
 
 
 @needs_kernels
