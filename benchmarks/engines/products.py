@@ -72,9 +72,10 @@ def implementations(linear: nn.Linear, x: Tensor) -> dict[str, Callable[[], obje
         "float32_torch": partial(linear, x),
         "float32_onednn": partial(onednn.FloatWeights(linear.weight, linear.bias).linear, x),
         "bfloat16_torch": partial(half, x_half),
-        "bfloat16_onednn": partial(onednn.FloatWeights(half.weight, half.bias).linear, x_half),
         "int8_onednn": partial(onednn_int8.linear, x_half),
     }
+    if onednn.supports_weights(torch.bfloat16):
+        found["bfloat16_onednn"] = partial(onednn.FloatWeights(half.weight, half.bias).linear, x_half)
     if avx512.is_fastest_for(torch.int8, torch.bfloat16):
         avx512_int8 = avx512.PanelWeights(linear.weight, linear.bias, int8=True)
         found |= {
