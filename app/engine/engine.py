@@ -16,6 +16,7 @@ from app.engine.sharing import INACTIVE_AFTER_S
 from app.engine.statistics import EngineStatistics
 from app.engine.supervisor import Health, Supervisor
 from app.engine.trace import Trace, record_answer
+from app.engine.turns import ForwardTurns
 from app.engine.worker import BatchReport, StepReport
 from app.engine.worker_config import is_on_gpu, worker_configs
 from app.errors import Fault, InferenceFailed, ModelUnavailable, QueueFull
@@ -41,7 +42,8 @@ class Engine:
     """Serves one model with one queue, and a worker for each replica. All methods run on the event loop.
 
     Replicas on the same device may be the same object, because a forward pass changes nothing in a model. `budget`
-    limits a batch, in elements or tokens.
+    limits a batch, in elements or tokens. On a CPU, the workers of all engines that share
+    `turns` take turns to compute.
 
     Attributes:
         workers: the workers, one for each replica, and on a CPU another one for small jobs.
@@ -56,6 +58,7 @@ class Engine:
         settings: Settings,
         *,
         budget: int,
+        turns: ForwardTurns,
         observer: EngineObserver | None = None,
     ) -> None:
         self.name, self._settings = name, settings
@@ -78,7 +81,7 @@ class Engine:
         self._cost_of = replicas[0].cost_of
         self._n_replicas = len(replicas)
         configs = worker_configs(
-            name, replicas, tasks, settings, budget=budget, queue=self._queue, observer=self._observer
+            name, replicas, tasks, settings, budget=budget, queue=self._queue, observer=self._observer, turns=turns
         )
         self.workers = [
             Supervisor(

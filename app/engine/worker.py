@@ -19,7 +19,7 @@ from app.engine.worker_config import WorkerConfig
 from models.errors import InvalidItems, Problem
 from models.generation.generator import Generator
 from models.generation.running_batch import RunningBatch
-from models.ops.cooperation import cooperate
+from models.ops.cooperation import cooperate, launch_lock_released
 from models.tasks import Task
 from models.tasks.generation import GenerateRequest, Progress
 
@@ -167,11 +167,11 @@ class Worker:
     def _computing(
         self, *, n_threads: int | None = None, between_parts: Callable[[], None] | None = None
     ) -> Iterator[float]:
-        """Mark the worker as busy and, on a GPU, take its turn to launch work. Yields the time (`time.monotonic`)."""
-        launch_lock = self._config.gpu_stream.lock if self._config.gpu_stream else None
-        self.busy_since = started_at = time.monotonic()
+        """Take a turn to compute, and mark the worker as busy. Yields the time (`time.monotonic`)."""
+        launch_lock = self._config.launch_lock
         try:
             with cooperate(n_threads=n_threads, launch_lock=launch_lock, between_parts=between_parts):
+                self.busy_since = started_at = time.monotonic()
                 yield started_at
         finally:
             self.busy_since = None
@@ -215,11 +215,12 @@ class Worker:
             self._probe(self._config.tasks[0])
 
     def _check_between_parts(self, batch: list[Slice]) -> None:
-        """Between the parts of a long forward pass: let small jobs go first, and stop if nobody waits.
+        """Between the parts of a long forward pass: let others compute, small jobs first, and stop if nobody waits.
 
         The time shows that the worker is not stuck.
         """
-        self._queue.give_way(self.slot)
+        with launch_lock_released():
+            self._queue.give_way(self.slot)
         self.busy_since = time.monotonic()
         if all(part.job.is_abandoned for part in batch):
             raise Abandoned(Problem("the caller no longer waits for this item"))

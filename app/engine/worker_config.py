@@ -8,8 +8,10 @@ import torch
 
 from app.engine.observer import EngineObserver
 from app.engine.queue import JobQueue
+from app.engine.turns import ForwardTurns
 from app.settings import Settings
 from models.family import Model
+from models.ops.cooperation import LaunchLock
 from models.tasks import Task
 
 
@@ -38,6 +40,7 @@ class WorkerConfig:
 
     Attributes:
         gpu_stream: the stream on which the worker computes; None on the CPU.
+        launch_lock: the lock that the worker holds while it computes; None if it waits for nobody.
         tasks: the tasks that the worker runs once before it serves. Another worker of the same model may try the rest.
         torch_threads: number of threads that compute a batch.
         step_threads: number of threads that compute a generation step; where one worker generates all sequences, it
@@ -53,6 +56,7 @@ class WorkerConfig:
     name: str
     model: Model
     gpu_stream: GpuStream | None
+    launch_lock: LaunchLock | None
     tasks: Sequence[Task]
     queue: JobQueue
     observer: EngineObserver
@@ -80,16 +84,19 @@ def worker_configs(
     budget: int,
     queue: JobQueue,
     observer: EngineObserver,
+    turns: ForwardTurns,
 ) -> list[WorkerConfig]:
     """Return the configuration of a worker for each replica and, on a CPU, of one for small jobs.
 
     A GPU computes the batches of all workers one after another, so that a worker for small jobs would be of no use.
     """
     gpu_streams = {model: gpu_stream_of(model) for model in replicas}
+    launch_locks = {model: stream.lock if stream else turns for model, stream in gpu_streams.items()}
     first = WorkerConfig(
         name=name,
         model=replicas[0],
         gpu_stream=gpu_streams[replicas[0]],
+        launch_lock=launch_locks[replicas[0]],
         tasks=tasks,
         queue=queue,
         observer=observer,
@@ -105,6 +112,7 @@ def worker_configs(
             first,
             model=model,
             gpu_stream=gpu_streams[model],
+            launch_lock=launch_locks[model],
             tasks=tasks if model not in replicas[:index] else tasks[:1],
         )
         for index, model in enumerate(replicas)
@@ -116,6 +124,7 @@ def _for_small_jobs(config: WorkerConfig) -> WorkerConfig:
     """Return the configuration of the worker for small jobs, given that of another worker of the model."""
     return replace(
         config,
+        launch_lock=None,
         tasks=config.tasks[:1],
         step_threads=config.torch_threads,
         max_rows=config.queue.max_small_rows,

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
+from app.engine.turns import ForwardTurns
 from app.errors import InferenceFailed, InvalidRequest
 from app.registry.background import BackgroundCall, call_in_background
 from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, describe, estimate_bytes
@@ -45,6 +47,19 @@ class LoadingTurns:
                 self._semaphore.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns that all models take: to load, and to run forward passes."""
+
+    loading: LoadingTurns
+    forward: ForwardTurns
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Turns":
+        """Return the turns for the models of a server with these settings."""
+        return cls(LoadingTurns(), ForwardTurns.of(settings))
+
+
 class ModelStart:
     """Starts a model, as often as it is loaded. All methods run on the event loop.
 
@@ -52,7 +67,7 @@ class ModelStart:
         n_bytes: the memory that the model needs, estimated or measured; 0 if that is not known.
     """
 
-    def __init__(self, name: str, memory: MemoryBudget, turns: LoadingTurns, observer: EngineObserver | None) -> None:
+    def __init__(self, name: str, memory: MemoryBudget, turns: Turns, observer: EngineObserver | None) -> None:
         self.n_bytes = 0
         self._name, self._memory, self._turns, self._observer = name, memory, turns, observer
         self._reading: BackgroundCall[Replicas] | None = None
@@ -76,7 +91,7 @@ class ModelStart:
         """
         reservation, loaded = None, None
         try:
-            async with self._turns.turn():
+            async with self._turns.loading.turn():
                 if self._reading is not None:  # a start that was cancelled, whose memory is not free yet
                     await asyncio.wait([self._reading.ended])
                 if self._memory.limit and not self.n_bytes:
@@ -106,8 +121,8 @@ class ModelStart:
         checkpoint = replicas.checkpoint
         is_text = checkpoint.modality == "text"
         budget = settings.max_batch_tokens if is_text else settings.max_batch_elements
-        tasks, observer = checkpoint.tasks, self._observer
-        engine = Engine(self._name, replicas.models, tasks, settings, budget=budget, observer=observer)
+        tasks, turns, observer = checkpoint.tasks, self._turns.forward, self._observer
+        engine = Engine(self._name, replicas.models, tasks, settings, budget=budget, turns=turns, observer=observer)
         try:
             await engine.started()
         except asyncio.CancelledError:

@@ -15,7 +15,7 @@ from app.registry.background import call_in_background
 from app.registry.defaults import Kind, choose_defaults, default_name, kinds_of
 from app.registry.hub import HubId, find_in_cache
 from app.registry.memory import MemoryBudget
-from app.registry.model_start import LoadingTurns
+from app.registry.model_start import Turns
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
 from models.checkpoint import find_checkpoints, public_name
@@ -56,7 +56,7 @@ class Registry:
         folders = find_folders(settings)
         self._named = named_models(settings, folders, folders)
         self._wanted = set(self._named)
-        self._turns = LoadingTurns()
+        self._turns = Turns.of(settings)
         self.models = self._new_models(folders, settings, self._wanted)
         self.default_models = choose_defaults(self.models.values(), settings, self._wanted)
         self._changes: set[asyncio.Task[None]] = set()  # referenced, because the event loop does not keep tasks alive

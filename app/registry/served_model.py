@@ -13,7 +13,7 @@ from app.registry.background import call_in_background
 from app.registry.garbage import give_memory_back
 from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, read_replicas
 from app.registry.memory import MemoryBudget, Reservation
-from app.registry.model_start import LoadingTurns, ModelStart
+from app.registry.model_start import ModelStart, Turns
 from app.registry.model_state import DOWN_RETRY_AFTER_S, LOADING_RETRY_AFTER_S, State, explain_state
 from app.settings import Settings
 from models.checkpoint import Checkpoint, read_checkpoint
@@ -50,7 +50,7 @@ class ServedModel:
         folder: Path,
         settings: Settings,
         memory: MemoryBudget,
-        turns: LoadingTurns,
+        turns: Turns,
         *,
         wanted: bool,
         observer: EngineObserver | None = None,

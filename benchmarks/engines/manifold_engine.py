@@ -12,6 +12,7 @@ from typing import cast
 import torch
 
 from app.engine.engine import Engine
+from app.engine.turns import ForwardTurns
 from app.process.tuning import tune_process
 from app.settings import Settings
 from benchmarks.engines.peers.protocol import Job, read_job
@@ -65,7 +66,7 @@ async def measure_rates(job: Job, model: Model) -> dict[str, float]:
         )
         budget = settings.max_batch_tokens if job.n_new_tokens else round(batch_size * n_tokens / len(job.texts))
         replicas = [model for _ in settings.devices(generates=isinstance(model, Generator))]
-        engine = Engine("benchmark", replicas, [task], settings, budget=budget)
+        engine = Engine("benchmark", replicas, [task], settings, budget=budget, turns=ForwardTurns.of(settings))
         rates[str(batch_size)] = n_tokens / await _median_seconds(job, engine, task, requests)
     return rates
 

@@ -4,9 +4,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 MAX_LOCK_WAIT_S = 0.1
 """Longest time in seconds that a thread waits for the launch lock before it goes on without it."""
+
+
+class LaunchLock(Protocol):
+    """What a thread holds while it computes: a `threading.Lock`, or a lock that several may hold at the same time."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait for the lock. Return False if the thread is to go on without it."""
+
+    def release(self) -> None:
+        """Give the lock back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,12 +26,12 @@ class Cooperation:
 
     Attributes:
         n_threads: number of threads that kernels run on; None for torch's number.
-        launch_lock: the lock that the thread holds while it launches work on a GPU.
+        launch_lock: the lock that the thread holds while it computes on a CPU, or launches work on a GPU.
         between_parts: called before each part of long work. An exception that it raises ends the work.
     """
 
     n_threads: int | None = None
-    launch_lock: "threading.Lock | None" = None
+    launch_lock: LaunchLock | None = None
     between_parts: Callable[[], None] | None = None
 
 
@@ -36,14 +47,14 @@ current = _Current()
 def cooperate(
     *,
     n_threads: int | None = None,
-    launch_lock: "threading.Lock | None" = None,
+    launch_lock: LaunchLock | None = None,
     between_parts: Callable[[], None] | None = None,
 ) -> Iterator[None]:
     """Let what runs inside, on this thread, respect these; what is not given stays as it is outside.
 
-    Threads that share a launch lock launch one batch after the other, except while one of them waits for its results.
-    Otherwise the operations of a batch would be queued on the GPU behind all of another batch. A thread does not wait
-    for long for the lock, in case that the one before it is stuck.
+    Threads that share the launch lock of a GPU launch one batch after the other, except while one of them waits for its
+    results. Otherwise the operations of a batch would be queued on the GPU behind all of another batch. A thread does
+    not wait for long for the lock, in case that the one before it is stuck.
     """
     outer = current.cooperation
     current.cooperation = Cooperation(
@@ -79,7 +90,7 @@ def launch_lock_released() -> Iterator[None]:
         current.cooperation = replace(cooperation, launch_lock=_acquired(lock))
 
 
-def _acquired(lock: threading.Lock) -> "threading.Lock | None":
+def _acquired(lock: LaunchLock) -> LaunchLock | None:
     """Acquire a lock, and return it; None if it was not free in time."""
     is_acquired = lock.acquire(timeout=MAX_LOCK_WAIT_S)
     return lock if is_acquired else None

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.registry.memory import MemoryBudget
-from app.registry.model_start import LoadingTurns
+from app.registry.model_start import Turns
 from app.registry.served_model import ServedModel
 from app.schemas.service import card
 from app.settings import Settings
@@ -119,7 +119,7 @@ def reason_of_failure(folder: Path) -> str:
 def list_model(name: str, folder: Path) -> dict[str, Any]:
     """Return a model as `GET /models` shows it before it is loaded."""
     options = Settings(weights_dir=folder)
-    model = ServedModel(name, folder, options, MemoryBudget(options, list), LoadingTurns(), wanted=False)
+    model = ServedModel(name, folder, options, MemoryBudget(options, list), Turns.of(options), wanted=False)
     shown = card(model, options).model_dump(mode="json")
     json.dumps(shown, allow_nan=False).encode()
     card(model, options).model_dump_json()

@@ -145,7 +145,8 @@ def _dialect_bodies(inputs: ModelInputs) -> Iterator[tuple[str, dict[str, Any]]]
         yield f"/tei/{model}/predict", {"inputs": text}
     if "generate" in inputs.tasks and "translate" not in inputs.tasks:
         yield "/v1/completions", {"model": model, "prompt": text, "max_tokens": 4, "seed": 3}
-        yield "/api/generate", {"model": model, "prompt": text, "stream": False, "options": {"num_predict": 4}}
+        options = {"num_predict": 4, "seed": 3}
+        yield "/api/generate", {"model": model, "prompt": text, "stream": False, "options": options}
 
 
 SERVICE_REQUESTS = tuple(request_of(path) for path in ("/health/live", "/v2", "/api/version"))

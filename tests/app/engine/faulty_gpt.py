@@ -9,6 +9,7 @@ from torch import Tensor
 
 from app.engine.engine import Engine
 from app.engine.observer import EngineObserver
+from app.engine.turns import ForwardTurns
 from app.settings import Settings
 from models.generation.kv_cache import KeyValueCache
 from models.generation.token_scores import NextTokens, TokenScores
@@ -50,7 +51,7 @@ async def start(n_workers: int = 1, observer: EngineObserver | None = None, **li
         replicas.append(spec.new_model(FAMILY.tiny[0]).eval().requires_grad_(False))
     settings = Settings(weights_dir=Path(), **limits)  # type: ignore[arg-type]
     tasks, budget = [ENCODE_TEXT, GENERATE], settings.max_batch_tokens
-    engine = Engine("gpt", replicas, tasks, settings, budget=budget, observer=observer)
+    engine = Engine("gpt", replicas, tasks, settings, budget=budget, turns=ForwardTurns.of(settings), observer=observer)
     await engine.started()
     return engine
 

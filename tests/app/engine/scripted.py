@@ -12,6 +12,7 @@ import torch
 from app.engine.engine import Engine
 from app.engine.job import Job, Outcome, Slice
 from app.engine.observer import EngineObserver
+from app.engine.turns import ForwardTurns
 from app.settings import Settings
 from models.family import Model
 from models.ops.cooperation import split_by_tokens
@@ -124,7 +125,15 @@ async def start(
     settings = Settings(weights_dir=Path(), **limits)  # type: ignore[arg-type]
     replicas = [model, *others]
     budget = settings.max_batch_elements
-    engine = Engine("scripted", replicas, [ENCODE, DECODE], settings, budget=budget, observer=observer)
+    engine = Engine(
+        "scripted",
+        replicas,
+        [ENCODE, DECODE],
+        settings,
+        budget=budget,
+        turns=ForwardTurns.of(settings),
+        observer=observer,
+    )
     await engine.started()
     for replica in replicas:
         replica.batches.clear()
