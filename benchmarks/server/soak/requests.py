@@ -26,8 +26,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "decode": {"format": "png"},
 }
 """Parameters by task; other tasks have their defaults."""
-PATHS_IN_PARTS = ("{", "/load", "/unload")
-"""What paths contain whose examples are not sent: those with parameters, and those that change the server."""
+PATHS_IN_PARTS = ("{", "/load", "/unload", "/repository/index")
+"""What paths contain whose examples are not sent: those with parameters, those that change the server, and those whose
+answers change while a fault lasts."""
 
 
 @dataclass(frozen=True, eq=False)
