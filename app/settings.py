@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     weights_dir: Path = Field(
         Path(__file__).parents[1] / "weights", description="Folder of checkpoints, each in KIND/FAMILY/NAME below it."
     )
+    checkpoints_dir: Path = Field(
+        Path("checkpoints"),
+        description="Folder of more checkpoints, each in NAME below it, as `manifold fit` writes them. There "
+        "need not be one.",
+    )
     models: CommaSeparated = Field(
         (),
         description="Names of the checkpoints to load, separated by commas; all where empty. Those of the setting "

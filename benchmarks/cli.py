@@ -35,6 +35,7 @@ COMMANDS = {
     "engines": ("benchmarks.engines.command:engines", "Compare text embeddings or generation with other engines."),
     "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
+    "tables": ("benchmarks.detection.tables:tables", "Measure how well fitted tables find anomalies."),
     "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),
 }
 """By name: where the command is, and what it does."""

@@ -42,4 +42,5 @@ def calibrate(
         latent_mean=flat_latents.mean(0).view(model.latent_shape),
         latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
         mixture=mixture,
+        detector=model.detector,
     )

@@ -9,7 +9,7 @@ from app.cli.errors import WrongUsage, did_you_mean, in_words
 from app.registry.hub import HubId
 from app.setting_types import quote
 from app.settings import Settings
-from models.checkpoint import CONFIG_FILE, find_checkpoints, is_checkpoint, read_checkpoint
+from models.checkpoint import CONFIG_FILE, find_checkpoints, find_own_checkpoints, is_checkpoint, read_checkpoint
 from models.errors import CheckpointError, ModelsError
 
 Label = Callable[[str], str]
@@ -90,7 +90,8 @@ def _is_hub_id(location: str) -> bool:
 
 
 def _check_names(settings: Settings, label: Label) -> Iterator[str]:
-    models = sorted({folder.name for folder in find_checkpoints(settings.weights_dir)} | settings.model.keys())
+    folders = [*find_checkpoints(settings.weights_dir), *find_own_checkpoints(settings.checkpoints_dir)]
+    models = sorted({folder.name for folder in folders} | settings.model.keys())
     named = [("models", name) for name in settings.models]
     named += [("default_models", name) for name in settings.default_models.values()]
     named += [("dtypes", name) for name in settings.dtypes]
@@ -104,7 +105,8 @@ def _check_names(settings: Settings, label: Label) -> Iterator[str]:
 
 def _check_tasks(settings: Settings, label: Label) -> Iterator[str]:
     """Yield a sentence for each task that its default model does not offer. Unreadable checkpoints are skipped."""
-    folders = {folder.name: folder for folder in find_checkpoints(settings.weights_dir)}
+    found = [*find_checkpoints(settings.weights_dir), *find_own_checkpoints(settings.checkpoints_dir)]
+    folders = {folder.name: folder for folder in found}
     folders |= {name: Path(location).expanduser() for name, location in settings.model.items()}
     for task, name in settings.default_models.items():
         try:

@@ -18,7 +18,7 @@ from app.registry.memory import MemoryBudget
 from app.registry.model_start import Turns
 from app.registry.served_model import ServedModel, State
 from app.settings import Settings
-from models.checkpoint import find_checkpoints, public_name
+from models.checkpoint import find_checkpoints, find_own_checkpoints, public_name
 from models.errors import CheckpointError
 from models.ops import avx512, triton
 
@@ -186,9 +186,18 @@ class Registry:
             InvalidRequest: its checkpoint cannot be loaded; the detail says why.
             TimeoutError: the time is over.
         """
+        if name not in self.models:
+            await self._add_own(name)
         model = self.get(name)
         await self._change(self._load(model), within_s)
         return model
+
+    async def _add_own(self, name: str) -> None:
+        """Offer a checkpoint that was put into the folder for them since the server started, if it has this name."""
+        own = await call_in_background(find_own_checkpoints, self._settings.checkpoints_dir)
+        folders = {public_name(folder): folder for folder in own if public_name(folder) == name}
+        new = await call_in_background(self._new_models, folders, self._settings, ())
+        self.models = dict(sorted({**self.models, **new}.items()))
 
     async def unload(self, name: str, within_s: float = CLOSE_S) -> ServedModel:
         """Unload a model, and no longer count it as wanted. It goes on if the caller is cancelled.
@@ -302,6 +311,11 @@ def find_folders(settings: Settings) -> dict[str, Path]:
         InvalidRequest: the name given to a model is taken or malformed.
     """
     folders = {public_name(folder): folder for folder in find_checkpoints(settings.weights_dir)}
+    for folder in find_own_checkpoints(settings.checkpoints_dir):
+        name = public_name(folder)
+        if name in folders:
+            raise CheckpointError(f"two checkpoints are named {name}: {folders[name]} and {folder}")
+        folders[name] = folder
     return folders | {name: _locate(name, location, folders) for name, location in settings.model.items()}
 
 

@@ -106,7 +106,8 @@ ENDPOINT = TaskEndpoint(
     name="compress",
     summary="Compress items into bitstreams",
     description="Compresses items by entropy coding their quantised latents or, for some models, without loss. An item "
-    "is an image, a series or a vector. Returns a stream in base64 for each item, with its size and error.",
+    "is an image, a series, a row of a table or a vector. Returns a stream in base64 for each item, with its size and "
+    "error.",
     schemas=(SCHEMA,),
     joint_parameters=("chain",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),

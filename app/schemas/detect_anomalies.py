@@ -12,8 +12,8 @@ from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
-from models.codecs import ItemCodec
-from models.codecs.arrays import Limits
+from models.codecs import ItemCodec, TableCodec
+from models.codecs.arrays import Floats, Limits
 from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
 from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
@@ -41,10 +41,13 @@ class DetectAnomaliesParameters(ItemInputParameters):
 
 
 class ElementContribution(BaseModel):
-    """How much one element contributes to the score."""
+    """How much one element contributes to the score; of rows of a table, how much one column does."""
 
-    index: list[int] = Field(description="Indices of the element in the item, one for each dimension.")
-    contribution: float = Field(description="The part of the score that the element causes.")
+    index: list[int] | None = Field(
+        None, description="Indices of the element in the item, one for each dimension; missing for rows of a table."
+    )
+    column: str | None = Field(None, description="Name of the column; only for rows of a table.")
+    contribution: float = Field(description="The part of the score that the element or the column causes.")
 
 
 class DetectAnomaliesOutput(BaseModel):
@@ -55,8 +58,9 @@ class DetectAnomaliesOutput(BaseModel):
     is_anomaly: bool = Field(description="Whether the score exceeds the threshold.")
     percentile: float = Field(description="Share of the held-out normal items, in percent, that score no higher.")
     p_value: float = Field(description="Conformal p-value of the score against the held-out normal items.")
-    contributions: list[Any] = Field(
-        description="Contribution of each element to the score, in the item's shape; they sum to the score."
+    contributions: list[Any] | dict[str, float] = Field(
+        description="Contribution of each element to the score, in the item's shape, or of each column of a table by "
+        "its name; they sum to the score."
     )
     top: list[ElementContribution] = Field(description="The largest contributions, in descending order.")
 
@@ -94,8 +98,7 @@ def _outputs(
 ) -> list[dict[str, Any]]:
     outputs = []
     for result in results:
-        contributions = cast("ItemCodec", codecs.items).to_client_shape(result.contributions.numpy())
-        top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
+        contributions, top = _contributions(result, body.parameters.n_top, cast("ItemCodec", codecs.items))
         outputs.append(
             {
                 "score": result.score,
@@ -108,6 +111,19 @@ def _outputs(
             }
         )
     return outputs
+
+
+def _contributions(
+    result: DetectAnomaliesResult, n_top: int, codec: ItemCodec
+) -> tuple[Floats | dict[str, float], list[dict[str, Any]]]:
+    """Return the contributions as clients see them, and the largest of them."""
+    if isinstance(codec, TableCodec):
+        by_column = codec.by_column(result.contributions.numpy())
+        largest = sorted(by_column.items(), key=lambda pair: -pair[1])[:n_top]
+        return by_column, [{"column": name, "contribution": part} for name, part in largest]
+    contributions = codec.to_client_shape(result.contributions.numpy())
+    top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
+    return contributions, top
 
 
 def _estimate(requests: Sequence[DetectAnomaliesRequest], body: DetectAnomaliesBody, sizes: ModelSizes) -> int:
@@ -130,7 +146,8 @@ ENDPOINT = TaskEndpoint(
     name="detect_anomalies",
     summary="Score items against normal data and flag anomalies",
     description="Scores how unlike the normal items of the model's training data an item is. An item is an image, a "
-    "series or a vector. Returns the score of each item, whether it is an anomaly, and which elements contribute most.",
+    "series, a row of a table or a vector. Returns the score of each item, whether it is an anomaly, and which "
+    "elements or columns contribute most.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

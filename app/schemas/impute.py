@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody
 from app.schemas.shared.examples import AS_PNG
-from app.schemas.shared.items import decode_items, render_item, stack_items
+from app.schemas.shared.items import as_list, decode_items, render_item, stack_items
 from app.schemas.shared.memory import of_items
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from models.codecs import TableCodec
 from models.codecs.arrays import Limits
 from models.tasks import IMPUTE, Request
 from models.tasks.autoencoding import ImputeRequest, ImputeResult
@@ -56,7 +57,14 @@ def _outputs(
     results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     items = [render_item(result.imputed, body.parameters, codecs) for result in results]
+    if isinstance(codecs.items, TableCodec):
+        items = [_filled(item, given) for item, given in zip(items, as_list(body.inputs), strict=True)]
     return [{"imputed": item} for item in items]
+
+
+def _filled(row: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the observed values exactly as the client gave them."""
+    return {name: value if given.get(name) is None else given[name] for name, value in row.items()}
 
 
 SCHEMA = TaskSchema(

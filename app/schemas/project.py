@@ -121,7 +121,7 @@ ENDPOINT = TaskEndpoint(
     name="project",
     summary="Project items into two dimensions",
     description="Places the items of one request in a plane, close to those that the model finds similar. An item is "
-    "an image, a series or a vector; or a text. Returns a point for each item.",
+    "an image, a series, a row of a table or a vector; or a text. Returns a point for each item.",
     schemas=(SCHEMA, TEXT_SCHEMA),
     is_joint=True,
     examples=(

@@ -78,8 +78,8 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="reconstruct",
     summary="Encode items and decode them again",
-    description="Maps items to latents and back. An item is an image, a series or a vector. Returns the "
-    "reconstruction of each item and how far it is from the item.",
+    description="Maps items to latents and back. An item is an image, a series, a row of a table or a vector. Returns "
+    "the reconstruction of each item and how far it is from the item.",
     schemas=(SCHEMA,),
     joint_parameters=("seed",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG], "parameters": AS_PNG},),

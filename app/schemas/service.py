@@ -10,20 +10,25 @@ from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, SeriesCodec
+from models.codecs import ImageCodec, SeriesCodec, TableCodec
 from models.pictures.placing import PHOTOGRAPHS
 
 
 class ModelItem(BaseModel):
     """The items that a model takes."""
 
-    modality: str = Field(description="Kind of the items, such as `image`, `series`, `vector` or `text`.")
+    modality: str = Field(description="Kind of the items: `image`, `series`, `table`, `vector` or `text`.")
     shape: list[int] = Field(description="Shape of an item.")
     paper: str | None = Field(
         None, description="Colour of the paper in the images that the model was trained on; null for photographs."
     )
     ink_box: int | None = Field(
         None, description="Number of pixels of the longer side of the ink, for models that take the parameter `centre`."
+    )
+    columns: list[dict[str, Any]] | None = Field(
+        None,
+        description="The columns of a table: `name`, `kind` (`number`, `boolean`, `category` or `date`), `has_gaps`, "
+        "and what the kind has: `unit`, `values` or `cycles`. Null for other items.",
     )
 
 
@@ -233,10 +238,15 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
 
 
 def _item(checkpoint: Checkpoint) -> ModelItem:
-    codec = checkpoint.codec if checkpoint.modality == "image" else None  # a codec of texts reads the tokenizer
+    codec = checkpoint.codec if checkpoint.modality != "text" else None  # a codec of texts reads the tokenizer
     style = codec.style if isinstance(codec, ImageCodec) else PHOTOGRAPHS
-    shape = list(checkpoint.item_shape)
-    return ModelItem(modality=checkpoint.modality, shape=shape, paper=style.paper, ink_box=style.ink_box)
+    return ModelItem(
+        modality=checkpoint.modality,
+        shape=list(checkpoint.item_shape),
+        paper=style.paper,
+        ink_box=style.ink_box,
+        columns=[column.describe() for column in codec.columns] if isinstance(codec, TableCodec) else None,
+    )
 
 
 def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:

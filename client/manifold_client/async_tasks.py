@@ -255,7 +255,8 @@ class AsyncTasks:
         """Compress items into bitstreams.
 
         Compresses items by entropy coding their quantised latents or, for some models, without loss. An item is an
-        image, a series or a vector. Returns a stream in base64 for each item, with its size and error.
+        image, a series, a row of a table or a vector. Returns a stream in base64 for each item, with its size and
+        error.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -305,7 +306,7 @@ class AsyncTasks:
         """Map latents to items.
 
         Decodes latents, such as `/encode` returns. An item is a latent: numbers of the model's latent shape. Returns
-        the reconstructed image, series or vector for each.
+        the reconstructed image, series, row or vector for each.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -433,8 +434,9 @@ class AsyncTasks:
     ) -> Answer[DetectAnomaliesOutput]:
         """Score items against normal data and flag anomalies.
 
-        Scores how unlike the normal items of the model's training data an item is. An item is an image, a series or a
-        vector. Returns the score of each item, whether it is an anomaly, and which elements contribute most.
+        Scores how unlike the normal items of the model's training data an item is. An item is an image, a series, a row
+        of a table or a vector. Returns the score of each item, whether it is an anomaly, and which elements or columns
+        contribute most.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -913,8 +915,9 @@ class AsyncTasks:
     ) -> Answer[InterpolateOutput]:
         """Interpolate between two items in latent space.
 
-        Decodes points between the latents of two items. An item is an image, a series or a vector, and there are
-        exactly two. Returns a single output with the frames from the first item to the second, and their latents.
+        Decodes points between the latents of two items. An item is an image, a series, a row of a table or a vector,
+        and there are exactly two. Returns a single output with the frames from the first item to the second, and their
+        latents.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -969,7 +972,7 @@ class AsyncTasks:
         """Project items into two dimensions.
 
         Places the items of one request in a plane, close to those that the model finds similar. An item is an image, a
-        series or a vector; or a text. Returns a point for each item.
+        series, a row of a table or a vector; or a text. Returns a point for each item.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -1026,8 +1029,8 @@ class AsyncTasks:
     ) -> Answer[ReconstructOutput]:
         """Encode items and decode them again.
 
-        Maps items to latents and back. An item is an image, a series or a vector. Returns the reconstruction of each
-        item and how far it is from the item.
+        Maps items to latents and back. An item is an image, a series, a row of a table or a vector. Returns the
+        reconstruction of each item and how far it is from the item.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -1134,7 +1137,7 @@ class AsyncTasks:
         """Sample new items.
 
         Draws latents at random and decodes them. There are no inputs: `parameters.n` says how many items to make.
-        Returns the new images, series or vectors with their latents.
+        Returns the new images, series, rows or vectors with their latents.
 
         Args:
             model: id of the model; the server's default for the task and the inputs if None.

@@ -138,7 +138,7 @@ class DecodeOutput:
         reconstruction: The item: numbers of the item's shape, or a `data:` URL.
     """
 
-    reconstruction: Numbers | str
+    reconstruction: Numbers | str | dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class DecompressOutput:
         items: The items, in the order in which they were compressed.
     """
 
-    items: list[Numbers | str]
+    items: list[Numbers | str | dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,22 +163,24 @@ class DenoiseOutput:
         psnr_after: Peak signal-to-noise ratio of the denoised item, in dB.
     """
 
-    denoised: Numbers | str
-    noisy: Numbers | str | None = None
+    denoised: Numbers | str | dict[str, Any]
+    noisy: Numbers | str | dict[str, Any] | None = None
     psnr_before: float | None = None
     psnr_after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElementContribution:
-    """How much one element contributes to the score.
+    """How much one element contributes to the score; of rows of a table, how much one column does.
 
     Attributes:
-        index: Indices of the element in the item, one for each dimension.
-        contribution: The part of the score that the element causes.
+        index: Indices of the element in the item, one for each dimension; missing for rows of a table.
+        column: Name of the column; only for rows of a table.
+        contribution: The part of the score that the element or the column causes.
     """
 
-    index: list[int]
+    index: list[int] | None = None
+    column: str | None = None
     contribution: float
 
 
@@ -192,7 +194,8 @@ class DetectAnomaliesOutput:
         is_anomaly: Whether the score exceeds the threshold.
         percentile: Share of the held-out normal items, in percent, that score no higher.
         p_value: Conformal p-value of the score against the held-out normal items.
-        contributions: Contribution of each element to the score, in the item's shape; they sum to the score.
+        contributions: Contribution of each element to the score, in the item's shape, or of each column of a table by
+            its name; they sum to the score.
         top: The largest contributions, in descending order.
     """
 
@@ -201,7 +204,7 @@ class DetectAnomaliesOutput:
     is_anomaly: bool
     percentile: float
     p_value: float
-    contributions: Numbers
+    contributions: Numbers | dict[str, Any]
     top: list[ElementContribution]
 
 
@@ -376,7 +379,7 @@ class ImputeOutput:
         imputed: The item with its missing values filled in; observed values are unchanged.
     """
 
-    imputed: Numbers | str
+    imputed: Numbers | str | dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,7 +391,7 @@ class InterpolateOutput:
         latents: The latent of each frame.
     """
 
-    frames: list[Numbers | str]
+    frames: list[Numbers | str | dict[str, Any]]
     latents: Numbers
 
 
@@ -415,7 +418,7 @@ class ReconstructOutput:
         mae: Mean absolute error over the elements of the item, as the model normalises them.
     """
 
-    reconstruction: Numbers | str
+    reconstruction: Numbers | str | dict[str, Any]
     mse: float
     mae: float
 
@@ -456,7 +459,7 @@ class SampleOutput:
         seed: Sampling seed; the same seed gives the same items again.
     """
 
-    sample: Numbers | str
+    sample: Numbers | str | dict[str, Any]
     latent: Numbers
     seed: int
 
@@ -535,16 +538,19 @@ class ModelItem:
     """The items that a model takes.
 
     Attributes:
-        modality: Kind of the items, such as `image`, `series`, `vector` or `text`.
+        modality: Kind of the items: `image`, `series`, `table`, `vector` or `text`.
         shape: Shape of an item.
         paper: Colour of the paper in the images that the model was trained on; null for photographs.
         ink_box: Number of pixels of the longer side of the ink, for models that take the parameter `centre`.
+        columns: The columns of a table: `name`, `kind` (`number`, `boolean`, `category` or `date`), `has_gaps`, and
+            what the kind has: `unit`, `values` or `cycles`. Null for other items.
     """
 
     modality: str
     shape: list[int]
     paper: str | None = None
     ink_box: int | None = None
+    columns: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
+from models.autoencoding.detector import DETECTOR_SCORES, Detector
 from models.autoencoding.latents import draw_from_prior
 from models.errors import InvalidItems, Problem
 from models.family import Model
@@ -70,6 +71,7 @@ class Autoencoder(Model):
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
         sampler_passes: the same for samplers.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
+        detector: what `DETECTOR_SCORES` compare items with; None for models without these scores.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
     """
@@ -84,6 +86,7 @@ class Autoencoder(Model):
     score_passes: Mapping[str, int] = {}
     sampler_passes: Mapping[str, int] = {}
     reads_weights = False
+    detector: Detector | None = None
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
 
@@ -131,13 +134,21 @@ class Autoencoder(Model):
     def score_contributions(self, items: Sequence[Tensor], score: str) -> list[Tensor]:
         """Return how much each element contributes to the anomaly score of its item, in the shape of the item.
 
-        The score is the sum of the contributions: the mean squared error (`mse`) or the mean absolute error (`mae`).
+        The score is the sum of the contributions: the mean squared error (`mse`), the mean absolute error (`mae`), or
+        one of `DETECTOR_SCORES`.
         """
+        if self.detector is not None and score in DETECTOR_SCORES:
+            return self.detector.contributions(score, items, self)
         measures: Mapping[str, Callable[[Tensor], Tensor]] = {"mse": torch.square, "mae": torch.abs}
         return [
             measures[score](reconstruction - item) / item.numel()
             for item, reconstruction in zip(items, self.reconstructions_of(items), strict=True)
         ]
+
+    def use_detector(self, detector: Detector) -> None:
+        """Offer the scores of a detector, the first of which becomes the default."""
+        self.detector = detector
+        self.scores = (*DETECTOR_SCORES, *(name for name in self.scores if name not in DETECTOR_SCORES))
 
     @override
     def cost_of(self, task: Task, request: Any) -> int:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from models.autoencoding.detector import Detector
 from models.autoencoding.mixture import GaussianMixture
 from models.errors import CheckpointError
 
@@ -22,6 +23,7 @@ class Calibration:
         latent_mean: mean of the latents of training items, of the model's `latent_shape`.
         latent_deviation: standard deviation of these latents, of the model's `latent_shape`.
         mixture: mixture of Gaussians fitted to these latents, flattened; None for models that do not sample from it.
+        detector: what scores beside the reconstruction error compare items with; None for models without such scores.
     """
 
     scores: Mapping[str, Tensor]
@@ -29,6 +31,7 @@ class Calibration:
     latent_mean: Tensor
     latent_deviation: Tensor
     mixture: GaussianMixture | None
+    detector: Detector | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole content as named tensors."""
@@ -38,8 +41,9 @@ class Calibration:
             "latent_mean": self.latent_mean,
             "latent_deviation": self.latent_deviation,
         }
-        if self.mixture:
-            tensors |= {f"mixture.{field.name}": getattr(self.mixture, field.name) for field in fields(GaussianMixture)}
+        for name, part in (("mixture", self.mixture), ("detector", self.detector)):
+            if part is not None:
+                tensors |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
         return tensors
 
     def to_bytes(self) -> bytes:
@@ -54,11 +58,11 @@ class Calibration:
         Raises:
             CheckpointError: a tensor is missing, or the percentile is not a number from 0 to 100.
         """
-        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}}
+        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}, "detector": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts.get(part, {})[rest] = tensor
-        mixture = parts["mixture"]
+        mixture, detector = parts["mixture"], parts["detector"]
         try:
             percentile = float(tensors["percentile"])
             if not 0 <= percentile <= 100:
@@ -69,6 +73,7 @@ class Calibration:
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],
                 mixture=GaussianMixture(**mixture) if mixture else None,
+                detector=Detector(**detector) if detector else None,
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it is no single number
             raise CheckpointError(f"the calibration is not readable: {error}") from None

@@ -27,6 +27,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "Checkpoint",
     "find_checkpoints",
+    "find_own_checkpoints",
     "is_checkpoint",
     "load_model",
     "public_name",
@@ -84,6 +85,15 @@ def find_checkpoints(root: Path) -> list[Path]:
             families = f"{public_name(first.parent)} and {public_name(second.parent)}"
             raise CheckpointError(f"two checkpoints are named {public_name(first)}: in {families}")
     return folders
+
+
+def find_own_checkpoints(root: Path) -> list[Path]:
+    """Return the checkpoint folders `<name>` directly below `root`, sorted by name; none if there is no such folder.
+
+    Folders whose names begin with a dot are unfinished.
+    """
+    found = {path.parent for file in DESCRIPTIONS for path in root.glob(f"*/{file}")}
+    return sorted(folder for folder in found if not folder.name.startswith("."))
 
 
 def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:

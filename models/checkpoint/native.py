@@ -68,6 +68,8 @@ class NativeCheckpoint(Checkpoint):
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.value_range, model.stored_bits = self.item_codec.value_range, self.item_codec.stored_bits
         model.calibration = calibration
+        if calibration.detector is not None:
+            model.use_detector(calibration.detector)
         digests = f"{self.sha256}/{self.calibration_sha256}"
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
         return model

@@ -1,7 +1,7 @@
 """Codecs: they convert plain values, such as JSON numbers, arrays and encoded files, to tensors and back.
 
-A codec checks everything that comes from a client. There is one for each kind of item (image, series, vector, text);
-`arrays` has what those of numbers share.
+A codec checks everything that comes from a client. There is one for each kind of item (image, series, table, vector,
+text); `arrays` has what those of numbers share.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,15 @@ from typing import Any, get_args
 from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
 from models.codecs.series import SeriesCodec
+from models.codecs.table import TableCodec, build_table_codec
 from models.codecs.text import TextCodec
 from models.codecs.vector import VectorCodec
 from models.errors import ConfigError
 from models.pictures.placing import Paper, Style
 
-__all__ = ["Codec", "ImageCodec", "ItemCodec", "SeriesCodec", "TextCodec", "VectorCodec", "build_codec"]
+__all__ = ["Codec", "ImageCodec", "ItemCodec", "SeriesCodec", "TableCodec", "TextCodec", "VectorCodec", "build_codec"]
 
-ItemCodec = ImageCodec | SeriesCodec | VectorCodec
+ItemCodec = ImageCodec | SeriesCodec | TableCodec | VectorCodec
 Codec = ItemCodec | TextCodec
 
 
@@ -39,8 +40,10 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
         return VectorCodec(sides)
     if modality == "series":
         return _build_series_codec(spec, sides)
+    if modality == "table":
+        return build_table_codec(spec)
     if modality != "image":
-        raise ConfigError(f"codec.modality is {modality!r}; it must be image, series or vector")
+        raise ConfigError(f"codec.modality is {modality!r}; it must be image, series, table or vector")
     if len(sides) != 3 or sides[0] not in (1, 3):
         raise ConfigError(f"codec.shape is {shape!r}; an image has [1 or 3 channels, height, width]")
     return ImageCodec(*sides, style=_picture_style(spec, max_box=min(sides[1:])))

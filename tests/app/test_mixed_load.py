@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def requests() -> list[Asked]:
     """The examples, drawn texts for encoders, and texts and images that are drawn by a seed."""
-    draw = random.Random(0)  # noqa: S311 no secret
+    draw = random.Random(0)
     found: list[Asked] = [(f"/{task.replace('_', '-')}", body) for task, bodies in EXAMPLES.items() for body in bodies]
     for number in range(24):
         texts = [random_text(draw) for _ in range(draw.randint(1, 5))]
@@ -69,7 +69,7 @@ async def test_answers_in_a_crowd_are_those_alone(server: Served) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
         alone = [content(await http.post(path, json=body)) for path, body in its]
         crowd = [number for number in range(len(its)) for _ in range(N_COPIES)]
-        random.Random(1).shuffle(crowd)  # noqa: S311 no secret
+        random.Random(1).shuffle(crowd)
         queue, wrong = iter(crowd), list[str]()
 
         async def client() -> None:

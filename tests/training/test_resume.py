@@ -100,7 +100,7 @@ def steps_done(folder: Path) -> list[int]:
 
 def kills(name: str) -> list[tuple[str, int]]:
     """Return a random but fixed moment in each stage: a kill in the loss, then one while a state is saved."""
-    draw = random.Random(name)  # noqa: S311 no secret
+    draw = random.Random(name)
     steps = N_STEPS[name] if len(N_STEPS[name]) > 1 else (10, 10)
     first, second = (draw.randint(3, n - 1) for n in steps)
     return [("loss", first), ("save", steps[0] - first + 1 + second)]

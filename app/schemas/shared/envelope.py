@@ -28,7 +28,11 @@ ImageFormat = TypeAliasType(
 Item = TypeAliasType(
     "Item",
     Annotated[
-        list[Any] | str, Field(description="Numbers of the item's shape, or the `data:` URL of a PNG if asked for.")
+        list[Any] | str | dict[str, Any],
+        Field(
+            description="Numbers of the item's shape, the values of a row by column, or the `data:` URL of a PNG if "
+            "asked for."
+        ),
     ],
 )
 SEED_BITS = 53

@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
-from models.codecs import ImageCodec, ItemCodec
+from models.codecs import ImageCodec, ItemCodec, TableCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
@@ -35,7 +35,14 @@ def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool =
         return codecs.items.decode(body.inputs, limits, options=options, gaps=gaps, warn=codecs.warnings.append)
     for name in options.given():
         raise InvalidItems(Problem("this is for images, and this model's items are not images", parameter=name))
+    if isinstance(codecs.items, TableCodec):
+        return codecs.items.decode(body.inputs, limits, gaps=gaps, warn=codecs.warnings.append)
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
+
+
+def as_list(inputs: Any) -> list[Any]:
+    """Return the inputs of a body as a list, if they may be a single item that is no list itself."""
+    return inputs if isinstance(inputs, list) else [inputs]
 
 
 def picture_options(parameters: ItemInputParameters) -> PictureOptions:
@@ -102,7 +109,7 @@ def read_text_objects(
     Raises:
         InvalidItems: an item has other fields or an empty list, or there are too many items and texts.
     """
-    items = values if isinstance(values, list) else [values]
+    items = as_list(values)
     n_texts = sum(
         len(value) for item in items if isinstance(item, dict) for value in item.values() if type(value) is list
     )
@@ -157,7 +164,12 @@ def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, i
 
 
 def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
-    """Return an item as an array or, if the client asks for it and it is an image, as the `data:` URL of a PNG."""
+    """Return an item as clients see it: a row of a table as an object of its values, all else as an array.
+
+    An image is the `data:` URL of a PNG if the client asks for it.
+    """
+    if isinstance(codecs.items, TableCodec):
+        return codecs.items.values_of(item.numpy())
     array = cast("ItemCodec", codecs.items).encode(item.numpy())
     if parameters.format == "png" and isinstance(codecs.items, ImageCodec):
         return codecs.items.data_url(array)
@@ -168,8 +180,10 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
     """Return items as one array `[n, …]`.
 
     Raises:
-        InvalidRequest: the items differ in shape.
+        InvalidRequest: the items differ in shape, or are rows of a table.
     """
+    if isinstance(codecs.items, TableCodec):
+        raise InvalidRequest("the values of rows have names and types, and form no array; accept application/json")
     codec = cast("ItemCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 

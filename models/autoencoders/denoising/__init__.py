@@ -15,5 +15,6 @@ FAMILY = FamilySpec(
     tiny=(
         DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6),
         DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6, labels=("a", "b", "c")),
+        DenoisingConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=6, output="linear"),
     ),
 )

@@ -13,20 +13,25 @@ class DenoisingConfig(FamilyConfig):
         input_shape: shape of an item, which is flattened.
         hidden_widths: widths of the encoder's hidden layers; the decoder has the same in reverse order.
         latent_width: width of the latent.
+        output: what the last layer of the decoder is followed by: `sigmoid`, for elements from 0 to 1, or nothing,
+            `linear`.
         labels: names of the classes. If there are any, the model has a classifier too: a copy of the trained encoder,
             which is fine-tuned, and a linear layer.
 
     Raises:
-        ConfigError: a width or a dimension of `input_shape` is not positive, or there is only one label.
+        ConfigError: a width or a dimension of `input_shape` is not positive, `output` is unknown, or there is only one
+            label.
     """
 
     input_shape: tuple[int, ...]
     hidden_widths: tuple[int, ...]
     latent_width: int
+    output: str = "sigmoid"
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.require(bool(self.input_shape) and min(self.input_shape) > 0, "input_shape", "positive in every dimension")
         self.require(all(width > 0 for width in self.hidden_widths), "hidden_widths", "positive, each of them")
         self.require(self.latent_width > 0, "latent_width", "positive")
+        self.require(self.output in ("sigmoid", "linear"), "output", "sigmoid or linear")
         self.require(len(self.labels) != 1, "labels", "none, or two or more")

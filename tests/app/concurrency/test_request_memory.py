@@ -250,7 +250,7 @@ def test_threads_lose_no_byte() -> None:
     memory = limited()
 
     def work(seed: int) -> None:
-        chosen = random.Random(seed)  # noqa: S311 no secret depends on it
+        chosen = random.Random(seed)
         for _ in range(300):
             share = memory.open_share()
             try:

@@ -104,7 +104,7 @@ def mixed_requests(n_requests: int) -> tuple[bytes, list[bytes]]:
 async def test_requests_with_any_body_may_be_cut_anywhere(parsing_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn_protocol, "PARSING_S", parsing_s)
     data, expected = mixed_requests(5 * MAX_PIPELINED)
-    chance = random.Random(0)  # noqa: S311
+    chance = random.Random(0)
     for _ in range(12):
         protocol, transport, state = connected(echo)
         cuts = sorted(chance.sample(range(1, len(data)), 6))

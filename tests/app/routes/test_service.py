@@ -26,7 +26,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "family": "autoencoders/vanilla",
         "title": "Vanilla autoencoder",
         "tasks": [task.name for task in AUTOENCODER_TASKS],
-        "item": {"modality": "image", "shape": [1, 4, 4], "paper": None, "ink_box": None},
+        "item": {"modality": "image", "shape": [1, 4, 4], "paper": None, "ink_box": None, "columns": None},
         "limits": {"max_items": 100, "max_pixels": 2**26},
         "known_failings": None,
         "latent_shape": [3],

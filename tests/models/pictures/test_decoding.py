@@ -138,7 +138,7 @@ FILES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_are_decoded_or_refused(name: str) -> None:
-    source = random.Random(name)  # noqa: S311 # for tests
+    source = random.Random(name)  # for tests
     image = Image.fromarray(np.ascontiguousarray(RANDOM[:20, :30, 0])).convert("P" if name == "PNG" else "RGB")
     whole = file_of(image, name.split()[0].strip(","), **FILES[name])
     n_refused = 0

@@ -130,7 +130,7 @@ def test_long_exif_data_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_headers_of_damaged_files_are_read_or_refused(kind: str) -> None:
-    source = random.Random(0)  # noqa: S311 # for tests
+    source = random.Random(0)  # for tests
     whole = file_of(Image.new("RGB", (9, 7)), kind)
     for _ in range(300):
         data = bytearray(whole)

@@ -1,0 +1,1 @@
+"""How well fitted models tell anomalies from normal items."""

@@ -1,0 +1,181 @@
+"""The whole way: a file of a user's own, `manifold fit`, and the rows of that file sent to the server."""
+
+import csv
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from app.settings import Settings
+from tests.conftest import served, write_tiny
+from training.fit.command import fit
+from training.fit.rows import percentile_for
+
+N = 1500
+SITES = ("east", "west", "north")
+
+
+def transaction(rng: random.Random, number: int, *, strange: bool = False) -> dict[str, Any]:
+    """A row in which the amount follows from the site and the quantity, unless it is strange."""
+    site, quantity = rng.choice(SITES), rng.randint(1, 9)
+    price = {"east": 5.0, "west": 9.0, "north": 14.0}[site]
+    amount = price * quantity * rng.uniform(0.97, 1.03) * (3.0 if strange else 1.0)
+    return {
+        "number": number,
+        "at": f"2026-{1 + number % 2:02}-{1 + number % 28:02} {rng.randint(8, 17):02}:{rng.randint(0, 59):02}",
+        "site": site,
+        "quantity": quantity,
+        "amount": round(amount, 2),
+        "paid": rng.random() < 0.9,
+        "discount": round(rng.uniform(0, 0.1), 3) if rng.random() < 0.7 else None,
+        "fraud": int(strange),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = random.Random(0)
+    rows = [transaction(rng, number, strange=number % 50 == 49) for number in range(N)]
+    root = tmp_path_factory.mktemp("fit")
+    with (root / "sales.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> dict[str, Any]:
+    arguments = [folder / "sales.csv", "--name", "sales", "--label", "fraud", "--output", folder / "own"]
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.3", "--json"])
+    assert run.exit_code == 0, run.output
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+@pytest.fixture
+async def client(folder: Path, result: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
+    write_tiny(folder / "weights")
+    async with served(Settings(weights_dir=folder / "weights", checkpoints_dir=folder / "own")) as client:
+        yield client
+
+
+def test_anomalies_are_found_and_told_beside_other_detectors(folder: Path, result: dict[str, Any]) -> None:
+    assert result["rows"] == {"training": 1029, "validation": 147, "calibration": 294, "anomalies": 30}
+    assert result["figures"]["this model"]["auroc"] > 0.95
+    assert len(result["figures"]) == 4
+    assert result["found_share"] > 0.7
+    assert result["left_out"]["number"] == "it counts the rows"
+    card = (folder / "own" / "sales" / "README.md").read_text()
+    assert "| `site` | category | 3 values and others |" in card
+    assert (folder / "own" / "sales" / "charts.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.anyio
+async def test_rows_are_served_in_their_own_columns(client: httpx.AsyncClient) -> None:
+    rng = random.Random(1)
+    good = [transaction(rng, n) for n in range(200)]
+    bad = [transaction(rng, n, strange=True) for n in range(20)]
+    answer = await client.post("/detect-anomalies", json={"model": "sales", "inputs": good + bad})
+    assert answer.status_code == 200, answer.text
+    outputs = answer.json()["outputs"]
+    assert sum(output["is_anomaly"] for output in outputs[:200]) <= 12
+    assert sum(output["is_anomaly"] for output in outputs[200:]) >= 14
+    assert outputs[0]["contributions"].keys() == {"at", "site", "quantity", "amount", "paid", "discount"}
+    assert sum(outputs[0]["contributions"].values()) == pytest.approx(outputs[0]["score"], rel=1e-4)
+    found = [output["top"][0]["column"] for output in outputs[200:] if output["is_anomaly"]]
+    assert found.count("amount") + found.count("quantity") + found.count("site") > 0.7 * len(found)
+    card = (await client.get("/models/sales")).json()
+    assert card["item"]["columns"][1] == {
+        "name": "site",
+        "kind": "category",
+        "has_gaps": False,
+        "values": ["east", "north", "west"],
+    }
+
+
+@pytest.mark.anyio
+async def test_every_task_answers_with_rows(client: httpx.AsyncClient) -> None:
+    row = transaction(random.Random(2), 3)
+
+    async def outputs(task: str, inputs: Any, **parameters: Any) -> Any:
+        body = {"model": "sales", "parameters": parameters, **({} if inputs is None else {"inputs": inputs})}
+        answer = await client.post(f"/{task}", json=body)
+        assert answer.status_code == 200, (task, answer.text)
+        return answer.json()["outputs"]
+
+    (reconstructed,) = await outputs("reconstruct", row)
+    assert reconstructed["reconstruction"]["site"] == row["site"]
+    assert isinstance(reconstructed["reconstruction"]["quantity"], int)
+    (imputed,) = await outputs("impute", {**row, "amount": None})
+    assert {name: imputed["imputed"][name] for name in ("site", "quantity", "paid")} == {
+        name: row[name] for name in ("site", "quantity", "paid")
+    }
+    assert imputed["imputed"]["amount"] == pytest.approx(row["amount"], rel=0.5)
+    samples = await outputs("sample", None, n=3, seed=1)
+    assert all(each["sample"]["site"] in (*SITES, "(other)") for each in samples)
+    (latent,) = await outputs("encode", row)
+    (decoded,) = await outputs("decode", latent["latent"])
+    assert decoded["reconstruction"]["site"] == row["site"]
+    assert len((await outputs("interpolate", [row, {**row, "site": "east"}], steps=4))[0]["frames"]) == 4
+    (stream,) = await outputs("compress", row, bits=8)
+    (decompressed,) = await outputs("decompress", [stream["stream"]])
+    assert decompressed["items"][0].keys() == reconstructed["reconstruction"].keys()
+    assert len(await outputs("project", [row, {**row, "quantity": 1}])) == 2
+    assert (await outputs("denoise", row))[0]["denoised"].keys() == reconstructed["reconstruction"].keys()
+
+
+@pytest.mark.anyio
+async def test_bad_rows_are_refused_by_column_and_row(client: httpx.AsyncClient) -> None:
+    row = transaction(random.Random(2), 3)
+    answer = await client.post("/detect-anomalies", json={"model": "sales", "inputs": [row, {**row, "amount": "x"}]})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/inputs/1"
+    assert "'amount'" in error["detail"]
+    answer = await client.post(
+        "/reconstruct", json={"model": "sales", "inputs": row}, headers={"accept": "application/x-npy"}
+    )
+    assert answer.status_code == 422
+    answer = await client.post("/encode", json={"model": "sales", "inputs": [{**row, "site": "moon"}]})
+    assert "'site'" in answer.json()["warnings"][0]["detail"]
+
+
+@pytest.mark.anyio
+async def test_a_running_server_takes_a_new_checkpoint(folder: Path, result: dict[str, Any], tmp_path: Path) -> None:
+    write_tiny(folder / "weights")
+    async with served(Settings(weights_dir=folder / "weights", checkpoints_dir=tmp_path / "later")) as client:
+        assert (await client.post("/models/sales/load")).status_code == 404
+        (tmp_path / "later").symlink_to(folder / "own")
+        answer = await client.post("/models/sales/load")
+        assert (answer.status_code, answer.json()["state"]) == (200, "ready")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "sales"], "sales exists; give --replace"),
+        (["--name", "../x"], "--name is '../x'"),
+        (["--name", "other", "--false-alarms", "0.001"], "cannot be promised from"),
+        (["--name", "other", "--columns", "nothing"], "there is no column 'nothing'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(folder: Path, result: dict[str, Any], arguments: list[str], words: str) -> None:
+    run = CliRunner().invoke(fit, [str(folder / "sales.csv"), "--output", str(folder / "own"), *arguments])
+    assert run.exit_code == 1
+    assert words in run.output.replace("\n", " ")
+    assert not (folder / "own" / "other").exists()
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.01, 100), (0.01, 999), (0.05, 60), (0.1, 1000), (0.5, 7)])
+def test_a_new_row_exceeds_the_threshold_at_most_as_often_as_promised(rate: float, n: int) -> None:
+    index = percentile_for(rate, n) / 100 * (n - 1)
+    assert index == pytest.approx(round(index), abs=1e-9)
+    n_above = n - 1 - round(index)  # held-out scores above the threshold
+    assert (n_above + 1) / (n + 1) <= rate + 1e-9 or n_above == 0
+    assert (n_above + 2) / (n + 1) > rate - 1e-9

@@ -1,0 +1,178 @@
+"""Find out what the columns of a table are, and which of them a model can learn from."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.codecs.table import TableCodec
+from models.codecs.table.columns import (
+    FALSE,
+    TRUE,
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    DateColumn,
+    NumberColumn,
+    number_from,
+)
+from models.codecs.table.dates import parse_date
+from training.errors import DataError
+from training.fit.table_file import Table
+
+MAX_CATEGORIES = 50
+"""Most different values of a column of categories, those that are rare not counted."""
+MIN_CATEGORY_SHARE = 0.002
+"""Share of the rows that a category must have; rarer ones are one category together."""
+MIN_CATEGORY_ROWS = 3
+MIN_SAME_KIND = 0.9
+"""Share of the values that must be numbers, or dates, for the others to count as mistakes."""
+MIN_DAYS = {"day": 0.0, "week": 14.0, "year": 730.0}
+"""Days that the dates of a column must span for a cycle to be learnt: two of each, and any span for the time of day."""
+NORMAL_QUARTILES = 1.349
+"""Distance between the quartiles of a normal distribution, in standard deviations."""
+
+MIN_SPREAD = 1e-3
+"""Least distance of the quartiles that counts as spread, in standard deviations; with less, these are the spread."""
+
+
+@dataclass(frozen=True)
+class FoundColumns:
+    """The codec of a table, and what was left out.
+
+    Attributes:
+        codec: the codec.
+        left_out: the columns that the model does not see, and why.
+    """
+
+    codec: TableCodec
+    left_out: Mapping[str, str]
+
+
+def find_columns(
+    table: Table, *, only: Collection[str] = (), ignore: Collection[str] = (), label: str | None = None
+) -> FoundColumns:
+    """Return the codec that fits a table.
+
+    Args:
+        table: the table.
+        only: the columns to use; all where empty.
+        ignore: columns to leave out.
+        label: a column that tells anomalies from normal rows, which is left out as well.
+
+    Raises:
+        DataError: a column that is named does not exist, holds text or has a value that is none of its kind, or no
+            column is left.
+    """
+    named = {*only, *ignore, *([label] if label else [])}
+    if unknown := sorted(named - set(table.columns)):
+        raise DataError(f"there is no column {unknown[0]!r}; the columns are {', '.join(map(repr, table.columns))}")
+    columns: list[Column] = []
+    left_out: dict[str, str] = {}
+    for name, cells in table.columns.items():
+        if name == label:
+            left_out[name] = "the label, which the model must not see"
+        elif name in ignore or (only and name not in only):
+            left_out[name] = "as asked"
+        elif reason := _reason_to_leave_out(cells):
+            left_out[name] = reason
+        else:
+            columns.append(_column(name, cells, table.lines))
+    if not columns:
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out.items())
+        raise DataError(f"no column is left to learn from ({reasons})")
+    return FoundColumns(TableCodec(tuple(columns), tuple(left_out)), left_out)
+
+
+def _reason_to_leave_out(cells: Sequence[str | None]) -> str | None:
+    """Return why a model cannot learn from a column; None if it can."""
+    values = [cell for cell in cells if cell is not None]
+    if not values:
+        return "it is empty"
+    if len(set(values)) == 1 and len(values) == len(cells):
+        return f"it is always {values[0]!r}"
+    if len(values) > 2 and all(value.isdigit() for value in values):
+        steps = np.diff(np.array([int(value) for value in values if len(value) < 16]))
+        if len(steps) == len(values) - 1 and (steps == 1).all():
+            return "it counts the rows"
+    return None
+
+
+def _column(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> Column:
+    """Return the column that fits the cells.
+
+    Raises:
+        DataError: the cells are text, or nearly all of one kind with a few that are not.
+    """
+    places = [place for place, cell in enumerate(cells) if cell is not None]
+    values = [cell for cell in cells if cell is not None]
+    has_gaps = len(values) < len(cells)
+    lower = {value.lower() for value in values}
+    if len(lower) <= 2 and lower <= {*TRUE, *FALSE} and lower & set(TRUE) and lower & set(FALSE):
+        return BooleanColumn(name, has_gaps)
+    for kind, reads in (("numbers", _is_number), ("dates", _is_date)):
+        wrong = [place for place, value in zip(places, values, strict=True) if not reads(value)]
+        if not wrong:
+            return _number_column(name, values, has_gaps) if kind == "numbers" else _date_column(name, values, has_gaps)
+        if len(wrong) < (1 - MIN_SAME_KIND) * len(values) and len(set(values)) > MAX_CATEGORIES:
+            raise DataError(
+                f"the column {name!r} holds {kind}, but not on line {lines[wrong[0]]}: {cells[wrong[0]]!r}; "
+                f"mend the {len(wrong)} such cells, leave them empty, or leave the column out with --ignore {name}"
+            )
+    return _category_column(name, values, has_gaps)
+
+
+def number_column(
+    name: str, numbers: NDArray[np.float64], *, has_gaps: bool = False, is_integer: bool = False
+) -> NumberColumn:
+    """Return the column of finite numbers `[n]`: its centre is their median, and its scale their spread."""
+    first, centre, third = np.percentile(numbers, (25, 50, 75))
+    spread = (third - first) / NORMAL_QUARTILES
+    deviation = float(numbers.std())
+    scale = float(spread) if spread > MIN_SPREAD * deviation else deviation
+    return NumberColumn(name, has_gaps, float(centre), scale or 1.0, is_integer=is_integer)
+
+
+def _number_column(name: str, values: Sequence[str], has_gaps: bool) -> NumberColumn:
+    numbers = np.array([number_from(value) for value in values])
+    is_integer = bool(np.all(numbers == np.round(numbers))) and not any("." in value for value in values)
+    return number_column(name, numbers, has_gaps=has_gaps, is_integer=is_integer)
+
+
+def _date_column(name: str, values: Sequence[str], has_gaps: bool) -> DateColumn:
+    dates = [parse_date(value) for value in values]
+    days = (max(dates) - min(dates)).total_seconds() / 86_400
+    has_times = any(date.hour or date.minute or date.second for date in dates)
+    cycles = [cycle for cycle, needed in MIN_DAYS.items() if days >= needed and (cycle != "day" or has_times)]
+    return DateColumn(name, has_gaps, tuple(cycles or ["week"]))
+
+
+def _category_column(name: str, values: Sequence[str], has_gaps: bool) -> CategoryColumn:
+    counts = Counter(values)
+    least = max(MIN_CATEGORY_ROWS, MIN_CATEGORY_SHARE * len(values))
+    common = [value for value, count in counts.most_common() if count >= least]
+    n_rare = sum(count for count in counts.values() if count < least)
+    if len(common) > MAX_CATEGORIES or n_rare > len(values) / 2:
+        raise DataError(
+            f"the column {name!r} holds text: {len(counts)} different values in {len(values)} rows, such as "
+            f"{values[0][:60]!r}; leave it out with --ignore {name}, or make columns of what matters in it"
+        )
+    return CategoryColumn(name, has_gaps, tuple(sorted(common)))
+
+
+def _is_number(value: str) -> bool:
+    try:
+        number_from(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_date(value: str) -> bool:
+    try:
+        parse_date(value)
+    except ValueError:
+        return False
+    return True

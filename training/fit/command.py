@@ -1,0 +1,93 @@
+"""The command `manifold fit`.
+
+Modules that take seconds to import are imported when the command runs.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from training.fit.pipeline import FitResult
+
+DEFAULT_OUTPUT = Path("checkpoints")
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help="Name of the checkpoint, by which requests will name the model.")
+@click.option("--columns", default="", callback=_names, help="Columns to use, separated by commas. Default: all.")
+@click.option("--ignore", default="", callback=_names, help="Columns to leave out, separated by commas.")
+@click.option("--label", help="Column that is 1 or true for known anomalies. It serves to measure, not to train.")
+@click.option(
+    "--false-alarms",
+    "false_alarm_rate",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of normal rows that may be called anomalies.",
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Time limit.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the split, the weights and the noise.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Folder in which the checkpoint's own folder is made.",
+)
+@click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def fit(data: Path, as_json: bool, **options: Any) -> None:
+    """Make an anomaly detector from a table.
+
+    DATA is a file of separated values whose first line names the columns: numbers, booleans, categories and dates, with
+    gaps. What each column is, is found out and printed. The checkpoint is written to a folder of its own in
+    ./checkpoints, where `manifold serve` finds it.
+
+    \b
+    Keys of the JSON output:
+      folder               where the checkpoint is
+      rows                 number of rows by use: training, validation, calibration, anomalies
+      columns, left_out    what the model sees, and which columns it does not see, and why
+      steps, seconds       length of the training
+      false_alarm_rate     share of normal rows that may be called anomalies
+      threshold            the score above which a row is one
+      found_share          share of the labelled anomalies that are found; null without any
+      figures              by detector: auroc, average_precision; null without labels or scikit-learn
+    """
+    from rich.console import Console
+
+    from training.errors import TrainingError
+    from training.fit.pipeline import FitOptions, fit_table
+
+    console = Console(stderr=as_json)
+    try:
+        result = fit_table(data, FitOptions(**options), console)
+    except TrainingError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(_as_json(result), indent=2))
+
+
+def _as_json(result: "FitResult") -> dict[str, Any]:
+    figures = None if result.figures is None else {name: asdict(each) for name, each in result.figures.items()}
+    return {
+        "folder": str(result.folder),
+        "rows": dict(result.n_rows),
+        "columns": result.columns,
+        "left_out": dict(result.left_out),
+        "steps": result.n_steps,
+        "seconds": result.seconds,
+        "false_alarm_rate": result.false_alarm_rate,
+        "threshold": result.threshold,
+        "found_share": result.found_share,
+        "figures": figures,
+    }
