@@ -51,8 +51,9 @@ from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
-from models.codecs.csv_numbers import parse_csv
+from models.codecs.csv_numbers import parse_csv, parse_csv_rows
 from models.codecs.npy import parse_npy, to_npy
+from models.codecs.table.columns import GAPS
 from models.errors import UndecodableItems
 from models.tasks import Request as TaskRequest
 
@@ -61,6 +62,8 @@ MAX_HEADER_WARNINGS = 8
 BYTES_PER_BYTE = {NPY: 8, CSV: 16, MULTIPART: 3}
 """Most memory for a byte of a body, by its type: numbers of one byte become 8; those of CSV, with their commas, two
 bytes long, become texts for a moment; and files are copied out of the body."""
+ROW_BYTES_PER_BYTE = 64
+"""The same for CSV that becomes objects of the columns' names and values."""
 PNG_FORMAT = "png"
 """Value of the parameter `format` that asks for images as `data:` URLs."""
 
@@ -134,25 +137,39 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     data = await read_body(request, settings.max_body_bytes, services.pools)
     if kind == JSON:
         return RawBody(await read_json(data, services, context), data)
-    inputs = await _read_inputs(services, context, kind, data)
     query = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
+    has_columns = bool(names) and _has_columns(services, names[0])
+    inputs = await _read_inputs(services, context, kind, data, has_columns=has_columns)
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
     return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
 
 
-async def _read_inputs(services: Services, context: RequestContext, kind: str, data: bytes) -> Any:
-    """Return the inputs of a body that is not JSON, on a thread if that may take long."""
+def _has_columns(services: Services, name: str) -> bool:
+    """Return whether the items of a model are rows of a table."""
+    model = services.registry.models.get(name)
+    return model is not None and model.checkpoint is not None and model.checkpoint.modality == "table"
+
+
+async def _read_inputs(
+    services: Services, context: RequestContext, kind: str, data: bytes, *, has_columns: bool
+) -> Any:
+    """Return the inputs of a body that is not JSON, on a thread if that may take long.
+
+    CSV is rows of numbers, or with `has_columns`, of values by column.
+    """
     settings = services.settings
-    claim_memory(BYTES_PER_BYTE.get(kind, 0) * len(data))
+    bytes_per_byte = ROW_BYTES_PER_BYTE if kind == CSV and has_columns else BYTES_PER_BYTE.get(kind, 0)
+    claim_memory(bytes_per_byte * len(data))
     if kind == MULTIPART:
         arguments = data, context.header(b"content-type") or "", settings.max_items
         return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
     if kind not in (NPY, CSV):
         return [data]
-    read_csv = partial(parse_csv, max_cells=settings.max_values, max_lines=settings.max_lists)
+    limits = {"max_cells": settings.max_values, "max_lines": settings.max_lists}
+    read_csv = partial(parse_csv_rows, gaps=GAPS, **limits) if has_columns else partial(parse_csv, **limits)
     parse = parse_npy if kind == NPY else read_csv
     try:
         if len(data) <= settings.inline_bytes:

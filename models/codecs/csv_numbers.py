@@ -1,11 +1,11 @@
-"""Rows of numbers in CSV (RFC 4180)."""
+"""Rows of numbers, or of values by column, in CSV (RFC 4180)."""
 
 import codecs
 import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 
@@ -44,6 +44,50 @@ def parse_csv(data: bytes, *, max_cells: int = 2**22, max_lines: int = 2**20) ->
             del rows[-_N_LINES_AT_ONCE:]
         raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
     return rows
+
+
+def parse_csv_rows(
+    data: bytes, *, gaps: Container[str], max_cells: int = 2**22, max_lines: int = 2**20
+) -> list[dict[str, str | None]]:
+    """Return the cells of each line below the first by its names; None where one is missing. Empty lines are skipped.
+
+    `gaps` are the cells, in lower case, that stand for a missing value.
+
+    Raises:
+        UndecodableItems: as by `parse_csv`, or a line has more or fewer cells than there are names, or a name is given
+            twice or missing.
+        WorkAbandoned: the caller has left.
+    """
+    _check_counts(data, max_cells, max_lines)
+    _check_encoding(data)
+    names: list[str] = []
+    rows: list[dict[str, str | None]] = []
+    lines = _Lines(data, max_cells)
+    try:
+        for cells in lines.read():
+            texts = [cell.strip() for cell in cells]
+            if not any(texts):
+                continue
+            if not names:
+                names = _check_names(texts)
+            elif len(texts) != len(names):
+                raise ValueError(f"{len(texts)} cells; the first line has {len(names)} names")
+            else:
+                values = (None if text.lower() in gaps else text for text in texts)
+                rows.append(dict(zip(names, values, strict=True)))
+    except (ValueError, csv.Error) as error:
+        while rows:  # millions of rows at once would hold the interpreter's lock for long
+            del rows[-_N_LINES_AT_ONCE:]
+        raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
+    return rows
+
+
+def _check_names(names: list[str]) -> list[str]:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if not all(names) or twice:
+        fault = f"the name {twice[0][:40]!r} is given twice" if twice and all(names) else "a column has no name"
+        raise ValueError(fault)
+    return names
 
 
 def _check_counts(data: bytes, max_cells: int, max_lines: int) -> None:

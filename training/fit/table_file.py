@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from models.codecs.table.columns import GAPS
 from training.errors import DataError
 
-GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
-"""Cells, in lower case and without spaces around them, that stand for a missing value."""
 DELIMITERS = ",;\t|"
 MAX_SAMPLE = 2**16
 """Characters from the beginning of a file in which its delimiter is looked for."""

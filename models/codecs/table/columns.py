@@ -20,6 +20,8 @@ MAX_SHOWN = 60
 """Most characters of a value that an error shows."""
 MAX_POSITION = 50.0
 """Largest element of a number; sinh of it is 2.6e21 scales from the centre."""
+GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
+"""Cells of a file, in lower case and without spaces around them, that stand for a missing value."""
 TRUE, FALSE = ("true", "yes", "y", "t", "1"), ("false", "no", "n", "f", "0")
 """Strings, in lower case, that stand for booleans."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.cancellation import WorkAbandoned, watch_caller
 from models.codecs import csv_numbers
-from models.codecs.csv_numbers import parse_csv
+from models.codecs.csv_numbers import parse_csv, parse_csv_rows
 from models.errors import UndecodableItems
 
 NUMBERS = st.one_of(st.none(), st.integers(-(10**17), 10**17), st.floats(allow_nan=False, allow_infinity=False))
@@ -89,3 +89,40 @@ def test_the_number_of_lines_is_limited(end: bytes) -> None:
     assert len(parse_csv(data, max_lines=20)) == 20
     with pytest.raises(UndecodableItems, match="more than 19 lines, which is the limit"):
         parse_csv(data, max_lines=19)
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+
+
+@given(
+    st.lists(cells.map(str.strip).filter(bool), min_size=2, max_size=4, unique=True).flatmap(
+        lambda names: st.tuples(
+            st.just(names), st.lists(st.lists(cells, min_size=len(names), max_size=len(names)).filter(any), max_size=4)
+        )
+    )
+)
+def test_rows_have_the_names_of_the_first_line(table: tuple[list[str], list[list[str]]]) -> None:
+    names, lines = table
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([names, *lines])
+    found = parse_csv_rows(file.getvalue().encode(), gaps={"", "na"})
+    expected = [[None if cell.strip().lower() in {"", "na"} else cell.strip() for cell in line] for line in lines]
+    kept = [line for raw, line in zip(lines, expected, strict=True) if any(cell.strip() for cell in raw)]
+    assert [list(row) for row in found] == [names] * len(kept)
+    assert [list(row.values()) for row in found] == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a,b\n1\n", "line 2 of the CSV: 1 cells; the first line has 2 names"),
+        ("a,b\n1,2,3\n", "line 2 of the CSV: 3 cells; the first line has 2 names"),
+        ("a,\n1,2\n", "line 1 of the CSV: a column has no name"),
+        ("a,b,a\n1,2,3\n", "line 1 of the CSV: the name 'a' is given twice"),
+        ("a,b\n" + "1,2\n" * 9, "the CSV has more than 12 cells and empty lines"),
+    ],
+)
+def test_rows_that_do_not_fit_their_names_are_refused(text: str, fault: str) -> None:
+    with pytest.raises(UndecodableItems) as caught:
+        parse_csv_rows(text.encode(), gaps=(), max_cells=12)
+    assert fault in str(caught.value)

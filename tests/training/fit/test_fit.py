@@ -147,6 +147,22 @@ async def test_bad_rows_are_refused_by_column_and_row(client: httpx.AsyncClient)
 
 
 @pytest.mark.anyio
+async def test_the_file_itself_is_answered(client: httpx.AsyncClient, folder: Path) -> None:
+    lines = (folder / "sales.csv").read_text().splitlines()[:201]
+    url, headers = "/detect-anomalies?model=sales&n_top=1", {"content-type": "text/csv"}
+    answer = await client.post(url, content="\n".join(lines), headers=headers)
+    assert answer.status_code == 200, answer.text
+    outputs = answer.json()["outputs"]
+    assert len(outputs) == 200
+    assert {len(output["top"]) for output in outputs} == {1}
+    assert outputs[49]["score"] > outputs[48]["score"]
+    broken = [*lines[:3], lines[3].replace("east", "east,more").replace("west", "west,more").replace("north", "n,m")]
+    answer = await client.post(url, content="\n".join(broken), headers=headers)
+    assert answer.status_code == 400
+    assert "line 4 of the CSV: 9 cells; the first line has 8 names" in answer.text
+
+
+@pytest.mark.anyio
 async def test_a_running_server_takes_a_new_checkpoint(folder: Path, result: dict[str, Any], tmp_path: Path) -> None:
     write_tiny(folder / "weights")
     async with served(Settings(weights_dir=folder / "weights", checkpoints_dir=tmp_path / "later")) as client:
