@@ -1,7 +1,7 @@
 """The native dialect: reads a task's request, runs it, and renders its answer."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -168,8 +168,10 @@ async def _read_inputs(
         return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
     if kind not in (NPY, CSV):
         return [data]
-    limits = {"max_cells": settings.max_values, "max_lines": settings.max_lists}
-    read_csv = partial(parse_csv_rows, gaps=GAPS, **limits) if has_columns else partial(parse_csv, **limits)
+    n_cells, n_lines = settings.max_values, settings.max_lists
+    read_csv: Callable[[bytes], Any] = partial(parse_csv, max_cells=n_cells, max_lines=n_lines)
+    if has_columns:
+        read_csv = partial(parse_csv_rows, gaps=GAPS, max_cells=n_cells, max_lines=n_lines)
     parse = parse_npy if kind == NPY else read_csv
     try:
         if len(data) <= settings.inline_bytes:
