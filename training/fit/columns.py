@@ -29,8 +29,8 @@ MIN_CATEGORY_SHARE = 0.002
 MIN_CATEGORY_ROWS = 3
 MIN_SAME_KIND = 0.9
 """Share of the values that must be numbers, or dates, for the others to count as mistakes."""
-MIN_DAYS = {"day": 0.0, "week": 14.0, "year": 730.0}
-"""Days that the dates of a column must span for a cycle to be learnt: two of each, and any span for the time of day."""
+MIN_DAYS = {"day": 2.0, "week": 14.0, "year": 730.0}
+"""Days that the dates of a column must span for a cycle to be learnt: two of each."""
 NORMAL_QUARTILES = 1.349
 """Distance between the quartiles of a normal distribution, in standard deviations."""
 
@@ -63,14 +63,15 @@ def find_columns(
         label: a column that tells anomalies from normal rows, which is left out as well.
 
     Raises:
-        DataError: a column that is named does not exist, holds text or has a value that is none of its kind, or no
-            column is left.
+        DataError: a column that is named does not exist, columns hold text or a value that is none of their kind, or
+            no column is left.
     """
     named = {*only, *ignore, *([label] if label else [])}
     if unknown := sorted(named - set(table.columns)):
         raise DataError(f"there is no column {unknown[0]!r}; the columns are {', '.join(map(repr, table.columns))}")
     columns: list[Column] = []
     left_out: dict[str, str] = {}
+    texts: list[str] = []
     for name, cells in table.columns.items():
         if name == label:
             left_out[name] = "the label, which the model must not see"
@@ -79,7 +80,15 @@ def find_columns(
         elif reason := _reason_to_leave_out(cells):
             left_out[name] = reason
         else:
-            columns.append(_column(name, cells, table.lines))
+            column = _column(name, cells, table.lines)
+            if column is None:
+                texts.append(name)
+            elif column.width:
+                columns.append(column)
+            else:
+                left_out[name] = "its dates span less than two days, and show no cycle"
+    if texts:
+        raise DataError(_about_texts(table, texts))
     if not columns:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out.items())
         raise DataError(f"no column is left to learn from ({reasons})")
@@ -100,11 +109,23 @@ def _reason_to_leave_out(cells: Sequence[str | None]) -> str | None:
     return None
 
 
-def _column(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> Column:
-    """Return the column that fits the cells.
+def _about_texts(table: Table, names: Sequence[str]) -> str:
+    """Return a sentence about columns that hold text."""
+    examples = []
+    for name in names:
+        values = [cell for cell in table.columns[name] if cell is not None]
+        examples.append(f"{name!r} ({len(set(values))} different values in {len(values)} rows, as {values[0][:40]!r})")
+    return (
+        f"text cannot be learnt from, and is in {', '.join(examples)}; leave out what holds it with "
+        f'--ignore "{",".join(names)}", or make columns of what matters in it'
+    )
+
+
+def _column(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> Column | None:
+    """Return the column that fits the cells; None if they are text.
 
     Raises:
-        DataError: the cells are text, or nearly all of one kind with a few that are not.
+        DataError: the cells are nearly all of one kind, with a few that are not.
     """
     places = [place for place, cell in enumerate(cells) if cell is not None]
     values = [cell for cell in cells if cell is not None]
@@ -119,7 +140,7 @@ def _column(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> Col
         if len(wrong) < (1 - MIN_SAME_KIND) * len(values) and len(set(values)) > MAX_CATEGORIES:
             raise DataError(
                 f"the column {name!r} holds {kind}, but not on line {lines[wrong[0]]}: {cells[wrong[0]]!r}; "
-                f"mend the {len(wrong)} such cells, leave them empty, or leave the column out with --ignore {name}"
+                f'mend the {len(wrong)} such cells, leave them empty, or leave the column out with --ignore "{name}"'
             )
     return _category_column(name, values, has_gaps)
 
@@ -146,19 +167,16 @@ def _date_column(name: str, values: Sequence[str], has_gaps: bool) -> DateColumn
     days = (max(dates) - min(dates)).total_seconds() / 86_400
     has_times = any(date.hour or date.minute or date.second for date in dates)
     cycles = [cycle for cycle, needed in MIN_DAYS.items() if days >= needed and (cycle != "day" or has_times)]
-    return DateColumn(name, has_gaps, tuple(cycles or ["week"]))
+    return DateColumn(name, has_gaps, tuple(cycles))
 
 
-def _category_column(name: str, values: Sequence[str], has_gaps: bool) -> CategoryColumn:
+def _category_column(name: str, values: Sequence[str], has_gaps: bool) -> CategoryColumn | None:
     counts = Counter(values)
     least = max(MIN_CATEGORY_ROWS, MIN_CATEGORY_SHARE * len(values))
     common = [value for value, count in counts.most_common() if count >= least]
     n_rare = sum(count for count in counts.values() if count < least)
     if len(common) > MAX_CATEGORIES or n_rare > len(values) / 2:
-        raise DataError(
-            f"the column {name!r} holds text: {len(counts)} different values in {len(values)} rows, such as "
-            f"{values[0][:60]!r}; leave it out with --ignore {name}, or make columns of what matters in it"
-        )
+        return None
     return CategoryColumn(name, has_gaps, tuple(sorted(common)))
 
 

@@ -59,7 +59,12 @@ def test_a_column_that_hardly_ever_varies_has_a_scale() -> None:
     ("cells", "words"),
     [
         ([f"{n}" for n in range(7, N)] + ["broken"] * 7, "the column 'x' holds numbers, but not on line 195: 'broken'"),
-        ([f"a remark of client {n}" for n in range(N)], "the column 'x' holds text: 200 different values in 200 rows"),
+        (
+            [f"a remark of client {n}" for n in range(N)],
+            "text cannot be learnt from, and is in 'x' (200 different values in 200 rows, as 'a remark of client 0'); "
+            'leave out what holds it with --ignore "x"',
+        ),
+        ([f"2026-03-01T10:{n // 60:02}:{n % 60:02}" for n in range(N)], "span less than two days"),
         ([None] * N, "no column is left to learn from ('x': it is empty)"),
     ],
 )
