@@ -6,7 +6,8 @@ Shapes: `N` rows, `W` elements of a row.
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -103,7 +104,8 @@ def fit_rows(
     config = config_for(split.training.shape[1])
     model = cast("Autoencoder", FAMILY.new_model(config))
     started_at = time.monotonic()
-    n_steps, error = _train(model, split, max_seconds, seed, on_step)
+    with _one_thread():
+        n_steps, error = _train(model, split, max_seconds, seed, on_step)
     model.eval().requires_grad_(False)
     model.use_detector(_detector_of(model, split))
     calibration = calibrate(
@@ -136,6 +138,17 @@ def percentile_for(false_alarm_rate: float, n: int) -> float:
     """
     rank = math.ceil((n + 1) * (1 - false_alarm_rate) - ROUNDING)
     return 100 * (min(rank, n) - 1) / (n - 1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: layers this small take longer with several, which wait for each other."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _train(
