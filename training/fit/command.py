@@ -66,8 +66,12 @@ def fit(data: Path, as_json: bool, **options: Any) -> None:
     from rich.console import Console
 
     from training.errors import TrainingError
-    from training.fit.pipeline import FitOptions, fit_table
 
+    try:
+        from training.fit.pipeline import FitOptions, fit_table
+    except ModuleNotFoundError as error:
+        advice = "pip install -c constraints.txt -e '.[fit]' installs it"
+        raise click.ClickException(f"this needs the package {error.name}; {advice}") from error
     console = Console(stderr=as_json)
     try:
         result = fit_table(data, FitOptions(**options), console)

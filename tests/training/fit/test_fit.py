@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,13 @@ def test_what_cannot_be_done_is_said(folder: Path, result: dict[str, Any], argum
     assert run.exit_code == 1
     assert words in run.output.replace("\n", " ")
     assert not (folder / "own" / "other").exists()
+
+
+def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "training.fit.pipeline", None)
+    run = CliRunner().invoke(fit, [str(folder / "sales.csv"), "--name", "other"])
+    assert run.exit_code == 1
+    assert "this needs the package training.fit.pipeline; pip install" in run.output
 
 
 @pytest.mark.parametrize(("rate", "n"), [(0.01, 100), (0.01, 999), (0.05, 60), (0.1, 1000), (0.5, 7)])
