@@ -39,12 +39,12 @@ def models(name: str | None, url: str | None, key: str | None, as_json: bool) ->
 def _from_folder(name: str | None) -> list[dict[str, Any]]:
     from app.cli.options import read_settings, variable_name
     from app.cli.settings_checks import checkpoint_folders
-    from models.checkpoint import find_own_checkpoints, read_checkpoint
+    from models.checkpoint import read_checkpoint
 
     try:
-        settings = read_settings({}, variable_name)
-        own = find_own_checkpoints(settings.checkpoints_dir)
-        folders = {folder.name: folder for folder in [*checkpoint_folders(settings, variable_name), *own]}
+        folders = {
+            folder.name: folder for folder in checkpoint_folders(read_settings({}, variable_name), variable_name)
+        }
         if name is not None and name not in folders:
             known = f"There are {in_words([*folders], 'and')}."
             raise Refused([f"There is no model {name!r}.{did_you_mean(name, folders)} {known}"])

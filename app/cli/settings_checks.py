@@ -30,15 +30,19 @@ def check_settings(settings: Settings, label: Label) -> None:
 
 
 def checkpoint_folders(settings: Settings, label: Label) -> list[Path]:
-    """Return the folders of the checkpoints in the weights folder, sorted by name.
+    """Return the folders of the checkpoints in the weights folder and of those beside it, each sorted by name.
 
     Raises:
-        WrongUsage: there is no such folder, or no checkpoint in it.
+        WrongUsage: there is no weights folder, or no checkpoint in it.
         CheckpointError: two checkpoints have the same name.
     """
     if problems := [*_check_weights(settings, label)]:
         raise WrongUsage(problems)
-    return find_checkpoints(settings.weights_dir)
+    return _all_folders(settings)
+
+
+def _all_folders(settings: Settings) -> list[Path]:
+    return [*find_checkpoints(settings.weights_dir), *find_own_checkpoints(settings.checkpoints_dir)]
 
 
 def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
@@ -90,8 +94,7 @@ def _is_hub_id(location: str) -> bool:
 
 
 def _check_names(settings: Settings, label: Label) -> Iterator[str]:
-    folders = [*find_checkpoints(settings.weights_dir), *find_own_checkpoints(settings.checkpoints_dir)]
-    models = sorted({folder.name for folder in folders} | settings.model.keys())
+    models = sorted({folder.name for folder in _all_folders(settings)} | settings.model.keys())
     named = [("models", name) for name in settings.models]
     named += [("default_models", name) for name in settings.default_models.values()]
     named += [("dtypes", name) for name in settings.dtypes]
@@ -105,8 +108,7 @@ def _check_names(settings: Settings, label: Label) -> Iterator[str]:
 
 def _check_tasks(settings: Settings, label: Label) -> Iterator[str]:
     """Yield a sentence for each task that its default model does not offer. Unreadable checkpoints are skipped."""
-    found = [*find_checkpoints(settings.weights_dir), *find_own_checkpoints(settings.checkpoints_dir)]
-    folders = {folder.name: folder for folder in found}
+    folders = {folder.name: folder for folder in _all_folders(settings)}
     folders |= {name: Path(location).expanduser() for name, location in settings.model.items()}
     for task, name in settings.default_models.items():
         try:

@@ -42,8 +42,8 @@ class Engine:
     """Serves one model with one queue, and a worker for each replica. All methods run on the event loop.
 
     Replicas on the same device may be the same object, because a forward pass changes nothing in a model. `budget`
-    limits a batch, in elements or tokens. On a CPU, the workers of all engines that share
-    `turns` take turns to compute.
+    limits a batch, in elements or tokens. On a CPU, the workers of all engines that share `turns`
+    compute in turn.
 
     Attributes:
         workers: the workers, one for each replica, and on a CPU another one for small jobs.

@@ -21,7 +21,7 @@ from models.autoencoding.detector import DETECTOR_SCORES
 from models.codecs.table import TableCodec
 from training.fit.columns import number_column
 from training.fit.comparison import OWN, detectors
-from training.fit.rows import fit_rows, split_rows
+from training.fit.rows import fit_rows, least_false_alarm_rate, split_rows
 from training.metrics import anomaly_scores
 
 MAX_FITTED, MAX_SCORED = 10_000, 20_000
@@ -100,8 +100,7 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     started_at = time.perf_counter()
     codec = TableCodec(tuple(number_column(str(n), column) for n, column in enumerate(fitted.T)))
     elements = _elements(codec, fitted)
-    least = 1 / (len(elements) - round(0.8 * len(elements)) + 1)
-    promised = max(FALSE_ALARM_RATE, math.ceil(1000 * least) / 1000)
+    promised = max(FALSE_ALARM_RATE, math.ceil(1000 * least_false_alarm_rate(len(elements))) / 1000)
     split = split_rows(elements.float(), promised, seed)
     model = fit_rows(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
     seconds = time.perf_counter() - started_at

@@ -33,7 +33,6 @@ MIN_DAYS = {"day": 2.0, "week": 14.0, "year": 730.0}
 """Days that the dates of a column must span for a cycle to be learnt: two of each."""
 NORMAL_QUARTILES = 1.349
 """Distance between the quartiles of a normal distribution, in standard deviations."""
-
 MIN_SPREAD = 1e-3
 """Least distance of the quartiles that counts as spread, in standard deviations; with less, these are the spread."""
 

@@ -71,8 +71,7 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int) -> Split:
         raise DataError(f"{n} rows are too few to learn from; {MIN_ROWS} are the least")
     places = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     first, second = round(TRAINING_SHARE * n), round((TRAINING_SHARE + VALIDATION_SHARE) * n)
-    n_calibration = n - second
-    least = 1 / (n_calibration + 1)
+    n_calibration, least = n - second, least_false_alarm_rate(n)
     if false_alarm_rate < least:
         enough = math.ceil(n / n_calibration / false_alarm_rate)
         raise DataError(
@@ -80,6 +79,11 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int) -> Split:
             f"has not seen; {least:.2g} is the least, or give {enough} rows"
         )
     return Split(rows[places[:first]], rows[places[first:second]], rows[places[second:]])
+
+
+def least_false_alarm_rate(n_rows: int) -> float:
+    """Return the least rate that the calibration rows among so many can promise."""
+    return 1 / (n_rows - round((TRAINING_SHARE + VALIDATION_SHARE) * n_rows) + 1)
 
 
 def fit_rows(
