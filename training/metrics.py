@@ -7,6 +7,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from models.autoencoding.anomalies import contributions_of, scores_from
 from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
 from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
@@ -50,10 +51,11 @@ def latents(model: Autoencoder, items: Sequence[Tensor]) -> Tensor:
 
 
 def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Tensor:
-    """Return the anomaly score of that name for each item, `[N]`."""
+    """Return the anomaly score of that name for each item or, of long series, for each step of each of them: `[N]`."""
+    by_step = model.windows is not None
     with torch.inference_mode():
-        parts = [part for batch in batches(items) for part in model.score_contributions(batch, name)]
-    return torch.stack([part.double().sum() for part in parts]).float()
+        parts = [part for batch in batches(items) for part in contributions_of(model, batch, name)]
+    return torch.cat([scores_from(part, by_step=by_step) for part in parts]).float()
 
 
 def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:

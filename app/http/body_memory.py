@@ -12,6 +12,8 @@ MAX_PARSED = 32
 """Most bytes of memory for a byte of JSON, as in `[[0],[0]]`; measured, while it is parsed."""
 MAX_EXPANSION = MAX_PARSED + 24
 """Most bytes of memory for a byte of a small body, with the arrays that are made of it."""
+ROW_BYTES_PER_BYTE = 64
+"""Most memory for a byte of CSV that becomes objects of the columns' names and values."""
 VALUE_BYTES = 64
 """A value of JSON: 8 bytes of its list, or more of its object, which doubles as it grows, and up to 40 of its own."""
 TEXT_BYTES, LIST_BYTES, OBJECT_BYTES = 64, 128, 256

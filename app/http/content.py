@@ -21,6 +21,7 @@ from app.http.context import context_in
 JSON = "application/json"
 NPY = "application/x-npy"
 CSV = "text/csv"
+NDJSON = "application/x-ndjson"
 PNG = "image/png"
 EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"

@@ -89,6 +89,10 @@ class LoadedModel:
         """True if no request uses the model and its engine has nothing to do."""
         return self.n_users == 0 and self.engine.is_idle
 
+    def retain(self) -> None:
+        """Use the model for longer than the request that acquired it; the caller must `release` it as well."""
+        self.n_users += 1
+
     def __enter__(self) -> Self:
         """Use the model, which was acquired; it is released at the end."""
         return self

@@ -14,12 +14,14 @@ from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NU
 from app.engine.execution import too_large
 from app.engine.job import Outcome
 from app.errors import Fault, InferenceFailed, InvalidRequest, MalformedBody, UnsupportedMediaType
+from app.http.body_memory import MAX_PARSED, ROW_BYTES_PER_BYTE
 from app.http.content import (
     CSV,
     EVENTS,
     IMAGES,
     JSON,
     MULTIPART,
+    NDJSON,
     NPY,
     PNG,
     content_type,
@@ -34,6 +36,7 @@ from app.http.problems import report_error
 from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
+from app.routes.by_line import LineRequest, answer_by_line, has_inputs, is_answered_by_line, parse_lines
 from app.routes.foreign import ForeignRequest, TaskForm
 from app.routes.task_call import (
     Target,
@@ -59,11 +62,9 @@ from models.tasks import Request as TaskRequest
 
 MAX_HEADER_WARNINGS = 8
 """Maximum number of warnings in the header of an answer that is not JSON."""
-BYTES_PER_BYTE = {NPY: 8, CSV: 16, MULTIPART: 3}
+BYTES_PER_BYTE = {NPY: 8, CSV: 16, NDJSON: MAX_PARSED, MULTIPART: 3}
 """Most memory for a byte of a body, by its type: numbers of one byte become 8; those of CSV, with their commas, two
 bytes long, become texts for a moment; and files are copied out of the body."""
-ROW_BYTES_PER_BYTE = 64
-"""The same for CSV that becomes objects of the columns' names and values."""
 PNG_FORMAT = "png"
 """Value of the parameter `format` that asks for images as `data:` URLs."""
 
@@ -76,11 +77,13 @@ class RawBody:
         values: the body's values.
         data: the body, decoded from its content coding.
         query: the parameters in the URL, for a body that is not JSON; None for one that is.
+        kind: the content type.
     """
 
     values: Any
     data: bytes
     query: list[tuple[str, str]] | None = None
+    kind: str = JSON
 
 
 async def answer_task(
@@ -104,6 +107,11 @@ async def answer_task(
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
     with target.loaded:
+        accept = context.header(b"accept") or ""
+        if is_answered_by_line(raw.kind, accept) and isinstance(target.schema, TaskSchema):
+            name, query = raw.values["model"], raw.query or []
+            lines = LineRequest(services, endpoint, target, name, raw.data, query, raw.kind, deadline, context)
+            return await answer_by_line(lines, target.schema)
         return await _answer(services, target, raw, deadline, context)
 
 
@@ -136,21 +144,30 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     context = context_in(request.scope)
     data = await read_body(request, settings.max_body_bytes, services.pools)
     if kind == JSON:
-        return RawBody(await read_json(data, services, context), data)
+        return RawBody(await read_json(data, services, context), data, kind=kind)
     query = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
     has_columns = bool(names) and _has_columns(services, names[0])
-    inputs = await _read_inputs(services, context, kind, data, has_columns=has_columns)
+    if is_answered_by_line(kind, context.header(b"accept") or ""):
+        if not names:
+            raise InvalidRequest.of(
+                [Fault("/model", "name the model in the query of a request that is answered by line")]
+            )
+        inputs = []  # read while they are answered
+    else:
+        inputs = await _read_inputs(services, context, kind, data, has_columns=has_columns)
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
-    return RawBody(values, data, [pair for pair in query if pair[0] != "model"])
+    return RawBody(values, data, [pair for pair in query if pair[0] != "model"], kind)
 
 
 def _has_columns(services: Services, name: str) -> bool:
-    """Return whether the items of a model are rows of a table."""
+    """Return whether the items of a model have named columns."""
     model = services.registry.models.get(name)
-    return model is not None and model.checkpoint is not None and model.checkpoint.modality == "table"
+    if model is None or model.checkpoint is None or model.checkpoint.modality == "text":
+        return False
+    return getattr(model.checkpoint.codec, "has_columns", False)
 
 
 async def _read_inputs(
@@ -166,13 +183,13 @@ async def _read_inputs(
     if kind == MULTIPART:
         arguments = data, context.header(b"content-type") or "", settings.max_items
         return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
-    if kind not in (NPY, CSV):
+    if kind not in (NPY, CSV, NDJSON):
         return [data]
     n_cells, n_lines = settings.max_values, settings.max_lists
     read_csv: Callable[[bytes], Any] = partial(parse_csv, max_cells=n_cells, max_lines=n_lines)
     if has_columns:
         read_csv = partial(parse_csv_rows, gaps=GAPS, max_cells=n_cells, max_lines=n_lines)
-    parse = parse_npy if kind == NPY else read_csv
+    parse = {NPY: parse_npy, CSV: read_csv, NDJSON: partial(parse_lines, max_items=settings.max_items)}[kind]
     try:
         if len(data) <= settings.inline_bytes:
             return parse(data)
@@ -187,7 +204,7 @@ async def _read_inputs(
 @cache
 def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
     arrays, images = (NPY, CSV) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
-    return (JSON, *arrays, *images)
+    return (JSON, *arrays, *images, *((NDJSON,) if has_inputs(endpoint) else ()))
 
 
 @cache

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NPY, PNG
+from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NDJSON, NPY, PNG
 from app.http.error_answers import PROBLEM_JSON
+from app.routes.by_line import has_inputs
 from app.schemas.shared.envelope import StreamEnd
 from app.schemas.shared.problem import Problem, StreamError
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
@@ -142,6 +143,8 @@ def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         if isinstance(schema, TaskSchema) and schema.takes_images:
             content[MULTIPART] = {"schema": reference("schemas", UploadedFiles.__name__)}
             content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
+    if has_inputs(endpoint):
+        content[NDJSON] = {"schema": {"type": "string"}}
     return content
 
 
@@ -153,6 +156,8 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         content[NPY] = {"schema": BINARY}
     if any(schema.answers_images for schema in schemas):
         content[PNG] = {"schema": BINARY}
+    if has_inputs(endpoint):
+        content[NDJSON] = {"schema": {"type": "string"}}
     if endpoint.event is not None:
         content[EVENTS] = {"schema": _any_of([endpoint.event, StreamEnd, StreamError])}
     return content

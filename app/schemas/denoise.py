@@ -66,7 +66,7 @@ def _requests(body: DenoiseBody, codecs: ModelCodecs, limits: Limits) -> list[Re
     if given is None and seed is not None:
         raise InvalidItems(Problem("nothing is drawn without noise", parameter="seed"))
     noise = Noise(given.type, given.level) if given else None
-    items = decode_items(body, codecs, limits)
+    items = decode_items(body, codecs, limits, any_length=True)
     return [DenoiseRequest(item=item, noise=noise, seed=seed or 0, index=i) for i, item in enumerate(items)]
 
 
@@ -74,11 +74,11 @@ def _outputs(
     results: Sequence[DenoiseResult], requests: Sequence[Any], body: DenoiseBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
     outputs = []
-    for result in results:
-        output = {"denoised": render_item(result.denoised, body.parameters, codecs)}
+    for index, result in enumerate(results):
+        output = {"denoised": render_item(result.denoised, body.parameters, codecs, index)}
         if result.noisy is not None:
             output |= {
-                "noisy": render_item(result.noisy, body.parameters, codecs),
+                "noisy": render_item(result.noisy, body.parameters, codecs, index),
                 "psnr_before": result.psnr_before,
                 "psnr_after": result.psnr_after,
             }

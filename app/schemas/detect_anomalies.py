@@ -1,9 +1,10 @@
 """`/detect-anomalies`: score items against normal data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from app.registry.model_sizes import ModelSizes
@@ -12,14 +13,17 @@ from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
-from models.codecs import ItemCodec, TableCodec
+from models.codecs import ItemCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import Floats, Limits
+from models.codecs.table import SeriesRows
 from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
-from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
+from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult, StepScores
 
 MAX_TOP = 100
 """Maximum of `n_top`."""
+THRESHOLDS = ("threshold", "percentile", "false_alarm_rate")
+"""Names of the parameters that set the threshold, of which a request may have one."""
 
 
 class DetectAnomaliesParameters(ItemInputParameters):
@@ -37,32 +41,72 @@ class DetectAnomaliesParameters(ItemInputParameters):
         le=100,
         description="Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.",
     )
+    false_alarm_rate: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Share of normal items that may be called anomalies, from which the threshold follows; refused if "
+        "there are too few held-out items to promise it. Excludes `threshold` and `percentile`.",
+    )
     n_top: int = Field(5, ge=0, le=MAX_TOP, description="Number of the largest contributions to return in `top`.")
 
 
 class ElementContribution(BaseModel):
-    """How much one element contributes to the score; of rows of a table, how much one column does."""
+    """How much one element contributes to the score; if items have columns, how much one column does."""
 
     index: list[int] | None = Field(
-        None, description="Indices of the element in the item, one for each dimension; missing for rows of a table."
+        None,
+        description="Indices of the element in the item, one for each dimension; of a series with columns, the row; "
+        "missing for rows of a table.",
     )
-    column: str | None = Field(None, description="Name of the column; only for rows of a table.")
+    column: str | None = Field(None, description="Name of the column; only for items with columns.")
     contribution: float = Field(description="The part of the score that the element or the column causes.")
 
 
+class Stretch(BaseModel):
+    """Consecutive rows of a series whose scores exceed the threshold."""
+
+    first: int = Field(description="Number of the first row, counted from 0.")
+    last: int = Field(description="Number of the last row.")
+    first_time: Any = Field(None, description="Time of the first row as the client wrote it; missing without times.")
+    last_time: Any = Field(None, description="Time of the last row as the client wrote it; missing without times.")
+    score: float = Field(description="The largest score of these rows.")
+    contributions: dict[str, float] = Field(
+        description="The share of each column in the scores of these rows; they sum to 1."
+    )
+
+
+class RowScores(BaseModel):
+    """The scores of the rows of a series."""
+
+    scores: list[float] = Field(description="Score of each row.")
+    p_values: list[float] = Field(
+        description="Conformal p-value of each score against those of rows of held-out normal series."
+    )
+
+
 class DetectAnomaliesOutput(BaseModel):
-    """The score of one item, and what it is made of."""
+    """The score of one item, and what it is made of.
+
+    A series with columns is scored row by row; it has the largest score, and the least p-value, of its rows.
+    """
 
     score: float = Field(description="Score of the item; the higher, the less normal.")
     threshold: float = Field(description="Score above which an item is an anomaly.")
     is_anomaly: bool = Field(description="Whether the score exceeds the threshold.")
     percentile: float = Field(description="Share of the held-out normal items, in percent, that score no higher.")
     p_value: float = Field(description="Conformal p-value of the score against the held-out normal items.")
-    contributions: list[Any] | dict[str, float] = Field(
+    contributions: list[Any] | dict[str, float] | dict[str, list[float]] = Field(
         description="Contribution of each element to the score, in the item's shape, or of each column of a table by "
-        "its name; they sum to the score."
+        "its name; they sum to the score. Of a series with columns, a list for each column; those of a row sum to the "
+        "score of the row."
     )
     top: list[ElementContribution] = Field(description="The largest contributions, in descending order.")
+    key: Any = Field(None, description="What tells the series from others, as the client wrote it, if there is a key.")
+    rows: RowScores | None = Field(None, description="The scores of the rows; only for series with columns.")
+    anomalies: list[Stretch] | None = Field(
+        None, description="The rows whose scores exceed the threshold; only for series with columns."
+    )
 
 
 class DetectAnomaliesBody(ItemsBody):
@@ -79,56 +123,112 @@ class DetectAnomaliesAnswer(Answer):
 
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    if parameters.threshold is not None and parameters.percentile is not None:
-        raise InvalidItems(Problem("threshold and percentile exclude each other", parameter="percentile"))
+    given = [name for name in THRESHOLDS if getattr(parameters, name) is not None]
+    if len(given) > 1:
+        raise InvalidItems(Problem(f"{' and '.join(given)} exclude each other", parameter=given[1]))
     return [
         DetectAnomaliesRequest(
             item=item,
             score=parameters.score,
             threshold=parameters.threshold,
             percentile=parameters.percentile,
+            false_alarm_rate=parameters.false_alarm_rate,
             n_top=parameters.n_top,
         )
-        for item in decode_items(body, codecs, limits)
+        for item in decode_items(body, codecs, limits, any_length=True)
     ]
 
 
 def _outputs(
     results: Sequence[DetectAnomaliesResult], requests: Sequence[Any], body: DetectAnomaliesBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
+    n_top = body.parameters.n_top
     outputs = []
-    for result in results:
-        contributions, top = _contributions(result, body.parameters.n_top, cast("ItemCodec", codecs.items))
-        outputs.append(
-            {
-                "score": result.score,
-                "threshold": result.threshold,
-                "is_anomaly": result.is_anomaly,
-                "percentile": result.percentile,
-                "p_value": result.p_value,
-                "contributions": contributions,
-                "top": top,
-            }
-        )
+    for index, result in enumerate(results):
+        output: dict[str, Any] = {
+            "score": result.score,
+            "threshold": result.threshold,
+            "is_anomaly": result.is_anomaly,
+            "percentile": result.percentile,
+            "p_value": result.p_value,
+        }
+        if isinstance(codecs.items, TableSeriesCodec):
+            output |= _parts_of_series(result, n_top, codecs.items, codecs.series[index])
+        elif isinstance(codecs.items, TableCodec):
+            output |= _parts_of_row(result, n_top, codecs.items)
+        else:
+            output |= _parts_of_item(result, cast("ItemCodec", codecs.items))
+        outputs.append(output)
     return outputs
 
 
-def _contributions(
-    result: DetectAnomaliesResult, n_top: int, codec: ItemCodec
-) -> tuple[Floats | dict[str, float], list[dict[str, Any]]]:
-    """Return the contributions as clients see them, and the largest of them."""
-    if isinstance(codec, TableCodec):
-        by_column = codec.by_column(result.contributions.numpy())
-        largest = sorted(by_column.items(), key=lambda pair: -pair[1])[:n_top]
-        return by_column, [{"column": name, "contribution": part} for name, part in largest]
+def _parts_of_item(result: DetectAnomaliesResult, codec: ItemCodec) -> dict[str, Any]:
     contributions = codec.to_client_shape(result.contributions.numpy())
     top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
-    return contributions, top
+    return {"contributions": contributions, "top": top}
+
+
+def _parts_of_row(result: DetectAnomaliesResult, n_top: int, codec: TableCodec) -> dict[str, Any]:
+    by_column = {name: float(part) for name, part in codec.by_column(result.contributions.numpy()).items()}
+    largest = sorted(by_column.items(), key=lambda pair: -pair[1])[:n_top]
+    return {
+        "contributions": by_column,
+        "top": [{"column": name, "contribution": part} for name, part in largest],
+    }
+
+
+def _parts_of_series(
+    result: DetectAnomaliesResult, n_top: int, codec: TableSeriesCodec, series: SeriesRows
+) -> dict[str, Any]:
+    """Return what the columns and the rows of a series have contributed, and the stretches that are anomalies."""
+    steps = cast("StepScores", result.steps)
+    places = series.rows_to_steps
+    scores = steps.scores.numpy()[places]
+    by_column = {name: parts[places] for name, parts in codec.by_column(result.contributions.numpy()).items()}
+    names, table = list(by_column), np.stack(list(by_column.values()), 1)
+    order = np.argsort(-table, axis=None, kind="stable")[:n_top]
+    rows, columns = np.unravel_index(order, table.shape)
+    return {
+        "contributions": {name: np.ascontiguousarray(parts) for name, parts in by_column.items()},
+        "top": [
+            {"index": [row], "column": names[column], "contribution": float(table[row, column])}
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        ],
+        **({} if series.key is None else {"key": series.key}),
+        "rows": {"scores": scores, "p_values": steps.p_values.numpy()[places]},
+        "anomalies": [
+            _stretch(
+                first, last, scores, dict(zip(names, table[first : last + 1].sum(0).tolist(), strict=True)), series
+            )
+            for first, last in _stretches(scores > result.threshold)
+        ],
+    }
+
+
+def _stretches(is_anomaly: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the first and the last place of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_anomaly, [False]]).astype(np.int8)))
+    return [(first, end - 1) for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
+
+
+def _stretch(first: int, last: int, scores: Floats, sums: Mapping[str, float], series: SeriesRows) -> dict[str, Any]:
+    total = sum(sums.values()) or 1.0
+    times = {} if series.times is None else {"first_time": series.times[first], "last_time": series.times[last]}
+    return {
+        "first": first,
+        "last": last,
+        **times,
+        "score": float(scores[first : last + 1].max()),
+        "contributions": {name: part / total for name, part in sums.items()},
+    }
 
 
 def _estimate(requests: Sequence[DetectAnomaliesRequest], body: DetectAnomaliesBody, sizes: ModelSizes) -> int:
     n_numbers = sum(request.item.numel() for request in requests)
-    return len(requests) * (REQUEST_BYTES + RECORD_BYTES * body.parameters.n_top) + NUMBER_BYTES * n_numbers
+    per_item = REQUEST_BYTES + RECORD_BYTES * body.parameters.n_top
+    return (
+        len(requests) * per_item + 2 * NUMBER_BYTES * n_numbers
+    )  # a series has scores of its rows beside the elements
 
 
 SCHEMA = TaskSchema(
@@ -146,7 +246,8 @@ ENDPOINT = TaskEndpoint(
     name="detect_anomalies",
     summary="Score items against normal data and flag anomalies",
     description="Scores how unlike the normal items of the model's training data an item is. An item is an image, a "
-    "series, a row of a table or a vector. Returns the score of each item, whether it is an anomaly, and which "
+    "series, a row of a table or a vector. A series with columns is scored row by row. "
+    "Returns the score of each item, whether it is an anomaly, and which "
     "elements or columns contribute most.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),

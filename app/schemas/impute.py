@@ -49,16 +49,20 @@ class ImputeAnswer(Answer):
 
 
 def _requests(body: ImputeBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    items = decode_items(body, codecs, limits, gaps=True)
+    items = decode_items(body, codecs, limits, gaps=True, any_length=True)
     return [ImputeRequest(item=item, iterations=body.parameters.iterations) for item in items]
 
 
 def _outputs(
     results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeBody, codecs: ModelCodecs
 ) -> list[dict[str, Any]]:
-    items = [render_item(result.imputed, body.parameters, codecs) for result in results]
+    items = [render_item(result.imputed, body.parameters, codecs, index) for index, result in enumerate(results)]
     if isinstance(codecs.items, TableCodec):
         items = [_filled(item, given) for item, given in zip(items, as_list(body.inputs), strict=True)]
+    for item, series in zip(items, codecs.series, strict=False):
+        for name, values in item.items():
+            given = series.rows.get(name, [None] * len(values))
+            item[name] = [value if old is None else old for value, old in zip(values, given, strict=True)]
     return [{"imputed": item} for item in items]
 
 

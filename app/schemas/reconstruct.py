@@ -46,7 +46,7 @@ class ReconstructAnswer(Answer):
 
 
 def _requests(body: ReconstructBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    items = decode_items(body, codecs, limits)
+    items = decode_items(body, codecs, limits, any_length=True)
     return [ReconstructRequest(item=item, seed=body.parameters.seed, index=i) for i, item in enumerate(items)]
 
 
@@ -55,11 +55,11 @@ def _outputs(
 ) -> list[dict[str, Any]]:
     return [
         {
-            "reconstruction": render_item(result.reconstruction, body.parameters, codecs),
+            "reconstruction": render_item(result.reconstruction, body.parameters, codecs, index),
             "mse": result.mse,
             "mae": result.mae,
         }
-        for result in results
+        for index, result in enumerate(results)
     ]
 
 

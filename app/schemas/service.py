@@ -10,14 +10,17 @@ from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, SeriesCodec, TableCodec
+from models.codecs import ImageCodec, SeriesCodec, TableCodec, TableSeriesCodec
 from models.pictures.placing import PHOTOGRAPHS
 
 
 class ModelItem(BaseModel):
     """The items that a model takes."""
 
-    modality: str = Field(description="Kind of the items: `image`, `series`, `table`, `vector` or `text`.")
+    modality: str = Field(
+        description="Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of "
+        "time), `vector` or `text`."
+    )
     shape: list[int] = Field(description="Shape of an item.")
     paper: str | None = Field(
         None, description="Colour of the paper in the images that the model was trained on; null for photographs."
@@ -29,6 +32,10 @@ class ModelItem(BaseModel):
         None,
         description="The columns of a table: `name`, `kind` (`number`, `boolean`, `category` or `date`), `has_gaps`, "
         "and what the kind has: `unit`, `values` or `cycles`. Null for other items.",
+    )
+    time: str | None = Field(None, description="Name of the column of times, for series of rows that have one.")
+    key: str | None = Field(
+        None, description="Name of the column that tells several series in one request apart, for series that have one."
     )
 
 
@@ -240,12 +247,16 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
 def _item(checkpoint: Checkpoint) -> ModelItem:
     codec = checkpoint.codec if checkpoint.modality != "text" else None  # a codec of texts reads the tokenizer
     style = codec.style if isinstance(codec, ImageCodec) else PHOTOGRAPHS
+    series = codec if isinstance(codec, TableSeriesCodec) else None
+    rows = series.rows if series else codec if isinstance(codec, TableCodec) else None
     return ModelItem(
         modality=checkpoint.modality,
         shape=list(checkpoint.item_shape),
         paper=style.paper,
         ink_box=style.ink_box,
-        columns=[column.describe() for column in codec.columns] if isinstance(codec, TableCodec) else None,
+        columns=[column.describe() for column in rows.columns] if rows else None,
+        time=None if series is None or series.time is None else series.time.name,
+        key=series.key if series else None,
     )
 
 

@@ -21,7 +21,8 @@ from models.autoencoding.detector import DETECTOR_SCORES
 from models.codecs.table import TableCodec
 from training.fit.columns import number_column
 from training.fit.comparison import OWN, detectors
-from training.fit.rows import fit_rows, least_false_alarm_rate, split_rows
+from training.fit.rows import n_calibrated_of, split_rows
+from training.fit.training import fit_model
 from training.metrics import anomaly_scores
 
 MAX_FITTED, MAX_SCORED = 10_000, 20_000
@@ -100,9 +101,9 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     started_at = time.perf_counter()
     codec = TableCodec(tuple(number_column(str(n), column) for n, column in enumerate(fitted.T)))
     elements = _elements(codec, fitted)
-    promised = max(FALSE_ALARM_RATE, math.ceil(1000 * least_false_alarm_rate(len(elements))) / 1000)
+    promised = max(FALSE_ALARM_RATE, math.ceil(1000 / (n_calibrated_of(len(elements)) + 1)) / 1000)
     split = split_rows(elements.float(), promised, seed)
-    model = fit_rows(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
+    model = fit_model(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
     seconds = time.perf_counter() - started_at
     items = _elements(codec, scored)
     scores = {name: anomaly_scores(model, list(items), name).double().numpy() for name in DETECTOR_SCORES}

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.windows import Windows, apply_to_windows
 from models.errors import InvalidItems, Problem
-from models.tasks.autoencoding import Contribution, DetectAnomaliesRequest, DetectAnomaliesResult
+from models.tasks.autoencoding import Contribution, DetectAnomaliesRequest, DetectAnomaliesResult, StepScores
 
 
 def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesRequest]) -> list[DetectAnomaliesResult]:
     """Compute the anomaly scores of items and compare them with those of held-out normal items.
 
     Raises:
-        InvalidItems: the model does not have the score that a request names.
+        InvalidItems: the model does not have the score that a request names, or too few held-out scores to promise a
+            rate of false alarms.
     """
     for request in requests:
         if request.score not in (None, *model.scores):
@@ -26,19 +29,47 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
     for score in dict.fromkeys(names):
         indices = [i for i, name in enumerate(names) if name == score]
         items = [requests[i].item for i in indices]
-        contributions |= dict(zip(indices, model.score_contributions(items, score), strict=True))
-    return [_compare(request, names[i], contributions[i], model.calibration) for i, request in enumerate(requests)]
+        contributions |= dict(zip(indices, contributions_of(model, items, score), strict=True))
+    return [
+        _compare(request, names[i], contributions[i], model.calibration, by_step=model.windows is not None)
+        for i, request in enumerate(requests)
+    ]
+
+
+def contributions_of(model: Autoencoder, items: Sequence[Tensor], score: str) -> list[Tensor]:
+    """Return how much each element contributes to the score of its item or, in long series, to that of its step.
+
+    They have the shape of the item. The score of a step is the least of the scores of the windows that contain it: a
+    single strange value makes all of them strange, and the steps beside it are in windows that do not reach it. The
+    elements of a step share its score as they do on average over its windows.
+    """
+    windows = model.windows
+    if windows is None:
+        return model.score_contributions(items, score)
+    parts = apply_to_windows(windows, items, lambda few: model.score_contributions(few, score))
+    return [_by_step(windows, part, len(item)) for part, item in zip(parts, items, strict=True)]
+
+
+def _by_step(windows: Windows, contributions: Tensor, n_steps: int) -> Tensor:
+    """Return the contributions `[T, E]` to the scores of steps, of those `[N, L, E]` to the scores of windows."""
+    scores = windows.least(contributions.flatten(1).sum(1), n_steps)
+    means = windows.mean(contributions, n_steps)
+    return means * (scores / means.sum(1).clamp(min=torch.finfo(means.dtype).tiny))[:, None]
+
+
+def scores_from(contributions: Tensor, *, by_step: bool) -> Tensor:
+    """Return the score of an item, `[1]`, or with `by_step` those of its steps, `[T]`, in float64."""
+    sums = contributions.double()
+    return sums.flatten(1).sum(1) if by_step else sums.sum()[None]
 
 
 def _compare(
-    request: DetectAnomaliesRequest, score_name: str, contributions: Tensor, calibration: Calibration
+    request: DetectAnomaliesRequest, score_name: str, contributions: Tensor, calibration: Calibration, *, by_step: bool
 ) -> DetectAnomaliesResult:
-    """Compare the sum of the contributions, which have the shape of the item, with the scores of normal items."""
-    score = contributions.double().sum().item()
-    threshold = request.threshold
-    if threshold is None:
-        percentile = calibration.percentile if request.percentile is None else request.percentile
-        threshold = calibration.threshold(score_name, percentile)
+    """Compare the sums of the contributions, which have the shape of the item, with the scores of normal items."""
+    scores = scores_from(contributions, by_step=by_step)
+    score, p_values = scores.max().item(), calibration.p_values(score_name, scores)
+    threshold = _threshold(request, score_name, calibration)
     values, positions = contributions.flatten().topk(min(request.n_top, contributions.numel()))
     indices = np.stack(np.unravel_index(positions.numpy(), contributions.shape), 1).tolist()
     return DetectAnomaliesResult(
@@ -46,7 +77,21 @@ def _compare(
         threshold=threshold,
         is_anomaly=score > threshold,
         percentile=calibration.percentile_of(score_name, score),
-        p_value=calibration.p_value(score_name, score),
+        p_value=p_values.min().item(),
+        steps=StepScores(scores=scores, p_values=p_values.double()) if by_step else None,
         contributions=contributions,
         top=tuple(Contribution(tuple(index), value) for index, value in zip(indices, values.tolist(), strict=True)),
     )
+
+
+def _threshold(request: DetectAnomaliesRequest, score: str, calibration: Calibration) -> float:
+    if request.threshold is not None:
+        return request.threshold
+    if request.false_alarm_rate is None:
+        percentile = calibration.percentile if request.percentile is None else request.percentile
+        return calibration.threshold(score, percentile)
+    try:
+        return calibration.threshold_for(score, request.false_alarm_rate)
+    except ValueError as error:
+        detail = f"a rate of {request.false_alarm_rate:g} cannot be promised: {error}"
+        raise InvalidItems(Problem(detail, parameter="false_alarm_rate")) from None

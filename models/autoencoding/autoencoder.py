@@ -18,8 +18,9 @@ from typing_extensions import override
 
 from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
-from models.autoencoding.detector import DETECTOR_SCORES, Detector
+from models.autoencoding.detector import Detector
 from models.autoencoding.latents import draw_from_prior
+from models.autoencoding.windows import Windows
 from models.errors import InvalidItems, Problem
 from models.family import Model
 from models.ops.devices import to_cpu
@@ -32,6 +33,7 @@ from models.tasks.autoencoding import (
     DetectAnomaliesRequest,
     ImputeRequest,
     InterpolateRequest,
+    ItemRequest,
     ProjectRequest,
     SampleRequest,
 )
@@ -71,7 +73,8 @@ class Autoencoder(Model):
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
         sampler_passes: the same for samplers.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
-        detector: what `DETECTOR_SCORES` compare items with; None for models without these scores.
+        detector: what further scores compare items with; None for models without these scores.
+        windows: how longer series are split into items; None if every item is taken as a whole.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
     """
@@ -87,6 +90,7 @@ class Autoencoder(Model):
     sampler_passes: Mapping[str, int] = {}
     reads_weights = False
     detector: Detector | None = None
+    windows: Windows | None = None
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
 
@@ -135,9 +139,9 @@ class Autoencoder(Model):
         """Return how much each element contributes to the anomaly score of its item, in the shape of the item.
 
         The score is the sum of the contributions: the mean squared error (`mse`), the mean absolute error (`mae`), or
-        one of `DETECTOR_SCORES`.
+        one of the detector's.
         """
-        if self.detector is not None and score in DETECTOR_SCORES:
+        if self.detector is not None and score in self.detector.score_names:
             return self.detector.contributions(score, items, self)
         measures: Mapping[str, Callable[[Tensor], Tensor]] = {"mse": torch.square, "mae": torch.abs}
         return [
@@ -148,7 +152,8 @@ class Autoencoder(Model):
     def use_detector(self, detector: Detector) -> None:
         """Offer the scores of a detector, the first of which becomes the default."""
         self.detector = detector
-        self.scores = (*DETECTOR_SCORES, *(name for name in self.scores if name not in DETECTOR_SCORES))
+        names = detector.score_names
+        self.scores = (*names, *(name for name in self.scores if name not in names))
 
     @override
     def cost_of(self, task: Task, request: Any) -> int:
@@ -156,12 +161,19 @@ class Autoencoder(Model):
         if isinstance(request, SampleRequest):
             return request.cost * self.sampler_passes.get(request.sampler or self.samplers[0], 1)
         if isinstance(request, DetectAnomaliesRequest):
-            return request.cost * self.score_passes.get(request.score or self.scores[0], 1)
+            n_passes = self.score_passes.get(request.score or self.scores[0], 1)
+            return request.cost * n_passes * self._n_windows_per_step
         if isinstance(request, DecodeRequest):
             return max(request.cost, prod(self.input_shape))
         if isinstance(request, CompressRequest | DecompressRequest):
             return request.cost * COST_OF_SINGLE_ITEM
+        if isinstance(request, ItemRequest):
+            return request.cost * self._n_windows_per_step
         return super().cost_of(task, request)
+
+    @property
+    def _n_windows_per_step(self) -> int:
+        return 1 if self.windows is None else self.windows.n_per_step
 
     def item_shape(self, length: int | None) -> tuple[int, ...]:
         """Return the shape of an item with `length` steps, or of the items trained on if None.

@@ -1,5 +1,6 @@
 """Measurements of a trained autoencoder, stored beside its weights: scores of normal items, statistics of latents."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -11,6 +12,40 @@ from torch import Tensor
 from models.autoencoding.detector import Detector
 from models.autoencoding.mixture import GaussianMixture
 from models.errors import CheckpointError
+
+CONFIDENCE = 0.9
+"""Probability with which a threshold keeps a promised rate of false alarms, if there are enough held-out scores."""
+
+
+def percentile_for(false_alarm_rate: float, n: int) -> float:
+    """Return the percentile of n held-out scores that normal items exceed at most at this rate.
+
+    It is that of the score with k scores above it. Over the draw of the held-out items, the rate is kept with the
+    probability that a binomial variable (n, rate) is above k; k is the largest with a probability of `CONFIDENCE`. If
+    not even k = 0 has it, the percentile is that of the largest score, which is exceeded with the probability
+    1 / (n + 1) on average. Source: Wilks 1941, tolerance limits; Vovk 2012, conditional validity.
+    """
+    n_above, probability = 0, math.exp(n * math.log1p(-false_alarm_rate))
+    cumulative = probability
+    while n_above < n * false_alarm_rate:
+        n_above += 1
+        log_probability = (
+            math.lgamma(n + 1)
+            - math.lgamma(n_above + 1)
+            - math.lgamma(n - n_above + 1)
+            + n_above * math.log(false_alarm_rate)
+            + (n - n_above) * math.log1p(-false_alarm_rate)
+        )
+        cumulative += math.exp(log_probability)
+        if cumulative > 1 - CONFIDENCE:
+            n_above -= 1
+            break
+    return 100 * (n - 1 - n_above) / max(n - 1, 1)
+
+
+def can_promise(false_alarm_rate: float, n: int) -> bool:
+    """Return whether n held-out scores are enough for a rate of false alarms: 1 / (n + 1) is the least."""
+    return false_alarm_rate * (n + 1) >= 1 - 1e-9  # rounding aside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +78,8 @@ class Calibration:
         }
         for name, part in (("mixture", self.mixture), ("detector", self.detector)):
             if part is not None:
-                tensors |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
+                values = {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
+                tensors |= {key: value for key, value in values.items() if value is not None}
         return tensors
 
     def to_bytes(self) -> bytes:
@@ -83,15 +119,27 @@ class Calibration:
         scores = self.scores[score].double()
         return float(torch.quantile(scores, percentile / 100))
 
+    def threshold_for(self, score: str, false_alarm_rate: float) -> float:
+        """Return the threshold that normal items exceed at most at this rate; see `percentile_for`.
+
+        Raises:
+            ValueError: there are too few scores to promise this rate; the message names the least.
+        """
+        n = len(self.scores[score])
+        if not can_promise(false_alarm_rate, n):
+            raise ValueError(f"{n} held-out scores can promise {1 / (n + 1):.2g} at the least")
+        return self.threshold(score, percentile_for(false_alarm_rate, n))
+
     def percentile_of(self, score: str, value: float) -> float:
         """Return the percentage of normal items that score no higher than `value`."""
         scores = self.scores[score].double()
         return 100.0 * int((scores <= value).sum()) / len(scores)
 
-    def p_value(self, score: str, value: float) -> float:
-        """Return the conformal p-value: a normal item scores `value` or more with at most this probability.
+    def p_values(self, score: str, values: Tensor) -> Tensor:
+        """Return the conformal p-values of scores, both `[n]`: a normal item scores as much at most so probably.
 
         Source: Vovk, Gammerman, Shafer 2005, chapter 2.
         """
         scores = self.scores[score].double()
-        return (1 + int((scores >= value).sum())) / (1 + len(scores))
+        n_below = torch.searchsorted(scores, values.double())
+        return (1 + len(scores) - n_below) / (1 + len(scores))

@@ -7,6 +7,7 @@ from torch import Tensor
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.corruption import corrupt
 from models.autoencoding.metrics import psnr, value_range
+from models.autoencoding.windows import reconstructions
 from models.seeding import seeded
 from models.tasks.autoencoding import DenoiseRequest, DenoiseResult
 
@@ -15,7 +16,7 @@ def denoise(model: Autoencoder, requests: Sequence[DenoiseRequest]) -> list[Deno
     """Reconstruct noisy items. Where a request asks for it, add the noise first and measure how much is removed."""
     noisy_items = [_add_noise(model, request) for request in requests]
     results = []
-    for request, noisy, denoised in zip(requests, noisy_items, model.reconstructions_of(noisy_items), strict=True):
+    for request, noisy, denoised in zip(requests, noisy_items, reconstructions(model, noisy_items), strict=True):
         result = DenoiseResult(denoised=denoised)
         if request.noise:
             low, high = value_range(model.value_range, request.item)

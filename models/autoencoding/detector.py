@@ -1,6 +1,7 @@
 """Anomaly scores that look at the items a model was trained on, beside its reconstructions.
 
-Shapes: `B` items, `E` elements of an item, `R` reference items, `K` neighbours, `Z` elements of a latent.
+Shapes: `B` items, `E` elements of an item, `R` reference items, `K` neighbours, `Z` elements of a latent, `T` steps of
+a window, `C` elements of a step.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.autoencoding.neighbours import distances_among, nearest
+
 N_NEIGHBOURS = 5
 """Number of nearest reference items from which an item's distance counts."""
 MIN_ERROR_SHARE = 1e-2
@@ -18,13 +21,18 @@ COMBINED, NEIGHBOURS, LATENTS, ERROR = "combined", "neighbours", "latent_neighbo
 DETECTOR_SCORES = (COMBINED, NEIGHBOURS, LATENTS, ERROR)
 """Names of the scores: the weighted sum of the others; the distance from neighbours among items, and among latents; and
 the reconstruction error."""
-WEIGHTS = (1.0, 0.5, 0.5)
-"""Weights of the three parts in their sum, each part in units of what nine in ten normal items stay below. They were
-chosen once, on the sets of ADBench and a table of sales, and are the same for all data."""
+MOVEMENT = "movement"
+"""Name of a further score, of windows of series: the distance of `movement_of` from that of neighbours."""
+WEIGHTS = {NEIGHBOURS: 1.0, LATENTS: 0.5, ERROR: 0.5, MOVEMENT: 1.0}
+"""Weights of the parts in their sum, each part in units of what nine in ten normal items stay below. They were chosen
+once, on the sets of ADBench, a table of sales and series of three sensors, and are the same for all data."""
 SCALE_QUANTILE = 0.9
 ROWS_AT_ONCE = 256
 """Number of items whose distances from all reference items are computed together."""
 TINY = torch.finfo(torch.float32).tiny
+STILL = 1e-3
+"""Movement of an element, in units of its spread, that counts as none."""
+MIN_MOVEMENT_DEVIATION = 1e-2
 
 
 class Networks(Protocol):
@@ -33,8 +41,8 @@ class Networks(Protocol):
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
         """Return the latents of items, `[B, *latent_shape]`."""
 
-    def reconstructions_of(self, items: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the reconstruction of each item."""
+    def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
+        """Return the items of latents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +56,10 @@ class Detector:
         latent_mean: the mean by which latents are standardised, `[Z]`.
         latent_deviation: the deviation by which they are standardised, `[Z]`.
         element_errors: the mean squared error of each reconstructed element of normal items, `[E]`.
-        scales: what nine in ten normal items stay below: of the two distances and of the error, `[3]`.
+        scales: what nine in ten normal items stay below, for each score after the first, `[3]` or `[4]`.
+        movements: the standardised `movement_of` of the reference items, `[R, 3 C]`; None unless they are windows.
+        movement_mean: the mean by which these are standardised, `[3 C]`.
+        movement_deviation: the deviation by which they are standardised, `[3 C]`.
     """
 
     items: Tensor
@@ -58,25 +69,44 @@ class Detector:
     latent_deviation: Tensor
     element_errors: Tensor
     scales: Tensor
+    movements: Tensor | None = None
+    movement_mean: Tensor | None = None
+    movement_deviation: Tensor | None = None
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores; the first is the sum of the others."""
+        return DETECTOR_SCORES if self.movements is None else (*DETECTOR_SCORES, MOVEMENT)
 
     def contributions(self, score: str, items: Sequence[Tensor], networks: Networks) -> list[Tensor]:
         """Return how much each element contributes to a score of its item, in the shape of the item.
 
-        The distance of the latents has no elements; it is divided among them as the rest of `combined` is.
+        The distance of the latents has no elements; it is divided among them as the error is, or in `combined` as the
+        rest is.
         """
         flat = _flat(items)
         if score == NEIGHBOURS:
             found = self._distances(flat)
-        elif score == ERROR:
-            found = self._errors(flat, _flat(networks.reconstructions_of(items)))
+        elif score == MOVEMENT:
+            found = self._movement_distances(items)
         else:
-            near, error = self._distances(flat), self._errors(flat, _flat(networks.reconstructions_of(items)))
-            rest = WEIGHTS[0] * near / self.scales[0] + WEIGHTS[2] * error / self.scales[2]
-            latent = self._latent_distances(networks.latents_of(items))
-            part = latent if score == LATENTS else WEIGHTS[1] * latent / self.scales[1]
-            shares = rest / rest.sum(1, keepdim=True).clamp(min=TINY)
-            found = shares * part[:, None] + (rest if score == COMBINED else 0.0)
+            latents = networks.latents_of(items)
+            error = self._errors(flat, _flat(networks.items_of(latents, [tuple(item.shape) for item in items])))
+            if score == ERROR:
+                found = error
+            elif score == LATENTS:
+                found = _shares(error) * self._latent_distances(latents)[:, None]
+            else:
+                found = self._combined(items, flat, error, latents)
         return [part.view_as(item) for part, item in zip(found, items, strict=True)]
+
+    def _combined(self, items: Sequence[Tensor], flat: Tensor, error: Tensor, latents: Tensor) -> Tensor:
+        scales = dict(zip(self.score_names[1:], self.scales.tolist(), strict=True))
+        rest = WEIGHTS[NEIGHBOURS] * self._distances(flat) / scales[NEIGHBOURS] + WEIGHTS[ERROR] * error / scales[ERROR]
+        if MOVEMENT in scales:
+            rest += WEIGHTS[MOVEMENT] * self._movement_distances(items) / scales[MOVEMENT]
+        latent = WEIGHTS[LATENTS] * self._latent_distances(latents) / scales[LATENTS]
+        return rest + _shares(rest) * latent[:, None]
 
     def _distances(self, items: Tensor) -> Tensor:
         """Return the contributions of `[B, E]` to the local distance.
@@ -89,17 +119,15 @@ class Detector:
         return torch.cat([self._distances_of_few(few) for few in torch.split(items, ROWS_AT_ONCE)])
 
     def _distances_of_few(self, items: Tensor) -> Tensor:
-        found = distances(items, self.items).topk(min(N_NEIGHBOURS, len(self.items)), largest=False)  # [B, K]
-        squares = (items[:, None] - self.items[found.indices]).square()  # [B, K, E]
-        spread = self.spreads[found.indices].mean(1) + self.spreads.mean()
-        return (squares / found.values.clamp(min=TINY)[..., None]).mean(1) / spread[:, None].clamp(min=TINY)
+        values, indices = nearest(items, self.items, N_NEIGHBOURS)  # [B, K]
+        spread = self.spreads[indices].mean(1) + self.spreads.mean()
+        return _parts_of_distance(items, self.items, values, indices) / spread[:, None].clamp(min=TINY)
 
     def _latent_distances(self, latents: Tensor) -> Tensor:
         """Return the mean distance of latents `[B, *latent_shape]` from the K nearest of the reference items, `[B]`."""
         standardised = (latents.flatten(1).float() - self.latent_mean) / self.latent_deviation
-        n_neighbours = min(N_NEIGHBOURS, len(self.latents))
-        parts = (distances(few, self.latents) for few in torch.split(standardised, ROWS_AT_ONCE))
-        return torch.cat([part.topk(n_neighbours, largest=False).values.mean(1) for part in parts])
+        parts = (nearest(few, self.latents, N_NEIGHBOURS)[0] for few in torch.split(standardised, ROWS_AT_ONCE))
+        return torch.cat([part.mean(1) for part in parts])
 
     def _errors(self, items: Tensor, reconstructions: Tensor) -> Tensor:
         """Return the contributions of `[B, E]` to the root of the mean squared error in units of each element's own.
@@ -110,47 +138,79 @@ class Detector:
         squares = (items - reconstructions).square() / usual.clamp(min=TINY) / items.shape[1]
         return squares / squares.sum(1, keepdim=True).sqrt().clamp(min=TINY)
 
+    def _movement_distances(self, windows: Sequence[Tensor]) -> Tensor:
+        """Return the contributions of windows `[T, C]` to the mean distance of their movement, `[B, T C]`.
 
-def fit_detector(training: Sequence[Tensor], validation: Sequence[Tensor], networks: Networks) -> Detector:
+        All steps of a window contribute the same, an element its share of the squared distance.
+        """
+        if self.movements is None or self.movement_mean is None or self.movement_deviation is None:
+            raise NotImplementedError("the reference items are no windows")
+        batch = torch.stack(list(windows)).float()
+        movement = (movement_of(batch) - self.movement_mean) / self.movement_deviation
+        values, indices = nearest(movement, self.movements, N_NEIGHBOURS)
+        parts = _parts_of_distance(movement, self.movements, values, indices).unflatten(1, (3, -1)).sum(1)  # [B, C]
+        return (parts[:, None] / batch.shape[1]).expand(-1, batch.shape[1], -1).flatten(1)
+
+
+def movement_of(windows: Tensor) -> Tensor:
+    """Return how each element of windows `[B, T, C]` moves, `[B, 3 C]`.
+
+    It is the mean, the logarithm of the standard deviation, and that of the root mean square of its steps. A value that
+    is stuck, or that trembles, is near to normal windows in all elements, and far from them in these.
+    """
+    deviation = windows.std(1, correction=0)
+    step = windows.diff(dim=1).square().mean(1).sqrt()
+    return torch.cat([windows.mean(1), (deviation + STILL).log(), (step + STILL).log()], 1)
+
+
+def fit_detector(
+    training: Sequence[Tensor], validation: Sequence[Tensor], networks: Networks, *, are_windows: bool = False
+) -> Detector:
     """Return the detector for normal items.
 
     Args:
         training: items that the model may have been trained on; they become the reference items.
         validation: items that it was not trained on, for the scales.
         networks: the model.
+        are_windows: whether items are windows `[T, C]` of series, whose movement counts as well.
     """
     items, latents = _flat(training), networks.latents_of(training).flatten(1).float()
     deviation = latents.std(0).clamp(min=1e-6)
-    reconstructions = _flat(networks.reconstructions_of(validation))
+    shapes = [tuple(item.shape) for item in validation]
+    restored = _flat(networks.items_of(networks.latents_of(validation), shapes))
     unscaled = Detector(
         items=items,
-        spreads=_spreads(items),
+        spreads=distances_among(items, N_NEIGHBOURS, ROWS_AT_ONCE),
         latents=(latents - latents.mean(0)) / deviation,
         latent_mean=latents.mean(0),
         latent_deviation=deviation,
-        element_errors=(_flat(validation) - reconstructions).square().mean(0),
+        element_errors=(_flat(validation) - restored).square().mean(0),
         scales=torch.ones(3),
     )
+    if are_windows:
+        movement = movement_of(torch.stack(list(training)).float())
+        mean, deviation = movement.mean(0), movement.std(0).clamp(min=MIN_MOVEMENT_DEVIATION)
+        unscaled = replace(
+            unscaled, movements=(movement - mean) / deviation, movement_mean=mean, movement_deviation=deviation
+        )
     scales = []
-    for score in (NEIGHBOURS, LATENTS, ERROR):
+    for score in unscaled.score_names[1:]:
         scores = torch.stack([part.sum() for part in unscaled.contributions(score, validation, networks)])
         scales.append(scores.quantile(SCALE_QUANTILE))
     return replace(unscaled, scales=torch.stack(scales).clamp(min=TINY))
 
 
-def distances(items: Tensor, others: Tensor) -> Tensor:
-    """Return the Euclidean distances of `[B, E]` from `[R, E]`, `[B, R]`, exact also where they are small."""
-    return torch.cdist(items, others, compute_mode="donot_use_mm_for_euclid_dist")
+def _parts_of_distance(points: Tensor, references: Tensor, distances: Tensor, indices: Tensor) -> Tensor:
+    """Return the part of each element of `[B, E]` in the mean distance from neighbours, whose indices are `[B, K]`."""
+    parts = torch.zeros_like(points)
+    for distance, index in zip(distances.unbind(1), indices.unbind(1), strict=True):
+        parts += (points - references[index]).square() / distance.clamp(min=TINY)[:, None]
+    return parts / distances.shape[1]
 
 
-def _spreads(items: Tensor) -> Tensor:
-    """Return the mean distance of each of `[R, E]` from its neighbours among the others, `[R]`."""
-    n_neighbours = min(N_NEIGHBOURS, len(items) - 1)
-    nearest = (  # each is the nearest to itself
-        distances(few, items).topk(n_neighbours + 1, largest=False).values[:, 1:]
-        for few in torch.split(items, ROWS_AT_ONCE)
-    )
-    return torch.cat([part.mean(1) for part in nearest])
+def _shares(parts: Tensor) -> Tensor:
+    """Return `[B, E]` divided by its sums."""
+    return parts / parts.sum(1, keepdim=True).clamp(min=TINY)
 
 
 def _flat(items: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder, FixedShapeAutoencoder
 from models.autoencoding.metrics import reconstruction_results
+from models.autoencoding.windows import reconstructions
 from models.errors import InvalidItems, Problem
 from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
@@ -66,13 +67,15 @@ def reconstruct(model: Autoencoder, requests: Sequence[ReconstructRequest]) -> l
     if any(request.seed is not None for request in requests):
         raise InvalidItems(Problem(NO_POSTERIOR, parameter="seed"))
     items = [request.item for request in requests]
-    if isinstance(model, FixedShapeAutoencoder):  # stay with one batch, since each operation takes time
+    if (
+        isinstance(model, FixedShapeAutoencoder) and model.windows is None
+    ):  # stay with one batch, since each operation takes time
         batch = torch.stack(items)
         return reconstruction_results(batch, to_cpu(model(model.to_device(batch))))
-    reconstructions = model.reconstructions_of(items)
+    restored = reconstructions(model, items)
     if len({item.shape for item in items}) == 1:
-        return reconstruction_results(torch.stack(items), torch.stack(reconstructions))
+        return reconstruction_results(torch.stack(items), torch.stack(restored))
     return [
         reconstruction_results(item[None], reconstruction[None])[0]
-        for item, reconstruction in zip(items, reconstructions, strict=True)
+        for item, reconstruction in zip(items, restored, strict=True)
     ]

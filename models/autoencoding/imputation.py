@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.windows import reconstructions
 from models.errors import InvalidItems, Problem
 from models.ops.cooperation import begin_part
 from models.tasks.autoencoding import ImputeRequest, ImputeResult
@@ -26,13 +27,14 @@ def impute(model: Autoencoder, requests: Sequence[ImputeRequest]) -> list[Impute
     for gaps in missing:
         if gaps.all():
             raise InvalidItems(Problem("every element is null or NaN; at least one must be observed"))
-    fill = fill_with_mean if model.max_length is None else fill_linearly
+    is_series = model.max_length is not None or model.windows is not None
+    fill = fill_linearly if is_series else fill_with_mean
     items = [fill(request.item, gaps) for request, gaps in zip(requests, missing, strict=True)]
     for iteration in range(max(request.iterations for request in requests)):
         begin_part()
         unfinished = [i for i, request in enumerate(requests) if iteration < request.iterations]
-        reconstructions = model.reconstructions_of([items[i] for i in unfinished])
-        for i, reconstruction in zip(unfinished, reconstructions, strict=True):
+        restored = reconstructions(model, [items[i] for i in unfinished])
+        for i, reconstruction in zip(unfinished, restored, strict=True):
             items[i] = torch.where(missing[i], reconstruction, items[i])
     return [ImputeResult(imputed=item) for item in items]
 

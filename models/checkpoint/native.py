@@ -20,6 +20,8 @@ from typing_extensions import override
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
+from models.autoencoding.encoding import reconstruct
+from models.autoencoding.windows import Windows
 from models.catalogue import family
 from models.checkpoint.card import check_sha256, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
@@ -29,6 +31,7 @@ from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
 from models.json_files import read_json, shorten
 from models.regular_files import copied
+from models.tasks import RECONSTRUCT
 
 CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
@@ -67,12 +70,24 @@ class NativeCheckpoint(Checkpoint):
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.value_range, model.stored_bits = self.item_codec.value_range, self.item_codec.stored_bits
+        if self.item_codec.window_stride is not None:
+            self._use_windows(model, self.item_codec.window_stride)
         model.calibration = calibration
         if calibration.detector is not None:
             model.use_detector(calibration.detector)
         digests = f"{self.sha256}/{self.calibration_sha256}"
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
         return model
+
+    def _use_windows(self, model: Autoencoder, stride: int) -> None:
+        """Let a model split longer series into windows.
+
+        Raises:
+            CheckpointError: the family reconstructs items in a way of its own, which knows no windows.
+        """
+        if self.spec.tasks(self.config).get(RECONSTRUCT) is not reconstruct:
+            raise CheckpointError(f"{self.name}: {self.spec.id} is no family whose models can take longer series")
+        model.windows = Windows(self.item_shape[0], stride)
 
     @contextmanager
     def _tensors(self, file: str, sha256: str) -> Iterator[dict[str, Tensor]]:

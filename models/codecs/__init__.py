@@ -10,15 +10,25 @@ from typing import Any, get_args
 from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
 from models.codecs.series import SeriesCodec
-from models.codecs.table import TableCodec, build_table_codec
+from models.codecs.table import TableCodec, TableSeriesCodec, build_table_codec, build_table_series_codec
 from models.codecs.text import TextCodec
 from models.codecs.vector import VectorCodec
 from models.errors import ConfigError
 from models.pictures.placing import Paper, Style
 
-__all__ = ["Codec", "ImageCodec", "ItemCodec", "SeriesCodec", "TableCodec", "TextCodec", "VectorCodec", "build_codec"]
+__all__ = [
+    "Codec",
+    "ImageCodec",
+    "ItemCodec",
+    "SeriesCodec",
+    "TableCodec",
+    "TableSeriesCodec",
+    "TextCodec",
+    "VectorCodec",
+    "build_codec",
+]
 
-ItemCodec = ImageCodec | SeriesCodec | TableCodec | VectorCodec
+ItemCodec = ImageCodec | SeriesCodec | TableCodec | TableSeriesCodec | VectorCodec
 Codec = ItemCodec | TextCodec
 
 
@@ -42,8 +52,10 @@ def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
         return _build_series_codec(spec, sides)
     if modality == "table":
         return build_table_codec(spec)
+    if modality == "table_series":
+        return build_table_series_codec(spec)
     if modality != "image":
-        raise ConfigError(f"codec.modality is {modality!r}; it must be image, series, table or vector")
+        raise ConfigError(f"codec.modality is {modality!r}; it must be image, series, table, table_series or vector")
     if len(sides) != 3 or sides[0] not in (1, 3):
         raise ConfigError(f"codec.shape is {shape!r}; an image has [1 or 3 channels, height, width]")
     return ImageCodec(*sides, style=_picture_style(spec, max_box=min(sides[1:])))

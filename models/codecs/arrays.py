@@ -45,12 +45,19 @@ class ArrayCodec:
     Attributes:
         value_range: smallest and largest value of an element; infinite if there is no limit.
         stored_bits: size of an element before compression, in bits.
+        has_columns: whether items are made of named columns.
     """
 
     __slots__ = ()
 
     value_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     stored_bits: ClassVar[int] = 32
+    has_columns: ClassVar[bool] = False
+
+    @property
+    def window_stride(self) -> int | None:
+        """Steps between the windows of a long series; None if every item is taken as a whole."""
+        return None
 
     def to_client_shape(self, array: Floats) -> Floats:
         """Return an array that has the shape of an item in the shape that clients see."""

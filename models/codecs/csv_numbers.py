@@ -49,7 +49,25 @@ def parse_csv(data: bytes, *, max_cells: int = 2**22, max_lines: int = 2**20) ->
 def parse_csv_rows(
     data: bytes, *, gaps: Container[str], max_cells: int = 2**22, max_lines: int = 2**20
 ) -> list[dict[str, str | None]]:
-    """Return the cells of each line below the first by its names; None where one is missing. Empty lines are skipped.
+    """Return the cells of each line below the first by its names, as `csv_rows` does.
+
+    Raises:
+        UndecodableItems, WorkAbandoned: as by `csv_rows`.
+    """
+    rows: list[dict[str, str | None]] = []
+    try:
+        rows.extend(csv_rows(data, gaps=gaps, max_cells=max_cells, max_lines=max_lines))
+    except UndecodableItems:
+        while rows:  # millions of rows at once would hold the interpreter's lock for long
+            del rows[-_N_LINES_AT_ONCE:]
+        raise
+    return rows
+
+
+def csv_rows(
+    data: bytes, *, gaps: Container[str], max_cells: int = 2**22, max_lines: int = 2**20
+) -> Iterator[dict[str, str | None]]:
+    """Yield the cells of each line below the first by its names; None where one is missing. Empty lines are skipped.
 
     `gaps` are the cells, in lower case, that stand for a missing value.
 
@@ -61,7 +79,6 @@ def parse_csv_rows(
     _check_counts(data, max_cells, max_lines)
     _check_encoding(data)
     names: list[str] = []
-    rows: list[dict[str, str | None]] = []
     lines = _Lines(data, max_cells)
     try:
         for cells in lines.read():
@@ -74,12 +91,9 @@ def parse_csv_rows(
                 raise ValueError(f"{len(texts)} cells; the first line has {len(names)} names")
             else:
                 values = (None if text.lower() in gaps else text for text in texts)
-                rows.append(dict(zip(names, values, strict=True)))
+                yield dict(zip(names, values, strict=True))
     except (ValueError, csv.Error) as error:
-        while rows:  # millions of rows at once would hold the interpreter's lock for long
-            del rows[-_N_LINES_AT_ONCE:]
         raise UndecodableItems(Problem(f"line {lines.n_read} of the CSV: {error}")) from None
-    return rows
 
 
 def _check_names(names: list[str]) -> list[str]:

@@ -199,13 +199,15 @@ class DetectAnomaliesRequest(ItemRequest):
     """A request to compare an item with normal items, by one of the model's anomaly scores or its default.
 
     An item is an anomaly if its score is above the `threshold`. If that is None, the threshold is a `percentile` of the
-    normal items' scores; if that is None too, it is the percentile in the model's calibration. `n_top` is the number of
-    elements to name that contribute most to the score.
+    normal items' scores, or the one that they exceed with the probability `false_alarm_rate`; if these are None too, it
+    is the percentile in the model's calibration. `n_top` is the number of elements to name that contribute most to the
+    score.
     """
 
     score: str | None = None
     threshold: float | None = None
     percentile: float | None = None
+    false_alarm_rate: float | None = None
     n_top: int = 5
 
 
@@ -218,8 +220,18 @@ class Contribution:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StepScores:
+    """The anomaly scores of the steps of a long series, `[T]`, and their conformal p-values, `[T]`, both in float64."""
+
+    scores: Tensor
+    p_values: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DetectAnomaliesResult:
     """The anomaly score of an item, compared with those of held-out normal items.
+
+    A long series is scored step by step and has the largest score, and the least p-value, of its steps.
 
     Attributes:
         score: the anomaly score.
@@ -227,7 +239,9 @@ class DetectAnomaliesResult:
         is_anomaly: whether the score is above the threshold.
         percentile: percentage of the normal items that score no higher.
         p_value: conformal p-value, (1 + normal items that score at least as high) / (1 + normal items).
-        contributions: contribution of each element to the score, of the shape of the item; they sum to the score.
+        contributions: contribution of each element to the score, of the shape of the item; they sum to the score or, in
+            long series, those of a step to the score of the step.
+        steps: scores of the steps of a long series; None for other items.
         top: largest contributions, in descending order.
     """
 
@@ -238,6 +252,7 @@ class DetectAnomaliesResult:
     p_value: float
     contributions: Tensor
     top: tuple[Contribution, ...]
+    steps: StepScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,88 +1,93 @@
-"""The model card of a fitted table, and its charts.
+"""The model card of a fitted checkpoint."""
 
-Shapes: `N` rows, `W` elements of a row.
-"""
-
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
-import numpy as np
-import torch
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from torch import Tensor
-
-from models.autoencoding.autoencoder import Autoencoder
-from models.codecs.table import TableCodec
-from models.results import project_to_plane
+from models.autoencoding.calibration import CONFIDENCE
+from models.codecs import ImageCodec, TableSeriesCodec
+from training.fit.charts import CHARTS_FILE
 from training.fit.comparison import OWN, Figures
-from training.metrics import anomaly_scores, latents
+from training.fit.prepared import Prepared
 
-CHARTS_FILE = "charts.png"
-DPI, N_BINS, MAX_POINTS, MAX_BARS = 80, 60, 2_000, 20
-SHOWN_QUANTILE = 0.995
-"""Quantile of the scores at which the histogram ends, since a few far outliers would squeeze the rest."""
+CARD_WIDTH = 120
+"""Maximum number of characters of a line that is filled."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model card of a fitted table tells.
+    """What a model card tells of a fit, beside what the data say themselves.
 
     Attributes:
         name: the name of the checkpoint.
         source: the name of the file.
-        n_rows: the number of rows that the model was fitted to.
-        n_trained: how many of them the weights were trained on.
-        n_calibrated: how many of them the threshold comes from.
-        left_out: the columns that the model does not see, and why.
-        false_alarm_rate: the share of normal rows that the threshold may flag.
+        n_trained: the number of rows or windows that the weights were trained on.
+        n_calibrated: the number of rows or steps that the threshold comes from.
+        false_alarm_rate: the share of normal rows or steps that the threshold may flag.
         n_steps: the number of training steps.
-        example: a row, in the types of JSON.
         figures: the figures of the model and of other detectors, where anomalies were labelled.
-        n_anomalies: the number of labelled anomalies; 0 without labels.
-        found_share: the share of them that the threshold flags.
+        found_share: the share of the labelled anomalies that the threshold flags.
     """
 
     name: str
     source: str
-    n_rows: int
     n_trained: int
     n_calibrated: int
-    left_out: Mapping[str, str]
     false_alarm_rate: float
     n_steps: int
-    example: Mapping[str, Any]
     figures: Mapping[str, Figures] | None
-    n_anomalies: int
     found_share: float
 
 
-def card(facts: Facts, codec: TableCodec) -> str:
+def card(facts: Facts, data: Prepared) -> str:
     """Return the model card in Markdown."""
-    columns = "\n".join(
-        f"| `{column.name}` | {column.kind} | {_details(column.describe())} |" for column in codec.columns
-    )
-    left_out = "".join(f"- `{name}`: {reason}\n" for name, reason in facts.left_out.items())
-    request = json.dumps({"model": facts.name, "inputs": [facts.example]}, ensure_ascii=False)
+    request = json.dumps({"model": facts.name, "inputs": [data.example]}, ensure_ascii=False)
+    trained = f"{facts.n_trained} {'windows' if data.split.windows else data.noun}"
     return f"""# {facts.name}
 
-A denoising autoencoder of the rows of `{facts.source}`: {facts.n_rows} rows, {len(codec.columns)} columns.
+{_summary(facts, data)}
 
-![Scores, latents, and errors by column]({CHARTS_FILE})
+![Scores, latents, contributions, and reconstructions]({CHARTS_FILE})
 
-Scores of the {facts.n_calibrated} rows that the model was not trained on, with the threshold; their latents; and what
-each column contributes to their scores on average.
+Scores of {facts.n_calibrated} {data.noun} by models that were not trained on them, with the threshold; latents; what
+contributes to the scores on average; and what the model makes of its input.
 
 ## Threshold
 
-At most {facts.false_alarm_rate:.3g} of normal rows have a score above the threshold, on average over new rows like
-these: it is the conformal one of the {facts.n_calibrated} rows that the model was not trained on. The weights were
-trained on {facts.n_trained} rows in {facts.n_steps} steps.
-{_comparison(facts)}
-## Columns
+{_promise(facts, data)}
+
+The weights were trained on {trained} in {facts.n_steps} steps.
+{_comparison(facts, data)}
+{_order(data)}{_columns(data)}## Try it
+
+```
+manifold serve
+curl localhost:8000/detect-anomalies -H 'content-type: application/json' -d '{request}'
+```
+"""
+
+
+def _summary(facts: Facts, data: Prepared) -> str:
+    codec = data.codec
+    if isinstance(codec, ImageCodec):
+        return (
+            f"A convolutional autoencoder of the {data.n_rows} pictures of `{facts.source}`, seen as {codec.width} by "
+            f"{codec.height} pixels."
+        )
+    of_what = f"windows of {codec.length} rows" if isinstance(codec, TableSeriesCodec) else "the rows"
+    return f"A denoising autoencoder of {of_what} of `{facts.source}`: {data.n_rows} rows, {len(data.columns)} columns."
+
+
+def _columns(data: Prepared) -> str:
+    if not data.columns:
+        return ""
+    columns = "\n".join(
+        f"| `{column.name}` | {column.kind} | {_details(column.describe())} |" for column in data.columns
+    )
+    left_out = "".join(f"- `{name}`: {reason}\n" for name, reason in data.left_out.items())
+    return f"""## Columns
 
 | column | kind | |
 |---|---|---|
@@ -91,13 +96,37 @@ trained on {facts.n_trained} rows in {facts.n_steps} steps.
 {"Left out:" if left_out else "No column was left out."}
 
 {left_out}
-## Try it
-
-```
-manifold serve
-curl localhost:8000/detect-anomalies -H 'content-type: application/json' -d '{request}'
-```
 """
+
+
+def _promise(facts: Facts, data: Prepared) -> str:
+    rate, n = f"{facts.false_alarm_rate:.3g}", facts.n_calibrated
+    if data.split.windows is None:
+        text = (
+            f"At most {rate} of normal {data.noun} like these have a score above the threshold, with a probability of "
+            f"{CONFIDENCE:.0%} if there are enough to say so. It comes from the scores of {n} {data.noun}, each by a "
+            "model that was not trained on it."
+        )
+    else:
+        text = (
+            f"At most {rate} of the {n} steps that the model was not trained on have a score above the threshold. "
+            "Those of new series exceed it as often if they are like these; neighbouring steps are alike, so that this "
+            "is less certain than of rows without an order."
+        )
+    return fill(text, CARD_WIDTH)
+
+
+def _order(data: Prepared) -> str:
+    codec = data.codec
+    if not isinstance(codec, TableSeriesCodec):
+        return ""
+    sentences = [f"The score of a row is the least of those of the windows of {codec.length} rows that contain it."]
+    if codec.time is not None:
+        sentences.append(f"The column `{codec.time.name}` puts the rows in order; a step is {codec.time.step_s:g} s.")
+        sentences += ["The times are uneven: values between them are interpolated."] if codec.time.is_irregular else []
+        sentences.append(f"Up to {codec.time.max_gap} steps without a row are bridged.")
+    sentences += [f"The column `{codec.key}` tells several series apart."] if codec.key is not None else []
+    return "## Order\n\n" + fill(" ".join(sentences), CARD_WIDTH) + "\n\n"
 
 
 def _details(described: Mapping[str, Any]) -> str:
@@ -107,10 +136,10 @@ def _details(described: Mapping[str, Any]) -> str:
     return "; ".join([*parts, *(["has gaps"] if described["has_gaps"] else [])])
 
 
-def _comparison(facts: Facts) -> str:
-    if not facts.n_anomalies:
+def _comparison(facts: Facts, data: Prepared) -> str:
+    if not data.n_anomalies:
         return ""
-    found = f"The threshold flags {facts.found_share:.1%} of the {facts.n_anomalies} labelled anomalies."
+    found = f"The threshold flags {facts.found_share:.1%} of the {data.n_anomalies} labelled anomalies."
     if facts.figures is None:
         return f"\n{found}\n"
     rows = "\n".join(
@@ -125,64 +154,5 @@ def _comparison(facts: Facts) -> str:
 |---|---|---|
 {rows}{verdict}
 
-All are trained on the same normal rows, and measured on the calibration rows and the labelled anomalies.
+All are trained on the same normal {data.noun}, and measured on others and on the labelled anomalies.
 """
-
-
-def charts(model: Autoencoder, codec: TableCodec, normal: Tensor, anomalies: Tensor | None = None) -> bytes:
-    """Return a PNG with three panels, of rows `[N, W]` that the model was not trained on.
-
-    They are the histogram of the scores with the threshold, the latents in the plane of their two leading principal
-    components, and the mean contribution of each column.
-    """
-    groups = {"normal": normal, **({"labelled anomalies": anomalies} if anomalies is not None else {})}
-    figure = Figure((15.0, 4.6), DPI, layout="constrained")
-    histogram, plane, bars = figure.subplots(1, 3)
-    _draw_scores(histogram, model, groups)
-    _draw_latents(plane, model, groups)
-    _draw_columns(bars, model, codec, groups)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
-
-
-def _draw_scores(axes: Any, model: Autoencoder, groups: Mapping[str, Tensor]) -> None:
-    score = model.scores[0]
-    scores = {name: anomaly_scores(model, list(rows), score) for name, rows in groups.items()}
-    threshold = model.calibration.threshold(score, model.calibration.percentile)
-    end = max(float(torch.cat(list(scores.values())).quantile(SHOWN_QUANTILE)), 1.2 * threshold)
-    for name, found in scores.items():
-        axes.hist(found.clamp(max=end).tolist(), N_BINS, range=(0.0, end), density=True, histtype="step", label=name)
-    axes.axvline(threshold, color="black", linestyle="dashed", linewidth=1)
-    axes.set(title="anomaly scores, and the threshold", xlabel=score, ylabel="density")
-    if len(groups) > 1:
-        axes.legend(fontsize="small")
-
-
-def _draw_latents(axes: Any, model: Autoencoder, groups: Mapping[str, Tensor]) -> None:
-    shown = {name: rows[:MAX_POINTS] for name, rows in groups.items()}
-    codes = torch.cat([latents(model, list(rows)) for rows in shown.values()]).flatten(1)
-    points = project_to_plane(codes, "pca").points
-    for name, part in zip(shown, torch.split(points, [len(rows) for rows in shown.values()]), strict=True):
-        x, y = part.T.tolist()
-        axes.scatter(x, y, s=4, alpha=0.6, linewidths=0, label=name)
-    axes.set(title="latents", xlabel="first principal component", ylabel="second")
-
-
-def _draw_columns(axes: Any, model: Autoencoder, codec: TableCodec, groups: Mapping[str, Tensor]) -> None:
-    means = {name: codec.by_column(_mean_contributions(model, rows[:MAX_POINTS])) for name, rows in groups.items()}
-    ordered: Sequence[str] = sorted(means["normal"], key=lambda name: -max(part[name] for part in means.values()))
-    names = list(reversed(ordered[:MAX_BARS]))
-    for place, (group, part) in enumerate(means.items()):
-        height = 0.8 / len(means)
-        positions = [index + place * height for index in range(len(names))]
-        axes.barh(positions, [part[name] for name in names], height, label=group)
-    axes.set_yticks(range(len(names)), names, fontsize="small")
-    axes.set(title="mean contribution by column", xlabel=model.scores[0])
-
-
-def _mean_contributions(model: Autoencoder, rows: Tensor) -> NDArray[np.float64]:
-    with torch.inference_mode():
-        parts = model.score_contributions(list(rows), model.scores[0])
-    mean: NDArray[np.float64] = torch.stack(parts).double().mean(0).numpy()
-    return mean

@@ -51,7 +51,12 @@ class FoundColumns:
 
 
 def find_columns(
-    table: Table, *, only: Collection[str] = (), ignore: Collection[str] = (), label: str | None = None
+    table: Table,
+    *,
+    only: Collection[str] = (),
+    ignore: Collection[str] = (),
+    label: str | None = None,
+    order: Collection[str] = (),
 ) -> FoundColumns:
     """Return the codec that fits a table.
 
@@ -60,32 +65,33 @@ def find_columns(
         only: the columns to use; all where empty.
         ignore: columns to leave out.
         label: a column that tells anomalies from normal rows, which is left out as well.
+        order: columns that put the rows in order, and are none of the codec's.
 
     Raises:
         DataError: a column that is named does not exist, columns hold text or a value that is none of their kind, or
             no column is left.
     """
-    named = {*only, *ignore, *([label] if label else [])}
+    named = {*only, *ignore, *([label] if label else []), *order}
     if unknown := sorted(named - set(table.columns)):
         raise DataError(f"there is no column {unknown[0]!r}; the columns are {', '.join(map(repr, table.columns))}")
     columns: list[Column] = []
     left_out: dict[str, str] = {}
     texts: list[str] = []
     for name, cells in table.columns.items():
-        if name == label:
-            left_out[name] = "the label, which the model must not see"
-        elif name in ignore or (only and name not in only):
-            left_out[name] = "as asked"
-        elif reason := _reason_to_leave_out(cells):
+        if name in order:
+            continue
+        is_chosen = name not in ignore and (not only or name in only)
+        reason = "the label, which the model must not see" if name == label else None if is_chosen else "as asked"
+        reason = reason or _reason_to_leave_out(cells)
+        column = None if reason else _column(name, cells, table.lines)
+        if column is not None and not column.width:
+            reason = "its dates span less than two days, and show no cycle"
+        if reason:
             left_out[name] = reason
+        elif column is None:
+            texts.append(name)
         else:
-            column = _column(name, cells, table.lines)
-            if column is None:
-                texts.append(name)
-            elif column.width:
-                columns.append(column)
-            else:
-                left_out[name] = "its dates span less than two days, and show no cycle"
+            columns.append(column)
     if texts:
         raise DataError(_about_texts(table, texts))
     if not columns:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from training.fit.pipeline import FitResult
 
 DEFAULT_OUTPUT = Path("checkpoints")
+KINDS = ("table", "series", "pictures")
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -21,18 +22,24 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="Name of the checkpoint, by which requests will name the model.")
+@click.option("--as", "kind", type=click.Choice(KINDS), help="What the rows are. Default: series if times rise evenly.")
+@click.option("--time", help="Column of times, which puts the rows in order.")
+@click.option("--key", help="Column that tells several series in the file apart.")
+@click.option("--window", type=click.IntRange(2, 1024), help="Rows of a series that are looked at together.")
 @click.option("--columns", default="", callback=_names, help="Columns to use, separated by commas. Default: all.")
 @click.option("--ignore", default="", callback=_names, help="Columns to leave out, separated by commas.")
-@click.option("--label", help="Column that is 1 or true for known anomalies. It serves to measure, not to train.")
+@click.option(
+    "--label", help="Column that is 1 or true for known anomalies, or subfolder with pictures of them. Not trained on."
+)
 @click.option(
     "--false-alarms",
     "false_alarm_rate",
     type=click.FloatRange(0, 0.5, min_open=True),
     default=0.01,
     show_default=True,
-    help="Share of normal rows that may be called anomalies.",
+    help="Share of normal rows, steps or pictures that may be called anomalies.",
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Time limit.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the split, the weights and the noise.")
@@ -46,16 +53,19 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def fit(data: Path, as_json: bool, **options: Any) -> None:
-    """Make an anomaly detector from a table.
+    """Make an anomaly detector from a table, time series or pictures.
 
     DATA is a file of separated values whose first line names the columns: numbers, booleans, categories and dates, with
-    gaps. What each column is, is found out and printed. The checkpoint is written to a folder of its own in
-    ./checkpoints, where `manifold serve` finds it.
+    gaps. What each column is, is found out and printed, and whether the rows are a series. DATA may also be a folder of
+    PNG, JPEG or WebP files. The checkpoint is written to a folder of its own in ./checkpoints, where `manifold serve`
+    finds it.
 
     \b
     Keys of the JSON output:
       folder               where the checkpoint is
-      rows                 number of rows by use: training, validation, calibration, anomalies
+      kind, window         table, series or pictures; rows of a series that are looked at together, or null
+      rows                 number of rows or pictures by use: training, validation, calibration, anomalies; of
+                           series, windows for the first two
       columns, left_out    what the model sees, and which columns it does not see, and why
       steps, seconds       length of the training
       false_alarm_rate     share of normal rows that may be called anomalies
@@ -68,13 +78,14 @@ def fit(data: Path, as_json: bool, **options: Any) -> None:
     from training.errors import TrainingError
 
     try:
-        from training.fit.pipeline import FitOptions, fit_table
+        from training.fit.options import FitOptions
+        from training.fit.pipeline import fit_file
     except ModuleNotFoundError as error:
         advice = "pip install -c constraints.txt -e '.[fit]' installs it"
         raise click.ClickException(f"this needs the package {error.name}; {advice}") from error
     console = Console(stderr=as_json)
     try:
-        result = fit_table(data, FitOptions(**options), console)
+        result = fit_file(data, FitOptions(**options), console)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -85,6 +96,8 @@ def _as_json(result: "FitResult") -> dict[str, Any]:
     figures = None if result.figures is None else {name: asdict(each) for name, each in result.figures.items()}
     return {
         "folder": str(result.folder),
+        "kind": result.kind,
+        "window": result.window,
         "rows": dict(result.n_rows),
         "columns": result.columns,
         "left_out": dict(result.left_out),

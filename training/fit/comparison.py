@@ -1,16 +1,18 @@
-"""Compare a fitted model with plain detectors of scikit-learn, trained on the same rows.
+"""Compare a fitted model with plain detectors of scikit-learn, trained on the same items.
 
-Shapes: `N` rows, `W` elements of a row.
+Shapes: `N` items, `W` elements of an item.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.windows import Windows
 from training.metrics import anomaly_scores
 
 OWN = "this model"
@@ -33,22 +35,24 @@ class Figures:
     average_precision: float
 
 
-def compare(model: Autoencoder, training: Tensor, normal: Tensor, anomalies: Tensor) -> dict[str, Figures] | None:
+def compare(
+    model: Autoencoder, training: Tensor, items: Sequence[Tensor], is_anomaly: NDArray[np.bool_]
+) -> dict[str, Figures] | None:
     """Return the figures of each detector by name, the model's first; None if scikit-learn is not installed.
 
-    `training`, `normal` and `anomalies` are `[n, W]`.
+    Args:
+        model: the fitted model.
+        training: the items that it was trained on, `[N, ...]`; the others score windows where they are windows.
+        items: normal items that it was not trained on, and anomalies: rows, or series.
+        is_anomaly: whether each row, or each step of each series, is an anomaly.
     """
     try:
-        plain = detectors(training.numpy())
+        plain = detectors(training.flatten(1).double().numpy())
         from sklearn.metrics import average_precision_score, roc_auc_score
     except ModuleNotFoundError:
         return None
-    score = model.scores[0]
-    rows = [*normal, *anomalies]
-    scores: dict[str, Scores] = {OWN: anomaly_scores(model, rows, score).double().numpy()}
-    elements = np.concatenate([normal.numpy(), anomalies.numpy()])
-    scores |= {name: detect(elements) for name, detect in plain.items()}
-    is_anomaly = np.repeat([0, 1], [len(normal), len(anomalies)])
+    scores: dict[str, Scores] = {OWN: anomaly_scores(model, items, model.scores[0]).double().numpy()}
+    scores |= {name: _scores_of(detect, items, model.windows) for name, detect in plain.items()}
     return {
         name: Figures(
             float(roc_auc_score(is_anomaly, found)),
@@ -56,6 +60,17 @@ def compare(model: Autoencoder, training: Tensor, normal: Tensor, anomalies: Ten
         )
         for name, found in scores.items()
     }
+
+
+def _scores_of(detect: Callable[[Scores], Scores], items: Sequence[Tensor], windows: Windows | None) -> Scores:
+    """Return the scores of items, or those of the steps of series: the least of the windows that contain a step."""
+    if windows is None:
+        return detect(torch.stack(list(items)).flatten(1).double().numpy())
+    parts = []
+    for item in items:
+        found = torch.from_numpy(detect(windows.split(item).flatten(1).double().numpy()))
+        parts.append(windows.least(found, len(item)).numpy())
+    return np.concatenate(parts)
 
 
 def detectors(training: Scores) -> Mapping[str, Callable[[Scores], Scores]]:

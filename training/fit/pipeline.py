@@ -1,50 +1,38 @@
 """From a file to a checkpoint: read, find the columns, train, calibrate, measure, write, and tell about it."""
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as PrintedTable
-from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import check_name, write_checkpoint, write_metrics
-from models.codecs.arrays import Limits
-from models.codecs.table import TableCodec, describe_table_codec
-from models.codecs.table.columns import TRUE, BooleanColumn, Column, NumberColumn
-from models.errors import CheckpointError, InvalidItems
+from models.codecs import ImageCodec, TableSeriesCodec
+from models.errors import CheckpointError
 from training.card import CARD_FILE
 from training.errors import DataError
-from training.fit.card import CHARTS_FILE, Facts, card, charts
-from training.fit.columns import find_columns
+from training.fit.card import Facts, card
+from training.fit.charts import CHARTS_FILE, charts
 from training.fit.comparison import OWN, Figures, compare
-from training.fit.rows import Fitted, Split, fit_rows, split_rows
-from training.fit.table_file import Table, read_table
+from training.fit.files import FILE, read_file, read_folder
+from training.fit.options import FitOptions, Kind
+from training.fit.pictures import find_pictures, prepare_pictures
+from training.fit.prepared import Prepared
+from training.fit.rows import prepare_rows
+from training.fit.series import find_time_column, prepare_series
+from training.fit.table_file import Table
+from training.fit.training import Fitted, Split, fit_model
 from training.metrics import anomaly_scores
 
-FAMILY_ID = "autoencoders/denoising"
 LICENCE = "your own"
-ROWS_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """How a table is fitted; see the options of `manifold fit`."""
-
-    name: str
-    columns: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    label: str | None = None
-    false_alarm_rate: float = 0.01
-    minutes: float = 5.0
-    seed: int = 0
-    output: Path = Path("checkpoints")
-    replace: bool = False
+NOUNS: Mapping[Kind, str] = {"table": "rows", "series": "steps", "pictures": "pictures"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +40,8 @@ class FitResult:
     """What was fitted; see the JSON output of `manifold fit`."""
 
     folder: Path
+    kind: Kind
+    window: int | None
     n_rows: Mapping[str, int]
     columns: list[dict[str, Any]]
     left_out: Mapping[str, str]
@@ -63,59 +53,109 @@ class FitResult:
     figures: Mapping[str, Figures] | None
 
 
-def fit_table(path: Path, options: FitOptions, console: Console) -> FitResult:
-    """Fit a model to a table, write its checkpoint, and print what was found and measured.
+def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
+    """Fit a model to the rows of a file, write its checkpoint, and print what was found and measured.
 
     Raises:
-        DataError: the table cannot be read or learnt from, or the checkpoint's folder exists.
+        DataError: the file cannot be read or learnt from, or the checkpoint's folder exists.
     """
     folder = _new_folder(options)
-    table = read_table(path)
-    found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label)
-    codec = found.codec
-    _print_columns(console, path, table, codec, found.left_out)
-    is_anomaly = _labels(table, options.label)
-    rows = _rows_of(table, codec)
-    split = split_rows(rows[~is_anomaly].float(), options.false_alarm_rate, options.seed)
-    anomalies = rows[is_anomaly].float() if is_anomaly.any() else None
-    fitted = _train(split, options, console)
-    figures = None if anomalies is None else compare(fitted.model, split.training, split.calibration, anomalies)
-    threshold = fitted.model.calibration.threshold(fitted.model.scores[0], fitted.model.calibration.percentile)
-    found_share = None if anomalies is None else _share_above(fitted.model, anomalies, threshold)
+    data = _prepare(path, options, console)
+    _print_data(console, path, data)
+    fitted = _train(data.split, options, console)
+    model = fitted.model
+    figures = found_share = None
+    if data.n_anomalies:
+        judged = fitted.judged
+        items = [*judged.calibration, *data.anomalies]
+        is_anomaly = np.concatenate([np.zeros(judged.n_calibrated, dtype=bool), data.is_anomaly])
+        figures = compare(fitted.judge, judged.training, items, is_anomaly)
+        found_share = _found_share(model, data)
     facts = Facts(
         name=options.name,
         source=path.name,
-        n_rows=len(table),
-        n_trained=len(split.training),
-        n_calibrated=len(split.calibration),
-        left_out=found.left_out,
+        n_trained=len(data.split.training),
+        n_calibrated=data.split.n_calibrated,
         false_alarm_rate=options.false_alarm_rate,
         n_steps=fitted.n_steps,
-        example=_example(table, codec),
         figures=figures,
-        n_anomalies=0 if anomalies is None else len(anomalies),
         found_share=found_share or 0.0,
     )
-    _write(folder, fitted, codec, facts, charts(fitted.model, codec, split.calibration, anomalies))
+    _write(folder, fitted, data, facts)
     result = FitResult(
         folder=folder,
+        kind=_kind_of(data),
+        window=None if data.split.windows is None else data.split.windows.length,
         n_rows={
-            "training": len(split.training),
-            "validation": len(split.validation),
-            "calibration": len(split.calibration),
-            "anomalies": facts.n_anomalies,
+            "training": len(data.split.training),
+            "validation": len(data.split.validation),
+            "calibration": data.split.n_calibrated,
+            "anomalies": data.n_anomalies,
         },
-        columns=[column.describe() for column in codec.columns],
-        left_out=found.left_out,
+        columns=[column.describe() for column in data.columns],
+        left_out=data.left_out,
         n_steps=fitted.n_steps,
         seconds=fitted.seconds,
         false_alarm_rate=options.false_alarm_rate,
-        threshold=threshold,
+        threshold=_threshold(model),
         found_share=found_share,
         figures=figures,
     )
     _print_result(console, result)
     return result
+
+
+def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
+    has_pictures = path.is_dir() and bool(find_pictures(path))
+    if options.kind == "pictures" and not has_pictures:
+        raise DataError(f"{path} is no folder with pictures, which --as pictures asks for")
+    if has_pictures:
+        if options.kind not in (None, "pictures"):
+            raise DataError(f"{path} has pictures, and --as {options.kind} asks for files of rows")
+        return prepare_pictures(path, options)
+    if path.is_dir():
+        table = read_folder(path)
+        options = options if options.kind == "table" else replace(options, key=options.key or FILE)
+    else:
+        table = read_file(path)
+    options = _choose_kind(table, options, console)
+    return prepare_rows(table, options) if options.kind == "table" else prepare_series(table, options)
+
+
+def _kind_of(data: Prepared) -> Kind:
+    return "pictures" if data.rows is None else "table" if data.split.windows is None else "series"
+
+
+def _choose_kind(table: Table, options: FitOptions, console: Console) -> FitOptions:
+    """Return the options with the kind of the data, which follows from the other options or from the times.
+
+    Raises:
+        DataError: a column of times or keys is named for rows that have no order.
+    """
+    if options.kind == "table":
+        given = next((name for name in ("time", "key", "window") if getattr(options, name) is not None), None)
+        if given is not None:
+            raise DataError(f"--{given} is for series, and --as table asks for rows without an order")
+        return options
+    if options.kind == "series" or options.time or options.key or options.window:
+        time = options.time or find_time_column(table, options.key)
+        time = None if time in options.ignore else time
+        return replace(options, kind="series", time=time)
+    time = find_time_column(table, None)
+    if time is None or time in options.ignore:
+        return replace(options, kind="table")
+    console.print(f"{time!r} rises in even steps: this is a series; --as table takes its rows without their order")
+    return replace(options, kind="series", time=time)
+
+
+def _threshold(model: Autoencoder) -> float:
+    return model.calibration.threshold(model.scores[0], model.calibration.percentile)
+
+
+def _found_share(model: Autoencoder, data: Prepared) -> float:
+    """Return the share of the labelled rows, or of the labelled steps of series, that are above the threshold."""
+    scores = anomaly_scores(model, data.anomalies, model.scores[0])
+    return float((scores[torch.from_numpy(data.is_anomaly)] > _threshold(model)).double().mean())
 
 
 def _new_folder(options: FitOptions) -> Path:
@@ -129,43 +169,6 @@ def _new_folder(options: FitOptions) -> Path:
     if folder.exists() and not options.replace:
         raise DataError(f"{folder} exists; give --replace to replace it, or another --name")
     return folder
-
-
-def _labels(table: Table, label: str | None) -> Tensor:
-    """Return for each row whether it is a labelled anomaly, `[N]`."""
-    cells = [None] * len(table) if label is None else table.columns[label]
-    return torch.tensor([cell is not None and cell.lower() in {*TRUE, "anomaly", "1.0"} for cell in cells])
-
-
-def _rows_of(table: Table, codec: TableCodec) -> Tensor:
-    """Return all rows as models see them, `[N, W]` in float64."""
-    names = [column.name for column in codec.columns]
-    limits = Limits(max_items=ROWS_AT_ONCE, max_pixels=1)
-    parts: list[Tensor] = []
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        places = range(start, min(start + ROWS_AT_ONCE, len(table)))
-        try:
-            parts += codec.decode([table.row(place, names) for place in places], limits)
-        except InvalidItems as error:
-            problem = error.problems[0]
-            raise DataError(f"line {table.lines[start + (problem.index or 0)]}: {problem.detail}") from error
-    return torch.stack(parts)
-
-
-def _example(table: Table, codec: TableCodec) -> dict[str, Any]:
-    """Return a row in the types of JSON, without gaps if there is one."""
-    names = [column.name for column in codec.columns]
-    rows = (table.row(place, names) for place in range(len(table)))
-    row = next((row for row in rows if None not in row.values()), table.row(0, names))
-    return {column.name: _json_value(column, row[column.name]) for column in codec.columns}
-
-
-def _json_value(column: Column, cell: str | None) -> Any:
-    if cell is None or not isinstance(column, NumberColumn | BooleanColumn):
-        return cell
-    if isinstance(column, BooleanColumn):
-        return cell.lower() in TRUE
-    return int(cell) if column.is_integer and cell.lstrip("+-").isdigit() else float(cell)
 
 
 def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
@@ -182,7 +185,7 @@ def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
         def report(done: float, steps: int, error: float) -> None:
             progress.update(task, completed=done, steps=steps, error=error)
 
-        return fit_rows(
+        return fit_model(
             split,
             false_alarm_rate=options.false_alarm_rate,
             max_seconds=60 * options.minutes,
@@ -191,11 +194,7 @@ def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
         )
 
 
-def _share_above(model: Autoencoder, rows: Tensor, threshold: float) -> float:
-    return float((anomaly_scores(model, list(rows), model.scores[0]) > threshold).double().mean())
-
-
-def _write(folder: Path, fitted: Fitted, codec: TableCodec, facts: Facts, picture: bytes) -> None:
+def _write(folder: Path, fitted: Fitted, data: Prepared, facts: Facts) -> None:
     """Write the checkpoint beside its place, and then move it there, so that no half of one is ever served."""
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -203,9 +202,9 @@ def _write(folder: Path, fitted: Fitted, codec: TableCodec, facts: Facts, pictur
         unfinished,
         fitted.model,
         fitted.model.calibration,
-        family_id=FAMILY_ID,
+        family_id=fitted.family.id,
         config=fitted.config,
-        codec=describe_table_codec(codec),
+        codec=data.description,
         licence=LICENCE,
         dtype=torch.float32,
     )
@@ -213,18 +212,26 @@ def _write(folder: Path, fitted: Fitted, codec: TableCodec, facts: Facts, pictur
     if facts.figures:
         metrics |= {"auroc": facts.figures[OWN].auroc, "average_precision": facts.figures[OWN].average_precision}
     write_metrics(unfinished, metrics)
-    (unfinished / CHARTS_FILE).write_bytes(picture)
-    (unfinished / CARD_FILE).write_text(card(facts, codec), encoding="utf-8")
+    (unfinished / CHARTS_FILE).write_bytes(charts(fitted, data))
+    (unfinished / CARD_FILE).write_text(card(facts, data), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
 
-def _print_columns(console: Console, path: Path, table: Table, codec: TableCodec, left_out: Mapping[str, str]) -> None:
-    console.print(f"{path.name}: {len(table)} rows, of which the model sees {len(codec.columns)} columns:")
+def _print_data(console: Console, path: Path, data: Prepared) -> None:
+    codec = data.codec
+    if isinstance(codec, ImageCodec):
+        console.print(f"{path.name}: {data.n_rows} pictures, which the model sees as {codec.width} by {codec.height}")
+        return
+    order = "without order"
+    if isinstance(codec, TableSeriesCodec):
+        order = f"in windows of {codec.length}"
+        order += f", a step every {codec.time.step_s:g} s of {codec.time.name!r}" if codec.time else ""
+    console.print(f"{path.name}: {data.n_rows} rows {order}, of which the model sees {len(data.columns)} columns:")
     printed = PrintedTable(box=None, padding=(0, 2, 0, 2), show_header=False)
-    for column in codec.columns:
+    for column in data.columns:
         printed.add_row(column.name, column.kind, "with gaps" if column.has_gaps else "")
-    for name, reason in left_out.items():
+    for name, reason in data.left_out.items():
         printed.add_row(f"[dim]{name}", "[dim]left out", f"[dim]{reason}")
     console.print(printed)
 
@@ -232,7 +239,7 @@ def _print_columns(console: Console, path: Path, table: Table, codec: TableCodec
 def _print_result(console: Console, result: FitResult) -> None:
     console.print(
         f"trained for {result.n_steps} steps in {result.seconds:.0f} s; the threshold is {result.threshold:.4g}, which "
-        f"at most {result.false_alarm_rate:.3g} of normal rows exceed"
+        f"at most {result.false_alarm_rate:.3g} of normal {NOUNS[result.kind]} exceed"
     )
     if result.found_share is not None:
         console.print(f"it finds {result.found_share:.1%} of the {result.n_rows['anomalies']} labelled anomalies")

@@ -51,7 +51,7 @@ def read_table(path: Path) -> Table:
             file.seek(0)
             rows = _Rows(file, _delimiter(sample))
             names = [name.strip() for name in next(rows, [])]
-            _check_names(path, names)
+            check_names(path, names)
             return _read_rows(path, rows, names)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {error}") from error
@@ -95,7 +95,8 @@ def _read_rows(path: Path, rows: _Rows, names: Sequence[str]) -> Table:
     return Table(dict(zip(names, cells, strict=True)), lines)
 
 
-def _check_names(path: Path, names: Sequence[str]) -> None:
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise DataError unless the names are different, none is empty, and not all are numbers."""
     if not names or not all(names):
         raise DataError(f"{path}, line 1: every column must have a name; found {', '.join(map(repr, names)) or 'none'}")
     twice = sorted({name for name in names if names.count(name) > 1})

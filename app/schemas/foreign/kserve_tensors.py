@@ -134,7 +134,7 @@ def native_inputs(checkpoint: Checkpoint, values: Values) -> Any:
 
 
 def _item_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
-    return None if checkpoint.modality in ("text", "table") else client_shape(checkpoint)
+    return None if checkpoint.modality in ("text", "table", "table_series") else client_shape(checkpoint)
 
 
 def _latent_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:

@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
-from models.codecs import ImageCodec, ItemCodec, TableCodec
+from models.codecs import ImageCodec, ItemCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
@@ -20,10 +20,13 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
+def decode_items(
+    body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False, any_length: bool = False
+) -> list[Any]:
     """Return the body's items as tensors of the model's shape.
 
-    With `gaps`, null or NaN stands for a missing element and becomes NaN; otherwise it is refused.
+    With `gaps`, null or NaN stands for a missing element and becomes NaN; otherwise it is refused. With `any_length`,
+    series may be longer than the windows that the model was trained on.
 
     Raises:
         InvalidItems: an item has a wrong shape, range or type, there are too many, or a parameter is not for them.
@@ -37,6 +40,10 @@ def decode_items(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool =
         raise InvalidItems(Problem("this is for images, and this model's items are not images", parameter=name))
     if isinstance(codecs.items, TableCodec):
         return codecs.items.decode(body.inputs, limits, gaps=gaps, warn=codecs.warnings.append)
+    if isinstance(codecs.items, TableSeriesCodec):
+        warn = codecs.warnings.append
+        codecs.series = codecs.items.read(body.inputs, limits, gaps=gaps, any_length=any_length, warn=warn)
+        return [series.steps for series in codecs.series]
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
 
 
@@ -163,12 +170,15 @@ def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, i
     return {"tokens": sum(request.cost for request in requests)}
 
 
-def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
-    """Return an item as clients see it: a row of a table as an object of its values, all else as an array.
+def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs, index: int | None = None) -> Any:
+    """Return an item as clients see it: as an object of its values if it has columns, and else as an array.
 
-    An image is the `data:` URL of a PNG if the client asks for it.
+    An image is the `data:` URL of a PNG if the client asks for it. A series that is made from the input with this
+    `index` has a value for each of its rows, even if it has fewer or more steps.
     """
-    if isinstance(codecs.items, TableCodec):
+    if isinstance(codecs.items, TableSeriesCodec) and index is not None:
+        item = item[codecs.series[index].rows_to_steps]
+    if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         return codecs.items.values_of(item.numpy())
     array = cast("ItemCodec", codecs.items).encode(item.numpy())
     if parameters.format == "png" and isinstance(codecs.items, ImageCodec):
@@ -180,9 +190,9 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
     """Return items as one array `[n, …]`.
 
     Raises:
-        InvalidRequest: the items differ in shape, or are rows of a table.
+        InvalidRequest: the items differ in shape, or have columns.
     """
-    if isinstance(codecs.items, TableCodec):
+    if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         raise InvalidRequest("the values of rows have names and types, and form no array; accept application/json")
     codec = cast("ItemCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])

@@ -13,6 +13,7 @@ from app.schemas.shared.envelope import Answer, Body
 from app.schemas.shared.memory import Estimate
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Limits
+from models.codecs.table import SeriesRows
 from models.errors import Problem
 from models.tasks import Request, Task
 from models.tasks.generation_defaults import GenerationDefaults
@@ -32,6 +33,7 @@ class ModelCodecs:
         generation_defaults: the values of parameters of generation that a request leaves out.
         warnings: what the codecs found wrong with the inputs that they accepted.
         n_truncated: the number of texts, or of pairs of texts, that were cut.
+        series: the series of the inputs, if they are made of rows of a table.
     """
 
     items: Codec
@@ -40,6 +42,7 @@ class ModelCodecs:
     generation_defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     warnings: list[Problem] = field(default_factory=list)
     n_truncated: int = 0
+    series: list[SeriesRows] = field(default_factory=list)
 
     def note_truncated(self, index: int) -> None:
         """Count a text that was cut."""

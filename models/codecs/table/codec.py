@@ -3,18 +3,19 @@
 Shapes: `W` elements of a row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.codecs.arrays import MAX_PROBLEMS, ArrayCodec, Floats, Limits, Shape, check_count, limit_problems
-from models.codecs.table.columns import CategoryColumn, Column, show
+from models.codecs.table.columns import CategoryColumn, Column, InvalidValue, show
 from models.errors import InvalidItems, Problem
 
 MAX_NAMED = 20
@@ -32,6 +33,8 @@ class TableCodec(ArrayCodec):
         columns: the columns.
         ignored: names of columns that rows may have although the model does not see them.
     """
+
+    has_columns: ClassVar[bool] = True
 
     columns: tuple[Column, ...]
     ignored: tuple[str, ...] = ()
@@ -86,6 +89,50 @@ class TableCodec(ArrayCodec):
             raise InvalidItems(*limit_problems(problems))
         return tensors
 
+    def elements_of_columns(
+        self, columns: Mapping[str, Sequence[Any]], n_rows: int, *, gaps: bool
+    ) -> tuple[NDArray[np.float64], list[tuple[int | None, str]]]:
+        """Return the elements of all rows, `[n, W]`, and what is wrong, with the row or None for a whole column.
+
+        `columns` are the `n_rows` values of each column. With `gaps`, the elements of a gap are NaN.
+        """
+        known = {*self._places, *self.ignored}
+        problems: list[tuple[int | None, str]] = [
+            (None, f"the column {show(name)} is unknown; {self._suggest(name)}")
+            for name in columns
+            if name not in known
+        ]
+        elements = np.zeros((n_rows, *self.shape))
+        for column in self.columns:
+            place = self._places[column.name]
+            values = columns.get(column.name, [None] * n_rows)
+            is_gap = np.array([value is None for value in values], dtype=bool)
+            if is_gap.any() and not (column.has_gaps or gaps):
+                row, state = int(np.argmax(is_gap)), "null" if column.name in columns else "missing"
+                problems.append((row, f"the column {column.name!r} is {state} in row {row}; it never was in training"))
+                continue
+            observed = np.flatnonzero(~is_gap)
+            try:
+                elements[observed, place] = column.elements_of_all([values[row] for row in observed])
+            except InvalidValue as error:
+                row = int(observed[error.place])
+                problems.append((row, f"the value of the column {column.name!r} in row {row} is {error}"))
+            if gaps:
+                elements[is_gap, place] = np.nan
+            elif column.has_gaps:
+                elements[:, place.stop] = is_gap
+        return elements, problems
+
+    def unknown_categories(self, columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, int]]:
+        """Return a warning for each category that is none of a column's values, and the first row that has it."""
+        for column in self.columns:
+            if not isinstance(column, CategoryColumn):
+                continue
+            values = columns.get(column.name, ())
+            for value in dict.fromkeys(value for value in values if value is not None):
+                if not column.is_known(value):
+                    yield _about_category(column, value), values.index(value)
+
     def values_of(self, row: Floats) -> dict[str, Any]:
         """Return the values of a row `[W]` by column; null where the row has a gap."""
         elements: list[float] = row.tolist()
@@ -96,12 +143,12 @@ class TableCodec(ArrayCodec):
             values[column.name] = None if is_gap else column.value_of(elements[place])
         return values
 
-    def by_column(self, contributions: Floats) -> dict[str, float]:
-        """Return the sum of the contributions of each column's elements, which are `[W]`."""
-        sums: dict[str, float] = {}
+    def by_column(self, contributions: Floats) -> dict[str, Floats]:
+        """Return the sums of the contributions `[…, W]` of each column's elements, each `[…]`."""
+        sums: dict[str, Floats] = {}
         for column in self.columns:
             place = self._places[column.name]
-            sums[column.name] = float(contributions[place.start : place.stop + column.has_gaps].sum())
+            sums[column.name] = contributions[..., place.start : place.stop + column.has_gaps].sum(-1)
         return sums
 
     def _problems_of(self, row: Any) -> list[str]:
@@ -137,8 +184,7 @@ class TableCodec(ArrayCodec):
         for column in self.columns:
             value = row.get(column.name)
             if isinstance(column, CategoryColumn) and value is not None and not column.is_known(value):
-                detail = f"{show(value)} of the column {column.name!r} was rare in the training data, or never there"
-                warn(Problem(detail, index))
+                warn(Problem(_about_category(column, value), index))
 
     def _suggest(self, name: object) -> str:
         close = get_close_matches(str(name), self._places, n=1)
@@ -148,3 +194,7 @@ class TableCodec(ArrayCodec):
         names: Sequence[str] = list(self._places)
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         return f"expected an object of the columns {', '.join(map(repr, names[:MAX_NAMED]))}{more}"
+
+
+def _about_category(column: CategoryColumn, value: Any) -> str:
+    return f"{show(value)} of the column {column.name!r} was rare in the training data, or never there"

@@ -6,10 +6,13 @@ Values are those of JSON: numbers, booleans, strings and null. Files without typ
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from models.codecs.table.dates import CYCLES, Cycle, parse_date
@@ -24,6 +27,14 @@ GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 """Cells of a file, in lower case and without spaces around them, that stand for a missing value."""
 TRUE, FALSE = ("true", "yes", "y", "t", "1"), ("false", "no", "n", "f", "0")
 """Strings, in lower case, that stand for booleans."""
+
+
+class InvalidValue(ValueError):
+    """A value is none of its column. The message ends the sentence "The value is …"; `place` is its index."""
+
+    def __init__(self, message: str, place: int) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,20 @@ class Column(ABC):
         Raises:
             ValueError: it is no value of the column; the message ends the sentence "The value is …".
         """
+
+    def elements_of_all(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """Return the elements of values that are not null, `[n, width]`.
+
+        Raises:
+            InvalidValue: one is no value of the column.
+        """
+        elements = []
+        for place, value in enumerate(values):
+            try:
+                elements.append(self.elements_of(value))
+            except ValueError as error:
+                raise InvalidValue(str(error), place) from None
+        return np.array(elements, dtype=np.float64).reshape(len(values), self.width)
 
     @abstractmethod
     def value_of(self, elements: Sequence[float]) -> Any:
@@ -88,6 +113,15 @@ class NumberColumn(Column):
     @override
     def elements_of(self, value: Any) -> Sequence[float]:
         return [math.asinh((number_from(value) - self.centre) / self.scale)]
+
+    @override
+    def elements_of_all(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        if set(map(type, values)) <= {int, float, str}:
+            with suppress(ValueError, OverflowError):
+                numbers = np.array(list(map(float, values)), dtype=np.float64)
+                if np.isfinite(numbers).all():
+                    return np.arcsinh((numbers - self.centre) / self.scale)[:, None]
+        return super().elements_of_all(values)  # names the value
 
     @override
     def value_of(self, elements: Sequence[float]) -> float | int:

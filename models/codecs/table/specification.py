@@ -1,4 +1,4 @@
-"""The codec of a table as a checkpoint describes it, as JSON."""
+"""The codecs of a table and of series of its rows as a checkpoint describes them, as JSON."""
 
 import dataclasses
 import math
@@ -9,6 +9,8 @@ from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.table.codec import TableCodec
 from models.codecs.table.columns import BooleanColumn, CategoryColumn, Column, DateColumn, NumberColumn, show
 from models.codecs.table.dates import CYCLES
+from models.codecs.table.series import MAX_STEPS, TableSeriesCodec
+from models.codecs.table.time_axis import TimeAxis
 from models.errors import ConfigError
 
 KINDS: dict[str, type[Column]] = {kind.kind: kind for kind in (NumberColumn, BooleanColumn, CategoryColumn, DateColumn)}
@@ -87,3 +89,48 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "values": lambda value: _is_list_of_names(value) and len(value) <= MAX_CATEGORIES,
     "cycles": lambda value: _is_list_of_names(value) and bool(value) and set(value) <= set(CYCLES),
 }
+
+
+def build_table_series_codec(specification: Mapping[str, Any]) -> TableSeriesCodec:
+    """Build the codec from what `describe_table_series_codec` returned.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value is out of range.
+    """
+    shape, stride, key = specification.get("shape"), specification.get("stride"), specification.get("key")
+    if not isinstance(shape, list) or len(shape) != 2 or type(shape[0]) is not int or not 2 <= shape[0] <= MAX_STEPS:
+        raise ConfigError(f"codec.shape is {show(shape)}; it must be 2 to {MAX_STEPS} steps and the elements of a row")
+    if type(stride) is not int or not 1 <= stride <= shape[0]:
+        raise ConfigError(f"codec.stride is {show(stride)}; it must be 1 to {shape[0]}, the steps of a window")
+    if key is not None and not _is_name(key):
+        raise ConfigError(f"codec.key is {show(key)}; it must be the name of a column")
+    rows = build_table_codec({**specification, "shape": shape[1:]})
+    time = None if specification.get("time") is None else _time_axis(specification["time"])
+    names = [*(column.name for column in rows.columns), *rows.ignored]
+    own = [*([time.name] if time else []), *([key] if key else [])]
+    if len({*names, *own}) != len(names) + len(own):
+        raise ConfigError("codec.time.name and codec.key must differ from the names of the columns")
+    return TableSeriesCodec(rows=rows, length=shape[0], stride=stride, time=time, key=key)
+
+
+def describe_table_series_codec(codec: TableSeriesCodec) -> dict[str, Any]:
+    """Return the codec in the types of JSON."""
+    described = {**describe_table_codec(codec.rows), "modality": "table_series", "shape": list(codec.shape)}
+    described["stride"] = codec.stride
+    time = {} if codec.time is None else {"time": dataclasses.asdict(codec.time)}
+    return {**described, **time, **({} if codec.key is None else {"key": codec.key})}
+
+
+def _time_axis(specification: Any) -> TimeAxis:
+    checks: dict[str, Callable[[Any], bool]] = {
+        "name": _is_name,
+        "step_s": lambda value: _is_number(value) and value > 0,
+        "is_irregular": lambda value: isinstance(value, bool),
+        "max_gap": lambda value: type(value) is int and 1 <= value <= MAX_STEPS,
+    }
+    if not isinstance(specification, Mapping) or set(specification) != set(checks):
+        raise ConfigError(f"codec.time must be an object of {', '.join(checks)}")
+    for name, check in checks.items():
+        if not check(specification[name]):
+            raise ConfigError(f"codec.time.{name} is {show(specification[name])}, which is not allowed")
+    return TimeAxis(**specification)

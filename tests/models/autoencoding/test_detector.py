@@ -15,22 +15,25 @@ from models.autoencoding.detector import (
     DETECTOR_SCORES,
     ERROR,
     LATENTS,
+    MOVEMENT,
     N_NEIGHBOURS,
     NEIGHBOURS,
+    STILL,
     WEIGHTS,
     Detector,
     fit_detector,
+    movement_of,
 )
 
 
 class Halving:
-    """Latents are the first two elements, and reconstructions are half of an item."""
+    """Latents are items as vectors, and reconstructions are half of an item."""
 
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(items)).flatten(1)[:, :2]
+        return torch.stack(list(items)).flatten(1)
 
-    def reconstructions_of(self, items: Sequence[Tensor]) -> Sequence[Tensor]:
-        return [item / 2 for item in items]
+    def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
+        return [latent.view(shape) / 2 for latent, shape in zip(latents, shapes, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,11 @@ def items() -> list[Tensor]:
 @pytest.fixture(scope="module")
 def detector(items: list[Tensor]) -> Detector:
     return fit_detector(items[:300], items[300:], Halving())
+
+
+@pytest.fixture(scope="module")
+def window_detector(items: list[Tensor]) -> Detector:
+    return fit_detector(items[:300], items[300:], Halving(), are_windows=True)
 
 
 def scores(detector: Detector, score: str, items: Sequence[Tensor]) -> Tensor:
@@ -72,10 +80,37 @@ def test_the_error_is_in_units_of_each_element(detector: Detector, items: list[T
     torch.testing.assert_close(scores(detector, ERROR, items[:9]), expected)
 
 
-def test_the_sum_has_the_weights(detector: Detector, items: list[Tensor]) -> None:
-    parts = [scores(detector, name, items[:50]) for name in (NEIGHBOURS, LATENTS, ERROR)]
-    expected = sum(weight * part / scale for weight, part, scale in zip(WEIGHTS, parts, detector.scales, strict=True))
+@pytest.mark.parametrize("fixture", ["detector", "window_detector"])
+def test_the_sum_has_the_weights(fixture: str, items: list[Tensor], request: pytest.FixtureRequest) -> None:
+    detector: Detector = request.getfixturevalue(fixture)
+    names = detector.score_names[1:]
+    assert (MOVEMENT in names) == (fixture == "window_detector")
+    expected = sum(
+        WEIGHTS[name] * scores(detector, name, items[:50]) / scale
+        for name, scale in zip(names, detector.scales, strict=True)
+    )
     torch.testing.assert_close(scores(detector, COMBINED, items[:50]), expected)
+
+
+def test_a_stuck_value_is_near_in_all_but_its_movement() -> None:
+    generator = torch.Generator().manual_seed(1)
+    windows = list(torch.randn(400, 40, 2, generator=generator))
+    detector = fit_detector(windows[:300], windows[300:], Halving(), are_windows=True)
+    stuck = windows[399].clone()
+    stuck[:, 1] = 0.0
+    for name, is_strange in ((NEIGHBOURS, False), (ERROR, False), (MOVEMENT, True), (COMBINED, True)):
+        normal, (found,) = scores(detector, name, windows[300:]), scores(detector, name, [stuck])
+        assert bool(found > normal.max()) == is_strange, name
+    (parts,) = detector.contributions(MOVEMENT, [stuck], Halving())
+    assert parts[:, 1].sum() > 0.9 * parts.sum()
+    assert torch.allclose(parts, parts[:1].expand_as(parts))
+
+
+def test_movement_is_that_of_plain_numpy(items: list[Tensor]) -> None:
+    window = items[0].numpy().astype(np.float64)
+    steps = np.sqrt((np.diff(window, axis=0) ** 2).mean(0))
+    expected = np.concatenate([window.mean(0), np.log(window.std(0) + STILL), np.log(steps + STILL)])
+    np.testing.assert_allclose(movement_of(items[0][None])[0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("score", DETECTOR_SCORES)
@@ -92,7 +127,9 @@ def test_most_normal_items_stay_below_the_scales(detector: Detector, items: list
         assert share == pytest.approx(0.9, abs=0.02)
 
 
-def test_it_survives_the_file_of_the_calibration(detector: Detector) -> None:
+@pytest.mark.parametrize("fixture", ["detector", "window_detector"])
+def test_it_survives_the_file_of_the_calibration(fixture: str, request: pytest.FixtureRequest) -> None:
+    detector: Detector = request.getfixturevalue(fixture)
     calibration = Calibration(
         scores={COMBINED: torch.arange(5.0)},
         percentile=99.0,
@@ -104,7 +141,7 @@ def test_it_survives_the_file_of_the_calibration(detector: Detector) -> None:
     read = Calibration.from_tensors(load(calibration.to_bytes())).detector
     assert read is not None
     for name, tensor in vars(detector).items():
-        assert torch.equal(getattr(read, name), tensor)
+        assert (getattr(read, name) is None) if tensor is None else torch.equal(getattr(read, name), tensor)
 
 
 def test_as_few_items_as_neighbours_are_enough(items: list[Tensor]) -> None:

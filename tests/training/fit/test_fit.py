@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
+from scipy.stats import binom
 
 from app.settings import Settings
+from models.autoencoding.calibration import CONFIDENCE, percentile_for
 from tests.conftest import served, write_tiny
 from training.fit.command import fit
-from training.fit.rows import percentile_for
 
 N = 1500
 SITES = ("east", "west", "north")
@@ -67,7 +68,7 @@ async def client(folder: Path, result: dict[str, Any]) -> AsyncIterator[httpx.As
 
 
 def test_anomalies_are_found_and_told_beside_other_detectors(folder: Path, result: dict[str, Any]) -> None:
-    assert result["rows"] == {"training": 1029, "validation": 147, "calibration": 294, "anomalies": 30}
+    assert result["rows"] == {"training": 1323, "validation": 147, "calibration": 1470, "anomalies": 30}
     assert result["figures"]["this model"]["auroc"] > 0.95
     assert len(result["figures"]) == 4
     assert result["found_share"] > 0.7
@@ -178,7 +179,7 @@ async def test_a_running_server_takes_a_new_checkpoint(folder: Path, result: dic
     [
         (["--name", "sales"], "sales exists; give --replace"),
         (["--name", "../x"], "--name is '../x'"),
-        (["--name", "other", "--false-alarms", "0.001"], "cannot be promised from"),
+        (["--name", "other", "--false-alarms", "0.0005"], "cannot be promised from 1500"),
         (["--name", "other", "--columns", "nothing"], "there is no column 'nothing'"),
     ],
 )
@@ -196,10 +197,10 @@ def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert "this needs the package training.fit.pipeline; pip install" in run.output
 
 
-@pytest.mark.parametrize(("rate", "n"), [(0.01, 100), (0.01, 999), (0.05, 60), (0.1, 1000), (0.5, 7)])
-def test_a_new_row_exceeds_the_threshold_at_most_as_often_as_promised(rate: float, n: int) -> None:
+@pytest.mark.parametrize(("rate", "n"), [(0.01, 100), (0.01, 999), (0.05, 60), (0.1, 1000), (0.5, 7), (0.001, 100_000)])
+def test_the_promise_is_kept_with_confidence_where_there_are_enough_scores(rate: float, n: int) -> None:
     index = percentile_for(rate, n) / 100 * (n - 1)
-    assert index == pytest.approx(round(index), abs=1e-9)
+    assert index == pytest.approx(round(index), abs=1e-6)
     n_above = n - 1 - round(index)  # held-out scores above the threshold
-    assert (n_above + 1) / (n + 1) <= rate + 1e-9 or n_above == 0
-    assert (n_above + 2) / (n + 1) > rate - 1e-9
+    assert binom.sf(n_above, n, rate) >= CONFIDENCE or n_above == 0
+    assert binom.sf(n_above + 1, n, rate) < CONFIDENCE

@@ -1,0 +1,266 @@
+"""Answering items line by line, in JSON lines (NDJSON): a request may have more items than fit into memory at once.
+
+The whole body is read first, since most clients read no answer before they have sent all. Its items are read, computed
+and answered a batch at a time, no faster than the client reads.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from app.errors import Fault, InvalidRequest, MalformedBody
+from app.http.body_memory import MAX_PARSED, ROW_BYTES_PER_BYTE, SMALL_BODY_BYTES
+from app.http.content import CSV, NDJSON
+from app.http.context import RequestContext
+from app.http.problems import problem_of, report_error
+from app.http.responses import UNBUFFERED_HEADERS, task_json
+from app.inference.deadline import Deadline
+from app.routes.task_call import Target, TaskCall, check_call, decode_requests, run_requests
+from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
+from app.services import Services
+from models.codecs import TableCodec
+from models.codecs.csv_numbers import csv_rows
+from models.codecs.table.columns import GAPS
+from models.errors import InvalidItems, Problem, UndecodableItems
+from models.tasks import Request as TaskRequest
+
+LINES_AT_ONCE = 256
+"""Most items that are computed together."""
+BYTES_AT_ONCE = 2**20
+"""Bytes that the lines of a batch are taken for, in the choice of a thread."""
+
+
+@dataclass(frozen=True)
+class LineRequest:
+    """A request that is answered by line.
+
+    Attributes:
+        services: the components of the server.
+        endpoint: the task.
+        target: the model, and the schema by which it serves the task.
+        name: the name of the model.
+        data: the body.
+        query: the parameters in the URL.
+        kind: the content type of the body.
+        deadline: the time by which the first batch must be answered; each further one has as long.
+        context: the context of the request.
+    """
+
+    services: Services
+    endpoint: TaskEndpoint
+    target: Target
+    name: str
+    data: bytes
+    query: list[tuple[str, str]]
+    kind: str
+    deadline: Deadline
+    context: RequestContext
+
+
+Batch = list[Any]
+"""The values of lines that are answered together, or the error of a line that has none."""
+
+
+def has_inputs(endpoint: TaskEndpoint) -> bool:
+    """Return whether the items of a task can be sent in several requests, as lines are."""
+    bodies = [schema.body.model_fields for schema in endpoint.schemas if isinstance(schema, TaskSchema)]
+    return not endpoint.is_joint and any("inputs" in fields for fields in bodies)
+
+
+def is_answered_by_line(kind: str, accept: str) -> bool:
+    """Return whether a body of this content type is answered by line: JSON lines are, and CSV where it is asked for."""
+    names = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return NDJSON in names if kind == CSV else kind == NDJSON and bool(names & {"", "*/*", "application/*", NDJSON})
+
+
+def parse_lines(data: bytes, *, max_items: int) -> list[Any]:
+    """Return the values of all lines.
+
+    Raises:
+        UndecodableItems: a line is no JSON.
+        InvalidItems: there are more than `max_items`.
+    """
+    values: list[Any] = []
+    for line in _lines(data):
+        value = _parse(line)
+        if isinstance(value, UndecodableItems):
+            raise value
+        if len(values) == max_items:
+            raise InvalidItems(Problem(f"more than {max_items} items; a request takes 1 to {max_items}"))
+        values.append(value)
+    return values
+
+
+async def answer_by_line(request: LineRequest, schema: TaskSchema) -> Response:
+    """Answer with a line for each item: its output, or an object `error`.
+
+    An error before the first line is answered as any other error; one that ends the work later becomes the last line.
+
+    Raises:
+        InvalidRequest: a parameter is refused, or makes an answer depend on the place of its item.
+        MalformedBody: the first line of a CSV body is no line of names.
+    """
+    _check_parameters(request)
+    items = _items(request)
+    held = request.target.memory.n_bytes
+    first = await _next(request, items)
+    lines = await _answer_batch(request, schema, first, 0)
+    request.target.loaded.retain()
+    headers = {"x-model": request.name, **UNBUFFERED_HEADERS}
+    return StreamingResponse(_rest(request, schema, items, first, lines, held), media_type=NDJSON, headers=headers)
+
+
+async def _rest(
+    request: LineRequest, schema: TaskSchema, items: Iterator[Any], batch: Batch, lines: bytes, held: int
+) -> AsyncIterator[bytes]:
+    """Yield the lines of the first batch, and then answer the others. Each gives back all memory but the `held`."""
+    n_items, memory = 0, request.target.memory
+    try:
+        while batch:
+            yield lines
+            n_items += len(batch)
+            memory.give_back(max(0, memory.n_bytes - held))
+            request.context.timer.end_at(_as_long_again(request.deadline), request.deadline.exceeded)
+            batch = await _next(request, items)
+            lines = await _answer_batch(request, schema, batch, n_items)
+    except Exception as error:
+        problem = report_error(error, request.context)
+        yield task_json({"error": problem.content(request.context.request_id)}) + b"\n"
+    finally:
+        request.target.loaded.release()
+
+
+def _as_long_again(deadline: Deadline) -> float:
+    return time.monotonic() + deadline.limit_ms / 1000
+
+
+def _check_parameters(request: LineRequest) -> None:
+    for name in request.endpoint.joint_parameters:
+        if any(given == name or given.startswith(f"{name}_") for given, _ in request.query):
+            detail = "this depends on the place of an item among the inputs, and lines are answered one by one"
+            raise InvalidRequest.of([Fault(f"/parameters/{name}", detail)])
+
+
+def _items(request: LineRequest) -> Iterator[Any]:
+    """Yield the lines of JSON, or the rows of CSV."""
+    if request.kind == NDJSON:
+        return _lines(request.data)
+    if not isinstance(request.target.checkpoint.codec, TableCodec):
+        raise InvalidRequest(f"{request.name} has no rows of a table, which CSV answered by line is for; send {NDJSON}")
+    return csv_rows(request.data, gaps=GAPS, max_cells=len(request.data) + 1, max_lines=len(request.data) + 1)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that is not empty, and its number from 1."""
+
+    number: int
+    text: bytes
+
+
+def _lines(data: bytes) -> Iterator[_Line]:
+    start, number = 0, 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        line = data[start:end].strip()
+        start, number = end + 1, number + 1
+        if line:
+            yield _Line(number, line)
+
+
+def _parse(line: _Line) -> Any:
+    """Return the value of a line, or the error of one that has none."""
+    try:
+        return orjson.loads(line.text)
+    except orjson.JSONDecodeError as error:
+        return UndecodableItems(Problem(f"line {line.number} is no JSON: {error}"))
+
+
+async def _next(request: LineRequest, items: Iterator[Any]) -> Batch:
+    """Read the next batch on a thread; an empty one at the end. Its memory is claimed before it is taken.
+
+    Raises:
+        MalformedBody: a line of a CSV body is no row.
+        PayloadTooLarge, MemoryExhausted: there is no memory for it.
+    """
+    pools, memory = request.services.pools, request.target.memory
+    n_at_once = min(LINES_AT_ONCE, request.services.settings.max_items)
+    try:
+        if request.kind == CSV:
+            memory.claim(ROW_BYTES_PER_BYTE * min(len(request.data), BYTES_AT_ONCE))
+            return await pools.run(list, islice(items, n_at_once), n_bytes=BYTES_AT_ONCE)
+        lines: list[_Line] = await pools.run(_take, items, n_at_once, n_bytes=BYTES_AT_ONCE)
+        n_bytes = sum(len(line.text) for line in lines)
+        memory.claim(MAX_PARSED * n_bytes)
+        return await pools.run(lambda: list(map(_parse, lines)), n_bytes=n_bytes)
+    except UndecodableItems as error:
+        raise MalformedBody(str(error)) from error
+
+
+def _take(items: Iterator[_Line], n_at_once: int) -> list[_Line]:
+    """Return the lines of a batch: at most `n_at_once`, and no more after `BYTES_AT_ONCE` bytes."""
+    lines: list[_Line] = []
+    n_bytes = 0
+    for line in items:
+        lines.append(line)
+        n_bytes += len(line.text)
+        if len(lines) == n_at_once or n_bytes >= BYTES_AT_ONCE:
+            break
+    return lines
+
+
+async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, n_before: int) -> bytes:
+    """Return the answer to a batch before which there were `n_before` items."""
+    faults = {place: value for place, value in enumerate(batch) if isinstance(value, UndecodableItems)}
+    good = [place for place in range(len(batch)) if place not in faults]
+    call, requests, refused = await _decode(request, schema, [batch[place] for place in good])
+    faults |= {good[place]: error for place, error in refused.items()}
+    answered = [place for place in range(len(batch)) if place not in faults]
+    outputs: list[Any] = []
+    if requests:
+        outcome = await run_requests(call, schema, requests)
+        arguments = outcome.results, requests, call.body, call.codecs
+        outputs = await request.services.pools.run(schema.outputs, *arguments, n_bytes=BYTES_AT_ONCE)
+    by_place = dict(zip(answered, outputs, strict=True))
+    by_place |= {place: _error_line(error, n_before + place) for place, error in faults.items()}
+    return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(batch)))
+
+
+async def _decode(
+    request: LineRequest, schema: TaskSchema, values: list[Any]
+) -> tuple[TaskCall, list[TaskRequest], dict[int, InvalidItems]]:
+    """Return the requests of the values that are items, and the errors of the others by their place."""
+    call = await _call(request, values)
+    if not values:
+        return call, [], {}
+    try:
+        return call, await decode_requests(call, schema), {}
+    except InvalidItems as error:
+        if any(problem.parameter is not None for problem in error.problems):
+            raise
+    refused: dict[int, InvalidItems] = {}
+    for place, value in enumerate(values):
+        try:
+            await decode_requests(await _call(request, [value]), schema)
+        except InvalidItems as error:
+            refused[place] = error
+    call = await _call(request, [value for place, value in enumerate(values) if place not in refused])
+    return call, await decode_requests(call, schema) if len(refused) < len(values) else [], refused
+
+
+async def _call(request: LineRequest, values: list[Any]) -> TaskCall:
+    """Return the call for some values, whose memory has been claimed, so that they count as a small body."""
+    body = {"model": request.name, "inputs": values}
+    return await check_call(request.services, request.target, body, SMALL_BODY_BYTES, request.query)
+
+
+def _error_line(error: InvalidItems, index: int) -> dict[str, Any]:
+    problems = [replace(problem, index=index) for problem in error.problems]
+    problem = problem_of(type(error)(*problems))
+    return {"error": {"status": problem.status, "detail": problem.detail}}

@@ -1,0 +1,1 @@
+"""Peers that detect anomalies, run in environments of their own."""

@@ -1,0 +1,139 @@
+"""Items that are sent and answered line by line."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from app.settings import Settings
+from models.autoencoders.vanilla import FAMILY
+from models.autoencoders.vanilla.config import VanillaConfig
+from models.checkpoint import write_checkpoint
+from models.codecs.table import TableCodec, describe_table_codec
+from models.codecs.table.columns import BooleanColumn, NumberColumn
+from tests.conftest import TINY, served, write_tiny
+from training.calibrate import calibrate
+
+pytestmark = pytest.mark.anyio
+LINES = {"content-type": "application/x-ndjson"}
+CODEC = TableCodec((NumberColumn("flow", False, centre=0.5, scale=1.0), BooleanColumn("open", True)))
+
+
+def write_table(root: Path) -> None:
+    """A vanilla autoencoder of rows, with random weights."""
+    torch.manual_seed(0)
+    config = VanillaConfig(input_shape=CODEC.shape, hidden_widths=(4,), latent_width=2)
+    model: Any = FAMILY.new_model(config).eval()
+    items = list(torch.rand(30, 3))
+    write_checkpoint(
+        root / FAMILY.id / "rows",
+        model,
+        calibrate(model, items, [(model, items)], percentile=99.0, n_components=2),
+        family_id=FAMILY.id,
+        config=config,
+        codec=describe_table_codec(CODEC),
+        licence="Apache-2.0",
+        dtype=torch.float32,
+    )
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    write_tiny(tmp_path)
+    write_table(tmp_path)
+    async with served(Settings(weights_dir=tmp_path, max_items=100)) as client:
+        yield client
+
+
+def ndjson(values: list[Any]) -> str:
+    return "\n".join(map(json.dumps, values)) + "\n"
+
+
+def read_lines(answer: httpx.Response) -> list[Any]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def test_each_line_is_answered_as_an_item_of_a_request_is(client: httpx.AsyncClient) -> None:
+    items = np.random.default_rng(0).random((700, 16)).tolist()
+    lines = read_lines(await client.post(f"/encode?model={TINY}", content=ndjson(items), headers=LINES))
+    assert len(lines) == 700
+    whole = await client.post("/encode", json={"model": TINY, "inputs": items[600:700]})
+    for line, output in zip(lines[600:], whole.json()["outputs"], strict=True):
+        np.testing.assert_allclose(line["latent"], output["latent"], rtol=1e-5)
+
+
+async def test_a_bad_line_has_an_error_of_its_own(client: httpx.AsyncClient) -> None:
+    item = [0.5] * 16
+    content = ndjson([item, [2.0] * 16, item]) + "{\n" + ndjson([item, "x"])
+    lines = read_lines(await client.post(f"/reconstruct?model={TINY}", content=content, headers=LINES))
+    assert [line.keys() == {"error"} for line in lines] == [False, True, False, True, False, True]
+    assert lines[1]["error"]["status"] == 422
+    assert "the value 2 at" in lines[1]["error"]["detail"]
+    assert lines[3]["error"]["status"] == 400
+    assert "line 4 is no JSON" in lines[3]["error"]["detail"]
+    assert lines[0] == lines[2] == lines[4]
+
+
+async def test_rows_of_a_file_are_answered_line_by_line(client: httpx.AsyncClient) -> None:
+    rows = [(flow / 1000, flow % 3 == 0) for flow in range(1500)]
+    content = "flow,open\n" + "".join(f"{flow},{'yes' if is_open else 'no'}\n" for flow, is_open in rows)
+    headers = {"content-type": "text/csv", "accept": "application/x-ndjson"}
+    lines = read_lines(await client.post("/detect-anomalies?model=rows&n_top=1", content=content, headers=headers))
+    assert len(lines) == 1500
+    answer = await client.post("/detect-anomalies", json={"model": "rows", "inputs": [{"flow": 1.499, "open": False}]})
+    assert lines[-1]["score"] == pytest.approx(answer.json()["outputs"][0]["score"], rel=1e-5)
+    broken = content + "1.0\n" + "2.0,yes\n"
+    lines = read_lines(await client.post("/detect-anomalies?model=rows", content=broken, headers=headers))
+    assert "line 1502 of the CSV: 1 cells" in lines[-1]["error"]["detail"]
+    one_bad = content.replace("0.7,", "much,", 1)
+    lines = read_lines(await client.post("/detect-anomalies?model=rows", content=one_bad, headers=headers))
+    assert [place for place, line in enumerate(lines) if "error" in line] == [700]
+    assert "'flow'" in lines[700]["error"]["detail"]
+
+
+async def test_json_lines_are_a_request_like_any_other_where_json_is_asked_for(client: httpx.AsyncClient) -> None:
+    item = [0.5] * 16
+    headers = {**LINES, "accept": "application/json"}
+    answer = await client.post(f"/encode?model={TINY}", content=ndjson([item] * 3), headers=headers)
+    assert len(answer.json()["outputs"]) == 3
+    answer = await client.post(f"/encode?model={TINY}", content=ndjson([item] * 101), headers=headers)
+    assert (answer.status_code, "more than 100 items" in answer.text) == (422, True)
+    answer = await client.post(f"/encode?model={TINY}", content="[1,", headers=headers)
+    assert (answer.status_code, "line 1 is no JSON" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/encode", 422, "name the model in the query"),
+        (f"/encode?model={TINY}&no=1", 422, "no"),
+        ("/encode?model=nothing", 404, "nothing"),
+        (f"/reconstruct?model={TINY}&seed=1", 422, "depends on the place of an item"),
+        (f"/project?model={TINY}", 415, "application/x-ndjson"),
+    ],
+)
+async def test_what_cannot_be_answered_by_line_is_refused(
+    client: httpx.AsyncClient, path: str, status: int, words: str
+) -> None:
+    answer = await client.post(path, content=ndjson([[0.5] * 16]), headers=LINES)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+
+
+async def test_nothing_is_answered_with_nothing(client: httpx.AsyncClient) -> None:
+    assert read_lines(await client.post(f"/encode?model={TINY}", content="\n\n", headers=LINES)) == []
+
+
+async def test_a_model_stays_until_its_lines_are_answered(client: httpx.AsyncClient) -> None:
+    content = ndjson([[0.5] * 16] * 600)
+    async with client.stream("POST", f"/encode?model={TINY}", content=content, headers=LINES) as answer:
+        first = await anext(answer.aiter_lines())
+        assert "latent" in json.loads(first)
+    answer = await client.post(f"/models/{TINY}/unload")
+    assert answer.status_code == 200

@@ -1,0 +1,326 @@
+"""The rows of a table in the order of time as items of a model: windows of even steps.
+
+Shapes: `n` rows, `T` even steps of a segment, `L` steps of a window, `E` elements of a row.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.autoencoding.calibration import can_promise
+from models.autoencoding.windows import Windows
+from models.codecs.table import TableCodec, TableSeriesCodec, describe_table_series_codec
+from models.codecs.table.dates import parse_date
+from models.codecs.table.time_axis import MAX_JITTER, TimeAxis, to_even_steps
+from training.errors import DataError
+from training.fit.columns import find_columns
+from training.fit.options import FitOptions
+from training.fit.prepared import Prepared
+from training.fit.rows import elements_of, json_value, labels_of
+from training.fit.table_file import Table
+from training.fit.training import Split
+
+DEFAULT_WINDOW, MIN_WINDOW, MAX_WINDOW = 32, 8, 128
+"""Steps of a window where the data show no period, and the least and the most where they do."""
+MIN_CORRELATION, NEARLY = 0.3, 0.9
+"""Least correlation of the data with themselves, one period later, that counts as a period."""
+N_STRIDES = 8
+"""Windows that a step of a long series is in."""
+PARTS = "ttcttvtttc"
+"""What the parts of a long segment are for, in order: training, validation and calibration."""
+MAX_TRAINING_WINDOWS = 20_000
+MIN_TRAINING_WINDOWS = 60
+MIN_SAME_STEP = 0.9
+"""Share of the distances between times that must be equal for a table to be taken as a series by itself."""
+SAME_STEP_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Rows without a gap in time as even steps `[T, E]`, and whether each step is a labelled anomaly, `[T]`."""
+
+    steps: Tensor
+    is_anomaly: NDArray[np.bool_]
+
+
+def find_time_column(table: Table, key: str | None) -> str | None:
+    """Return the column of dates that rise in nearly equal steps, for each value of the key; None if there is none."""
+    keys = [None] * len(table) if key is None else table.columns.get(key, [None] * len(table))
+    is_next = np.array([first == second for first, second in itertools.pairwise(keys)], dtype=bool)
+    for name, cells in table.columns.items():
+        try:
+            dates = [parse_date(cell) for cell in cells if cell is not None and not _is_number(cell)]
+        except ValueError:
+            continue
+        if len(dates) != len(table) or is_next.sum() < 2:
+            continue
+        distances = np.diff([date.timestamp() for date in dates])[is_next]
+        step = float(np.median(distances))
+        is_even = np.abs(distances - step) <= SAME_STEP_TOLERANCE * step
+        if step > 0 and (distances > 0).all() and is_even.mean() >= MIN_SAME_STEP:
+            return name
+    return None
+
+
+def prepare_series(table: Table, options: FitOptions) -> Prepared:
+    """Return the rows of a table, in the order of their times, as windows.
+
+    Raises:
+        DataError: a column that is named does not exist, the columns hold nothing to learn from or values that are none
+            of theirs, a time is none, or there are too few steps.
+    """
+    order = [name for name in (options.time, options.key) if name is not None]
+    found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label, order=order)
+    elements, is_anomaly = elements_of(table, found.codec).numpy(), labels_of(table, options.label).numpy()
+    groups = list(_groups(table, options.time, options.key))
+    axis = None if options.time is None else _time_axis(options.time, groups)
+    length = options.window or _window_for([elements[group.rows] for group in groups])
+    if axis is not None:
+        axis = TimeAxis(axis.name, axis.step_s, axis.is_irregular, max_gap=max(1, length // 4))
+    found_segments = (segment for group in groups for segment in _segments(group, elements, is_anomaly, axis))
+    segments = [segment for segment in found_segments if len(segment.steps) >= length]
+    windows = Windows(length, max(1, length // N_STRIDES))
+    codec = TableSeriesCodec(rows=found.codec, length=length, stride=windows.stride, time=axis, key=options.key)
+    parts = [part for segment in segments for part in _around_anomalies(segment, length)]
+    return Prepared(
+        codec=codec,
+        rows=found.codec,
+        description=describe_table_series_codec(codec),
+        left_out=found.left_out,
+        split=_split(segments, windows, options),
+        anomalies=[part.steps for part in parts],
+        is_anomaly=np.concatenate([part.is_anomaly for part in parts]) if parts else np.zeros(0, dtype=bool),
+        n_rows=len(table),
+        n_anomalies=int(is_anomaly.sum()),
+        example=_example(table, found.codec, options, groups[0].rows[:length]),
+    )
+
+
+def series_of(table: Table, codec: TableSeriesCodec, is_anomaly: NDArray[np.bool_]) -> list[Tensor]:
+    """Return the normal stretches of a table that have at least as many steps as a window, each `[T, E]`.
+
+    Raises:
+        DataError: a time is none, a value is none of its column, or no stretch is long enough.
+    """
+    elements = elements_of(table, codec.rows).numpy()
+    time = None if codec.time is None else codec.time.name
+    found = [
+        steps
+        for group in _groups(table, time, codec.key)
+        for segment in _segments(group, elements, is_anomaly, codec.time)
+        for steps in _normal_parts(segment, codec.length)
+    ]
+    if not found:
+        raise DataError(f"there are no {codec.length} normal rows that follow each other, as a window has")
+    return found
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The rows of one key in the order of time, and their times in seconds; without times, None."""
+
+    rows: NDArray[np.int64]
+    seconds: NDArray[np.float64] | None
+
+
+def _groups(table: Table, time: str | None, key: str | None) -> Iterator[_Group]:
+    """Return the rows of each key, sorted by time.
+
+    Raises:
+        DataError: a time is none, or equal to that of another row of the same key.
+    """
+    keys = [None] * len(table) if key is None else table.columns[key]
+    seconds = None if time is None else _seconds(table, time)
+    places: dict[str | None, list[int]] = {}
+    for row, value in enumerate(keys):
+        places.setdefault(value, []).append(row)
+    for group in places.values():
+        rows = np.array(group)
+        if seconds is None:
+            yield _Group(rows, None)
+            continue
+        rows = rows[np.argsort(seconds[rows], kind="stable")]
+        same = np.flatnonzero(np.diff(seconds[rows]) == 0)
+        if len(same):
+            first, second = (table.lines[rows[place]] for place in (same[0], same[0] + 1))
+            advice = "name the column that tells several series apart with --key" if key is None else "leave one out"
+            raise DataError(f"the lines {first} and {second} have the same time in {time!r}; {advice}")
+        yield _Group(rows, seconds[rows])
+
+
+def _seconds(table: Table, name: str) -> NDArray[np.float64]:
+    cells = table.columns[name]
+    axis = TimeAxis(name, 1.0, is_irregular=True, max_gap=1)
+    seconds = []
+    for cell, line in zip(cells, table.lines, strict=True):
+        try:
+            seconds.append(axis.seconds_of([cell])[0])
+        except ValueError:
+            raise DataError(f"line {line}: {cell!r} in the column {name!r} is no time") from None
+    return np.array(seconds)
+
+
+def _time_axis(name: str, groups: Sequence[_Group]) -> TimeAxis:
+    """Return the axis whose step is the usual distance of two rows; irregular if rows lie off the even steps."""
+    distances = np.concatenate([np.diff(group.seconds) for group in groups if group.seconds is not None])
+    if not len(distances):
+        raise DataError(f"the column {name!r} has no two times of one series")
+    step = _usual_step(distances)
+    ratios = distances / step
+    is_irregular = bool((np.abs(ratios - np.round(ratios)) > MAX_JITTER).any() or (np.round(ratios) < 1).any())
+    if not is_irregular:  # the distances may be even while they add up to another step
+        for group in groups:
+            places = (group.seconds - group.seconds[0]) / step if group.seconds is not None else np.zeros(1)
+            is_irregular |= bool((np.abs(places - np.round(places)) > MAX_JITTER).any())
+    return TimeAxis(name, step, is_irregular, max_gap=1)
+
+
+def _usual_step(distances: NDArray[np.float64]) -> float:
+    """Return the mean step in the distances `[n]` of times, of which most are one step and some are several.
+
+    It is rounded to six digits where the error would not add up to a tenth of a step.
+    """
+    n_steps = np.round(distances / np.median(distances))
+    step = float(distances[n_steps >= 1].sum() / n_steps[n_steps >= 1].sum())
+    rounded = float(f"{step:.6g}")
+    return rounded if abs(rounded - step) * len(distances) < step / 10 else step
+
+
+def _window_for(groups: Sequence[NDArray[np.float64]]) -> int:
+    """Return the period of the longest of groups `[n, E]`, or `DEFAULT_WINDOW` if it shows none."""
+    longest = max(groups, key=len)
+    period = find_period(longest)
+    length = DEFAULT_WINDOW if period is None else min(max(period, MIN_WINDOW), MAX_WINDOW)
+    return max(MIN_WINDOW, min(length, len(longest) // 20))
+
+
+def find_period(elements: NDArray[np.float64]) -> int | None:
+    """Return the steps after which rows `[n, E]` are most like themselves again; None if nothing repeats.
+
+    It is that of the element with the highest autocorrelation behind its first negative value: the first peak that is
+    nearly as high as the highest, since a series is also like itself after several periods.
+    """
+    n = len(elements)
+    centred = elements - elements.mean(0)
+    spectrum = np.abs(np.fft.rfft(centred, 2 * n, axis=0)) ** 2
+    best, period = MIN_CORRELATION, None
+    for correlation in np.fft.irfft(spectrum, axis=0)[: n // 3].T:
+        negative = np.flatnonzero(correlation < 0)
+        if not len(negative):
+            continue
+        behind = correlation[negative[0] :] / correlation[0]
+        if behind.max() > best:
+            best = float(behind.max())
+            is_peak = (behind[1:-1] >= behind[:-2]) & (behind[1:-1] >= behind[2:]) & (behind[1:-1] >= NEARLY * best)
+            peaks = np.flatnonzero(is_peak)
+            period = int(negative[0] + 1 + peaks[0]) if len(peaks) else None
+    return period
+
+
+def _segments(
+    group: _Group, elements: NDArray[np.float64], is_anomaly: NDArray[np.bool_], axis: TimeAxis | None
+) -> Iterator[_Segment]:
+    """Return the rows of a group as even steps, cut where the gap in time is too long to be bridged."""
+    if axis is None or group.seconds is None:
+        yield _Segment(torch.from_numpy(elements[group.rows]).float(), is_anomaly[group.rows])
+        return
+    cuts = np.flatnonzero(np.diff(group.seconds) > (axis.max_gap + MAX_JITTER) * axis.step_s) + 1
+    for rows, seconds in zip(np.split(group.rows, cuts), np.split(group.seconds, cuts), strict=True):
+        try:
+            places = axis.steps_of(seconds.tolist())
+        except ValueError as error:
+            raise DataError(f"the times do not fit the steps: {error} of the rows from {seconds[0]}") from error
+        steps, rows_to_steps = to_even_steps(elements[rows], places, gaps=False)
+        flags = np.zeros(len(steps), dtype=bool)
+        flags[rows_to_steps[is_anomaly[rows]]] = True
+        yield _Segment(torch.from_numpy(np.ascontiguousarray(steps)).float(), flags)
+
+
+def _split(segments: Sequence[_Segment], windows: Windows, options: FitOptions) -> Split:
+    """Split the normal steps by what they are for.
+
+    A long segment gives parts to each use, in the order of `PARTS`, so that each is spread over the whole time; short
+    ones are given to the uses in turn.
+    """
+    normal = [steps for segment in segments for steps in _normal_parts(segment, windows.length)]
+    pieces: dict[str, list[Tensor]] = {"t": [], "v": [], "c": []}
+    turn = 0
+    for steps in normal:
+        n_parts = min(len(PARTS), len(steps) // (2 * windows.length))
+        for part in torch.tensor_split(steps, max(n_parts, 1)):
+            use = PARTS[turn % len(PARTS)]
+            pieces[use].append(part)
+            turn += 1
+    generator = torch.Generator().manual_seed(options.seed)
+    training = _windows_of(pieces["t"], windows.length, generator)
+    validation = _windows_of(pieces["v"], windows.length, generator)
+    n_calibrated = sum(map(len, pieces["c"]))
+    if len(training) < MIN_TRAINING_WINDOWS or not len(validation) or not n_calibrated:
+        n_steps = sum(map(len, normal))
+        raise DataError(
+            f"{n_steps} normal steps are too few for windows of {windows.length}; "
+            f"{len(PARTS) * 2 * windows.length} are enough, or give a smaller --window"
+        )
+    if not can_promise(options.false_alarm_rate, n_calibrated):
+        enough = int(np.ceil(sum(map(len, normal)) / n_calibrated / options.false_alarm_rate))
+        raise DataError(
+            f"a rate of {options.false_alarm_rate:g} false alarms cannot be promised from {n_calibrated} steps that "
+            f"the model has not seen; {1 / (n_calibrated + 1):.2g} is the least, or give {enough} steps"
+        )
+    return Split(training, validation, pieces["c"], windows)
+
+
+def _normal_parts(segment: _Segment, length: int) -> Iterator[Tensor]:
+    """Return the stretches of a segment without labelled anomalies that have at least `length` steps."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], segment.is_anomaly, [True]]).astype(np.int8)))
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if end - first >= length:
+            yield segment.steps[first:end]
+
+
+def _around_anomalies(segment: _Segment, length: int) -> list[_Segment]:
+    """Return the labelled anomalies of a segment, each with a window's length before and behind it."""
+    near = np.flatnonzero(segment.is_anomaly)
+    if not len(near):
+        return []
+    cuts = np.flatnonzero(np.diff(near) > 2 * length) + 1
+    parts = []
+    for run in np.split(near, cuts):
+        first = max(0, min(int(run[0]) - length, len(segment.steps) - length))
+        end = min(len(segment.steps), max(int(run[-1]) + length + 1, first + length))
+        parts.append(_Segment(segment.steps[first:end], segment.is_anomaly[first:end]))
+    return parts
+
+
+def _windows_of(parts: Sequence[Tensor], length: int, generator: torch.Generator) -> Tensor:
+    """Return windows `[N, L, E]` of the parts in random order: all of them, or evenly spread ones if these are many."""
+    long_enough = [part for part in parts if len(part) >= length]
+    n_windows = sum(len(part) - length + 1 for part in long_enough)
+    if not n_windows:
+        return torch.empty(0)
+    stride = max(1, n_windows // MAX_TRAINING_WINDOWS)
+    found = torch.cat([part.unfold(0, length, stride).transpose(1, 2) for part in long_enough])
+    return found[torch.randperm(len(found), generator=generator)]
+
+
+def _example(table: Table, codec: TableCodec, options: FitOptions, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Return rows as an item, in the types of JSON."""
+    times = {} if options.time is None else {options.time: [table.columns[options.time][row] for row in rows]}
+    columns = {
+        column.name: [json_value(column, table.columns[column.name][row]) for row in rows] for column in codec.columns
+    }
+    return {**times, **columns}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

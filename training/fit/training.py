@@ -1,0 +1,251 @@
+"""Train an autoencoder of a user's own items, and calibrate it on items that it never saw.
+
+Shapes: `N` items, `...` the shape of an item: a row, or a window of a series.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from math import prod
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from models.autoencoders.convolutional.config import ConvolutionalConfig
+from models.autoencoders.denoising.config import DenoisingConfig
+from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.calibration import percentile_for
+from models.autoencoding.detector import Detector, fit_detector
+from models.autoencoding.windows import Windows
+from models.catalogue import family
+from models.family import FamilyConfig, FamilySpec
+from models.objectives import squared_error
+from training.calibrate import calibrate
+
+NOISE = 0.1
+"""Standard deviation of the noise in the items that the model restores."""
+BATCH_SIZE, MIN_BATCH_SIZE, LEARNING_RATE = 256, 32, 2e-3
+MAX_BATCH_ELEMENTS = 2**19
+"""Numbers of a batch above which it has fewer than `BATCH_SIZE` items."""
+EVALUATE_EVERY = 100
+"""Steps between two looks at the validation items."""
+PATIENCE = 10
+"""Looks without a smaller error after which the training ends."""
+MAX_REFERENCES = 4096
+"""Most items that the checkpoint holds for the distance to neighbours."""
+MAX_VALIDATED = 4096
+"""Most items that say when to stop."""
+MAX_REFERENCE_ELEMENTS = 2**22
+"""Most numbers of these items together."""
+MIN_WIDTH, MAX_WIDTH, MAX_LATENT_WIDTH = 32, 256, 32
+CHANNELS, MIN_PICTURE_SIDE = (32, 64, 128), 4
+"""Channels after each halving of a picture, and the pixels of the shorter side that halvings leave at least."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The normal items by what they are for, in random order.
+
+    Attributes:
+        training: those that the weights are trained on, `[n, ...]`.
+        validation: those that say when to stop, `[n, ...]`.
+        calibration: those that the threshold comes from; where items are windows, series that are longer.
+        windows: how these series are split into items; None if they are items themselves.
+        folds: other splits of the same items, each for a model that only gives the scores of its calibration items;
+            these are then all items once, and the threshold comes from them.
+    """
+
+    training: Tensor
+    validation: Tensor
+    calibration: Sequence[Tensor]
+    windows: Windows | None = None
+    folds: "Sequence[Split]" = ()
+
+    @property
+    def n_calibrated(self) -> int:
+        """Number of scores that the threshold comes from: one for each item, or for each step of a series."""
+        if self.folds:
+            return sum(fold.n_calibrated for fold in self.folds)
+        return len(self.calibration) if self.windows is None else sum(map(len, self.calibration))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained and calibrated model.
+
+    Attributes:
+        model: the model.
+        family: its family.
+        config: its hyperparameters.
+        n_steps: the steps of its training.
+        validation_error: its mean squared error on the validation items.
+        seconds: the time of the whole fit.
+        judge: a model with the same calibration that was not trained on `judged.calibration`, on which figures are
+            measured: the model itself or, if there are folds, that of the first one.
+        judged: the split of that model.
+    """
+
+    model: Autoencoder
+    family: FamilySpec
+    config: FamilyConfig
+    n_steps: int
+    validation_error: float
+    seconds: float
+    judge: Autoencoder
+    judged: Split
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A model with its detector, without a calibration."""
+
+    model: Autoencoder
+    n_steps: int
+    error: float
+
+
+OnStep = Callable[[float, int, float], object]
+
+
+def fit_model(
+    split: Split,
+    *,
+    false_alarm_rate: float,
+    max_seconds: float,
+    seed: int,
+    on_step: OnStep = lambda done, step, error: None,
+) -> Fitted:
+    """Train a denoising autoencoder until its error on the validation items no longer falls, and calibrate it.
+
+    Args:
+        split: the items.
+        false_alarm_rate: share of normal items, or steps of series, that the threshold may flag.
+        max_seconds: longest time of the training.
+        seed: seed of the weights and of the noise.
+        on_step: called at each look at the validation items, with the share of the time that is used, the number of
+            steps, and the error.
+    """
+    shape = tuple(split.training.shape[1:])
+    is_picture = len(shape) == 3
+    spec = family("autoencoders/convolutional" if is_picture else "autoencoders/denoising")
+    config = convolutional_config(shape) if is_picture else denoising_config(shape)
+    started_at = time.monotonic()
+    parts = [split, *split.folds]
+    trained = []
+    with nullcontext() if is_picture else _one_thread():
+        for number, part in enumerate(parts):
+
+            def report(done: float, step: int, error: float, number: int = number) -> None:
+                on_step((number + done) / len(parts), step, error)
+
+            model = _new_model(spec, config, seed)
+            trained.append(_train_with_detector(model, part, max_seconds / len(parts), seed, report))
+    model = trained[0].model
+    scored = list(zip(trained[1:] or trained, split.folds or [split], strict=True))
+    model.calibration = calibrate(
+        model,
+        list(split.training.double()),
+        [(each.model, [item.double() for item in part.calibration]) for each, part in scored],
+        percentile=percentile_for(false_alarm_rate, split.n_calibrated),
+        n_components=10,
+    )
+    judge, judged = scored[0]
+    judge.model.calibration = model.calibration
+    return Fitted(
+        model=model,
+        family=spec,
+        config=config,
+        n_steps=trained[0].n_steps,
+        validation_error=trained[0].error,
+        seconds=time.monotonic() - started_at,
+        judge=judge.model,
+        judged=judged,
+    )
+
+
+def _new_model(spec: FamilySpec, config: FamilyConfig, seed: int) -> Autoencoder:
+    torch.manual_seed(seed)
+    return cast("Autoencoder", spec.new_model(config))
+
+
+def _train_with_detector(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_step: OnStep) -> _Trained:
+    n_steps, error = _train(model, split, max_seconds, seed, on_step)
+    model.eval().requires_grad_(False)
+    model.use_detector(_detector_of(model, split))
+    model.windows = split.windows
+    return _Trained(model, n_steps, error)
+
+
+def _detector_of(model: Autoencoder, split: Split) -> Detector:
+    with torch.inference_mode():
+        n_references = min(MAX_REFERENCES, MAX_REFERENCE_ELEMENTS // split.training[0].numel())
+        references, validation = list(split.training[:n_references]), list(split.validation[:MAX_VALIDATED])
+        return fit_detector(references, validation, model, are_windows=split.windows is not None)
+
+
+def convolutional_config(shape: tuple[int, ...]) -> ConvolutionalConfig:
+    """Return the sizes of a model for pictures of this shape, `(C, H, W)`."""
+    n_halvings = max(1, min(len(CHANNELS), int(math.log2(min(shape[1:]) / MIN_PICTURE_SIDE))))
+    return ConvolutionalConfig(
+        input_shape=shape, channels=CHANNELS[:n_halvings], latent_width=MAX_LATENT_WIDTH, hidden_width=MAX_WIDTH
+    )
+
+
+def denoising_config(shape: tuple[int, ...]) -> DenoisingConfig:
+    """Return the sizes of a model for rows or windows of this shape."""
+    width = prod(shape)
+    hidden = max(MIN_WIDTH, min(4 * width, MAX_WIDTH))
+    latent = max(2, min((width + 1) // 2, MAX_LATENT_WIDTH))
+    return DenoisingConfig(input_shape=shape, hidden_widths=(hidden, hidden), latent_width=latent, output="linear")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: layers this small take longer with several, which wait for each other."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _train(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_step: OnStep) -> tuple[int, float]:
+    """Train a model in place, to the weights with the smallest error. Return the number of steps and that error."""
+    generator = torch.Generator().manual_seed(seed)
+    training, validation = split.training.float(), split.validation[:MAX_VALIDATED].float()
+    batch_size = max(MIN_BATCH_SIZE, min(BATCH_SIZE, MAX_BATCH_ELEMENTS // training[0].numel()))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+    best, best_error, n_worse, step = copy.deepcopy(model.state_dict()), float("inf"), 0, 0
+    ends_at = time.monotonic() + max_seconds
+    while n_worse < PATIENCE and time.monotonic() < ends_at:
+        model.train()
+        for _ in range(EVALUATE_EVERY):
+            if time.monotonic() >= ends_at:
+                break
+            items = training[torch.randint(len(training), (batch_size,), generator=generator)]
+            noisy = items + NOISE * torch.randn(items.shape, generator=generator)
+            loss = squared_error(model(noisy), items)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            step += 1
+        model.eval()
+        error = _error(model, validation)
+        n_worse = 0 if error < 0.99 * best_error else n_worse + 1
+        if error < best_error:
+            best, best_error = copy.deepcopy(model.state_dict()), error
+        on_step(1 - max(0.0, ends_at - time.monotonic()) / max_seconds, step, error)
+    model.load_state_dict(best)
+    return step, best_error
+
+
+def _error(model: Autoencoder, items: Tensor) -> float:
+    """Return the mean squared error of the reconstructions of `[n, ...]`."""
+    with torch.inference_mode():
+        sums = [(model(few) - few).square().sum().item() for few in torch.split(items, BATCH_SIZE)]
+    return sum(sums) / items.numel()
