@@ -217,7 +217,9 @@ def _take(items: Iterator[_Line], n_at_once: int) -> list[_Line]:
 
 async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, n_before: int) -> bytes:
     """Return the answer to a batch before which there were `n_before` items."""
-    faults = {place: value for place, value in enumerate(batch) if isinstance(value, UndecodableItems)}
+    faults: dict[int, InvalidItems] = {
+        place: value for place, value in enumerate(batch) if isinstance(value, UndecodableItems)
+    }
     good = [place for place in range(len(batch)) if place not in faults]
     call, requests, refused = await _decode(request, schema, [batch[place] for place in good])
     faults |= {good[place]: error for place, error in refused.items()}

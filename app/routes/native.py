@@ -189,7 +189,12 @@ async def _read_inputs(
     read_csv: Callable[[bytes], Any] = partial(parse_csv, max_cells=n_cells, max_lines=n_lines)
     if has_columns:
         read_csv = partial(parse_csv_rows, gaps=GAPS, max_cells=n_cells, max_lines=n_lines)
-    parse = {NPY: parse_npy, CSV: read_csv, NDJSON: partial(parse_lines, max_items=settings.max_items)}[kind]
+    parsers: dict[str, Callable[[bytes], Any]] = {
+        NPY: parse_npy,
+        CSV: read_csv,
+        NDJSON: partial(parse_lines, max_items=settings.max_items),
+    }
+    parse = parsers[kind]
     try:
         if len(data) <= settings.inline_bytes:
             return parse(data)

@@ -110,7 +110,7 @@ def _fit(whole: Table, n_fitted: int) -> tuple[_Fitted, Windows, Scores]:
     part = Table({name: cells[:n_fitted] for name, cells in whole.columns.items()}, whole.lines[:n_fitted])
     data = prepare_series(part, FitOptions(name="series", columns=("value",), false_alarm_rate=SUPPORTED_RATE))
     model = fit_model(data.split, false_alarm_rate=SUPPORTED_RATE, max_seconds=MAX_SECONDS, seed=0).model
-    (column,) = data.rows.columns
+    (column,) = data.columns
 
     def elements(values: Scores) -> Scores:
         return column.elements_of_all(values.tolist())

@@ -106,7 +106,8 @@ class Detector:
         if MOVEMENT in scales:
             rest += WEIGHTS[MOVEMENT] * self._movement_distances(items) / scales[MOVEMENT]
         latent = WEIGHTS[LATENTS] * self._latent_distances(latents) / scales[LATENTS]
-        return rest + _shares(rest) * latent[:, None]
+        combined: Tensor = rest + _shares(rest) * latent[:, None]
+        return combined
 
     def _distances(self, items: Tensor) -> Tensor:
         """Return the contributions of `[B, E]` to the local distance.
@@ -148,8 +149,10 @@ class Detector:
         batch = torch.stack(list(windows)).float()
         movement = (movement_of(batch) - self.movement_mean) / self.movement_deviation
         values, indices = nearest(movement, self.movements, N_NEIGHBOURS)
-        parts = _parts_of_distance(movement, self.movements, values, indices).unflatten(1, (3, -1)).sum(1)  # [B, C]
-        return (parts[:, None] / batch.shape[1]).expand(-1, batch.shape[1], -1).flatten(1)
+        n_windows, n_steps, width = batch.shape
+        parts = _parts_of_distance(movement, self.movements, values, indices).view(n_windows, 3, width).sum(1)
+        spread: Tensor = (parts[:, None] / n_steps).expand(-1, n_steps, -1).flatten(1)
+        return spread
 
 
 def movement_of(windows: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def apply_to_windows(
     """Return what a function makes of the windows of each series `[T, E]`: for each series a tensor `[N, …]`."""
     split = [windows.split(item) for item in items]
     results = []
-    for few in torch.cat(split).split(WINDOWS_AT_ONCE):
+    for few in torch.split(torch.cat(split), WINDOWS_AT_ONCE):
         begin_part()
         results.append(torch.stack(list(function(few.unbind()))))
-    return list(torch.cat(results).split([len(part) for part in split]))
+    return list(torch.split(torch.cat(results), [len(part) for part in split]))

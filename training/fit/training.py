@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ class Fitted:
     """
 
     model: Autoencoder
-    family: FamilySpec
+    family: FamilySpec[Any]
     config: FamilyConfig
     n_steps: int
     validation_error: float
@@ -167,7 +167,7 @@ def fit_model(
     )
 
 
-def _new_model(spec: FamilySpec, config: FamilyConfig, seed: int) -> Autoencoder:
+def _new_model(spec: FamilySpec[Any], config: FamilyConfig, seed: int) -> Autoencoder:
     torch.manual_seed(seed)
     return cast("Autoencoder", spec.new_model(config))
 
@@ -247,5 +247,5 @@ def _train(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_s
 def _error(model: Autoencoder, items: Tensor) -> float:
     """Return the mean squared error of the reconstructions of `[n, ...]`."""
     with torch.inference_mode():
-        sums = [(model(few) - few).square().sum().item() for few in torch.split(items, BATCH_SIZE)]
+        sums = [float((model(few) - few).square().sum()) for few in torch.split(items, BATCH_SIZE)]
     return sum(sums) / items.numel()

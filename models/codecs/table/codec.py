@@ -111,11 +111,11 @@ class TableCodec(ArrayCodec):
                 row, state = int(np.argmax(is_gap)), "null" if column.name in columns else "missing"
                 problems.append((row, f"the column {column.name!r} is {state} in row {row}; it never was in training"))
                 continue
-            observed = np.flatnonzero(~is_gap)
+            observed = np.flatnonzero(~is_gap).tolist()
             try:
                 elements[observed, place] = column.elements_of_all([values[row] for row in observed])
             except InvalidValue as error:
-                row = int(observed[error.place])
+                row = observed[error.place]
                 problems.append((row, f"the value of the column {column.name!r} in row {row} is {error}"))
             if gaps:
                 elements[is_gap, place] = np.nan

@@ -190,12 +190,12 @@ class TableSeriesCodec(ArrayCodec):
         except ValueError as error:
             raise InvalidItems(Problem(str(error), table.indices[0])) from None
         steps, rows_to_steps = to_even_steps(elements, places, gaps=gaps)
-        key = table.columns[self.key][0] if self.key in table.columns else None
+        keys = None if self.key is None else table.columns.get(self.key)
         return SeriesRows(
             steps=torch.from_numpy(np.ascontiguousarray(steps)),
             rows_to_steps=rows_to_steps,
             times=times,
-            key=key,
+            key=keys[0] if keys else None,
             rows=columns,
         )
 

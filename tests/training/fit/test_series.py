@@ -48,7 +48,7 @@ def test_times_that_rise_evenly_make_a_series() -> None:
     x = waves(60)
     assert find_time_column(table_of(x=x, at=times_of(range(60))), None) == "at"
     assert find_time_column(table_of(x=x, at=times_of([*range(50), *range(53, 63)])), None) == "at"
-    random = np.random.default_rng(0).uniform(0, 600, 60)
+    random = np.random.default_rng(0).uniform(0, 600, 60).tolist()
     assert find_time_column(table_of(x=x, at=times_of(random)), None) is None
     assert find_time_column(table_of(x=x, at=times_of(sorted(random))), None) is None
     two = table_of(x=x, at=times_of([*range(30), *range(30)]), unit=["a"] * 30 + ["b"] * 30)
@@ -85,10 +85,10 @@ def test_gaps_in_time_cut_the_series_and_short_ones_are_bridged() -> None:
 
 def test_rows_are_sorted_and_uneven_times_are_found() -> None:
     rng = np.random.default_rng(1)
-    places = np.cumsum(rng.uniform(0.5, 1.5, N))
-    x = np.array([f"{np.sin(2 * np.pi * place / 25):.4f}" for place in places])
-    order = rng.permutation(N)
-    data = prepare(table_of(at=np.array(times_of(places))[order].tolist(), x=x[order].tolist()), time="at")
+    places = np.cumsum(rng.uniform(0.5, 1.5, N)).tolist()
+    x, times = [f"{np.sin(2 * np.pi * place / 25):.4f}" for place in places], times_of(places)
+    order = rng.permutation(N).tolist()
+    data = prepare(table_of(at=[times[row] for row in order], x=[x[row] for row in order]), time="at")
     codec = data.codec
     assert isinstance(codec, TableSeriesCodec)
     assert codec.time is not None
