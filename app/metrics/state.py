@@ -13,6 +13,9 @@ from app.metrics.families import PREFIX
 from app.registry.registry import Registry
 from app.registry.served_model import State
 
+MAX_COLUMNS = 20
+"""Most columns of a model that metrics tell of: those that have moved the farthest."""
+
 
 class StateCollector(Collector):
     """Reads queues, running sequences, memory and states of the models of a registry, and the memory of requests."""
@@ -37,6 +40,12 @@ class StateCollector(Collector):
         state = GaugeMetricFamily(
             f"{PREFIX}_model_state", "1 for the state of a model, else 0.", labels=["model", "state"]
         )
+        low_p = _by_model("drift_low_p_share", "Share of the last items that a model scored with a p-value below 0.01.")
+        index = GaugeMetricFamily(
+            f"{PREFIX}_drift_stability_index",
+            "Population stability index of a column of the last items that a model scored.",
+            labels=["model", "column"],
+        )
         for name, model in list(self._models.models.items()):
             for each in State:
                 state.add_metric([name, each], float(model.state is each))
@@ -44,9 +53,14 @@ class StateCollector(Collector):
                 queued.add_metric([name], model.loaded.engine.n_queued)
                 running.add_metric([name], model.loaded.engine.n_running)
                 memory.add_metric([name], model.loaded.memory_bytes)
+                drift = model.loaded.drift and model.loaded.drift.read()
+                if drift:
+                    low_p.add_metric([name], drift.low_p_share)
+                    for column in sorted(drift.stability_index, key=drift.stability_index.__getitem__)[-MAX_COLUMNS:]:
+                        index.add_metric([name, column], drift.stability_index[column])
         is_ready = self._models.ready and not self._is_draining()
         limit, ready = "Most items that may wait for one model.", "1 while every wanted model serves, else 0."
-        yield from (queued, running, memory, state)
+        yield from (queued, running, memory, state, low_p, index)
         yield from self._collect_memory()
         yield GaugeMetricFamily(f"{PREFIX}_queue_limit_items", limit, self._max_queue_items())
         yield GaugeMetricFamily(f"{PREFIX}_ready", ready, float(is_ready))

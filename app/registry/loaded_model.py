@@ -14,13 +14,14 @@ from app.engine.trace import watch_layers
 from app.registry.model_sizes import ModelSizes, sizes_of
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.drift import DriftMonitor
 from models.cancellation import stop_if_abandoned
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.checkpoint.common import CONFIG_FILE, build_without_weights
 from models.checkpoint.fingerprint import Fingerprint, fingerprint
 from models.checkpoint.self_check import SelfCheck, check_answers
 from models.checkpoint.text_description import TextDescription, describe_text_model
-from models.codecs import VectorCodec
+from models.codecs import TableCodec, TableSeriesCodec, VectorCodec
 from models.errors import CheckpointError
 from models.family import Model
 from models.generation.generator import Generator
@@ -61,6 +62,7 @@ class LoadedModel:
     Attributes:
         checkpoint: the description of the checkpoint as it was loaded, with its codec.
         files: the fingerprint of the files that it was loaded from.
+        drift: what looks at the items that the model scores; None for models without anomaly scores.
         n_users: number of requests that use the model at this moment.
     """
 
@@ -80,6 +82,7 @@ class LoadedModel:
     missing_heads: list[str]
     text: TextDescription | None
     self_check: SelfCheck | None
+    drift: DriftMonitor | None = None
     n_users: int = 0
     _without_users: asyncio.Event | None = None
     _is_hurried: bool = False
@@ -171,8 +174,10 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
     latent_shape: tuple[int, ...] = ()
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
+    drift: DriftMonitor | None = None
     if isinstance(model, Autoencoder):
         latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
+        drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
     return LoadedModel(
         checkpoint=checkpoint,
         files=replicas.files,
@@ -190,7 +195,14 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
         conversion=replicas.conversion,
         text=describe_text_model(checkpoint, model),
         self_check=replicas.self_check,
+        drift=drift,
     )
+
+
+def _rows_of(checkpoint: Checkpoint) -> TableCodec | None:
+    """Return the codec of the rows that items are, or are made of; None for other items."""
+    codec = checkpoint.codec
+    return codec.rows if isinstance(codec, TableSeriesCodec) else codec if isinstance(codec, TableCodec) else None
 
 
 def _choose(checkpoint: Checkpoint, settings: Settings, device: torch.device) -> PrecisionChoice:

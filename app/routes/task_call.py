@@ -182,7 +182,18 @@ def run_requests(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]
     if schema.writer is not None and call.parameter("stop") is not None:
         writer = schema.writer(requests, call.body, call.codecs)
     on_progress = None if writer is None else writer.on_progress
-    return infer(schema.task, call.loaded.engine, requests, None, on_progress, call.client)
+    work = infer(schema.task, call.loaded.engine, requests, None, on_progress, call.client)
+    return work if schema.observe is None or call.loaded.drift is None else _observe(work, schema, requests, call)
+
+
+async def _observe(
+    work: Awaitable[Outcome], schema: TaskSchema, requests: list[TaskRequest], call: TaskCall
+) -> Outcome:
+    """Show the requests and their results to the monitor of the model, to see whether the items move away."""
+    outcome = await work
+    if schema.observe is not None and call.loaded.drift is not None:
+        schema.observe(call.loaded.drift, requests, outcome.results)
+    return outcome
 
 
 async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], deadline: Deadline) -> Stream:

@@ -13,6 +13,7 @@ from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
+from models.autoencoding.drift import WINDOW, DriftMonitor
 from models.codecs import ItemCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import Floats, Limits
 from models.codecs.table import SeriesRows
@@ -223,6 +224,22 @@ def _stretch(first: int, last: int, scores: Floats, sums: Mapping[str, float], s
     }
 
 
+def _observe(
+    monitor: DriftMonitor, requests: Sequence[DetectAnomaliesRequest], results: Sequence[DetectAnomaliesResult]
+) -> None:
+    """Show the last items to the monitor: rows, or all steps of series of rows; of other items the p-values alone."""
+    requests, results = requests[-WINDOW:], results[-WINDOW:]
+    rows: Floats | None = None
+    if results[0].steps is not None:
+        rows = np.concatenate([request.item.numpy() for request in requests])
+        p_values = np.concatenate([result.steps.p_values.numpy() for result in results if result.steps is not None])
+    else:
+        is_row = requests[0].item.ndim == 1
+        rows = np.stack([request.item.numpy() for request in requests]) if is_row else None
+        p_values = np.array([result.p_value for result in results])
+    monitor.observe(rows, p_values)
+
+
 def _estimate(requests: Sequence[DetectAnomaliesRequest], body: DetectAnomaliesBody, sizes: ModelSizes) -> int:
     n_numbers = sum(request.item.numel() for request in requests)
     per_item = REQUEST_BYTES + RECORD_BYTES * body.parameters.n_top
@@ -241,6 +258,7 @@ SCHEMA = TaskSchema(
     array=lambda results, body, codecs: np.array([result.score for result in results]),
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
+    observe=_observe,
 )
 ENDPOINT = TaskEndpoint(
     name="detect_anomalies",

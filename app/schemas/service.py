@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
+from app.registry.loaded_model import LoadedModel
 from app.registry.registry import Registry
 from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
@@ -36,6 +37,19 @@ class ModelItem(BaseModel):
     time: str | None = Field(None, description="Name of the column of times, for series of rows that have one.")
     key: str | None = Field(
         None, description="Name of the column that tells several series in one request apart, for series that have one."
+    )
+
+
+class ItemDrift(BaseModel):
+    """How far the last items that a model has scored are from those that it was fitted to."""
+
+    n_items: int = Field(description="Number of the last items, or rows of series, that were looked at.")
+    low_p_share: float = Field(
+        description="Share of them whose p-value is below 0.01; of items like the held-out ones, it is 0.01."
+    )
+    stability_index: dict[str, float] = Field(
+        description="Population stability index of each column: below 0.1 little has changed, and above 0.25 much. "
+        "Empty for items without columns."
     )
 
 
@@ -139,6 +153,11 @@ class ModelCard(BaseModel):
         description="Comparison with the answers that the folder promises; null if it promises none. A model that "
         "differs from its `expected.json` fails to load, unless its files have changed since.",
     )
+    drift: ItemDrift | None = Field(
+        None,
+        description="How far the last items of `/detect-anomalies` are from those that the model was fitted to; null "
+        "until it has scored 100.",
+    )
     metrics: dict[str, float] = Field(
         {}, description="Metrics measured on the published checkpoint; its model card explains them."
     )
@@ -240,8 +259,14 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
             "missing_heads": loaded.missing_heads,
             **(asdict(loaded.text) if loaded.text else {}),
             "self_check": loaded.self_check and loaded.self_check.to_dict(),
+            "drift": _drift(loaded),
         }
     return ModelCard(**content)
+
+
+def _drift(loaded: LoadedModel) -> dict[str, Any] | None:
+    drift = None if loaded.drift is None else loaded.drift.read()
+    return None if drift is None else asdict(drift)
 
 
 def _item(checkpoint: Checkpoint) -> ModelItem:

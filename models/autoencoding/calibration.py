@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from models.autoencoding.detector import Detector
+from models.autoencoding.drift import DriftReference
 from models.autoencoding.mixture import GaussianMixture
 from models.errors import CheckpointError
 
@@ -59,6 +60,7 @@ class Calibration:
         latent_deviation: standard deviation of these latents, of the model's `latent_shape`.
         mixture: mixture of Gaussians fitted to these latents, flattened; None for models that do not sample from it.
         detector: what scores beside the reconstruction error compare items with; None for models without such scores.
+        drift: what the items of requests are compared with to see whether they move; None for items without columns.
     """
 
     scores: Mapping[str, Tensor]
@@ -67,6 +69,7 @@ class Calibration:
     latent_deviation: Tensor
     mixture: GaussianMixture | None
     detector: Detector | None = None
+    drift: DriftReference | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole content as named tensors."""
@@ -76,7 +79,7 @@ class Calibration:
             "latent_mean": self.latent_mean,
             "latent_deviation": self.latent_deviation,
         }
-        for name, part in (("mixture", self.mixture), ("detector", self.detector)):
+        for name, part in (("mixture", self.mixture), ("detector", self.detector), ("drift", self.drift)):
             if part is not None:
                 values = {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
                 tensors |= {key: value for key, value in values.items() if value is not None}
@@ -94,11 +97,11 @@ class Calibration:
         Raises:
             CheckpointError: a tensor is missing, or the percentile is not a number from 0 to 100.
         """
-        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}, "detector": {}}
+        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}, "detector": {}, "drift": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts.get(part, {})[rest] = tensor
-        mixture, detector = parts["mixture"], parts["detector"]
+        mixture, detector, drift = parts["mixture"], parts["detector"], parts["drift"]
         try:
             percentile = float(tensors["percentile"])
             if not 0 <= percentile <= 100:
@@ -110,6 +113,7 @@ class Calibration:
                 latent_deviation=tensors["latent_deviation"],
                 mixture=GaussianMixture(**mixture) if mixture else None,
                 detector=Detector(**detector) if detector else None,
+                drift=DriftReference(**drift) if drift else None,
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it is no single number
             raise CheckpointError(f"the calibration is not readable: {error}") from None

@@ -26,9 +26,13 @@ MOVEMENT = "movement"
 WEIGHTS = {NEIGHBOURS: 1.0, LATENTS: 0.5, ERROR: 0.5, MOVEMENT: 1.0}
 """Weights of the parts in their sum, each part in units of what nine in ten normal items stay below. They were chosen
 once, on the sets of ADBench, a table of sales and series of three sensors, and are the same for all data."""
+MAX_MOVEMENT = 5.0
+"""Most that movement counts in the sum, in its units. Of series that hardly move, it would outweigh all else."""
 SCALE_QUANTILE = 0.9
 ROWS_AT_ONCE = 256
 """Number of items whose distances from all reference items are computed together."""
+MAX_DIFFERENCES = 2**22
+"""Most differences from neighbours that are held together."""
 TINY = torch.finfo(torch.float32).tiny
 STILL = 1e-3
 """Movement of an element, in units of its spread, that counts as none."""
@@ -104,7 +108,9 @@ class Detector:
         scales = dict(zip(self.score_names[1:], self.scales.tolist(), strict=True))
         rest = WEIGHTS[NEIGHBOURS] * self._distances(flat) / scales[NEIGHBOURS] + WEIGHTS[ERROR] * error / scales[ERROR]
         if MOVEMENT in scales:
-            rest += WEIGHTS[MOVEMENT] * self._movement_distances(items) / scales[MOVEMENT]
+            movement = self._movement_distances(items) / scales[MOVEMENT]
+            excess = (movement.sum(1, keepdim=True) / MAX_MOVEMENT).clamp(min=1)
+            rest += WEIGHTS[MOVEMENT] * movement / excess
         latent = WEIGHTS[LATENTS] * self._latent_distances(latents) / scales[LATENTS]
         combined: Tensor = rest + _shares(rest) * latent[:, None]
         return combined
@@ -117,7 +123,8 @@ class Detector:
         squared distance. Source: after Breunig, Kriegel, Ng, Sander 2000, definition 7, with distances in place of
         reachability and S against divisors near 0.
         """
-        return torch.cat([self._distances_of_few(few) for few in torch.split(items, ROWS_AT_ONCE)])
+        n_at_once = max(1, min(ROWS_AT_ONCE, MAX_DIFFERENCES // (N_NEIGHBOURS * items.shape[1])))
+        return torch.cat([self._distances_of_few(few) for few in torch.split(items, n_at_once)])
 
     def _distances_of_few(self, items: Tensor) -> Tensor:
         values, indices = nearest(items, self.items, N_NEIGHBOURS)  # [B, K]
@@ -205,10 +212,8 @@ def fit_detector(
 
 def _parts_of_distance(points: Tensor, references: Tensor, distances: Tensor, indices: Tensor) -> Tensor:
     """Return the part of each element of `[B, E]` in the mean distance from neighbours, whose indices are `[B, K]`."""
-    parts = torch.zeros_like(points)
-    for distance, index in zip(distances.unbind(1), indices.unbind(1), strict=True):
-        parts += (points - references[index]).square() / distance.clamp(min=TINY)[:, None]
-    return parts / distances.shape[1]
+    squares = (points[:, None] - references[indices]).square()  # [B, K, E]
+    return (squares / distances.clamp(min=TINY)[..., None]).mean(1)
 
 
 def _shares(parts: Tensor) -> Tensor:

@@ -13,8 +13,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table as PrintedTable
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.drift import DriftReference
 from models.checkpoint import check_name, write_checkpoint, write_metrics
 from models.codecs import ImageCodec, TableSeriesCodec
+from models.codecs.table.histograms import histograms_of
 from models.errors import CheckpointError
 from training.card import CARD_FILE
 from training.errors import DataError
@@ -23,10 +25,11 @@ from training.fit.charts import CHARTS_FILE, charts
 from training.fit.comparison import OWN, Figures, compare
 from training.fit.files import FILE, read_file, read_folder
 from training.fit.options import FitOptions, Kind
+from training.fit.order import find_time_column
 from training.fit.pictures import find_pictures, prepare_pictures
 from training.fit.prepared import Prepared
 from training.fit.rows import prepare_rows
-from training.fit.series import find_time_column, prepare_series
+from training.fit.series import prepare_series
 from training.fit.table_file import Table
 from training.fit.training import Fitted, Split, fit_model
 from training.metrics import anomaly_scores
@@ -64,6 +67,11 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     _print_data(console, path, data)
     fitted = _train(data.split, options, console)
     model = fitted.model
+    if data.rows is not None:
+        rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
+        found = histograms_of(data.rows, rows)
+        edges, shares = (torch.from_numpy(part).float() for part in (found.edges, found.shares))
+        model.calibration = replace(model.calibration, drift=DriftReference(edges=edges, shares=shares))
     figures = found_share = None
     if data.n_anomalies:
         judged = fitted.judged

@@ -3,9 +3,7 @@
 Shapes: `n` rows, `T` even steps of a segment, `L` steps of a window, `E` elements of a row.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,11 @@ from torch import Tensor
 from models.autoencoding.calibration import can_promise
 from models.autoencoding.windows import Windows
 from models.codecs.table import TableCodec, TableSeriesCodec, describe_table_series_codec
-from models.codecs.table.dates import parse_date
-from models.codecs.table.time_axis import MAX_JITTER, TimeAxis, to_even_steps
+from models.codecs.table.time_axis import TimeAxis
 from training.errors import DataError
 from training.fit.columns import find_columns
 from training.fit.options import FitOptions
+from training.fit.order import Segment, groups_of, segments_of, time_axis_of
 from training.fit.prepared import Prepared
 from training.fit.rows import elements_of, json_value, labels_of
 from training.fit.table_file import Table
@@ -29,43 +27,14 @@ from training.fit.training import Split
 DEFAULT_WINDOW, MIN_WINDOW, MAX_WINDOW = 32, 8, 128
 """Steps of a window where the data show no period, and the least and the most where they do."""
 MIN_CORRELATION, NEARLY = 0.3, 0.9
-"""Least correlation of the data with themselves, one period later, that counts as a period."""
+"""Least correlation of a column with itself, one period later, that counts as a period; and the share of the highest
+correlation that an earlier peak must have to be the period."""
 N_STRIDES = 8
 """Windows that a step of a long series is in."""
 PARTS = "ttcttvtttc"
 """What the parts of a long segment are for, in order: training, validation and calibration."""
 MAX_TRAINING_WINDOWS = 20_000
 MIN_TRAINING_WINDOWS = 60
-MIN_SAME_STEP = 0.9
-"""Share of the distances between times that must be equal for a table to be taken as a series by itself."""
-SAME_STEP_TOLERANCE = 0.1
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """Rows without a gap in time as even steps `[T, E]`, and whether each step is a labelled anomaly, `[T]`."""
-
-    steps: Tensor
-    is_anomaly: NDArray[np.bool_]
-
-
-def find_time_column(table: Table, key: str | None) -> str | None:
-    """Return the column of dates that rise in nearly equal steps, for each value of the key; None if there is none."""
-    keys = [None] * len(table) if key is None else table.columns.get(key, [None] * len(table))
-    is_next = np.array([first == second for first, second in itertools.pairwise(keys)], dtype=bool)
-    for name, cells in table.columns.items():
-        try:
-            dates = [parse_date(cell) for cell in cells if cell is not None and not _is_number(cell)]
-        except ValueError:
-            continue
-        if len(dates) != len(table) or is_next.sum() < 2:
-            continue
-        distances = np.diff([date.timestamp() for date in dates])[is_next]
-        step = float(np.median(distances))
-        is_even = np.abs(distances - step) <= SAME_STEP_TOLERANCE * step
-        if step > 0 and (distances > 0).all() and is_even.mean() >= MIN_SAME_STEP:
-            return name
-    return None
 
 
 def prepare_series(table: Table, options: FitOptions) -> Prepared:
@@ -78,12 +47,12 @@ def prepare_series(table: Table, options: FitOptions) -> Prepared:
     order = [name for name in (options.time, options.key) if name is not None]
     found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label, order=order)
     elements, is_anomaly = elements_of(table, found.codec).numpy(), labels_of(table, options.label).numpy()
-    groups = list(_groups(table, options.time, options.key))
-    axis = None if options.time is None else _time_axis(options.time, groups)
+    groups = list(groups_of(table, options.time, options.key))
+    axis = None if options.time is None else time_axis_of(options.time, groups)
     length = options.window or _window_for([elements[group.rows] for group in groups])
     if axis is not None:
         axis = TimeAxis(axis.name, axis.step_s, axis.is_irregular, max_gap=max(1, length // 4))
-    found_segments = (segment for group in groups for segment in _segments(group, elements, is_anomaly, axis))
+    found_segments = (segment for group in groups for segment in segments_of(group, elements, is_anomaly, axis))
     segments = [segment for segment in found_segments if len(segment.steps) >= length]
     windows = Windows(length, max(1, length // N_STRIDES))
     codec = TableSeriesCodec(rows=found.codec, length=length, stride=windows.stride, time=axis, key=options.key)
@@ -112,84 +81,13 @@ def series_of(table: Table, codec: TableSeriesCodec, is_anomaly: NDArray[np.bool
     time = None if codec.time is None else codec.time.name
     found = [
         steps
-        for group in _groups(table, time, codec.key)
-        for segment in _segments(group, elements, is_anomaly, codec.time)
+        for group in groups_of(table, time, codec.key)
+        for segment in segments_of(group, elements, is_anomaly, codec.time)
         for steps in _normal_parts(segment, codec.length)
     ]
     if not found:
         raise DataError(f"there are no {codec.length} normal rows that follow each other, as a window has")
     return found
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The rows of one key in the order of time, and their times in seconds; without times, None."""
-
-    rows: NDArray[np.int64]
-    seconds: NDArray[np.float64] | None
-
-
-def _groups(table: Table, time: str | None, key: str | None) -> Iterator[_Group]:
-    """Return the rows of each key, sorted by time.
-
-    Raises:
-        DataError: a time is none, or equal to that of another row of the same key.
-    """
-    keys = [None] * len(table) if key is None else table.columns[key]
-    seconds = None if time is None else _seconds(table, time)
-    places: dict[str | None, list[int]] = {}
-    for row, value in enumerate(keys):
-        places.setdefault(value, []).append(row)
-    for group in places.values():
-        rows = np.array(group)
-        if seconds is None:
-            yield _Group(rows, None)
-            continue
-        rows = rows[np.argsort(seconds[rows], kind="stable")]
-        same = np.flatnonzero(np.diff(seconds[rows]) == 0)
-        if len(same):
-            first, second = (table.lines[rows[place]] for place in (same[0], same[0] + 1))
-            advice = "name the column that tells several series apart with --key" if key is None else "leave one out"
-            raise DataError(f"the lines {first} and {second} have the same time in {time!r}; {advice}")
-        yield _Group(rows, seconds[rows])
-
-
-def _seconds(table: Table, name: str) -> NDArray[np.float64]:
-    cells = table.columns[name]
-    axis = TimeAxis(name, 1.0, is_irregular=True, max_gap=1)
-    seconds = []
-    for cell, line in zip(cells, table.lines, strict=True):
-        try:
-            seconds.append(axis.seconds_of([cell])[0])
-        except ValueError:
-            raise DataError(f"line {line}: {cell!r} in the column {name!r} is no time") from None
-    return np.array(seconds)
-
-
-def _time_axis(name: str, groups: Sequence[_Group]) -> TimeAxis:
-    """Return the axis whose step is the usual distance of two rows; irregular if rows lie off the even steps."""
-    distances = np.concatenate([np.diff(group.seconds) for group in groups if group.seconds is not None])
-    if not len(distances):
-        raise DataError(f"the column {name!r} has no two times of one series")
-    step = _usual_step(distances)
-    ratios = distances / step
-    is_irregular = bool((np.abs(ratios - np.round(ratios)) > MAX_JITTER).any() or (np.round(ratios) < 1).any())
-    if not is_irregular:  # the distances may be even while they add up to another step
-        for group in groups:
-            places = (group.seconds - group.seconds[0]) / step if group.seconds is not None else np.zeros(1)
-            is_irregular |= bool((np.abs(places - np.round(places)) > MAX_JITTER).any())
-    return TimeAxis(name, step, is_irregular, max_gap=1)
-
-
-def _usual_step(distances: NDArray[np.float64]) -> float:
-    """Return the mean step in the distances `[n]` of times, of which most are one step and some are several.
-
-    It is rounded to six digits where the error would not add up to a tenth of a step.
-    """
-    n_steps = np.round(distances / np.median(distances))
-    step = float(distances[n_steps >= 1].sum() / n_steps[n_steps >= 1].sum())
-    rounded = float(f"{step:.6g}")
-    return rounded if abs(rounded - step) * len(distances) < step / 10 else step
 
 
 def _window_for(groups: Sequence[NDArray[np.float64]]) -> int:
@@ -223,26 +121,7 @@ def find_period(elements: NDArray[np.float64]) -> int | None:
     return period
 
 
-def _segments(
-    group: _Group, elements: NDArray[np.float64], is_anomaly: NDArray[np.bool_], axis: TimeAxis | None
-) -> Iterator[_Segment]:
-    """Return the rows of a group as even steps, cut where the gap in time is too long to be bridged."""
-    if axis is None or group.seconds is None:
-        yield _Segment(torch.from_numpy(elements[group.rows]).float(), is_anomaly[group.rows])
-        return
-    cuts = np.flatnonzero(np.diff(group.seconds) > (axis.max_gap + MAX_JITTER) * axis.step_s) + 1
-    for rows, seconds in zip(np.split(group.rows, cuts), np.split(group.seconds, cuts), strict=True):
-        try:
-            places = axis.steps_of(seconds.tolist())
-        except ValueError as error:
-            raise DataError(f"the times do not fit the steps: {error} of the rows from {seconds[0]}") from error
-        steps, rows_to_steps = to_even_steps(elements[rows], places, gaps=False)
-        flags = np.zeros(len(steps), dtype=bool)
-        flags[rows_to_steps[is_anomaly[rows]]] = True
-        yield _Segment(torch.from_numpy(np.ascontiguousarray(steps)).float(), flags)
-
-
-def _split(segments: Sequence[_Segment], windows: Windows, options: FitOptions) -> Split:
+def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions) -> Split:
     """Split the normal steps by what they are for.
 
     A long segment gives parts to each use, in the order of `PARTS`, so that each is spread over the whole time; short
@@ -276,7 +155,7 @@ def _split(segments: Sequence[_Segment], windows: Windows, options: FitOptions) 
     return Split(training, validation, pieces["c"], windows)
 
 
-def _normal_parts(segment: _Segment, length: int) -> Iterator[Tensor]:
+def _normal_parts(segment: Segment, length: int) -> Iterator[Tensor]:
     """Return the stretches of a segment without labelled anomalies that have at least `length` steps."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], segment.is_anomaly, [True]]).astype(np.int8)))
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -284,7 +163,7 @@ def _normal_parts(segment: _Segment, length: int) -> Iterator[Tensor]:
             yield segment.steps[first:end]
 
 
-def _around_anomalies(segment: _Segment, length: int) -> list[_Segment]:
+def _around_anomalies(segment: Segment, length: int) -> list[Segment]:
     """Return the labelled anomalies of a segment, each with a window's length before and behind it."""
     near = np.flatnonzero(segment.is_anomaly)
     if not len(near):
@@ -294,7 +173,7 @@ def _around_anomalies(segment: _Segment, length: int) -> list[_Segment]:
     for run in np.split(near, cuts):
         first = max(0, min(int(run[0]) - length, len(segment.steps) - length))
         end = min(len(segment.steps), max(int(run[-1]) + length + 1, first + length))
-        parts.append(_Segment(segment.steps[first:end], segment.is_anomaly[first:end]))
+        parts.append(Segment(segment.steps[first:end], segment.is_anomaly[first:end]))
     return parts
 
 
@@ -316,11 +195,3 @@ def _example(table: Table, codec: TableCodec, options: FitOptions, rows: NDArray
         column.name: [json_value(column, table.columns[column.name][row]) for row in rows] for column in codec.columns
     }
     return {**times, **columns}
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from app.inference.stream import EventWriter
 from app.registry.defaults import Kind
 from app.schemas.shared.envelope import Answer, Body
 from app.schemas.shared.memory import Estimate
+from models.autoencoding.drift import DriftMonitor
 from models.codecs import Codec, TextCodec, VectorCodec
 from models.codecs.arrays import Limits
 from models.codecs.table import SeriesRows
@@ -74,6 +75,7 @@ class TaskSchema:
         summary: returns the further fields of the answer, which are about all outputs together.
         usage: returns the counts of `usage` other than the number of items.
         writer: makes the events of a stream, for tasks that run step by step.
+        observe: shows the requests and their results to what looks for drift; None for tasks that do not compare items.
         modality: whether the inputs are texts or other items.
         takes_numbers: whether an item consists of numbers, which a NumPy file may hold.
         takes_images: whether encoded images are accepted.
@@ -91,6 +93,7 @@ class TaskSchema:
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
     writer: Callable[[Sequence[Any], Any, ModelCodecs], EventWriter] | None = None
+    observe: Callable[[DriftMonitor, Sequence[Any], Sequence[Any]], None] | None = None
     modality: Literal["item", "text"] = "item"
     takes_numbers: bool = True
     takes_images: bool = False

@@ -40,7 +40,7 @@ class TableCodec(ArrayCodec):
     ignored: tuple[str, ...] = ()
 
     @cached_property
-    def _places(self) -> dict[str, slice]:
+    def places(self) -> dict[str, slice]:
         """The elements of each column, without that which says whether there is a gap."""
         places, start = {}, 0
         for column in self.columns:
@@ -96,7 +96,7 @@ class TableCodec(ArrayCodec):
 
         `columns` are the `n_rows` values of each column. With `gaps`, the elements of a gap are NaN.
         """
-        known = {*self._places, *self.ignored}
+        known = {*self.places, *self.ignored}
         problems: list[tuple[int | None, str]] = [
             (None, f"the column {show(name)} is unknown; {self._suggest(name)}")
             for name in columns
@@ -104,7 +104,7 @@ class TableCodec(ArrayCodec):
         ]
         elements = np.zeros((n_rows, *self.shape))
         for column in self.columns:
-            place = self._places[column.name]
+            place = self.places[column.name]
             values = columns.get(column.name, [None] * n_rows)
             is_gap = np.array([value is None for value in values], dtype=bool)
             if is_gap.any() and not (column.has_gaps or gaps):
@@ -138,7 +138,7 @@ class TableCodec(ArrayCodec):
         elements: list[float] = row.tolist()
         values: dict[str, Any] = {}
         for column in self.columns:
-            place = self._places[column.name]
+            place = self.places[column.name]
             is_gap = column.has_gaps and elements[place.stop] > 0.5
             values[column.name] = None if is_gap else column.value_of(elements[place])
         return values
@@ -147,7 +147,7 @@ class TableCodec(ArrayCodec):
         """Return the sums of the contributions `[…, W]` of each column's elements, each `[…]`."""
         sums: dict[str, Floats] = {}
         for column in self.columns:
-            place = self._places[column.name]
+            place = self.places[column.name]
             sums[column.name] = contributions[..., place.start : place.stop + column.has_gaps].sum(-1)
         return sums
 
@@ -155,7 +155,7 @@ class TableCodec(ArrayCodec):
         """Return what is wrong with the columns of a row."""
         if not isinstance(row, Mapping):
             return [f"the row is {show(row)}; {self._expected()}"]
-        known = {*self._places, *self.ignored}
+        known = {*self.places, *self.ignored}
         return [f"the column {show(name)} is unknown; {self._suggest(name)}" for name in row if name not in known]
 
     def _elements_of(self, row: Mapping[str, Any], *, gaps: bool) -> tuple[list[float], list[str]]:
@@ -187,11 +187,11 @@ class TableCodec(ArrayCodec):
                 warn(Problem(_about_category(column, value), index))
 
     def _suggest(self, name: object) -> str:
-        close = get_close_matches(str(name), self._places, n=1)
+        close = get_close_matches(str(name), self.places, n=1)
         return f"did you mean {close[0]!r}?" if close else self._expected()
 
     def _expected(self) -> str:
-        names: Sequence[str] = list(self._places)
+        names: Sequence[str] = list(self.places)
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         return f"expected an object of the columns {', '.join(map(repr, names[:MAX_NAMED]))}{more}"
 

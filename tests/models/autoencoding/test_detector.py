@@ -15,6 +15,7 @@ from models.autoencoding.detector import (
     DETECTOR_SCORES,
     ERROR,
     LATENTS,
+    MAX_MOVEMENT,
     MOVEMENT,
     N_NEIGHBOURS,
     NEIGHBOURS,
@@ -85,11 +86,20 @@ def test_the_sum_has_the_weights(fixture: str, items: list[Tensor], request: pyt
     detector: Detector = request.getfixturevalue(fixture)
     names = detector.score_names[1:]
     assert (MOVEMENT in names) == (fixture == "window_detector")
-    expected = sum(
-        WEIGHTS[name] * scores(detector, name, items[:50]) / scale
-        for name, scale in zip(names, detector.scales, strict=True)
-    )
+    parts = {
+        name: scores(detector, name, items[:50]) / scale for name, scale in zip(names, detector.scales, strict=True)
+    }
+    if MOVEMENT in parts:
+        parts[MOVEMENT] = parts[MOVEMENT].clamp(max=MAX_MOVEMENT)
+    expected = sum(WEIGHTS[name] * part for name, part in parts.items())
     torch.testing.assert_close(scores(detector, COMBINED, items[:50]), expected)
+
+
+def test_movement_counts_only_so_much(window_detector: Detector) -> None:
+    still = [torch.zeros(3, 2)]
+    alone, combined = scores(window_detector, MOVEMENT, still), scores(window_detector, COMBINED, still)
+    assert alone / window_detector.scales[3] > MAX_MOVEMENT
+    assert combined < MAX_MOVEMENT + 4
 
 
 def test_a_stuck_value_is_near_in_all_but_its_movement() -> None:

@@ -102,6 +102,32 @@ async def test_rows_are_served_in_their_own_columns(client: httpx.AsyncClient) -
 
 
 @pytest.mark.anyio
+async def test_rows_that_move_away_are_noticed(client: httpx.AsyncClient) -> None:
+    rng = random.Random(5)
+
+    async def send(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        for start in range(0, len(rows), 100):
+            body = {"model": "sales", "inputs": rows[start : start + 100]}
+            assert (await client.post("/detect-anomalies", json=body)).status_code == 200
+        card: dict[str, Any] = (await client.get("/models/sales")).json()
+        return card
+
+    assert (await client.get("/models/sales")).json()["drift"] is None
+    drift = (await send([transaction(rng, n) for n in range(1000)]))["drift"]
+    assert drift["n_items"] == 1000
+    assert drift["low_p_share"] < 0.03
+    assert drift["stability_index"].keys() == {"at", "site", "quantity", "amount", "paid", "discount"}
+    assert max(drift["stability_index"].values()) < 0.1
+    moved = [{**transaction(rng, n), "site": "moon", "discount": 0.5} for n in range(1000)]
+    drift = (await send(moved))["drift"]
+    assert drift["low_p_share"] > 0.5
+    assert {name for name, index in drift["stability_index"].items() if index > 0.25} == {"site", "discount"}
+    metrics = (await client.get("/metrics")).text
+    assert 'manifold_drift_stability_index{column="quantity",model="sales"}' in metrics
+    assert 'manifold_drift_low_p_share{model="sales"}' in metrics
+
+
+@pytest.mark.anyio
 async def test_every_task_answers_with_rows(client: httpx.AsyncClient) -> None:
     row = transaction(random.Random(2), 3)
 

@@ -9,8 +9,9 @@ import torch
 from models.codecs import TableSeriesCodec
 from training.errors import DataError
 from training.fit.options import FitOptions
+from training.fit.order import find_time_column
 from training.fit.prepared import Prepared
-from training.fit.series import find_period, find_time_column, prepare_series
+from training.fit.series import find_period, prepare_series
 from training.fit.table_file import Table
 
 N = 900
