@@ -430,13 +430,14 @@ class AsyncTasks:
         score: str | None = None,
         threshold: float | None = None,
         percentile: float | None = None,
+        false_alarm_rate: float | None = None,
         n_top: int | None = None,
     ) -> Answer[DetectAnomaliesOutput]:
         """Score items against normal data and flag anomalies.
 
         Scores how unlike the normal items of the model's training data an item is. An item is an image, a series, a row
-        of a table or a vector. Returns the score of each item, whether it is an anomaly, and which elements or columns
-        contribute most.
+        of a table or a vector. A series with columns is scored row by row. Returns the score of each item, whether it
+        is an anomaly, and which elements or columns contribute most.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -453,6 +454,8 @@ class AsyncTasks:
             score: Name of the score, one of the model's `scores`, such as `mse`; the first of them if omitted.
             threshold: Score above which an item is an anomaly; the checkpoint's own if omitted.
             percentile: Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.
+            false_alarm_rate: Share of normal items that may be called anomalies, from which the threshold follows;
+                refused if there are too few held-out items to promise it. Excludes `threshold` and `percentile`.
             n_top: Number of the largest contributions to return in `top`. The default is 5.
         """
         parameters: dict[str, Any] = {
@@ -462,6 +465,7 @@ class AsyncTasks:
             "score": score,
             "threshold": threshold,
             "percentile": percentile,
+            "false_alarm_rate": false_alarm_rate,
             "n_top": n_top,
         }
         call = task_call(

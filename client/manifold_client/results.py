@@ -171,11 +171,12 @@ class DenoiseOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class ElementContribution:
-    """How much one element contributes to the score; of rows of a table, how much one column does.
+    """How much one element contributes to the score; if items have columns, how much one column does.
 
     Attributes:
-        index: Indices of the element in the item, one for each dimension; missing for rows of a table.
-        column: Name of the column; only for rows of a table.
+        index: Indices of the element in the item, one for each dimension; of a series with columns, the row; missing
+            for rows of a table.
+        column: Name of the column; only for items with columns.
         contribution: The part of the score that the element or the column causes.
     """
 
@@ -185,8 +186,44 @@ class ElementContribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowScores:
+    """The scores of the rows of a series.
+
+    Attributes:
+        scores: Score of each row.
+        p_values: Conformal p-value of each score against those of rows of held-out normal series.
+    """
+
+    scores: Numbers
+    p_values: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Consecutive rows of a series whose scores exceed the threshold.
+
+    Attributes:
+        first: Number of the first row, counted from 0.
+        last: Number of the last row.
+        first_time: Time of the first row as the client wrote it; missing without times.
+        last_time: Time of the last row as the client wrote it; missing without times.
+        score: The largest score of these rows.
+        contributions: The share of each column in the scores of these rows; they sum to 1.
+    """
+
+    first: int
+    last: int
+    first_time: Any = None
+    last_time: Any = None
+    score: float
+    contributions: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectAnomaliesOutput:
     """The score of one item, and what it is made of.
+
+    A series with columns is scored row by row; it has the largest score, and the least p-value, of its rows.
 
     Attributes:
         score: Score of the item; the higher, the less normal.
@@ -195,8 +232,12 @@ class DetectAnomaliesOutput:
         percentile: Share of the held-out normal items, in percent, that score no higher.
         p_value: Conformal p-value of the score against the held-out normal items.
         contributions: Contribution of each element to the score, in the item's shape, or of each column of a table by
-            its name; they sum to the score.
+            its name; they sum to the score. Of a series with columns, a list for each column; those of a row sum to the
+            score of the row.
         top: The largest contributions, in descending order.
+        key: What tells the series from others, as the client wrote it, if there is a key.
+        rows: The scores of the rows; only for series with columns.
+        anomalies: The rows whose scores exceed the threshold; only for series with columns.
     """
 
     score: float
@@ -206,6 +247,9 @@ class DetectAnomaliesOutput:
     p_value: float
     contributions: Numbers | dict[str, Any]
     top: list[ElementContribution]
+    key: Any = None
+    rows: RowScores | None = None
+    anomalies: list[Stretch] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -538,12 +582,15 @@ class ModelItem:
     """The items that a model takes.
 
     Attributes:
-        modality: Kind of the items: `image`, `series`, `table`, `vector` or `text`.
+        modality: Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of time),
+            `vector` or `text`.
         shape: Shape of an item.
         paper: Colour of the paper in the images that the model was trained on; null for photographs.
         ink_box: Number of pixels of the longer side of the ink, for models that take the parameter `centre`.
         columns: The columns of a table: `name`, `kind` (`number`, `boolean`, `category` or `date`), `has_gaps`, and
             what the kind has: `unit`, `values` or `cycles`. Null for other items.
+        time: Name of the column of times, for series of rows that have one.
+        key: Name of the column that tells several series in one request apart, for series that have one.
     """
 
     modality: str
@@ -551,6 +598,8 @@ class ModelItem:
     paper: str | None = None
     ink_box: int | None = None
     columns: list[dict[str, Any]] | None = None
+    time: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -572,6 +621,22 @@ class SelfCheck:
     largest_difference: float
     tolerance: float
     changed_files: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemDrift:
+    """How far the last items that a model has scored are from those that it was fitted to.
+
+    Attributes:
+        n_items: Number of the last items, or rows of series, that were looked at.
+        low_p_share: Share of them whose p-value is below 0.01; of items like the held-out ones, it is 0.01.
+        stability_index: Population stability index of each column: below 0.1 little has changed, and above 0.25 much.
+            Empty for items without columns.
+    """
+
+    n_items: int
+    low_p_share: float
+    stability_index: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -621,6 +686,8 @@ class ModelCard:
             `softmax`, `sigmoid` or `none`.
         self_check: Comparison with the answers that the folder promises; null if it promises none. A model that differs
             from its `expected.json` fails to load, unless its files have changed since.
+        drift: How far the last items of `/detect-anomalies` are from those that the model was fitted to; null until it
+            has scored 100.
         metrics: Metrics measured on the published checkpoint; its model card explains them.
         licence: Licence of the weights, as an SPDX identifier.
         sha256: SHA-256 digest of the weights file, in hexadecimal.
@@ -659,6 +726,7 @@ class ModelCard:
     missing_heads: list[str] | None = None
     label_activation: str | None = None
     self_check: SelfCheck | None = None
+    drift: ItemDrift | None = None
     metrics: dict[str, Any] | None = None
     licence: str | None = None
     sha256: str | None = None

@@ -78,6 +78,7 @@ def _bins_of_column(column: Column, elements: Floats, edges: Floats) -> Bins:
     if isinstance(column, BooleanColumn):
         return (elements[:, 0] > 0.5).astype(np.int64)
     if isinstance(column, CategoryColumn):
-        return elements.argmax(1)
+        places: Bins = elements.argmax(1)
+        return places
     place = np.arctan2(elements[:, 0], elements[:, 1]) / (2 * np.pi) % 1
     return np.minimum(place * N_CYCLE_BINS, N_CYCLE_BINS - 1).astype(np.int64)
