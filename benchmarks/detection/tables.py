@@ -21,8 +21,9 @@ from models.autoencoding.detector import DETECTOR_SCORES
 from models.codecs.table import TableCodec
 from training.fit.columns import number_column
 from training.fit.comparison import OWN, detectors
-from training.fit.rows import n_calibrated_of, split_rows
-from training.fit.training import fit_model
+from training.fit.options import FitOptions
+from training.fit.rows import n_calibrated_of, n_left_out, split_rows, suspicious_rows
+from training.fit.training import Split, fit_model
 from training.metrics import anomaly_scores
 
 MAX_FITTED, MAX_SCORED = 10_000, 20_000
@@ -42,6 +43,7 @@ class SetResult:
         promised: the promised share of false alarms: 1%, or the least that the rows support.
         false_alarms: the share of the normal rows that were called anomalies.
         p_value: the chance of so many false alarms, or more, if the promise is kept: a binomial test.
+        left_out: the share of the rows that were left out of the fit, because they look like anomalies.
         seconds: the time of a fit.
     """
 
@@ -51,6 +53,7 @@ class SetResult:
     promised: float
     false_alarms: float
     p_value: float
+    left_out: float
     seconds: float
 
 
@@ -63,6 +66,7 @@ class _Run:
     promised: float
     n_false_alarms: int
     n_normal: int
+    left_out: float
     seconds: float
 
 
@@ -88,6 +92,7 @@ def measure(path: Path, seeds: Iterable[int]) -> SetResult:
         promised=runs[0].promised,
         false_alarms=n_false_alarms / n_normal,
         p_value=float(binom.sf(n_false_alarms - 1, n_normal, runs[0].promised)),
+        left_out=float(np.mean([run.left_out for run in runs])),
         seconds=float(np.mean([run.seconds for run in runs])),
     )
 
@@ -102,7 +107,9 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     codec = TableCodec(tuple(number_column(str(n), column) for n, column in enumerate(fitted.T)))
     elements = _elements(codec, fitted)
     promised = max(FALSE_ALARM_RATE, math.ceil(1000 / (n_calibrated_of(len(elements)) + 1)) / 1000)
-    split = split_rows(elements.float(), promised, seed)
+    options = FitOptions(name="set", false_alarm_rate=promised, seed=seed)
+    is_suspect = suspicious_rows(elements.float(), options, _score_others)
+    split = split_rows(elements[~is_suspect].float(), promised, seed, n_left_out(is_suspect, options))
     model = fit_model(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
     seconds = time.perf_counter() - started_at
     items = _elements(codec, scored)
@@ -111,7 +118,12 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     n_false_alarms = int((scores[model.scores[0]][: len(held_out)] > threshold).sum())
     scores |= {name: detect(items.numpy()) for name, detect in detectors(elements.numpy()).items()}
     labels = np.arange(len(scored)) >= len(held_out)
-    return _Run(scores, labels, promised, n_false_alarms, len(held_out), seconds)
+    return _Run(scores, labels, promised, n_false_alarms, len(held_out), float(is_suspect.double().mean()), seconds)
+
+
+def _score_others(split: Split) -> Tensor:
+    model = fit_model(split, false_alarm_rate=FALSE_ALARM_RATE, max_seconds=MAX_SECONDS, seed=0).model
+    return anomaly_scores(model, split.calibration, model.scores[0])
 
 
 def _elements(codec: TableCodec, rows: Scores) -> Tensor:
@@ -142,6 +154,7 @@ def tables(folder: Path, n_seeds: int, only: str, as_json: bool) -> None:
         promised           the promised share of false alarms
         false_alarms       the share of normal rows that were called anomalies
         p_value            the chance of so many or more, if the promise is kept
+        left_out           the share of the rows that were left out of the fit
         seconds            the time of a fit
       mean_auroc, mean_average_precision
                            means over the sets, by score and by detector

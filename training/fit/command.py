@@ -14,11 +14,24 @@ if TYPE_CHECKING:
     from training.fit.pipeline import FitResult
 
 DEFAULT_OUTPUT = Path("checkpoints")
+MAX_CONTAMINATION = 0.5
 KINDS = ("table", "series", "pictures")
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _contamination(context: click.Context, parameter: click.Parameter, value: str) -> str | float:
+    if value in ("auto", "none"):
+        return value
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < MAX_CONTAMINATION:
+        raise click.BadParameter(f"{value!r} is neither auto nor none, nor a share from 0 to {MAX_CONTAMINATION:g}.")
+    return share
 
 
 @click.command()
@@ -41,6 +54,13 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="Share of normal rows, steps or pictures that may be called anomalies.",
 )
+@click.option(
+    "--contamination",
+    default="auto",
+    show_default=True,
+    callback=_contamination,
+    help="Share of the data without a label that are anomalies and left out; auto finds out, none leaves nothing out.",
+)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Time limit.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the split, the weights and the noise.")
 @click.option(
@@ -52,7 +72,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def fit(data: Path, as_json: bool, **options: Any) -> None:
+def fit(data: Path, as_json: bool, contamination: str | float, **options: Any) -> None:
     """Make an anomaly detector from a table, time series or pictures.
 
     DATA is a file of separated values whose first line names the columns: numbers, booleans, categories and dates, with
@@ -64,8 +84,8 @@ def fit(data: Path, as_json: bool, **options: Any) -> None:
     Keys of the JSON output:
       folder               where the checkpoint is
       kind, window         table, series or pictures; rows of a series that are looked at together, or null
-      rows                 number of rows or pictures by use: training, validation, calibration, anomalies; of
-                           series, windows for the first two
+      rows                 number of rows or pictures by use: training, validation, calibration; anomalies, which
+                           are labelled; suspects, which are left out; of series, windows for the first two
       columns, left_out    what the model sees, and which columns it does not see, and why
       steps, seconds       length of the training
       false_alarm_rate     share of normal rows that may be called anomalies
@@ -85,7 +105,7 @@ def fit(data: Path, as_json: bool, **options: Any) -> None:
         raise click.ClickException(f"this needs the package {error.name}; {advice}") from error
     console = Console(stderr=as_json)
     try:
-        result = fit_file(data, FitOptions(**options), console)
+        result = fit_file(data, FitOptions(contamination=contamination, **options), console)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

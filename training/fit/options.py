@@ -20,6 +20,7 @@ class FitOptions:
     time: str | None = None
     key: str | None = None
     window: int | None = None
+    contamination: float | Literal["auto", "none"] = "auto"
     false_alarm_rate: float = 0.01
     minutes: float = 5.0
     seed: int = 0

@@ -23,10 +23,21 @@ SAME_STEP_TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows without a gap in time as even steps `[T, E]`, and whether each step is a labelled anomaly, `[T]`."""
+    """Rows without a gap in time as even steps `[T, E]`, and whether each step is a labelled anomaly, `[T]`.
+
+    `is_suspect` tells whether it looks like one without a label, `[T]`.
+    """
 
     steps: Tensor
     is_anomaly: NDArray[np.bool_]
+    is_suspect: NDArray[np.bool_]
+
+    def normal_parts(self, length: int) -> list[tuple[int, int]]:
+        """Return the first step and the one behind the last of each normal stretch of at least `length` steps."""
+        is_strange = self.is_anomaly | self.is_suspect
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], is_strange, [True]]).astype(np.int8)))
+        parts = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        return [(first, end) for first, end in parts if end - first >= length]
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ def segments_of(
 ) -> Iterator[Segment]:
     """Return the rows of a group as even steps, cut where the gap in time is too long to be bridged."""
     if axis is None or group.seconds is None:
-        yield Segment(torch.from_numpy(elements[group.rows]).float(), is_anomaly[group.rows])
+        yield _segment(elements[group.rows], is_anomaly[group.rows])
         return
     cuts = np.flatnonzero(np.diff(group.seconds) > (axis.max_gap + MAX_JITTER) * axis.step_s) + 1
     for rows, seconds in zip(np.split(group.rows, cuts), np.split(group.seconds, cuts), strict=True):
@@ -135,7 +146,12 @@ def segments_of(
         steps, rows_to_steps = to_even_steps(elements[rows], places, gaps=False)
         flags = np.zeros(len(steps), dtype=bool)
         flags[rows_to_steps[is_anomaly[rows]]] = True
-        yield Segment(torch.from_numpy(np.ascontiguousarray(steps)).float(), flags)
+        yield _segment(steps, flags)
+
+
+def _segment(steps: NDArray[np.float64], is_anomaly: NDArray[np.bool_]) -> Segment:
+    contiguous = torch.from_numpy(np.ascontiguousarray(steps)).float()
+    return Segment(contiguous, is_anomaly, np.zeros(len(steps), dtype=bool))
 
 
 def _is_number(cell: str) -> bool:

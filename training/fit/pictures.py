@@ -18,7 +18,8 @@ from models.errors import InvalidItems
 from training.errors import DataError
 from training.fit.options import FitOptions
 from training.fit.prepared import Prepared
-from training.fit.rows import split_rows
+from training.fit.rows import n_left_out, split_rows, suspicious_rows
+from training.fit.trimming import ScoreOthers
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_SIDE, MIN_SIDE = 64, 8
@@ -39,8 +40,8 @@ def find_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def prepare_pictures(folder: Path, options: FitOptions) -> Prepared:
-    """Return the pictures of a folder as items, all of one size.
+def prepare_pictures(folder: Path, options: FitOptions, score: ScoreOthers) -> Prepared:
+    """Return the pictures of a folder as items, all of one size, without those that look like anomalies.
 
     Those in a subfolder whose name is the option `label` are known anomalies.
 
@@ -56,18 +57,20 @@ def prepare_pictures(folder: Path, options: FitOptions) -> Prepared:
         raise DataError(f"{folder} has no subfolder {options.label!r} with pictures")
     codec = codec_for(paths)
     pictures = torch.stack([read_picture(path, codec) for path in paths])
-    anomalies = pictures[torch.from_numpy(is_anomaly)]
+    anomalies, normal = pictures[torch.from_numpy(is_anomaly)], pictures[torch.from_numpy(~is_anomaly)]
+    is_suspect = suspicious_rows(normal, options, score)
     first = paths[int(np.argmin(is_anomaly))]
     return Prepared(
         codec=codec,
         rows=None,
         description={"modality": "image", "shape": list(codec.shape)},
         left_out={},
-        split=split_rows(pictures[torch.from_numpy(~is_anomaly)], options.false_alarm_rate, options.seed),
+        split=split_rows(normal[~is_suspect], options.false_alarm_rate, options.seed, n_left_out(is_suspect, options)),
         anomalies=list(anomalies),
         is_anomaly=np.ones(len(anomalies), dtype=bool),
         n_rows=len(paths),
         n_anomalies=len(anomalies),
+        n_suspects=int(is_suspect.sum()),
         example=base64.b64encode(first.read_bytes()).decode(),
     )
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as PrintedTable
+from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftReference
@@ -35,6 +36,8 @@ from training.fit.training import Fitted, Split, fit_model
 from training.metrics import anomaly_scores
 
 LICENCE = "your own"
+TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.7, 0.15
+"""Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
 NOUNS: Mapping[Kind, str] = {"table": "rows", "series": "steps", "pictures": "pictures"}
 
 
@@ -65,6 +68,7 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     folder = _new_folder(options)
     data = _prepare(path, options, console)
     _print_data(console, path, data)
+    _print_suspects(console, data)
     fitted = _train(data.split, options, console)
     model = fitted.model
     if data.rows is not None:
@@ -99,6 +103,7 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
             "validation": len(data.split.validation),
             "calibration": data.split.n_calibrated,
             "anomalies": data.n_anomalies,
+            "suspects": data.n_suspects,
         },
         columns=[column.describe() for column in data.columns],
         left_out=data.left_out,
@@ -114,20 +119,25 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
 
 
 def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
+    def score(split: Split) -> Tensor:
+        fitted = _train(split, options, console, "looking for anomalies", TRIMMING_SHARE)
+        return anomaly_scores(fitted.model, split.calibration, fitted.model.scores[0])
+
     has_pictures = path.is_dir() and bool(find_pictures(path))
     if options.kind == "pictures" and not has_pictures:
         raise DataError(f"{path} is no folder with pictures, which --as pictures asks for")
     if has_pictures:
         if options.kind not in (None, "pictures"):
             raise DataError(f"{path} has pictures, and --as {options.kind} asks for files of rows")
-        return prepare_pictures(path, options)
+        return prepare_pictures(path, options, score)
     if path.is_dir():
         table = read_folder(path)
         options = options if options.kind == "table" else replace(options, key=options.key or FILE)
     else:
         table = read_file(path)
     options = _choose_kind(table, options, console)
-    return prepare_rows(table, options) if options.kind == "table" else prepare_series(table, options)
+    prepare = prepare_rows if options.kind == "table" else prepare_series
+    return prepare(table, options, score)
 
 
 def _kind_of(data: Prepared) -> Kind:
@@ -179,7 +189,10 @@ def _new_folder(options: FitOptions) -> Path:
     return folder
 
 
-def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
+def _train(
+    split: Split, options: FitOptions, console: Console, what: str = "training", share: float = TRAINING_TIME_SHARE
+) -> Fitted:
+    """Train a model with a line of progress, for at most that share of the time that the options allow."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -188,7 +201,7 @@ def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
         TextColumn("error {task.fields[error]:.4f} after {task.fields[steps]} steps"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("training", total=1.0, error=float("nan"), steps=0)
+        task = progress.add_task(what, total=1.0, error=float("nan"), steps=0)
 
         def report(done: float, steps: int, error: float) -> None:
             progress.update(task, completed=done, steps=steps, error=error)
@@ -196,7 +209,7 @@ def _train(split: Split, options: FitOptions, console: Console) -> Fitted:
         return fit_model(
             split,
             false_alarm_rate=options.false_alarm_rate,
-            max_seconds=60 * options.minutes,
+            max_seconds=60 * options.minutes * share,
             seed=options.seed,
             on_step=report,
         )
@@ -242,6 +255,13 @@ def _print_data(console: Console, path: Path, data: Prepared) -> None:
     for name, reason in data.left_out.items():
         printed.add_row(f"[dim]{name}", "[dim]left out", f"[dim]{reason}")
     console.print(printed)
+
+
+def _print_suspects(console: Console, data: Prepared) -> None:
+    if data.n_suspects:
+        console.print(
+            f"left out {data.n_suspects} {data.noun} that look like anomalies; --contamination none trains on all"
+        )
 
 
 def _print_result(console: Console, result: FitResult) -> None:

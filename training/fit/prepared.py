@@ -28,6 +28,7 @@ class Prepared:
         is_anomaly: whether each of these rows, or steps of these series, is labelled.
         n_rows: number of rows in the file, or of pictures in the folder.
         n_anomalies: how many of them are labelled anomalies.
+        n_suspects: how many rows, steps or pictures without a label are left out, because they look like anomalies.
         example: an item, in the types of JSON.
     """
 
@@ -40,6 +41,7 @@ class Prepared:
     is_anomaly: NDArray[np.bool_]
     n_rows: int
     n_anomalies: int
+    n_suspects: int
     example: Any
 
     @property

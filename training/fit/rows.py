@@ -20,6 +20,7 @@ from training.fit.options import FitOptions
 from training.fit.prepared import Prepared
 from training.fit.table_file import Table
 from training.fit.training import Split
+from training.fit.trimming import ScoreOthers, find_suspects
 
 MIN_ROWS = 60
 """Least rows to learn from."""
@@ -29,8 +30,8 @@ MAX_FOLDED_ROWS, N_FOLDS = 5000, 5
 """Most rows for which a model is trained for each of so many folds, so that none is lost for the threshold."""
 
 
-def prepare_rows(table: Table, options: FitOptions) -> Prepared:
-    """Return the rows of a table as items.
+def prepare_rows(table: Table, options: FitOptions, score: ScoreOthers) -> Prepared:
+    """Return the rows of a table as items, without those that look like anomalies.
 
     Raises:
         DataError: the columns hold nothing to learn from, or values that are none of theirs, or there are too few rows.
@@ -38,17 +39,19 @@ def prepare_rows(table: Table, options: FitOptions) -> Prepared:
     found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label)
     is_anomaly = labels_of(table, options.label)
     rows = elements_of(table, found.codec)
-    anomalies = rows[is_anomaly].float()
+    anomalies, normal = rows[is_anomaly].float(), rows[~is_anomaly].float()
+    is_suspect = suspicious_rows(normal, options, score)
     return Prepared(
         codec=found.codec,
         rows=found.codec,
         description=describe_table_codec(found.codec),
         left_out=found.left_out,
-        split=split_rows(rows[~is_anomaly].float(), options.false_alarm_rate, options.seed),
+        split=split_rows(normal[~is_suspect], options.false_alarm_rate, options.seed, n_left_out(is_suspect, options)),
         anomalies=list(anomalies),
         is_anomaly=np.ones(len(anomalies), dtype=bool),
         n_rows=len(table),
         n_anomalies=len(anomalies),
+        n_suspects=int(is_suspect.sum()),
         example=example_row(table, found.codec.columns),
     )
 
@@ -72,8 +75,15 @@ def elements_of(table: Table, codec: TableCodec) -> Tensor:
     return torch.from_numpy(elements)
 
 
-def split_rows(rows: Tensor, false_alarm_rate: float, seed: int) -> Split:
+def n_left_out(is_suspect: Tensor, options: FitOptions) -> int:
+    """Return how many suspects count in the rate of false alarms: all, unless the user says that they are anomalies."""
+    return int(is_suspect.sum()) if options.contamination == "auto" else 0
+
+
+def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int = 0) -> Split:
     """Split rows `[N, ...]` at random; few rows also into folds, so that each of them gives a score for the threshold.
+
+    `n_left_out` is that of `Split`.
 
     Raises:
         DataError: there are too few rows to learn from, or to promise such a rate of false alarms.
@@ -92,12 +102,30 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int) -> Split:
     n_validated = round(VALIDATION_SHARE * n)
     if n > MAX_FOLDED_ROWS:
         held_out, others = places[:n_calibrated], places[n_calibrated:]
-        return Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out]))
+        n_share = round(n_left_out * n_calibrated / n)  # those that would have been among the held-out ones
+        return Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out]), n_left_out=n_share)
     folds = []
     for held_out in torch.tensor_split(places, N_FOLDS):
         others = places[~torch.isin(places, held_out)]
         folds.append(Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out])))
-    return Split(rows[places[n_validated:]], rows[places[:n_validated]], [], folds=folds)
+    return Split(rows[places[n_validated:]], rows[places[:n_validated]], [], n_left_out=n_left_out, folds=folds)
+
+
+def suspicious_rows(rows: Tensor, options: FitOptions, score: ScoreOthers) -> Tensor:
+    """Return which of the rows `[N, ...]` look like anomalies among the others, `[N]`; none of few rows."""
+    is_suspect = torch.zeros(len(rows), dtype=torch.bool)
+    if options.contamination == "none" or len(rows) < 2 * MIN_ROWS:
+        return is_suspect
+    places = torch.randperm(len(rows), generator=torch.Generator().manual_seed(options.seed))
+    first, second = torch.tensor_split(places, 2)
+    pairs = ((first, second), (second, first))
+    halves = []
+    for mine, others in pairs:
+        n_validated = round(VALIDATION_SHARE * len(mine))
+        halves.append(Split(rows[mine[n_validated:]], rows[mine[:n_validated]], list(rows[others])))
+    for (_, others), flags in zip(pairs, find_suspects(halves, score, options.contamination), strict=True):
+        is_suspect[others] = flags
+    return is_suspect
 
 
 def n_calibrated_of(n_rows: int) -> int:

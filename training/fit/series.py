@@ -3,7 +3,9 @@
 Shapes: `n` rows, `T` even steps of a segment, `L` steps of a window, `E` elements of a row.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from training.fit.prepared import Prepared
 from training.fit.rows import elements_of, json_value, labels_of
 from training.fit.table_file import Table
 from training.fit.training import Split
+from training.fit.trimming import ScoreOthers, find_suspects
 
 DEFAULT_WINDOW, MIN_WINDOW, MAX_WINDOW = 32, 8, 128
 """Steps of a window where the data show no period, and the least and the most where they do."""
@@ -33,12 +36,14 @@ N_STRIDES = 8
 """Windows that a step of a long series is in."""
 PARTS = "ttcttvtttc"
 """What the parts of a long segment are for, in order: training, validation and calibration."""
+PART_WINDOWS = 16
+"""Windows in a part that is in one half of the data, when halves score each other."""
 MAX_TRAINING_WINDOWS = 20_000
 MIN_TRAINING_WINDOWS = 60
 
 
-def prepare_series(table: Table, options: FitOptions) -> Prepared:
-    """Return the rows of a table, in the order of their times, as windows.
+def prepare_series(table: Table, options: FitOptions, score: ScoreOthers) -> Prepared:
+    """Return the rows of a table, in the order of their times, as windows without steps that look like anomalies.
 
     Raises:
         DataError: a column that is named does not exist, the columns hold nothing to learn from or values that are none
@@ -55,6 +60,7 @@ def prepare_series(table: Table, options: FitOptions) -> Prepared:
     found_segments = (segment for group in groups for segment in segments_of(group, elements, is_anomaly, axis))
     segments = [segment for segment in found_segments if len(segment.steps) >= length]
     windows = Windows(length, max(1, length // N_STRIDES))
+    segments = _without_suspects(segments, windows, options, score)
     codec = TableSeriesCodec(rows=found.codec, length=length, stride=windows.stride, time=axis, key=options.key)
     parts = [part for segment in segments for part in _around_anomalies(segment, length)]
     return Prepared(
@@ -67,6 +73,7 @@ def prepare_series(table: Table, options: FitOptions) -> Prepared:
         is_anomaly=np.concatenate([part.is_anomaly for part in parts]) if parts else np.zeros(0, dtype=bool),
         n_rows=len(table),
         n_anomalies=int(is_anomaly.sum()),
+        n_suspects=sum(int(segment.is_suspect.sum()) for segment in segments),
         example=_example(table, found.codec, options, groups[0].rows[:length]),
     )
 
@@ -80,10 +87,10 @@ def series_of(table: Table, codec: TableSeriesCodec, is_anomaly: NDArray[np.bool
     elements = elements_of(table, codec.rows).numpy()
     time = None if codec.time is None else codec.time.name
     found = [
-        steps
+        segment.steps[first:end]
         for group in groups_of(table, time, codec.key)
         for segment in segments_of(group, elements, is_anomaly, codec.time)
-        for steps in _normal_parts(segment, codec.length)
+        for first, end in segment.normal_parts(codec.length)
     ]
     if not found:
         raise DataError(f"there are no {codec.length} normal rows that follow each other, as a window has")
@@ -127,7 +134,7 @@ def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions) -
     A long segment gives parts to each use, in the order of `PARTS`, so that each is spread over the whole time; short
     ones are given to the uses in turn.
     """
-    normal = [steps for segment in segments for steps in _normal_parts(segment, windows.length)]
+    normal = [segment.steps[first:end] for segment in segments for first, end in segment.normal_parts(windows.length)]
     pieces: dict[str, list[Tensor]] = {"t": [], "v": [], "c": []}
     turn = 0
     for steps in normal:
@@ -152,15 +159,41 @@ def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions) -
             f"a rate of {options.false_alarm_rate:g} false alarms cannot be promised from {n_calibrated} steps that "
             f"the model has not seen; {1 / (n_calibrated + 1):.2g} is the least, or give {enough} steps"
         )
-    return Split(training, validation, pieces["c"], windows)
+    n_suspects = sum(int(segment.is_suspect.sum()) for segment in segments) if options.contamination == "auto" else 0
+    n_left_out = round(n_suspects * n_calibrated / sum(map(len, normal)))  # of those that would have been held out
+    return Split(training, validation, pieces["c"], windows, n_left_out)
 
 
-def _normal_parts(segment: Segment, length: int) -> Iterator[Tensor]:
-    """Return the stretches of a segment without labelled anomalies that have at least `length` steps."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], segment.is_anomaly, [True]]).astype(np.int8)))
-    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if end - first >= length:
-            yield segment.steps[first:end]
+def _without_suspects(
+    segments: Sequence[Segment], windows: Windows, options: FitOptions, score: ScoreOthers
+) -> list[Segment]:
+    """Return the segments with the steps marked that look like anomalies among the others.
+
+    Parts of many windows go to one half and the other in turn; models of each half score the other.
+    """
+    if options.contamination == "none":
+        return list(segments)
+    parts: list[tuple[int, int, int]] = []  # the segment, the first step and the one behind the last
+    for number, segment in enumerate(segments):
+        for first, end in segment.normal_parts(windows.length):
+            cuts = np.linspace(first, end, max(2, (end - first) // (PART_WINDOWS * windows.length)) + 1).astype(int)
+            parts += [(number, start, stop) for start, stop in itertools.pairwise(cuts.tolist())]
+    halves = [parts[::2], parts[1::2]]
+    generator = torch.Generator().manual_seed(options.seed)
+    splits = []
+    for mine, others in (halves, halves[::-1]):
+        own, other = ([segments[number].steps[first:end] for number, first, end in half] for half in (mine, others))
+        found = _windows_of(own, windows.length, generator)
+        n_validated = len(found) // 10
+        if n_validated == 0:
+            return list(segments)
+        splits.append(Split(found[n_validated:], found[:n_validated], other, windows))
+    flags = [segment.is_suspect.copy() for segment in segments]
+    for others, found in zip(halves[::-1], find_suspects(splits, score, options.contamination), strict=True):
+        sizes = [end - first for _, first, end in others]
+        for (number, first, end), part in zip(others, torch.split(found, sizes), strict=True):
+            flags[number][first:end] = part.numpy()
+    return [replace(segment, is_suspect=found) for segment, found in zip(segments, flags, strict=True)]
 
 
 def _around_anomalies(segment: Segment, length: int) -> list[Segment]:
@@ -173,7 +206,7 @@ def _around_anomalies(segment: Segment, length: int) -> list[Segment]:
     for run in np.split(near, cuts):
         first = max(0, min(int(run[0]) - length, len(segment.steps) - length))
         end = min(len(segment.steps), max(int(run[-1]) + length + 1, first + length))
-        parts.append(Segment(segment.steps[first:end], segment.is_anomaly[first:end]))
+        parts.append(Segment(*(part[first:end] for part in (segment.steps, segment.is_anomaly, segment.is_suspect))))
     return parts
 
 

@@ -55,6 +55,8 @@ class Split:
         validation: those that say when to stop, `[n, ...]`.
         calibration: those that the threshold comes from; where items are windows, series that are longer.
         windows: how these series are split into items; None if they are items themselves.
+        n_left_out: number of items, or steps, that were left out because they look like anomalies, and that count as
+            such in the rate of false alarms.
         folds: other splits of the same items, each for a model that only gives the scores of its calibration items;
             these are then all items once, and the threshold comes from them.
     """
@@ -63,6 +65,7 @@ class Split:
     validation: Tensor
     calibration: Sequence[Tensor]
     windows: Windows | None = None
+    n_left_out: int = 0
     folds: "Sequence[Split]" = ()
 
     @property
@@ -150,7 +153,7 @@ def fit_model(
         model,
         list(split.training.double()),
         [(each.model, [item.double() for item in part.calibration]) for each, part in scored],
-        percentile=percentile_for(false_alarm_rate, split.n_calibrated),
+        percentile=percentile_for(false_alarm_rate, split.n_calibrated, split.n_left_out),
         n_components=10,
     )
     judge, judged = scored[0]

@@ -205,7 +205,7 @@ async def test_a_running_server_takes_a_new_checkpoint(folder: Path, result: dic
     [
         (["--name", "sales"], "sales exists; give --replace"),
         (["--name", "../x"], "--name is '../x'"),
-        (["--name", "other", "--false-alarms", "0.0005"], "cannot be promised from 1500"),
+        (["--name", "other", "--false-alarms", "0.0005"], "cannot be promised from 14"),
         (["--name", "other", "--columns", "nothing"], "there is no column 'nothing'"),
     ],
 )
@@ -230,3 +230,11 @@ def test_the_promise_is_kept_with_confidence_where_there_are_enough_scores(rate:
     n_above = n - 1 - round(index)  # held-out scores above the threshold
     assert binom.sf(n_above, n, rate) >= CONFIDENCE or n_above == 0
     assert binom.sf(n_above + 1, n, rate) < CONFIDENCE
+
+
+@pytest.mark.parametrize("n_left_out", [0, 1, 3, 50])
+def test_what_is_left_out_counts_as_above_the_threshold(n_left_out: int) -> None:
+    def n_above(n: int, left_out: int) -> int:
+        return n - 1 - round(percentile_for(0.01, n, left_out) / 100 * (n - 1))
+
+    assert n_above(1000 - n_left_out, n_left_out) == max(0, n_above(1000, 0) - n_left_out)

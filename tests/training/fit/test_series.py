@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from models.codecs import TableSeriesCodec
 from training.errors import DataError
@@ -13,6 +14,7 @@ from training.fit.order import find_time_column
 from training.fit.prepared import Prepared
 from training.fit.series import find_period, prepare_series
 from training.fit.table_file import Table
+from training.fit.training import Split
 
 N = 900
 MINUTE = np.timedelta64(1, "m")
@@ -33,7 +35,11 @@ def waves(n: int = N) -> list[str]:
 
 
 def prepare(table: Table, **options: object) -> Prepared:
-    return prepare_series(table, FitOptions(name="x", **options))  # type: ignore[arg-type]
+    return prepare_series(table, FitOptions(name="x", contamination="none", **options), no_scores)  # type: ignore[arg-type]
+
+
+def no_scores(split: Split) -> Tensor:
+    raise AssertionError("nothing is to be scored")
 
 
 def test_the_period_is_the_lag_at_which_a_series_repeats() -> None:

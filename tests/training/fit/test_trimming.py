@@ -1,0 +1,63 @@
+"""What looks like anomalies in data that nobody has labelled."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from training.fit.options import FitOptions
+from training.fit.rows import suspicious_rows
+from training.fit.series import prepare_series
+from training.fit.table_file import Table
+from training.fit.training import Split, fit_model
+from training.fit.trimming import outliers
+from training.metrics import anomaly_scores
+
+N = 1200
+
+
+def score(split: Split) -> Tensor:
+    model = fit_model(split, false_alarm_rate=0.5, max_seconds=4, seed=0).model
+    return anomaly_scores(model, split.calibration, model.scores[0])
+
+
+def test_normal_scores_of_many_shapes_have_hardly_any_outliers() -> None:
+    rng = np.random.default_rng(0)
+    for scores in (rng.gamma(9, size=20_000), rng.lognormal(0, 0.5, 20_000), rng.uniform(1, 2, 20_000)):
+        assert outliers(torch.from_numpy(scores), "auto").double().mean() < 2e-4
+
+
+def test_far_scores_are_outliers_and_a_share_is_the_highest() -> None:
+    scores = torch.cat([torch.rand(98) + 1, torch.tensor([50.0, 90.0])])
+    assert outliers(scores, "auto").nonzero().flatten().tolist() == [98, 99]
+    assert outliers(scores, 0.01).nonzero().flatten().tolist() == [99]
+
+
+def test_strange_rows_are_left_out_and_others_are_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn(N, 1, generator=generator)
+    rows = torch.cat([base, 2 * base, -base], 1) + 0.1 * torch.randn(N, 3, generator=generator)
+    rows[::100, 1] *= -1
+    rows[::100, 1] += 3
+    found = suspicious_rows(rows, FitOptions(name="x"), score)
+    assert found[::100].double().mean() > 0.7
+    found[::100] = False
+    assert found.double().mean() < 0.01
+    assert not suspicious_rows(rows, FitOptions(name="x", contamination="none"), score).any()
+    assert suspicious_rows(rows, FitOptions(name="x", contamination=0.02), score).sum() == pytest.approx(24, abs=1)
+
+
+def test_strange_steps_are_left_out_of_the_training_and_of_the_threshold() -> None:
+    noise = np.random.default_rng(0).normal(size=N)
+    values = np.sin(2 * np.pi * np.arange(N) / 20) + 0.1 * noise
+    values[700] += 4
+    values[350:390] = values[350]
+    data = prepare_series(
+        Table({"x": [f"{value:.6f}" for value in values]}, range(2, N + 2)), FitOptions(name="x"), score
+    )
+    assert data.rows is not None
+    strange = float(data.rows.elements_of_columns({"x": [f"{values[700]:.6f}"]}, 1, gaps=False)[0][0, 0])
+    assert 20 <= data.n_suspects <= 120
+    assert all(float(part.max()) < strange - 1e-6 for part in (data.split.training, data.split.validation))
+    stuck = (data.split.training.diff(dim=1).abs().amax((1, 2)) == 0).any()
+    assert not stuck

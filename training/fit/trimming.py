@@ -1,0 +1,43 @@
+"""Find what looks like anomalies in a user's own data, before a model is fitted to the rest.
+
+Nobody knows that all rows of a file are normal. Models of one half of the data score the other half, and what lies far
+above all else is left out.
+
+Shapes: `N` items or steps.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from training.fit.training import Split
+
+MIN_DEVIATIONS = 5.0
+"""Distance of the logarithm of a score from the median, in robust standard deviations, from which it is left out."""
+NORMAL_DEVIATION = 1.4826
+"""Standard deviation of a normal distribution, as a multiple of the median of the absolute deviations."""
+ScoreOthers = Callable[[Split], Tensor]
+"""Trains a model on the training items of a split, and returns the scores of its calibration items or their steps."""
+
+
+def outliers(scores: Tensor, contamination: float | str) -> Tensor:
+    """Return which of the scores `[N]` are too high for normal ones, `[N]`.
+
+    They are the share `contamination` of the highest or, if that is `auto`, those that lie `MIN_DEVIATIONS` above the
+    median. The logarithm is taken, since scores are positive and their distribution has a long tail.
+    """
+    if isinstance(contamination, float):
+        n_left_out = round(contamination * len(scores))
+        flags = torch.zeros(len(scores), dtype=torch.bool)
+        flags[scores.argsort(descending=True)[:n_left_out]] = True
+        return flags
+    logarithms = scores.double().clamp(min=torch.finfo(torch.float32).tiny).log()
+    median = logarithms.median()
+    deviation = NORMAL_DEVIATION * (logarithms - median).abs().median()
+    return logarithms > median + MIN_DEVIATIONS * deviation
+
+
+def find_suspects(halves: Sequence[Split], score: ScoreOthers, contamination: float | str) -> list[Tensor]:
+    """Return for each split which of its calibration items, or their steps, are suspected of being anomalies, `[N]`."""
+    return [outliers(score(half), contamination) for half in halves]
