@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from app.cli.errors import Refused, WrongUsage
 
-Format = Literal["lines", "csv", "json", "ndjson", "npy", "image"]
-"""What a file holds: a text in each line, rows of numbers, JSON, a JSON value in each line, an array, or a picture."""
+Format = Literal["lines", "csv", "rows", "json", "ndjson", "npy", "image"]
+"""What a file holds: a text in each line, rows of numbers, rows of the columns that the first line names, JSON, a JSON
+value in each line, an array, or a picture."""
 EXTENSIONS: dict[str, Format] = {
     ".txt": "lines",
     ".csv": "csv",
@@ -94,14 +95,18 @@ class Reader:
         except OSError as error:
             raise Refused([f"{name_of(argument)} cannot be read: {error.strerror or error}."]) from None
         kind = self.format or EXTENSIONS.get(path.suffix.lower()) or self._recognise(data)
-        source = name_of(argument)
+        yield from self._read_data(data, kind, name_of(argument), path.suffix.lower())
+
+    def _read_data(self, data: bytes, kind: Format, source: str, suffix: str) -> Iterator[Item]:
         match kind:
             case "image":
                 yield Item(_data_url(data, source), source)
             case "npy":
                 yield from self._read_array(data, source)
             case "csv":
-                yield from self._read_csv(_decode(data, source), source, path.suffix.lower())
+                yield from self._read_csv(_decode(data, source), source, suffix)
+            case "rows":
+                yield from self._read_rows(_decode(data, source), source, suffix)
             case "json" | "ndjson":
                 yield from self._read_json(data, source, is_lines=kind == "ndjson")
             case "lines":
@@ -163,6 +168,29 @@ class Reader:
             elif read or not is_header(cells):
                 read.append(Item([_number(cell, place) for cell in cells], place))
         yield from [Item([item.value for item in read], source)] if self.whole and read else read
+
+    def _read_rows(self, text: str, source: str, suffix: str) -> Iterator[Item]:
+        """Yield an object of names and cells for each line below the first or, for a whole file, of names and lists."""
+        from models.codecs.table.columns import GAPS
+
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if suffix == ".tsv" else ",")
+        names: list[str] = []
+        read: list[Item] = []
+        for cells in rows:
+            place = f"{source}, line {rows.line_num}"
+            texts = [cell.strip() for cell in cells]
+            if not any(texts):
+                continue
+            if not names:
+                names = texts
+            elif len(texts) != len(names):
+                raise Refused([f"{place}: {len(texts)} cells; the first line has {len(names)} names."])
+            else:
+                values = (None if text.lower() in GAPS else text for text in texts)
+                read.append(Item(dict(zip(names, values, strict=True)), place))
+        if self.whole and read:
+            read = [Item({name: [row.value[name] for row in read] for name in names}, source)]
+        yield from read
 
     def _read_json(self, data: bytes, source: str, *, is_lines: bool) -> Iterator[Item]:
         import orjson
@@ -229,7 +257,7 @@ def _number(cell: str, place: str) -> float | None:
     try:
         return parse_number(cell)
     except ValueError as error:
-        advice = "--field reads texts from a column, --from lines whole lines"
+        advice = "--from rows reads rows of a table, --field texts from a column, --from lines whole lines"
         raise Refused([f"{place}: {error}. {advice}."]) from None
 
 

@@ -110,7 +110,6 @@ async def answer_by_line(request: LineRequest, schema: TaskSchema) -> Response:
     held = request.target.memory.n_bytes
     first = await _next(request, items)
     lines = await _answer_batch(request, schema, first, 0)
-    request.target.loaded.retain()
     headers = {"x-model": request.name, **UNBUFFERED_HEADERS}
     return StreamingResponse(_rest(request, schema, items, first, lines, held), media_type=NDJSON, headers=headers)
 
@@ -119,7 +118,8 @@ async def _rest(
     request: LineRequest, schema: TaskSchema, items: Iterator[Any], batch: Batch, lines: bytes, held: int
 ) -> AsyncIterator[bytes]:
     """Yield the lines of the first batch, and then answer the others. Each gives back all memory but the `held`."""
-    n_items, memory = 0, request.target.memory
+    n_items, memory, loaded = 0, request.target.memory, request.target.loaded
+    loaded.retain()  # here, because a generator that is never begun does not end either
     try:
         while batch:
             yield lines
@@ -132,7 +132,7 @@ async def _rest(
         problem = report_error(error, request.context)
         yield task_json({"error": problem.content(request.context.request_id)}) + b"\n"
     finally:
-        request.target.loaded.release()
+        loaded.release()
 
 
 def _as_long_again(deadline: Deadline) -> float:

@@ -72,7 +72,7 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
 )
 @click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def fit(data: Path, as_json: bool, contamination: str | float, **options: Any) -> None:
+def fit(data: Path, as_json: bool, **options: Any) -> None:
     """Make an anomaly detector from a table, time series or pictures.
 
     DATA is a file of separated values whose first line names the columns: numbers, booleans, categories and dates, with
@@ -105,7 +105,7 @@ def fit(data: Path, as_json: bool, contamination: str | float, **options: Any) -
         raise click.ClickException(f"this needs the package {error.name}; {advice}") from error
     console = Console(stderr=as_json)
     try:
-        result = fit_file(data, FitOptions(contamination=contamination, **options), console)
+        result = fit_file(data, FitOptions(**options), console)
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -206,7 +206,8 @@ def _around_anomalies(segment: Segment, length: int) -> list[Segment]:
     for run in np.split(near, cuts):
         first = max(0, min(int(run[0]) - length, len(segment.steps) - length))
         end = min(len(segment.steps), max(int(run[-1]) + length + 1, first + length))
-        parts.append(Segment(*(part[first:end] for part in (segment.steps, segment.is_anomaly, segment.is_suspect))))
+        part = slice(first, end)
+        parts.append(Segment(segment.steps[part], segment.is_anomaly[part], segment.is_suspect[part]))
     return parts
 
 

@@ -36,6 +36,16 @@ def test_numbers_are_a_row_and_gaps_are_null(tmp_path: Path) -> None:
     assert read(tmp_path / "a.data", "1,2", takes_texts=False, text_format="csv") == [([1, 2], "a.data, line 1")]
 
 
+def test_rows_of_a_table_are_objects_or_for_a_whole_file_columns(tmp_path: Path) -> None:
+    content = "site,load\neast, 1.5\n\nwest,n/a\n"
+    first, second = {"site": "east", "load": "1.5"}, {"site": "west", "load": None}
+    assert read(tmp_path / "a.csv", content, format="rows") == [(first, "a.csv, line 2"), (second, "a.csv, line 4")]
+    columns = {"site": ["east", "west"], "load": ["1.5", None]}
+    assert read(tmp_path / "a.csv", content, format="rows", whole=True) == [(columns, "a.csv")]
+    with pytest.raises(Refused, match="line 3: 1 cells; the first line has 2 names"):
+        read(tmp_path / "a.csv", "a,b\n1,2\n3\n", format="rows")
+
+
 def test_texts_are_read_from_a_column_or_a_member(tmp_path: Path) -> None:
     items = read(tmp_path / "a.csv", 'id,review\n1,"good,\nvery"\n2,bad\n', field="review")
     assert items == [("good,\nvery", "a.csv, line 3"), ("bad", "a.csv, line 4")]
@@ -75,7 +85,7 @@ def test_an_argument_may_be_an_input_itself() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", "1,2\n3,x\n", "a.csv, line 2: 'x' is not a number. --field reads texts from a column"),
+        ("a.csv", "1,2\n3,x\n", "a.csv, line 2: 'x' is not a number. --from rows reads rows of a table"),
         ("a.csv", "1,inf\n", "a.csv, line 1: inf is not finite."),
         ("a.txt", b"ok\n\xff\n", "a.txt, line 2: byte 3 is not UTF-8."),
         ("a.json", '{\n"a": }', "a.json, line 2, column 6: this is not JSON:"),
