@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from models.errors import InvalidItems, Problem
-from models.tasks.autoencoding import Activation, ClassifyResult, LabelScore, ProjectionMethod, ProjectResult
+from models.tasks.autoencoding import ProjectionMethod, ProjectResult
+from models.tasks.classification import Activation, ClassifyResult, LabelScore
 
 MIN_VARIATION = 1e-6
 """Smallest variation of vectors along an axis, relative to their norm, that is not taken for rounding of float32."""

@@ -12,7 +12,6 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
 from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
 from models.tasks.autoencoding import (
-    ClassifyRequest,
     CompressRequest,
     DenoiseRequest,
     Noise,
@@ -20,6 +19,7 @@ from models.tasks.autoencoding import (
     ReconstructResult,
     SampleRequest,
 )
+from models.tasks.classification import ClassifyRequest
 
 BATCH_SIZE = 500
 

@@ -13,7 +13,7 @@ from app.schemas.shared.memory import of_labels
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
-from models.tasks.autoencoding import ClassifyRequest, ClassifyResult
+from models.tasks.classification import ClassifyRequest, ClassifyResult
 from models.tasks.text import ClassifyTextRequest
 
 NUMBERS_PER_LABEL = 8

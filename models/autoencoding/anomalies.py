@@ -78,7 +78,7 @@ def _compare(
         is_anomaly=score > threshold,
         percentile=calibration.percentile_of(score_name, score),
         p_value=p_values.min().item(),
-        steps=StepScores(scores=scores, p_values=p_values.double()) if by_step else None,
+        steps=StepScores(scores=scores, p_values=p_values) if by_step else None,
         contributions=contributions,
         top=tuple(Contribution(tuple(index), value) for index, value in zip(indices, values.tolist(), strict=True)),
     )

@@ -146,5 +146,5 @@ class Calibration:
         Source: Vovk, Gammerman, Shafer 2005, chapter 2.
         """
         scores = self.scores[score].double()
-        n_below = torch.searchsorted(scores, values.double())
+        n_below = torch.searchsorted(scores, values.double()).double()
         return (1 + len(scores) - n_below) / (1 + len(scores))

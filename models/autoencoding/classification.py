@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from models.results import rank_labels
-from models.tasks.autoencoding import ClassifyRequest, ClassifyResult
+from models.tasks.classification import ClassifyRequest, ClassifyResult
 
 
 def classify(model: FixedShapeAutoencoder, requests: Sequence[ClassifyRequest]) -> list[ClassifyResult]:

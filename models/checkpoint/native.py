@@ -26,7 +26,7 @@ from models.catalogue import family
 from models.checkpoint.card import check_sha256, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.checkpoint.safetensors_files import parse_tensors
-from models.codecs import ItemCodec, build_codec
+from models.codecs import ItemCodec, TableSeriesCodec, build_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
 from models.json_files import read_json, shorten
@@ -70,8 +70,8 @@ class NativeCheckpoint(Checkpoint):
         if (shape := self.item_shape) != model.input_shape:
             raise CheckpointError(f"{self.name}: codec.shape is {shape}, the model takes {model.input_shape}")
         model.value_range, model.stored_bits = self.item_codec.value_range, self.item_codec.stored_bits
-        if self.item_codec.window_stride is not None:
-            self._use_windows(model, self.item_codec.window_stride)
+        if isinstance(self.item_codec, TableSeriesCodec):
+            self._use_windows(model, self.item_codec.stride)
         model.calibration = calibration
         if calibration.detector is not None:
             model.use_detector(calibration.detector)

@@ -54,11 +54,6 @@ class ArrayCodec:
     stored_bits: ClassVar[int] = 32
     has_columns: ClassVar[bool] = False
 
-    @property
-    def window_stride(self) -> int | None:
-        """Steps between the windows of a long series; None if every item is taken as a whole."""
-        return None
-
     def to_client_shape(self, array: Floats) -> Floats:
         """Return an array that has the shape of an item in the shape that clients see."""
         return array

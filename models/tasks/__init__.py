@@ -10,7 +10,7 @@ these.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from models.tasks import autoencoding, generation, text
+from models.tasks import autoencoding, classification, generation, text
 
 
 class Request(Protocol):
@@ -56,11 +56,11 @@ IMPUTE = Task("impute", autoencoding.ImputeRequest, autoencoding.ImputeResult)
 COMPRESS = Task("compress", autoencoding.CompressRequest, autoencoding.CompressResult)
 DECOMPRESS = Task("decompress", autoencoding.DecompressRequest, autoencoding.DecompressResult)
 PROJECT = Task("project", autoencoding.ProjectRequest, autoencoding.ProjectResult)
-CLASSIFY = Task("classify", autoencoding.ClassifyRequest, autoencoding.ClassifyResult)
+CLASSIFY = Task("classify", classification.ClassifyRequest, classification.ClassifyResult)
 
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)
-CLASSIFY_TEXT = Task("classify", text.ClassifyTextRequest, autoencoding.ClassifyResult)
+CLASSIFY_TEXT = Task("classify", text.ClassifyTextRequest, classification.ClassifyResult)
 CLASSIFY_TOKENS = Task("classify_tokens", text.ClassifyTokensRequest, text.ClassifyTokensResult)
 ANSWER = Task("answer", text.AnswerRequest, text.AnswerResult)
 GENERATE = Task("generate", generation.GenerateRequest, generation.GenerateResult, by_steps=True)

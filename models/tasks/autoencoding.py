@@ -1,4 +1,4 @@
-"""Requests and results of the autoencoders' tasks, and of the classification of items.
+"""Requests and results of the autoencoders' tasks.
 
 Shapes: an item has the model's `input_shape`, except that a series `[T, C]` has a length T of its own. A latent has the
 model's `latent_shape`.
@@ -12,7 +12,6 @@ from torch import Tensor
 NoiseType = Literal["gaussian", "masking", "salt_and_pepper"]
 InterpolationMethod = Literal["linear", "slerp"]
 ProjectionMethod = Literal["pca", "latent"]
-Activation = Literal["softmax", "sigmoid", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -337,29 +336,3 @@ class ProjectResult:
 
     points: Tensor
     explained_variance: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ClassifyRequest(ItemRequest):
-    """A request for the `top_k` best labels of an item; all labels if None.
-
-    `function_to_apply` turns logits into scores.
-    """
-
-    top_k: int | None = None
-    function_to_apply: Activation = "softmax"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """A label and its score."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ClassifyResult:
-    """The labels of an item, in descending order of their scores."""
-
-    labels: tuple[LabelScore, ...] = ()

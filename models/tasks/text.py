@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.tasks.autoencoding import Activation, ProjectionMethod
+from models.tasks.autoencoding import ProjectionMethod
+from models.tasks.classification import Activation
 
 Pooling = Literal["mean", "cls", "max", "last", "none"]
 TruncationSide = Literal["left", "right"]

@@ -5,7 +5,7 @@ from typing import cast
 
 from models.ops.devices import to_cpu
 from models.results import rank_labels
-from models.tasks.autoencoding import Activation, ClassifyResult
+from models.tasks.classification import Activation, ClassifyResult
 from models.tasks.text import ClassifyTextRequest, ClassifyTokensRequest, ClassifyTokensResult
 from models.text.text_encoder import TextEncoder, required
 from models.text.text_model import TextModel

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from models.errors import CheckpointError
 from models.published import Values
-from models.tasks.autoencoding import Activation
+from models.tasks.classification import Activation
 
 LABEL_ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 """The functions that there are."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.ops.cooperation import split_by_tokens
 from models.results import ACTIVATIONS
-from models.tasks.autoencoding import Activation
+from models.tasks.classification import Activation
 from models.tasks.text import RerankPairsRequest, RerankRequest, RerankResult
 from models.text.embedding import distinct, similarity
 from models.text.text_model import TextModel, tokens_at_once

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from models.errors import InvalidItems
 from models.results import project_to_plane, rank_labels
-from models.tasks.autoencoding import Activation
+from models.tasks.classification import Activation
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])

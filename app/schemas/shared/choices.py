@@ -7,7 +7,7 @@ from typing_extensions import TypeAliasType
 
 from models.codecs.text.entities import Aggregation as TokenAggregation
 from models.pictures.placing import Fit
-from models.tasks import autoencoding, generation, text
+from models.tasks import autoencoding, classification, generation, text
 
 ImageFit = TypeAliasType(
     "ImageFit", Annotated[Fit, Field(description="How an image of another size is brought to the model's size.")]
@@ -25,7 +25,7 @@ ProjectionMethod = TypeAliasType(
     Annotated[autoencoding.ProjectionMethod, Field(description="Method of projecting to two dimensions.")],
 )
 Activation = TypeAliasType(
-    "Activation", Annotated[autoencoding.Activation, Field(description="Function that turns logits into scores.")]
+    "Activation", Annotated[classification.Activation, Field(description="Function that turns logits into scores.")]
 )
 Pooling = TypeAliasType(
     "Pooling", Annotated[text.Pooling, Field(description="How the vectors of a text's tokens become one.")]

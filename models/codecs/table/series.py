@@ -44,13 +44,10 @@ class SeriesRows:
 
 @dataclass(frozen=True)
 class _Table:
-    """The columns of a series, and the place in the inputs of each of its rows, or of all of them."""
+    """The columns of a series, and the place in the inputs of each of its rows."""
 
     columns: Mapping[str, Sequence[Any]]
     indices: Sequence[int]
-
-    def index_of(self, row: int) -> int:
-        return self.indices[row] if len(self.indices) > 1 else self.indices[0]
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,6 @@ class TableSeriesCodec(ArrayCodec):
     def shape(self) -> Shape:
         """The shape of a window as models see it, `(L, E)`."""
         return (self.length, *self.rows.shape)
-
-    @property
-    def window_stride(self) -> int:
-        """Steps from the beginning of one window to that of the next."""
-        return self.stride
 
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
         """Return the even steps of each series, as `read` does."""
@@ -146,7 +138,9 @@ class TableSeriesCodec(ArrayCodec):
                 raise InvalidItems(Problem(f"the item is {show(item)}; expected an object of columns and lists", index))
         if not any(isinstance(value, list) for item in values for value in item.values()):
             return self._tables_of_rows(values)
-        return [_Table(self._lists_of(item, index), [index]) for index, item in enumerate(values)]
+        tables = [self._lists_of(item, index) for index, item in enumerate(values)]
+        n_rows = [max(1, len(next(iter(columns.values()), ()))) for columns in tables]
+        return [_Table(columns, [index] * n) for index, (columns, n) in enumerate(zip(tables, n_rows, strict=True))]
 
     def _lists_of(self, item: Mapping[str, Any], index: int) -> dict[str, list[Any]]:
         """Return the columns of a series as lists; only the key may be a single value."""
@@ -180,7 +174,7 @@ class TableSeriesCodec(ArrayCodec):
         n_rows = len(next(iter(table.columns.values()), ()))
         elements, problems = self.rows.elements_of_columns(columns, n_rows, gaps=gaps)
         if problems:
-            raise InvalidItems(*(Problem(detail, table.index_of(row or 0)) for row, detail in problems))
+            raise InvalidItems(*(Problem(detail, table.indices[row or 0]) for row, detail in problems))
         times = None if self.time is None else table.columns.get(self.time.name)
         try:
             places = np.arange(len(elements), dtype=np.float64)
@@ -212,4 +206,4 @@ class TableSeriesCodec(ArrayCodec):
 
     def _warn_of_others(self, table: _Table, warn: Callable[[Problem], object]) -> None:
         for detail, row in self.rows.unknown_categories(table.columns):
-            warn(Problem(detail, table.index_of(row)))
+            warn(Problem(detail, table.indices[row]))

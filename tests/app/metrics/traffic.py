@@ -8,6 +8,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings import Settings
+from models.autoencoding.drift import MIN_ITEMS
+from tests.app.tables import ROWS, write_rows
 from tests.app.texts import write_text
 from tests.conftest import TINY, served, write_tiny
 
@@ -17,6 +19,7 @@ PIXELS = [0.5] * 16
 
 def write_models(root: Path) -> None:
     write_tiny(root)
+    write_rows(root)
     write_text(root, "transformers/gpt", name=GPT)
     write_text(root, "transformers/bert", name=BERT)
 
@@ -24,6 +27,8 @@ def write_models(root: Path) -> None:
 async def exercise(client: httpx.AsyncClient) -> None:
     """Send requests after which no metric is without a sample. The autoencoder is unloaded at the end."""
     await client.post("/reconstruct", json={"model": TINY, "inputs": [PIXELS, PIXELS]})
+    rows = [{"flow": number / 100} for number in range(MIN_ITEMS)]
+    await client.post("/detect-anomalies", json={"model": ROWS, "inputs": rows})
     await client.post("/encode", json={"model": BERT, "inputs": ["abc", "a"]})
     body = {"model": GPT, "inputs": ["ab"], "parameters": {"max_new_tokens": 5}}
     await client.post("/generate", json=body)

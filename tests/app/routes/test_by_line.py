@@ -8,44 +8,19 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import torch
 
 from app.settings import Settings
-from models.autoencoders.vanilla import FAMILY
-from models.autoencoders.vanilla.config import VanillaConfig
-from models.checkpoint import write_checkpoint
-from models.codecs.table import TableCodec, describe_table_codec
-from models.codecs.table.columns import BooleanColumn, NumberColumn
+from tests.app.tables import write_rows
 from tests.conftest import TINY, served, write_tiny
-from training.calibrate import calibrate
 
 pytestmark = pytest.mark.anyio
 LINES = {"content-type": "application/x-ndjson"}
-CODEC = TableCodec((NumberColumn("flow", False, centre=0.5, scale=1.0), BooleanColumn("open", True)))
-
-
-def write_table(root: Path) -> None:
-    """A vanilla autoencoder of rows, with random weights."""
-    torch.manual_seed(0)
-    config = VanillaConfig(input_shape=CODEC.shape, hidden_widths=(4,), latent_width=2)
-    model: Any = FAMILY.new_model(config).eval()
-    items = list(torch.rand(30, 3))
-    write_checkpoint(
-        root / FAMILY.id / "rows",
-        model,
-        calibrate(model, items, [(model, items)], percentile=99.0, n_components=2),
-        family_id=FAMILY.id,
-        config=config,
-        codec=describe_table_codec(CODEC),
-        licence="Apache-2.0",
-        dtype=torch.float32,
-    )
 
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     write_tiny(tmp_path)
-    write_table(tmp_path)
+    write_rows(tmp_path)
     async with served(Settings(weights_dir=tmp_path, max_items=100)) as client:
         yield client
 

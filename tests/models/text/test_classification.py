@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.tasks.autoencoding import Activation
+from models.tasks.classification import Activation
 from models.tasks.text import ClassifyTextRequest, ClassifyTokensRequest
 from models.text.classification import classify, classify_tokens
 from models.text.label_activation import LABEL_ACTIVATIONS

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.tasks.autoencoding import Activation
+from models.tasks.classification import Activation
 from models.tasks.text import RerankPairsRequest, RerankRequest, SimilarityRequest
 from models.text import text_model
 from models.text.embedding import similarity
