@@ -15,7 +15,7 @@ from models.codecs.table.columns import BooleanColumn, NumberColumn
 from models.codecs.table.histograms import histograms_of
 from training.calibrate import calibrate
 
-ROWS = "rows"
+ROWS = "tiny-rows"
 CODEC = TableCodec((NumberColumn("flow", False, centre=0.5, scale=1.0), BooleanColumn("open", True)))
 
 

@@ -78,7 +78,7 @@ def refused(tiny: Checkpoint, message: str) -> None:
         ),
         (
             {"codec": {"modality": "smell", "shape": [1]}},
-            "codec.modality is 'smell'; it must be image, series, table or vector",
+            "codec.modality is 'smell'; it must be image, series, table, table_series or vector",
         ),
         ({"codec": {"modality": "image", "shape": [4, 4]}}, "an image has [1 or 3 channels, height, width]"),
         (

@@ -74,8 +74,8 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     if data.rows is not None:
         rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
         found = histograms_of(data.rows, rows)
-        edges, shares = (torch.from_numpy(part).float() for part in (found.edges, found.shares))
-        model.calibration = replace(model.calibration, drift=DriftReference(edges=edges, shares=shares))
+        reference = DriftReference(edges=torch.from_numpy(found.edges), shares=torch.from_numpy(found.shares))
+        model.calibration = replace(model.calibration, drift=reference)
     figures = found_share = None
     if data.n_anomalies:
         judged = fitted.judged

@@ -38,9 +38,18 @@ def histograms_of(codec: TableCodec, rows: Floats) -> Histograms:
             place = codec.places[column.name]
             observed = rows[rows[:, place.stop] < 0.5] if column.has_gaps else rows
             if len(observed):
-                edges[index] = np.quantile(observed[:, place.start], np.arange(1, N_NUMBER_BINS) / N_NUMBER_BINS)
+                edges[index] = _deciles(observed[:, place.start])
     bins = bins_of(codec, rows, edges)
     return Histograms(edges, shares_of(bins, max(map(n_bins_of, codec.columns))))
+
+
+def _deciles(numbers: Floats) -> NDArray[np.float64]:
+    """Return the deciles of numbers `[n]`, each halfway to the next number, so that rounding moves no number."""
+    values = np.unique(numbers)
+    deciles = np.quantile(numbers, np.arange(1, N_NUMBER_BINS) / N_NUMBER_BINS)
+    above = np.searchsorted(values, deciles, side="right").clip(1, len(values) - 1)
+    halfway: NDArray[np.float64] = (values[above - 1] + values[above]) / 2
+    return halfway if len(values) > 1 else deciles
 
 
 def bins_of(codec: TableCodec, rows: Floats, edges: Floats) -> Bins:

@@ -176,6 +176,8 @@ class TableSeriesCodec(ArrayCodec):
         if problems:
             raise InvalidItems(*(Problem(detail, table.indices[row or 0]) for row, detail in problems))
         times = None if self.time is None else table.columns.get(self.time.name)
+        if not n_rows:
+            raise InvalidItems(Problem("the series has no rows", table.indices[0]))
         try:
             places = np.arange(len(elements), dtype=np.float64)
             if self.time is not None and times is not None:

@@ -208,8 +208,16 @@ async def test_content_types_and_accepts_the_route_has_not(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("path", "taken", "others"),
     [
-        ("/decode", "application/json, application/x-npy, text/csv", ["image/png", "multipart/form-data"]),
-        ("/decompress", "application/json", ["image/png", "multipart/form-data", "application/x-npy"]),
+        (
+            "/decode",
+            "application/json, application/x-npy, text/csv, application/x-ndjson",
+            ["image/png", "multipart/form-data"],
+        ),
+        (
+            "/decompress",
+            "application/json, application/x-ndjson",
+            ["image/png", "multipart/form-data", "application/x-npy"],
+        ),
         ("/sample", "application/json", ["image/webp", "application/x-npy"]),
     ],
 )

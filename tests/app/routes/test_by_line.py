@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.settings import Settings
-from tests.app.tables import write_rows
+from tests.app.tables import ROWS, write_rows
 from tests.conftest import TINY, served, write_tiny
 
 pytestmark = pytest.mark.anyio
@@ -60,15 +60,15 @@ async def test_rows_of_a_file_are_answered_line_by_line(client: httpx.AsyncClien
     rows = [(flow / 1000, flow % 3 == 0) for flow in range(1500)]
     content = "flow,open\n" + "".join(f"{flow},{'yes' if is_open else 'no'}\n" for flow, is_open in rows)
     headers = {"content-type": "text/csv", "accept": "application/x-ndjson"}
-    lines = read_lines(await client.post("/detect-anomalies?model=rows&n_top=1", content=content, headers=headers))
+    lines = read_lines(await client.post(f"/detect-anomalies?model={ROWS}&n_top=1", content=content, headers=headers))
     assert len(lines) == 1500
-    answer = await client.post("/detect-anomalies", json={"model": "rows", "inputs": [{"flow": 1.499, "open": False}]})
+    answer = await client.post("/detect-anomalies", json={"model": ROWS, "inputs": [{"flow": 1.499, "open": False}]})
     assert lines[-1]["score"] == pytest.approx(answer.json()["outputs"][0]["score"], rel=1e-5)
     broken = content + "1.0\n" + "2.0,yes\n"
-    lines = read_lines(await client.post("/detect-anomalies?model=rows", content=broken, headers=headers))
+    lines = read_lines(await client.post(f"/detect-anomalies?model={ROWS}", content=broken, headers=headers))
     assert "line 1502 of the CSV: 1 cells" in lines[-1]["error"]["detail"]
     one_bad = content.replace("0.7,", "much,", 1)
-    lines = read_lines(await client.post("/detect-anomalies?model=rows", content=one_bad, headers=headers))
+    lines = read_lines(await client.post(f"/detect-anomalies?model={ROWS}", content=one_bad, headers=headers))
     assert [place for place, line in enumerate(lines) if "error" in line] == [700]
     assert "'flow'" in lines[700]["error"]["detail"]
 

@@ -30,7 +30,10 @@ def test_a_codec_is_built_from_its_description(description: dict[str, Any], code
     [
         ({}, "codec.shape is None; it must be a list of positive integers"),
         ({"modality": "image", "shape": [1, 0, 4]}, "codec.shape is [1, 0, 4]; it must be a list of positive integers"),
-        ({"modality": "sound", "shape": [4]}, "codec.modality is 'sound'; it must be image, series, table or vector"),
+        (
+            {"modality": "sound", "shape": [4]},
+            "codec.modality is 'sound'; it must be image, series, table, table_series or vector",
+        ),
         ({"modality": "image", "shape": [2, 4, 4]}, "an image has [1 or 3 channels, height, width]"),
         (SERIES | {"shape": [5]}, "codec.shape is [5]; a series has [steps, channels]"),
         (SERIES | {"max_length": 4}, "codec.max_length is 4; it must be an integer of at least 5"),

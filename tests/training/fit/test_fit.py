@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(folder: Path) -> dict[str, Any]:
     arguments = [folder / "sales.csv", "--name", "sales", "--label", "fraud", "--output", folder / "own"]
-    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.2", "--json"])
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.8", "--json"])
     assert run.exit_code == 0, run.output
     found: dict[str, Any] = json.loads(run.stdout)
     return found
@@ -68,7 +68,7 @@ async def client(folder: Path, result: dict[str, Any]) -> AsyncIterator[httpx.As
 
 
 def test_anomalies_are_found_and_told_beside_other_detectors(folder: Path, result: dict[str, Any]) -> None:
-    assert result["rows"] == {"training": 1323, "validation": 147, "calibration": 1470, "anomalies": 30}
+    assert result["rows"] == {"training": 1323, "validation": 147, "calibration": 1470, "anomalies": 30, "suspects": 0}
     assert result["figures"]["this model"]["auroc"] > 0.95
     assert len(result["figures"]) == 4
     assert result["found_share"] > 0.7

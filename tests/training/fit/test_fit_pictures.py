@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(folder: Path) -> dict[str, Any]:
     arguments = [folder / "parts", "--name", "parts", "--label", "scratched", "--output", folder / "own"]
-    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.3", "--false-alarms", "0.03", "--json"])
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.6", "--false-alarms", "0.03", "--json"])
     assert run.exit_code == 0, run.output
     found: dict[str, Any] = json.loads(run.stdout)
     return found
@@ -51,7 +51,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 def test_the_pictures_of_the_label_are_found(folder: Path, result: dict[str, Any]) -> None:
     assert (result["kind"], result["columns"]) == ("pictures", [])
-    assert result["rows"] == {"training": 270, "validation": 30, "calibration": 300, "anomalies": 12}
+    assert result["rows"] == {"training": 270, "validation": 30, "calibration": 300, "anomalies": 12, "suspects": 0}
     assert result["figures"]["this model"]["auroc"] > 0.95
     card = (folder / "own" / "parts" / "README.md").read_text()
     assert "the 312 pictures of `parts`, seen as 48 by 40 pixels" in card
