@@ -46,7 +46,7 @@ def histograms_of(codec: TableCodec, rows: Floats) -> Histograms:
 def _deciles(numbers: Floats) -> NDArray[np.float64]:
     """Return the deciles of numbers `[n]`, each halfway to the next number, so that rounding moves no number."""
     values = np.unique(numbers)
-    deciles = np.quantile(numbers, np.arange(1, N_NUMBER_BINS) / N_NUMBER_BINS)
+    deciles: NDArray[np.float64] = np.quantile(numbers, np.arange(1, N_NUMBER_BINS) / N_NUMBER_BINS)
     above = np.searchsorted(values, deciles, side="right").clip(1, len(values) - 1)
     halfway: NDArray[np.float64] = (values[above - 1] + values[above]) / 2
     return halfway if len(values) > 1 else deciles

@@ -43,7 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(folder: Path) -> dict[str, Any]:
     arguments = [folder / "parts", "--name", "parts", "--label", "scratched", "--output", folder / "own"]
-    run = CliRunner().invoke(fit, [*map(str, arguments), "--minutes", "0.6", "--false-alarms", "0.03", "--json"])
+    run = CliRunner().invoke(
+        fit, [*map(str, arguments), "--minutes", "0.6", "--contamination", "none", "--false-alarms", "0.03", "--json"]
+    )
     assert run.exit_code == 0, run.output
     found: dict[str, Any] = json.loads(run.stdout)
     return found
