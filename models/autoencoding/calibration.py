@@ -29,7 +29,8 @@ def percentile_for(false_alarm_rate: float, n: int, n_left_out: int = 0) -> floa
     Args:
         false_alarm_rate: the rate.
         n: the number of held-out scores.
-        n_left_out: number of further items that were left out because of high scores; they count as above.
+        n_left_out: number of further items that were left out because of high scores. They count as above, since some
+            may be normal, but for at most half of k, so that a file with many anomalies has a threshold to find some.
     """
     n_total, n_above, cumulative = n + n_left_out, -1, 0.0
     while cumulative <= 1 - CONFIDENCE and n_above < n_total:
@@ -41,7 +42,8 @@ def percentile_for(false_alarm_rate: float, n: int, n_left_out: int = 0) -> floa
             + n_above * math.log(false_alarm_rate)
             + (n_total - n_above) * math.log1p(-false_alarm_rate)
         )
-    n_above = max(0, n_above - 1 - n_left_out)  # the last one had too little confidence
+    n_allowed = max(0, n_above - 1)  # the last one had too little confidence
+    n_above = max(n_allowed - n_left_out, n_allowed // 2)
     return 100 * (n - 1 - n_above) / max(n - 1, 1)
 
 

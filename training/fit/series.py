@@ -60,7 +60,7 @@ def prepare_series(table: Table, options: FitOptions, score: ScoreOthers) -> Pre
     found_segments = (segment for group in groups for segment in segments_of(group, elements, is_anomaly, axis))
     segments = [segment for segment in found_segments if len(segment.steps) >= length]
     windows = Windows(length, max(1, length // N_STRIDES))
-    segments = _without_suspects(segments, windows, options, score)
+    segments, n_suspects = _mark_suspects(segments, windows, options, score)
     codec = TableSeriesCodec(rows=found.codec, length=length, stride=windows.stride, time=axis, key=options.key)
     parts = [part for segment in segments for part in _around_anomalies(segment, length)]
     return Prepared(
@@ -68,12 +68,12 @@ def prepare_series(table: Table, options: FitOptions, score: ScoreOthers) -> Pre
         rows=found.codec,
         description=describe_table_series_codec(codec),
         left_out=found.left_out,
-        split=_split(segments, windows, options),
+        split=_split(segments, windows, options, n_suspects if options.contamination == "auto" else 0),
         anomalies=[part.steps for part in parts],
         is_anomaly=np.concatenate([part.is_anomaly for part in parts]) if parts else np.zeros(0, dtype=bool),
         n_rows=len(table),
         n_anomalies=int(is_anomaly.sum()),
-        n_suspects=sum(int(segment.is_suspect.sum()) for segment in segments),
+        n_suspects=n_suspects,
         example=_example(table, found.codec, options, groups[0].rows[:length]),
     )
 
@@ -128,7 +128,7 @@ def find_period(elements: NDArray[np.float64]) -> int | None:
     return period
 
 
-def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions) -> Split:
+def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions, n_suspects: int) -> Split:
     """Split the normal steps by what they are for.
 
     A long segment gives parts to each use, in the order of `PARTS`, so that each is spread over the whole time; short
@@ -159,20 +159,20 @@ def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions) -
             f"a rate of {options.false_alarm_rate:g} false alarms cannot be promised from {n_calibrated} steps that "
             f"the model has not seen; {1 / (n_calibrated + 1):.2g} is the least, or give {enough} steps"
         )
-    n_suspects = sum(int(segment.is_suspect.sum()) for segment in segments) if options.contamination == "auto" else 0
     n_left_out = round(n_suspects * n_calibrated / sum(map(len, normal)))  # of those that would have been held out
     return Split(training, validation, pieces["c"], windows, n_left_out)
 
 
-def _without_suspects(
+def _mark_suspects(
     segments: Sequence[Segment], windows: Windows, options: FitOptions, score: ScoreOthers
-) -> list[Segment]:
-    """Return the segments with the steps marked that look like anomalies among the others.
+) -> tuple[list[Segment], int]:
+    """Return the segments with the steps marked that look like anomalies among the others, and how many do.
 
-    Parts of many windows go to one half and the other in turn; models of each half score the other.
+    Parts of many windows go to one half and the other in turn; models of each half score the other. The steps within a
+    window's length of them are marked as well, since an anomaly may begin before it is seen.
     """
     if options.contamination == "none":
-        return list(segments)
+        return list(segments), 0
     parts: list[tuple[int, int, int]] = []  # the segment, the first step and the one behind the last
     for number, segment in enumerate(segments):
         for first, end in segment.normal_parts(windows.length):
@@ -186,14 +186,17 @@ def _without_suspects(
         found = _windows_of(own, windows.length, generator)
         n_validated = len(found) // 10
         if n_validated == 0:
-            return list(segments)
+            return list(segments), 0
         splits.append(Split(found[n_validated:], found[:n_validated], other, windows))
     flags = [segment.is_suspect.copy() for segment in segments]
     for others, found in zip(halves[::-1], find_suspects(splits, score, options.contamination), strict=True):
         sizes = [end - first for _, first, end in others]
         for (number, first, end), part in zip(others, torch.split(found, sizes), strict=True):
             flags[number][first:end] = part.numpy()
-    return [replace(segment, is_suspect=found) for segment, found in zip(segments, flags, strict=True)]
+    n_suspects = sum(int(found.sum()) for found in flags)
+    around = np.ones(2 * windows.length + 1, dtype=np.int64)
+    marked = [np.convolve(found, around)[windows.length : -windows.length] > 0 for found in flags]
+    return [replace(segment, is_suspect=near) for segment, near in zip(segments, marked, strict=True)], n_suspects
 
 
 def _around_anomalies(segment: Segment, length: int) -> list[Segment]:

@@ -55,8 +55,8 @@ class Split:
         validation: those that say when to stop, `[n, ...]`.
         calibration: those that the threshold comes from; where items are windows, series that are longer.
         windows: how these series are split into items; None if they are items themselves.
-        n_left_out: number of items, or steps, that were left out because they look like anomalies, and that count as
-            such in the rate of false alarms.
+        n_left_out: number of items, or steps, that were left out because they look like anomalies; see
+            `models.autoencoding.calibration.percentile_for`.
         folds: other splits of the same items, each for a model that only gives the scores of its calibration items;
             these are then all items once, and the threshold comes from them.
     """
