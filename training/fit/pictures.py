@@ -25,6 +25,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_SIDE, MIN_SIDE = 64, 8
 """Most and least pixels of the longer side of a picture as the model sees it."""
 MAX_PIXELS = 2**26
+N_FOLDS = 2
+"""Folds of the pictures; each takes a model of its own, which takes long to train."""
 MAX_PICTURES = 100_000
 
 
@@ -65,7 +67,13 @@ def prepare_pictures(folder: Path, options: FitOptions, score: ScoreOthers) -> P
         rows=None,
         description={"modality": "image", "shape": list(codec.shape)},
         left_out={},
-        split=split_rows(normal[~is_suspect], options.false_alarm_rate, options.seed, n_left_out(is_suspect, options)),
+        split=split_rows(
+            normal[~is_suspect],
+            options.false_alarm_rate,
+            options.seed,
+            n_left_out(is_suspect, options),
+            n_folds=N_FOLDS,
+        ),
         anomalies=list(anomalies),
         is_anomaly=np.ones(len(anomalies), dtype=bool),
         n_rows=len(paths),

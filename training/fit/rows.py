@@ -80,10 +80,10 @@ def n_left_out(is_suspect: Tensor, options: FitOptions) -> int:
     return int(is_suspect.sum()) if options.contamination == "auto" else 0
 
 
-def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int = 0) -> Split:
+def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int = 0, n_folds: int = N_FOLDS) -> Split:
     """Split rows `[N, ...]` at random; few rows also into folds, so that each of them gives a score for the threshold.
 
-    `n_left_out` is that of `Split`.
+    `n_left_out` is that of `Split`, and `n_folds` the number of folds.
 
     Raises:
         DataError: there are too few rows to learn from, or to promise such a rate of false alarms.
@@ -105,7 +105,7 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int
         n_share = round(n_left_out * n_calibrated / n)  # those that would have been among the held-out ones
         return Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out]), n_left_out=n_share)
     folds = []
-    for held_out in torch.tensor_split(places, N_FOLDS):
+    for held_out in torch.tensor_split(places, n_folds):
         others = places[~torch.isin(places, held_out)]
         folds.append(Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out])))
     return Split(rows[places[n_validated:]], rows[places[:n_validated]], [], n_left_out=n_left_out, folds=folds)

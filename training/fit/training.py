@@ -37,12 +37,12 @@ PATIENCE = 10
 """Looks without a smaller error after which the training ends."""
 MAX_REFERENCES = 4096
 """Most items that the checkpoint holds for the distance to neighbours."""
-MAX_VALIDATED = 4096
-"""Most items that say when to stop."""
 MAX_REFERENCE_ELEMENTS = 2**22
 """Most numbers of these items together."""
+MAX_VALIDATED = 4096
+"""Most items that say when to stop."""
 MIN_WIDTH, MAX_WIDTH, MAX_LATENT_WIDTH = 32, 256, 32
-CHANNELS, MIN_PICTURE_SIDE = (32, 64, 128), 4
+CHANNELS, MIN_PICTURE_SIDE = (16, 32, 64), 4
 """Channels after each halving of a picture, and the pixels of the shorter side that halvings leave at least."""
 
 
