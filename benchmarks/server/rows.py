@@ -85,7 +85,7 @@ def fitted_server() -> Iterator[Server]:
         options = FitOptions(name=MODEL, minutes=1.0, output=folder / "checkpoints")
         fit_file(folder / "rows.csv", options, Console(stderr=True))
         environment = {"MANIFOLD_CHECKPOINTS_DIR": str(folder / "checkpoints")}
-        with start_manifold("--model", AUTOENCODER, "--model", MODEL, environment=environment) as server:
+        with start_manifold("--models", f"{AUTOENCODER},{MODEL}", environment=environment) as server:
             yield server
 
 
