@@ -21,7 +21,7 @@ from benchmarks.lib.report import Ratio, Report, json_option, print_report, prog
 from benchmarks.lib.servers import Server, start_manifold
 from benchmarks.server.http_client import http_request
 from benchmarks.server.load import run_closed_loop
-from benchmarks.server.requests import AUTOENCODER, JSON_TYPE, reconstruct_json_request
+from benchmarks.server.requests import AUTOENCODER, IMAGE, JSON_TYPE
 from training.fit.options import FitOptions
 from training.fit.pipeline import fit_file
 
@@ -96,7 +96,9 @@ def measure_cost(server: Server, n_rounds: int, seconds: float) -> list[float]:
         RuntimeError: a request failed.
     """
     row = json.dumps({"model": MODEL, "inputs": [row_of(random.Random(1))]}).encode()  # noqa: S311 - benchmark data
-    requests = (http_request("/detect-anomalies", row, {"content-type": JSON_TYPE}), reconstruct_json_request())
+    picture = json.dumps({"model": AUTOENCODER, "inputs": [IMAGE.tolist()]}).encode()
+    headers = {"content-type": JSON_TYPE}
+    requests = (http_request("/detect-anomalies", row, headers), http_request("/reconstruct", picture, headers))
     ratios = []
     with progress("rounds") as bar:
         for number in bar.track(range(n_rounds + 1)):
