@@ -93,7 +93,7 @@ class LoadedModel:
         return self.n_users == 0 and self.engine.is_idle
 
     def retain(self) -> None:
-        """Use the model for longer than the request that acquired it; the caller must `release` it as well."""
+        """Begin to use the model; the caller must `release` it."""
         self.n_users += 1
 
     def __enter__(self) -> Self:

@@ -133,7 +133,7 @@ class ServedModel:
         if self._state is not State.READY:
             await self._load_on_demand()
         loaded = self.require()
-        loaded.n_users += 1
+        loaded.retain()
         self.last_used = time.monotonic()
         return loaded
 

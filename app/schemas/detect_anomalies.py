@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from app.registry.model_sizes import ModelSizes
@@ -15,7 +14,7 @@ from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.drift import WINDOW, DriftMonitor
 from models.codecs import ItemCodec, TableCodec, TableSeriesCodec
-from models.codecs.arrays import Floats, Limits
+from models.codecs.arrays import Floats, Limits, runs_of
 from models.codecs.table import SeriesRows
 from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
@@ -198,28 +197,20 @@ def _parts_of_series(
         **({} if series.key is None else {"key": series.key}),
         "rows": {"scores": scores, "p_values": steps.p_values.numpy()[places]},
         "anomalies": [
-            _stretch(
-                first, last, scores, dict(zip(names, table[first : last + 1].sum(0).tolist(), strict=True)), series
-            )
-            for first, last in _stretches(scores > result.threshold)
+            _stretch(first, end, scores, dict(zip(names, table[first:end].sum(0).tolist(), strict=True)), series)
+            for first, end in runs_of(scores > result.threshold)
         ],
     }
 
 
-def _stretches(is_anomaly: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the first and the last place of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_anomaly, [False]]).astype(np.int8)))
-    return [(first, end - 1) for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
-
-
-def _stretch(first: int, last: int, scores: Floats, sums: Mapping[str, float], series: SeriesRows) -> dict[str, Any]:
+def _stretch(first: int, end: int, scores: Floats, sums: Mapping[str, float], series: SeriesRows) -> dict[str, Any]:
     total = sum(sums.values()) or 1.0
-    times = {} if series.times is None else {"first_time": series.times[first], "last_time": series.times[last]}
+    times = {} if series.times is None else {"first_time": series.times[first], "last_time": series.times[end - 1]}
     return {
         "first": first,
-        "last": last,
+        "last": end - 1,
         **times,
-        "score": float(scores[first : last + 1].max()),
+        "score": float(scores[first:end].max()),
         "contributions": {name: part / total for name, part in sums.items()},
     }
 
@@ -243,9 +234,8 @@ def _observe(
 def _estimate(requests: Sequence[DetectAnomaliesRequest], body: DetectAnomaliesBody, sizes: ModelSizes) -> int:
     n_numbers = sum(request.item.numel() for request in requests)
     per_item = REQUEST_BYTES + RECORD_BYTES * body.parameters.n_top
-    return (
-        len(requests) * per_item + 2 * NUMBER_BYTES * n_numbers
-    )  # a series has scores of its rows beside the elements
+    n_numbers *= 2  # a series has scores of its rows beside the elements
+    return len(requests) * per_item + NUMBER_BYTES * n_numbers
 
 
 SCHEMA = TaskSchema(

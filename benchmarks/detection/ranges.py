@@ -6,6 +6,8 @@ Shapes: `T` steps.
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codecs.arrays import runs_of
+
 N_THRESHOLDS = 250
 """Number of thresholds, at even ranks of the scores."""
 Scores = NDArray[np.float64]
@@ -53,8 +55,7 @@ def share_of_ranges_found(scores: Scores, is_anomaly: Flags, false_alarm_rate: f
 
 def ranges_of(flags: Flags) -> list[tuple[int, int]]:
     """Return the first and the last step of each run of true values of `[T]`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(first, end - 1) for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
+    return [(first, end - 1) for first, end in runs_of(flags)]
 
 
 def _weights(ranges: list[tuple[int, int]], n_steps: int, buffer: int) -> Scores:

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmarks.detection.ranges import share_of_ranges_found, volume_under_precision_recall
 from benchmarks.lib.environments import python_of
@@ -29,7 +29,7 @@ from training.fit.comparison import OWN, detectors
 from training.fit.options import FitOptions
 from training.fit.series import prepare_series
 from training.fit.table_file import Table
-from training.fit.training import Split, fit_model
+from training.fit.training import fit_model, score_held_out
 from training.metrics import anomaly_scores
 
 FITTED_SHARE = 0.15
@@ -107,15 +107,10 @@ class _Fitted:
     scores: Callable[[Scores], Scores]
 
 
-def _score_others(split: Split) -> Tensor:
-    model = fit_model(split, false_alarm_rate=SUPPORTED_RATE, max_seconds=MAX_SECONDS, seed=0).model
-    return anomaly_scores(model, split.calibration, model.scores[0])
-
-
 def _fit(whole: Table, n_fitted: int) -> tuple[_Fitted, Windows, Scores]:
     part = Table({name: cells[:n_fitted] for name, cells in whole.columns.items()}, whole.lines[:n_fitted])
     options = FitOptions(name="series", columns=("value",), false_alarm_rate=SUPPORTED_RATE)
-    data = prepare_series(part, options, _score_others)
+    data = prepare_series(part, options, partial(score_held_out, max_seconds=MAX_SECONDS, seed=0))
     model = fit_model(data.split, false_alarm_rate=SUPPORTED_RATE, max_seconds=MAX_SECONDS, seed=0).model
     (column,) = data.columns
 

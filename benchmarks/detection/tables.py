@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ from training.fit.columns import number_column
 from training.fit.comparison import OWN, detectors
 from training.fit.options import FitOptions
 from training.fit.rows import n_calibrated_of, n_left_out, split_rows, suspicious_rows
-from training.fit.training import Split, fit_model
+from training.fit.training import fit_model, score_held_out
 from training.metrics import anomaly_scores
 
 MAX_FITTED, MAX_SCORED = 10_000, 20_000
@@ -108,7 +109,7 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     elements = _elements(codec, fitted)
     promised = max(FALSE_ALARM_RATE, math.ceil(1000 / (n_calibrated_of(len(elements)) + 1)) / 1000)
     options = FitOptions(name="set", false_alarm_rate=promised, seed=seed)
-    is_suspect = suspicious_rows(elements.float(), options, _score_others)
+    is_suspect = suspicious_rows(elements.float(), options, partial(score_held_out, max_seconds=MAX_SECONDS, seed=0))
     split = split_rows(elements[~is_suspect].float(), promised, seed, n_left_out(is_suspect, options))
     model = fit_model(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
     seconds = time.perf_counter() - started_at
@@ -119,11 +120,6 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     scores |= {name: detect(items.numpy()) for name, detect in detectors(elements.numpy()).items()}
     labels = np.arange(len(scored)) >= len(held_out)
     return _Run(scores, labels, promised, n_false_alarms, len(held_out), float(is_suspect.double().mean()), seconds)
-
-
-def _score_others(split: Split) -> Tensor:
-    model = fit_model(split, false_alarm_rate=FALSE_ALARM_RATE, max_seconds=MAX_SECONDS, seed=0).model
-    return anomaly_scores(model, split.calibration, model.scores[0])
 
 
 def _elements(codec: TableCodec, rows: Scores) -> Tensor:

@@ -67,9 +67,8 @@ def reconstruct(model: Autoencoder, requests: Sequence[ReconstructRequest]) -> l
     if any(request.seed is not None for request in requests):
         raise InvalidItems(Problem(NO_POSTERIOR, parameter="seed"))
     items = [request.item for request in requests]
-    if (
-        isinstance(model, FixedShapeAutoencoder) and model.windows is None
-    ):  # stay with one batch, since each operation takes time
+    if isinstance(model, FixedShapeAutoencoder) and model.windows is None:
+        # Stay with one batch, since each operation takes time.
         batch = torch.stack(items)
         return reconstruction_results(batch, to_cpu(model(model.to_device(batch))))
     restored = reconstructions(model, items)

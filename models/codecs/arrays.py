@@ -155,6 +155,12 @@ def check_range(batch: Floats, low: float, high: float, *, gaps: bool = False, n
     raise InvalidItems(*limit_problems(problems))
 
 
+def runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the first place of each run of true values in `[n]`, and the one behind its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def limit_problems(problems: list[Problem]) -> list[Problem]:
     """Return the first `MAX_PROBLEMS` problems and, if there are more, a last one that says so."""
     if len(problems) <= MAX_PROBLEMS:

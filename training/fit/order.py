@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.codecs.arrays import runs_of
 from models.codecs.table.time_axis import MAX_JITTER, TimeAxis, seconds_from, to_even_steps
 from training.errors import DataError
-from training.fit.table_file import Table
+from training.fit.table_file import Table, is_number
 
 MIN_SAME_STEP = 0.9
 """Share of the distances between times that must be equal for a table to be taken as a series by itself."""
@@ -34,10 +35,8 @@ class Segment:
 
     def normal_parts(self, length: int) -> list[tuple[int, int]]:
         """Return the first step and the one behind the last of each normal stretch of at least `length` steps."""
-        is_strange = self.is_anomaly | self.is_suspect
-        edges = np.flatnonzero(np.diff(np.concatenate([[True], is_strange, [True]]).astype(np.int8)))
-        parts = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-        return [(first, end) for first, end in parts if end - first >= length]
+        normal = runs_of(~(self.is_anomaly | self.is_suspect))
+        return [(first, end) for first, end in normal if end - first >= length]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def find_time_column(table: Table, key: str | None) -> str | None:
     is_next = np.array([first == second for first, second in itertools.pairwise(keys)], dtype=bool)
     for name, cells in table.columns.items():
         try:
-            seconds = [seconds_from(cell) for cell in cells if cell is not None and not _is_number(cell)]
+            seconds = [seconds_from(cell) for cell in cells if cell is not None and not is_number(cell)]
         except ValueError:
             continue
         if len(seconds) != len(table) or is_next.sum() < 2:
@@ -152,11 +151,3 @@ def segments_of(
 def _segment(steps: NDArray[np.float64], is_anomaly: NDArray[np.bool_]) -> Segment:
     contiguous = torch.from_numpy(np.ascontiguousarray(steps)).float()
     return Segment(contiguous, is_anomaly, np.zeros(len(steps), dtype=bool))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,8 @@
 """From a file to a checkpoint: read, find the columns, train, calibrate, measure, write, and tell about it."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,12 @@ from training.fit.prepared import Prepared
 from training.fit.rows import prepare_rows
 from training.fit.series import prepare_series
 from training.fit.table_file import Table
-from training.fit.training import Fitted, Split, fit_model
+from training.fit.training import Fitted, OnStep, Split, fit_model, score_held_out
 from training.metrics import anomaly_scores
 
 LICENCE = "your own"
 TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.7, 0.15
 """Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
-NOUNS: Mapping[Kind, str] = {"table": "rows", "series": "steps", "pictures": "pictures"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     data = _prepare(path, options, console)
     _print_data(console, path, data)
     _print_suspects(console, data)
-    fitted = _train(data.split, options, console)
+    fitted = _fit(data.split, options, console)
     model = fitted.model
     if data.rows is not None:
         rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
@@ -114,14 +114,15 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
         found_share=found_share,
         figures=figures,
     )
-    _print_result(console, result)
+    _print_result(console, result, data.noun)
     return result
 
 
 def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
     def score(split: Split) -> Tensor:
-        fitted = _train(split, options, console, "looking for anomalies", TRIMMING_SHARE)
-        return anomaly_scores(fitted.model, split.calibration, fitted.model.scores[0])
+        with _progress(console, "looking for anomalies") as report:
+            seconds = 60 * options.minutes * TRIMMING_SHARE
+            return score_held_out(split, max_seconds=seconds, seed=options.seed, on_step=report)
 
     has_pictures = path.is_dir() and bool(find_pictures(path))
     if options.kind == "pictures" and not has_pictures:
@@ -189,10 +190,20 @@ def _new_folder(options: FitOptions) -> Path:
     return folder
 
 
-def _train(
-    split: Split, options: FitOptions, console: Console, what: str = "training", share: float = TRAINING_TIME_SHARE
-) -> Fitted:
-    """Train a model with a line of progress, for at most that share of the time that the options allow."""
+def _fit(split: Split, options: FitOptions, console: Console) -> Fitted:
+    with _progress(console, "training") as report:
+        return fit_model(
+            split,
+            false_alarm_rate=options.false_alarm_rate,
+            max_seconds=60 * options.minutes * TRAINING_TIME_SHARE,
+            seed=options.seed,
+            on_step=report,
+        )
+
+
+@contextmanager
+def _progress(console: Console, what: str) -> Iterator[OnStep]:
+    """Show a line of progress, and return what a training reports it to."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -206,13 +217,7 @@ def _train(
         def report(done: float, steps: int, error: float) -> None:
             progress.update(task, completed=done, steps=steps, error=error)
 
-        return fit_model(
-            split,
-            false_alarm_rate=options.false_alarm_rate,
-            max_seconds=60 * options.minutes * share,
-            seed=options.seed,
-            on_step=report,
-        )
+        yield report
 
 
 def _write(folder: Path, fitted: Fitted, data: Prepared, facts: Facts) -> None:
@@ -264,10 +269,10 @@ def _print_suspects(console: Console, data: Prepared) -> None:
         )
 
 
-def _print_result(console: Console, result: FitResult) -> None:
+def _print_result(console: Console, result: FitResult, noun: str) -> None:
     console.print(
         f"trained for {result.n_steps} steps in {result.seconds:.0f} s; the threshold is {result.threshold:.4g}, which "
-        f"at most {result.false_alarm_rate:.3g} of normal {NOUNS[result.kind]} exceed"
+        f"at most {result.false_alarm_rate:.3g} of normal {noun} exceed"
     )
     if result.found_share is not None:
         console.print(f"it finds {result.found_share:.1%} of the {result.n_rows['anomalies']} labelled anomalies")

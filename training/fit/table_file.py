@@ -102,7 +102,7 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}, line 1: these names are given twice: {', '.join(map(repr, twice))}")
-    if all(_is_number(name) for name in names):
+    if all(is_number(name) for name in names):
         raise DataError(f"{path}, line 1: the first line holds numbers and no names of columns")
 
 
@@ -116,7 +116,8 @@ def _delimiter(sample: str) -> str:
     return max(counts, key=lambda each: counts[each][0]) if lines else ","
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a cell holds a number, which may be infinite or NaN."""
     try:
         float(text)
     except ValueError:

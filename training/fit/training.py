@@ -25,6 +25,7 @@ from models.catalogue import family
 from models.family import FamilyConfig, FamilySpec
 from models.objectives import squared_error
 from training.calibrate import calibrate
+from training.metrics import anomaly_scores
 
 NOISE = 0.1
 """Standard deviation of the noise in the items that the model restores."""
@@ -132,21 +133,16 @@ def fit_model(
         on_step: called at each look at the validation items, with the share of the time that is used, the number of
             steps, and the error.
     """
-    shape = tuple(split.training.shape[1:])
-    is_picture = len(shape) == 3
-    spec = family("autoencoders/convolutional" if is_picture else "autoencoders/denoising")
-    config = convolutional_config(shape) if is_picture else denoising_config(shape)
+    spec, config = _architecture(split)
     started_at = time.monotonic()
     parts = [split, *split.folds]
     trained = []
-    with nullcontext() if is_picture else _one_thread():
-        for number, part in enumerate(parts):
+    for number, part in enumerate(parts):
 
-            def report(done: float, step: int, error: float, number: int = number) -> None:
-                on_step((number + done) / len(parts), step, error)
+        def report(done: float, step: int, error: float, number: int = number) -> None:
+            on_step((number + done) / len(parts), step, error)
 
-            model = _new_model(spec, config, seed)
-            trained.append(_train_with_detector(model, part, max_seconds / len(parts), seed, report))
+        trained.append(_train_with_detector(part, max_seconds / len(parts), seed, report))
     model = trained[0].model
     scored = list(zip(trained[1:] or trained, split.folds or [split], strict=True))
     model.calibration = calibrate(
@@ -170,15 +166,30 @@ def fit_model(
     )
 
 
-def _new_model(spec: FamilySpec[Any], config: FamilyConfig, seed: int) -> Autoencoder:
-    torch.manual_seed(seed)
-    return cast("Autoencoder", spec.new_model(config))
+def score_held_out(
+    split: Split, *, max_seconds: float, seed: int, on_step: OnStep = lambda done, step, error: None
+) -> Tensor:
+    """Train a model on a split, and return its scores of the calibration items, or of their steps: `[N]`."""
+    model = _train_with_detector(split, max_seconds, seed, on_step).model
+    return anomaly_scores(model, split.calibration, model.scores[0])
 
 
-def _train_with_detector(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_step: OnStep) -> _Trained:
-    n_steps, error = _train(model, split, max_seconds, seed, on_step)
-    model.eval().requires_grad_(False)
-    model.use_detector(_detector_of(model, split))
+def _architecture(split: Split) -> tuple[FamilySpec[Any], FamilyConfig]:
+    """Return the family and the hyperparameters of a model for the items of a split."""
+    shape = tuple(split.training.shape[1:])
+    if len(shape) == 3:
+        return family("autoencoders/convolutional"), convolutional_config(shape)
+    return family("autoencoders/denoising"), denoising_config(shape)
+
+
+def _train_with_detector(split: Split, max_seconds: float, seed: int, on_step: OnStep) -> _Trained:
+    spec, config = _architecture(split)
+    with nullcontext() if isinstance(config, ConvolutionalConfig) else _one_thread():
+        torch.manual_seed(seed)
+        model = cast("Autoencoder", spec.new_model(config))
+        n_steps, error = _train(model, split, max_seconds, seed, on_step)
+        model.eval().requires_grad_(False)
+        model.use_detector(_detector_of(model, split))
     model.windows = split.windows
     return _Trained(model, n_steps, error)
 
