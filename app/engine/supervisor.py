@@ -101,7 +101,7 @@ class Supervisor:
         worker = self._worker
         if self._has_let_go:
             return []
-        if worker.thread.is_alive() and not worker.slot.is_retired:
+        if not worker.slot.is_retired:  # the thread may have ended, and its last reports still wait for the loop
             await asyncio.shield(self._stopped)
         self._stuck_timer.cancel()
         if not worker.slot.is_retired:  # the thread's frames refer to the model until it has really ended
@@ -124,7 +124,8 @@ class Supervisor:
     def _start_worker(self) -> Worker:
         """Start a thread whose callbacks run on the event loop.
 
-        Callbacks of a retired thread are ignored, except for the results of a batch, which are valid all the same.
+        Callbacks of a retired thread are ignored, except for the results of a batch, which are valid all the same
+        until the engine has ended.
         """
 
         def schedule(callback: Callable[..., None], *arguments: object) -> None:
@@ -164,6 +165,8 @@ class Supervisor:
             self._started.set_result(None)
 
     def _handle_batch(self, report: BatchReport) -> None:
+        if self._has_let_go:  # a thread that was stuck has returned, and nobody waits for its results any more
+            return
         self._n_deaths_in_a_row = 0
         self._on_batch(report)
 

@@ -1,6 +1,7 @@
 """Workers that die, hang or can no longer compute: what becomes of them, of their requests and of health."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -182,6 +183,21 @@ async def test_an_abandoned_request_of_a_stuck_worker_is_not_run_again(model: Sc
     assert model.batches.count([HANGS]) == 1
     model.released.set()
     await engine.stop()
+
+
+async def test_results_of_a_stuck_worker_are_dropped_once_the_engine_has_stopped(model: ScriptedModel) -> None:
+    engine = await start(model, stuck_after_ms=200)
+    hanging = asyncio.create_task(engine.submit(ENCODE, [item(HANGS)]))
+    await until(lambda: model.entered.acquire(blocking=False))
+    stuck = [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+    hanging.cancel()
+    await until(lambda: engine.health is Health.RECOVERING)
+    await until(lambda: engine.health is Health.READY)
+    await engine.stop()
+    model.released.set()
+    for thread in stuck:
+        await asyncio.to_thread(thread.join, 10)
+    await asyncio.sleep(0)  # an error in the callback of the report would fail this test
 
 
 async def test_a_probe_detects_an_idle_worker_that_can_no_longer_compute(model: ScriptedModel) -> None:
