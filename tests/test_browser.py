@@ -1,14 +1,17 @@
 """The documentation pages in a real browser that can reach nothing but the server."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from app.schemas.catalogue import task_endpoints
 from tests.app.server import Served, serve
+from tests.app.tables import ROWS, write_rows
 
 EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
 
@@ -66,6 +69,20 @@ def test_every_example_in_docs_executes(docs: tuple[Page, list[str]], task: str)
     expect(operation.locator(".live-responses-table")).to_contain_text(EXAMPLES[task][0]["model"])
     operation.locator(".opblock-summary").click()  # closes it: the page stays as small as it was
     assert strangers == []
+
+
+def test_the_example_of_a_model_of_rows_executes(browser: Browser, tmp_path: Path) -> None:
+    write_rows(tmp_path / "weights")
+    with serve(tmp_path, weights=tmp_path / "weights") as server, opened(browser, server, "/docs") as (page, strangers):
+        operation = page.locator("[id^='operations-'][id$='-detect_anomalies']")
+        operation.locator(".opblock-summary").click()
+        operation.locator(".opblock-body select.examples-select-element").first.select_option(ROWS)
+        expect(operation.locator("textarea")).to_have_value(re.compile(f'"model": "{ROWS}".*"flow": 0.5', re.DOTALL))
+        operation.get_by_role("button", name="Execute").click()
+        answer = operation.locator(".live-responses-table")
+        expect(answer.locator("td.response-col_status").last).to_contain_text("200", timeout=15_000)
+        expect(answer).to_contain_text("contributions")
+        assert strangers == []
 
 
 def test_redoc_renders(browser: Browser, server: Served) -> None:

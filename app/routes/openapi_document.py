@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from app.http.access_rules import Access, access_of
 from app.http.content import JSON
 from app.http.error_answers import PROBLEM_JSON, Dialect
+from app.routes.model_examples import with_examples_of_models
 from app.routes.openapi import HEADERS, PARAMETERS, PROBLEMS, REFERENCE, UploadedFiles, problem_responses, reference
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.envelope import StreamEnd
@@ -21,7 +22,7 @@ INFO = {
     "description": (
         'Every task takes `{"model", "inputs", "parameters"}` and answers '
         '`{"model", "outputs", "usage"}`. The examples answer as they stand if the models that come with the '
-        "server are loaded."
+        "server are loaded. Without keys, there are examples for each loaded model of rows of a table as well."
     ),
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
 }
@@ -39,14 +40,19 @@ SECURITY_SCHEMES = {
 
 
 def complete_openapi(app: FastAPI, dialects: Sequence[Dialect] = ()) -> None:
-    """Make the application's OpenAPI document contain the components that the tasks and the dialects refer to."""
+    """Make the application's OpenAPI document contain the components that the tasks and the dialects refer to.
+
+    Without keys, it has examples of the models that serve at this moment. With keys it has none, because anybody may
+    read the document, and a model's columns are for those who have a key.
+    """
     generate = app.openapi
     services = cast("Services", app.state)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _complete_document(generate(), dialects, wants_key=services.keys.is_enabled)
-        return generate()
+        document = generate()
+        return document if services.keys.is_enabled else with_examples_of_models(document, services.registry.models)
 
     app.openapi = openapi  # type: ignore[method-assign]
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.codecs.arrays import MAX_PROBLEMS, ArrayCodec, Floats, Limits, Shape, check_count, limit_problems
-from models.codecs.table.columns import CategoryColumn, Column, InvalidValue, show
+from models.codecs.table.columns import CategoryColumn, Column, DateColumn, InvalidValue, show
+from models.codecs.table.dates import EXAMPLE_DATE
 from models.errors import InvalidItems, Problem
 
 MAX_NAMED = 20
@@ -52,6 +53,13 @@ class TableCodec(ArrayCodec):
     def shape(self) -> Shape:
         """The shape of a row as models see it, `(W,)`."""
         return (sum(column.width + column.has_gaps for column in self.columns),)
+
+    @cached_property
+    def example(self) -> dict[str, Any]:
+        """A row that the codec takes: the middle of each number, in six digits, and the first of each category."""
+        values = self.values_of(np.zeros(self.shape))
+        values |= {column.name: EXAMPLE_DATE.isoformat() for column in self.columns if isinstance(column, DateColumn)}
+        return {name: float(f"{each:.6g}") if isinstance(each, float) else each for name, each in values.items()}
 
     def decode(
         self,

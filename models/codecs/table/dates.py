@@ -19,6 +19,8 @@ FORMATS = (
 )
 """Forms that are read beside those of ISO 8601. Those with slashes that begin with the day or the month are ambiguous,
 and are not read."""
+EXAMPLE_DATE = datetime(2026, 1, 31, 12, tzinfo=UTC).replace(tzinfo=None)
+"""The date in examples, which are written in ISO 8601."""
 MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds since 1970, and smaller ones seconds; as seconds it is the year 5138."""
 DAY_S, DAYS_OF_WEEK, DAYS_OF_YEAR = 86_400, 7, 366

@@ -78,6 +78,14 @@ class TableSeriesCodec(ArrayCodec):
         """The shape of a window as models see it, `(L, E)`."""
         return (self.length, *self.rows.shape)
 
+    @cached_property
+    def example(self) -> dict[str, list[Any]]:
+        """A series that the codec takes: one window of equal rows, with their times if there are any."""
+        rows = {name: [value] * self.length for name, value in self.rows.example.items()}
+        if self.time is None or not (times := self.time.example(self.length)):
+            return rows
+        return {self.time.name: times, **rows}
+
     def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
         """Return the even steps of each series, as `read` does."""
         return [series.steps for series in self.read(values, limits, gaps=gaps)]

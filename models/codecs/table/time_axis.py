@@ -5,17 +5,19 @@ Shapes: `n` rows, `T` steps, `E` elements of a row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.codecs.table.columns import number_from, show
-from models.codecs.table.dates import MILLISECONDS_FROM, parse_date
+from models.codecs.table.dates import EXAMPLE_DATE, MILLISECONDS_FROM, parse_date
 
 MAX_JITTER = 0.25
 """Most steps by which a time may be off the even steps, if the steps are regular."""
+MIN_EXAMPLE_STEP_S, MAX_EXAMPLE_S = 1e-3, 1e10
+"""Shortest step of times in examples, and the longest series of them, in seconds: dates have microseconds, and end."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ class TimeAxis:
                 f"most {self.max_gap} are bridged; send what lies before and behind such a gap as two series"
             )
         return places
+
+    def example(self, n_rows: int) -> list[str]:
+        """Return the times of as many rows, one step apart; none if dates cannot show them."""
+        if not MIN_EXAMPLE_STEP_S <= self.step_s <= MAX_EXAMPLE_S / n_rows:
+            return []
+        return [(EXAMPLE_DATE + timedelta(seconds=row * self.step_s)).isoformat() for row in range(n_rows)]
 
     def seconds_of(self, times: Sequence[Any]) -> NDArray[np.float64]:
         """Return times as seconds since 1970, `[n]`.
