@@ -1,6 +1,6 @@
 """Answers of tasks: whole, or as Server-Sent Events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from app.errors import InferenceFailed
 from app.http.context import context_in
 from app.http.json_pieces import render_json
+from models.codecs.csv_writing import to_csv
 
 PIECE_BYTES = 2**18
 """Size in bytes of the pieces in which a long answer is sent; at most one of them is buffered at a time."""
@@ -23,6 +24,8 @@ class TaskResponse(Response):
 
     def __init__(self, body: bytes, media_type: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Use the headers as given; setting them by name, as the base class does, takes several times as long."""
+        if media_type.startswith("text/"):
+            media_type += "; charset=utf-8"
         self.status_code, self.body, self.media_type, self.background = 200, body, media_type, None
         content_headers = ((b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode()))
         self.raw_headers = [*content_headers, *headers]
@@ -47,6 +50,20 @@ def task_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     if any(b"null" in piece for piece in pieces):  # which a text may contain, and an optional field may be
         check_finite(answer)
     return b"".join(pieces)
+
+
+def task_csv(
+    outputs: Sequence[dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]], *, has_names: bool = True
+) -> bytes:
+    """Render outputs as CSV, each as the row that is made of it, below a line of the names if it `has_names`.
+
+    Raises:
+        InferenceFailed: a number is not finite.
+    """
+    data = to_csv(map(row, outputs), has_names=has_names)
+    if b"nan" in data or b"inf" in data:  # which a text may contain
+        check_finite(outputs)
+    return data
 
 
 def check_finite(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Answering items line by line, in JSON lines (NDJSON): a request may have more items than fit into memory at once.
+"""Answering items line by line, in JSON lines (NDJSON) or CSV: a request may have more items than fit into memory.
 
 The whole body is read first, since most clients read no answer before they have sent all. Its items are read, computed
 and answered a batch at a time, no faster than the client reads.
@@ -13,18 +13,19 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from app.errors import Fault, InvalidRequest, MalformedBody
+from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable
 from app.http.body_memory import MAX_PARSED, ROW_BYTES_PER_BYTE, SMALL_BODY_BYTES
-from app.http.content import CSV, NDJSON
+from app.http.content import CSV, JSON, NDJSON, NPY, PNG, negotiate
 from app.http.context import RequestContext
 from app.http.problems import problem_of, report_error
-from app.http.responses import UNBUFFERED_HEADERS, task_json
+from app.http.responses import UNBUFFERED_HEADERS, task_csv, task_json
 from app.inference.deadline import Deadline
 from app.routes.task_call import Target, TaskCall, check_call, decode_requests, run_requests
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
 from app.services import Services
-from models.codecs import TableCodec
+from models.codecs import Codec, TableCodec
 from models.codecs.csv_numbers import csv_rows
+from models.codecs.csv_writing import to_csv
 from models.codecs.table.columns import GAPS
 from models.errors import InvalidItems, Problem, UndecodableItems
 from models.tasks import Request as TaskRequest
@@ -47,6 +48,7 @@ class LineRequest:
         data: the body.
         query: the parameters in the URL.
         kind: the content type of the body.
+        answer_kind: the content type of the answer.
         deadline: the time by which the first batch must be answered; each further one has as long.
         context: the context of the request.
     """
@@ -58,6 +60,7 @@ class LineRequest:
     data: bytes
     query: list[tuple[str, str]]
     kind: str
+    answer_kind: str
     deadline: Deadline
     context: RequestContext
 
@@ -72,10 +75,21 @@ def has_inputs(endpoint: TaskEndpoint) -> bool:
     return not endpoint.is_joint and any("inputs" in fields for fields in bodies)
 
 
-def is_answered_by_line(kind: str, accept: str) -> bool:
-    """Return whether a body of this content type is answered by line: JSON lines are, and CSV where it is asked for."""
-    names = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return NDJSON in names if kind == CSV else kind == NDJSON and bool(names & {"", "*/*", "application/*", NDJSON})
+def negotiate_lines(endpoint: TaskEndpoint, kind: str, codec: Codec | None, accept: str) -> str | None:
+    """Return the type of an answer by line to a body of this content type; None if it is answered as a whole.
+
+    JSON lines are answered by line unless the client prefers another type, and CSV only if it prefers lines. The lines
+    are JSON, or also CSV if the codec of the model, if the request names one, is that of rows.
+    """
+    if kind not in (NDJSON, CSV) or not has_inputs(endpoint):
+        return None
+    lines = (NDJSON, CSV) if endpoint.answers_rows and isinstance(codec, TableCodec) else (NDJSON,)
+    whole = (JSON, NPY, PNG)
+    try:
+        chosen = negotiate(accept, (*lines, *whole) if kind == NDJSON else (*whole, *lines))
+    except NotAcceptable:
+        return None
+    return chosen if chosen in lines else None
 
 
 def parse_lines(data: bytes, *, max_items: int) -> list[Any]:
@@ -97,12 +111,14 @@ def parse_lines(data: bytes, *, max_items: int) -> list[Any]:
 
 
 async def answer_by_line(request: LineRequest, schema: TaskSchema) -> Response:
-    """Answer with a line for each item: its output, or an object `error`.
+    """Answer with a line for each item: its output, or an object `error`. In CSV, a refused item ends the work.
 
     An error before the first line is answered as any other error; one that ends the work later becomes the last line.
+    An answer in CSV is left incomplete after this line, which no row is like.
 
     Raises:
         InvalidRequest: a parameter is refused, or makes an answer depend on the place of its item.
+        InvalidItems: an item is refused, and the answer is CSV.
         MalformedBody: the first line of a CSV body is no line of names.
     """
     _check_parameters(request)
@@ -111,7 +127,8 @@ async def answer_by_line(request: LineRequest, schema: TaskSchema) -> Response:
     first = await _next(request, items)
     lines = await _answer_batch(request, schema, first, 0)
     headers = {"x-model": request.name, **UNBUFFERED_HEADERS}
-    return StreamingResponse(_rest(request, schema, items, first, lines, held), media_type=NDJSON, headers=headers)
+    rest = _rest(request, schema, items, first, lines, held)
+    return StreamingResponse(rest, media_type=request.answer_kind, headers=headers)
 
 
 async def _rest(
@@ -129,6 +146,9 @@ async def _rest(
             batch = await _next(request, items)
             lines = await _answer_batch(request, schema, batch, n_items)
     except Exception as error:
+        if request.answer_kind == CSV:
+            yield to_csv([{"error": f"error: {problem_of(error).detail}"}], has_names=False)
+            raise
         problem = report_error(error, request.context)
         yield task_json({"error": problem.content(request.context.request_id)}) + b"\n"
     finally:
@@ -148,10 +168,11 @@ def _check_parameters(request: LineRequest) -> None:
 
 def _items(request: LineRequest) -> Iterator[Any]:
     """Yield the lines of JSON, or the rows of CSV."""
+    has_rows = isinstance(request.target.checkpoint.codec, TableCodec)
+    if not has_rows and CSV in (request.kind, request.answer_kind):
+        raise InvalidRequest(f"{request.name} has no rows of a table, which CSV answered by line is for; send {NDJSON}")
     if request.kind == NDJSON:
         return _lines(request.data)
-    if not isinstance(request.target.checkpoint.codec, TableCodec):
-        raise InvalidRequest(f"{request.name} has no rows of a table, which CSV answered by line is for; send {NDJSON}")
     return csv_rows(request.data, gaps=GAPS, max_cells=len(request.data) + 1, max_lines=len(request.data) + 1)
 
 
@@ -216,21 +237,30 @@ def _take(items: Iterator[_Line], n_at_once: int) -> list[_Line]:
 
 
 async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, n_before: int) -> bytes:
-    """Return the answer to a batch before which there were `n_before` items."""
+    """Return the answer to a batch before which there were `n_before` items.
+
+    Raises:
+        InvalidItems: an item is refused, and the answer is CSV.
+    """
     faults: dict[int, InvalidItems] = {
         place: value for place, value in enumerate(batch) if isinstance(value, UndecodableItems)
     }
     good = [place for place in range(len(batch)) if place not in faults]
     call, requests, refused = await _decode(request, schema, [batch[place] for place in good])
     faults |= {good[place]: error for place, error in refused.items()}
+    faults = {place: _with_index(error, n_before + place) for place, error in sorted(faults.items())}
+    if faults and request.answer_kind == CSV:
+        raise next(iter(faults.values()))
     answered = [place for place in range(len(batch)) if place not in faults]
     outputs: list[Any] = []
     if requests:
         outcome = await run_requests(call, schema, requests)
         arguments = outcome.results, requests, call.body, call.codecs
         outputs = await request.services.pools.run(schema.outputs, *arguments, n_bytes=BYTES_AT_ONCE)
+    if request.answer_kind == CSV and schema.row is not None:
+        return task_csv(outputs, schema.row, has_names=n_before == 0)
     by_place = dict(zip(answered, outputs, strict=True))
-    by_place |= {place: _error_line(error, n_before + place) for place, error in faults.items()}
+    by_place |= {place: _error_line(error) for place, error in faults.items()}
     return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(batch)))
 
 
@@ -262,7 +292,10 @@ async def _call(request: LineRequest, values: list[Any]) -> TaskCall:
     return await check_call(request.services, request.target, body, SMALL_BODY_BYTES, request.query)
 
 
-def _error_line(error: InvalidItems, index: int) -> dict[str, Any]:
-    problems = [replace(problem, index=index) for problem in error.problems]
-    problem = problem_of(type(error)(*problems))
+def _with_index(error: InvalidItems, index: int) -> InvalidItems:
+    return type(error)(*(replace(problem, index=index) for problem in error.problems))
+
+
+def _error_line(error: InvalidItems) -> dict[str, Any]:
+    problem = problem_of(error)
     return {"error": {"status": problem.status, "detail": problem.detail}}

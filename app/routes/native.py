@@ -33,10 +33,17 @@ from app.http.deadline import deadline_of
 from app.http.json_body import read_json
 from app.http.multipart import parse_files
 from app.http.problems import report_error
-from app.http.responses import UNBUFFERED_HEADERS, TaskResponse, check_finite, server_sent_event, task_json
+from app.http.responses import (
+    UNBUFFERED_HEADERS,
+    TaskResponse,
+    check_finite,
+    server_sent_event,
+    task_csv,
+    task_json,
+)
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
-from app.routes.by_line import LineRequest, answer_by_line, has_inputs, is_answered_by_line, parse_lines
+from app.routes.by_line import LineRequest, answer_by_line, has_inputs, negotiate_lines, parse_lines
 from app.routes.foreign import ForeignRequest, TaskForm
 from app.routes.task_call import (
     Target,
@@ -53,7 +60,7 @@ from app.routes.task_call import (
 from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
-from models.codecs import ImageCodec
+from models.codecs import Codec, ImageCodec, TableCodec
 from models.codecs.csv_numbers import parse_csv, parse_csv_rows
 from models.codecs.npy import parse_npy, to_npy
 from models.codecs.table.columns import GAPS
@@ -78,12 +85,14 @@ class RawBody:
         data: the body, decoded from its content coding.
         query: the parameters in the URL, for a body that is not JSON; None for one that is.
         kind: the content type.
+        lines: the content type of the answer by line; None if the answer is a whole.
     """
 
     values: Any
     data: bytes
     query: list[tuple[str, str]] | None = None
     kind: str = JSON
+    lines: str | None = None
 
 
 async def answer_task(
@@ -107,10 +116,9 @@ async def answer_task(
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
     target = await find_target(services, endpoint, raw.values, context)
     with target.loaded:
-        accept = context.header(b"accept") or ""
-        if is_answered_by_line(raw.kind, accept) and isinstance(target.schema, TaskSchema):
-            name, query = raw.values["model"], raw.query or []
-            lines = LineRequest(services, endpoint, target, name, raw.data, query, raw.kind, deadline, context)
+        if raw.lines is not None and isinstance(target.schema, TaskSchema):
+            body = raw.values["model"], raw.data, raw.query or [], raw.kind
+            lines = LineRequest(services, endpoint, target, *body, raw.lines, deadline, context)
             return await answer_by_line(lines, target.schema)
         return await _answer(services, target, raw, deadline, context)
 
@@ -149,25 +157,27 @@ async def _read(services: Services, endpoint: TaskEndpoint, request: Request) ->
     names = [text for name, text in query if name == "model"]
     if len(names) > 1:
         raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
-    has_columns = bool(names) and _has_columns(services, names[0])
-    if is_answered_by_line(kind, context.header(b"accept") or ""):
+    codec = _codec_of(services, names[0]) if names else None
+    lines = negotiate_lines(endpoint, kind, codec, context.header(b"accept") or "")
+    if lines is not None:
         if not names:
             raise InvalidRequest.of(
                 [Fault("/model", "name the model in the query of a request that is answered by line")]
             )
         inputs = []  # read while they are answered
     else:
+        has_columns = getattr(codec, "has_columns", False)
         inputs = await _read_inputs(services, context, kind, data, has_columns=has_columns)
     values = {"inputs": inputs, **({"model": names[0]} if names else {})}
-    return RawBody(values, data, [pair for pair in query if pair[0] != "model"], kind)
+    return RawBody(values, data, [pair for pair in query if pair[0] != "model"], kind, lines)
 
 
-def _has_columns(services: Services, name: str) -> bool:
-    """Return whether the items of a model have named columns."""
+def _codec_of(services: Services, name: str) -> Codec | None:
+    """Return the codec of a model; None for models of texts, whose codec takes long to read, and unknown ones."""
     model = services.registry.models.get(name)
     if model is None or model.checkpoint is None or model.checkpoint.modality == "text":
-        return False
-    return getattr(model.checkpoint.codec, "has_columns", False)
+        return None
+    return model.checkpoint.codec
 
 
 async def _read_inputs(
@@ -213,17 +223,19 @@ def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
 
 
 @cache
-def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool) -> tuple[str, ...]:
+def _offered_types(schema: TaskSchema | CodecSchema, codec: type[Codec]) -> tuple[str, ...]:
     if isinstance(schema, CodecSchema):
         return (JSON,)
-    return (JSON, *([NPY] if schema.array else []), *([PNG] if schema.answers_images and has_images else []))
+    images = [PNG] if schema.answers_images and issubclass(codec, ImageCodec) else []
+    rows = [CSV] if schema.row and issubclass(codec, TableCodec) else []
+    return (JSON, *([NPY] if schema.array else []), *images, *rows)
 
 
 def _negotiate_answer(target: Target, accept: str) -> str:
-    schema, has_images = target.schema, isinstance(target.checkpoint.codec, ImageCodec)
+    schema = target.schema
     if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
         return JSON  # whether there is a stream is up to the parameters
-    return negotiate(accept, _offered_types(schema, has_images=has_images))
+    return negotiate(accept, _offered_types(schema, type(target.checkpoint.codec)))
 
 
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
@@ -280,6 +292,8 @@ def _render_finite(
             return codecs.items.png(array)
         return to_npy(array)
     outputs = schema.outputs(results, requests, call.body, codecs)
+    if schema.row and media_type == CSV:
+        return task_csv(outputs, schema.row)
     answer = {
         "model": call.model.name,
         "outputs": outputs,

@@ -156,6 +156,8 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         content[NPY] = {"schema": BINARY}
     if any(schema.answers_images for schema in schemas):
         content[PNG] = {"schema": BINARY}
+    if endpoint.answers_rows:
+        content[CSV] = {"schema": {"type": "string"}}
     if has_inputs(endpoint):
         content[NDJSON] = {"schema": {"type": "string"}}
     if endpoint.event is not None:

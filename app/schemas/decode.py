@@ -1,6 +1,7 @@
 """`/decode`: map latents to items."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -65,6 +66,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_new_items,
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
+    row=itemgetter("reconstruction"),
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     answers_images=True,
 )

@@ -1,6 +1,7 @@
 """`/denoise`: remove noise from items."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -94,6 +95,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_items(2),
     array=lambda results, body, codecs: stack_items([result.denoised for result in results], codecs),
+    row=itemgetter("denoised"),
     n_numbers=lambda results: 2 * len(results) * results[0].denoised.numel(),
     takes_images=True,
     answers_images=True,

@@ -24,6 +24,8 @@ MAX_TOP = 100
 """Maximum of `n_top`."""
 THRESHOLDS = ("threshold", "percentile", "false_alarm_rate")
 """Names of the parameters that set the threshold, of which a request may have one."""
+ROW_PARTS = ("score", "threshold", "is_anomaly", "percentile", "p_value")
+"""Names of the parts of an output that an answer in CSV has, before the contributions."""
 
 
 class DetectAnomaliesParameters(ItemInputParameters):
@@ -215,6 +217,12 @@ def _stretch(first: int, end: int, scores: Floats, sums: Mapping[str, float], se
     }
 
 
+def _row(output: dict[str, Any]) -> dict[str, Any]:
+    """Return the output of a row of a table without `top`. No column's name can be that of another part."""
+    contributions = {f"contributions.{name}": part for name, part in output["contributions"].items()}
+    return {name: output[name] for name in ROW_PARTS} | contributions
+
+
 def _observe(
     monitor: DriftMonitor, requests: Sequence[DetectAnomaliesRequest], results: Sequence[DetectAnomaliesResult]
 ) -> None:
@@ -246,6 +254,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=_estimate,
     array=lambda results, body, codecs: np.array([result.score for result in results]),
+    row=_row,
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
     observe=_observe,

@@ -86,6 +86,10 @@ def _outputs(
     return outputs
 
 
+def _row(output: dict[str, Any]) -> dict[str, Any]:
+    return {f"latent.{place}": number for place, number in enumerate(output["latent"].ravel().tolist())}
+
+
 SCHEMA = TaskSchema(
     task=ENCODE,
     body=EncodeBody,
@@ -94,6 +98,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_numbers(lambda requests, body, sizes: 3 * len(requests) * sizes.latent),
     array=lambda results, body, codecs: np.stack([result.latent.numpy() for result in results]),
+    row=_row,
     n_numbers=lambda results: 3 * len(results) * results[0].latent.numel(),
     takes_images=True,
 )

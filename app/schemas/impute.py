@@ -1,6 +1,7 @@
 """`/impute`: fill in the missing values of items."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -79,6 +80,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.imputed for result in results], codecs),
+    row=itemgetter("imputed"),
     takes_images=True,
     answers_images=True,
 )

@@ -77,6 +77,7 @@ SCHEMA = TaskSchema(
         lambda requests, body, sizes: sum(len(request.items) * (sizes.latent + 2) for request in requests)
     ),
     array=lambda results, body, codecs: np.concatenate([result.points.numpy() for result in results]),
+    row=lambda output: output,
     summary=_summary,
     takes_images=True,
 )

@@ -1,6 +1,7 @@
 """`/reconstruct`: map items to latents and back."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -71,6 +72,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
+    row=itemgetter("reconstruction"),
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     takes_images=True,
     answers_images=True,

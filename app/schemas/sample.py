@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from operator import itemgetter
 from typing import Any, cast
 
 from pydantic import BaseModel, Field
@@ -106,6 +107,7 @@ SCHEMA = TaskSchema(
     outputs=_outputs,
     estimate=of_new_items,
     array=lambda results, body, codecs: stack_items([result.sample for result in results], codecs),
+    row=itemgetter("sample"),
     answers_images=True,
 )
 ENDPOINT = TaskEndpoint(

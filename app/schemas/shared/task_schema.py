@@ -70,6 +70,8 @@ class TaskSchema:
         estimate: estimates the memory of the results and the answer.
         array: converts the results and the body into the array `[n, …]` of a NumPy or PNG answer; None if there is no
             such answer.
+        row: converts an output about a row of a table into a row of an answer in CSV: an object of names and values,
+            with the same names for all outputs; None if there is no such answer.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
         summary: returns the further fields of the answer, which are about all outputs together.
@@ -89,6 +91,7 @@ class TaskSchema:
     outputs: Callable[[Sequence[Any], Sequence[Any], Any, ModelCodecs], list[dict[str, Any]]]
     estimate: Estimate
     array: Callable[[Sequence[Any], Any, ModelCodecs], NDArray[Any]] | None = None
+    row: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}
@@ -162,6 +165,11 @@ class TaskEndpoint:
     def takes_images(self) -> bool:
         """True if the body may be an encoded image or several, for at least one kind of model."""
         return any(isinstance(schema, TaskSchema) and schema.takes_images for schema in self.schemas)
+
+    @property
+    def answers_rows(self) -> bool:
+        """True if the answer about rows of a table may be CSV."""
+        return any(isinstance(schema, TaskSchema) and schema.row is not None for schema in self.schemas)
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
