@@ -19,7 +19,7 @@ ManifoldError
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
 │   ├── TooManyConnections  as many connections are open as the server allows
-│   ├── DecoderUnavailable  the process that decodes images could not be started, or was killed
+│   ├── DecoderUnavailable  the process that decodes files could not be started, or was killed
 │   ├── QueueFull           as much work is waiting as the server allows
 │   ├── MemoryExhausted     other requests hold the memory that the request needs
 │   └── RateLimited         the client sends more requests than its key or the settings allow
@@ -150,7 +150,7 @@ class TooManyConnections(Retryable):
 
 
 class DecoderUnavailable(Retryable):
-    """The process that decodes images could not be started, or was killed from outside."""
+    """The process that decodes images and Parquet files could not be started, or was killed from outside."""
 
 
 class QueueFull(Retryable):

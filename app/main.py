@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from typing_extensions import override
 
-from app.concurrency.picture_pool import PicturePool
+from app.concurrency.decoder_pool import DecoderPool
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
@@ -101,7 +101,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         metrics=metrics,
         tracing=Tracing() if settings.tracing else None,
         pools=WorkerPools(N_SHORT_THREADS, N_LONG_THREADS),
-        pictures=PicturePool(
+        decoders=DecoderPool(
             settings.image_processes, memory, max_ms=settings.image_timeout_ms, max_bytes=settings.image_memory
         ),
         refusal_pacing=RefusalPacing(),
@@ -134,7 +134,7 @@ def _lifespan(services: Services) -> Callable[[FastAPI], AbstractAsyncContextMan
             await services.registry.close()
         finally:
             services.metrics.event_loop.stop()
-            services.pictures.close()
+            services.decoders.close()
             services.pools.close()
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)

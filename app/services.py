@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from app.concurrency.picture_pool import PicturePool
+from app.concurrency.decoder_pool import DecoderPool
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
@@ -30,7 +30,7 @@ class Services:
     Attributes:
         settings: the present settings; replaced as a whole, so that what reads them at each request follows them.
         memory: the memory of all requests together.
-        pictures: the processes that decode large images.
+        decoders: the processes that decode large images and Parquet files.
         limits: the limits among them that codecs need.
     """
 
@@ -40,7 +40,7 @@ class Services:
     metrics: Metrics
     tracing: Tracing | None
     pools: WorkerPools
-    pictures: PicturePool
+    decoders: DecoderPool
     refusal_pacing: RefusalPacing
     lifecycle: Lifecycle
     limits: Limits

@@ -181,17 +181,17 @@ class Settings(BaseSettings):
     max_pixels: PositiveInt = Field(2**26, description="Most pixels in one request, over all its encoded images.")
     image_processes: PositiveInt = Field(
         min(4, max(2, N_CORES // 2)),
-        description="Most encoded images that are decoded at the same time, each in a process of its own; small ones, "
-        "which take a few milliseconds together, need no process.",
+        description="Most encoded images and Parquet bodies that are decoded at the same time, each in a process of "
+        "its own; small images, which take a few milliseconds together, need no process.",
     )
     image_timeout_ms: PositiveInt = Field(
-        8000, description="Longest processor time for decoding one encoded image, in milliseconds."
+        8000, description="Longest processor time for decoding one encoded image or Parquet body, in milliseconds."
     )
     image_memory: Size = Field(
         5 * 2**28,
         ge=2**20,
-        description="Most memory for decoding one encoded image, as 512MiB or 4GiB; one that needs more is refused "
-        "before it is decoded.",
+        description="Most memory for decoding one encoded image or Parquet body, as 512MiB or 4GiB; an image that "
+        "needs more is refused before it is decoded.",
     )
     max_queue_items: PositiveInt = Field(
         4096,

@@ -151,7 +151,7 @@ async def _in_process(model: str | None) -> AsyncIterator[Connection]:
         try:
             await services.registry.close()
         finally:
-            services.pictures.close()
+            services.decoders.close()
             services.pools.close()
 
 

@@ -50,7 +50,7 @@ class FairSlots:
         """
         if self._n_waiting[client] >= MAX_WAITING:
             wait_s = sum(each.work for each in self._waiting) / 1e6 / self._n_slots
-            detail = f"{MAX_WAITING} images of this client wait to be decoded, the limit; try again later"
+            detail = f"{MAX_WAITING} files of this client wait to be decoded, the limit; try again later"
             raise QueueFull(detail, retry_after_s=max(1, math.ceil(wait_s)))
         start = max(self._now, self._ends.get(client, 0.0))
         self._ends[client] = start + work

@@ -3,6 +3,8 @@
 import time
 import zlib
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import cast
 
 from starlette.requests import Request
@@ -21,18 +23,27 @@ from app.http.context import context_in
 JSON = "application/json"
 NPY = "application/x-npy"
 CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
 NDJSON = "application/x-ndjson"
 PNG = "image/png"
 EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
 
+PYARROW = "pyarrow: pip install -c constraints.txt -e '.[parquet]'"
+"""What reads and writes Parquet, and how to install it, as the end of an error."""
 CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """The content codings that are taken (RFC 9110, 8.4.1), each with zlib's number for its format."""
 MAX_INFLATION = 1032
 """Most bytes that a compressed byte of gzip or deflate decodes to."""
 MAX_DIGITS = 20
 """Maximum number of digits of a body's length, without zeros before them."""
+
+
+@cache
+def has_parquet() -> bool:
+    """Return whether pyarrow is installed, which reads and writes Parquet."""
+    return find_spec("pyarrow") is not None
 
 
 def content_type(request: Request) -> str:

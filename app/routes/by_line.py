@@ -7,15 +7,17 @@ and answered a batch at a time, no faster than the client reads.
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from app.concurrency.parquet_reading import rows_from_lines
 from app.errors import Fault, InvalidRequest, MalformedBody, NotAcceptable
 from app.http.body_memory import MAX_PARSED, ROW_BYTES_PER_BYTE, SMALL_BODY_BYTES
-from app.http.content import CSV, JSON, NDJSON, NPY, PNG, negotiate
+from app.http.content import CSV, JSON, NDJSON, NPY, PARQUET, PNG, negotiate
 from app.http.context import RequestContext
 from app.http.problems import problem_of, report_error
 from app.http.responses import UNBUFFERED_HEADERS, task_csv, task_json
@@ -78,13 +80,13 @@ def has_inputs(endpoint: TaskEndpoint) -> bool:
 def negotiate_lines(endpoint: TaskEndpoint, kind: str, codec: Codec | None, accept: str) -> str | None:
     """Return the type of an answer by line to a body of this content type; None if it is answered as a whole.
 
-    JSON lines are answered by line unless the client prefers another type, and CSV only if it prefers lines. The lines
-    are JSON, or also CSV if the codec of the model, if the request names one, is that of rows.
+    JSON lines are answered by line unless the client prefers another type, CSV and Parquet only if it prefers lines.
+    The lines are JSON, or also CSV if the codec of the model, if the request names one, is that of rows.
     """
-    if kind not in (NDJSON, CSV) or not has_inputs(endpoint):
+    if kind not in (NDJSON, CSV, PARQUET) or not has_inputs(endpoint):
         return None
     lines = (NDJSON, CSV) if endpoint.answers_rows and isinstance(codec, TableCodec) else (NDJSON,)
-    whole = (JSON, NPY, PNG)
+    whole = (JSON, NPY, PNG, PARQUET)
     try:
         chosen = negotiate(accept, (*lines, *whole) if kind == NDJSON else (*whole, *lines))
     except NotAcceptable:
@@ -167,12 +169,14 @@ def _check_parameters(request: LineRequest) -> None:
 
 
 def _items(request: LineRequest) -> Iterator[Any]:
-    """Yield the lines of JSON, or the rows of CSV."""
+    """Yield the lines of JSON, or the rows of CSV or Parquet."""
     has_rows = isinstance(request.target.checkpoint.codec, TableCodec)
-    if not has_rows and CSV in (request.kind, request.answer_kind):
-        raise InvalidRequest(f"{request.name} has no rows of a table, which CSV answered by line is for; send {NDJSON}")
+    if not has_rows and (request.kind != NDJSON or request.answer_kind == CSV):
+        raise InvalidRequest(f"{request.name} has no rows of a table, which are answered by line; send {NDJSON}")
     if request.kind == NDJSON:
         return _lines(request.data)
+    if request.kind == PARQUET:
+        return rows_from_lines(request.data)
     return csv_rows(request.data, gaps=GAPS, max_cells=len(request.data) + 1, max_lines=len(request.data) + 1)
 
 
@@ -213,7 +217,7 @@ async def _next(request: LineRequest, items: Iterator[Any]) -> Batch:
     pools, memory = request.services.pools, request.target.memory
     n_at_once = min(LINES_AT_ONCE, request.services.settings.max_items)
     try:
-        if request.kind == CSV:
+        if request.kind != NDJSON:
             memory.claim(ROW_BYTES_PER_BYTE * min(len(request.data), BYTES_AT_ONCE))
             return await pools.run(list, islice(items, n_at_once), n_bytes=BYTES_AT_ONCE)
         lines: list[_Line] = await pools.run(_take, items, n_at_once, n_bytes=BYTES_AT_ONCE)
@@ -258,7 +262,8 @@ async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, 
         arguments = outcome.results, requests, call.body, call.codecs
         outputs = await request.services.pools.run(schema.outputs, *arguments, n_bytes=BYTES_AT_ONCE)
     if request.answer_kind == CSV and schema.row is not None:
-        return task_csv(outputs, schema.row, has_names=n_before == 0)
+        render = partial(task_csv, outputs, schema.row, has_names=n_before == 0)
+        return await request.services.pools.run(render, n_bytes=BYTES_AT_ONCE)
     by_place = dict(zip(answered, outputs, strict=True))
     by_place |= {place: _error_line(error) for place, error in faults.items()}
     return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(batch)))

@@ -69,10 +69,10 @@ async def decode_with_images(
     encoded = {i: item for i, item in enumerate(items) if isinstance(item, EncodedPicture)}
     for i, picture in encoded.items():
         with _naming(i):
-            services.pictures.check(picture)
+            services.decoders.check(picture)
     for i, picture in encoded.items():
         with _naming(i):
-            items[i] = await services.pictures.decode(picture, form, client)
+            items[i] = await services.decoders.decode(picture, form, client)
     decoded = body.model_copy(update={"inputs": items})
     return await services.pools.run(schema.requests, decoded, codecs, limits, n_bytes=n_bytes)
 

@@ -1,37 +1,19 @@
 """The native dialect: reads a task's request, runs it, and renders its answer."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any
+from collections.abc import AsyncIterator
+from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.concurrency.request_memory import claim_memory
 from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NUMBERS
 from app.engine.execution import too_large
 from app.engine.job import Outcome
-from app.errors import Fault, InferenceFailed, InvalidRequest, MalformedBody, UnsupportedMediaType
-from app.http.body_memory import MAX_PARSED, ROW_BYTES_PER_BYTE
-from app.http.content import (
-    CSV,
-    EVENTS,
-    IMAGES,
-    JSON,
-    MULTIPART,
-    NDJSON,
-    NPY,
-    PNG,
-    content_type,
-    negotiate,
-    read_body,
-)
+from app.errors import Fault, InferenceFailed, InvalidRequest, NotAcceptable
+from app.http.content import CSV, EVENTS, JSON, NPY, PARQUET, PNG, PYARROW, has_parquet, negotiate
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
-from app.http.json_body import read_json
-from app.http.multipart import parse_files
 from app.http.problems import report_error
 from app.http.responses import (
     UNBUFFERED_HEADERS,
@@ -43,8 +25,9 @@ from app.http.responses import (
 )
 from app.inference.deadline import Deadline
 from app.inference.stream import Stream
-from app.routes.by_line import LineRequest, answer_by_line, has_inputs, negotiate_lines, parse_lines
+from app.routes.by_line import LineRequest, answer_by_line
 from app.routes.foreign import ForeignRequest, TaskForm
+from app.routes.request_body import RawBody, read_request
 from app.routes.task_call import (
     Target,
     TaskCall,
@@ -60,39 +43,15 @@ from app.routes.task_call import (
 from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
-from models.codecs import Codec, ImageCodec, TableCodec
-from models.codecs.csv_numbers import parse_csv, parse_csv_rows
-from models.codecs.npy import parse_npy, to_npy
-from models.codecs.table.columns import GAPS
-from models.errors import UndecodableItems
+from models.codecs import ImageCodec, TableCodec
+from models.codecs.npy import to_npy
+from models.codecs.parquet_writing import to_parquet
 from models.tasks import Request as TaskRequest
 
 MAX_HEADER_WARNINGS = 8
 """Maximum number of warnings in the header of an answer that is not JSON."""
-BYTES_PER_BYTE = {NPY: 8, CSV: 16, NDJSON: MAX_PARSED, MULTIPART: 3}
-"""Most memory for a byte of a body, by its type: numbers of one byte become 8; those of CSV, with their commas, two
-bytes long, become texts for a moment; and files are copied out of the body."""
 PNG_FORMAT = "png"
 """Value of the parameter `format` that asks for images as `data:` URLs."""
-
-
-@dataclass(slots=True)
-class RawBody:
-    """A request before it is checked.
-
-    Attributes:
-        values: the body's values.
-        data: the body, decoded from its content coding.
-        query: the parameters in the URL, for a body that is not JSON; None for one that is.
-        kind: the content type.
-        lines: the content type of the answer by line; None if the answer is a whole.
-    """
-
-    values: Any
-    data: bytes
-    query: list[tuple[str, str]] | None = None
-    kind: str = JSON
-    lines: str | None = None
 
 
 async def answer_task(
@@ -110,7 +69,7 @@ async def answer_task(
     context.task = endpoint.name
     deadline = deadline_of(request, services.settings, endpoint.to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
-    raw = await _read(services, endpoint, request)
+    raw = await read_request(services, endpoint, request)
     if form is not None and raw.query is None and isinstance(raw.values, dict) and form.field in raw.values:
         context.dialect = form.dialect
         return await form.answer(ForeignRequest(services=services, context=context, data=raw.data, deadline=deadline))
@@ -140,102 +99,30 @@ async def _answer(
     return await _render(call, call.schema, requests, outcome, media_type)
 
 
-async def _read(services: Services, endpoint: TaskEndpoint, request: Request) -> RawBody:
-    settings, kind = services.settings, content_type(request)
-    accepted = _accepted_types(endpoint)
-    if kind not in accepted:
-        detail = f"accepted {'is' if len(accepted) == 1 else 'are'} {', '.join(accepted)}"
-        raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; {detail}")
-    if kind == JSON and request.scope["query_string"]:
-        detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
-        raise InvalidRequest.of([Fault("", detail)])
-    context = context_in(request.scope)
-    data = await read_body(request, settings.max_body_bytes, services.pools)
-    if kind == JSON:
-        return RawBody(await read_json(data, services, context), data, kind=kind)
-    query = request.query_params.multi_items() if request.scope["query_string"] else []
-    names = [text for name, text in query if name == "model"]
-    if len(names) > 1:
-        raise InvalidRequest.of([Fault("/model", "this parameter is given twice")])
-    codec = _codec_of(services, names[0]) if names else None
-    lines = negotiate_lines(endpoint, kind, codec, context.header(b"accept") or "")
-    if lines is not None:
-        if not names:
-            raise InvalidRequest.of(
-                [Fault("/model", "name the model in the query of a request that is answered by line")]
-            )
-        inputs = []  # read while they are answered
-    else:
-        has_columns = getattr(codec, "has_columns", False)
-        inputs = await _read_inputs(services, context, kind, data, has_columns=has_columns)
-    values = {"inputs": inputs, **({"model": names[0]} if names else {})}
-    return RawBody(values, data, [pair for pair in query if pair[0] != "model"], kind, lines)
-
-
-def _codec_of(services: Services, name: str) -> Codec | None:
-    """Return the codec of a model; None for models of texts, whose codec takes long to read, and unknown ones."""
-    model = services.registry.models.get(name)
-    if model is None or model.checkpoint is None or model.checkpoint.modality == "text":
-        return None
-    return model.checkpoint.codec
-
-
-async def _read_inputs(
-    services: Services, context: RequestContext, kind: str, data: bytes, *, has_columns: bool
-) -> Any:
-    """Return the inputs of a body that is not JSON, on a thread if that may take long.
-
-    CSV is rows of numbers, or with `has_columns`, of values by column.
-    """
-    settings = services.settings
-    bytes_per_byte = ROW_BYTES_PER_BYTE if kind == CSV and has_columns else BYTES_PER_BYTE.get(kind, 0)
-    claim_memory(bytes_per_byte * len(data))
-    if kind == MULTIPART:
-        arguments = data, context.header(b"content-type") or "", settings.max_items
-        return await services.pools.run(parse_files, *arguments, n_bytes=len(data))
-    if kind not in (NPY, CSV, NDJSON):
-        return [data]
-    n_cells, n_lines = settings.max_values, settings.max_lists
-    read_csv: Callable[[bytes], Any] = partial(parse_csv, max_cells=n_cells, max_lines=n_lines)
-    if has_columns:
-        read_csv = partial(parse_csv_rows, gaps=GAPS, max_cells=n_cells, max_lines=n_lines)
-    parsers: dict[str, Callable[[bytes], Any]] = {
-        NPY: parse_npy,
-        CSV: read_csv,
-        NDJSON: partial(parse_lines, max_items=settings.max_items),
-    }
-    parse = parsers[kind]
-    try:
-        if len(data) <= settings.inline_bytes:
-            return parse(data)
-        large_values = context.keep_large_values()
-        inputs = await services.pools.run(parse, data, n_bytes=len(data))
-        large_values.keep(inputs)
-        return inputs
-    except UndecodableItems as error:
-        raise MalformedBody(str(error)) from error
-
-
 @cache
-def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
-    arrays, images = (NPY, CSV) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
-    return (JSON, *arrays, *images, *((NDJSON,) if has_inputs(endpoint) else ()))
-
-
-@cache
-def _offered_types(schema: TaskSchema | CodecSchema, codec: type[Codec]) -> tuple[str, ...]:
+def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool, has_rows: bool) -> tuple[str, ...]:
     if isinstance(schema, CodecSchema):
         return (JSON,)
-    images = [PNG] if schema.answers_images and issubclass(codec, ImageCodec) else []
-    rows = [CSV] if schema.row and issubclass(codec, TableCodec) else []
+    images = [PNG] if schema.answers_images and has_images else []
+    rows = [CSV, *([PARQUET] if has_parquet() else [])] if schema.row and has_rows else []
     return (JSON, *([NPY] if schema.array else []), *images, *rows)
 
 
 def _negotiate_answer(target: Target, accept: str) -> str:
-    schema = target.schema
+    """Return the type of the answer.
+
+    Raises:
+        NotAcceptable: the client accepts none of the types.
+    """
+    schema, codec = target.schema, target.checkpoint.codec
     if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
         return JSON  # whether there is a stream is up to the parameters
-    return negotiate(accept, _offered_types(schema, type(target.checkpoint.codec)))
+    has_images, has_rows = isinstance(codec, ImageCodec), isinstance(codec, TableCodec)
+    try:
+        return negotiate(accept, _offered_types(schema, has_images=has_images, has_rows=has_rows))
+    except NotAcceptable as error:
+        hint = f"; {PARQUET} is written by {PYARROW}" if PARQUET in accept and not has_parquet() else ""
+        raise NotAcceptable(f"{error.detail}{hint}") from None
 
 
 async def _answer_by_codec(call: TaskCall, schema: CodecSchema) -> Response:
@@ -255,7 +142,7 @@ async def _render(
     """Render the answer in the negotiated media type, with headers for the model, the times and the batch size."""
     limit = MAX_INLINE_ARRAY_NUMBERS if media_type == NPY else MAX_INLINE_NUMBERS
     n_numbers = schema.n_numbers(outcome.results)
-    is_quick = n_numbers is not None and n_numbers <= limit
+    is_quick = media_type not in (CSV, PARQUET) and n_numbers is not None and n_numbers <= limit
     arguments = call, schema, requests, outcome, media_type
     if is_quick:
         content = _render_content(*arguments)
@@ -294,6 +181,10 @@ def _render_finite(
     outputs = schema.outputs(results, requests, call.body, codecs)
     if schema.row and media_type == CSV:
         return task_csv(outputs, schema.row)
+    if schema.row and media_type == PARQUET and isinstance(codecs.items, TableCodec):
+        check_finite(outputs)
+        rows = [schema.row(output) for output in outputs]
+        return to_parquet(rows, codecs.items.columns if schema.answers_images else ())
     answer = {
         "model": call.model.name,
         "outputs": outputs,

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NDJSON, NPY, PNG
+from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NDJSON, NPY, PARQUET, PNG
 from app.http.error_answers import PROBLEM_JSON
 from app.routes.by_line import has_inputs
 from app.schemas.shared.envelope import StreamEnd
@@ -141,6 +141,7 @@ def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         if isinstance(schema, TaskSchema) and schema.takes_arrays:
             content |= {NPY: {"schema": BINARY}, CSV: {"schema": {"type": "string"}}}
         if isinstance(schema, TaskSchema) and schema.takes_images:
+            content[PARQUET] = {"schema": BINARY}  # whoever takes images takes all items
             content[MULTIPART] = {"schema": reference("schemas", UploadedFiles.__name__)}
             content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
     if has_inputs(endpoint):
@@ -157,7 +158,7 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
     if any(schema.answers_images for schema in schemas):
         content[PNG] = {"schema": BINARY}
     if endpoint.answers_rows:
-        content[CSV] = {"schema": {"type": "string"}}
+        content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {"schema": BINARY}}
     if has_inputs(endpoint):
         content[NDJSON] = {"schema": {"type": "string"}}
     if endpoint.event is not None:

@@ -25,11 +25,11 @@ def to_csv(rows: Iterable[Mapping[str, Any]], *, has_names: bool = True) -> byte
         stop_if_abandoned()
         if place == 0 and has_names:
             writer.writerow(row)
-        writer.writerow(map(_cell, row.values()))
+        writer.writerow(map(cell_of, row.values()))
     return text.getvalue().encode("utf-8", "replace")  # lone surrogates have no place in UTF-8
 
 
-def _cell(value: Any) -> Any:
+def cell_of(value: Any) -> Any:
     """Return a value as `csv` writes it."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"

@@ -79,7 +79,7 @@ async def test_too_much_that_waits_is_refused(monkeypatch: pytest.MonkeyPatch) -
     await slots.acquire("a", 1)
     waiting = [asyncio.create_task(slots.acquire("a", 3_000_000)) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(QueueFull, match="2 images of this client wait") as error:
+    with pytest.raises(QueueFull, match="2 files of this client wait") as error:
         await slots.acquire("a", 1)
     assert error.value.retry_after_s == 6
     other = asyncio.create_task(slots.acquire("b", 1))

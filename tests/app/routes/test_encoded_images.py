@@ -7,7 +7,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from app.concurrency.picture_pool import PicturePool
+from app.concurrency.decoder_pool import DecoderPool
 from app.errors import DecoderUnavailable
 from app.routes import encoded_images
 from models.errors import UndecodableItems
@@ -26,8 +26,8 @@ def in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_images, "MAX_THREAD_WORK", 0)
 
 
-def pool_in(client: httpx.AsyncClient) -> PicturePool:
-    return cast("PicturePool", client.app.state.pictures)  # type: ignore[attr-defined]
+def pool_in(client: httpx.AsyncClient) -> DecoderPool:
+    return cast("DecoderPool", client.app.state.decoders)  # type: ignore[attr-defined]
 
 
 async def reconstruct(client: httpx.AsyncClient, inputs: Any, **parameters: Any) -> httpx.Response:
@@ -68,7 +68,7 @@ async def test_what_the_headers_tell_is_refused_before_any_image_is_decoded(
     async def fail(*arguments: object) -> None:
         raise UndecodableItems
 
-    monkeypatch.setattr(PicturePool, "decode", fail)
+    monkeypatch.setattr(DecoderPool, "decode", fail)
     thin = base64.b64encode(raw_png(70_000, 1)).decode()
     answer = await reconstruct(client, [TEXT, thin, "AAAA"])
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/inputs/1", "/inputs/2"]
@@ -85,7 +85,7 @@ async def test_no_process_is_a_refusal_that_passes(client: httpx.AsyncClient, mo
     async def fail(*arguments: object) -> None:
         raise DecoderUnavailable("no process", retry_after_s=5)
 
-    monkeypatch.setattr(PicturePool, "decode", fail)
+    monkeypatch.setattr(DecoderPool, "decode", fail)
     answer = await reconstruct(client, TEXT)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["type"] == "/errors/decoder-unavailable"

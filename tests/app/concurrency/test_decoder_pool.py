@@ -15,10 +15,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from app.concurrency import picture_pool
-from app.concurrency.picture_pool import PicturePool
-from app.concurrency.picture_process import PictureProcess
-from app.concurrency.picture_worker import NICENESS
+from app.concurrency import decoder_pool
+from app.concurrency.decoder_pool import DecoderPool
+from app.concurrency.decoder_process import DecoderProcess
+from app.concurrency.decoder_worker import NICENESS
 from app.concurrency.request_memory import RequestMemory
 from app.errors import DecoderUnavailable, PayloadTooLarge
 from models.errors import InvalidItems, UndecodableItems
@@ -44,12 +44,12 @@ LONG = encoded(raw_png(6000, 6000, colour_type=6))
 """A picture that takes about half a second."""
 
 
-def pool_of(n_processes: int = 2, *, max_ms: int = 30_000, max_bytes: int = 2**31, memory: int = 0) -> PicturePool:
-    return PicturePool(n_processes, RequestMemory(lambda: memory), max_ms=max_ms, max_bytes=max_bytes)
+def pool_of(n_processes: int = 2, *, max_ms: int = 30_000, max_bytes: int = 2**31, memory: int = 0) -> DecoderPool:
+    return DecoderPool(n_processes, RequestMemory(lambda: memory), max_ms=max_ms, max_bytes=max_bytes)
 
 
 @pytest.fixture(scope="module")
-async def pool() -> AsyncIterator[PicturePool]:
+async def pool() -> AsyncIterator[DecoderPool]:
     """A pool for all tests of this file that leave it as it was."""
     os.environ["MANIFOLD_API_KEYS"] = SECRET
     pool = pool_of()
@@ -58,7 +58,7 @@ async def pool() -> AsyncIterator[PicturePool]:
     del os.environ["MANIFOLD_API_KEYS"]
 
 
-async def busy(pool: PicturePool, picture: EncodedPicture = LONG) -> "asyncio.Task[Any]":
+async def busy(pool: DecoderPool, picture: EncodedPicture = LONG) -> "asyncio.Task[Any]":
     """A task whose picture is being decoded."""
     task = asyncio.create_task(pool.decode(picture, FORM, "busy"))
     while not pool._running:
@@ -74,14 +74,14 @@ async def busy(pool: PicturePool, picture: EncodedPicture = LONG) -> "asyncio.Ta
         replace(FORM, n_channels=3, height=20, style=Style("white"), options=PictureOptions("cover", invert=True)),
     ],
 )
-async def test_a_process_decodes_as_a_thread_does(pool: PicturePool, form: PictureForm) -> None:
+async def test_a_process_decodes_as_a_thread_does(pool: DecoderPool, form: PictureForm) -> None:
     found, expected = await pool.decode(SMALL, form, ""), decode_picture(SMALL, form)
     np.testing.assert_array_equal(found.pixels, expected.pixels)
     assert found.pixels.shape == (form.n_channels, form.height, form.width)
     assert found.warnings == expected.warnings
 
 
-async def test_errors_of_decoding_are_those_of_a_thread(pool: PicturePool) -> None:
+async def test_errors_of_decoding_are_those_of_a_thread(pool: DecoderPool) -> None:
     blank = encoded(raw_png(20, 20))
     with pytest.raises(InvalidItems, match="no ink to centre: all of it is black"):
         await pool.decode(blank, replace(FORM, options=PictureOptions(centre=True)), "")
@@ -90,7 +90,7 @@ async def test_errors_of_decoding_are_those_of_a_thread(pool: PicturePool) -> No
         await pool.decode(damaged, FORM, "")
 
 
-async def test_a_process_is_used_again_and_deaf_to_signals(pool: PicturePool) -> None:
+async def test_a_process_is_used_again_and_deaf_to_signals(pool: DecoderPool) -> None:
     await pool.decode(SMALL, FORM, "")
     pids = pool.pids
     for pid in pids:
@@ -100,7 +100,7 @@ async def test_a_process_is_used_again_and_deaf_to_signals(pool: PicturePool) ->
     assert pool.pids == pids
 
 
-async def test_a_process_has_no_secrets_and_stands_back(pool: PicturePool) -> None:
+async def test_a_process_has_no_secrets_and_stands_back(pool: DecoderPool) -> None:
     await pool.decode(SMALL, FORM, "")
     for pid in pool.pids:
         process = psutil.Process(pid)
@@ -129,7 +129,7 @@ async def test_a_picture_that_needs_too_much_memory_is_refused_before_a_process_
     assert pool.pids == []
 
 
-async def test_the_process_of_a_caller_that_leaves_is_killed(pool: PicturePool) -> None:
+async def test_the_process_of_a_caller_that_leaves_is_killed(pool: DecoderPool) -> None:
     task = await busy(pool)
     (process,) = pool._running
     task.cancel()
@@ -139,14 +139,14 @@ async def test_the_process_of_a_caller_that_leaves_is_killed(pool: PicturePool) 
     await pool.decode(SMALL, FORM, "busy")
 
 
-async def test_a_picture_whose_process_is_killed_is_decoded_by_another(pool: PicturePool) -> None:
+async def test_a_picture_whose_process_is_killed_is_decoded_by_another(pool: DecoderPool) -> None:
     task = await busy(pool)
     (process,) = pool._running
     os.kill(process.pid, signal.SIGKILL)
     assert (await task).pixels.shape == (1, 28, 28)
 
 
-async def test_a_picture_whose_processes_are_all_killed_fails_alone(pool: PicturePool) -> None:
+async def test_a_picture_whose_processes_are_all_killed_fails_alone(pool: DecoderPool) -> None:
     task = await busy(pool)
     killed = set[int]()
     while not task.done():
@@ -157,11 +157,11 @@ async def test_a_picture_whose_processes_are_all_killed_fails_alone(pool: Pictur
         await asyncio.sleep(0)
     with pytest.raises(DecoderUnavailable, match="was killed, and so was the next"):
         await task
-    assert len(killed) == picture_pool.MAX_ATTEMPTS
+    assert len(killed) == decoder_pool.MAX_ATTEMPTS
     await pool.decode(SMALL, FORM, "busy")
 
 
-async def test_a_picture_that_crashes_its_decoder_is_refused(pool: PicturePool) -> None:
+async def test_a_picture_that_crashes_its_decoder_is_refused(pool: DecoderPool) -> None:
     task = await busy(pool)
     (process,) = pool._running
     os.kill(process.pid, signal.SIGSEGV)
@@ -169,7 +169,7 @@ async def test_a_picture_that_crashes_its_decoder_is_refused(pool: PicturePool) 
         await task
 
 
-async def test_a_process_that_was_killed_while_it_was_idle_is_replaced(pool: PicturePool) -> None:
+async def test_a_process_that_was_killed_while_it_was_idle_is_replaced(pool: DecoderPool) -> None:
     await pool.decode(SMALL, FORM, "")
     for process, _ in pool._idle:
         os.kill(process.pid, signal.SIGKILL)
@@ -178,7 +178,7 @@ async def test_a_process_that_was_killed_while_it_was_idle_is_replaced(pool: Pic
 
 
 async def test_an_idle_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_pool, "IDLE_S", 0.01)
+    monkeypatch.setattr(decoder_pool, "IDLE_S", 0.01)
     pool = pool_of()
     await pool.decode(SMALL, FORM, "")
     ((process, _),) = pool._idle
@@ -187,17 +187,17 @@ async def test_an_idle_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_no_process_that_can_be_started_is_an_error_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail() -> PictureProcess:
+    async def fail() -> DecoderProcess:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(PictureProcess, "start", fail)
+    monkeypatch.setattr(DecoderProcess, "start", fail)
     with pytest.raises(DecoderUnavailable, match="could be started: Too many open files"):
         await pool_of().decode(SMALL, FORM, "")
 
 
 _SERVER = """
 import asyncio
-from app.concurrency.picture_pool import PicturePool
+from app.concurrency.decoder_pool import DecoderPool
 from app.concurrency.request_memory import RequestMemory
 from models.pictures.decoding import EncodedPicture, PictureForm
 from models.pictures.placing import Style
@@ -205,7 +205,7 @@ from models.pictures.reading import read_header
 from tests.models.pictures.files import raw_png
 
 async def run():
-    pool = PicturePool(1, RequestMemory(lambda: 0), max_ms=9999, max_bytes=2**30)
+    pool = DecoderPool(1, RequestMemory(lambda: 0), max_ms=9999, max_bytes=2**30)
     data = raw_png(9, 9)
     await pool.decode(EncodedPicture(data, read_header(data, 99)), PictureForm(1, 4, 4, Style()), "")
     print(*pool.pids, flush=True)

@@ -1,4 +1,4 @@
-"""The messages between the server and a process that decodes pictures: the lengths of both parts, JSON, and bytes."""
+"""The messages between the server and a process that decodes files: the lengths of both parts, JSON, and bytes."""
 
 import json
 import struct

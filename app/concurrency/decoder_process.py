@@ -1,4 +1,4 @@
-"""A process that decodes pictures, as the event loop sees it."""
+"""A process that decodes files, as the event loop sees it."""
 
 import asyncio
 import json
@@ -9,14 +9,16 @@ import sys
 import threading
 from typing import Any, Self
 
-from app.concurrency.picture_messages import LENGTHS, begin_message
+from app.concurrency.decoder_messages import LENGTHS, begin_message
 
-_WORKER = "app.concurrency.picture_worker"
+_WORKER = "app.concurrency.decoder_worker"
 _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**20),  # so that glibc gives the memory of a picture back at once
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # which the limit of memory holds for
+    "ARROW_IO_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
@@ -24,7 +26,7 @@ _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_A
 
 
 MAX_HEAD_BYTES = 2**16
-"""Maximum size in bytes of an answer without the pixels."""
+"""Maximum size in bytes of an answer without what was decoded."""
 
 
 class ProcessEnded(Exception):
@@ -35,19 +37,19 @@ class ProcessEnded(Exception):
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"a process that decodes images ended with the code {code}")
+        super().__init__(f"a process that decodes files ended with the code {code}")
         self.code = code
 
 
-class PictureProcess:
-    """A process of `picture_worker`. A thread starts it and waits for its end; all else is done by the event loop."""
+class DecoderProcess:
+    """A process of `decoder_worker`. A thread starts it and waits for its end; all else is done by the event loop."""
 
     def __init__(self, ours: socket.socket, process: "subprocess.Popen[bytes]", ended: "asyncio.Future[int]") -> None:
         self._socket, self._process, self._ended = ours, process, ended
 
     @classmethod
     async def start(cls) -> Self:
-        """Start a process. It can be sent pictures at once.
+        """Start a process. It can be sent files at once.
 
         Raises:
             OSError: the system has no more processes, memory or file descriptors.
@@ -58,7 +60,7 @@ class PictureProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
-            thread = threading.Thread(target=_run, args=(theirs, loop, started, ended), name="picture-process")
+            thread = threading.Thread(target=_run, args=(theirs, loop, started, ended), name="decoder-process")
             thread.daemon = True
             thread.start()
             # The thread goes on if the caller is cancelled; without its other end, the process ends by itself.
@@ -68,8 +70,8 @@ class PictureProcess:
             raise
         return cls(ours, process, ended)
 
-    async def decode(self, head: dict[str, Any], data: bytes, max_pixel_bytes: int) -> tuple[dict[str, Any], bytes]:
-        """Send a picture, and return the answer, whose pixels have at most so many bytes.
+    async def decode(self, head: dict[str, Any], data: bytes, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+        """Send a file, and return the answer and what was decoded, which has at most so many bytes.
 
         The process must be killed if this is cancelled or fails.
 
@@ -82,8 +84,8 @@ class PictureProcess:
             await loop.sock_sendall(self._socket, begin_message(head, len(data)))
             await loop.sock_sendall(self._socket, data)
             n_json, n_bytes = LENGTHS.unpack(await self._receive(LENGTHS.size))
-            if n_json > MAX_HEAD_BYTES or n_bytes > max_pixel_bytes:
-                raise ValueError(f"a process that decodes images sent {n_json} and {n_bytes} bytes")
+            if n_json > MAX_HEAD_BYTES or n_bytes > max_bytes:
+                raise ValueError(f"a process that decodes files sent {n_json} and {n_bytes} bytes")
             return json.loads(await self._receive(n_json)), await self._receive(n_bytes)
         except OSError:  # the other end of the socket is closed
             raise ProcessEnded(await asyncio.shield(self._ended)) from None

@@ -1,8 +1,8 @@
-"""The program of a process that decodes pictures: it receives them on a socket, one by one, and sends their pixels.
+"""The program of a process that decodes pictures and Parquet files: it receives them on a socket, one by one.
 
-A picture comes from anybody, and its decoder is written in C. Therefore the process has no secrets in its environment,
-may write no files, has a limit of memory and of processor time for each picture, and ends with the server. The messages
-are JSON and bytes; what a decoder that was taken over may send can be wrong, but is never run.
+A file comes from anybody, and its decoder is written in C or C++. Therefore the process has no secrets in its
+environment, may write no files, has a limit of memory and of processor time for each file, and ends with the server.
+The messages are JSON and bytes; what a decoder that was taken over may send can be wrong, but is never run.
 """
 
 import ctypes
@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app.concurrency.picture_messages import LENGTHS, begin_message
+from app.concurrency.decoder_messages import LENGTHS, begin_message
+from app.concurrency.parquet_reading import TableLimits, parquet_to_lines
 from models.errors import InvalidItems, UndecodableItems
 from models.pictures.decoding import EncodedPicture, PictureForm, decode_picture
 from models.pictures.reading import read_header
@@ -24,29 +25,29 @@ from models.pictures.reading import read_header
 NICENESS = 10
 """How much this process stands back behind those that answer requests, of at most 19."""
 SPARE_BYTES = 2**26
-"""Memory in bytes beyond the estimate of a picture that the process may take."""
+"""Memory in bytes beyond the estimate of a file that the process may take."""
 MAX_RESIDENT_BYTES = 2**27
-"""Memory in bytes that the process may keep after a picture; if it keeps more, it ends, and another one takes over."""
+"""Memory in bytes that the process may keep after a file; if it keeps more, it ends, and another one takes over."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 """Options of `prctl`, from linux/prctl.h."""
 
 
 def main() -> None:
-    """Decode pictures until the other end of the socket, which is the standard input, is closed."""
+    """Decode files until the other end of the socket, which is the standard input, is closed."""
     confine()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
         is_fit = True
         while is_fit and (message := receive(connection)) is not None:
             head, data = message
-            answer, pixels = _answer(head, data)
+            answer, decoded = _answer(head, data)
             del message, data
             is_fit = answer["is_fit"] = _resident_bytes() <= MAX_RESIDENT_BYTES
-            connection.sendall(begin_message(answer, len(pixels)))
-            connection.sendall(pixels)
+            connection.sendall(begin_message(answer, len(decoded)))
+            connection.sendall(decoded)
 
 
 def confine() -> None:
-    """Give up all that decoding does not need, and end with the server. The limits of a picture are set at each."""
+    """Give up all that decoding does not need, and end with the server. The limits of a file are set at each."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -82,12 +83,9 @@ def _receive_exactly(connection: socket.socket, n_bytes: int) -> bytes | None:
 
 
 def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Decode one picture within its limits."""
+    """Decode one file within its limits."""
     try:
-        header = read_header(data, head["max_pixels"])
-        _limit_memory(header.n_bytes + SPARE_BYTES)
-        signal.setitimer(signal.ITIMER_PROF, head["max_ms"] / 1000)  # its signal ends the process, also within C code
-        decoded = decode_picture(EncodedPicture(data, header), PictureForm.from_json(head["form"]))
+        return _read_parquet(head, data) if "table" in head else _decode_picture(head, data)
     except InvalidItems as error:
         problems = [[problem.detail, problem.parameter] for problem in error.problems]
         return {"problems": problems, "is_undecodable": isinstance(error, UndecodableItems)}, b""
@@ -96,7 +94,27 @@ def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         _limit_memory(None)
+
+
+def _decode_picture(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header = read_header(data, head["max_pixels"])
+    _limit(head, header.n_bytes)
+    decoded = decode_picture(EncodedPicture(data, header), PictureForm.from_json(head["form"]))
     return {"shape": decoded.pixels.shape, "warnings": decoded.warnings}, decoded.pixels.tobytes()
+
+
+def _read_parquet(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 # before the limit, which is for the file alone
+
+    _limit(head, head["n_bytes"])
+    return {}, parquet_to_lines(data, TableLimits(**head["table"]))
+
+
+def _limit(head: dict[str, Any], n_bytes: int) -> None:
+    """Limit the memory and the processor time of a file from now on."""
+    _limit_memory(n_bytes + SPARE_BYTES)
+    signal.setitimer(signal.ITIMER_PROF, head["max_ms"] / 1000)  # its signal ends the process, also within C code
 
 
 def _limit_memory(n_bytes: int | None) -> None:
