@@ -1,8 +1,9 @@
 """Find out what the columns of a table are, and which of them a model can learn from."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from models.codecs.table.columns import (
 )
 from models.codecs.table.dates import parse_date
 from training.errors import DataError
+from training.fit.schema import UNSPECIFIED, ColumnSchema
 from training.fit.table_file import Table
 
 MAX_CATEGORIES = 50
@@ -57,6 +59,7 @@ def find_columns(
     ignore: Collection[str] = (),
     label: str | None = None,
     order: Collection[str] = (),
+    schema: Mapping[str, ColumnSchema] = MappingProxyType({}),
 ) -> FoundColumns:
     """Return the codec that fits a table.
 
@@ -66,12 +69,13 @@ def find_columns(
         ignore: columns to leave out.
         label: a column that tells anomalies from normal rows, which is left out as well.
         order: columns that put the rows in order, and are none of the codec's.
+        schema: what the user says about columns.
 
     Raises:
         DataError: a column that is named does not exist, columns hold text or a value that is none of their kind, or
             no column is left.
     """
-    named = {*only, *ignore, *([label] if label else []), *order}
+    named = {*only, *ignore, *([label] if label else []), *order, *schema}
     if unknown := sorted(named - set(table.columns)):
         raise DataError(f"there is no column {unknown[0]!r}; the columns are {', '.join(map(repr, table.columns))}")
     columns: list[Column] = []
@@ -80,10 +84,11 @@ def find_columns(
     for name, cells in table.columns.items():
         if name in order:
             continue
-        is_chosen = name not in ignore and (not only or name in only)
+        said = schema.get(name, UNSPECIFIED)
+        is_chosen = name not in ignore and (not only or name in only) and said.kind != "ignore"
         reason = "the label, which the model must not see" if name == label else None if is_chosen else "as asked"
-        reason = reason or _reason_to_leave_out(cells)
-        column = None if reason else _column(name, cells, table.lines)
+        reason = reason or _reason_to_leave_out(cells, may_count=said.kind is None)
+        column = None if reason else _column(name, cells, table.lines, said)
         if column is not None and not column.width:
             reason = "its dates span less than two days, and show no cycle"
         if reason:
@@ -100,14 +105,14 @@ def find_columns(
     return FoundColumns(TableCodec(tuple(columns), tuple(left_out)), left_out)
 
 
-def _reason_to_leave_out(cells: Sequence[str | None]) -> str | None:
-    """Return why a model cannot learn from a column; None if it can."""
+def _reason_to_leave_out(cells: Sequence[str | None], *, may_count: bool) -> str | None:
+    """Return why a model cannot learn from a column; None if it can. `may_count` is whether it may count the rows."""
     values = [cell for cell in cells if cell is not None]
     if not values:
         return "it is empty"
     if len(set(values)) == 1 and len(values) == len(cells):
         return f"it is always {values[0]!r}"
-    if len(values) > 2 and all(value.isdigit() for value in values):
+    if may_count and len(values) > 2 and all(value.isdigit() for value in values):
         steps = np.diff(np.array([int(value) for value in values if len(value) < 16]))
         if len(steps) == len(values) - 1 and (steps == 1).all():
             return "it counts the rows"
@@ -126,28 +131,58 @@ def _about_texts(table: Table, names: Sequence[str]) -> str:
     )
 
 
-def _column(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> Column | None:
-    """Return the column that fits the cells; None if they are text.
+def _column(name: str, cells: Sequence[str | None], lines: Sequence[int], said: ColumnSchema) -> Column | None:
+    """Return the column that fits the cells and what the user says about it; None if they are text.
+
+    Raises:
+        DataError: a cell is none of the kind that the user says, or that nearly all cells are.
+    """
+    values = [cell for cell in cells if cell is not None]
+    has_gaps = len(values) < len(cells)
+    kind = said.kind or _kind_of(name, cells, lines)
+    if kind != "category":
+        wrong = [place for place, cell in enumerate(cells) if cell is not None and not _READS[kind](cell)]
+        if wrong:
+            raise DataError(_about_wrong_cells(name, kind, [(lines[place], str(cells[place])) for place in wrong]))
+    if kind == "number":
+        return replace(_number_column(name, values, has_gaps), unit=said.unit)
+    if said.unit:
+        raise DataError(f"the column {name!r} has the unit {said.unit!r}, and is no column of numbers")
+    if kind == "boolean":
+        return BooleanColumn(name, has_gaps)
+    if kind == "date":
+        return _date_column(name, values, has_gaps)
+    if said.values is not None:
+        return CategoryColumn(name, has_gaps, said.values)
+    return _category_column(name, values, has_gaps, is_certain=said.kind is not None)
+
+
+def _kind_of(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> str:
+    """Return the kind of a column that follows from its cells.
 
     Raises:
         DataError: the cells are nearly all of one kind, with a few that are not.
     """
-    places = [place for place, cell in enumerate(cells) if cell is not None]
     values = [cell for cell in cells if cell is not None]
-    has_gaps = len(values) < len(cells)
     lower = {value.lower() for value in values}
-    if len(lower) <= 2 and lower <= {*TRUE, *FALSE} and lower & set(TRUE) and lower & set(FALSE):
-        return BooleanColumn(name, has_gaps)
-    for kind, reads in (("numbers", _is_number), ("dates", _is_date)):
-        wrong = [place for place, value in zip(places, values, strict=True) if not reads(value)]
+    if len(lower) == 2 and all(map(_is_boolean, lower)) and lower & set(TRUE) and lower & set(FALSE):
+        return "boolean"
+    for kind in ("number", "date"):
+        wrong = [place for place, cell in enumerate(cells) if cell is not None and not _READS[kind](cell)]
         if not wrong:
-            return _number_column(name, values, has_gaps) if kind == "numbers" else _date_column(name, values, has_gaps)
+            return kind
         if len(wrong) < (1 - MIN_SAME_KIND) * len(values) and len(set(values)) > MAX_CATEGORIES:
-            raise DataError(
-                f"the column {name!r} holds {kind}, but not on line {lines[wrong[0]]}: {cells[wrong[0]]!r}; "
-                f'mend the {len(wrong)} such cells, leave them empty, or leave the column out with --ignore "{name}"'
-            )
-    return _category_column(name, values, has_gaps)
+            raise DataError(_about_wrong_cells(name, kind, [(lines[place], str(cells[place])) for place in wrong]))
+    return "category"
+
+
+def _about_wrong_cells(name: str, kind: str, wrong: Sequence[tuple[int, str]]) -> str:
+    """Return a sentence about cells of a column that are not of its kind; `wrong` are their lines and contents."""
+    line, cell = wrong[0]
+    return (
+        f"the column {name!r} holds {kind}s, but not on line {line}: {cell!r}; "
+        f'mend the {len(wrong)} such cells, leave them empty, or leave the column out with --ignore "{name}"'
+    )
 
 
 def number_column(
@@ -175,14 +210,18 @@ def _date_column(name: str, values: Sequence[str], has_gaps: bool) -> DateColumn
     return DateColumn(name, has_gaps, tuple(cycles))
 
 
-def _category_column(name: str, values: Sequence[str], has_gaps: bool) -> CategoryColumn | None:
+def _category_column(name: str, values: Sequence[str], has_gaps: bool, *, is_certain: bool) -> CategoryColumn | None:
+    """Return the column of the values that are common.
+
+    If too many are, or too few, it is None, unless it is certain that they are categories.
+    """
     counts = Counter(values)
     least = max(MIN_CATEGORY_ROWS, MIN_CATEGORY_SHARE * len(values))
     common = [value for value, count in counts.most_common() if count >= least]
     n_rare = sum(count for count in counts.values() if count < least)
-    if len(common) > MAX_CATEGORIES or n_rare > len(values) / 2:
+    if (len(common) > MAX_CATEGORIES or n_rare > len(values) / 2) and not is_certain:
         return None
-    return CategoryColumn(name, has_gaps, tuple(sorted(common)))
+    return CategoryColumn(name, has_gaps, tuple(sorted(common[:MAX_CATEGORIES])))
 
 
 def _is_number(value: str) -> bool:
@@ -199,3 +238,11 @@ def _is_date(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_boolean(value: str) -> bool:
+    return value.lower() in (*TRUE, *FALSE)
+
+
+_READS: Mapping[str, Callable[[str], bool]] = {"number": _is_number, "date": _is_date, "boolean": _is_boolean}
+"""For each kind but categories, whether a cell is of that kind."""

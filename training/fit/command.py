@@ -38,11 +38,20 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="Name of the checkpoint, by which requests will name the model.")
 @click.option("--as", "kind", type=click.Choice(KINDS), help="What the rows are. Default: series if times rise evenly.")
+@click.option("--family", help="Family of the model, such as variational. Default: the one that suits the data.")
 @click.option("--time", help="Column of times, which puts the rows in order.")
 @click.option("--key", help="Column that tells several series in the file apart.")
 @click.option("--window", type=click.IntRange(2, 1024), help="Rows of a series that are looked at together.")
+@click.option(
+    "--stride", type=click.IntRange(1, 1024), help="Rows from one window to the next. Default: an eighth of it."
+)
 @click.option("--columns", default="", callback=_names, help="Columns to use, separated by commas. Default: all.")
 @click.option("--ignore", default="", callback=_names, help="Columns to leave out, separated by commas.")
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with a section for each column whose kind, unit or values are not what they seem.",
+)
 @click.option(
     "--label", help="Column that is 1 or true for known anomalies, or subfolder with pictures of them. Not trained on."
 )

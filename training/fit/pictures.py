@@ -50,7 +50,7 @@ def prepare_pictures(folder: Path, options: FitOptions, score: ScoreOthers) -> P
     Raises:
         DataError: a file is no picture, there are too few, or an option is for tables or series.
     """
-    for name in ("time", "key", "window", "columns", "ignore"):
+    for name in ("time", "key", "window", "stride", "columns", "ignore", "schema"):
         if getattr(options, name):
             raise DataError(f"--{name} is for tables and series, and {folder} is a folder of pictures")
     paths = find_pictures(folder)

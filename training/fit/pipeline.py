@@ -122,7 +122,7 @@ def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
     def score(split: Split) -> Tensor:
         with _progress(console, "looking for anomalies") as report:
             seconds = 60 * options.minutes * TRIMMING_SHARE
-            return score_held_out(split, max_seconds=seconds, seed=options.seed, on_step=report)
+            return score_held_out(split, max_seconds=seconds, seed=options.seed, family=options.family, on_step=report)
 
     has_pictures = path.is_dir() and bool(find_pictures(path))
     if options.kind == "pictures" and not has_pictures:
@@ -152,11 +152,11 @@ def _choose_kind(table: Table, options: FitOptions, console: Console) -> FitOpti
         DataError: a column of times or keys is named for rows that have no order.
     """
     if options.kind == "table":
-        given = next((name for name in ("time", "key", "window") if getattr(options, name) is not None), None)
+        given = next((name for name in ("time", "key", "window", "stride") if getattr(options, name) is not None), None)
         if given is not None:
             raise DataError(f"--{given} is for series, and --as table asks for rows without an order")
         return options
-    if options.kind == "series" or options.time or options.key or options.window:
+    if options.kind == "series" or options.time or options.key or options.window or options.stride:
         time = options.time or find_time_column(table, options.key)
         time = None if time in options.ignore else time
         return replace(options, kind="series", time=time)
@@ -197,6 +197,7 @@ def _fit(split: Split, options: FitOptions, console: Console) -> Fitted:
             false_alarm_rate=options.false_alarm_rate,
             max_seconds=60 * options.minutes * TRAINING_TIME_SHARE,
             seed=options.seed,
+            family=options.family,
             on_step=report,
         )
 

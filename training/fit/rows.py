@@ -36,7 +36,9 @@ def prepare_rows(table: Table, options: FitOptions, score: ScoreOthers) -> Prepa
     Raises:
         DataError: the columns hold nothing to learn from, or values that are none of theirs, or there are too few rows.
     """
-    found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label)
+    found = find_columns(
+        table, only=options.columns, ignore=options.ignore, label=options.label, schema=options.column_schema()
+    )
     is_anomaly = labels_of(table, options.label)
     rows = elements_of(table, found.codec)
     anomalies, normal = rows[is_anomaly].float(), rows[~is_anomaly].float()

@@ -38,6 +38,8 @@ PARTS = "ttcttvtttc"
 """What the parts of a long segment are for, in order: training, validation and calibration."""
 PART_WINDOWS = 16
 """Windows in a part that is in one half of the data, when halves score each other."""
+MAX_MARKED_SHARE = 0.25
+"""Most of the steps that are left out, with those around what looks like anomalies; what is more is no exception."""
 MAX_TRAINING_WINDOWS = 20_000
 MIN_TRAINING_WINDOWS = 60
 
@@ -50,7 +52,14 @@ def prepare_series(table: Table, options: FitOptions, score: ScoreOthers) -> Pre
             of theirs, a time is none, or there are too few steps.
     """
     order = [name for name in (options.time, options.key) if name is not None]
-    found = find_columns(table, only=options.columns, ignore=options.ignore, label=options.label, order=order)
+    found = find_columns(
+        table,
+        only=options.columns,
+        ignore=options.ignore,
+        label=options.label,
+        order=order,
+        schema=options.column_schema(),
+    )
     elements, is_anomaly = elements_of(table, found.codec).numpy(), labels_of(table, options.label).numpy()
     groups = list(groups_of(table, options.time, options.key))
     axis = None if options.time is None else time_axis_of(options.time, groups)
@@ -59,7 +68,7 @@ def prepare_series(table: Table, options: FitOptions, score: ScoreOthers) -> Pre
         axis = TimeAxis(axis.name, axis.step_s, axis.is_irregular, max_gap=max(1, length // 4))
     found_segments = (segment for group in groups for segment in segments_of(group, elements, is_anomaly, axis))
     segments = [segment for segment in found_segments if len(segment.steps) >= length]
-    windows = Windows(length, max(1, length // N_STRIDES))
+    windows = Windows(length, _stride_for(length, options.stride))
     segments, n_suspects = _mark_suspects(segments, windows, options, score)
     codec = TableSeriesCodec(rows=found.codec, length=length, stride=windows.stride, time=axis, key=options.key)
     parts = [part for segment in segments for part in _around_anomalies(segment, length)]
@@ -103,6 +112,17 @@ def _window_for(groups: Sequence[NDArray[np.float64]]) -> int:
     period = find_period(longest)
     length = DEFAULT_WINDOW if period is None else min(max(period, MIN_WINDOW), MAX_WINDOW)
     return max(MIN_WINDOW, min(length, len(longest) // 20))
+
+
+def _stride_for(length: int, asked: int | None) -> int:
+    """Return the steps from one window to the next.
+
+    Raises:
+        DataError: with the stride that was asked for, there would be steps between the windows.
+    """
+    if asked is not None and asked > length:
+        raise DataError(f"--stride is {asked}; it must be at most the {length} rows of a window")
+    return asked or max(1, length // N_STRIDES)
 
 
 def find_period(elements: NDArray[np.float64]) -> int | None:
@@ -169,7 +189,8 @@ def _mark_suspects(
     """Return the segments with the steps marked that look like anomalies among the others, and how many do.
 
     Parts of many windows go to one half and the other in turn; models of each half score the other. The steps within a
-    window's length of them are marked as well, since an anomaly may begin before it is seen.
+    window's length of them are marked as well, since an anomaly may begin before it is seen. If these are too many,
+    the halves differ, rather than that there are anomalies, and none is marked.
     """
     if options.contamination == "none":
         return list(segments), 0
@@ -196,6 +217,8 @@ def _mark_suspects(
     n_suspects = sum(int(found.sum()) for found in flags)
     around = np.ones(2 * windows.length + 1, dtype=np.int64)
     marked = [np.convolve(found, around)[windows.length : -windows.length] > 0 for found in flags]
+    if options.contamination == "auto" and np.concatenate(marked).mean() > MAX_MARKED_SHARE:
+        return list(segments), 0
     return [replace(segment, is_suspect=near) for segment, near in zip(segments, marked, strict=True)], n_suspects
 
 

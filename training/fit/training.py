@@ -4,33 +4,26 @@ Shapes: `N` items, `...` the shape of an item: a row, or a window of a series.
 """
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from math import prod
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.autoencoders.convolutional.config import ConvolutionalConfig
-from models.autoencoders.denoising.config import DenoisingConfig
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import percentile_for
 from models.autoencoding.detector import Detector, fit_detector
 from models.autoencoding.windows import Windows
-from models.catalogue import family
 from models.family import FamilyConfig, FamilySpec
-from models.objectives import squared_error
 from training.calibrate import calibrate
+from training.fit.networks import Network, network_for
 from training.metrics import anomaly_scores
 
-NOISE = 0.1
-"""Standard deviation of the noise in the items that the model restores."""
 BATCH_SIZE, MIN_BATCH_SIZE, LEARNING_RATE = 256, 32, 2e-3
-MAX_BATCH_ELEMENTS = 2**19
+MAX_BATCH_ELEMENTS = 2**17
 """Numbers of a batch above which it has fewer than `BATCH_SIZE` items."""
 EVALUATE_EVERY = 100
 """Steps between two looks at the validation items."""
@@ -42,9 +35,6 @@ MAX_REFERENCE_ELEMENTS = 2**22
 """Most numbers of these items together."""
 MAX_VALIDATED = 4096
 """Most items that say when to stop."""
-MIN_WIDTH, MAX_WIDTH, MAX_LATENT_WIDTH = 32, 256, 32
-CHANNELS, MIN_PICTURE_SIDE = (16, 32, 64), 4
-"""Channels after each halving of a picture, and the pixels of the shorter side that halvings leave at least."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +58,11 @@ class Split:
     windows: Windows | None = None
     n_left_out: int = 0
     folds: "Sequence[Split]" = ()
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """The shape of an item."""
+        return tuple(self.training.shape[1:])
 
     @property
     def n_calibrated(self) -> int:
@@ -121,19 +116,24 @@ def fit_model(
     false_alarm_rate: float,
     max_seconds: float,
     seed: int,
+    family: str | None = None,
     on_step: OnStep = lambda done, step, error: None,
 ) -> Fitted:
-    """Train a denoising autoencoder until its error on the validation items no longer falls, and calibrate it.
+    """Train a model until its error on the validation items no longer falls, and calibrate it.
 
     Args:
         split: the items.
         false_alarm_rate: share of normal items, or steps of series, that the threshold may flag.
         max_seconds: longest time of the training.
         seed: seed of the weights and of the noise.
+        family: name of the family; None for the one that suits the items.
         on_step: called at each look at the validation items, with the share of the time that is used, the number of
             steps, and the error.
+
+    Raises:
+        DataError: the family is for other items.
     """
-    spec, config = _architecture(split)
+    network = network_for(split.item_shape, family)
     started_at = time.monotonic()
     parts = [split, *split.folds]
     trained = []
@@ -142,7 +142,7 @@ def fit_model(
         def report(done: float, step: int, error: float, number: int = number) -> None:
             on_step((number + done) / len(parts), step, error)
 
-        trained.append(_train_with_detector(part, max_seconds / len(parts), seed, report))
+        trained.append(_train_with_detector(network, part, max_seconds / len(parts), seed, report))
     model = trained[0].model
     scored = list(zip(trained[1:] or trained, split.folds or [split], strict=True))
     model.calibration = calibrate(
@@ -156,8 +156,8 @@ def fit_model(
     judge.model.calibration = model.calibration
     return Fitted(
         model=model,
-        family=spec,
-        config=config,
+        family=network.spec,
+        config=network.config,
         n_steps=trained[0].n_steps,
         validation_error=trained[0].error,
         seconds=time.monotonic() - started_at,
@@ -167,27 +167,24 @@ def fit_model(
 
 
 def score_held_out(
-    split: Split, *, max_seconds: float, seed: int, on_step: OnStep = lambda done, step, error: None
+    split: Split,
+    *,
+    max_seconds: float,
+    seed: int,
+    family: str | None = None,
+    on_step: OnStep = lambda done, step, error: None,
 ) -> Tensor:
     """Train a model on a split, and return its scores of the calibration items, or of their steps: `[N]`."""
-    model = _train_with_detector(split, max_seconds, seed, on_step).model
+    network = network_for(split.item_shape, family)
+    model = _train_with_detector(network, split, max_seconds, seed, on_step).model
     return anomaly_scores(model, split.calibration, model.scores[0])
 
 
-def _architecture(split: Split) -> tuple[FamilySpec[Any], FamilyConfig]:
-    """Return the family and the hyperparameters of a model for the items of a split."""
-    shape = tuple(split.training.shape[1:])
-    if len(shape) == 3:
-        return family("autoencoders/convolutional"), convolutional_config(shape)
-    return family("autoencoders/denoising"), denoising_config(shape)
-
-
-def _train_with_detector(split: Split, max_seconds: float, seed: int, on_step: OnStep) -> _Trained:
-    spec, config = _architecture(split)
-    with nullcontext() if isinstance(config, ConvolutionalConfig) else _one_thread():
+def _train_with_detector(network: Network, split: Split, max_seconds: float, seed: int, on_step: OnStep) -> _Trained:
+    with _one_thread() if network.is_small else nullcontext():
         torch.manual_seed(seed)
-        model = cast("Autoencoder", spec.new_model(config))
-        n_steps, error = _train(model, split, max_seconds, seed, on_step)
+        model = network.new_model()
+        n_steps, error = _train(model, network, split, max_seconds, seed, on_step)
         model.eval().requires_grad_(False)
         model.use_detector(_detector_of(model, split))
     model.windows = split.windows
@@ -201,22 +198,6 @@ def _detector_of(model: Autoencoder, split: Split) -> Detector:
         return fit_detector(references, validation, model, are_windows=split.windows is not None)
 
 
-def convolutional_config(shape: tuple[int, ...]) -> ConvolutionalConfig:
-    """Return the sizes of a model for pictures of this shape, `(C, H, W)`."""
-    n_halvings = max(1, min(len(CHANNELS), int(math.log2(min(shape[1:]) / MIN_PICTURE_SIDE))))
-    return ConvolutionalConfig(
-        input_shape=shape, channels=CHANNELS[:n_halvings], latent_width=MAX_LATENT_WIDTH, hidden_width=MAX_WIDTH
-    )
-
-
-def denoising_config(shape: tuple[int, ...]) -> DenoisingConfig:
-    """Return the sizes of a model for rows or windows of this shape."""
-    width = prod(shape)
-    hidden = max(MIN_WIDTH, min(4 * width, MAX_WIDTH))
-    latent = max(2, min((width + 1) // 2, MAX_LATENT_WIDTH))
-    return DenoisingConfig(input_shape=shape, hidden_widths=(hidden, hidden), latent_width=latent, output="linear")
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let torch compute with one thread: layers this small take longer with several, which wait for each other."""
@@ -228,7 +209,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(n_threads)
 
 
-def _train(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_step: OnStep) -> tuple[int, float]:
+def _train(
+    model: Autoencoder, network: Network, split: Split, max_seconds: float, seed: int, on_step: OnStep
+) -> tuple[int, float]:
     """Train a model in place, to the weights with the smallest error. Return the number of steps and that error."""
     generator = torch.Generator().manual_seed(seed)
     training, validation = split.training.float(), split.validation[:MAX_VALIDATED].float()
@@ -236,14 +219,15 @@ def _train(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_s
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     best, best_error, n_worse, step = copy.deepcopy(model.state_dict()), float("inf"), 0, 0
     ends_at = time.monotonic() + max_seconds
+    if network.pretrain is not None:
+        network.pretrain(model, training, generator, ends_at - max_seconds / 2)
     while n_worse < PATIENCE and time.monotonic() < ends_at:
         model.train()
         for _ in range(EVALUATE_EVERY):
             if time.monotonic() >= ends_at:
                 break
             items = training[torch.randint(len(training), (batch_size,), generator=generator)]
-            noisy = items + NOISE * torch.randn(items.shape, generator=generator)
-            loss = squared_error(model(noisy), items)
+            loss = network.loss(model, items, generator)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -261,5 +245,8 @@ def _train(model: Autoencoder, split: Split, max_seconds: float, seed: int, on_s
 def _error(model: Autoencoder, items: Tensor) -> float:
     """Return the mean squared error of the reconstructions of `[n, ...]`."""
     with torch.inference_mode():
-        sums = [float((model(few) - few).square().sum()) for few in torch.split(items, BATCH_SIZE)]
+        sums = [
+            float((torch.stack(model.reconstructions_of(list(few))) - few).square().sum())
+            for few in torch.split(items, BATCH_SIZE)
+        ]
     return sum(sums) / items.numel()

@@ -19,5 +19,8 @@ FAMILY = FamilySpec(
         AdversarialConfig(
             input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(8,), labels=("a", "b")
         ),
+        AdversarialConfig(
+            input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, discriminator_widths=(8,), output="linear"
+        ),
     ),
 )

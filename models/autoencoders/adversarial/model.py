@@ -3,7 +3,7 @@
 Shapes: `B` batch, `Z` number of continuous elements of a latent, `C` classes (0 for models without labels).
 """
 
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from models.layers.feedforward import FeedForward
 
 
 class AdversarialAutoencoder(FixedShapeAutoencoder):
-    """z, y = f(x), x' = sigmoid(g(z, y)). D(z) is the probability that z was drawn from the prior N(0, 1).
+    """z, y = f(x), x' = sigmoid(g(z, y)) or g(z, y). D(z) is the probability that z was drawn from the prior N(0, 1).
 
     f, g and D are fully connected. With labels, y is the probabilities of the classes, and a second discriminator tells
     them from one-hot draws. A latent is z followed by y.
@@ -34,9 +34,11 @@ class AdversarialAutoencoder(FixedShapeAutoencoder):
         self.trunk = nn.Sequential(nn.Flatten(), FeedForward((n_elements, *config.hidden_widths), "relu"), nn.ReLU())
         self.code_head = nn.Linear(config.hidden_widths[-1], config.latent_width)
         self.class_head = nn.Linear(config.hidden_widths[-1], n_classes) if n_classes else None
+        is_linear = config.output == "linear"
+        self.value_range = (-inf, inf) if is_linear else (0.0, 1.0)
         self.decoder = nn.Sequential(
             FeedForward((*self.latent_shape, *config.hidden_widths[::-1], n_elements), "relu"),
-            nn.Sigmoid(),
+            nn.Identity() if is_linear else nn.Sigmoid(),
             nn.Unflatten(1, config.input_shape),
         )
         self.discriminator = FeedForward((config.latent_width, *config.discriminator_widths, 1), "relu")

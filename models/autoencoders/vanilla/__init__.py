@@ -12,5 +12,8 @@ FAMILY = FamilySpec(
     config=VanillaConfig,
     build=VanillaAutoencoder,
     tasks=lambda config: AUTOENCODER_TASKS,
-    tiny=(VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),),
+    tiny=(
+        VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3),
+        VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=3, output="linear"),
+    ),
 )

@@ -3,7 +3,7 @@
 Shapes: `B` batch, `X` elements of an item, `Z` latent width.
 """
 
-from math import prod
+from math import inf, prod
 
 from torch import nn
 
@@ -13,7 +13,7 @@ from models.layers.feedforward import FeedForward
 
 
 class VanillaAutoencoder(FixedShapeAutoencoder):
-    """z = f(x), x' = sigmoid(g(z)), for items in [0, 1]. The widths of g are those of f in reverse order.
+    """z = f(x), x' = sigmoid(g(z)) for items in [0, 1], or g(z). The widths of g are those of f in reverse order.
 
     Source: Hinton and Salakhutdinov 2006, figure 1, without the pretraining, which the deep belief family has.
     """
@@ -27,8 +27,10 @@ class VanillaAutoencoder(FixedShapeAutoencoder):
             nn.Flatten(),  # (B, X)
             FeedForward(widths, config.activation),  # (B, Z)
         )
+        is_linear = config.output == "linear"
+        self.value_range = (-inf, inf) if is_linear else (0.0, 1.0)
         self.decoder = nn.Sequential(
             FeedForward(widths[::-1], config.activation),  # (B, X)
-            nn.Sigmoid(),
+            nn.Identity() if is_linear else nn.Sigmoid(),
             nn.Unflatten(1, config.input_shape),
         )
