@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 def write_tiny(root: Path, name: str = TINY, seed: int = 0) -> Checkpoint:
     """A vanilla autoencoder of 4x4 images with random weights."""
     torch.manual_seed(seed)
-    (config,) = FAMILY.tiny
+    config = FAMILY.tiny[0]
     model = cast("Autoencoder", FAMILY.new_model(config).eval())
     items = list(torch.rand(30, 1, 4, 4))
     return write_checkpoint(
