@@ -28,7 +28,7 @@ def expected_score(picture: Picture, similar: list[Picture]) -> float:
             for dy, dx in itertools.product(range(2 * MAX_SHIFT + 1), repeat=2)
         ]
         greatest = max(greatest, min(float(np.mean((patch - other) ** 2)) for other in others))
-    return greatest**0.5
+    return float(greatest**0.5)
 
 
 @settings(max_examples=20)

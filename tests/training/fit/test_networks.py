@@ -42,7 +42,7 @@ def items_of(kind: str) -> Tensor:
         waves = [(6.28 * (steps + first)).sin(), second * (6.28 * (steps + first)).cos()]
         return torch.stack([*waves, *waves, *waves], 2)
     x, y = torch.meshgrid(torch.arange(8) / 8, torch.arange(8) / 8, indexing="xy")
-    distance = (x - first[..., None]).square() + (y - second[..., None]).square()
+    distance: Tensor = (x - first[..., None]).square() + (y - second[..., None]).square()
     return (-8 * distance).exp()[:, None]
 
 
