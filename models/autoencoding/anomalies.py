@@ -25,15 +25,14 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
             detail = f"score is {request.score!r}; this model has {', '.join(model.scores)}"
             raise InvalidItems(Problem(detail, parameter="score"))
     names = [request.score or model.scores[0] for request in requests]
-    contributions: dict[int, Tensor] = {}
+    results: dict[int, DetectAnomaliesResult] = {}
     for score in dict.fromkeys(names):
         indices = [i for i, name in enumerate(names) if name == score]
-        items = [requests[i].item for i in indices]
-        contributions |= dict(zip(indices, contributions_of(model, items, score), strict=True))
-    return [
-        _compare(request, names[i], contributions[i], model.calibration, by_step=model.windows is not None)
-        for i, request in enumerate(requests)
-    ]
+        chosen = [requests[i] for i in indices]
+        contributions = contributions_of(model, [request.item for request in chosen], score)
+        compared = _compare(chosen, score, contributions, model.calibration, by_step=model.windows is not None)
+        results |= dict(zip(indices, compared, strict=True))
+    return [results[i] for i in range(len(requests))]
 
 
 def contributions_of(model: Autoencoder, items: Sequence[Tensor], score: str) -> list[Tensor]:
@@ -64,24 +63,42 @@ def scores_from(contributions: Tensor, *, by_step: bool) -> Tensor:
 
 
 def _compare(
-    request: DetectAnomaliesRequest, score_name: str, contributions: Tensor, calibration: Calibration, *, by_step: bool
-) -> DetectAnomaliesResult:
-    """Compare the sums of the contributions, which have the shape of the item, with the scores of normal items."""
-    scores = scores_from(contributions, by_step=by_step)
-    score, p_values = scores.max().item(), calibration.p_values(score_name, scores)
-    threshold = _threshold(request, score_name, calibration)
-    values, positions = contributions.flatten().topk(min(request.n_top, contributions.numel()))
-    indices = np.stack(np.unravel_index(positions.numpy(), contributions.shape), 1).tolist()
-    return DetectAnomaliesResult(
-        score=score,
-        threshold=threshold,
-        is_anomaly=score > threshold,
-        percentile=calibration.percentile_of(score_name, score),
-        p_value=p_values.min().item(),
-        steps=StepScores(scores=scores, p_values=p_values) if by_step else None,
-        contributions=contributions,
-        top=tuple(Contribution(tuple(index), value) for index, value in zip(indices, values.tolist(), strict=True)),
-    )
+    requests: Sequence[DetectAnomaliesRequest],
+    score_name: str,
+    contributions: Sequence[Tensor],
+    calibration: Calibration,
+    *,
+    by_step: bool,
+) -> list[DetectAnomaliesResult]:
+    """Compare the sums of the contributions, which have the shapes of the items, with the scores of normal items."""
+    scores = [scores_from(each, by_step=by_step) for each in contributions]
+    p_values = calibration.p_values(score_name, torch.cat(scores)).split([len(each) for each in scores])
+    greatest = torch.stack([each.max() for each in scores]) if by_step else torch.cat(scores)
+    least = torch.stack([each.min() for each in p_values]) if by_step else torch.cat(p_values)
+    percentiles = calibration.percentiles_of(score_name, greatest).tolist()
+    thresholds = [_threshold(request, score_name, calibration) for request in requests]
+    return [
+        DetectAnomaliesResult(
+            score=score,
+            threshold=thresholds[i],
+            is_anomaly=score > thresholds[i],
+            percentile=percentiles[i],
+            p_value=p_value,
+            steps=StepScores(scores=scores[i], p_values=p_values[i]) if by_step else None,
+            contributions=contributions[i],
+            top=_greatest(contributions[i], requests[i].n_top),
+        )
+        for i, (score, p_value) in enumerate(zip(greatest.tolist(), least.tolist(), strict=True))
+    ]
+
+
+def _greatest(contributions: Tensor, n: int) -> tuple[Contribution, ...]:
+    """Return the `n` greatest contributions, or all if there are fewer, the greatest first."""
+    values = contributions.numpy().ravel()
+    places = np.argpartition(values, -min(n, len(values)))[-n:] if 0 < n < len(values) else np.arange(len(values))[:n]
+    places = places[np.argsort(-values[places], kind="stable")]
+    indices = zip(*(axis.tolist() for axis in np.unravel_index(places, contributions.shape)), strict=True)
+    return tuple(Contribution(index, value) for index, value in zip(indices, values[places].tolist(), strict=True))
 
 
 def _threshold(request: DetectAnomaliesRequest, score: str, calibration: Calibration) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -121,10 +122,18 @@ class Calibration:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it is no single number
             raise CheckpointError(f"the calibration is not readable: {error}") from None
 
+    @cached_property
+    def _ascending(self) -> Mapping[str, Tensor]:
+        """The scores of normal items in float64, which are compared with those of requests."""
+        return {name: scores.double() for name, scores in self.scores.items()}
+
     def threshold(self, score: str, percentile: float) -> float:
-        """Return the given percentile of the normal items' scores."""
-        scores = self.scores[score].double()
-        return float(torch.quantile(scores, percentile / 100))
+        """Return the given percentile of the normal items' scores, interpolated between two of them."""
+        scores = self._ascending[score]
+        place = percentile / 100 * (len(scores) - 1)
+        below = int(place)
+        first, second = float(scores[below]), float(scores[min(below + 1, len(scores) - 1)])
+        return first + (second - first) * (place - below)
 
     def threshold_for(self, score: str, false_alarm_rate: float) -> float:
         """Return the threshold that normal items exceed at most at this rate; see `percentile_for`.
@@ -137,16 +146,16 @@ class Calibration:
             raise ValueError(f"{n} held-out scores can promise {1 / (n + 1):.2g} at the least")
         return self.threshold(score, percentile_for(false_alarm_rate, n))
 
-    def percentile_of(self, score: str, value: float) -> float:
-        """Return the percentage of normal items that score no higher than `value`."""
-        scores = self.scores[score].double()
-        return 100.0 * int((scores <= value).sum()) / len(scores)
+    def percentiles_of(self, score: str, values: Tensor) -> Tensor:
+        """Return the percentages of normal items that score no higher than the values, both `[n]`."""
+        scores = self._ascending[score]
+        return 100.0 * torch.searchsorted(scores, values.double(), right=True).double() / len(scores)
 
     def p_values(self, score: str, values: Tensor) -> Tensor:
         """Return the conformal p-values of scores, both `[n]`: a normal item scores as much at most so probably.
 
         Source: Vovk, Gammerman, Shafer 2005, chapter 2.
         """
-        scores = self.scores[score].double()
+        scores = self._ascending[score]
         n_below = torch.searchsorted(scores, values.double()).double()
         return (1 + len(scores) - n_below) / (1 + len(scores))
