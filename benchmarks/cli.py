@@ -36,6 +36,7 @@ COMMANDS = {
     "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
     "rows": ("benchmarks.server.rows:rows", "Measure what a row of a table costs, and the memory of a long file."),
+    "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),
     "series": ("benchmarks.detection.series:series", "Measure how well fitted series find labelled windows."),
     "tables": ("benchmarks.detection.tables:tables", "Measure how well fitted tables find anomalies."),
     "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),

@@ -7,8 +7,6 @@ import csv
 import gzip
 import io
 import json
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +17,9 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.detection.peer import Scores, run_peer
 from benchmarks.detection.ranges import share_of_ranges_found, volume_under_precision_recall
-from benchmarks.lib.environments import python_of
 from benchmarks.lib.report import Report, json_option, print_report, progress, table
 from models.autoencoding.windows import Windows
 from training.fit.comparison import OWN, detectors
@@ -40,7 +37,6 @@ SUPPORTED_RATE = 0.05
 MAX_BUFFER = 100
 MAX_SECONDS = 60.0
 FOREST, PROFILE = "isolation forest", "matrix profile"
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,13 +128,8 @@ def _by_step(windows: Windows, scores: Scores, n_steps: int) -> Scores:
 
 def _matrix_profile(fitted: Scores, values: Scores, length: int) -> Scores:
     """Return for each step the distance of the window in whose middle it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in ("fitted.npy", "scored.npy")]
-        for path, part in zip(paths, (fitted, values), strict=True):
-            np.save(path, part)
-        command = [python_of("matrix-profile"), "-m", "benchmarks.detection.peers.matrix_profile", *map(str, paths)]
-        output = subprocess.run([*command, str(length)], check=True, capture_output=True, text=True).stdout  # noqa: S603
-    profile = np.nan_to_num(np.array(json.loads(output)), posinf=0.0)
+    found = run_peer("matrix_profile", fitted, values, arguments=(str(length),))
+    profile = np.nan_to_num(found, posinf=0.0)
     return np.pad(profile, (length // 2, length - 1 - length // 2), mode="edge")
 
 

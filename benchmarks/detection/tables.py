@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.detection.peer import Scores, run_peer
 from benchmarks.lib.report import Report, json_option, print_report, progress, table
 from models.autoencoding.detector import DETECTOR_SCORES
 from models.codecs.table import TableCodec
@@ -27,10 +28,10 @@ from training.fit.rows import n_calibrated_of, n_left_out, split_rows, suspiciou
 from training.fit.training import fit_model, score_held_out
 from training.metrics import anomaly_scores
 
+PYOD = "PyOD AutoEncoder"
 MAX_FITTED, MAX_SCORED = 10_000, 20_000
 FALSE_ALARM_RATE = 0.01
 MAX_SECONDS = 60.0
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     threshold = model.calibration.threshold(model.scores[0], model.calibration.percentile)
     n_false_alarms = int((scores[model.scores[0]][: len(held_out)] > threshold).sum())
     scores |= {name: detect(items.numpy()) for name, detect in detectors(elements.numpy()).items()}
+    mean, deviation = fitted.mean(0), fitted.std(0)
+    deviation[deviation == 0] = 1.0
+    scores[PYOD] = run_peer("pyod", (fitted - mean) / deviation, (scored - mean) / deviation)
     labels = np.arange(len(scored)) >= len(held_out)
     return _Run(scores, labels, promised, n_false_alarms, len(held_out), float(is_suspect.double().mean()), seconds)
 
