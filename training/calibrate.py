@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
-from models.autoencoding.calibration import Calibration
+from models.autoencoding.calibration import Calibration, can_promise, percentile_for
 from models.autoencoding.mixture import fit_mixture
+from training.errors import DataError
 from training.metrics import anomaly_scores, latents
 
 MIN_DEVIATION = 1e-3
@@ -44,3 +45,17 @@ def calibrate(
         mixture=mixture,
         detector=model.detector,
     )
+
+
+def promised_percentile(false_alarm_rate: float, n_scores: int) -> float:
+    """Return the percentile of the scores of normal items that is the threshold for a rate of false alarms.
+
+    Raises:
+        DataError: there are too few scores to promise this rate.
+    """
+    if not can_promise(false_alarm_rate, n_scores):
+        raise DataError(
+            f"a rate of {false_alarm_rate:g} false alarms cannot be promised from {n_scores} scores; "
+            f"{1 / (n_scores + 1):.2g} is the least"
+        )
+    return percentile_for(false_alarm_rate, n_scores)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from training.errors import DataError
 from training.fit.table_file import MAX_ROWS, Table, check_names, read_table
@@ -103,17 +105,25 @@ def _read_parquet(path: Path) -> Table:
     return Table(columns, range(1, table.num_rows + 1))
 
 
-def _read_arrays(path: Path) -> Table:
-    """Read an array `[n]` or `[n, d]`, whose columns are named by their numbers, or several by the names of arrays."""
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the array of a `.npy` file, whose name is empty, or the arrays of a `.npz` file by their names.
+
+    Raises:
+        DataError: the file cannot be read, or holds pickled objects.
+    """
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
-            arrays = {"": content}
-        else:
-            with content:
-                arrays = dict(content)
-    except (OSError, ValueError) as error:
+            return {"": content}
+        with content:
+            return dict(content)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _read_arrays(path: Path) -> Table:
+    """Read an array `[n]` or `[n, d]`, whose columns are named by their numbers, or several by the names of arrays."""
+    arrays = load_arrays(path)
     columns: dict[str, Sequence[str | None]] = {}
     for name, array in arrays.items():
         if array.ndim not in (1, 2) or array.dtype.kind not in "biuf":

@@ -8,6 +8,8 @@ from typing import Literal
 from training.fit.schema import ColumnSchema, read_schema
 
 Kind = Literal["table", "series", "pictures"]
+LICENCE = "your own"
+"""Licence of a user's own checkpoint, unless they name another."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """From a file to a checkpoint: read, find the columns, train, calibrate, measure, write, and tell about it."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,17 +15,17 @@ from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftReference
-from models.checkpoint import check_name, write_checkpoint, write_metrics
+from models.checkpoint import write_checkpoint, write_metrics
 from models.codecs import ImageCodec, TableSeriesCodec
 from models.codecs.table.histograms import histograms_of
-from models.errors import CheckpointError
 from training.card import CARD_FILE
 from training.errors import DataError
 from training.fit.card import Facts, card
 from training.fit.charts import CHARTS_FILE, charts
 from training.fit.comparison import OWN, Figures, compare
 from training.fit.files import FILE, read_file, read_folder
-from training.fit.options import FitOptions, Kind
+from training.fit.folder import new_folder, replaced
+from training.fit.options import LICENCE, FitOptions, Kind
 from training.fit.order import find_time_column
 from training.fit.pictures import find_pictures, prepare_pictures
 from training.fit.prepared import Prepared
@@ -36,7 +35,6 @@ from training.fit.table_file import Table
 from training.fit.training import Fitted, OnStep, Split, fit_model, score_held_out
 from training.metrics import anomaly_scores
 
-LICENCE = "your own"
 TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.7, 0.15
 """Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
 
@@ -65,7 +63,7 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     Raises:
         DataError: the file cannot be read or learnt from, or the checkpoint's folder exists.
     """
-    folder = _new_folder(options)
+    folder = new_folder(options.output, options.name, replace=options.replace)
     data = _prepare(path, options, console)
     _print_data(console, path, data)
     _print_suspects(console, data)
@@ -177,19 +175,6 @@ def _found_share(model: Autoencoder, data: Prepared) -> float:
     return float((scores[torch.from_numpy(data.is_anomaly)] > _threshold(model)).double().mean())
 
 
-def _new_folder(options: FitOptions) -> Path:
-    folder = options.output / options.name
-    if Path(options.name).name != options.name or options.name.startswith("."):
-        raise DataError(f"--name is {options.name!r}; it must be the name of a folder that does not begin with a dot")
-    try:
-        check_name(options.name)
-    except CheckpointError as error:
-        raise DataError(str(error)) from error
-    if folder.exists() and not options.replace:
-        raise DataError(f"{folder} exists; give --replace to replace it, or another --name")
-    return folder
-
-
 def _fit(split: Split, options: FitOptions, console: Console) -> Fitted:
     with _progress(console, "training") as report:
         return fit_model(
@@ -222,27 +207,23 @@ def _progress(console: Console, what: str) -> Iterator[OnStep]:
 
 
 def _write(folder: Path, fitted: Fitted, data: Prepared, facts: Facts) -> None:
-    """Write the checkpoint beside its place, and then move it there, so that no half of one is ever served."""
-    unfinished = folder.with_name(f".{folder.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write_checkpoint(
-        unfinished,
-        fitted.model,
-        fitted.model.calibration,
-        family_id=fitted.family.id,
-        config=fitted.config,
-        codec=data.description,
-        licence=LICENCE,
-        dtype=torch.float32,
-    )
     metrics = {"validation_mse": fitted.validation_error}
     if facts.figures:
         metrics |= {"auroc": facts.figures[OWN].auroc, "average_precision": facts.figures[OWN].average_precision}
-    write_metrics(unfinished, metrics)
-    (unfinished / CHARTS_FILE).write_bytes(charts(fitted, data))
-    (unfinished / CARD_FILE).write_text(card(facts, data), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    with replaced(folder) as unfinished:
+        write_checkpoint(
+            unfinished,
+            fitted.model,
+            fitted.model.calibration,
+            family_id=fitted.family.id,
+            config=fitted.config,
+            codec=data.description,
+            licence=LICENCE,
+            dtype=torch.float32,
+        )
+        write_metrics(unfinished, metrics)
+        (unfinished / CHARTS_FILE).write_bytes(charts(fitted, data))
+        (unfinished / CARD_FILE).write_text(card(facts, data), encoding="utf-8")
 
 
 def _print_data(console: Console, path: Path, data: Prepared) -> None:

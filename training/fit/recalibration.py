@@ -10,14 +10,16 @@ from pathlib import Path
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
-from models.autoencoding.calibration import can_promise, percentile_for
 from models.checkpoint import CONFIG_FILE, load_model, read_checkpoint
 from models.checkpoint.native import CALIBRATION_FILE
-from models.codecs import ImageCodec, TableCodec, TableSeriesCodec
+from models.codecs import ImageCodec, TableCodec, TableSeriesCodec, VectorCodec
 from models.errors import ModelsError
 from models.json_files import read_json
+from training.calibrate import promised_percentile
 from training.errors import DataError
+from training.fit.arrays import ARRAY_SUFFIXES, items_of, read_items
 from training.fit.files import read_file, read_folder
+from training.fit.folder import replaced
 from training.fit.pictures import find_pictures, read_picture
 from training.fit.rows import elements_of, labels_of
 from training.fit.series import series_of
@@ -61,12 +63,7 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
     before, score = model.calibration, model.scores[0]
     scores = {name: anomaly_scores(model, items, name).sort().values for name in before.scores}
     n_scores = len(scores[score])
-    if not can_promise(false_alarm_rate, n_scores):
-        raise DataError(
-            f"a rate of {false_alarm_rate:g} false alarms cannot be promised from {n_scores} scores; "
-            f"{1 / (n_scores + 1):.2g} is the least"
-        )
-    after = replace(before, scores=scores, percentile=percentile_for(false_alarm_rate, n_scores))
+    after = replace(before, scores=scores, percentile=promised_percentile(false_alarm_rate, n_scores))
     _write(folder, after.to_bytes())
     threshold_before = before.threshold(score, before.percentile)
     return Recalibration(
@@ -81,13 +78,19 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
 
 def _items(data: Path, codec: object, label: str | None) -> Sequence[Tensor]:
     """Return the normal items of a file or folder, as a codec makes them."""
+    if isinstance(codec, ImageCodec | VectorCodec) and data.suffix.lower() in ARRAY_SUFFIXES:
+        if label is not None:
+            raise DataError(f"--label is for columns and for folders of pictures, and {data} is an array")
+        return items_of(read_items(data, codec.shape), codec, data)
     if isinstance(codec, ImageCodec):
         paths = [path for path in find_pictures(data) if label not in path.relative_to(data).parts[:-1]]
         if not paths:
             raise DataError(f"{data} has no pictures")
         return [read_picture(path, codec) for path in paths]
     if not isinstance(codec, TableCodec | TableSeriesCodec):
-        raise DataError("only checkpoints of tables, of series with columns and of pictures can be calibrated")
+        raise DataError(
+            "only checkpoints of tables, of series with columns, of pictures and of arrays can be calibrated"
+        )
     table = read_folder(data) if data.is_dir() else read_file(data)
     _check_columns(table, codec, label)
     is_anomaly = labels_of(table, label)
@@ -107,14 +110,9 @@ def _check_columns(table: Table, codec: TableCodec | TableSeriesCodec, label: st
 
 def _write(folder: Path, calibration: bytes) -> None:
     """Write a copy of the folder with the new calibration, and put it in the place of the old one."""
-    unfinished, old = folder.with_name(f".{folder.name}"), folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(folder, unfinished)
-    (unfinished / CALIBRATION_FILE).write_bytes(calibration)
-    content = read_json(unfinished, folder.name, CONFIG_FILE)
-    content |= {"calibration_sha256": hashlib.sha256(calibration).hexdigest()}
-    (unfinished / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
-    folder.rename(old)
-    unfinished.rename(folder)
-    shutil.rmtree(old)
+    with replaced(folder) as unfinished:
+        shutil.copytree(folder, unfinished, dirs_exist_ok=True)
+        (unfinished / CALIBRATION_FILE).write_bytes(calibration)
+        content = read_json(unfinished, folder.name, CONFIG_FILE)
+        content |= {"calibration_sha256": hashlib.sha256(calibration).hexdigest()}
+        (unfinished / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
