@@ -15,6 +15,8 @@ from models.tasks import Request, Task
 
 MAX_SIZE = 2**24
 """Maximum value of a hyperparameter that is an integer."""
+MAX_BYTES = 2**30
+"""Maximum value of a hyperparameter that is the size of a file."""
 MAX_LAYERS = 1024
 """Maximum value of a hyperparameter that counts layers, and maximum length of one that is a list."""
 _LAYER_COUNTS = ("layers", "blocks", "groups", "blocks_per_group")
@@ -59,7 +61,7 @@ class FamilyConfig:
     def check_sizes(self) -> None:
         """Raise a ConfigError if a number is so large that building the model would take all time or memory."""
         for name, value in dataclasses.asdict(self).items():
-            limit = MAX_LAYERS if name.endswith(_LAYER_COUNTS) else MAX_SIZE
+            limit = MAX_LAYERS if name.endswith(_LAYER_COUNTS) else MAX_BYTES if name.endswith("_bytes") else MAX_SIZE
             values = value if isinstance(value, tuple) else (value,)
             integers = [number for number in values if type(number) is int]
             self.require(max(integers, default=0) <= limit, name, f"at most {limit}")
@@ -148,6 +150,13 @@ class Model(nn.Module, ABC):
     def tie(self) -> None:
         """Make parameters one that are shared by definition; called after they were loaded one by one."""
 
+    def finish_loading(self) -> None:
+        """Check and prepare what the model computes with beside its parameters; called once these are loaded.
+
+        Raises:
+            CheckpointError: it cannot compute with what was loaded.
+        """
+
     def random_codes(self, n: int) -> Tensor:
         """Return the codes of `n` random items, which are the same each time: `[n, D]`, on the CPU in float32.
 
@@ -179,6 +188,7 @@ class FamilySpec(Generic[ConfigT]):
         modality: the kind of items that the configurations of `tiny` take.
         published: how checkpoints of the family are published; None for families that nobody else publishes.
         tokenizer: how the tokenizers of published checkpoints are read; None for families that do not read texts.
+        runtime: the library that computes the networks, on the CPU in float32; None for PyTorch.
         variants: further values of `model_type` under which the same network is published, and their tokenizers.
     """
 
@@ -192,6 +202,7 @@ class FamilySpec(Generic[ConfigT]):
     modality: str = "image"
     published: PublishedFormat[ConfigT] | None = None
     tokenizer: TokenizerDefaults | None = None
+    runtime: str | None = None
     variants: Mapping[str, TokenizerDefaults] = field(default_factory=dict)
 
     def new_model(self, config: ConfigT) -> Model:

@@ -7,6 +7,7 @@ and so are the word embeddings by which tokens are scored, on GPUs as well.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -55,13 +56,25 @@ class Conversion:
 
 
 def choose_precision(
-    default: RequestedPrecision, requested: Precision | None, modality: str, device: torch.device
+    default: RequestedPrecision,
+    requested: Precision | None,
+    modality: str,
+    device: torch.device,
+    runtime: str | None = None,
 ) -> PrecisionChoice:
     """Choose the precision of a model by its modality, its device, what is requested for it, and the default of all.
+
+    A model whose networks another library computes, the `runtime`, is in float32 on the CPU, whatever the default.
 
     Raises:
         ConfigError: the precision does not exist for such a model or on such a device.
     """
+    if runtime is not None:
+        if device.type != "cpu":
+            raise ConfigError(f"the device is {device}; {runtime} computes this model on the CPU")
+        if requested not in (None, "float32"):
+            raise ConfigError(f"dtype is {requested}; {runtime} computes this model in float32")
+        return PrecisionChoice("float32", f"what {runtime} computes it in")
     wanted = requested or default
     is_text, is_cpu = modality == "text", device.type == "cpu"
     if wanted == "int8" and not is_cpu:
@@ -95,7 +108,7 @@ def convert(model: Model, choice: PrecisionChoice) -> Conversion:
     Raises:
         CheckpointError: a weight is larger than the precision can represent.
     """
-    precision, device = choice.precision, next(model.parameters()).device
+    precision, device = choice.precision, next(chain(model.parameters(), model.buffers())).device
     cosine = 1.0
     with torch.inference_mode():
         if precision == "float32":

@@ -206,7 +206,8 @@ def _rows_of(checkpoint: Checkpoint) -> TableCodec | None:
 
 
 def _choose(checkpoint: Checkpoint, settings: Settings, device: torch.device) -> PrecisionChoice:
-    return choose_precision(settings.dtype, settings.dtypes.get(checkpoint.name), checkpoint.modality, device)
+    requested, runtime = settings.dtypes.get(checkpoint.name), checkpoint.spec.runtime
+    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime)
 
 
 def _check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:

@@ -1,4 +1,6 @@
-"""The seven families of autoencoders. Each folder has a README with its mathematics, checkpoints and papers.
+"""The seven families of autoencoders, and `onnx` for those that were trained elsewhere.
+
+Each folder has a README with its mathematics, checkpoints and papers.
 
 | family | what distinguishes it | paper |
 |---|---|---|
@@ -9,4 +11,5 @@
 | recurrent | reads series of any length with an LSTM or GRU | Srivastava et al. 2015; Malhotra et al. 2016 |
 | adversarial | a discriminator shapes the latents; classes from few labels | Makhzani et al. 2015 |
 | deep_belief | pretrained as Boltzmann machines; samples by Gibbs sampling | Hinton, Salakhutdinov 2006 |
+| onnx | an encoder and a decoder of any architecture, computed by ONNX Runtime | onnx.ai |
 """

@@ -169,7 +169,7 @@ def build_model(
         stored_names: the names of parameters in the file, for errors, if they differ.
 
     Raises:
-        CheckpointError: the weights do not fit the model, or are not finite.
+        CheckpointError: the weights do not fit the model, or are not finite, or the model cannot compute with them.
     """
     names = stored_names or {}
     model = build_without_weights(checkpoint.spec, checkpoint.config, f"{checkpoint.name}/{CONFIG_FILE}")
@@ -182,6 +182,10 @@ def build_model(
         raise CheckpointError(f"{place}: NaN or infinity is in {broken}, cast to float32")
     model.load_state_dict(cast, assign=True)
     model.tie()
+    try:
+        model.finish_loading()
+    except CheckpointError as error:
+        raise CheckpointError(f"{place}: {error}") from None
     return model.eval().requires_grad_(False)
 
 

@@ -153,10 +153,11 @@ def write_checkpoint(
         config: the model's hyperparameters.
         codec: the description of the items' codec; see `models.codecs.build_codec`.
         licence: the licence.
-        dtype: the type in which the weights are stored.
+        dtype: the type in which weights that are floating-point numbers are stored.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save({key: w.detach().to("cpu", dtype).contiguous() for key, w in model.state_dict().items()})
+    stored = {key: w.to("cpu", dtype if w.is_floating_point() else w.dtype) for key, w in model.state_dict().items()}
+    weights = save({key: w.contiguous() for key, w in stored.items()})
     calibrated = calibration.to_bytes()
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CALIBRATION_FILE).write_bytes(calibrated)

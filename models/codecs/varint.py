@@ -10,7 +10,7 @@ def encode_varint(number: int) -> bytes:
     return bytes((*encoded, number))
 
 
-def decode_varint(data: bytes, start: int, *, max_bytes: int) -> tuple[int, int]:
+def decode_varint(data: bytes | memoryview, start: int, *, max_bytes: int) -> tuple[int, int]:
     """Return the number that begins at index `start`, and the index after its last byte.
 
     Raises:
