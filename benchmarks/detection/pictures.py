@@ -73,7 +73,9 @@ def cloth(rng: np.random.Generator, fault: int | None) -> NDArray[np.float64]:
     """Draw a weave whose threads lie elsewhere in each picture; faults are a missing thread, a stain and a cut."""
     rows, columns = np.mgrid[0:SIDE_PX, 0:SIDE_PX]
     phases = rng.uniform(0, 2 * np.pi, 2)
-    woven = 120 + 45 * np.sin(2 * np.pi * columns / 8 + phases[0]) + 45 * np.sin(2 * np.pi * rows / 6 + phases[1])
+    woven: NDArray[np.float64] = (
+        120 + 45 * np.sin(2 * np.pi * columns / 8 + phases[0]) + 45 * np.sin(2 * np.pi * rows / 6 + phases[1])
+    )
     y, x = rng.integers(8, SIDE_PX - 12, 2)
     if fault == 0:
         woven[y : y + 2, max(0, x - 9) : x + 9] = 125

@@ -23,7 +23,7 @@ REQUIREMENTS: Mapping[str, Sequence[str]] = {
     "gpu": ("torch==2.13.0", "transformers==4.57.6"),
     "litserve": ("torch==2.13.0", "litserve==0.2.19", "sentence-transformers==6.2.0"),
     "matrix-profile": ("stumpy==1.14.1",),
-    "pyod": ("torch==2.13.0", "pyod==3.6.7"),
+    "pyod": ("torch==2.13.0", "pyod==3.6.7", "tqdm==4.70.1"),
     "infinity": ("torch==2.13.0", "infinity-emb[server,torch]==0.0.78"),
 }
 ROOT = Path("runs/benchmarks/environments")

@@ -72,7 +72,7 @@ def _compare(
 ) -> list[DetectAnomaliesResult]:
     """Compare the sums of the contributions, which have the shapes of the items, with the scores of normal items."""
     scores = [scores_from(each, by_step=by_step) for each in contributions]
-    p_values = calibration.p_values(score_name, torch.cat(scores)).split([len(each) for each in scores])
+    p_values = torch.split(calibration.p_values(score_name, torch.cat(scores)), [len(each) for each in scores])
     greatest = torch.stack([each.max() for each in scores]) if by_step else torch.cat(scores)
     least = torch.stack([each.min() for each in p_values]) if by_step else torch.cat(p_values)
     percentiles = calibration.percentiles_of(score_name, greatest).tolist()
