@@ -17,7 +17,7 @@ EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
 
 pytestmark = pytest.mark.anyio
 
-N_COPIES, N_CLIENTS = 6, 32
+N_COPIES, N_CLIENTS = 3, 32
 TOLERANCE = 1e-5
 TEXT_MODELS = ("sentence-mini-en", "bert-mini-en", "roberta-mini-en", "albert-mini-en")
 Asked = tuple[str, dict[str, Any]]
