@@ -35,7 +35,7 @@ from training.fit.table_file import Table
 from training.fit.training import Fitted, OnStep, Split, fit_model, score_held_out
 from training.metrics import anomaly_scores
 
-TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.7, 0.15
+TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.65, 0.125
 """Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
 
 
