@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -143,6 +143,7 @@ def fit_model(
             on_step((number + done) / len(parts), step, error)
 
         trained.append(_train_with_detector(network, part, max_seconds / len(parts), seed, report))
+    _share_scales([each.model for each in trained])
     model = trained[0].model
     scored = list(zip(trained[1:] or trained, split.folds or [split], strict=True))
     model.calibration = calibrate(
@@ -189,6 +190,18 @@ def _train_with_detector(network: Network, split: Split, max_seconds: float, see
         model.use_detector(_detector_of(model, split))
     model.windows = split.windows
     return _Trained(model, n_steps, error)
+
+
+def _share_scales(models: Sequence[Autoencoder]) -> None:
+    """Give the detectors of all models the geometric mean of their scales.
+
+    Each scale comes from a tenth of the items. If these are few, it is uncertain, and the scores of models that were
+    trained without some items would not be those of the model that is served.
+    """
+    detectors = [model.detector for model in models if model.detector is not None]
+    scales = torch.stack([detector.scales for detector in detectors]).log().mean(0).exp()
+    for model, detector in zip(models, detectors, strict=True):
+        model.use_detector(replace(detector, scales=scales))
 
 
 def _detector_of(model: Autoencoder, split: Split) -> Detector:
