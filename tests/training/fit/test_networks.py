@@ -13,6 +13,7 @@ from models.codecs.table import describe_table_codec, describe_table_series_code
 from models.codecs.table.columns import NumberColumn
 from training.errors import DataError
 from training.fit.networks import network_for
+from training.fit.rows import split_rows
 from training.fit.training import Split, fit_model
 from training.metrics import anomaly_scores
 
@@ -97,6 +98,16 @@ def test_a_family_learns_and_its_checkpoint_gives_the_same_scores(kind: str, nam
         expected = anomaly_scores(fitted.model, items, score)
         assert torch.allclose(anomaly_scores(loaded, items, score), expected, rtol=1e-4)
     assert load_model(checkpoint).scores == fitted.model.scores
+
+
+def test_the_models_of_all_folds_have_the_same_scales() -> None:
+    """Otherwise, scores of few items by the models of the folds would not be those of the model that is served."""
+    fitted = fit_model(split_rows(items_of("rows")[:120], 0.05, seed=0), false_alarm_rate=0.05, max_seconds=2, seed=0)
+    assert fitted.judge is not fitted.model
+    assert fitted.judge.detector is not None
+    assert fitted.model.detector is not None
+    assert torch.equal(fitted.judge.detector.scales, fitted.model.detector.scales)
+    assert not torch.equal(fitted.judge.detector.items, fitted.model.detector.items)
 
 
 @pytest.mark.parametrize(
