@@ -9,21 +9,14 @@ from pathlib import Path
 
 import click
 
-from training.fit.command import DEFAULT_OUTPUT
+from training.fit.command import DEFAULT_OUTPUT, false_alarms_option
 
 
 @click.command()
 @click.argument("name")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--label", help="Column that is 1 or true for known anomalies, or subfolder of them; they are left out.")
-@click.option(
-    "--false-alarms",
-    "false_alarm_rate",
-    type=click.FloatRange(0, 0.5, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of normal rows, steps or pictures that may be called anomalies.",
-)
+@false_alarms_option("rows, steps or pictures")
 @click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),

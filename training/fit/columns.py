@@ -140,10 +140,8 @@ def _column(name: str, cells: Sequence[str | None], lines: Sequence[int], said: 
     values = [cell for cell in cells if cell is not None]
     has_gaps = len(values) < len(cells)
     kind = said.kind or _kind_of(name, cells, lines)
-    if kind != "category":
-        wrong = [place for place, cell in enumerate(cells) if cell is not None and not _READS[kind](cell)]
-        if wrong:
-            raise DataError(_about_wrong_cells(name, kind, [(lines[place], str(cells[place])) for place in wrong]))
+    if said.kind is not None and said.kind in _READS and (wrong := _wrong_cells(cells, lines, said.kind)):
+        raise DataError(_about_wrong_cells(name, said.kind, wrong))
     if kind == "number":
         return replace(_number_column(name, values, has_gaps), unit=said.unit)
     if said.unit:
@@ -168,12 +166,18 @@ def _kind_of(name: str, cells: Sequence[str | None], lines: Sequence[int]) -> st
     if len(lower) == 2 and all(map(_is_boolean, lower)) and lower & set(TRUE) and lower & set(FALSE):
         return "boolean"
     for kind in ("number", "date"):
-        wrong = [place for place, cell in enumerate(cells) if cell is not None and not _READS[kind](cell)]
+        wrong = _wrong_cells(cells, lines, kind)
         if not wrong:
             return kind
         if len(wrong) < (1 - MIN_SAME_KIND) * len(values) and len(set(values)) > MAX_CATEGORIES:
-            raise DataError(_about_wrong_cells(name, kind, [(lines[place], str(cells[place])) for place in wrong]))
+            raise DataError(_about_wrong_cells(name, kind, wrong))
     return "category"
+
+
+def _wrong_cells(cells: Sequence[str | None], lines: Sequence[int], kind: str) -> list[tuple[int, str]]:
+    """Return the lines and the contents of the cells that are not of a kind of `_READS`."""
+    reads = _READS[kind]
+    return [(line, cell) for line, cell in zip(lines, cells, strict=True) if cell is not None and not reads(cell)]
 
 
 def _about_wrong_cells(name: str, kind: str, wrong: Sequence[tuple[int, str]]) -> str:

@@ -4,15 +4,18 @@ Modules that take seconds to import are imported when the command runs.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from training.fit.pipeline import FitResult
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+"""A function that becomes a command."""
 DEFAULT_OUTPUT = Path("checkpoints")
 MAX_CONTAMINATION = 0.5
 KINDS = ("table", "series", "pictures")
@@ -32,6 +35,18 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
     if not 0 < share < MAX_CONTAMINATION:
         raise click.BadParameter(f"{value!r} is neither auto nor none, nor a share from 0 to {MAX_CONTAMINATION:g}.")
     return share
+
+
+def false_alarms_option(items: str) -> Callable[[Command], Command]:
+    """Return the option for the promised rate of false alarms; `items` says what is counted, in the plural."""
+    return click.option(
+        "--false-alarms",
+        "false_alarm_rate",
+        type=click.FloatRange(0, 0.5, min_open=True),
+        default=0.01,
+        show_default=True,
+        help=f"Share of normal {items} that may be called anomalies.",
+    )
 
 
 @click.command()
@@ -55,14 +70,7 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
 @click.option(
     "--label", help="Column that is 1 or true for known anomalies, or subfolder with pictures of them. Not trained on."
 )
-@click.option(
-    "--false-alarms",
-    "false_alarm_rate",
-    type=click.FloatRange(0, 0.5, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of normal rows, steps or pictures that may be called anomalies.",
-)
+@false_alarms_option("rows, steps or pictures")
 @click.option(
     "--contamination",
     default="auto",

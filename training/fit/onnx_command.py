@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from training.fit.command import DEFAULT_OUTPUT
+from training.fit.command import DEFAULT_OUTPUT, false_alarms_option
 from training.fit.options import LICENCE
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,14 +29,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Choice(("image", "vector")),
     help="What items are. Default: image if they have 1 or 3 channels, a height and a width, and numbers from 0 to 1.",
 )
-@click.option(
-    "--false-alarms",
-    "false_alarm_rate",
-    type=click.FloatRange(0, 0.5, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of normal items that may be called anomalies.",
-)
+@false_alarms_option("items")
 @click.option("--licence", default=LICENCE, show_default=True, help="Licence of the weights.")
 @click.option(
     "--output",
