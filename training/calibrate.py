@@ -1,5 +1,6 @@
 """Measure the calibration that is stored beside a trained autoencoder's weights."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -53,9 +54,19 @@ def promised_percentile(false_alarm_rate: float, n_scores: int) -> float:
     Raises:
         DataError: there are too few scores to promise this rate.
     """
-    if not can_promise(false_alarm_rate, n_scores):
-        raise DataError(
-            f"a rate of {false_alarm_rate:g} false alarms cannot be promised from {n_scores} scores; "
-            f"{1 / (n_scores + 1):.2g} is the least"
-        )
+    require_promise(false_alarm_rate, n_scores, n_scores)
     return percentile_for(false_alarm_rate, n_scores)
+
+
+def require_promise(false_alarm_rate: float, n_scores: int, n_items: int) -> None:
+    """Refuse a rate of false alarms that cannot be promised from the scores of those of the items that are held out.
+
+    Raises:
+        DataError: there are too few; the error names the least rate, and how many items would be enough.
+    """
+    if not can_promise(false_alarm_rate, n_scores):
+        enough = math.ceil(n_items / n_scores / false_alarm_rate)
+        raise DataError(
+            f"a rate of {false_alarm_rate:g} false alarms cannot be promised from {n_scores} held-out scores; "
+            f"{1 / (n_scores + 1):.2g} is the least, or give {enough} instead of {n_items}"
+        )

@@ -1,6 +1,6 @@
 """Answers of tasks: whole, or as Server-Sent Events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,17 +52,15 @@ def task_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     return b"".join(pieces)
 
 
-def task_csv(
-    outputs: Sequence[dict[str, Any]], row: Callable[[dict[str, Any]], dict[str, Any]], *, has_names: bool = True
-) -> bytes:
-    """Render outputs as CSV, each as the row that is made of it, below a line of the names if it `has_names`.
+def task_csv(rows: Sequence[dict[str, Any]], *, has_names: bool = True) -> bytes:
+    """Render rows as CSV, below a line of the names if it `has_names`.
 
     Raises:
         InferenceFailed: a number is not finite.
     """
-    data = to_csv(map(row, outputs), has_names=has_names)
+    data = to_csv(rows, has_names=has_names)
     if b"nan" in data or b"inf" in data:  # which a text may contain
-        check_finite(outputs)
+        check_finite(rows)
     return data
 
 

@@ -7,7 +7,6 @@ and answered a batch at a time, no faster than the client reads.
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,6 +22,7 @@ from app.http.problems import problem_of, report_error
 from app.http.responses import UNBUFFERED_HEADERS, task_csv, task_json
 from app.inference.deadline import Deadline
 from app.routes.task_call import Target, TaskCall, check_call, decode_requests, run_requests
+from app.schemas.shared.rows import rows_of
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import Codec, TableCodec
@@ -261,9 +261,10 @@ async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, 
         outcome = await run_requests(call, schema, requests)
         arguments = outcome.results, requests, call.body, call.codecs
         outputs = await request.services.pools.run(schema.outputs, *arguments, n_bytes=BYTES_AT_ONCE)
-    if request.answer_kind == CSV and schema.row is not None:
-        render = partial(task_csv, outputs, schema.row, has_names=n_before == 0)
-        return await request.services.pools.run(render, n_bytes=BYTES_AT_ONCE)
+    if request.answer_kind == CSV:
+        return await request.services.pools.run(
+            lambda: task_csv(rows_of(schema, outputs, call.codecs), has_names=n_before == 0), n_bytes=BYTES_AT_ONCE
+        )
     by_place = dict(zip(answered, outputs, strict=True))
     by_place |= {place: _error_line(error) for place, error in faults.items()}
     return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(batch)))

@@ -41,9 +41,10 @@ from app.routes.task_call import (
     start_stream,
 )
 from app.schemas.shared.quick_texts import are_quick_texts
+from app.schemas.shared.rows import columns_of, has_rows, rows_of
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
-from models.codecs import ImageCodec, TableCodec
+from models.codecs import ImageCodec
 from models.codecs.npy import to_npy
 from models.codecs.parquet_writing import to_parquet
 from models.tasks import Request as TaskRequest
@@ -104,7 +105,7 @@ def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool, has_ro
     if isinstance(schema, CodecSchema):
         return (JSON,)
     images = [PNG] if schema.answers_images and has_images else []
-    rows = [CSV, *([PARQUET] if has_parquet() else [])] if schema.row and has_rows else []
+    rows = [CSV, *([PARQUET] if has_parquet() else [])] if has_rows else []
     return (JSON, *([NPY] if schema.array else []), *images, *rows)
 
 
@@ -117,9 +118,10 @@ def _negotiate_answer(target: Target, accept: str) -> str:
     schema, codec = target.schema, target.checkpoint.codec
     if EVENTS in accept and isinstance(schema, TaskSchema) and schema.writer is not None:
         return JSON  # whether there is a stream is up to the parameters
-    has_images, has_rows = isinstance(codec, ImageCodec), isinstance(codec, TableCodec)
+    may_have_rows = isinstance(schema, TaskSchema) and has_rows(schema, codec)
     try:
-        return negotiate(accept, _offered_types(schema, has_images=has_images, has_rows=has_rows))
+        offered = _offered_types(schema, has_images=isinstance(codec, ImageCodec), has_rows=may_have_rows)
+        return negotiate(accept, offered)
     except NotAcceptable as error:
         hint = f"; {PARQUET} is written by {PYARROW}" if PARQUET in accept and not has_parquet() else ""
         raise NotAcceptable(f"{error.detail}{hint}") from None
@@ -179,12 +181,11 @@ def _render_finite(
             return codecs.items.png(array)
         return to_npy(array)
     outputs = schema.outputs(results, requests, call.body, codecs)
-    if schema.row and media_type == CSV:
-        return task_csv(outputs, schema.row)
-    if schema.row and media_type == PARQUET and isinstance(codecs.items, TableCodec):
+    if media_type == CSV:
+        return task_csv(rows_of(schema, outputs, codecs))
+    if media_type == PARQUET:
         check_finite(outputs)
-        rows = [schema.row(output) for output in outputs]
-        return to_parquet(rows, codecs.items.columns if schema.answers_images else ())
+        return to_parquet(rows_of(schema, outputs, codecs), columns_of(schema, codecs))
     answer = {
         "model": call.model.name,
         "outputs": outputs,

@@ -96,6 +96,7 @@ SCHEMA = TaskSchema(
     estimate=of_items(2),
     array=lambda results, body, codecs: stack_items([result.denoised for result in results], codecs),
     row=itemgetter("denoised"),
+    has_series_rows=True,
     n_numbers=lambda results: 2 * len(results) * results[0].denoised.numel(),
     takes_images=True,
     answers_images=True,

@@ -218,9 +218,21 @@ def _stretch(first: int, end: int, scores: Floats, sums: Mapping[str, float], se
 
 
 def _row(output: dict[str, Any]) -> dict[str, Any]:
-    """Return the output of a row of a table without `top`. No column's name can be that of another part."""
+    """Return the output of a row of a table without `top`, or the rows of that of a series.
+
+    No column's name can be that of another part.
+    """
     contributions = {f"contributions.{name}": part for name, part in output["contributions"].items()}
-    return {name: output[name] for name in ROW_PARTS} | contributions
+    if "rows" not in output:
+        return {name: output[name] for name in ROW_PARTS} | contributions
+    scores, threshold = output["rows"]["scores"], output["threshold"]
+    parts = {
+        "score": scores.tolist(),
+        "threshold": [threshold] * len(scores),
+        "is_anomaly": (scores > threshold).tolist(),
+        "p_value": output["rows"]["p_values"].tolist(),
+    }
+    return parts | {name: part.tolist() for name, part in contributions.items()}
 
 
 def _observe(
@@ -255,6 +267,7 @@ SCHEMA = TaskSchema(
     estimate=_estimate,
     array=lambda results, body, codecs: np.array([result.score for result in results]),
     row=_row,
+    has_series_rows=True,
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
     observe=_observe,

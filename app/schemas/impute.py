@@ -81,6 +81,7 @@ SCHEMA = TaskSchema(
     estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.imputed for result in results], codecs),
     row=itemgetter("imputed"),
+    has_series_rows=True,
     takes_images=True,
     answers_images=True,
 )

@@ -73,6 +73,7 @@ SCHEMA = TaskSchema(
     estimate=of_items(1),
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     row=itemgetter("reconstruction"),
+    has_series_rows=True,
     n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
     takes_images=True,
     answers_images=True,

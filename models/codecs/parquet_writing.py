@@ -11,7 +11,8 @@ from models.codecs.table.columns import Column, category_from, number_from
 def to_parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column] = ()) -> bytes:
     """Return rows of the same names as a Parquet file.
 
-    Values of the `columns` have their types: float64, boolean or text. Others are numbers or booleans.
+    Values of the `columns` have their types: float64, boolean or text. Others are float64 or boolean if all of them
+    are, and texts otherwise.
 
     Raises:
         ValueError: a value is none of its column.
@@ -32,10 +33,19 @@ def to_parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column] = ()
         if name in by_name:
             kind, convert = converters[by_name[name].kind]
             values = [None if value is None else convert(by_name[name], value) for value in values]
+        else:
+            values = _of_one_type(values)
         arrays[_text(name)] = pa.array(values, type=kind)
     file = io.BytesIO()
     parquet.write_table(pa.table(arrays), file)
     return file.getvalue()
+
+
+def _of_one_type(values: Sequence[Any]) -> list[Any]:
+    """Return values as booleans or numbers, if all of them are, and otherwise as texts; None stays."""
+    kinds = {type(value) for value in values if value is not None}
+    convert = bool if kinds <= {bool} else float if kinds <= {int, float} else lambda value: _text(str(value))
+    return [None if value is None else convert(value) for value in values]
 
 
 def _text(text: str) -> str:

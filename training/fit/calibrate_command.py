@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from training.fit.command import DEFAULT_OUTPUT, false_alarms_option
+from training.fit.command_options import false_alarms_option, folder_option, json_option
 
 
 @click.command()
@@ -17,14 +17,8 @@ from training.fit.command import DEFAULT_OUTPUT, false_alarms_option
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--label", help="Column that is 1 or true for known anomalies, or subfolder of them; they are left out.")
 @false_alarms_option("rows, steps or pictures")
-@click.option(
-    "--checkpoints",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="Folder in which the checkpoint's own folder is.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@folder_option("--checkpoints", "Folder in which the checkpoint's own folder is.")
+@json_option
 def calibrate(
     name: str, data: Path, label: str | None, false_alarm_rate: float, checkpoints: Path, *, as_json: bool
 ) -> None:

@@ -72,12 +72,14 @@ def find_columns(
         schema: what the user says about columns.
 
     Raises:
-        DataError: a column that is named does not exist, columns hold text or a value that is none of their kind, or
-            no column is left.
+        DataError: a column that is named does not exist, the schema describes one that the model does not see, columns
+            hold text or a value that is none of their kind, or no column is left.
     """
     named = {*only, *ignore, *([label] if label else []), *order, *schema}
     if unknown := sorted(named - set(table.columns)):
         raise DataError(f"there is no column {unknown[0]!r}; the columns are {', '.join(map(repr, table.columns))}")
+    if useless := [name for name in (*order, label) if name in schema]:
+        raise DataError(f"the schema has a section [{useless[0]}], which the model does not see; leave it out")
     columns: list[Column] = []
     left_out: dict[str, str] = {}
     texts: list[str] = []

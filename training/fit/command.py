@@ -4,19 +4,17 @@ Modules that take seconds to import are imported when the command runs.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from training.fit.command_options import checkpoint_options, false_alarms_option
 
 if TYPE_CHECKING:
     from training.fit.pipeline import FitResult
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-"""A function that becomes a command."""
-DEFAULT_OUTPUT = Path("checkpoints")
 MAX_CONTAMINATION = 0.5
 KINDS = ("table", "series", "pictures")
 
@@ -37,21 +35,8 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
     return share
 
 
-def false_alarms_option(items: str) -> Callable[[Command], Command]:
-    """Return the option for the promised rate of false alarms; `items` says what is counted, in the plural."""
-    return click.option(
-        "--false-alarms",
-        "false_alarm_rate",
-        type=click.FloatRange(0, 0.5, min_open=True),
-        default=0.01,
-        show_default=True,
-        help=f"Share of normal {items} that may be called anomalies.",
-    )
-
-
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--name", required=True, help="Name of the checkpoint, by which requests will name the model.")
 @click.option("--as", "kind", type=click.Choice(KINDS), help="What the rows are. Default: series if times rise evenly.")
 @click.option("--family", help="Family of the model, such as variational. Default: the one that suits the data.")
 @click.option("--time", help="Column of times, which puts the rows in order.")
@@ -80,15 +65,7 @@ def false_alarms_option(items: str) -> Callable[[Command], Command]:
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Time limit.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the split, the weights and the noise.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="Folder in which the checkpoint's own folder is made.",
-)
-@click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@checkpoint_options
 def fit(data: Path, as_json: bool, **options: Any) -> None:
     """Make an anomaly detector from a table, time series or pictures.
 

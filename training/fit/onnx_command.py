@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from training.fit.command import DEFAULT_OUTPUT, false_alarms_option
+from training.fit.command_options import checkpoint_options, false_alarms_option
 from training.fit.options import LICENCE
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -22,7 +22,6 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--calibrate", "sample", type=FILE, required=True, help="NumPy file of normal items that were not trained on."
 )
-@click.option("--name", required=True, help="Name of the checkpoint, by which requests will name the model.")
 @click.option(
     "--as",
     "modality",
@@ -31,15 +30,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @false_alarms_option("items")
 @click.option("--licence", default=LICENCE, show_default=True, help="Licence of the weights.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="Folder in which the checkpoint's own folder is made.",
-)
-@click.option("--replace", is_flag=True, help="Replace a checkpoint of the same name.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@checkpoint_options
 def import_onnx(encoder: Path, decoder: Path | None, sample: Path, as_json: bool, **options: Any) -> None:
     """Make a checkpoint of an encoder and a decoder of your own.
 

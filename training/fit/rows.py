@@ -3,7 +3,6 @@
 Shapes: `N` rows, `W` elements of a row.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.autoencoding.calibration import can_promise
 from models.codecs.table import TableCodec, describe_table_codec
 from models.codecs.table.columns import TRUE, BooleanColumn, Column, NumberColumn
+from training.calibrate import require_promise
 from training.errors import DataError
 from training.fit.columns import find_columns
 from training.fit.options import FitOptions
@@ -94,12 +93,7 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int
     if n < MIN_ROWS:
         raise DataError(f"{n} are too few to learn from; {MIN_ROWS} are the least")
     n_calibrated = n_calibrated_of(n)
-    if not can_promise(false_alarm_rate, n_calibrated):
-        enough = math.ceil(n / n_calibrated / false_alarm_rate)
-        raise DataError(
-            f"a rate of {false_alarm_rate:g} false alarms cannot be promised from {n_calibrated} held-out scores; "
-            f"{1 / (n_calibrated + 1):.2g} is the least, or give {enough}"
-        )
+    require_promise(false_alarm_rate, n_calibrated, n)
     places = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     n_validated = round(VALIDATION_SHARE * n)
     if n > MAX_FOLDED_ROWS:

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.autoencoding.calibration import can_promise
 from models.autoencoding.windows import Windows
 from models.codecs.table import TableCodec, TableSeriesCodec, describe_table_series_codec
 from models.codecs.table.time_axis import TimeAxis
+from training.calibrate import require_promise
 from training.errors import DataError
 from training.fit.columns import find_columns
 from training.fit.options import FitOptions
@@ -166,20 +166,14 @@ def _split(segments: Sequence[Segment], windows: Windows, options: FitOptions, n
     generator = torch.Generator().manual_seed(options.seed)
     training = _windows_of(pieces["t"], windows.length, generator)
     validation = _windows_of(pieces["v"], windows.length, generator)
-    n_calibrated = sum(map(len, pieces["c"]))
+    n_calibrated, n_steps = sum(map(len, pieces["c"])), sum(map(len, normal))
     if len(training) < MIN_TRAINING_WINDOWS or not len(validation) or not n_calibrated:
-        n_steps = sum(map(len, normal))
         raise DataError(
             f"{n_steps} normal steps are too few for windows of {windows.length}; "
             f"{len(PARTS) * 2 * windows.length} are enough, or give a smaller --window"
         )
-    if not can_promise(options.false_alarm_rate, n_calibrated):
-        enough = int(np.ceil(sum(map(len, normal)) / n_calibrated / options.false_alarm_rate))
-        raise DataError(
-            f"a rate of {options.false_alarm_rate:g} false alarms cannot be promised from {n_calibrated} steps that "
-            f"the model has not seen; {1 / (n_calibrated + 1):.2g} is the least, or give {enough} steps"
-        )
-    n_left_out = round(n_suspects * n_calibrated / sum(map(len, normal)))  # of those that would have been held out
+    require_promise(options.false_alarm_rate, n_calibrated, n_steps)
+    n_left_out = round(n_suspects * n_calibrated / n_steps)  # of those that would have been held out
     return Split(training, validation, pieces["c"], windows, n_left_out)
 
 

@@ -71,7 +71,9 @@ class TaskSchema:
         array: converts the results and the body into the array `[n, …]` of a NumPy or PNG answer; None if there is no
             such answer.
         row: converts an output about a row of a table into a row of an answer in CSV: an object of names and values,
-            with the same names for all outputs; None if there is no such answer.
+            with the same names for all outputs; and an output about a series into its rows: an object of names and
+            lists. None if there is no such answer.
+        has_series_rows: whether an output about a series with columns has values for each of its rows.
         n_numbers: counts the numbers in the results, for tasks whose rendering takes a time in proportion to them; None
             if rendering takes longer and should be done off the event loop.
         summary: returns the further fields of the answer, which are about all outputs together.
@@ -92,6 +94,7 @@ class TaskSchema:
     estimate: Estimate
     array: Callable[[Sequence[Any], Any, ModelCodecs], NDArray[Any]] | None = None
     row: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    has_series_rows: bool = False
     n_numbers: Callable[[Sequence[Any]], int | None] = lambda results: None
     summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda results: {}
     usage: Callable[[Sequence[Any], Sequence[Any]], dict[str, int]] = lambda requests, results: {}

@@ -32,6 +32,7 @@ class SeriesRows:
         rows_to_steps: the step of each row, `[n]`.
         times: the time of each row, as the client wrote it; None if there are none.
         key: what tells the series from others, as the client wrote it; None if there is none.
+        indices: the place of each row in the inputs, `[n]`: that of the row, or that of the whole series.
         rows: the values of each column, as the client wrote them.
     """
 
@@ -39,6 +40,7 @@ class SeriesRows:
     rows_to_steps: NDArray[np.int64]
     times: Sequence[Any] | None
     key: Any
+    indices: Sequence[int]
     rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
@@ -200,6 +202,7 @@ class TableSeriesCodec(ArrayCodec):
             rows_to_steps=rows_to_steps,
             times=times,
             key=keys[0] if keys else None,
+            indices=table.indices,
             rows=columns,
         )
 

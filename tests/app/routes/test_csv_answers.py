@@ -146,7 +146,7 @@ async def test_latents_and_points_have_a_column_for_each_element(client: httpx.A
         ("interpolate", "sales", ROWS[:2], "only in application/json, application/x-npy"),
         ("encode", TINY, [[0.5] * 16], "only in application/json, application/x-npy"),
         ("reconstruct", TINY, [[0.5] * 16], "only in application/json, application/x-npy, image/png"),
-        ("reconstruct", "pumps", ROWS, "only in application/json, application/x-npy"),
+        ("encode", "pumps", ROWS, "only in application/json, application/x-npy"),
     ],
 )
 async def test_what_has_no_rows_is_refused_with_the_types_that_can_be_answered(

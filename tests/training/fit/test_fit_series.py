@@ -189,6 +189,6 @@ def test_a_checkpoint_is_calibrated_anew(folder: Path, result: dict[str, Any], t
     assert len(scores) == 2000
     assert 0 < (scores > found["threshold"]).double().mean() < 0.005
     run = CliRunner().invoke(calibrate, [*arguments, "--false-alarms", "0.0001"])
-    assert (run.exit_code, "cannot be promised from 2000 scores" in run.output) == (1, True)
+    assert (run.exit_code, "cannot be promised from 2000 held-out scores" in run.output) == (1, True)
     run = CliRunner().invoke(calibrate, ["nothing", *arguments[1:]])
     assert run.exit_code == 1

@@ -179,7 +179,7 @@ def test_what_cannot_be_done_is_said(folder: Path, result: dict[str, Any]) -> No
     for arguments, encoder_file, words in (
         (["--name", "mine"], "encoder.onnx", "mine exists; give --replace"),
         (["--name", "../x"], "encoder.onnx", "--name is '../x'"),
-        (["--name", "other", "--false-alarms", "0.001"], "encoder.onnx", "cannot be promised from 200 scores"),
+        (["--name", "other", "--false-alarms", "0.001"], "encoder.onnx", "cannot be promised from 200 held-out scores"),
         (["--name", "other"], "fixed.onnx", "fixed.onnx: the encoder takes batches of 1 alone"),
         (["--name", "other"], "empty.onnx", "empty.onnx is empty"),
         (["--name", "other"], "sample.npy", "sample.npy: the encoder: this is no whole ONNX file"),

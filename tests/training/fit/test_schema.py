@@ -1,13 +1,14 @@
 """What a user says about columns, in a file of their own, overrules what follows from the values."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.codecs.table.columns import BooleanColumn, CategoryColumn, Column, DateColumn, NumberColumn
 from training.errors import DataError
 from training.fit.columns import find_columns
-from training.fit.schema import read_schema
+from training.fit.schema import ColumnSchema, read_schema
 from training.fit.table_file import Table
 
 N = 200
@@ -68,3 +69,10 @@ def test_a_schema_that_is_wrong_is_refused_with_its_place(schema: str, words: st
     with pytest.raises(DataError) as caught:
         columns_with(tmp_path, schema)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("place", [{"label": "valve"}, {"order": ["day", "valve"]}])
+def test_a_schema_cannot_describe_what_the_model_does_not_see(place: dict[str, Any], tmp_path: Path) -> None:
+    table = Table(COLUMNS, range(2, N + 2))
+    with pytest.raises(DataError, match=r"section \[valve\], which the model does not see"):
+        find_columns(table, ignore=["client"], schema={"valve": ColumnSchema(kind="category")}, **place)

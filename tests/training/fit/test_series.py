@@ -137,7 +137,7 @@ def test_labelled_steps_are_measured_and_not_trained_on() -> None:
         ),
         ({}, {"time": "when"}, "there is no column 'when'"),
         ({}, {"window": 200}, "900 normal steps are too few for windows of 200; 4000 are enough"),
-        ({}, {"false_alarm_rate": 0.001}, "cannot be promised from 180 steps"),
+        ({}, {"false_alarm_rate": 0.001}, "cannot be promised from 180 held-out scores"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused(
