@@ -24,7 +24,7 @@ from models.codecs.table import TableCodec
 from training.fit.columns import number_column
 from training.fit.comparison import OWN, detectors
 from training.fit.options import FitOptions
-from training.fit.rows import n_calibrated_of, n_left_out, split_rows, suspicious_rows
+from training.fit.rows import n_calibrated_of, split_without_anomalies
 from training.fit.training import fit_model, score_held_out
 from training.metrics import anomaly_scores
 
@@ -110,8 +110,8 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     elements = _elements(codec, fitted)
     promised = max(FALSE_ALARM_RATE, math.ceil(1000 / (n_calibrated_of(len(elements)) + 1)) / 1000)
     options = FitOptions(name="set", false_alarm_rate=promised, seed=seed)
-    is_suspect = suspicious_rows(elements.float(), options, partial(score_held_out, max_seconds=MAX_SECONDS, seed=0))
-    split = split_rows(elements[~is_suspect].float(), promised, seed, n_left_out(is_suspect, options))
+    score = partial(score_held_out, max_seconds=MAX_SECONDS, seed=0)
+    split, n_suspects = split_without_anomalies(elements.float(), options, score)
     model = fit_model(split, false_alarm_rate=promised, max_seconds=MAX_SECONDS, seed=seed).model
     seconds = time.perf_counter() - started_at
     items = _elements(codec, scored)
@@ -123,7 +123,7 @@ def _run(rows: Scores, is_anomaly: NDArray[np.bool_], seed: int) -> _Run:
     deviation[deviation == 0] = 1.0
     scores[PYOD] = run_peer("pyod", (fitted - mean) / deviation, (scored - mean) / deviation)
     labels = np.arange(len(scored)) >= len(held_out)
-    return _Run(scores, labels, promised, n_false_alarms, len(held_out), float(is_suspect.double().mean()), seconds)
+    return _Run(scores, labels, promised, n_false_alarms, len(held_out), n_suspects / len(elements), seconds)
 
 
 def _elements(codec: TableCodec, rows: Scores) -> Tensor:

@@ -18,7 +18,7 @@ from models.errors import InvalidItems
 from training.errors import DataError
 from training.fit.options import FitOptions
 from training.fit.prepared import Prepared
-from training.fit.rows import n_left_out, split_rows, suspicious_rows
+from training.fit.rows import split_without_anomalies
 from training.fit.trimming import ScoreOthers
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -60,25 +60,19 @@ def prepare_pictures(folder: Path, options: FitOptions, score: ScoreOthers) -> P
     codec = codec_for(paths)
     pictures = torch.stack([read_picture(path, codec) for path in paths])
     anomalies, normal = pictures[torch.from_numpy(is_anomaly)], pictures[torch.from_numpy(~is_anomaly)]
-    is_suspect = suspicious_rows(normal, options, score)
+    split, n_suspects = split_without_anomalies(normal, options, score, N_FOLDS)
     first = paths[int(np.argmin(is_anomaly))]
     return Prepared(
         codec=codec,
         rows=None,
         description={"modality": "image", "shape": list(codec.shape)},
         left_out={},
-        split=split_rows(
-            normal[~is_suspect],
-            options.false_alarm_rate,
-            options.seed,
-            n_left_out(is_suspect, options),
-            n_folds=N_FOLDS,
-        ),
+        split=split,
         anomalies=list(anomalies),
         is_anomaly=np.ones(len(anomalies), dtype=bool),
         n_rows=len(paths),
         n_anomalies=len(anomalies),
-        n_suspects=int(is_suspect.sum()),
+        n_suspects=n_suspects,
         example=base64.b64encode(first.read_bytes()).decode(),
     )
 

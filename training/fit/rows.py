@@ -19,7 +19,7 @@ from training.fit.options import FitOptions
 from training.fit.prepared import Prepared
 from training.fit.table_file import Table
 from training.fit.training import Split
-from training.fit.trimming import ScoreOthers, find_suspects
+from training.fit.trimming import ScoreOthers, find_suspects, strangest
 
 MIN_ROWS = 60
 """Least rows to learn from."""
@@ -41,18 +41,18 @@ def prepare_rows(table: Table, options: FitOptions, score: ScoreOthers) -> Prepa
     is_anomaly = labels_of(table, options.label)
     rows = elements_of(table, found.codec)
     anomalies, normal = rows[is_anomaly].float(), rows[~is_anomaly].float()
-    is_suspect = suspicious_rows(normal, options, score)
+    split, n_suspects = split_without_anomalies(normal, options, score)
     return Prepared(
         codec=found.codec,
         rows=found.codec,
         description=describe_table_codec(found.codec),
         left_out=found.left_out,
-        split=split_rows(normal[~is_suspect], options.false_alarm_rate, options.seed, n_left_out(is_suspect, options)),
+        split=split,
         anomalies=list(anomalies),
         is_anomaly=np.ones(len(anomalies), dtype=bool),
         n_rows=len(table),
         n_anomalies=len(anomalies),
-        n_suspects=int(is_suspect.sum()),
+        n_suspects=n_suspects,
         example=example_row(table, found.codec.columns),
     )
 
@@ -76,15 +76,42 @@ def elements_of(table: Table, codec: TableCodec) -> Tensor:
     return torch.from_numpy(elements)
 
 
-def n_left_out(is_suspect: Tensor, options: FitOptions) -> int:
-    """Return how many suspects count in the rate of false alarms: all, unless the user says that they are anomalies."""
-    return int(is_suspect.sum()) if options.contamination == "auto" else 0
+def split_without_anomalies(
+    rows: Tensor, options: FitOptions, score: ScoreOthers, n_folds: int = N_FOLDS
+) -> tuple[Split, int]:
+    """Split rows `[N, ...]` without those that look like anomalies. Return how many these are as well.
+
+    If nobody knows how many anomalies there are, the strangest of the other rows are not learnt from either: as many as
+    may be false alarms. They stay among those that the threshold comes from, so that the rate is kept.
+
+    Raises:
+        DataError: see `split_rows`.
+    """
+    is_suspect = suspicious_rows(rows, options, score)
+    kept, n_suspects = rows[~is_suspect], int(is_suspect.sum())
+    rate, seed = options.false_alarm_rate, options.seed
+    if options.contamination != "auto":
+        return split_rows(kept, rate, seed, n_folds=n_folds), n_suspects
+    return split_rows(kept, rate, seed, strangest(kept, rate, seed), n_suspects, n_folds), n_suspects
 
 
-def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int = 0, n_folds: int = N_FOLDS) -> Split:
+def split_rows(
+    rows: Tensor,
+    false_alarm_rate: float,
+    seed: int,
+    is_strange: Tensor | None = None,
+    n_left_out: int = 0,
+    n_folds: int = N_FOLDS,
+) -> Split:
     """Split rows `[N, ...]` at random; few rows also into folds, so that each of them gives a score for the threshold.
 
-    `n_left_out` is that of `Split`, and `n_folds` the number of folds.
+    Args:
+        rows: the rows.
+        false_alarm_rate: share of normal rows that the threshold may flag.
+        seed: seed of the split.
+        is_strange: the rows that only give scores for the threshold, `[N]`; none if omitted.
+        n_left_out: see `Split`.
+        n_folds: number of folds.
 
     Raises:
         DataError: there are too few rows to learn from, or to promise such a rate of false alarms.
@@ -97,14 +124,20 @@ def split_rows(rows: Tensor, false_alarm_rate: float, seed: int, n_left_out: int
     places = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     n_validated = round(VALIDATION_SHARE * n)
     if n > MAX_FOLDED_ROWS:
-        held_out, others = places[:n_calibrated], places[n_calibrated:]
+        held_out, others = places[:n_calibrated], _without(places[n_calibrated:], is_strange)
         n_share = round(n_left_out * n_calibrated / n)  # those that would have been among the held-out ones
         return Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out]), n_left_out=n_share)
     folds = []
     for held_out in torch.tensor_split(places, n_folds):
-        others = places[~torch.isin(places, held_out)]
+        others = _without(places[~torch.isin(places, held_out)], is_strange)
         folds.append(Split(rows[others[n_validated:]], rows[others[:n_validated]], list(rows[held_out])))
+    places = _without(places, is_strange)
     return Split(rows[places[n_validated:]], rows[places[:n_validated]], [], n_left_out=n_left_out, folds=folds)
+
+
+def _without(places: Tensor, flags: Tensor | None) -> Tensor:
+    """Return the places `[n]` that are not flagged."""
+    return places if flags is None else places[~flags[places]]
 
 
 def suspicious_rows(rows: Tensor, options: FitOptions, score: ScoreOthers) -> Tensor:

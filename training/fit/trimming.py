@@ -11,10 +11,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from models.autoencoding.detector import ROWS_AT_ONCE
+from models.autoencoding.neighbours import nearest
 from training.fit.training import Split
 
 MIN_DEVIATIONS = 5.0
 """Distance of the logarithm of a score from the median, in robust standard deviations, from which it is left out."""
+N_NEIGHBOURS = 20
+"""Number of nearest rows from which a row's distance counts. Fewer anomalies that are alike do not hide each other."""
+MAX_COMPARED = 4096
+"""Most rows that a row is compared with."""
 NORMAL_DEVIATION = 1.4826
 """Standard deviation of a normal distribution, as a multiple of the median of the absolute deviations."""
 ScoreOthers = Callable[[Split], Tensor]
@@ -36,6 +42,24 @@ def outliers(scores: Tensor, contamination: float | str) -> Tensor:
     median = logarithms.median()
     deviation = NORMAL_DEVIATION * (logarithms - median).abs().median()
     return logarithms > median + MIN_DEVIATIONS * deviation
+
+
+def strangest(rows: Tensor, share: float, seed: int) -> Tensor:
+    """Return the share of the rows `[N, ...]` that are farthest from others, `[N]`.
+
+    It is the mean distance from the nearest rows of the other half of the data that counts.
+    """
+    points = rows.flatten(1)
+    distances = torch.zeros(len(rows))
+    first, second = torch.tensor_split(torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)), 2)
+    for mine, others in ((first, second), (second, first)):
+        parts = (
+            nearest(few, points[others[:MAX_COMPARED]], N_NEIGHBOURS)[0] for few in points[mine].split(ROWS_AT_ONCE)
+        )
+        distances[mine] = torch.cat([part.mean(1) for part in parts])
+    flags = torch.zeros(len(rows), dtype=torch.bool)
+    flags[distances.argsort(descending=True)[: round(share * len(rows))]] = True
+    return flags
 
 
 def find_suspects(halves: Sequence[Split], score: ScoreOthers, contamination: float | str) -> list[Tensor]:

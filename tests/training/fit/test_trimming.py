@@ -1,12 +1,14 @@
 """What looks like anomalies in data that nobody has labelled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from training.fit.options import FitOptions
-from training.fit.rows import suspicious_rows
+from training.fit.rows import split_without_anomalies, suspicious_rows
 from training.fit.series import prepare_series
 from training.fit.table_file import Table
 from training.fit.training import Split, fit_model
@@ -45,6 +47,25 @@ def test_strange_rows_are_left_out_and_others_are_not() -> None:
     assert found.double().mean() < 0.01
     assert not suspicious_rows(rows, FitOptions(name="x", contamination="none"), score).any()
     assert suspicious_rows(rows, FitOptions(name="x", contamination=0.02), score).sum() == pytest.approx(24, abs=1)
+
+
+@pytest.mark.parametrize("n_rows", [N, 5100])
+def test_strange_rows_that_are_alike_are_not_trained_on_but_give_scores(n_rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(n_rows, 6, generator=generator)
+    alike = torch.arange(0, n_rows, n_rows // 10)[:10]
+    rows[alike] = 4 + 0.05 * torch.randn(len(alike), 6, generator=generator)
+    options = FitOptions(name="x")
+    split, n_suspects = split_without_anomalies(rows, options, lambda half: torch.ones(len(half.calibration)))
+    assert n_suspects == 0
+    splits = [*split.folds, split] if split.folds else [split]
+    for part in splits:
+        assert max(float(part.training.amin(1).max()), float(part.validation.amin(1).max())) < 3
+    calibrated = torch.stack([item for part in splits for item in part.calibration])
+    assert (calibrated.amin(1) > 3).sum() == (10 if split.folds else pytest.approx(2, abs=2))
+    everything, _ = split_without_anomalies(rows, replace(options, contamination="none"), score)
+    assert (everything.training.amin(1) > 3).any()
+    assert 0 < len(everything.training) - len(split.training) <= round(0.01 * n_rows)
 
 
 def test_strange_steps_are_left_out_of_the_training_and_of_the_threshold() -> None:
