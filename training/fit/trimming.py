@@ -54,7 +54,8 @@ def strangest(rows: Tensor, share: float, seed: int) -> Tensor:
     first, second = torch.tensor_split(torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)), 2)
     for mine, others in ((first, second), (second, first)):
         parts = (
-            nearest(few, points[others[:MAX_COMPARED]], N_NEIGHBOURS)[0] for few in points[mine].split(ROWS_AT_ONCE)
+            nearest(few, points[others[:MAX_COMPARED]], N_NEIGHBOURS)[0]
+            for few in torch.split(points[mine], ROWS_AT_ONCE)
         )
         distances[mine] = torch.cat([part.mean(1) for part in parts])
     flags = torch.zeros(len(rows), dtype=torch.bool)
