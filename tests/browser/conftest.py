@@ -1,4 +1,4 @@
-"""A server with every shipped checkpoint, and a browser that sees its page as a desktop in light and a phone in dark."""
+"""A server with every shipped checkpoint, and a browser that shows its page on a desktop and on a phone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
