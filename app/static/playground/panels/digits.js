@@ -92,15 +92,14 @@ export async function show(root, values) {
   const cards = models.map((model) => new ModelCard(model, view));
   const noise = slider("noise", { min: 0, max: 0.6, step: 0.05, value: values.noise ?? 0, oninput: () => {
     writeState({ noise: Number(noise.value) || null });
-    update();
+    update(performance.now());
   } });
-  const update = oncePerFrame(() => {
-    const startedAt = performance.now();
+  const update = oncePerFrame((startedAt) => {
     if (isEmpty(field.canvas)) return;
     const drawing = { ...prepared(field.canvas), noise: Number(noise.value), startedAt };
     for (const card of cards) card.update(drawing);
   });
-  const field = new DrawingField("Draw a digit here", update);
+  const field = new DrawingField("Draw a digit here", () => update(performance.now()));
   const samplers = await modelsFor("sample", (model) => isOfDigits(model) && model.labels?.length === 10);
   const examples = samplers.length
     ? element("div.buttons", { role: "group", "aria-label": "Examples" },
