@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
 
-.PHONY: serve test acceptance check client format train evaluate bench clean
+.PHONY: serve test acceptance check client screenshots format train evaluate bench clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
@@ -29,6 +29,10 @@ client: .venv/dev
 	$(BIN)/python -c 'import json; from app.main import create_app; print(json.dumps(create_app().openapi()))' \
 	    | $(BIN)/python client/generate.py
 	$(BIN)/ruff format --quiet client
+
+# The pictures of the page in the README and the guide; needs Chromium.
+screenshots: .venv/dev
+	$(BIN)/python -m tests.browser.screenshots
 
 format: .venv/dev
 	$(BIN)/ruff format .

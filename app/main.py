@@ -28,7 +28,19 @@ from app.keys.store import KeyStore
 from app.metrics.exposition import Metrics
 from app.registry.garbage import freeze_objects, give_spikes_back
 from app.registry.registry import Registry
-from app.routes import cohere, documentation, health, huggingface, kserve, metrics, models, ollama, openai, tei
+from app.routes import (
+    cohere,
+    documentation,
+    health,
+    huggingface,
+    kserve,
+    metrics,
+    models,
+    ollama,
+    openai,
+    playground,
+    tei,
+)
 from app.routes.foreign import DialectModule
 from app.routes.openapi_document import complete_openapi
 from app.routes.tasks import TaskShortcut, task_router
@@ -170,7 +182,14 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     )
     app.state = services  # type: ignore[assignment] # in place of starlette's untyped `State`
     add_route_errors(app)
-    own = (task_router(cohere.TASK_FORMS), models.router, health.router, metrics.router, documentation.router)
+    own = (
+        task_router(cohere.TASK_FORMS),
+        models.router,
+        health.router,
+        metrics.router,
+        documentation.router,
+        playground.router,
+    )
     for router in (*own, *(module.router for module in DIALECTS)):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")

@@ -39,6 +39,10 @@ COMMANDS = {
     "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),
     "series": ("benchmarks.detection.series:series", "Measure how well fitted series find labelled windows."),
     "tables": ("benchmarks.detection.tables:tables", "Measure how well fitted tables find anomalies."),
+    "drawings": (
+        "benchmarks.server.drawings:drawings",
+        "Draw digits on the page, and measure how they are classified and how soon.",
+    ),
     "profiles": ("benchmarks.engines.profiles:profiles", "Show which operators take a model's time."),
 }
 """By name: where the command is, and what it does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse
 
 STATIC_FOLDER = Path(__file__).parents[1] / "static"
 """Folder of the assets, which `/static` serves."""
@@ -28,12 +28,6 @@ CONTENT_POLICY = {
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-async def root() -> Response:
-    """Redirect to the documentation."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -1,0 +1,88 @@
+/**
+ * The page: its panels, and what they share.
+ */
+import { apiKey, setApiKey } from "./api.js";
+import { element } from "./dom.js";
+import { readState } from "./state.js";
+
+/**
+ * The panels by their ids, in the order of the tabs. A module exports `show(root, values)`, which builds the panel in an
+ * empty element, and may return a function that is called when it is left. `values` is the state of the URL.
+ */
+const PANELS = {
+  digits: "Digits",
+  latent: "Latent space",
+  series: "Series",
+  data: "Your data",
+  texts: "Texts",
+  compression: "Compression",
+  models: "Models",
+};
+const THEMES = ["auto", "light", "dark"];
+
+let leave = null;
+let nShown = 0;
+
+async function showPanel() {
+  const { panel: asked, values } = readState();
+  const id = Object.hasOwn(PANELS, asked) ? asked : "digits";
+  if (id !== asked) history.replaceState(null, "", `#${id}`);
+  for (const link of document.querySelectorAll("#tabs a")) {
+    if (link.hash === `#${id}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${PANELS[id]} · Manifold`;
+  leave?.();
+  leave = null;
+  const number = ++nShown;
+  const main = document.getElementById("panel");
+  const root = element("article", { id: `panel-${id}` });
+  main.replaceChildren(element("h1", {}, PANELS[id]), root);
+  const module = await import(`./panels/${id}.js`);
+  const left = await module.show(root, values);
+  if (number === nShown) leave = left ?? null;
+  else left?.();
+  root.dataset.shown = "true";
+}
+
+function showTheme() {
+  const theme = document.documentElement.dataset.theme;
+  document.getElementById("theme").textContent = `Theme: ${theme}`;
+}
+
+function nextTheme() {
+  const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("theme", next);
+  showTheme();
+  window.dispatchEvent(new Event("themechange"));
+}
+
+function askForKey() {
+  const input = element("input", { type: "password", value: apiKey(), autocomplete: "off", id: "key-input" });
+  const close = () => {
+    setApiKey(input.value.trim());
+    dialog.remove();
+    showPanel();
+  };
+  const form = element("form", { method: "dialog" },
+    element("label", { for: "key-input" }, "API key"), input,
+    element("p", {}, "It is kept until this tab is closed, and sent to this server alone."),
+    element("button", { type: "submit" }, "Use it"));
+  const dialog = element("dialog", { onclose: close, "aria-label": "API key" }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+document.getElementById("tabs").append(
+  ...Object.entries(PANELS).map(([id, title]) => element("a", { href: `#${id}` }, title)),
+);
+document.getElementById("theme").addEventListener("click", nextTheme);
+document.getElementById("key").addEventListener("click", askForKey);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("panel").focus();
+});
+window.addEventListener("hashchange", showPanel);
+showTheme();
+await showPanel();
