@@ -1,21 +1,18 @@
 """The documentation pages in a real browser that can reach nothing but the server."""
 
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.schemas.catalogue import task_endpoints
 from tests.app.server import Served, serve
 from tests.app.tables import ROWS, write_rows
+from tests.browsing import CHROMIUM, launched, opened
 
 EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
 
@@ -28,33 +25,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with launched() as browser:
         yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(browser: Browser, server: Served, path: str) -> Iterator[tuple[Page, list[str]]]:
-    """A page, and whatever it asks of anyone but the server, or is refused by its content policy."""
-    page = browser.new_page(viewport={"width": 1200, "height": 1400})
-    strangers: list[str] = []
-
-    def watch(request: Request) -> None:
-        if not request.url.startswith((server.url, "data:", "blob:")):
-            strangers.append(request.url)
-
-    page.on("request", watch)
-    page.on("console", lambda said: strangers.append(said.text) if "Content Security Policy" in said.text else None)
-    page.goto(f"{server.url}{path}")
-    yield page, strangers
-    page.close()
 
 
 @pytest.fixture(scope="module")
 def docs(browser: Browser, server: Served) -> Iterator[tuple[Page, list[str]]]:
-    with opened(browser, server, "/docs") as its:
+    with opened(browser, server.url, "/docs") as its:
         yield its
 
 
@@ -73,7 +50,10 @@ def test_every_example_in_docs_executes(docs: tuple[Page, list[str]], task: str)
 
 def test_the_example_of_a_model_of_rows_executes(browser: Browser, tmp_path: Path) -> None:
     write_rows(tmp_path / "weights")
-    with serve(tmp_path, weights=tmp_path / "weights") as server, opened(browser, server, "/docs") as (page, strangers):
+    with (
+        serve(tmp_path, weights=tmp_path / "weights") as server,
+        opened(browser, server.url, "/docs") as (page, strangers),
+    ):
         operation = page.locator("[id^='operations-'][id$='-detect_anomalies']")
         operation.locator(".opblock-summary").click()
         operation.locator(".opblock-body select.examples-select-element").first.select_option(ROWS)
@@ -86,7 +66,7 @@ def test_the_example_of_a_model_of_rows_executes(browser: Browser, tmp_path: Pat
 
 
 def test_redoc_renders(browser: Browser, server: Served) -> None:
-    with opened(browser, server, "/redoc") as (page, strangers):
+    with opened(browser, server.url, "/redoc") as (page, strangers):
         expect(page.get_by_role("heading", name="Manifold")).to_be_visible(timeout=15_000)
         expect(page.get_by_text("Maps items to latents and back.").first).to_be_visible()
         assert strangers == []
