@@ -4,10 +4,14 @@ BIN := .venv/bin
 DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
 
-.PHONY: serve test acceptance check client screenshots format train evaluate bench clean
+.PHONY: serve docs test acceptance check client screenshots format train evaluate bench clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
+
+# The guide, which the server shows at /docs/guide/. The variable leaves out what mkdocs-material says about its successor.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Two processes, because most tests wait for one thing at a time; each computes with one thread.
 test: .venv/dev .venv/transformers-4
@@ -50,8 +54,8 @@ bench: .venv/dev
 clean:
 	rm -rf .venv
 
-# One stamp a set of extras; each set contains the ones before it.
-.venv/core .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/ops/avx512/*.?pp)
+# One stamp a set of extras; the last set contains all others.
+.venv/core .venv/docs .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/ops/avx512/*.?pp)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(filter core,$(@F)),,[$(@F)])'
 	touch $@

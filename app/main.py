@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from typing_extensions import override
 
@@ -192,6 +191,7 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     )
     for router in (*own, *(module.router for module in DIALECTS)):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=documentation.STATIC_FOLDER), name="static")
+    for path, folder in documentation.FOLDERS.items():
+        app.mount(path, documentation.DocumentationFiles(folder))
     complete_openapi(app, [module.DIALECT for module in DIALECTS])
     return app

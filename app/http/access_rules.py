@@ -21,6 +21,7 @@ ADMIN_ENDINGS = ("/load", "/unload", "/convert", "/fit")
 PUBLIC_PATTERNS = (
     r"/health/(live|ready)",
     r"/(docs|redoc|openapi\.json)?",
+    r"/docs/guide(/.*)?",
     r"/static/.*",
     r"/v2/health/(live|ready)",
     r"/hf/.+/health",

@@ -3,15 +3,9 @@
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from app.routes.documentation import CONTENT_POLICY, STATIC_FOLDER
+from app.routes.documentation import FILE_POLICY, STATIC_FOLDER, page_of
 
 PAGE = STATIC_FOLDER / "playground" / "index.html"
-HEADERS = {
-    "content-security-policy": "; ".join(
-        f"{name} {value}" for name, value in (CONTENT_POLICY | {"style-src": "'self'", "worker-src": "'self'"}).items()
-    )
-}
-"""What the page may load: nothing that is not of this server, and no scripts or styles within the page itself."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,4 +13,4 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def playground() -> HTMLResponse:
     """Return the page."""
-    return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=HEADERS)
+    return page_of(PAGE.read_text(encoding="utf-8"), FILE_POLICY)

@@ -32,12 +32,12 @@ class Visit:
     """A visit of the page: `faults` are errors in the console, and requests to anyone but the server."""
 
     page: Page
-    server: Served
+    url: str
     faults: list[str]
 
     def open(self, panel: str) -> None:
         """Show a panel, given as what follows "#" in the URL, and wait until it is built."""
-        self.page.goto(f"{self.server.url}/#{panel}")
+        self.page.goto(f"{self.url}/#{panel}")
         expect(self.page.locator(f"#panel-{panel.partition('?')[0]}")).to_have_attribute(
             "data-shown", "true", timeout=TIMEOUT_MS
         )
@@ -73,22 +73,22 @@ def chromium() -> Iterator[Browser]:
 def visit(request: pytest.FixtureRequest, chromium: Browser, server: Served) -> Iterator[Visit]:
     """A visit with each of `VIEWS`, which fails at its end if there was an error or a request off the server."""
     view = VIEWS[request.param]
-    yield from visit_with(view, chromium, server)
+    yield from visit_with(view, chromium, server.url)
 
 
-def visit_with(view: View, chromium: Browser, server: Served) -> Iterator[Visit]:
+def visit_with(view: View, chromium: Browser, url: str) -> Iterator[Visit]:
     """A visit that fails at its end if there was an error in the console, or a request to anyone but the server."""
     context = chromium.new_context(
         viewport={"width": view.width, "height": view.height},
         color_scheme=view.theme,  # type: ignore[arg-type] # its names are those of Playwright
     )
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
-    visited = Visit(page, server, [])
+    visited = Visit(page, url, [])
 
     def watch_request(request: Request) -> None:
-        if not request.url.startswith((server.url, "data:", "blob:")):
+        if not request.url.startswith((url, "data:", "blob:")):
             visited.faults.append(f"request to {request.url}")
 
     def watch_console(message: ConsoleMessage) -> None:

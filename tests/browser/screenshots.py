@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for name, (panel, prepare) in SHOWN.items():
-            for visit in visit_with(VIEW, browser, server):
+            for visit in visit_with(VIEW, browser, server.url):
                 visit.open(panel)
                 prepare(visit.page)
                 visit.page.wait_for_load_state("networkidle", timeout=TIMEOUT_MS)

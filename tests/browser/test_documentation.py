@@ -19,7 +19,7 @@ VIEW = View("light", 1200, 1400)
 
 @contextmanager
 def opened(chromium: Browser, server: Served, path: str) -> Iterator[Page]:
-    for visit in visit_with(VIEW, chromium, server):
+    for visit in visit_with(VIEW, chromium, server.url):
         visit.page.goto(f"{server.url}{path}")
         yield visit.page
 

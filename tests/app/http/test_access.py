@@ -35,7 +35,7 @@ BODY = {"inputs": images(1).tolist()}
 INFER_SECRET, INFER_KEY = make_key("ci")
 ADMIN_SECRET, ADMIN_KEY = make_key("me", Role.ADMIN)
 KEYS = (INFER_KEY, ADMIN_KEY)
-PUBLIC = {"/", "/docs", "/redoc", "/openapi.json", "/health/live", "/health/ready", "/static"}
+PUBLIC = {"/", "/docs", "/docs/guide", "/redoc", "/openapi.json", "/health/live", "/health/ready", "/static"}
 PUBLIC |= {"/v2/health/live", "/v2/health/ready"}
 PUBLIC_OF_MODELS = re.compile(r"/(hf|tei)/\{.*\}/(health|ping)")
 """Routes that answer without a key."""

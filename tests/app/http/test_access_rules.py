@@ -4,6 +4,7 @@ from app.http.access_rules import Access, access_of
 
 PUBLIC = (
     *("/", "/docs", "/redoc", "/openapi.json", "/health/live", "/health/ready", "/static/docs/swagger-ui.css"),
+    *("/docs/guide", "/docs/guide/", "/docs/guide/settings/", "/docs/guide/search/search_index.json"),
     *("/v2/health/live", "/v2/health/ready", "/hf/bert/health", "/hf/org/bert/health", "/tei/bert/health"),
     *("/tei/org/bert/health", "/tei/bert/ping"),
 )
@@ -21,6 +22,7 @@ KEY = (
     ),
     *("/tei/bert/", "/tei/bert/info", "/hf/bert/info", "/v2", "/v2/models/bert", "/v2/models/bert/ready", "/tei/bert"),
     *("/v2/models/bert/infer", "/v2/repository/index", "/api/embed", "/nowhere", "", "//", "/docs/", "/health"),
+    *("/docs/guides", "/docs/guide\n", "/docs/guide/\n", "/docs/settings/", "/x/docs/guide/"),
     *("/health/live\n", "/docs\n", "/health/live/x", "/x/health/live", "/static", "/v1/health", "/models/health/x"),
 )
 ADMIN = (
@@ -58,7 +60,7 @@ def test_the_path_below_which_the_application_is_mounted_is_left_out() -> None:
     assert access_of({**mounted, "path": "/m/encode"}) is Access.KEY
 
 
-@pytest.mark.parametrize("piece", ["/models/", "/load", "/hf/", "/health", "/", "load/", "/static/\n"])
+@pytest.mark.parametrize("piece", ["/models/", "/load", "/hf/", "/health", "/", "load/", "/static/\n", "/docs/guide/"])
 def test_long_paths_take_time_in_proportion(piece: str) -> None:
     """A pattern that backtracks would take hours for such a path, and the test would run into its time limit."""
     path = piece * (2**20 // len(piece)) + "!"
