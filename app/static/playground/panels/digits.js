@@ -17,8 +17,8 @@ class ModelCard {
   constructor(model, view) {
     this.model = model;
     this.view = view;
-    this.noisy = pictureCanvas(`What ${model.id} receives`, 84);
-    this.restored = pictureCanvas(`What ${model.id} makes of it`, 84);
+    this.noisy = pictureCanvas(`What ${model.id} receives`, 72);
+    this.restored = pictureCanvas(`What ${model.id} makes of it`, 72);
     this.error = element("p.quiet", {});
     this.labels = element("div", {});
     this.latent = element("canvas", { height: 24, role: "img", "aria-label": `Latent of ${model.id}` });
@@ -108,7 +108,7 @@ export async function show(root, values) {
 
   async function example(model, label) {
     try {
-      const { answer, request, ms } = await task("sample", model, undefined, { label: String(label), seed: 7 });
+      const { answer, request, ms } = await task("sample", model, undefined, { label: String(label), seed: 1, temperature: 0.4 });
       view.show(request, ms);
       field.drawDigit(answer.outputs[0].sample);
     } catch (error) {
