@@ -22,5 +22,5 @@ export async function modelsFor(taskName, condition = () => true) {
 
 /** Whether a model takes pictures of digits, as those of MNIST: grey, 28 by 28, ink on black paper. */
 export function isOfDigits(model) {
-  return model.item?.modality === "image" && model.item.shape?.join() === "1,28,28" && model.paper === "black";
+  return model.item?.modality === "image" && model.item.shape?.join() === "1,28,28" && model.item.paper === "black";
 }
