@@ -93,6 +93,11 @@ class Autoencoder(Model):
     digest: bytes = bytes(DIGEST_BYTES)
 
     @property
+    def is_lossless(self) -> bool:
+        """Whether the model has a lossless coding, as families with a `lossless_coder` tell."""
+        return False
+
+    @property
     def lossless_coder(self) -> LosslessCoder | None:
         """Return the coder of lossless streams; None if the model has no lossless coding.
 
