@@ -62,6 +62,7 @@ class LoadedModel:
     Attributes:
         checkpoint: the description of the checkpoint as it was loaded, with its codec.
         files: the fingerprint of the files that it was loaded from.
+        is_lossless: whether it can compress items without loss.
         drift: what looks at the items that the model scores; None for models without anomaly scores.
         n_users: number of requests that use the model at this moment.
     """
@@ -73,6 +74,7 @@ class LoadedModel:
     latents: VectorCodec
     scores: tuple[str, ...]
     samplers: tuple[str, ...]
+    is_lossless: bool
     labels: tuple[str, ...]
     generation_defaults: GenerationDefaults
     n_parameters: int
@@ -174,9 +176,11 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
     latent_shape: tuple[int, ...] = ()
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
+    is_lossless = False
     drift: DriftMonitor | None = None
     if isinstance(model, Autoencoder):
         latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
+        is_lossless = model.is_lossless
         drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
     return LoadedModel(
         checkpoint=checkpoint,
@@ -186,6 +190,7 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
         latents=VectorCodec(latent_shape),
         scores=scores,
         samplers=samplers,
+        is_lossless=is_lossless,
         labels=model.labels,
         generation_defaults=model.generation_defaults if isinstance(model, Generator) else GenerationDefaults(),
         n_parameters=model.n_parameters,

@@ -18,6 +18,9 @@ from models.codecs.arrays import Limits
 from models.tasks import SAMPLE, Request
 from models.tasks.autoencoding import SampleRequest, SampleResult
 
+MAX_GIBBS_STEPS = 1000
+"""Maximum of `gibbs_steps`."""
+
 
 class SampleParameters(ItemOutputParameters):
     """Parameters of `/sample`."""
@@ -43,6 +46,13 @@ class SampleParameters(ItemOutputParameters):
         ge=1,
         description="Number of steps of a series, refused for other items; the length that the model was trained on if "
         "omitted.",
+    )
+    gibbs_steps: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_GIBBS_STEPS,
+        description="Number of steps of the sampler `gibbs`, refused for other samplers; 200 if omitted. With the same "
+        "seed, fewer steps give an earlier state of the same chain.",
     )
 
 
@@ -80,6 +90,7 @@ def _requests(body: SampleBody, codecs: ModelCodecs, limits: Limits) -> list[Req
             label=None if parameters.label is None else str(parameters.label),
             sampler=parameters.sampler,
             length=parameters.length,
+            gibbs_steps=parameters.gibbs_steps,
             cost=prod(cast("ItemCodec", codecs.items).shape),
         )
         for index in range(parameters.n)

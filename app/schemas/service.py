@@ -123,6 +123,9 @@ class ModelCard(BaseModel):
     samplers: list[str] | None = Field(
         None, description="Samplers that `/sample` can draw with, starting with the default."
     )
+    lossless: bool | None = Field(
+        None, description="Whether `/compress` can compress items of zeros and ones without loss."
+    )
     parameters: int | None = Field(None, description="Number of trainable parameters.")
     dtype: str | None = Field(None, description="Data type that the model computes in.")
     dtype_reason: str | None = Field(None, description="Why the model computes in this data type.")
@@ -248,6 +251,7 @@ def card(model: ServedModel, settings: Settings) -> ModelCard:
             "labels": list(loaded.labels),
             "scores": list(loaded.scores),
             "samplers": list(loaded.samplers),
+            "lossless": loaded.is_lossless,
             "parameters": loaded.n_parameters,
             "dtype": loaded.conversion.precision,
             "dtype_reason": loaded.conversion.reason,

@@ -672,6 +672,7 @@ class ModelCard:
         labels: Names of the model's classes.
         scores: Scores that `/detect-anomalies` can compute, starting with the default.
         samplers: Samplers that `/sample` can draw with, starting with the default.
+        lossless: Whether `/compress` can compress items of zeros and ones without loss.
         parameters: Number of trainable parameters.
         dtype: Data type that the model computes in.
         dtype_reason: Why the model computes in this data type.
@@ -715,6 +716,7 @@ class ModelCard:
     labels: list[str] | None = None
     scores: list[str] | None = None
     samplers: list[str] | None = None
+    lossless: bool | None = None
     parameters: int | None = None
     dtype: str | None = None
     dtype_reason: str | None = None

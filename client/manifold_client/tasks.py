@@ -1137,6 +1137,7 @@ class Tasks:
         label: str | int | None = None,
         sampler: str | None = None,
         length: int | None = None,
+        gibbs_steps: int | None = None,
     ) -> Answer[SampleOutput]:
         """Sample new items.
 
@@ -1156,6 +1157,8 @@ class Tasks:
                 omitted.
             length: Number of steps of a series, refused for other items; the length that the model was trained on if
                 omitted.
+            gibbs_steps: Number of steps of the sampler `gibbs`, refused for other samplers; 200 if omitted. With the
+                same seed, fewer steps give an earlier state of the same chain.
         """
         parameters: dict[str, Any] = {
             "format": format,
@@ -1165,6 +1168,7 @@ class Tasks:
             "label": label,
             "sampler": sampler,
             "length": length,
+            "gibbs_steps": gibbs_steps,
         }
         call = task_call(
             "sample",

@@ -71,7 +71,6 @@ class Autoencoder(Model):
         scores: names of the anomaly scores; the first is the default.
         samplers: names of the samplers; the first is the default.
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
-        sampler_passes: the same for samplers.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
         detector: what further scores compare items with; None for models without these scores.
         windows: how longer series are split into items; None if every item is taken as a whole.
@@ -87,12 +86,16 @@ class Autoencoder(Model):
     scores: tuple[str, ...] = ("mse", "mae")
     samplers: tuple[str, ...] = ("gmm",)
     score_passes: Mapping[str, int] = {}
-    sampler_passes: Mapping[str, int] = {}
     reads_weights = False
     detector: Detector | None = None
     windows: Windows | None = None
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether the model has a lossless coding, as families with a `lossless_coder` tell."""
+        return False
 
     @property
     def lossless_coder(self) -> LosslessCoder | None:
@@ -158,8 +161,6 @@ class Autoencoder(Model):
     @override
     def cost_of(self, task: Task, request: Any) -> int:
         """Return the elements that a request adds to a batch, times the passes through the networks."""
-        if isinstance(request, SampleRequest):
-            return request.cost * self.sampler_passes.get(request.sampler or self.samplers[0], 1)
         if isinstance(request, DetectAnomaliesRequest):
             n_passes = self.score_passes.get(request.score or self.scores[0], 1)
             return request.cost * n_passes * self._n_windows_per_step

@@ -29,7 +29,7 @@ def sample(model: Autoencoder, requests: Sequence[SampleRequest]) -> list[Sample
 
 
 def check_request(model: Autoencoder, request: SampleRequest) -> None:
-    """Check that the model has the sampler that a request names, and that it obeys the label and the length.
+    """Check that the model has the sampler that a request names, and that it obeys the label, the length and the steps.
 
     Raises:
         InvalidItems: it does not; the error names the parameter.
@@ -42,6 +42,9 @@ def check_request(model: Autoencoder, request: SampleRequest) -> None:
     if request.label is not None and request.label not in labels:
         known = f"it can be {', '.join(labels)}" if labels else f"this model's sampler {sampler} has no labels"
         raise InvalidItems(Problem(f"label is {request.label!r}; {known}", parameter="label"))
+    if request.gibbs_steps is not None and sampler != "gibbs":
+        detail = f"gibbs_steps is {request.gibbs_steps}; it is for the sampler gibbs, and the sampler is {sampler}"
+        raise InvalidItems(Problem(detail, parameter="gibbs_steps"))
     model.item_shape(request.length)
 
 

@@ -150,6 +150,7 @@ class SampleRequest:
         label: class of the item, for models whose latents contain a class; None for a random class.
         sampler: one of the model's samplers; None for its default.
         length: number of steps of a series, as in `DecodeRequest`.
+        gibbs_steps: number of steps of the sampler `gibbs`; None for its default.
     """
 
     seed: int
@@ -158,6 +159,7 @@ class SampleRequest:
     label: str | None = None
     sampler: str | None = None
     length: int | None = None
+    gibbs_steps: int | None = None
     cost: int = 1
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.errors import CheckpointError, ConfigError, InvalidItems
 from models.family import FamilyConfig, FamilySpec, Model
 from models.layers.packed_linear import PackedLinear
@@ -104,6 +105,7 @@ def test_lossless_coding_by_weights_that_are_too_large_is_refused(precision: Pre
     next(exact.parameters()).data.view(-1)[0] = 16.01  # which bfloat16 rounds to 16, the largest
     model, _ = converted(exact, precision)
     item = torch.zeros(1, 4, 4)
+    assert not cast("Autoencoder", model).is_lossless
     with torch.inference_mode(), pytest.raises(InvalidItems, match="this model has no lossless coding"):
         model.run(COMPRESS, [CompressRequest(items=(item,), lossless=True)])
 

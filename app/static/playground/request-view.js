@@ -13,7 +13,8 @@ export class RequestView {
   #request = null;
   #language = LANGUAGES[0];
 
-  constructor() {
+  /** @param {string} [label] what distinguishes it where a panel has several */
+  constructor(label = "Request") {
     this.status = element("p.status", { role: "status" });
     this.problem = element("div.problem", { role: "alert", hidden: true });
     this.code = element("pre", { tabIndex: 0 });
@@ -22,7 +23,7 @@ export class RequestView {
     const tools = element("div.buttons", {}, ...this.buttons, this.copy);
     this.details = element("details.request", { hidden: true, ontoggle: () => this.#render() },
       element("summary", {}, "Request"), tools, this.code);
-    this.element = element("section.outcome", { "aria-label": "Request" }, this.status, this.problem, this.details);
+    this.element = element("section.outcome", { "aria-label": label }, this.status, this.problem, this.details);
     this.#choose(this.#language);
   }
 

@@ -3,14 +3,14 @@
 Shapes: `B` batch, `V` visible units, `H` hidden units.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
-from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from models.autoencoders.deep_belief.config import DeepBeliefConfig
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
@@ -18,11 +18,18 @@ from models.layers.encoder_classifier import EncoderClassifier
 from models.layers.feedforward import FeedForward
 from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
+from models.tasks import Task
+from models.tasks.autoencoding import SampleRequest
 
 N_GIBBS_STEPS = 200
-"""Number of Gibbs steps in the top machine for a sample."""
+"""Default number of Gibbs steps in the top machine for a sample."""
 N_STEPS_OF_PART = 5
 """Number of Gibbs steps after which others may go first, and a chain may be ended because nobody waits for it."""
+
+
+def n_gibbs_steps(request: SampleRequest) -> int:
+    """Return the number of Gibbs steps that a request asks for."""
+    return N_GIBBS_STEPS if request.gibbs_steps is None else request.gibbs_steps
 
 
 def draw_bernoulli(probabilities: Tensor, generator: torch.Generator) -> Tensor:
@@ -88,7 +95,6 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
     """
 
     samplers = ("gmm", "gibbs")
-    sampler_passes: Mapping[str, int] = MappingProxyType({"gibbs": N_GIBBS_STEPS // 2})  # of the top machine alone
     chains: Tensor
     classifier: EncoderClassifier | None
 
@@ -119,15 +125,23 @@ class DeepBeliefNetwork(FixedShapeAutoencoder):
             down.weight.data.copy_(rbm.weight)
             down.bias.data.copy_(rbm.visible_bias)
 
-    def sample_by_gibbs(self, generator: torch.Generator, temperature: float) -> Tensor:
-        """Return an item after `N_GIBBS_STEPS` in the top machine, on the CPU in float32.
+    @override
+    def cost_of(self, task: Task, request: Any) -> int:
+        """Return the cost of a request, in which a Gibbs step counts as half a pass: it computes in the top machine."""
+        if isinstance(request, SampleRequest) and request.sampler == "gibbs":
+            return request.cost * max(1, n_gibbs_steps(request) // 2)
+        return super().cost_of(task, request)
 
-        The chain starts from one of the stored states. The means of the other machines map its end to the item. Chains
-        are run one at a time, because results that depended on the batch in the last bit would soon be other samples.
+    def sample_by_gibbs(self, generator: torch.Generator, temperature: float, n_steps: int = N_GIBBS_STEPS) -> Tensor:
+        """Return an item after that many Gibbs steps in the top machine, on the CPU in float32.
+
+        The chain starts from one of the stored states. The means of the other machines map its end to the item. A chain
+        of fewer steps is the beginning of a longer one with the same generator. Chains are run one at a time, because
+        results that depended on the batch in the last bit would soon be other samples.
         """
         top = self.machines[-1]
         visible = self.chains[torch.randint(len(self.chains), (1,), generator=generator)]
-        for step in range(N_GIBBS_STEPS):
+        for step in range(n_steps):
             if step % N_STEPS_OF_PART == 0:
                 begin_part()
             normal = self.to_device(torch.randn(1, *self.latent_shape, generator=generator))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.autoencoders.deep_belief.model import DeepBeliefNetwork
+from models.autoencoders.deep_belief.model import DeepBeliefNetwork, n_gibbs_steps
 from models.autoencoding import sampling
 from models.seeding import seeded
 from models.tasks.autoencoding import SampleRequest, SampleResult
@@ -16,14 +16,15 @@ def sample(model: DeepBeliefNetwork, requests: Sequence[SampleRequest]) -> list[
 
     Raises:
         InvalidItems: a request names a sampler that the model does not have, or a label or a length, which no sampler
-            obeys.
+            obeys, or Gibbs steps of the other sampler.
     """
     results = []
     for request in requests:
         sampling.check_request(model, request)
         if request.sampler == "gibbs":
             generator = seeded(request.seed, request.index)
-            latents = model.latents_of([model.sample_by_gibbs(generator, request.temperature)])
+            generated = model.sample_by_gibbs(generator, request.temperature, n_gibbs_steps(request))
+            latents = model.latents_of([generated])
             (item,) = model.items_of(latents, [model.input_shape])
             results.append(SampleResult(sample=item, latent=latents[0], seed=request.seed))
         else:

@@ -68,6 +68,8 @@ REFUSALS = [
     ("/sample", "vanilla-0", None, {"sampler": ""}, "sampler", "this model has gmm"),
     ("/sample", "deep_belief-0", None, {"sampler": "prior"}, "sampler", "this model has gmm, gibbs"),
     ("/sample", "vanilla-0", None, {"length": 4}, "length", "it is for series"),
+    ("/sample", "deep_belief-0", None, {"gibbs_steps": 4}, "gibbs_steps", "it is for the sampler gibbs"),
+    ("/sample", "deep_belief-0", None, {"sampler": "gibbs", "gibbs_steps": 1001}, "gibbs_steps", "less than or equal"),
     ("/sample", "recurrent-0", None, {"length": 13}, "length", "must be 1 to 12"),
     ("/sample", "recurrent-0", None, {"format": "png"}, "format", "items are images"),
     ("/detect-anomalies", "vanilla-0", [FLAT], {"score": "foo"}, "score", "this model has mse, mae"),

@@ -52,6 +52,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "labels": [],
         "scores": ["mse", "mae"],
         "samplers": ["gmm"],
+        "lossless": False,
         "parameters": 339,
         "dtype": "float32",
         "dtype_reason": "what it is calibrated in, and its streams are decoded in",

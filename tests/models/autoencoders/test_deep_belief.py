@@ -137,6 +137,29 @@ def test_gibbs_samples_depend_on_the_seed_and_are_decoded_from_their_latents() -
     torch.testing.assert_close(torch.stack(decoded), torch.stack([sample.sample for sample in samples]))
 
 
+def test_a_gibbs_sample_of_fewer_steps_is_an_earlier_state_of_the_same_chain() -> None:
+    model = cast("DeepBeliefNetwork", build_case("deep_belief-0"))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    generator, top = seeded(5, 0), model.machines[-1]
+    with torch.inference_mode():
+        visible = model.chains[torch.randint(len(model.chains), (1,), generator=generator)]
+        for n_steps in range(8):
+            means = top.visible(top.hidden(visible))
+            for rbm in reversed(model.machines[:-1]):
+                means = rbm.visible(means)
+            item = model.sample_by_gibbs(seeded(5, 0), 1.0, n_steps)
+            torch.testing.assert_close(item, means.view(model.input_shape))
+            hidden = top.hidden(visible) + torch.randn(1, *model.latent_shape, generator=generator)
+            visible = (torch.rand(visible.shape, generator=generator) < top.visible(hidden)).float()
+        requests = [SampleRequest(seed=5, sampler="gibbs", gibbs_steps=n_steps) for n_steps in (7, 200, None)]
+        short, long, default = model.run(SAMPLE, requests)
+        (expected,) = model.items_of(model.latents_of([item]), [model.input_shape])
+    torch.testing.assert_close(short.sample, expected)
+    assert torch.equal(long.sample, default.sample)
+    assert not torch.equal(short.sample, long.sample)
+
+
 def test_the_unrolled_network_computes_the_means_of_the_stack() -> None:
     torch.manual_seed(0)
     network = DeepBeliefNetwork(DeepBeliefConfig(input_shape=(2, 3), hidden_widths=(5, 4), latent_width=2))

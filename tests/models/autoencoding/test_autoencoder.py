@@ -46,6 +46,8 @@ def test_a_request_costs_what_it_makes_the_networks_do() -> None:
     assert machines.cost_of(RECONSTRUCT, ReconstructRequest(item=item)) == single
     assert machines.cost_of(SAMPLE, SampleRequest(seed=0, cost=single)) == single
     assert machines.cost_of(SAMPLE, SampleRequest(seed=0, cost=single, sampler="gibbs")) == 100 * single
+    short = SampleRequest(seed=0, cost=single, sampler="gibbs", gibbs_steps=0)
+    assert machines.cost_of(SAMPLE, short) == single
     assert machines.cost_of(DECODE, DecodeRequest(latent=torch.zeros(machines.latent_shape))) == single
     assert machines.cost_of(COMPRESS, CompressRequest(items=(item, item))) == 16 * single
     x = torch.zeros(variational.input_shape)
