@@ -52,6 +52,10 @@ class Visit:
         ]
         assert serious == []
 
+    def check_width(self) -> None:
+        """Assert that the page does not scroll sideways."""
+        assert self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

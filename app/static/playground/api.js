@@ -84,6 +84,40 @@ export async function task(name, model, inputs, parameters, signal) {
   return { request, ...(await ask(request)) };
 }
 
+/**
+ * Send a request whose answer is a stream of Server-Sent Events, and yield the objects that they hold.
+ *
+ * @param {Request} request
+ * @yields {Object}
+ * @throws {Problem} see `send`; or the stream ends with an error, or the connection breaks
+ */
+export async function* events(request) {
+  const response = await send(request);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (true) {
+    const { done, value } = await readFrom(reader);
+    if (done) return;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
+      const event = JSON.parse(data.join("\n"));
+      if (event.error) throw new Problem(event.error);
+      yield event;
+    }
+  }
+}
+
+async function readFrom(reader) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: "The connection to the server broke", detail: error.message });
+  }
+}
+
 /** Return the request in the words of a shell, of Python and of JavaScript. */
 export function snippets(request) {
   const url = `${location.origin}${request.path}`;

@@ -1,8 +1,8 @@
 /**
  * The page: its panels, and what they share.
  */
-import { apiKey, setApiKey } from "./api.js";
-import { element } from "./dom.js";
+import { apiKey, Problem, setApiKey } from "./api.js";
+import { button, element } from "./dom.js";
 import { readState } from "./state.js";
 
 /**
@@ -28,8 +28,12 @@ async function showPanel() {
   const id = Object.hasOwn(PANELS, asked) ? asked : "digits";
   if (id !== asked) history.replaceState(null, "", `#${id}`);
   for (const link of document.querySelectorAll("#tabs a")) {
-    if (link.hash === `#${id}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.hash !== `#${id}`) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "center" });  // on a phone, the tabs are wider than the page
   }
   document.title = `${PANELS[id]} · Manifold`;
   leave?.();
@@ -39,10 +43,18 @@ async function showPanel() {
   const root = element("article", { id: `panel-${id}` });
   main.replaceChildren(element("h1", {}, PANELS[id]), root);
   const module = await import(`./panels/${id}.js`);
-  const left = await module.show(root, values);
+  const left = await module.show(root, values).catch((error) => showProblem(root, error));
   if (number === nShown) leave = left ?? null;
   else left?.();
   root.dataset.shown = "true";
+}
+
+/** Show why a panel cannot be shown. Where the server has keys, that is because none of them was given yet. */
+function showProblem(root, error) {
+  if (!(error instanceof Problem)) throw error;
+  root.replaceChildren(element("div.problem", { role: "alert" },
+    element("strong", {}, error.title), element("p", {}, error.message),
+    error.status === 401 ? button("Enter an API key", askForKey) : null));
 }
 
 function showTheme() {

@@ -4,20 +4,37 @@
 import { ask } from "./api.js";
 
 let known = null;
+let info = null;
 
 /**
- * Return the models that serve, as `GET /models` describes them. They are asked for once; `refresh` asks again.
+ * Return all models, as `GET /models` describes them. They are asked for once; `refresh` asks again.
  *
  * @returns {Promise<Array<Object>>}
  */
-export async function models(refresh = false) {
+export async function allModels(refresh = false) {
   if (known === null || refresh) known = (await ask({ path: "/models" })).answer.models;
-  return known.filter(({ state }) => state === "ready" || state === "idle" || state === "recovering");
+  return known;
+}
+
+/** Return the models that serve; see `allModels`. */
+export async function models(refresh = false) {
+  return (await allModels(refresh)).filter(({ state }) => ["ready", "idle", "recovering"].includes(state));
 }
 
 /** Return the models that serve a task, and that a further condition holds for. */
 export async function modelsFor(taskName, condition = () => true) {
   return (await models()).filter((model) => model.tasks.includes(taskName) && condition(model));
+}
+
+/**
+ * Return the id of the model that serves a task where a request names none, or undefined.
+ *
+ * @param {string} taskName
+ * @param {"text"|"image"|"item"} kind of the inputs
+ */
+export async function defaultModel(taskName, kind) {
+  info ??= (await ask({ path: "/info" })).answer;
+  return info.default_models[taskName]?.[kind];
 }
 
 /** Whether a model takes pictures of digits, as those of MNIST: grey, 28 by 28, ink on black paper. */
