@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
 import threading
 from typing import Any, Self
 
+from app.concurrency.child_processes import child_environment, resolve_on_loop
 from app.concurrency.decoder_messages import LENGTHS, begin_message
 
 _WORKER = "app.concurrency.decoder_worker"
@@ -19,12 +19,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # which the limit of memory holds for
     "ARROW_IO_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
-_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-"""Variables of the server's environment that the process gets as well; others may hold secrets."""
-
-
 MAX_HEAD_BYTES = 2**16
 """Maximum size in bytes of an answer without what was decoded."""
 
@@ -129,8 +124,6 @@ def _run(
     ended: "asyncio.Future[int]",
 ) -> None:
     """Start a process and wait for its end. The kernel ends the process when this thread, and so the server, ends."""
-    variables = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    variables |= {**_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         with theirs:
             process = subprocess.Popen(  # noqa: S603 # the command is this interpreter
@@ -138,29 +131,11 @@ def _run(
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=variables,
+                env=child_environment(_ENVIRONMENT),
                 start_new_session=True,
             )
     except OSError as error:
-        _call(loop, _resolve, started, None, error)
+        resolve_on_loop(loop, started, None, error)
         return
-    _call(loop, _resolve, started, process, None)
-    _call(loop, _resolve, ended, process.wait(), None)
-
-
-def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
-    """Call a function on the event loop, unless that has been closed."""
-    try:
-        loop.call_soon_threadsafe(*call)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
-
-
-def _resolve(future: "asyncio.Future[Any]", result: Any, error: OSError | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+    resolve_on_loop(loop, started, process)
+    resolve_on_loop(loop, ended, process.wait())

@@ -5,36 +5,31 @@ environment, may write no files, has a limit of memory and of processor time for
 The messages are JSON and bytes; what a decoder that was taken over may send can be wrong, but is never run.
 """
 
-import ctypes
 import json
 import os
 import resource
 import signal
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.concurrency.child_processes import confine
 from app.concurrency.decoder_messages import LENGTHS, begin_message
 from app.concurrency.parquet_reading import TableLimits, parquet_to_lines
 from models.errors import InvalidItems, UndecodableItems
 from models.pictures.decoding import EncodedPicture, PictureForm, decode_picture
 from models.pictures.reading import read_header
 
-NICENESS = 10
-"""How much this process stands back behind those that answer requests, of at most 19."""
 SPARE_BYTES = 2**26
 """Memory in bytes beyond the estimate of a file that the process may take."""
 MAX_RESIDENT_BYTES = 2**27
 """Memory in bytes that the process may keep after a file; if it keeps more, it ends, and another one takes over."""
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-"""Options of `prctl`, from linux/prctl.h."""
 
 
 def main() -> None:
     """Decode files until the other end of the socket, which is the standard input, is closed."""
-    confine()
+    confine(max_file_bytes=0)
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
         is_fit = True
         while is_fit and (message := receive(connection)) is not None:
@@ -44,21 +39,6 @@ def main() -> None:
             is_fit = answer["is_fit"] = _resident_bytes() <= MAX_RESIDENT_BYTES
             connection.sendall(begin_message(answer, len(decoded)))
             connection.sendall(decoded)
-
-
-def confine() -> None:
-    """Give up all that decoding does not need, and end with the server. The limits of a file are set at each."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":
-        prctl = ctypes.CDLL(None).prctl
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        with suppress(OSError):  # where the file may not be written, the kernel chooses by size
-            Path("/proc/self/oom_score_adj").write_text("1000")
-    os.nice(NICENESS)
-    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        resource.setrlimit(limit, (0, 0))
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], bytes] | None:

@@ -24,6 +24,7 @@ from benchmarks.server.load import run_closed_loop
 from benchmarks.server.requests import AUTOENCODER, IMAGE, JSON_TYPE
 from training.fit.options import FitOptions
 from training.fit.pipeline import fit_file
+from training.fit.report import TextReport
 
 MODEL, N_FITTED, N_CONNECTIONS = "rows", 3000, 32
 SITES = ("east", "west", "north", "south")
@@ -83,7 +84,7 @@ def fitted_server() -> Iterator[Server]:
         folder = Path(directory)
         (folder / "rows.csv").write_text(to_csv(row_of(rng) for _ in range(N_FITTED)))
         options = FitOptions(name=MODEL, minutes=1.0, output=folder / "checkpoints")
-        fit_file(folder / "rows.csv", options, Console(stderr=True))
+        fit_file(folder / "rows.csv", options, TextReport(Console(stderr=True)))
         environment = {"MANIFOLD_CHECKPOINTS_DIR": str(folder / "checkpoints")}
         with start_manifold("--models", f"{AUTOENCODER},{MODEL}", environment=environment) as server:
             yield server

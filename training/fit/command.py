@@ -4,16 +4,12 @@ Modules that take seconds to import are imported when the command runs.
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from training.fit.command_options import checkpoint_options, false_alarms_option
-
-if TYPE_CHECKING:
-    from training.fit.pipeline import FitResult
 
 MAX_CONTAMINATION = 0.5
 KINDS = ("table", "series", "pictures")
@@ -65,8 +61,10 @@ def _contamination(context: click.Context, parameter: click.Parameter, value: st
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Time limit.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the split, the weights and the noise.")
+@click.option("--dry-run", is_flag=True, help="Tell what the data are, and train nothing.")
+@click.option("--json-lines", is_flag=True, help="Print JSON on a line each: also what is found, and the progress.")
 @checkpoint_options
-def fit(data: Path, as_json: bool, **options: Any) -> None:
+def fit(data: Path, dry_run: bool, as_json: bool, json_lines: bool, **options: Any) -> None:
     """Make an anomaly detector from a table, time series or pictures.
 
     DATA is a file of separated values whose first line names the columns: numbers, booleans, categories and dates, with
@@ -86,39 +84,35 @@ def fit(data: Path, as_json: bool, **options: Any) -> None:
       threshold            the score above which a row is one
       found_share          share of the labelled anomalies that are found; null without any
       figures              by detector: auroc, average_precision; null without labels or scikit-learn
+
+    \b
+    Lines of --json-lines are objects with one key:
+      found                kind, window, rows (their number), time, key, columns, left_out; also the JSON output of
+                           --dry-run
+      note                 a sentence about what was decided
+      progress             stage; done, from 0 to 1; steps and error of the training
+      result               the JSON output
     """
     from rich.console import Console
 
     from training.errors import TrainingError
 
+    if as_json and json_lines:
+        raise click.UsageError("--json and --json-lines exclude each other.")
     try:
         from training.fit.options import FitOptions
-        from training.fit.pipeline import fit_file
+        from training.fit.pipeline import fit_file, inspect_file
+        from training.fit.report import JsonLinesReport, Report, TextReport, describe
     except ModuleNotFoundError as error:
         advice = "pip install -c constraints.txt -e '.[fit]' installs it"
         raise click.ClickException(f"this needs the package {error.name}; {advice}") from error
-    console = Console(stderr=as_json)
+    report: Report = JsonLinesReport(click.echo) if json_lines else TextReport(Console(stderr=as_json))
     try:
-        result = fit_file(data, FitOptions(**options), console)
+        if dry_run:
+            found = describe(inspect_file(data, FitOptions(**options), report))
+        else:
+            found = fit_file(data, FitOptions(**options), report).to_json()
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(_as_json(result), indent=2))
-
-
-def _as_json(result: "FitResult") -> dict[str, Any]:
-    figures = None if result.figures is None else {name: asdict(each) for name, each in result.figures.items()}
-    return {
-        "folder": str(result.folder),
-        "kind": result.kind,
-        "window": result.window,
-        "rows": dict(result.n_rows),
-        "columns": result.columns,
-        "left_out": dict(result.left_out),
-        "steps": result.n_steps,
-        "seconds": result.seconds,
-        "false_alarm_rate": result.false_alarm_rate,
-        "threshold": result.threshold,
-        "found_share": result.found_share,
-        "figures": figures,
-    }
+        click.echo(json.dumps(found, indent=2))

@@ -1,73 +1,52 @@
 """From a file to a checkpoint: read, find the columns, train, calibrate, measure, write, and tell about it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table as PrintedTable
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftReference
 from models.checkpoint import write_checkpoint, write_metrics
-from models.codecs import ImageCodec, TableSeriesCodec
 from models.codecs.table.histograms import histograms_of
 from training.card import CARD_FILE
 from training.errors import DataError
 from training.fit.card import Facts, card
 from training.fit.charts import CHARTS_FILE, charts
-from training.fit.comparison import OWN, Figures, compare
+from training.fit.comparison import OWN, compare
 from training.fit.files import FILE, read_file, read_folder
 from training.fit.folder import new_folder, replaced
-from training.fit.options import LICENCE, FitOptions, Kind
+from training.fit.options import LICENCE, FitOptions
 from training.fit.order import find_time_column
 from training.fit.pictures import find_pictures, prepare_pictures
 from training.fit.prepared import Prepared
+from training.fit.report import Report
+from training.fit.result import FitResult
 from training.fit.rows import prepare_rows
 from training.fit.series import prepare_series
 from training.fit.table_file import Table
-from training.fit.training import Fitted, OnStep, Split, fit_model, score_held_out
+from training.fit.training import Fitted, Split, fit_model, score_held_out
 from training.metrics import anomaly_scores
 
 TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.65, 0.125
 """Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitResult:
-    """What was fitted; see the JSON output of `manifold fit`."""
-
-    folder: Path
-    kind: Kind
-    window: int | None
-    n_rows: Mapping[str, int]
-    columns: list[dict[str, Any]]
-    left_out: Mapping[str, str]
-    n_steps: int
-    seconds: float
-    false_alarm_rate: float
-    threshold: float
-    found_share: float | None
-    figures: Mapping[str, Figures] | None
-
-
-def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
-    """Fit a model to the rows of a file, write its checkpoint, and print what was found and measured.
+def fit_file(path: Path, options: FitOptions, report: Report) -> FitResult:
+    """Fit a model to the rows of a file, write its checkpoint, and tell what was found and measured.
 
     Raises:
         DataError: the file cannot be read or learnt from, or the checkpoint's folder exists.
     """
     folder = new_folder(options.output, options.name, replace=options.replace)
-    data = _prepare(path, options, console)
-    _print_data(console, path, data)
-    _print_suspects(console, data)
-    fitted = _fit(data.split, options, console)
+    data = _prepare(path, options, report)
+    report.found(path.name, data)
+    if data.n_suspects:
+        left_out = f"left out {data.n_suspects} {data.noun} that look like anomalies"
+        report.note(f"{left_out}; --contamination none trains on all")
+    fitted = _fit(data.split, options, report)
     model = fitted.model
     if data.rows is not None:
         rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
@@ -94,7 +73,7 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
     _write(folder, fitted, data, facts)
     result = FitResult(
         folder=folder,
-        kind=_kind_of(data),
+        kind=data.kind,
         window=None if data.split.windows is None else data.split.windows.length,
         n_rows={
             "training": len(data.split.training),
@@ -112,15 +91,26 @@ def fit_file(path: Path, options: FitOptions, console: Console) -> FitResult:
         found_share=found_share,
         figures=figures,
     )
-    _print_result(console, result, data.noun)
+    report.finished(result, data.noun)
     return result
 
 
-def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
+def inspect_file(path: Path, options: FitOptions, report: Report) -> Prepared:
+    """Find out what a file holds, and tell it. Nothing is trained, so that nothing is left out either.
+
+    Raises:
+        DataError: the file cannot be read or learnt from.
+    """
+    data = _prepare(path, replace(options, contamination="none"), report)
+    report.found(path.name, data)
+    return data
+
+
+def _prepare(path: Path, options: FitOptions, report: Report) -> Prepared:
     def score(split: Split) -> Tensor:
-        with _progress(console, "looking for anomalies") as report:
+        with report.progress("looking for anomalies") as on_step:
             seconds = 60 * options.minutes * TRIMMING_SHARE
-            return score_held_out(split, max_seconds=seconds, seed=options.seed, family=options.family, on_step=report)
+            return score_held_out(split, max_seconds=seconds, seed=options.seed, family=options.family, on_step=on_step)
 
     has_pictures = path.is_dir() and bool(find_pictures(path))
     if options.kind == "pictures" and not has_pictures:
@@ -134,16 +124,12 @@ def _prepare(path: Path, options: FitOptions, console: Console) -> Prepared:
         options = options if options.kind == "table" else replace(options, key=options.key or FILE)
     else:
         table = read_file(path)
-    options = _choose_kind(table, options, console)
+    options = _choose_kind(table, options, report)
     prepare = prepare_rows if options.kind == "table" else prepare_series
     return prepare(table, options, score)
 
 
-def _kind_of(data: Prepared) -> Kind:
-    return "pictures" if data.rows is None else "table" if data.split.windows is None else "series"
-
-
-def _choose_kind(table: Table, options: FitOptions, console: Console) -> FitOptions:
+def _choose_kind(table: Table, options: FitOptions, report: Report) -> FitOptions:
     """Return the options with the kind of the data, which follows from the other options or from the times.
 
     Raises:
@@ -161,7 +147,7 @@ def _choose_kind(table: Table, options: FitOptions, console: Console) -> FitOpti
     time = find_time_column(table, None)
     if time is None or time in options.ignore:
         return replace(options, kind="table")
-    console.print(f"{time!r} rises in even steps: this is a series; --as table takes its rows without their order")
+    report.note(f"{time!r} rises in even steps: this is a series; --as table takes its rows without their order")
     return replace(options, kind="series", time=time)
 
 
@@ -175,35 +161,16 @@ def _found_share(model: Autoencoder, data: Prepared) -> float:
     return float((scores[torch.from_numpy(data.is_anomaly)] > _threshold(model)).double().mean())
 
 
-def _fit(split: Split, options: FitOptions, console: Console) -> Fitted:
-    with _progress(console, "training") as report:
+def _fit(split: Split, options: FitOptions, report: Report) -> Fitted:
+    with report.progress("training") as on_step:
         return fit_model(
             split,
             false_alarm_rate=options.false_alarm_rate,
             max_seconds=60 * options.minutes * TRAINING_TIME_SHARE,
             seed=options.seed,
             family=options.family,
-            on_step=report,
+            on_step=on_step,
         )
-
-
-@contextmanager
-def _progress(console: Console, what: str) -> Iterator[OnStep]:
-    """Show a line of progress, and return what a training reports it to."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("error {task.fields[error]:.4f} after {task.fields[steps]} steps"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=1.0, error=float("nan"), steps=0)
-
-        def report(done: float, steps: int, error: float) -> None:
-            progress.update(task, completed=done, steps=steps, error=error)
-
-        yield report
 
 
 def _write(folder: Path, fitted: Fitted, data: Prepared, facts: Facts) -> None:
@@ -224,46 +191,3 @@ def _write(folder: Path, fitted: Fitted, data: Prepared, facts: Facts) -> None:
         write_metrics(unfinished, metrics)
         (unfinished / CHARTS_FILE).write_bytes(charts(fitted, data))
         (unfinished / CARD_FILE).write_text(card(facts, data), encoding="utf-8")
-
-
-def _print_data(console: Console, path: Path, data: Prepared) -> None:
-    codec = data.codec
-    if isinstance(codec, ImageCodec):
-        console.print(f"{path.name}: {data.n_rows} pictures, which the model sees as {codec.width} by {codec.height}")
-        return
-    order = "without order"
-    if isinstance(codec, TableSeriesCodec):
-        order = f"in windows of {codec.length}"
-        order += f", a step every {codec.time.step_s:g} s of {codec.time.name!r}" if codec.time else ""
-    console.print(f"{path.name}: {data.n_rows} rows {order}, of which the model sees {len(data.columns)} columns:")
-    printed = PrintedTable(box=None, padding=(0, 2, 0, 2), show_header=False)
-    for column in data.columns:
-        printed.add_row(column.name, column.kind, "with gaps" if column.has_gaps else "")
-    for name, reason in data.left_out.items():
-        printed.add_row(f"[dim]{name}", "[dim]left out", f"[dim]{reason}")
-    console.print(printed)
-
-
-def _print_suspects(console: Console, data: Prepared) -> None:
-    if data.n_suspects:
-        console.print(
-            f"left out {data.n_suspects} {data.noun} that look like anomalies; --contamination none trains on all"
-        )
-
-
-def _print_result(console: Console, result: FitResult, noun: str) -> None:
-    console.print(
-        f"trained for {result.n_steps} steps in {result.seconds:.0f} s; the threshold is {result.threshold:.4g}, which "
-        f"at most {result.false_alarm_rate:.3g} of normal {noun} exceed"
-    )
-    if result.found_share is not None:
-        console.print(f"it finds {result.found_share:.1%} of the {result.n_rows['anomalies']} labelled anomalies")
-    if result.figures:
-        printed = PrintedTable("detector", "AUROC", "average precision", box=None, padding=(0, 2, 0, 2))
-        for name, each in result.figures.items():
-            printed.add_row(name, f"{each.auroc:.4f}", f"{each.average_precision:.4f}")
-        console.print(printed)
-        best = max(result.figures.items(), key=lambda pair: pair[1].auroc)[0]
-        if best != OWN:
-            console.print(f"[yellow]On these rows, {best} is better than this model.")
-    console.print(f"wrote {result.folder}; `manifold serve` serves it")

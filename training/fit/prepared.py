@@ -11,6 +11,7 @@ from torch import Tensor
 from models.codecs import ItemCodec
 from models.codecs.table import TableCodec
 from models.codecs.table.columns import Column
+from training.fit.options import Kind
 from training.fit.training import Split
 
 
@@ -48,6 +49,11 @@ class Prepared:
     def columns(self) -> Sequence[Column]:
         """The columns that the model sees; none of pictures."""
         return () if self.rows is None else self.rows.columns
+
+    @property
+    def kind(self) -> Kind:
+        """What the items are."""
+        return "pictures" if self.rows is None else "table" if self.split.windows is None else "series"
 
     @property
     def noun(self) -> str:

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from app.concurrency import decoder_pool
+from app.concurrency.child_processes import NICENESS
 from app.concurrency.decoder_pool import DecoderPool
 from app.concurrency.decoder_process import DecoderProcess
-from app.concurrency.decoder_worker import NICENESS
 from app.concurrency.request_memory import RequestMemory
 from app.errors import DecoderUnavailable, PayloadTooLarge
 from models.errors import InvalidItems, UndecodableItems

@@ -13,7 +13,7 @@ import pytest
 from app.errors import InvalidRequest
 from app.http.access_rules import Access, access_of
 from app.main import DIALECTS, create_app
-from app.routes.openapi import ANSWER_HEADERS, PROBLEMS
+from app.routes.openapi import ANSWER_HEADERS, PROBLEMS, TASK_STATUSES
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
@@ -129,7 +129,7 @@ def test_every_task_has_the_headers_that_all_have(name: str) -> None:
     parameters = {(parameter["name"], parameter["in"]) for parameter in map(resolve, operation["parameters"])}
     assert {("x-timeout-ms", "header"), ("x-request-id", "header")} <= parameters
     assert set(operation["responses"]["200"]["headers"]) == set(ANSWER_HEADERS)
-    assert set(map(str, PROBLEMS)) <= set(operation["responses"])
+    assert set(map(str, TASK_STATUSES)) <= set(operation["responses"])
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)

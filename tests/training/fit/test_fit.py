@@ -216,6 +216,40 @@ def test_what_cannot_be_done_is_said(folder: Path, result: dict[str, Any], argum
     assert not (folder / "own" / "other").exists()
 
 
+def test_a_dry_run_tells_what_the_file_holds_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    arguments = [folder / "sales.csv", "--name", "sales", "--label", "fraud", "--output", tmp_path / "own", "--dry-run"]
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--json"])
+    assert run.exit_code == 0, run.output
+    found = json.loads(run.stdout)
+    assert {name: found[name] for name in ("kind", "rows", "window", "time", "key")} == {
+        "kind": "table",
+        "rows": N,
+        "window": None,
+        "time": None,
+        "key": None,
+    }
+    assert [column["name"] for column in found["columns"]] == ["at", "site", "quantity", "amount", "paid", "discount"]
+    assert found["left_out"].keys() == {"number", "fraud"}
+    assert not (tmp_path / "own").exists()
+
+
+def test_the_progress_is_told_in_lines_of_json(folder: Path, tmp_path: Path) -> None:
+    arguments = [folder / "sales.csv", "--name", "sales", "--label", "fraud", "--output", tmp_path, "--minutes", "0.05"]
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--json-lines"])
+    assert run.exit_code == 0, run.output
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert run.stderr == ""
+    stages = [line["progress"]["stage"] for line in lines if "progress" in line]
+    assert list(dict.fromkeys(stages)) == ["looking for anomalies", "training"]
+    assert all(0 <= line["progress"]["done"] <= 1 for line in lines if "progress" in line)
+    (found,) = [line["found"] for line in lines if "found" in line]
+    assert (found["kind"], found["rows"]) == ("table", N)
+    assert lines[-1].keys() == {"result"}
+    assert lines[-1]["result"]["folder"] == str(tmp_path / "sales")
+    run = CliRunner().invoke(fit, [*map(str, arguments), "--json-lines", "--json"])
+    assert run.exit_code == 2
+
+
 def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "training.fit.pipeline", None)
     run = CliRunner().invoke(fit, [str(folder / "sales.csv"), "--name", "other"])
