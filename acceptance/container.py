@@ -81,9 +81,7 @@ class Container:
         return self.run(*words)
 
     @contextmanager
-    def serve(
-        self, log: Path, port: int, *options: str, variables: dict[str, str] | None = None
-    ) -> Iterator[Served]:
+    def serve(self, log: Path, port: int, *options: str, variables: dict[str, str] | None = None) -> Iterator[Served]:
         """Run the command of the image with more options, and give the server once it is ready on the port."""
         command = self.command(*self.config["Cmd"], *options, variables=variables)
         with log.open("wb") as out:
@@ -185,10 +183,23 @@ def _pip_options(folder: Path) -> list[str]:
     pairs = re.findall(r"^\S+\.([\w-]+)=(.*)$", listed, re.MULTILINE)
     values = {name: str(ast.literal_eval(value)).split() for name, value in reversed(pairs)}  # variables come first
     config = folder / "pip.conf"
+    mounts = {str(config): "/etc/pip.conf"}
     indent = "\n    "
-    config.write_text("[global]\n" + "".join(f"{name} = {indent.join(words)}\n" for name, words in values.items()))
-    paths = {word for words in values.values() for word in words if word.startswith("/") and Path(word).exists()}
-    for word in (word for words in values.values() for word in words if word.startswith("file://")):
-        paths.add(str(Path(word.removeprefix("file://")).parent))  # an index has its files beside it
-    mounts = [f"{config}:/etc/pip.conf", *(f"{path}:{path}" for path in sorted(paths))]
-    return [f"--volume={mount}:ro" for mount in mounts]
+    config.write_text(
+        "[global]\n"
+        + "".join(
+            f"{name} = {indent.join(_mounted(word, mounts) for word in words)}\n" for name, words in values.items()
+        )
+    )
+    return [f"--volume={source}:{target}:ro" for source, target in mounts.items()]
+
+
+def _mounted(word: str, mounts: dict[str, str]) -> str:
+    """Return a value of pip's configuration for a container, and add what it names here to the mounts."""
+    path = Path(word.removeprefix("file://"))
+    if not (path.is_absolute() and path.exists()):
+        return word
+    if word.startswith("file://"):  # an index of packages, which are beside it
+        target = mounts.setdefault(str(path.parent), f"/mnt/{len(mounts)}")
+        return f"file://{target}/{path.name}"
+    return mounts.setdefault(str(path), f"/mnt/{len(mounts)}")

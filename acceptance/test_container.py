@@ -136,8 +136,8 @@ class TestServer:
         assert np.abs(got - shown).max() <= 1
 
     def test_nothing_was_written_outside_the_volume(
-            self, container: Container, before: dict[str, Entry], server: Served
-        ) -> None:
+        self, container: Container, before: dict[str, Entry], server: Served
+    ) -> None:
         after = list_files(container)
         assert {path: entry for path, entry in after.items() if before.get(path) != entry} == {}
         assert before.keys() == after.keys()
@@ -174,7 +174,9 @@ def test_the_sizes_are_printed(built: tuple[Container, str]) -> None:
 def test_the_bill_of_materials_has_every_package(container: Container) -> None:
     bill = json.loads((ROOT / "dist/sbom.cdx.json").read_text())
     components = {each["name"].lower().replace("_", "-"): each["version"] for each in bill["components"]}
-    program = "from importlib.metadata import distributions; print(*(f'{d.name}=={d.version}' for d in distributions()))"
+    program = (
+        "from importlib.metadata import distributions; print(*(f'{d.name}=={d.version}' for d in distributions()))"
+    )
     listed = container.run("python3", "-I", "-c", program).stdout.split()
     installed = dict(each.lower().replace("_", "-").split("==") for each in listed)
     assert installed.keys() - {"manifold"} <= components.keys()

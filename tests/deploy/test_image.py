@@ -63,6 +63,7 @@ def test_the_health_check_is_a_module() -> None:
 
 def test_compose_runs_the_image_with_its_volume_and_nothing_else_to_write_to() -> None:
     service = COMPOSE["services"]["manifold"]
+    assert set(service["build"]["args"]) <= set(re.findall(r"^ARG (\w+)=", DOCKERFILE, re.MULTILINE))
     assert service["volumes"] == [f"manifold:{VOLUME}"]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
@@ -96,10 +97,15 @@ def test_images_are_pinned_and_pinned_anew(copy: Path) -> None:
         assert done.returncode == 0, done.stderr
         digest = digit * 64 if digit else DIGESTS["python:3.11-slim"]
         assert f"\nARG BASE=python:3.11-slim@sha256:{digest}\n" in (copy / "Dockerfile").read_text()
-    images = [service["image"] for service in yaml.safe_load((copy / "deploy/compose.yaml").read_text())["services"].values()]
+    images = [
+        service["image"] for service in yaml.safe_load((copy / "deploy/compose.yaml").read_text())["services"].values()
+    ]
     assert images == [
         "manifold",
-        *(f"{COMPOSE['services'][name]['image'].partition('@')[0]}@sha256:{'b' * 64}" for name in ("prometheus", "grafana")),
+        *(
+            f"{COMPOSE['services'][name]['image'].partition('@')[0]}@sha256:{'b' * 64}"
+            for name in ("prometheus", "grafana")
+        ),
     ]
     assert sorted(path.name for path in copy.iterdir()) == ["Dockerfile", "bin", "deploy"]
 
