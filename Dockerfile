@@ -1,42 +1,59 @@
-# syntax=docker/dockerfile:1
+# The server with the checkpoints inside; docs/container.md says how to build and run it.
+# `make pin-images` appends the digest that the registry has today to this name.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
-# For the small CPU build of torch, name PyTorch's CPU index here.
-ARG PIP_EXTRA_INDEX_URL=""
+# Index of packages with PyTorch for CPUs alone. Without one, pip finds PyTorch for CUDA.
+ARG TORCH_INDEX=""
+# Extras of pyproject.toml, separated by spaces.
+ARG EXTRAS="fit onnx parquet"
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv /opt/manifold
-# The dependencies are a layer of their own: a change of the code does not install torch again.
+# The environment of the server has no pip; the one of another environment installs into it.
+COPY deploy/sbom-requirements.txt ./
+RUN python3 -m venv --without-pip /opt/manifold \
+    && python3 -m venv /opt/tools \
+    && /opt/tools/bin/pip install -r sbom-requirements.txt
+# The dependencies are a layer of their own: a change of the code does not install PyTorch again.
 COPY pyproject.toml constraints.txt ./
-RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    > requirements.txt \
-    && /opt/manifold/bin/pip install -c constraints.txt -r requirements.txt
+RUN python3 -c "import sys, tomllib; \
+        project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        extras = [each for name in sys.argv[1:] for each in project['optional-dependencies'][name]]; \
+        print(*project['dependencies'], *extras, sep='\n')" ${EXTRAS} > requirements.txt \
+    && /opt/tools/bin/pip --python /opt/manifold/bin/python3 install \
+        ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} -c constraints.txt -r requirements.txt
 COPY README.md LICENSE hatch_build.py ./
 COPY models models
 COPY app app
 COPY training training
 COPY benchmarks benchmarks
-RUN /opt/manifold/bin/pip install --no-deps .
+RUN /opt/tools/bin/pip --python /opt/manifold/bin/python3 install --no-deps . \
+    && /opt/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+        --output-file /opt/manifold/sbom.cdx.json /opt/manifold/bin/python3
 
 FROM ${BASE}
-# For kernels on GPUs, name "gcc libc6-dev" here: Triton compiles with them.
-ARG PACKAGES=""
-RUN if [ -n "${PACKAGES}" ]; then \
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; fi
-RUN useradd --no-create-home --uid 10001 manifold
 COPY --from=build /opt/manifold /opt/manifold
+# Triton, which is a part of PyTorch for CUDA, compiles kernels for GPUs with a C compiler.
+RUN if [ -d /opt/manifold/lib/python3*/site-packages/triton ]; then \
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*; fi
 COPY weights /srv/weights
+RUN groupadd --gid 10001 manifold \
+    && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /data --shell /usr/sbin/nologin manifold \
+    && install -d -o manifold -g manifold /data
+# Programs write to /data alone: caches below the home folder, temporary files, checkpoints below the working folder.
 ENV PATH=/opt/manifold/bin:$PATH \
+    HOME=/data \
+    TMPDIR=/data \
+    HF_HOME=/data/huggingface \
+    TRITON_CACHE_DIR=/data/triton \
     MANIFOLD_HOST=0.0.0.0 \
-    MANIFOLD_PORT=8000 \
-    MANIFOLD_WEIGHTS_DIR=/srv/weights \
-    TRITON_CACHE_DIR=/tmp/triton
-USER manifold
+    MANIFOLD_WEIGHTS_DIR=/srv/weights
+WORKDIR /data
+VOLUME /data
+USER 10001:10001
 EXPOSE 8000
-STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python3", "-c", \
-    "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"MANIFOLD_PORT\"]}/health/ready')"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python3", "-I", "-m", "app.process.health_check"]
 # To load and unload models, give it an API key: docs/security.md, "In a container".
 CMD ["manifold", "serve"]

@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
+OPTIONS ?=
 
-.PHONY: serve docs test acceptance check client screenshots format train evaluate bench clean
+.PHONY: serve docs test acceptance container-test check client screenshots format train evaluate bench image pin-images clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
@@ -20,6 +21,10 @@ test: .venv/dev .venv/transformers-4
 # Clients of others, in environments of their own below .venv/acceptance, and generated requests; needs Node.js.
 acceptance: .venv/dev
 	$(BIN)/pytest acceptance
+
+# Builds the image with Buildah on a Debian root and runs it; needs Buildah and debootstrap, and to be root.
+container-test: .venv/dev
+	$(BIN)/pytest acceptance/test_container.py
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
@@ -50,6 +55,13 @@ evaluate: .venv/train
 
 bench: .venv/dev
 	$(BIN)/manifold bench reconstruct
+
+# With Docker, Podman or Buildah; OPTIONS are those of `docker build`.
+image:
+	deploy/build-image $(OPTIONS)
+
+pin-images:
+	deploy/pin-images
 
 clean:
 	rm -rf .venv

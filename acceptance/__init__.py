@@ -1,1 +1,1 @@
-"""Tests that are too heavy for `make test`: unmodified clients of others, and generated requests to every operation."""
+"""Tests that are too heavy for `make test`: clients of others, requests to every operation, and the container."""

@@ -135,7 +135,7 @@ def test_prometheus_asks_the_service_of_compose(name: str) -> None:
 
 def test_compose_mounts_what_is_here_and_gives_grafana_its_data() -> None:
     services = COMPOSE["services"]
-    assert (DEPLOY / services["manifold"]["build"] / "Dockerfile").is_file()
+    assert (DEPLOY / services["manifold"]["build"]["context"] / "Dockerfile").is_file()
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         for volume in service.get("volumes", ()):

@@ -9,8 +9,9 @@ from safetensors.torch import load
 
 from app.registry.hub import HubId, _unsafe_weights, find_in_cache
 from models.checkpoint import load_model, read_checkpoint
-from tests.app.registry.test_hub import COMMIT, REPOSITORY, Hub, pull
+from tests.app.registry.stand_in_hub import COMMIT, REPOSITORY, Hub
 from tests.app.registry.test_hub import hub as hub  # the fixture
+from tests.app.registry.test_hub import pull
 
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 
