@@ -72,6 +72,7 @@ class Autoencoder(Model):
         samplers: names of the samplers; the first is the default.
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
+        is_lossless: whether the model has a `lossless_coder`.
         detector: what further scores compare items with; None for models without these scores.
         windows: how longer series are split into items; None if every item is taken as a whole.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
@@ -87,15 +88,11 @@ class Autoencoder(Model):
     samplers: tuple[str, ...] = ("gmm",)
     score_passes: Mapping[str, int] = {}
     reads_weights = False
+    is_lossless: bool = False
     detector: Detector | None = None
     windows: Windows | None = None
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
-
-    @property
-    def is_lossless(self) -> bool:
-        """Whether the model has a lossless coding, as families with a `lossless_coder` tell."""
-        return False
 
     @property
     def lossless_coder(self) -> LosslessCoder | None:

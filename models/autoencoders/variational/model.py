@@ -60,6 +60,7 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         )
         self.classifier = FeedForward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
         self.log_variance = None if is_binary else nn.Parameter(torch.zeros(()))
+        self.is_lossless = is_binary and all(map(has_integer_twin, (self.encoder, self.decoder)))
 
     def posterior(self, items: Tensor, classes: Tensor | None = None) -> DiagonalGaussian:
         """Return q(z | x, y) of items `[B, *input_shape]`.
@@ -127,12 +128,6 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         latents = torch.cat([draws, classes.to(batch.dtype).expand(N_SCORE_DRAWS, -1, -1)], -1)
         contributions = -self.log_likelihood(latents, targets.to(batch.device)).mean(0)
         return list(contributions.view(-1, *self.input_shape).cpu().unbind())
-
-    @cached_property
-    @override
-    def is_lossless(self) -> bool:
-        """Whether the likelihood is Bernoulli and the networks can be computed in integers."""
-        return self.log_variance is None and all(map(has_integer_twin, (self.encoder, self.decoder)))
 
     @cached_property
     @override
