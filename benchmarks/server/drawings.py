@@ -128,7 +128,8 @@ def _time_of_stroke(page: Any, number: int) -> float:
     page.mouse.up()
     page.wait_for_function(_ALL_DRAWN)
     page.wait_for_timeout(300)  # earlier moves may still be answered, before that of the last
-    return max(page.evaluate(_DRAWN_AFTER_MS))
+    times: list[float] = page.evaluate(_DRAWN_AFTER_MS)
+    return max(times)
 
 
 @click.command()

@@ -72,7 +72,6 @@ class Autoencoder(Model):
         samplers: names of the samplers; the first is the default.
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
-        is_lossless: whether the model has a `lossless_coder`.
         detector: what further scores compare items with; None for models without these scores.
         windows: how longer series are split into items; None if every item is taken as a whole.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
@@ -88,7 +87,6 @@ class Autoencoder(Model):
     samplers: tuple[str, ...] = ("gmm",)
     score_passes: Mapping[str, int] = {}
     reads_weights = False
-    is_lossless: bool = False
     detector: Detector | None = None
     windows: Windows | None = None
     calibration: Calibration

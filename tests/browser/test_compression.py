@@ -63,11 +63,11 @@ def test_the_stream_is_compared_with_files_of_the_same_picture(visit: Visit) -> 
     expect(original).to_contain_text("784 bytes as raw pixels")
     picture = picture_of(original.locator("canvas"))
     body = {"model": MODEL, "inputs": [picture], "parameters": {"bits": 8}}
-    (compressed,) = httpx.post(f"{visit.server.url}/compress", json=body).json()["outputs"]
+    (compressed,) = httpx.post(f"{visit.url}/compress", json=body).json()["outputs"]
     expect(stream).to_contain_text(f"{compressed['bytes']} bytes")
     expect(stream).to_contain_text(f"PSNR {compressed['psnr']:.1f} dB")
     body = {"model": MODEL, "inputs": [picture], "parameters": {"iterations": 1, "format": "png"}}
-    (same,) = httpx.post(f"{visit.server.url}/impute", json=body).json()["outputs"]
+    (same,) = httpx.post(f"{visit.url}/impute", json=body).json()["outputs"]
     png = base64.b64decode(same["imputed"].partition(",")[2])
     expect(original).to_contain_text(f"{len(png)} bytes as PNG")
     for name in ("JPEG", "WebP"):
@@ -96,10 +96,10 @@ def test_a_stream_is_saved_as_a_file_and_opened_again(visit: Visit, tmp_path: Pa
     opened = card(visit, "From a file")
     expect(opened).to_contain_text(f"{path.name}{len(data)} bytes")
     body = {"model": MODEL, "inputs": [base64.b64encode(data).decode()], "parameters": {"format": "png"}}
-    (output,) = httpx.post(f"{visit.server.url}/decompress", json=body).json()["outputs"]
+    (output,) = httpx.post(f"{visit.url}/decompress", json=body).json()["outputs"]
     classes = []
     for picture in (output["items"][0], picture_of(opened.locator("canvas"))):
-        answer = httpx.post(f"{visit.server.url}/classify", json={"model": "denoising-ae-mnist", "inputs": [picture]})
+        answer = httpx.post(f"{visit.url}/classify", json={"model": "denoising-ae-mnist", "inputs": [picture]})
         classes.append(answer.json()["outputs"][0]["labels"][0])
     assert classes[0]["label"] == classes[1]["label"] == "8"
     assert abs(classes[0]["score"] - classes[1]["score"]) < 0.01
@@ -108,7 +108,7 @@ def test_a_stream_is_saved_as_a_file_and_opened_again(visit: Visit, tmp_path: Pa
 def test_a_stream_of_another_model_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:
     item = [0.0] * 784
     body = {"model": "conv-ae-mnist", "inputs": [item]}
-    (output,) = httpx.post(f"{visit.server.url}/compress", json=body).json()["outputs"]
+    (output,) = httpx.post(f"{visit.url}/compress", json=body).json()["outputs"]
     path = tmp_path / "other.mfld"
     path.write_bytes(base64.b64decode(output["stream"]))
     visit.open("compression")

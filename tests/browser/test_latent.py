@@ -47,7 +47,7 @@ def wait_for_change(visit: Visit, selector: str, url: str) -> str:
 def classify(visit: Visit, canvas: Locator) -> str:
     """Return what digit the server's classifier sees on a canvas."""
     body = {"model": "denoising-ae-mnist", "inputs": [picture_of(canvas)]}
-    answer = httpx.post(f"{visit.server.url}/classify", json=body)
+    answer = httpx.post(f"{visit.url}/classify", json=body)
     label: str = answer.json()["outputs"][0]["labels"][0]["label"]
     return label
 
@@ -241,7 +241,7 @@ def test_gibbs_sampling_is_gone_through_step_by_step(visit: Visit) -> None:
         "model": "dbn-ae-mnist",
         "parameters": {"sampler": "gibbs", "seed": 3, "gibbs_steps": 20, "temperature": 1, "format": "png"},
     }
-    (sample,) = httpx.post(f"{visit.server.url}/sample", json=body).json()["outputs"]
+    (sample,) = httpx.post(f"{visit.url}/sample", json=body).json()["outputs"]
     assert np.abs(pixels(visit, sample["sample"]) - pixels(visit, at_20)).max() <= 1
 
 

@@ -42,7 +42,7 @@ def hide(page: Page, *, is_hidden: bool) -> None:
 
 def test_every_model_has_a_card(visit: Visit) -> None:
     visit.open("models")
-    models = httpx.get(f"{visit.server.url}/models").json()["models"]
+    models = httpx.get(f"{visit.url}/models").json()["models"]
     cards = visit.page.locator("#panel-models .card")
     assert cards.count() == len(models)
     expect(visit.page.get_by_text(f"{len(models)} of {len(models)} models are in memory")).to_be_visible()
@@ -65,7 +65,7 @@ def test_figures_follow_the_requests(visit: Visit) -> None:
     expect(requests).to_have_text("0.0")  # two readings were made
     for _ in range(5):
         body = {"model": MODEL, "inputs": ["a wonderful film", "a boring one"]}
-        httpx.post(f"{visit.server.url}/classify", json=body).raise_for_status()
+        httpx.post(f"{visit.url}/classify", json=body).raise_for_status()
     expect(requests).not_to_have_text("0.0")
     seen = figures_of(page, MODEL)
     assert float(seen[1]) == pytest.approx(2 * float(seen[0]), abs=0.2)
@@ -87,7 +87,7 @@ def test_a_model_is_unloaded_and_loaded(visit: Visit) -> None:
     card.get_by_role("button", name="Unload").click()
     dialog.get_by_role("button", name="Unload").click()
     expect(card.locator(".state")).to_have_text("unloaded")
-    states = httpx.get(f"{visit.server.url}/health/ready").json()["models"]
+    states = httpx.get(f"{visit.url}/health/ready").json()["models"]
     assert states[MODEL] == "unloaded"
     card.get_by_role("button", name="Load").click()
     expect(card.locator(".state")).to_have_text("ready")
@@ -97,9 +97,9 @@ def test_a_change_by_others_is_seen(visit: Visit) -> None:
     visit.open("models")
     state = visit.page.get_by_role("region", name=MODEL).locator(".state")
     expect(state).to_have_text("ready")
-    httpx.post(f"{visit.server.url}/models/{MODEL}/unload").raise_for_status()
+    httpx.post(f"{visit.url}/models/{MODEL}/unload").raise_for_status()
     expect(state).to_have_text("unloaded")
-    httpx.post(f"{visit.server.url}/models/{MODEL}/load", timeout=60).raise_for_status()
+    httpx.post(f"{visit.url}/models/{MODEL}/load", timeout=60).raise_for_status()
     expect(state).to_have_text("ready")
 
 
@@ -122,7 +122,7 @@ def test_metrics_are_read_only_while_the_panel_is_seen(visit: Visit) -> None:
     assert len(seen) == n_seen
     with page.expect_request("**/metrics"):
         hide(page, is_hidden=False)
-    page.goto(f"{visit.server.url}/#texts?part=labels")
+    page.goto(f"{visit.url}/#texts?part=labels")
     expect(page.locator(".bars")).to_be_visible()
     n_seen = len(seen)
     page.clock.run_for(20_000)
@@ -131,7 +131,7 @@ def test_metrics_are_read_only_while_the_panel_is_seen(visit: Visit) -> None:
 
 def test_metrics_are_parsed_as_the_client_library_does(visit: Visit) -> None:
     visit.open("texts?part=labels")
-    text = httpx.get(f"{visit.server.url}/metrics").text
+    text = httpx.get(f"{visit.url}/metrics").text
     odd = 'odd_total{model="a\\"b\\\\c\\nd{e},f=\\"g\\"",task=""} 3.5e-2\n'
     samples = [sample for family in text_string_to_metric_families(text + odd) for sample in family.samples]
     for name in {sample.name for sample in samples if sample.name.startswith(("manifold_", "odd"))}:
@@ -171,7 +171,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
 
 def test_a_key_is_asked_for_and_may_not_be_enough(chromium: Browser, guarded: tuple[Served, str]) -> None:
     server, key = guarded
-    for visit in visit_with(VIEWS["light"], chromium, server):
+    for visit in visit_with(VIEWS["light"], chromium, server.url):
         visit.open("models")
         page = visit.page
         page.get_by_role("button", name="Enter an API key").click()

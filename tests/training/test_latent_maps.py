@@ -19,7 +19,7 @@ MAX_BYTES = 200_000
 
 def read_latents(drawn: dict[str, Any]) -> NDArray[np.float64]:
     levels = np.frombuffer(base64.b64decode(drawn["latents"]), np.int8).reshape(len(drawn["labels"]), -1)
-    return levels * np.array(drawn["scales"], dtype=np.float64)
+    return levels.astype(np.float64) * np.array(drawn["scales"], dtype=np.float64)
 
 
 def test_digits_with_similar_latents_are_near_each_other() -> None:

@@ -60,7 +60,6 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
         )
         self.classifier = FeedForward((n_elements, *config.hidden_widths[1:], n_classes), "relu") if n_classes else None
         self.log_variance = None if is_binary else nn.Parameter(torch.zeros(()))
-        self.is_lossless = is_binary and all(map(has_integer_twin, (self.encoder, self.decoder)))
 
     def posterior(self, items: Tensor, classes: Tensor | None = None) -> DiagonalGaussian:
         """Return q(z | x, y) of items `[B, *input_shape]`.
@@ -132,8 +131,11 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
     @cached_property
     @override
     def lossless_coder(self) -> BitsBackCoder | None:
-        """Return a coder of items whose elements are 0 or 1; None unless `is_lossless`."""
-        if not self.is_lossless:
+        """Return a coder of items whose elements are 0 or 1.
+
+        None unless the likelihood is Bernoulli and the networks can be computed in integers.
+        """
+        if self.log_variance is not None or not all(map(has_integer_twin, (self.encoder, self.decoder))):
             return None
         return BitsBackCoder(
             self.encoder,

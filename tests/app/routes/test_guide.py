@@ -78,8 +78,8 @@ async def test_pages_run_no_script_but_their_own(guide: httpx.AsyncClient) -> No
     ]
     own, other = (dict(part.split(" ", 1) for part in policy.split("; ")) for policy in policies)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    assert own == documentation.GUIDE_POLICY | {"script-src": f"'self' 'sha256-{digest}'"}
-    assert other == documentation.GUIDE_POLICY
+    assert own == documentation.FILE_POLICY | {"script-src": f"'self' 'sha256-{digest}'"}
+    assert other == documentation.FILE_POLICY
     assert "unsafe" not in " ".join(policies)
 
 
