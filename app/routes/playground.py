@@ -3,14 +3,16 @@
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from app.routes.documentation import FILE_POLICY, STATIC_FOLDER, page_of
+from app.routes.documentation import FILE_POLICY, FOLDERS, STATIC_FOLDER, page_of
 
 PAGE = STATIC_FOLDER / "playground" / "index.html"
+GUIDE_LINK = '<a href="/docs/guide/">Guide</a>'
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 async def playground() -> HTMLResponse:
-    """Return the page."""
-    return page_of(PAGE.read_text(encoding="utf-8"), FILE_POLICY)
+    """Return the page, without the link to the guide if that has not been built."""
+    html = PAGE.read_text(encoding="utf-8")
+    return page_of(html if FOLDERS["/docs/guide"].is_dir() else html.replace(GUIDE_LINK, ""), FILE_POLICY)
