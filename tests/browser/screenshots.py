@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,20 @@ def draw_digits(page: Page) -> None:
     expect(page.locator("#panel-digits .card").last).to_contain_text("PSNR")
 
 
+def show_map(page: Page) -> None:
+    """Put the cursor among the digits of the map."""
+    expect(page.get_by_text("Nearest digits")).to_be_visible()
+
+
+def show_attention(page: Page) -> None:
+    """Wait for the links between the tokens."""
+    expect(page.get_by_text(re.compile(r"Answered in \d+"))).to_be_visible()
+
+
 SHOWN: dict[str, tuple[str, Callable[[Page], None]]] = {
     "digits": ("digits?noise=0.3", draw_digits),
+    "latent": ("latent", show_map),
+    "texts": ("texts?part=attention", show_attention),
 }
 """By the name of the picture: the panel, and what is done in it before."""
 
