@@ -8,10 +8,11 @@ import httpx
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_latent import assert_fits, picture_of
+from tests.browser.test_latent import assert_fits, classify, picture_of, wait_for_change
 
 MODEL = "vae-mnist"
 ROWS = ".scroll tbody tr"
+SEVEN = Path(__file__).parents[2] / "docs/examples/seven.png"
 
 
 def card(visit: Visit, title: str) -> Locator:
@@ -77,6 +78,17 @@ def test_the_stream_is_compared_with_files_of_the_same_picture(visit: Visit) -> 
         sizes = visit.page.locator(".bars span", has_text=re.compile(f"^{n_bytes(text)} bytes$"))
         expect(sizes.first).to_be_visible()
         assert n_bytes(text) > compressed["bytes"]
+
+
+def test_a_picture_is_opened(visit: Visit) -> None:
+    visit.open("compression")
+    wait_measured(visit)
+    visit.page.get_by_label("Open a picture").set_input_files(SEVEN)
+    wait_for_change(
+        visit, "[aria-label='Picture: The stream']", picture_of(card(visit, "The stream").locator("canvas"))
+    )
+    for title in ("The picture", "The stream"):
+        assert classify(visit, card(visit, title).locator("canvas")) == "7"
 
 
 def test_a_stream_is_saved_as_a_file_and_opened_again(visit: Visit, tmp_path: Path) -> None:

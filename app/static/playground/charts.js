@@ -65,18 +65,18 @@ export function pictureCanvas(label, side = 112) {
  * @param {HTMLElement} root the element that it is put into
  * @param {Array<Array<number|null>>} data the x values, and those of each line
  * @param {string[]} names names of the lines
- * @param {{height?: number, time?: boolean, series?: Object, options?: Object}} [settings] `series` and `options` are
- *     those of uPlot: of each line, and of the chart
+ * @param {{height?: number, time?: boolean, series?: Object[], options?: Object}} [settings] `series` and `options` are
+ *     those of uPlot: of each line, in order, and of the chart
  * @returns {{plot: () => uPlot, setData: (data: Array) => void, destroy: () => void}}
  */
-export function lineChart(root, data, names, { height = 240, time = false, series = {}, options = {} } = {}) {
+export function lineChart(root, data, names, { height = 240, time = false, series = [], options = {} } = {}) {
   let plot = null;
   let shown = data;
   const draw = () => {
     plot?.destroy();
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") } };
     const lines = names.map((label, place) => ({
-      label, stroke: colour(`--series-${1 + (place % 4)}`), width: 1.5, ...series,
+      label, stroke: colour(`--series-${1 + (place % 4)}`), width: 1.5, ...series[place],
     }));
     const width = Math.max(200, root.clientWidth);
     const all = { width, height, scales: { x: { time } }, axes: [axis, axis], ...options, series: [{}, ...lines] };

@@ -5,6 +5,7 @@ import { lineChart } from "../../charts.js";
 import { element } from "../../dom.js";
 
 const LINES = ["streams of the model", "JPEG", "WebP", "the chosen stream"];
+const HEIGHT = 240;
 /** Quality in decibels from which a file is left out: it loses next to nothing, and would squeeze the rest. */
 const MAX_PSNR = 60;
 
@@ -27,6 +28,7 @@ export class QualityChart {
   constructor() {
     const label = "Peak signal-to-noise ratio in decibels against bytes";
     this.place = element("div.chart", { role: "img", "aria-label": label });
+    this.place.style.minHeight = `${HEIGHT}px`;  // the text below does not move when it is drawn
     this.rows = element("tbody", {});
     this.table = element("details", {}, element("summary", {}, "The numbers of the streams"),
       element("div.scroll", { tabIndex: 0 }, element("table", {}, element("thead", {}, element("tr", {},
@@ -65,10 +67,10 @@ export class QualityChart {
       const psnrs = new Map(sizes.map((size) => [size.bytes, size.psnr]));
       return bytes.map((each) => psnrs.get(each) ?? null);
     })];
-    const series = { spanGaps: true, points: { show: true, size: 6 } };
+    const series = LINES.map((_, place) => ({ spanGaps: true, points: { show: true, size: place === 3 ? 14 : 6 } }));
     const range = (_, least, most) => [rounded(least, Math.floor), rounded(most, Math.ceil)];
     const options = { scales: { x: { time: false, distr: 3, range } }, legend: { live: false } };
     if (this.#chart) this.#chart.setData(data);
-    else this.#chart = lineChart(this.place, data, LINES, { series, options });
+    else this.#chart = lineChart(this.place, data, LINES, { height: HEIGHT, series, options });
   }
 }

@@ -40,7 +40,7 @@ export class LatentSliders {
     this.update = oncePerFrame(() => this.decode());
     this.element = element("div", {},
       element("div.controls", {}, labelled("Start from", this.from), labelled("Order", this.order),
-        button("Reset", () => this.begin(this.start))),
+        button("Reset", () => this.begin(this.from.value))),
       element("div.columns", {}, element("div.beside", {}, this.picture), this.groups), this.view.element);
     this.begin(start, changed);
   }
