@@ -14,8 +14,8 @@ def table_csv(n_rows: int, seed: int = 0, *, strange: int | None = None) -> str:
         site = rng.choice(["east", "west", "north"])
         quantity = int(rng.integers(1, 10))
         price = {"east": 5.0, "west": 9.0, "north": 14.0}[str(site)]
-        amount = price * quantity * rng.uniform(0.97, 1.03) * (4 if number == strange else 1)
-        lines.append(f"{site},{quantity},{amount:.2f},{'yes' if rng.random() < 0.8 else 'no'}")
+        amount = price * quantity * rng.uniform(0.97, 1.03) * (8 if number == strange else 1)
+        lines.append(f"{site},{quantity},{amount:.2f},{'yes' if rng.random() < 0.5 else 'no'}")
     return "\n".join(lines) + "\n"
 
 
@@ -23,9 +23,8 @@ def series_csv(n_rows: int, seed: int = 0, *, strange: tuple[int, int] | None = 
     """Return the readings of a pump, every ten seconds; its flow is too high from one row to another, if asked for."""
     rng = np.random.default_rng(seed)
     steps = np.arange(n_rows)
-    cycle = np.sin(2 * np.pi * steps / 24)
-    pressure = 3 + 0.5 * cycle + 0.03 * rng.normal(size=n_rows)
-    flow = 20 + 4 * np.roll(cycle, 3) + 0.2 * rng.normal(size=n_rows)
+    pressure = 3 + 0.5 * np.sin(2 * np.pi * steps / 24) + 0.03 * rng.normal(size=n_rows)
+    flow = 20 + 4 * np.sin(2 * np.pi * (steps - 3) / 24) + 0.2 * rng.normal(size=n_rows)
     if strange is not None:
         flow[strange[0] : strange[1] + 1] += 12
     times = np.datetime64("2026-03-02T00:00:00") + 10 * steps.astype("timedelta64[s]")

@@ -67,10 +67,11 @@ export class QualityChart {
       const psnrs = new Map(sizes.map((size) => [size.bytes, size.psnr]));
       return bytes.map((each) => psnrs.get(each) ?? null);
     })];
-    const series = LINES.map((_, place) => ({ spanGaps: true, points: { show: true, size: place === 3 ? 14 : 6 } }));
+    const drawn = LINES.map((label, place) => ({ label, spanGaps: true,
+      points: { show: true, size: place === 3 ? 14 : 6 } }));
     const range = (_, least, most) => [rounded(least, Math.floor), rounded(most, Math.ceil)];
     const options = { scales: { x: { time: false, distr: 3, range } }, legend: { live: false } };
     if (this.#chart) this.#chart.setData(data);
-    else this.#chart = lineChart(this.place, data, LINES, { height: HEIGHT, series, options });
+    else this.#chart = lineChart(this.place, data, drawn, { height: HEIGHT, options });
   }
 }
