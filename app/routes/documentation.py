@@ -33,7 +33,12 @@ CONTENT_POLICY = {
     "frame-ancestors": "'none'",
 }
 """What the pages may load (Content Security Policy, level 3): nothing that is not of this server."""
-GUIDE_POLICY = CONTENT_POLICY | {"style-src": "'self'", "img-src": "'self' data:", "worker-src": "'self'"}
+GUIDE_POLICY = CONTENT_POLICY | {
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "worker-src": "'self'",
+}
 """What pages in files may load, those of the guide."""
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
