@@ -15,7 +15,10 @@ ManifoldError
 ├── MethodNotAllowed        the route does not have this method
 ├── RouteError              a dependency of a route, or the framework, refused the request
 ├── UnknownModel            no model has this name
+├── NoModelCard             the folder of the model has no card, or no charts
 ├── TaskNotServed           the model, or every model, does not serve the task
+├── FitUnavailable          the server cannot fit models: it may not, or lacks a package or a folder for it
+├── FitFailed               the process that fitted a model failed or was killed
 ├── Retryable               a refusal that passes by itself
 │   ├── ModelUnavailable    the model is loading, unloading, unloaded or failed
 │   ├── TooManyConnections  as many connections are open as the server allows
@@ -131,6 +134,18 @@ class UnknownModel(ManifoldError):
 
 class TaskNotServed(ManifoldError):
     """The model does not serve the task; the detail lists the tasks it serves."""
+
+
+class NoModelCard(ManifoldError):
+    """The folder of the model has no card, or no charts; the detail names the file."""
+
+
+class FitUnavailable(ManifoldError):
+    """The server cannot fit models: fits are turned off, or a package, the folder or the process cannot be had."""
+
+
+class FitFailed(ManifoldError):
+    """The process that fitted a model failed, or was killed from outside."""
 
 
 class Retryable(ManifoldError):

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from app.concurrency.decoder_pool import DecoderPool
+from app.concurrency.fits import Fits
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
@@ -29,8 +30,10 @@ from app.metrics.exposition import Metrics
 from app.registry.garbage import freeze_objects, give_spikes_back
 from app.registry.registry import Registry
 from app.routes import (
+    cards,
     cohere,
     documentation,
+    fit,
     health,
     huggingface,
     kserve,
@@ -116,6 +119,7 @@ def create_services(settings: Settings, observer: EngineObserver | None) -> Serv
         decoders=DecoderPool(
             settings.image_processes, memory, max_ms=settings.image_timeout_ms, max_bytes=settings.image_memory
         ),
+        fits=Fits(),
         refusal_pacing=RefusalPacing(),
         lifecycle=lifecycle,
         keys=KeyStore(settings.keys_file, settings.api_keys),
@@ -147,6 +151,7 @@ def _lifespan(services: Services) -> Callable[[FastAPI], AbstractAsyncContextMan
         finally:
             services.metrics.event_loop.stop()
             services.decoders.close()
+            await services.fits.close()
             services.pools.close()
             if services.tracing is not None:
                 await asyncio.to_thread(services.tracing.close)
@@ -185,6 +190,8 @@ def create_app(settings: Settings | None = None, observer: EngineObserver | None
     own = (
         task_router(cohere.TASK_FORMS),
         models.router,
+        cards.router,
+        fit.router,
         health.router,
         metrics.router,
         documentation.router,

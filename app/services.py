@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from app.concurrency.decoder_pool import DecoderPool
+from app.concurrency.fits import Fits
 from app.concurrency.refusal_pacing import RefusalPacing
 from app.concurrency.request_memory import RequestMemory
 from app.concurrency.worker_pools import WorkerPools
@@ -31,6 +32,7 @@ class Services:
         settings: the present settings; replaced as a whole, so that what reads them at each request follows them.
         memory: the memory of all requests together.
         decoders: the processes that decode large images and Parquet files.
+        fits: the process that fits a model.
         limits: the limits among them that codecs need.
     """
 
@@ -41,6 +43,7 @@ class Services:
     tracing: Tracing | None
     pools: WorkerPools
     decoders: DecoderPool
+    fits: Fits
     refusal_pacing: RefusalPacing
     lifecycle: Lifecycle
     limits: Limits

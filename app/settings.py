@@ -193,6 +193,10 @@ class Settings(BaseSettings):
         description="Most memory for decoding one encoded image or Parquet body, as 512MiB or 4GiB; an image that "
         "needs more is refused before it is decoded.",
     )
+    fit_minutes: int = Field(10, ge=0, description="Longest fit that /fit takes, in minutes; 0 turns it off.")
+    fit_memory: Size = Field(
+        2**31, ge=2**20, description="Most memory of the process of a fit, as 512MiB or 4GiB, of that of all requests."
+    )
     max_queue_items: PositiveInt = Field(
         4096,
         description="Most items that may wait for one model; requests beyond it are refused with status 429. An eighth "

@@ -24,7 +24,7 @@ class AccessControl:
     """Refuses requests without the key that they need, and those beyond the limits of their client.
 
     Where keys are set, all paths but those of health and documentation need one (`access_rules`). Where none are set,
-    models are loaded and unloaded only from this machine. Nothing of the body is read before.
+    models are loaded, unloaded and fitted only from this machine. Nothing of the body is read before.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -128,7 +128,7 @@ def require_this_machine(scope: Scope) -> None:
     """
     if trait := foreign_trait(scope):
         raise Forbidden(
-            "without API keys, models are loaded and unloaded only from the machine of the server, as localhost and "
-            f"through no proxy, but {trait}; make a key with `manifold keys new NAME --role admin`, and give the "
-            "server its file with MANIFOLD_KEYS_FILE, or its hash with MANIFOLD_API_KEYS"
+            "without API keys, models are loaded, unloaded and fitted only from the machine of the server, as "
+            f"localhost and through no proxy, but {trait}; make a key with `manifold keys new NAME --role admin`, and "
+            "give the server its file with MANIFOLD_KEYS_FILE, or its hash with MANIFOLD_API_KEYS"
         )

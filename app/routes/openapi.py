@@ -29,10 +29,13 @@ PROBLEMS = {
         "again.",
     ),
     500: ("InternalServerError", "The server failed; the request id finds the reason in its log."),
+    501: ("NotImplemented", "The server cannot fit models; the detail says what would let it."),
     503: ("ServiceUnavailable", "The model is loading, unloading or failed; `retry-after` says when to try again."),
     504: ("GatewayTimeout", "The answer was not ready by the deadline."),
 }
 """Name and description of the shared response for each status of an error."""
+TASK_STATUSES = tuple(status for status in PROBLEMS if status != HTTPStatus.NOT_IMPLEMENTED)
+"""Status codes of the errors of tasks."""
 RETRYABLE = (429, 503)
 """Status codes of errors that have the header `retry-after`."""
 ANSWER_HEADERS = (
@@ -127,7 +130,7 @@ def describe_task(endpoint: TaskEndpoint) -> dict[str, Any]:
             "requestBody": {"required": True, "content": _body_content(endpoint)},
             "parameters": [*parameters, *_query_parameters(endpoint)],
         },
-        "responses": {200: answer} | problem_responses(*PROBLEMS),
+        "responses": {200: answer} | problem_responses(*TASK_STATUSES),
         "response_model": None,
     }
 

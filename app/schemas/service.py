@@ -207,6 +207,8 @@ LIMITS = (
     "max_pixels",
     "image_timeout_ms",
     "image_memory",
+    "fit_minutes",
+    "fit_memory",
     "max_queue_items",
     "max_batch_elements",
     "max_batch_tokens",

@@ -18,7 +18,7 @@ from benchmarks.server.requests import JSON_TYPE, NPY_TYPE
 
 TIMEOUT_MS = 2000
 """Time limit that every request sets, so that none holds up the others for long."""
-ADMINISTRATIVE = ("/load", "/unload", "/repository/")
+ADMINISTRATIVE = ("/load", "/unload", "/repository/", "/fit")
 """What paths contain that would change which models are there."""
 TEXT_FIELDS = frozenset("input inputs prompt texts query documents text sentences source_sentence".split())  # noqa: SIM905
 FILE_KINDS = {

@@ -13,7 +13,7 @@ import pytest
 from app.errors import InvalidRequest
 from app.http.access_rules import Access, access_of
 from app.main import DIALECTS, create_app
-from app.routes.openapi import ANSWER_HEADERS, PROBLEMS
+from app.routes.openapi import ANSWER_HEADERS, PROBLEMS, TASK_STATUSES
 from app.schemas.catalogue import task_endpoints
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
@@ -129,7 +129,7 @@ def test_every_task_has_the_headers_that_all_have(name: str) -> None:
     parameters = {(parameter["name"], parameter["in"]) for parameter in map(resolve, operation["parameters"])}
     assert {("x-timeout-ms", "header"), ("x-request-id", "header")} <= parameters
     assert set(operation["responses"]["200"]["headers"]) == set(ANSWER_HEADERS)
-    assert set(map(str, PROBLEMS)) <= set(operation["responses"])
+    assert set(map(str, TASK_STATUSES)) <= set(operation["responses"])
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
@@ -272,7 +272,7 @@ def test_a_generated_client_has_every_operation_and_calls_the_server(generator: 
         warnings = re.findall(r"^WARNING .*\n\n(.*)", output, re.MULTILINE)
         assert all(warning.startswith("Unsupported content type") for warning in warnings), output
         modules = {path.stem for path in (tmp_path / "manifold_client/api").glob("*/*.py")} - {"__init__"}
-        assert modules == set(OPERATIONS)
+        assert modules == set(OPERATIONS) - {"fit_model"}  # whose bodies are files of types that it does not know
         run_python(generator, tmp_path, "use.py", served.url, TINY, "tiny-text", data_url(images(1)[0]))
     types = ["--config-file=", "--cache-dir=types", "-p", "manifold_client", "-m", "use"]
     run_python(generator, tmp_path, "-m", "mypy", *types)
