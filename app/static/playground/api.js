@@ -78,6 +78,31 @@ export async function ask(request) {
   return { answer, ms: performance.now() - startedAt };
 }
 
+/**
+ * Send a request whose answer has a JSON object on each line, and yield each as soon as it is there.
+ *
+ * @param {Request} request
+ * @returns {AsyncGenerator<Object>}
+ * @throws {Problem} see `send`; or the connection broke
+ */
+export async function* askByLine(request) {
+  const response = await send(request);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const lines = (rest + part.value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) yield JSON.parse(line);
+    }
+  } catch (error) {
+    if (error instanceof TypeError) throw new Problem({ title: "The connection broke", detail: error.message });
+    throw error;
+  } finally {
+    await reader.cancel().catch(() => null);  // it has ended already if the request was aborted
+  }
+}
+
 /** Ask a task: `task("encode", "vae-mnist", inputs, parameters)`. Returns what `ask` returns, and the request. */
 export async function task(name, model, inputs, parameters, signal) {
   const request = { path: `/${name}`, json: { model, inputs, parameters }, signal };
@@ -148,8 +173,14 @@ function pythonOf(url, method, headers, request) {
     parts.push(`headers={${pairs.join(", ")}}`);
   }
   lines.push(`answer = httpx.${method.toLowerCase()}(`, ...parts.map((part) => `    ${part},`), ")");
-  lines.push("answer.raise_for_status()", request.accept ? "print(len(answer.content))" : "print(answer.json())");
+  const whole = isText(request) ? "answer.text" : "len(answer.content)";
+  lines.push("answer.raise_for_status()", `print(${request.accept ? whole : "answer.json()"})`);
   return lines.join("\n");
+}
+
+/** Whether the type of the answer that is asked for is one that people can read. */
+function isText(request) {
+  return request.accept === "application/x-ndjson" || request.accept?.startsWith("text/");
 }
 
 /** Return a value of JSON as Python writes it. */
@@ -173,6 +204,7 @@ function javascriptOf(url, method, headers, request) {
   if (request.json !== undefined) lines.push(`  body: JSON.stringify(${JSON.stringify(request.json)}),`);
   else if (request.file) lines.push(`  body: await readFile(${JSON.stringify(request.file)}),`);
   else if (request.body !== undefined) lines.push(`  body: ${JSON.stringify(String(request.body))},`);
-  lines.push("});", request.accept ? "console.log((await answer.arrayBuffer()).byteLength);" : "console.log(await answer.json());");
+  const whole = isText(request) ? "await answer.text()" : "(await answer.arrayBuffer()).byteLength";
+  lines.push("});", `console.log(${request.accept ? whole : "await answer.json()"});`);
   return lines.join("\n");
 }

@@ -20,6 +20,11 @@ export function bars(rows, write = (value) => value.toFixed(2)) {
   return made;
 }
 
+/** Return a share as a percentage. */
+export function percent(share) {
+  return `${(100 * share).toFixed(0)}%`;
+}
+
 /** Return the value of a colour of the style sheet, such as "--ink", in the theme that is shown. */
 export function colour(name) {
   const probe = element("span", { hidden: true });
@@ -64,19 +69,21 @@ export function pictureCanvas(label, side = 112) {
  *
  * @param {HTMLElement} root the element that it is put into
  * @param {Array<Array<number|null>>} data the x values, and those of each line
- * @param {string[]} names names of the lines
- * @param {{height?: number, time?: boolean, options?: Object}} [settings] `options` are those of uPlot
+ * @param {Array<string|Object>} names names of the lines, or options of uPlot for them with a `label`
+ * @param {{height?: number, time?: boolean, xLabel?: string, options?: Object}} [settings] `options` are those of uPlot
  * @returns {{plot: () => uPlot, setData: (data: Array) => void, destroy: () => void}}
  */
-export function lineChart(root, data, names, { height = 240, time = false, options = {} } = {}) {
+export function lineChart(root, data, names, { height = 240, time = false, xLabel, options = {} } = {}) {
   let plot = null;
   let shown = data;
   const draw = () => {
     plot?.destroy();
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") } };
-    const lines = names.map((label, place) => ({ label, stroke: colour(`--series-${1 + (place % 4)}`), width: 1.5 }));
+    const lines = names.map((line, place) => ({ stroke: colour(`--series-${1 + (place % 4)}`), width: 1.5,
+      ...(typeof line === "string" ? { label: line } : line) }));
     const width = Math.max(200, root.clientWidth);
-    const all = { width, height, scales: { x: { time } }, axes: [axis, axis], ...options, series: [{}, ...lines] };
+    const all = { width, height, scales: { x: { time } }, axes: [axis, axis], ...options,
+      series: [xLabel ? { label: xLabel } : {}, ...lines] };
     plot = new uPlot(all, shown, root);
   };
   const resize = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, root.clientWidth), height }));

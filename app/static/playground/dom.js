@@ -65,6 +65,20 @@ export function select(name, options, value, onchange) {
   return made;
 }
 
+/**
+ * Return a table that can be scrolled to the side where it is too wide for the page.
+ *
+ * @param {string} label what it holds
+ * @param {string[]} heads the heads of the columns; none where the list is empty
+ * @param {Array<Array<Node|string|number>>} rows the cells of each row
+ */
+export function table(label, heads, rows) {
+  const row = (cells) => element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
+  const head = element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text))));
+  return element("div.scroll", { tabIndex: 0, role: "region", "aria-label": label },
+    element("table", {}, ...(heads.length ? [head] : []), element("tbody", {}, ...rows.map(row))));
+}
+
 /** Return a button. */
 export function button(text, onclick, properties = {}) {
   return element("button", { type: "button", onclick, ...properties }, text);
