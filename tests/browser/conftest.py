@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from shutil import which
 
 import pytest
@@ -54,8 +55,14 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("playground")) as served:
+def own_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the models that are fitted by the server."""
+    return tmp_path_factory.mktemp("checkpoints")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, own_checkpoints: Path) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("playground"), "--checkpoints-dir", str(own_checkpoints)) as served:
         yield served
 
 
