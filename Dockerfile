@@ -15,14 +15,16 @@ COPY deploy/sbom-requirements.txt ./
 RUN python3 -m venv --without-pip /opt/manifold \
     && python3 -m venv /opt/tools \
     && /opt/tools/bin/pip install -r sbom-requirements.txt
-# The dependencies are a layer of their own: a change of the code does not install PyTorch again.
+# The dependencies are a layer of their own: a change of the code does not install PyTorch again. Of that, the C++ headers
+# and tests are left out, which nothing here uses.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -c "import sys, tomllib; \
         project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
         extras = [each for name in sys.argv[1:] for each in project['optional-dependencies'][name]]; \
         print(*project['dependencies'], *extras, sep='\n')" ${EXTRAS} > requirements.txt \
     && /opt/tools/bin/pip --python /opt/manifold/bin/python3 install \
-        ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} -c constraints.txt -r requirements.txt
+        ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} -c constraints.txt -r requirements.txt \
+    && rm -rf /opt/manifold/lib/python3*/site-packages/torch/include /opt/manifold/lib/python3*/site-packages/torch/test
 COPY README.md LICENSE hatch_build.py ./
 COPY models models
 COPY app app
