@@ -30,7 +30,7 @@ def row_of(page: Page, column: str) -> Locator:
 
 
 def unload(visit: Visit, name: str) -> None:
-    httpx.post(f"{visit.server.url}/models/{name}/unload", timeout=60)
+    httpx.post(f"{visit.url}/models/{name}/unload", timeout=60)
 
 
 def fits_the_window(visit: Visit) -> bool:

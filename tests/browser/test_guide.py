@@ -98,8 +98,8 @@ def test_pages_load_nothing_from_elsewhere_and_all_that_they_load_is_there(built
         assert page.styles == [], place  # their policy allows none
     for path in built.rglob("*.css"):
         for named in re.findall(r"url\(([^)]*)\)|@import ([^;]*);", path.read_text()):
-            target = "".join(named).strip("'\"")
-            assert target.startswith(("data:", "#")) or (path.parent / target).is_file(), path
+            address = "".join(named).strip("'\"")
+            assert address.startswith(("data:", "#")) or (path.parent / address).is_file(), path
 
 
 def test_links_between_pages_lead_somewhere(built: Path, pages: dict[str, Page]) -> None:
