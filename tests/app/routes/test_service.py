@@ -82,12 +82,8 @@ async def test_info_shows_the_limits_in_force(client: httpx.AsyncClient) -> None
     assert info["device"] == "cpu"
 
 
-async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/")).headers["location"] == "/docs"
-
-
-@pytest.mark.parametrize("page", ["/docs", "/redoc"])
-async def test_documentation_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient, page: str) -> None:
+@pytest.mark.parametrize("page", ["/", "/docs", "/redoc"])
+async def test_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient, page: str) -> None:
     html = (await client.get(page)).text
     assert "http://" not in html
     assert "https://" not in html
