@@ -79,7 +79,7 @@ def _variables(options: tuple[str, ...]) -> dict[str, str]:
     return {f"MANIFOLD_{name}": value for name, value in zip(names, options[1::2], strict=True)}
 
 
-def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, within_s: float = 60.0) -> None:
+def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     with httpx.Client(verify=False) as client:  # noqa: S501 reading certificates takes longer than all the rest
         while time.monotonic() < deadline and process.poll() is None:
