@@ -83,10 +83,9 @@ def test_the_stream_is_compared_with_files_of_the_same_picture(visit: Visit) -> 
 def test_a_picture_is_opened(visit: Visit) -> None:
     visit.open("compression")
     wait_measured(visit)
+    before = picture_of(card(visit, "The stream").locator("canvas"))
     visit.page.get_by_label("Open a picture").set_input_files(SEVEN)
-    wait_for_change(
-        visit, "[aria-label='Picture: The stream']", picture_of(card(visit, "The stream").locator("canvas"))
-    )
+    wait_for_change(visit, "[aria-label='Picture: The stream']", before)
     for title in ("The picture", "The stream"):
         assert classify(visit, card(visit, title).locator("canvas")) == "7"
 
