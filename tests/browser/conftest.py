@@ -70,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, own_checkpoints: Path) -> I
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, which other tests may not have
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("no Chromium is installed")
