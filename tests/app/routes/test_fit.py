@@ -250,7 +250,8 @@ async def test_an_error_after_the_first_line_is_the_last_one(weights: Path, monk
     async with served(Settings(weights_dir=weights)) as client:
         answer = await client.post("/fit?name=late", content=TABLE, headers={**CSV, "x-timeout-ms": "100"})
     note, found, last = lines_of(answer)
-    assert (note.keys(), found) == ({"note"}, {"found": {}})
+    assert note.keys() == {"note"}
+    assert found == {"found": {}}
     assert (last["error"]["type"], last["error"]["status"]) == ("/errors/deadline-exceeded", 504)
     assert last["error"]["request_id"] == answer.headers["x-request-id"]
 
