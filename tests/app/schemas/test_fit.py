@@ -9,7 +9,7 @@ from training.fit.command import fit
 
 def test_parameters_become_options() -> None:
     parameters = FitParameters(
-        name="mine", kind="series", time="at", columns=["a,b", "c"], ignore=["--x"], false_alarms=0.02, replace=True
+        name="mine", kind="series", time="at", columns="a,b,c", ignore="--x", false_alarms=0.02, replace=True
     )
     options = parameters.options(0.5)
     assert options[0] == "--minutes=0.5"
