@@ -17,6 +17,8 @@ OPTIONS = {"kind": "--as"}
 FitKind = TypeAliasType("FitKind", Annotated[Literal["table", "series"], Field(description="What rows are.")])
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
 """The name of a column, or of something else, that is passed to a process."""
+Names = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
+"""Names that are passed to a process."""
 
 
 class FitParameters(BaseModel):
@@ -38,12 +40,8 @@ class FitParameters(BaseModel):
     key: Text | None = Field(None, description="Column that tells several series in the file apart.")
     window: int | None = Field(None, ge=2, le=1024, description="Rows of a series that are looked at together.")
     stride: int | None = Field(None, ge=1, le=1024, description="Rows from one window to the next.")
-    columns: list[Text] = Field(
-        [], max_length=1000, description="Columns to use, separated by commas; all if omitted. It may be repeated."
-    )
-    ignore: list[Text] = Field(
-        [], max_length=1000, description="Columns to leave out, separated by commas. It may be repeated."
-    )
+    columns: Names | None = Field(None, description="Columns to use, separated by commas; all if omitted.")
+    ignore: Names | None = Field(None, description="Columns to leave out, separated by commas.")
     label: Text | None = Field(None, description="Column that is 1 or true for known anomalies; not trained on.")
     false_alarms: float = Field(0.01, gt=0, le=0.5, description="Share of normal rows that may be called anomalies.")
     contamination: Text = Field(
@@ -72,8 +70,6 @@ class FitParameters(BaseModel):
             option = OPTIONS.get(name, f"--{name.replace('_', '-')}")
             if value is True:
                 options.append(option)
-            elif isinstance(value, list) and value:
-                options.append(f"{option}={','.join(value)}")
-            elif value is not False and value != []:
+            elif value is not False:
                 options.append(f"{option}={value}")
         return options
