@@ -180,7 +180,7 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
     drift: DriftMonitor | None = None
     if isinstance(model, Autoencoder):
         latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
-        is_lossless = model.lossless_coder is not None
+        is_lossless = model.is_lossless
         drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
     return LoadedModel(
         checkpoint=checkpoint,

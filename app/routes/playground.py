@@ -1,5 +1,7 @@
 """The page `/`, on which people try the models. It is made of the files in `static/playground`."""
 
+from functools import cache
+
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
@@ -14,5 +16,10 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def playground() -> HTMLResponse:
     """Return the page, without the link to the guide if that has not been built."""
-    html = PAGE.read_text(encoding="utf-8")
+    html = _playground_html()
     return page_of(html if FOLDERS["/docs/guide"].is_dir() else html.replace(GUIDE_LINK, ""), FILE_POLICY)
+
+
+@cache
+def _playground_html() -> str:
+    return PAGE.read_text(encoding="utf-8")

@@ -138,7 +138,7 @@ def _time_of_stroke(page: Any, number: int) -> float:
 @click.option("--seed", default=0, show_default=True, help="Seed of the places.")
 @json_option
 def drawings(folder: Path, n_digits: int, seed: int, as_json: bool) -> None:
-    """Draw digits on the page, and measure how many are classified right and how soon answers are shown.
+    """Draw digits on the page, and measure how they are classified and how soon.
 
     FOLDER has the folder `mnist`, as `manifold evaluate --data` takes it. The page runs in Chromium, on the machine of
     the server.

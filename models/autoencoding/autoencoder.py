@@ -93,6 +93,11 @@ class Autoencoder(Model):
     digest: bytes = bytes(DIGEST_BYTES)
 
     @property
+    def is_lossless(self) -> bool:
+        """Return whether the model has a lossless coding, without making its coder."""
+        return False
+
+    @property
     def lossless_coder(self) -> LosslessCoder | None:
         """Return the coder of lossless streams; None if the model has no lossless coding.
 

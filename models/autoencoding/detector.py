@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.autoencoding.neighbours import distances_among, nearest
+from models.autoencoding.neighbours import distances_among, mean_distances, nearest
 from models.autoencoding.patches import N_SHIFTS, patch_contributions
 
 N_NEIGHBOURS = 5
@@ -165,8 +165,7 @@ class Detector:
     def _latent_distances(self, latents: Tensor) -> Tensor:
         """Return the mean distance of latents `[B, *latent_shape]` from the K nearest of the reference items, `[B]`."""
         standardised = (latents.flatten(1).float() - self.latent_mean) / self.latent_deviation
-        parts = (nearest(few, self.latents, N_NEIGHBOURS)[0] for few in torch.split(standardised, ROWS_AT_ONCE))
-        return torch.cat([part.mean(1) for part in parts])
+        return mean_distances(standardised, self.latents, N_NEIGHBOURS, ROWS_AT_ONCE)
 
     def _errors(self, items: Tensor, reconstructions: Tensor) -> Tensor:
         """Return the contributions of `[B, E]` to the root of the mean squared error in units of each element's own.

@@ -31,6 +31,19 @@ def nearest(points: Tensor, references: Tensor, n_neighbours: int) -> tuple[Tens
     return found.values, candidates.gather(1, found.indices)
 
 
+def mean_distances(points: Tensor, references: Tensor, n_neighbours: int, at_once: int) -> Tensor:
+    """Return the mean distance of each of `[B, E]` from the K nearest of `[R, E]`, `[B]`.
+
+    Args:
+        points: the points.
+        references: the points that are compared with.
+        n_neighbours: number of neighbours.
+        at_once: number of points whose distances are computed together.
+    """
+    parts = (nearest(few, references, n_neighbours)[0] for few in torch.split(points, at_once))
+    return torch.cat([part.mean(1) for part in parts])
+
+
 def distances_among(points: Tensor, n_neighbours: int, at_once: int) -> Tensor:
     """Return the mean distance of each of `[R, E]` from its nearest neighbours among the others, `[R]`.
 

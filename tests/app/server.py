@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def serve(tmp_path: Path, *options: str, weights: Path = SHIPPED, kind: str = "t
     log = tmp_path / f"server-{kind}.log"
     options = ("--port", str(port), "--weights-dir", str(weights), *options)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MANIFOLD_")}
+    environment["PYTHONFAULTHANDLER"] = "1"
     if kind == "plain":
         command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", str(port)]
         environment |= _variables(options)
@@ -79,7 +81,7 @@ def _variables(options: tuple[str, ...]) -> dict[str, str]:
     return {f"MANIFOLD_{name}": value for name, value in zip(names, options[1::2], strict=True)}
 
 
-def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, within_s: float = 120.0) -> None:
+def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, within_s: float = 100.0) -> None:
     deadline = time.monotonic() + within_s
     with httpx.Client(verify=False) as client:  # noqa: S501 reading certificates takes longer than all the rest
         while time.monotonic() < deadline and process.poll() is None:
@@ -89,6 +91,8 @@ def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, within_s
             except httpx.TransportError:
                 pass
             time.sleep(0.02)
+    process.send_signal(signal.SIGABRT)  # upon which Python writes into the log where each thread is
+    process.wait(30)
     raise AssertionError(f"the server never became ready: {log.read_text()}")
 
 

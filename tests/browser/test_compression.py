@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_latent import assert_fits, classify, picture_of, wait_for_change
+from tests.browser.test_latent import classify, picture_of, wait_for_change
 
 MODEL = "vae-mnist"
 ROWS = ".scroll tbody tr"
@@ -53,7 +53,7 @@ def test_fewer_bits_make_a_smaller_stream_of_less_quality(visit: Visit) -> None:
     assert n_bytes(coarse) < n_bytes(fine)
     assert psnr(coarse) < psnr(fine)
     assert picture_of(stream.locator("canvas")) != fine_picture
-    assert_fits(visit)
+    visit.check_width()
     visit.check_accessibility()
 
 
@@ -157,4 +157,4 @@ def test_pictures_in_colour_are_compressed(visit: Visit) -> None:
     }"""
     for shown in (original, stream, card(visit, "JPEG")):
         assert shown.locator("canvas").evaluate(script)
-    assert_fits(visit)
+    visit.check_width()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.app.fitting import series_csv, table_csv
+from tests.app.fitting import MINUTES, SERIES_MINUTES, series_csv, table_csv
 from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.timeout(400)  # since a fit stands back behind whatever else the machine does
@@ -33,13 +33,8 @@ def unload(visit: Visit, name: str) -> None:
     httpx.post(f"{visit.url}/models/{name}/unload", timeout=60)
 
 
-def fits_the_window(visit: Visit) -> bool:
-    fits: bool = visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    return fits
-
-
 def test_a_table_is_found_out_fitted_and_scored(visit: Visit) -> None:
-    visit.open("data?minutes=0.05")
+    visit.open(f"data?minutes={MINUTES}")
     page = visit.page
     text = table_csv(150)
     lines = [f"{line},{'note' if number == 0 else f'text {number}'}" for number, line in enumerate(text.splitlines())]
@@ -77,13 +72,13 @@ def test_a_table_is_found_out_fitted_and_scored(visit: Visit) -> None:
     expect(first).to_contain_text(re.compile(r"21.*▲ anomaly"))
     first.locator("summary").click()
     expect(first.locator(".bars")).to_contain_text("amount = ")
-    assert fits_the_window(visit)
+    visit.check_width()
     visit.check_accessibility()
     unload(visit, "orders-2026")
 
 
 def test_a_series_is_drawn_with_its_anomalies(visit: Visit) -> None:
-    visit.open("data?minutes=0.05&name=panel-series")
+    visit.open(f"data?minutes={SERIES_MINUTES}&name=panel-series")
     page = visit.page
     open_file(page, "pumps.csv", series_csv(600))
     found = page.get_by_text("A series of 600 rows, in the order of at, which a model sees in windows of 24")
@@ -97,7 +92,7 @@ def test_a_series_is_drawn_with_its_anomalies(visit: Visit) -> None:
     expect(page.get_by_text("120 rows of later.csv.")).to_be_visible()
     expect(page.locator(".verdict")).to_contain_text("▲ Anomaly")
     expect(page.get_by_role("region", name="Steps that stand out").locator("td").first).to_contain_text(re.compile("6"))
-    assert fits_the_window(visit)
+    visit.check_width()
     visit.check_accessibility()
     unload(visit, "panel-series")
 

@@ -52,11 +52,6 @@ def classify(visit: Visit, canvas: Locator) -> str:
     return label
 
 
-def assert_fits(visit: Visit) -> None:
-    """Assert that the page does not scroll sideways."""
-    assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
 def place_amid(label: str) -> tuple[int, int]:
     """Return the place of the digit with a label that has the most of its kind near it."""
     own = PLACES[[each == label for each in MAP["labels"]]]
@@ -79,7 +74,7 @@ def test_the_digit_under_the_cursor_is_decoded(visit: Visit, label: str) -> None
     expect(near).to_contain_text(f"Nearest digits: {label}, {label}")
     expect(visit.page.get_by_role("region", name="Request of the map")).to_contain_text("Answered in")
     assert classify(visit, visit.page.locator(DECODED)) == label
-    assert_fits(visit)
+    visit.check_width()
     visit.check_accessibility()
 
 

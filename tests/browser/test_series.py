@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.app.fitting import MINUTES, series_csv
+from tests.app.fitting import SERIES_MINUTES, series_csv
 from tests.app.server import Served
 from tests.browser.conftest import Visit
 
@@ -19,7 +19,7 @@ FAULTY = series_csv(120, seed=1, strange=(60, 64))
 @pytest.fixture(scope="module")
 def fitted(server: Served) -> Iterator[str]:
     """A model of series with columns."""
-    query = {"name": MODEL, "minutes": MINUTES, "replace": "true"}
+    query = {"name": MODEL, "minutes": SERIES_MINUTES, "replace": "true"}
     headers = {"content-type": "text/csv"}
     answer = httpx.post(f"{server.url}/fit", params=query, content=series_csv(600), headers=headers, timeout=200)
     assert '"result"' in answer.text, answer.text
@@ -41,11 +41,6 @@ def drag_over(visit: Visit, chart: Locator, shares: tuple[float, float], *, heig
     visit.page.mouse.up()
 
 
-def fits_the_window(visit: Visit) -> bool:
-    fits: bool = visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    return fits
-
-
 def test_what_is_no_heartbeat_is_told_and_its_steps_are_marked(visit: Visit) -> None:
     visit.open("series")
     page = visit.page
@@ -58,7 +53,7 @@ def test_what_is_no_heartbeat_is_told_and_its_steps_are_marked(visit: Visit) -> 
     expect(page).to_have_url(re.compile("example=no"))
     page.get_by_role("button", name="beat with a fault").click()
     expect(page.get_by_role("region", name="Steps that stand out")).to_contain_text(re.compile(r"(9\d|10\d) to 11\d"))
-    assert fits_the_window(visit)
+    visit.check_width()
     visit.check_accessibility()
 
 
@@ -132,5 +127,5 @@ def test_rows_of_a_table_show_which_column_is_to_blame(visit: Visit, fitted: str
     expect(page.get_by_text(re.compile(r"Steps \d+ to \d+ of flow are filled in"))).to_be_visible()
     page.get_by_label("Column", exact=True).select_option("pressure")
     expect(page.get_by_text(re.compile(r"Steps \d+ to \d+ of pressure are filled in"))).to_be_visible()
-    assert fits_the_window(visit)
+    visit.check_width()
     visit.check_accessibility()

@@ -19,7 +19,7 @@ from training.fit.options import FitOptions
 from training.fit.prepared import Prepared
 from training.fit.table_file import Table
 from training.fit.training import Split
-from training.fit.trimming import ScoreOthers, find_suspects, strangest
+from training.fit.trimming import ScoreOthers, find_suspects, halves_of, strangest
 
 MIN_ROWS = 60
 """Least rows to learn from."""
@@ -145,9 +145,7 @@ def suspicious_rows(rows: Tensor, options: FitOptions, score: ScoreOthers) -> Te
     is_suspect = torch.zeros(len(rows), dtype=torch.bool)
     if options.contamination == "none" or len(rows) < 2 * MIN_ROWS:
         return is_suspect
-    places = torch.randperm(len(rows), generator=torch.Generator().manual_seed(options.seed))
-    first, second = torch.tensor_split(places, 2)
-    pairs = ((first, second), (second, first))
+    pairs = halves_of(len(rows), options.seed)
     halves = []
     for mine, others in pairs:
         n_validated = round(VALIDATION_SHARE * len(mine))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoding.detector import ROWS_AT_ONCE
-from models.autoencoding.neighbours import nearest
+from models.autoencoding.neighbours import mean_distances
 from training.fit.training import Split
 
 MIN_DEVIATIONS = 5.0
@@ -51,16 +51,15 @@ def strangest(rows: Tensor, share: float, seed: int) -> Tensor:
     """
     points = rows.flatten(1)
     distances = torch.zeros(len(rows))
-    first, second = torch.tensor_split(torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)), 2)
-    for mine, others in ((first, second), (second, first)):
-        parts = (
-            nearest(few, points[others[:MAX_COMPARED]], N_NEIGHBOURS)[0]
-            for few in torch.split(points[mine], ROWS_AT_ONCE)
-        )
-        distances[mine] = torch.cat([part.mean(1) for part in parts])
-    flags = torch.zeros(len(rows), dtype=torch.bool)
-    flags[distances.argsort(descending=True)[: round(share * len(rows))]] = True
-    return flags
+    for mine, others in halves_of(len(rows), seed):
+        distances[mine] = mean_distances(points[mine], points[others[:MAX_COMPARED]], N_NEIGHBOURS, ROWS_AT_ONCE)
+    return outliers(distances, share)
+
+
+def halves_of(n: int, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return each random half of the numbers from 0 to `n`, with the other half behind it."""
+    first, second = torch.tensor_split(torch.randperm(n, generator=torch.Generator().manual_seed(seed)), 2)
+    return (first, second), (second, first)
 
 
 def find_suspects(halves: Sequence[Split], score: ScoreOthers, contamination: float | str) -> list[Tensor]:

@@ -86,21 +86,7 @@ export async function ask(request) {
  * @throws {Problem} see `send`; or the connection broke
  */
 export async function* askByLine(request) {
-  const response = await send(request);
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const lines = (rest + part.value).split("\n");
-      rest = lines.pop();
-      for (const line of lines) yield JSON.parse(line);
-    }
-  } catch (error) {
-    if (error instanceof TypeError) throw new Problem({ title: "The connection broke", detail: error.message });
-    throw error;
-  } finally {
-    await reader.cancel().catch(() => null);  // it has ended already if the request was aborted
-  }
+  for await (const line of partsOf(request, "\n")) yield JSON.parse(line);
 }
 
 /** Ask a task: `task("encode", "vae-mnist", inputs, parameters)`. Returns what `ask` returns, and the request. */
@@ -117,20 +103,27 @@ export async function task(name, model, inputs, parameters, signal) {
  * @throws {Problem} see `send`; or the stream ends with an error, or the connection breaks
  */
 export async function* events(request) {
+  for await (const block of partsOf(request, "\n\n")) {
+    const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
+    const event = JSON.parse(data.join("\n"));
+    if (event.error) throw new Problem(event.error);
+    yield event;
+  }
+}
+
+/** Send a request, and yield each part of its answer up to a separator as soon as it is there. */
+async function* partsOf(request, separator) {
   const response = await send(request);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  while (true) {
-    const { done, value } = await readFrom(reader);
-    if (done) return;
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
-      const event = JSON.parse(data.join("\n"));
-      if (event.error) throw new Problem(event.error);
-      yield event;
+  try {
+    for (let read = await readFrom(reader); !read.done; read = await readFrom(reader)) {
+      const parts = (rest + read.value).split(separator);
+      rest = parts.pop();
+      yield* parts;
     }
+  } finally {
+    await reader.cancel().catch(() => null);  // it has ended already if the request was aborted
   }
 }
 

@@ -3,6 +3,9 @@
  */
 import { ask } from "./api.js";
 
+/** The labels of models of digits. */
+export const DIGITS = [..."0123456789"];
+
 let known = null;
 let info = null;
 

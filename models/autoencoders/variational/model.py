@@ -130,12 +130,16 @@ class VariationalAutoencoder(FixedShapeAutoencoder):
 
     @cached_property
     @override
-    def lossless_coder(self) -> BitsBackCoder | None:
-        """Return a coder of items whose elements are 0 or 1.
+    def is_lossless(self) -> bool:
+        """Return whether the likelihood is Bernoulli and the networks can be computed in integers."""
+        networks = (self.encoder, self.decoder)
+        return self.log_variance is None and all(map(has_integer_twin, networks))
 
-        None unless the likelihood is Bernoulli and the networks can be computed in integers.
-        """
-        if self.log_variance is not None or not all(map(has_integer_twin, (self.encoder, self.decoder))):
+    @cached_property
+    @override
+    def lossless_coder(self) -> BitsBackCoder | None:
+        """Return a coder of items whose elements are 0 or 1; None unless the model `is_lossless`."""
+        if not self.is_lossless:
             return None
         return BitsBackCoder(
             self.encoder,

@@ -24,7 +24,7 @@ METRICS = "/metrics"
 """A path whose answer changes with every request, and with it its length."""
 GET_PATHS = (
     *("/", "/docs", "/redoc", "/openapi.json", "/static/docs/favicon.png"),
-    *("/models", f"/models/{TINY}", "/health/live", "/health/ready", "/info", METRICS),
+    *("/models", f"/models/{TINY}", "/health/live", "/health/ready", "/info", METRICS, f"/cards/{TINY}"),
     *(f"/hf/{TINY}/health", f"/hf/{TINY}/info"),
     *("/v1/models", f"/v1/models/{TINY}", "/api/tags", "/api/ps", "/api/version"),
     *(f"/tei/{TINY}{ending}" for ending in ("", "/health", "/info", "/ping")),

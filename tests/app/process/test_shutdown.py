@@ -53,7 +53,7 @@ def test_hangups_and_stuck_loadings_hold_up_neither_the_server_nor_its_end(tmp_p
     served = Served(f"http://127.0.0.1:{port}", process, log)
     try:
         hang_up_when_handled(process)
-        wait_ready(served.url, process, log, within_s=100.0)
+        wait_ready(served.url, process, log)
         wait_logged(served, "the settings were read again; changed: none")
         with httpx.Client(base_url=served.url, timeout=30) as http:
             late = http.post(f"/models/{STUCK}/load", headers={"x-timeout-ms": "50"})

@@ -7,7 +7,7 @@ import { button, element, labelled, oncePerFrame, select, slider } from "../dom.
 import { DrawingField, isEmpty, prepared } from "../drawing.js";
 import { exampleMaker } from "../examples.js";
 import { latest } from "../latest.js";
-import { isOfDigits, modelsFor } from "../models.js";
+import { DIGITS, isOfDigits, modelsFor } from "../models.js";
 import { RequestView } from "../request-view.js";
 import { writeState } from "../state.js";
 import { base64Of, bytesOf, filesOf, pictureOf } from "./compression/browser-files.js";
@@ -15,7 +15,6 @@ import { LANDSCAPES, paintLandscape } from "./compression/landscape.js";
 import { QualityChart } from "./compression/quality-chart.js";
 
 const DEFAULT_MODEL = "vae-mnist";
-const DIGITS = [..."0123456789"];
 const MAX_BITS = 16;
 const TYPES = { JPEG: "image/jpeg", WebP: "image/webp" };
 const SUFFIX = ".mfld";

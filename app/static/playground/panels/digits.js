@@ -5,15 +5,14 @@ import { task } from "../api.js";
 import { bars, drawPicture, pictureCanvas } from "../charts.js";
 import { button, element, labelled, oncePerFrame, slider } from "../dom.js";
 import { DrawingField, isEmpty, prepared } from "../drawing.js";
-import { isOfDigits, modelsFor } from "../models.js";
+import { exampleMaker } from "../examples.js";
+import { latest } from "../latest.js";
+import { DIGITS, isOfDigits, modelsFor } from "../models.js";
 import { RequestView } from "../request-view.js";
 import { writeState } from "../state.js";
 
-/** A model's card. It asks for the last drawing only: while it waits for an answer, drawings in between are skipped. */
+/** A model's card. */
 class ModelCard {
-  #isWaiting = false;
-  #next = null;
-
   constructor(model, view) {
     this.model = model;
     this.view = view;
@@ -24,23 +23,7 @@ class ModelCard {
     this.latent = element("canvas", { height: 24, role: "img", "aria-label": `Latent of ${model.id}` });
     this.element = element("section.card", { "aria-label": model.id }, element("h3", {}, model.id),
       element("div.columns.tight", {}, this.noisy, this.restored), this.error, this.labels, this.latent);
-  }
-
-  async update(drawing) {
-    this.#next = drawing;
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    try {
-      while (this.#next) {
-        const current = this.#next;
-        this.#next = null;
-        await this.#ask(current);
-      }
-    } catch (error) {
-      this.view.fail(error);
-    } finally {
-      this.#isWaiting = false;
-    }
+    this.update = latest((drawing) => this.#ask(drawing), (error) => view.fail(error));
   }
 
   async #ask({ input, parameters, noise, startedAt }) {
@@ -71,8 +54,7 @@ class ModelCard {
   #drawLatent(latent) {
     const numbers = latent.flat(Infinity);
     const most = Math.max(1e-6, ...numbers.map(Math.abs));
-    const { canvas } = Object.assign(this.latent, { width: numbers.length * 4 }).getContext("2d");
-    const context = canvas.getContext("2d");
+    const context = Object.assign(this.latent, { width: numbers.length * 4 }).getContext("2d");
     context.fillStyle = getComputedStyle(this.latent).color;
     numbers.forEach((number, place) => {
       const height = (11 * number) / most;
@@ -100,17 +82,13 @@ export async function show(root, values) {
     for (const card of cards) card.update(drawing);
   });
   const field = new DrawingField("Draw a digit here", () => update(performance.now()));
-  const samplers = await modelsFor("sample", (model) => isOfDigits(model) && model.labels?.length === 10);
-  const examples = samplers.length
-    ? element("div.buttons", { role: "group", "aria-label": "Examples" },
-        ...Array.from({ length: 10 }, (_, digit) => button(String(digit), () => example(samplers[0].id, digit))))
-    : null;
+  const makeExample = await exampleMaker();
+  const examples = makeExample && element("div.buttons", { role: "group", "aria-label": "Examples" },
+    ...DIGITS.map((digit) => button(digit, () => drawExample(digit))));
 
-  async function example(model, label) {
+  async function drawExample(digit) {
     try {
-      const { answer, request, ms } = await task("sample", model, undefined, { label: String(label), seed: 1, temperature: 0.4 });
-      view.show(request, ms);
-      field.drawDigit(answer.outputs[0].sample);
+      field.drawDigit(await makeExample(digit));
     } catch (error) {
       view.fail(error);
     }

@@ -6,12 +6,12 @@ import { drawPicture, pictureCanvas } from "../../charts.js";
 import { element, labelled, oncePerFrame, select, slider } from "../../dom.js";
 import { DrawingField, hasBrightPaper, isEmpty } from "../../drawing.js";
 import { latest } from "../../latest.js";
+import { DIGITS } from "../../models.js";
 import { Player } from "../../player.js";
 import { RequestView } from "../../request-view.js";
 import { writeState } from "../../state.js";
 
 const METHODS = [["linear", "straight line"], ["slerp", "great circle (slerp)"]];
-const EXAMPLES = [..."0123456789"];
 const DRAWN = "drawn";
 
 /** Two drawings and the frames between them. `element` goes into the page; call `start` once it is there. */
@@ -63,8 +63,8 @@ export class Interpolation {
       }
       this.update?.();
     });
-    const first = [DRAWN, ...EXAMPLES].includes(chosen) ? chosen : EXAMPLES[0];
-    end.example = this.makeExample && select(name, [[DRAWN, "my own drawing"], ...EXAMPLES], first, async () => {
+    const first = [DRAWN, ...DIGITS].includes(chosen) ? chosen : DIGITS[0];
+    end.example = this.makeExample && select(name, [[DRAWN, "my own drawing"], ...DIGITS], first, async () => {
       writeState({ [name]: end.example.value });
       await this.#drawExample(end).catch((error) => this.view.fail(error));
     });

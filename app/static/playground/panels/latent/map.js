@@ -5,12 +5,12 @@ import { task } from "../../api.js";
 import { colour, drawPicture, pictureCanvas } from "../../charts.js";
 import { element, oncePerFrame } from "../../dom.js";
 import { latest } from "../../latest.js";
+import { DIGITS } from "../../models.js";
 import { RequestView } from "../../request-view.js";
 import { SIDE } from "./latent-map.js";
 
 const MARGIN = 0.03;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const DIGITS = [..."0123456789"];
 const HINT = "Drag in the map, or move the cursor with the arrow keys; with Shift, it moves farther.";
 
 /** The map of a model. `onmove` is called with each place of the cursor; `element` goes into the page. */

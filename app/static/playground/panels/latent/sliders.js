@@ -5,13 +5,13 @@ import { task } from "../../api.js";
 import { drawPicture, pictureCanvas } from "../../charts.js";
 import { button, element, labelled, oncePerFrame, select, slider } from "../../dom.js";
 import { latest } from "../../latest.js";
+import { DIGITS } from "../../models.js";
 import { RequestView } from "../../request-view.js";
 import { writeState } from "../../state.js";
 
 const GROUP = 10;
 const N_DEVIATIONS = 4;
 const LEAST_SHARE = 0.25;
-const DIGITS = [..."0123456789"];
 const ORDERS = [["deviation", "those that vary most first"], ["number", "by number"]];
 
 /** The sliders of a model's latents. `element` goes into the page. */
