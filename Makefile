@@ -5,7 +5,7 @@ DATA ?=
 data_option := $(if $(DATA),--data $(DATA))
 OPTIONS ?=
 
-.PHONY: serve docs test acceptance container-test check client screenshots format train evaluate bench image pin-images clean
+.PHONY: serve docs test acceptance container-test drawings-test check client screenshots format train evaluate bench image pin-images clean
 
 serve: .venv/core
 	$(BIN)/manifold serve --log-format text
@@ -25,6 +25,10 @@ acceptance: .venv/dev
 # Builds the image with Buildah on a Debian root and runs it; needs Buildah and debootstrap, and to be root.
 container-test: .venv/dev
 	$(BIN)/pytest acceptance/test_container.py
+
+# 500 digits of MNIST on the page; DATA is the folder that `mnist` lies in. Needs Chromium.
+drawings-test: .venv/dev
+	DATA=$(or $(DATA),$(error DATA names no folder)) $(BIN)/pytest acceptance/test_drawings.py
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

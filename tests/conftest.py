@@ -9,6 +9,7 @@ from typing import cast
 import httpx
 import pytest
 import torch
+from hypothesis import settings
 from prometheus_client.metrics_core import Metric
 
 from app.main import create_app
@@ -18,6 +19,8 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, write_checkpoint
 from training.calibrate import calibrate
 
+settings.register_profile("any machine", deadline=None)  # how long an example takes depends on what else runs
+settings.load_profile("any machine")
 TINY = "tiny-ae"
 
 

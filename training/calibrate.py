@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.autoencoding.anomalies import window_scores
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration, can_promise, percentile_for
+from models.autoencoding.coverage import least_scores
 from models.autoencoding.mixture import fit_mixture
 from training.errors import DataError
 from training.metrics import anomaly_scores, latents
@@ -32,6 +34,9 @@ def calibrate(
 
     Source: Vovk, Cross-conformal predictors, 2015, for scores from a cross-validation.
     """
+    least = least_scores_of(scored)
+    for each in (model, *(model for model, _ in scored)):
+        each.least_scores = least
     scores = {name: torch.cat([anomaly_scores(*pair, name) for pair in scored]).sort().values for name in model.scores}
     flat_latents = latents(model, training).clone().flatten(1)
     deviation = flat_latents.std(0)
@@ -44,8 +49,22 @@ def calibrate(
         latent_mean=flat_latents.mean(0).view(model.latent_shape),
         latent_deviation=deviation.clamp(min=MIN_DEVIATION * float(deviation.max()) + 1e-12).view(model.latent_shape),
         mixture=mixture,
+        least_scores=least,
         detector=model.detector,
     )
+
+
+def least_scores_of(scored: Sequence[tuple[Autoencoder, Sequence[Tensor]]]) -> dict[str, Tensor]:
+    """Return what makes the scores of steps comparable, from the normal series in `scored`; see `calibrate`.
+
+    It is empty unless the models are ones of windows.
+    """
+    model = scored[0][0]
+    if model.windows is None:
+        return {}
+    with torch.inference_mode():
+        windows = {name: [each for pair in scored for each in window_scores(*pair, name)] for name in model.scores}
+    return {name: least_scores(each, model.windows.n_per_step) for name, each in windows.items()}
 
 
 def promised_percentile(false_alarm_rate: float, n_scores: int) -> float:

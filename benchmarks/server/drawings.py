@@ -75,6 +75,13 @@ class Drawings:
     drawn_after_ms: tuple[float, float]
 
 
+def first_digits(folder: Path, n: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the first pictures of the test split in `folder/mnist`, `[n, 28, 28]` from 0 to 255, and their labels."""
+    data = DataFolder(folder, download=False)
+    pixels = (mnist_images(data).test[:n, 0] * 255).round().byte().numpy()
+    return pixels, [str(label) for label in mnist_labels(data).test[:n].tolist()]
+
+
 def placed_digits(pixels: NDArray[np.uint8], seed: int) -> list[dict[str, Any]]:
     """Return digits `[n, 28, 28]` with a place on the canvas, a scale, and whether paper is white, all at random.
 
@@ -150,9 +157,7 @@ def drawings(folder: Path, n_digits: int, seed: int, as_json: bool) -> None:
       drawn_after_ms       milliseconds from the pen's last move until every model's answer is shown: the median and
                            the longest of 20 strokes
     """
-    data = DataFolder(folder, download=False)
-    pixels = (mnist_images(data).test[:n_digits, 0] * 255).round().byte().numpy()
-    labels = [str(label) for label in mnist_labels(data).test[:n_digits].tolist()]
+    pixels, labels = first_digits(folder, n_digits)
     with start_manifold() as server:
         result = measure(server.url, pixels, labels, seed)
     rows = [[f"`{name}`", f"{share:.3f}"] for name, share in sorted(result.accuracy.items(), key=lambda pair: -pair[1])]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.coverage import as_amid
 from models.autoencoding.windows import Windows, apply_to_windows
 from models.errors import InvalidItems, Problem
 from models.tasks.autoencoding import Contribution, DetectAnomaliesRequest, DetectAnomaliesResult, StepScores
@@ -39,19 +40,31 @@ def contributions_of(model: Autoencoder, items: Sequence[Tensor], score: str) ->
     """Return how much each element contributes to the score of its item or, in long series, to that of its step.
 
     They have the shape of the item. The score of a step is the least of the scores of the windows that contain it: a
-    single strange value makes all of them strange, and the steps beside it are in windows that do not reach it. The
-    elements of a step share its score as they do on average over its windows.
+    single strange value makes all of them strange, and the steps beside it are in windows that do not reach it. Where
+    few windows contain a step, its score is made comparable with those of others. The elements of a step share its
+    score as they do on average over its windows.
     """
     windows = model.windows
     if windows is None:
         return model.score_contributions(items, score)
     parts = apply_to_windows(windows, items, lambda few: model.score_contributions(few, score))
-    return [_by_step(windows, part, len(item)) for part, item in zip(parts, items, strict=True)]
+    least = model.least_scores.get(score)
+    return [_by_step(windows, part, len(item), least) for part, item in zip(parts, items, strict=True)]
 
 
-def _by_step(windows: Windows, contributions: Tensor, n_steps: int) -> Tensor:
+def window_scores(model: Autoencoder, items: Sequence[Tensor], score: str) -> list[Tensor]:
+    """Return the scores of the windows of each series, `[N]`. The model is one of windows."""
+    if model.windows is None:
+        raise NotImplementedError(f"this {type(model).__name__} takes items as a whole")
+    parts = apply_to_windows(model.windows, items, lambda few: model.score_contributions(few, score))
+    return [part.flatten(1).sum(1) for part in parts]
+
+
+def _by_step(windows: Windows, contributions: Tensor, n_steps: int, least: Tensor | None) -> Tensor:
     """Return the contributions `[T, E]` to the scores of steps, of those `[N, L, E]` to the scores of windows."""
     scores = windows.least(contributions.flatten(1).sum(1), n_steps)
+    if least is not None:
+        scores = as_amid(scores, windows.n_containing(n_steps), least)
     means = windows.mean(contributions, n_steps)
     return means * (scores / means.sum(1).clamp(min=torch.finfo(means.dtype).tiny))[:, None]
 

@@ -74,6 +74,7 @@ class Autoencoder(Model):
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
         detector: what further scores compare items with; None for models without these scores.
         windows: how longer series are split into items; None if every item is taken as a whole.
+        least_scores: for anomaly scores of windows, what those of normal steps are; see `models.autoencoding.coverage`.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
     """
@@ -89,6 +90,7 @@ class Autoencoder(Model):
     reads_weights = False
     detector: Detector | None = None
     windows: Windows | None = None
+    least_scores: Mapping[str, Tensor] = {}
     calibration: Calibration
     digest: bytes = bytes(DIGEST_BYTES)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -63,6 +63,8 @@ class Calibration:
         latent_mean: mean of the latents of training items, of the model's `latent_shape`.
         latent_deviation: standard deviation of these latents, of the model's `latent_shape`.
         mixture: mixture of Gaussians fitted to these latents, flattened; None for models that do not sample from it.
+        least_scores: for each anomaly score of windows, what those of normal steps are by the number of windows that
+            contain the step; see `models.autoencoding.coverage`. Empty for models of whole items.
         detector: what scores beside the reconstruction error compare items with; None for models without such scores.
         drift: what the items of requests are compared with to see whether they move; None for items without columns.
     """
@@ -72,12 +74,14 @@ class Calibration:
     latent_mean: Tensor
     latent_deviation: Tensor
     mixture: GaussianMixture | None
+    least_scores: Mapping[str, Tensor] = field(default_factory=dict)
     detector: Detector | None = None
     drift: DriftReference | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole content as named tensors."""
         tensors = {f"scores.{name}": scores for name, scores in self.scores.items()}
+        tensors |= {f"least_scores.{name}": scores for name, scores in self.least_scores.items()}
         tensors |= {
             "percentile": torch.tensor(self.percentile),
             "latent_mean": self.latent_mean,
@@ -101,7 +105,8 @@ class Calibration:
         Raises:
             CheckpointError: a tensor is missing, or the percentile is not a number from 0 to 100.
         """
-        parts: dict[str, dict[str, Any]] = {"scores": {}, "mixture": {}, "detector": {}, "drift": {}}
+        names = ("scores", "least_scores", "mixture", "detector", "drift")
+        parts: dict[str, dict[str, Any]] = {name: {} for name in names}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts.get(part, {})[rest] = tensor
@@ -112,6 +117,7 @@ class Calibration:
                 raise ValueError(f"the percentile is {percentile}; it must be a number from 0 to 100")
             return cls(
                 scores=parts["scores"],
+                least_scores=parts["least_scores"],
                 percentile=percentile,
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],

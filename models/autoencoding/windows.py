@@ -44,13 +44,17 @@ class Windows:
         """Return for each step the mean over the windows that contain it, `[T, E]`, of windows `[N, L, E]`."""
         places = self._places(n_steps).flatten()
         sums = windows.new_zeros(n_steps, windows.shape[2]).index_add_(0, places, windows.flatten(0, 1))
-        return sums / places.bincount(minlength=n_steps)[:, None]
+        return sums / self.n_containing(n_steps)[:, None]
 
     def least(self, scores: Tensor, n_steps: int) -> Tensor:
         """Return for each step the least score of the windows that contain it, `[T]`, of scores `[N]`."""
         places = self._places(n_steps)
         least = scores.new_full((n_steps,), torch.inf)
         return least.scatter_reduce_(0, places.flatten(), scores[:, None].expand_as(places).flatten(), "amin")
+
+    def n_containing(self, n_steps: int) -> Tensor:
+        """Return the number of windows that contain each step of a series, `[T]`."""
+        return self._places(n_steps).flatten().bincount(minlength=n_steps)
 
     def _places(self, n_steps: int) -> Tensor:
         """Return the step of the series that each step of each window is, `[N, L]`."""

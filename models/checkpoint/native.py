@@ -75,6 +75,7 @@ class NativeCheckpoint(Checkpoint):
         model.calibration = calibration
         if calibration.detector is not None:
             model.use_detector(calibration.detector)
+        model.least_scores = calibration.least_scores
         digests = f"{self.sha256}/{self.calibration_sha256}"
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
         return model

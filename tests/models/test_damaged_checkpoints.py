@@ -91,7 +91,7 @@ def damage(text: str, draw: Callable[[st.SearchStrategy[Any]], Any]) -> str:
     return json.dumps(content).replace(json.dumps(mark), draw(st.one_of(values.map(json.dumps), st.sampled_from(RAW))))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_only_errors_of_models_come_out_and_the_model_can_be_listed(bases: list[Path], data: st.DataObject) -> None:
     base = data.draw(st.sampled_from(bases))

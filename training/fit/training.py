@@ -18,7 +18,7 @@ from models.autoencoding.calibration import percentile_for
 from models.autoencoding.detector import Detector, fit_detector
 from models.autoencoding.windows import Windows
 from models.family import FamilyConfig, FamilySpec
-from training.calibrate import calibrate
+from training.calibrate import calibrate, least_scores_of
 from training.fit.networks import Network, network_for
 from training.metrics import anomaly_scores
 
@@ -178,6 +178,7 @@ def score_held_out(
     """Train a model on a split, and return its scores of the calibration items, or of their steps: `[N]`."""
     network = network_for(split.item_shape, family)
     model = _train_with_detector(network, split, max_seconds, seed, on_step).model
+    model.least_scores = least_scores_of([(model, split.calibration)])
     return anomaly_scores(model, split.calibration, model.scores[0])
 
 

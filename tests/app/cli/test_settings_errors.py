@@ -4,7 +4,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -37,7 +37,6 @@ def assert_plain(sentences: list[str], name: str) -> None:
         assert not any(words in sentence for words in JARGON)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(NAMES), VALUES)
 def test_a_wrong_value_of_any_setting_is_named_in_plain_words(name: str, value: object) -> None:
     try:
@@ -46,7 +45,6 @@ def test_a_wrong_value_of_any_setting_is_named_in_plain_words(name: str, value: 
         assert_plain(explain(error, "--{}".format), name)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(NAMES), TEXTS)
 def test_a_wrong_variable_is_named_in_plain_words(name: str, text: str) -> None:
     with patch.dict(os.environ, {f"MANIFOLD_{name.upper()}": text}):
@@ -56,7 +54,6 @@ def test_a_wrong_variable_is_named_in_plain_words(name: str, text: str) -> None:
             assert_plain(explain(error, "--{}".format), name)
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=1), st.integers(min_value=1))
 def test_limits_that_contradict_each_other_are_both_named(most: int, in_queue: int) -> None:
     sentences = explained({"max_items": most, "max_queue_items": in_queue})

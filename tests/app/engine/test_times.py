@@ -55,7 +55,7 @@ class SlowModel(ScriptedModel):
         return super().encode(requests)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), budget=st.integers(1, 4))
 async def test_queue_and_inference_time_never_exceed_the_time_that_the_caller_waited(
     sizes: list[int], budget: int, clock: Clock

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, PayloadTooLarge
@@ -64,7 +64,6 @@ def json_texts(draw: st.DrawFn) -> str:
     return json.dumps(draw(values), ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 0, 2])))
 
 
-@settings(deadline=None)
 @given(json_texts(), st.integers(1, 40))
 def test_a_text_in_parts_has_the_same_value(text: str, chunk: int) -> None:
     data = text.encode()
@@ -72,7 +71,6 @@ def test_a_text_in_parts_has_the_same_value(text: str, chunk: int) -> None:
         assert _outcome(data, PARTS) == _outcome(data, WHOLE)
 
 
-@settings(deadline=None)
 @given(
     json_texts(),
     st.integers(1, 40),

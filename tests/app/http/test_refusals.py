@@ -283,14 +283,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=st.fixed_dictionaries({"inputs": JSON}, optional={"parameters": JSON, "model": JSON}) | JSON)
 async def test_no_json_whatever_is_a_fault_of_the_server(client: httpx.AsyncClient, body: object) -> None:
     answer = await client.post("/encode", content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code in (200, 400, 404, 422), answer.text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     body=st.binary(max_size=200) | st.binary(max_size=40).map(lambda tail: b"\x93NUMPY\x01\x00" + tail),
     kind=st.sampled_from(["application/x-npy", "image/png", "image/jpeg", "application/json", "multipart/form-data"]),

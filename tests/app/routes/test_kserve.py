@@ -317,7 +317,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=BODIES | VALUES,
     raw=st.just(b"") | st.binary(max_size=64) | st.just(bytes(128)),

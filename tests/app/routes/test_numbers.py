@@ -152,7 +152,7 @@ def png_of(pixels: NDArray[np.uint8]) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     magnitude=st.floats(1e15, 3.4028e38),
     signs=st.lists(st.sampled_from([-1, 0, 1]), min_size=7, max_size=7),

@@ -151,7 +151,7 @@ def check(answer: httpx.Response, n_outputs: int) -> None:
         assert "column" in fault["detail"] or "every element is null" in fault["detail"], fault
 
 
-QUIET = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @QUIET

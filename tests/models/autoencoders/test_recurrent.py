@@ -87,7 +87,7 @@ def test_it_computes_the_equations(cell: str, n_steps: int) -> None:
     np.testing.assert_allclose(reconstruction, expected, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     cell=st.sampled_from(sorted(STEPS)),
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6),

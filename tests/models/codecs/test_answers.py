@@ -64,7 +64,7 @@ def by_the_pipeline(
     return sorted(ranked, key=lambda pair: -pair[1])[:top_k]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     kind=st.sampled_from(list(TOKENIZERS)),
     seed=st.integers(0, 1000),
@@ -148,7 +148,7 @@ def test_a_context_without_tokens_has_no_answer() -> None:
     assert best(pairs, random_spans(pairs, 1)) == Answer("", 1.0, 0, 0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 100))
 def test_scores_of_one_window_are_parts_of_one(seed: int) -> None:
     pairs = windows("wordpiece", CONTEXT)

@@ -84,7 +84,7 @@ def everything(codec: TextCodec, text: str, pair: str) -> list[Any]:
 
 
 @given(text=joined, pair=joined)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_parts_have_the_tokens_of_the_whole(shipped: TextCodec, text: str, pair: str) -> None:
     expected = everything(shipped, text, pair)
     with short_parts():
@@ -134,7 +134,7 @@ def test_a_text_is_parted_for_the_usual_kinds(make: Any) -> None:
 
 
 @given(text=st.text(max_size=40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_text_never_becomes_longer_than_its_size(shipped: TextCodec, text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     normalized = shipped.normalize(text)

@@ -110,7 +110,7 @@ def test_a_translation_keeps_the_space_of_a_piece_that_is_nothing_else(marian: P
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_translations_are_assembled_to_the_text_that_is_decoded(marian: Path, data: st.DataObject) -> None:
     codec = codec_of(marian, "vanilla", 64)
     space = codec.id_of("▁") or 0

@@ -229,7 +229,7 @@ def shipped_codec(request: pytest.FixtureRequest) -> TextCodec:
 
 
 @given(texts=st.lists(st.one_of(st.text(max_size=30), st.sampled_from([*HOSTILE.values()])), min_size=2, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @pytest.mark.parametrize("special", [True, False])
 def test_texts_encoded_together_equal_those_alone(shipped_codec: TextCodec, special: bool, texts: list[str]) -> None:
     items = [TextItem(clean_text(text, LIMITS)[:500]) for text in texts]

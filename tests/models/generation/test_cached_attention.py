@@ -53,7 +53,7 @@ def prefill(cache: KeyValueCache, texts: list[Text]) -> tuple[Tensor, ...]:
 
 @pytest.mark.usefixtures("_kernels")
 @given(lengths=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_prompts_in_parts_see_what_whole_prompts_see(lengths: list[tuple[int, int]]) -> None:
     texts = random_texts([first + second for first, second in lengths])
     expected, cache = attended_within(texts), KeyValueCache(SHAPE)
@@ -66,7 +66,7 @@ def test_prompts_in_parts_see_what_whole_prompts_see(lengths: list[tuple[int, in
 
 @pytest.mark.usefixtures("_kernels")
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_single_tokens_see_their_rows(lengths: list[int]) -> None:
     texts = random_texts([length + 1 for length in lengths])
     expected, cache = attended_within(texts), KeyValueCache(SHAPE)

@@ -30,7 +30,7 @@ def generated(model: Generator[Any], requests: list[GenerateRequest]) -> list[li
 
 @pytest.mark.parametrize("family", [gpt.FAMILY, vanilla.FAMILY], ids=["gpt", "vanilla"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_decoding_ahead_changes_no_text(family: FamilySpec[Any], data: st.DataObject) -> None:
     model = cast("Generator[Any]", build(family, family.tiny[0]))
     model.generation_rules = GenerationRules(end_ids=tuple(range(N_ENDS)))

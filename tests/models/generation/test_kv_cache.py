@@ -83,7 +83,7 @@ def assert_same(found: Sequence[Sequence[Tensor]], expected: Sequence[Sequence[T
 
 @each_kind
 @given(lengths=LENGTHS, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_become_what_other_rows_were(kind: Kind, lengths: list[int], data: st.DataObject) -> None:
     sources = data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=9))
     cache = fill(kind, lengths)
@@ -95,7 +95,7 @@ def test_rows_become_what_other_rows_were(kind: Kind, lengths: list[int], data: 
 
 @each_kind
 @given(lengths=LENGTHS, others=LENGTHS, n_tokens=st.none() | st.integers(1, 50), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_of_another_cache_become_new_rows(
     kind: Kind, lengths: list[int], others: list[int], n_tokens: int | None, data: st.DataObject
 ) -> None:
@@ -143,7 +143,6 @@ def test_a_new_cache_of_the_same_shape_has_no_rows_and_is_independent(kind: Kind
 
 
 @given(lengths=st.lists(st.integers(1, 40), max_size=6), counts=st.lists(st.integers(1, 40), max_size=9))
-@settings(deadline=None)
 def test_parts_of_prompts_extend_rows_and_start_new_ones(lengths: list[int], counts: list[int]) -> None:
     cache = KeyValueCache(SHAPE)
     cache.append(lengths)

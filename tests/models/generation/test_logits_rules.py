@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers.generation.logits_process import SuppressTokensLogitsProcessor
@@ -52,14 +52,12 @@ def assert_follows(rule: LogitsRule, processor: Any, text: TextSoFar, scores: Te
 
 
 @given(tokens=TOKENS, penalty=st.floats(0.01, 100), seed=SEEDS)
-@settings(deadline=None)
 def test_the_repetition_penalty_is_that_of_the_reference(tokens: list[int], penalty: float, seed: int) -> None:
     processor = transformers.RepetitionPenaltyLogitsProcessor(penalty)
     assert_follows(RepetitionPenalty(penalty), processor, text_so_far(tokens, []), random_scores(seed))
 
 
 @given(size=st.integers(1, 5), tokens=st.lists(st.integers(0, 3), max_size=30), seed=SEEDS)
-@settings(deadline=None)
 def test_repeated_ngrams_are_forbidden_as_by_the_reference(size: int, tokens: list[int], seed: int) -> None:
     processor = transformers.NoRepeatNGramLogitsProcessor(size)
     assert_follows(NoRepeatNgrams(size), processor, text_so_far(tokens, []), random_scores(seed))
@@ -70,7 +68,6 @@ def test_repeated_ngrams_are_forbidden_as_by_the_reference(size: int, tokens: li
     tokens=st.lists(st.integers(0, 3), max_size=30),
     seed=SEEDS,
 )
-@settings(deadline=None)
 def test_bad_words_are_forbidden_as_by_the_reference(words: list[list[int]], tokens: list[int], seed: int) -> None:
     processor = transformers.NoBadWordsLogitsProcessor(words)
     rule = BadWords(tuple(tuple(word) for word in words))
@@ -78,7 +75,6 @@ def test_bad_words_are_forbidden_as_by_the_reference(words: list[list[int]], tok
 
 
 @given(least=st.integers(1, 20), prompt=TOKENS, generated=TOKENS, ends=st.sets(st.integers(0, 19), min_size=1))
-@settings(deadline=None)
 def test_a_text_ends_as_early_as_by_the_reference(
     least: int, prompt: list[int], generated: list[int], ends: set[int]
 ) -> None:
@@ -87,21 +83,18 @@ def test_a_text_ends_as_early_as_by_the_reference(
 
 
 @given(tokens=TOKENS, suppressed=st.sets(st.integers(0, N_WORDS - 1), min_size=1))
-@settings(deadline=None)
 def test_tokens_are_suppressed_as_by_the_reference(tokens: list[int], suppressed: set[int]) -> None:
     processor = SuppressTokensLogitsProcessor([*suppressed])
     assert_follows(SuppressedTokens((*suppressed,)), processor, text_so_far(tokens, []), random_scores(2))
 
 
 @given(prompt=TOKENS, generated=TOKENS, n_new=st.integers(1, 30))
-@settings(deadline=None)
 def test_the_end_is_forced_as_by_the_reference(prompt: list[int], generated: list[int], n_new: int) -> None:
     processor = transformers.ForcedEOSTokenLogitsProcessor(len(prompt) + n_new, 7)
     assert_follows(ForcedTokens((7,), n_new - 1), processor, text_so_far(prompt, generated), random_scores(3))
 
 
 @given(prompt=TOKENS, generated=TOKENS, presence=st.floats(-2, 2), frequency=st.floats(-2, 2), seed=SEEDS)
-@settings(deadline=None)
 def test_presence_and_frequency_penalties_follow_their_formula(
     prompt: list[int], generated: list[int], presence: float, frequency: float, seed: int
 ) -> None:
@@ -142,7 +135,6 @@ def test_the_rules_of_a_request_and_of_a_model_are_applied_in_order() -> None:
 
 
 @given(seed=SEEDS, prompt=TOKENS, size=st.integers(0, 3), words=st.lists(st.tuples(st.integers(0, 19)), max_size=4))
-@settings(deadline=None)
 def test_greedy_search_takes_the_likeliest_token_that_is_not_forbidden(
     seed: int, prompt: list[int], size: int, words: list[tuple[int]]
 ) -> None:

@@ -52,7 +52,7 @@ def finish(batch: RunningBatch[int]) -> dict[int, list[int]]:
 @given(
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=6), decoding=st.integers(1, 20), idle=st.integers(1, 50)
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_parts_of_any_size_give_what_the_whole_gives(lengths: list[int], decoding: int, idle: int) -> None:
     model = decoder()
     requests = [request(prompt(length, length), do_sample=True) for length in lengths]

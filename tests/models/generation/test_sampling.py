@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -58,14 +58,12 @@ def assert_same_distribution(filters: list[CandidateFilter], processors: list[An
 
 @pytest.mark.parametrize("name", FILTERS)
 @given(share=SHARES, seed=SEEDS, n_words=st.sampled_from([1, 20, 1000]))
-@settings(deadline=None)
 def test_each_filter_is_that_of_the_reference(name: str, share: float, seed: int, n_words: int) -> None:
     ours, theirs = FILTERS[name]
     assert_same_distribution([ours(share)], [theirs(share)], random_scores(seed, n_words))
 
 
 @given(shares=st.dictionaries(st.sampled_from([*FILTERS]), SHARES), seed=SEEDS, banned=st.sets(st.integers(0, 10)))
-@settings(deadline=None)
 def test_filters_together_are_those_of_the_reference(shares: dict[str, float], seed: int, banned: set[int]) -> None:
     """They are applied in the order in which the rules build them."""
     scores = random_scores(seed)

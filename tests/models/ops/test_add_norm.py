@@ -23,7 +23,7 @@ def random_norm(width: int) -> nn.LayerNorm:
 @needs_kernels
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(n=st.integers(0, 9), width=st.integers(1, 150), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kernels_equal_the_reference(dtype: torch.dtype, n: int, width: int, seed: int) -> None:
     torch.manual_seed(seed)
     norm = random_norm(width)

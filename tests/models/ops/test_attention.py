@@ -40,7 +40,7 @@ def attention_text_by_text(
 @given(lengths=LENGTHS, width=st.integers(1, 70))
 @example(lengths=[4, 4, 4], width=8)
 @example(lengths=[1, 7, 7, 1, 130], width=8)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_reference_equals_the_definition(lengths: list[int], width: int, *, causal: bool) -> None:
     torch.manual_seed(0)
     segments = Segments(lengths)
@@ -54,7 +54,7 @@ def test_the_reference_equals_the_definition(lengths: list[int], width: int, *, 
 @needs_kernels
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(lengths=LENGTHS, width=st.integers(1, 70), causal=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kernels_equal_the_reference(dtype: torch.dtype, lengths: list[int], width: int, *, causal: bool) -> None:
     torch.manual_seed(0)
     segments = Segments(lengths)
@@ -88,7 +88,7 @@ def test_kernels_are_not_chosen_where_gradients_are_needed() -> None:
 
 
 @given(parts=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_last_tokens_of_texts_see_what_they_see_among_all(parts: list[tuple[int, int]]) -> None:
     torch.manual_seed(0)
     whole = Segments([sum(part) for part in parts])

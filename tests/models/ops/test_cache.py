@@ -23,7 +23,7 @@ def random_memory(n_rows: int, width: int, dtype: torch.dtype) -> Tensor:
 
 
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=12), width=st.integers(1, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_plain_torch_equals_attention_within_the_rows(lengths: list[int], width: int) -> None:
     memory = random_memory(len(lengths), width, torch.float32)
     q, k, v = random_qkv(len(lengths), width, torch.float32)
@@ -40,7 +40,7 @@ def test_plain_torch_equals_attention_within_the_rows(lengths: list[int], width:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("has_new", [False, True])
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=12), width=st.integers(1, 140))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_kernels_equal_plain_torch(dtype: torch.dtype, lengths: list[int], width: int, *, has_new: bool) -> None:
     memory = random_memory(len(lengths), width, dtype)
     plain_memory = memory.float()
@@ -61,7 +61,7 @@ def test_kernels_equal_plain_torch(dtype: torch.dtype, lengths: list[int], width
     parts=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), min_size=1, max_size=5),
     width=st.integers(1, 140),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_kernels_continue_prompts_as_plain_torch_does(
     dtype: torch.dtype, parts: list[tuple[int, int]], width: int
 ) -> None:

@@ -26,7 +26,7 @@ def random_row(lengths: list[int], n_words: int, n_types: int) -> Row:
     n_types=st.integers(1, 3),
     first=st.integers(0, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kernels_equal_plain_torch(
     dtype: torch.dtype, lengths: list[int], width: int, n_types: int, first: int
 ) -> None:

@@ -46,7 +46,7 @@ def three_threads() -> Iterator[None]:
 
 @pytest.mark.parametrize(("implementation", "dtype"), CASES)
 @given(n=st.integers(0, 60), n_in=sizes, n_out=sizes, bias=st.booleans(), gelu=gelus)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packed_layers_equal_plain_ones(
     implementation: Callable[..., LinearWeights],
     dtype: torch.dtype,
@@ -92,7 +92,7 @@ def test_rows_may_be_long(n_in: int) -> None:
 @needs_kernels
 @pytest.mark.skipif(not avx512.is_fastest_for(torch.int8, torch.float32), reason="no VNNI, or AMX")
 @given(n=st.integers(1, 60), n_in=sizes, n_out=sizes, bias=st.booleans(), gelu=gelus)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_int8_is_at_most_a_step_from_that_of_onednn(n: int, n_in: int, n_out: int, gelu: Any, *, bias: bool) -> None:
     torch.manual_seed(n)
     layer, x = nn.Linear(n_in, n_out, bias=bias), torch.randn(n, n_in) * 10
@@ -109,7 +109,7 @@ def test_int8_is_at_most_a_step_from_that_of_onednn(n: int, n_in: int, n_out: in
 @given(
     n=st.integers(0, 5), n_in=st.integers(1, 70), n_out=st.integers(1, 40), bias=st.booleans(), seed=st.integers(0, 9)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_error_of_int8_is_bounded_by_its_steps(n: int, n_in: int, n_out: int, *, bias: bool, seed: int) -> None:
     torch.manual_seed(seed)
     linear = nn.Linear(n_in, n_out, bias=bias)

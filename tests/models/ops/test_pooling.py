@@ -43,7 +43,7 @@ def has_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("pooling", POOLINGS)
 @given(lengths=LENGTHS, width=st.integers(1, 70), data=st.data(), is_unit=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_kernels_and_plain_torch_equal_the_definition(
     dtype: torch.dtype, pooling: Pooling, lengths: list[int], width: int, data: st.DataObject, *, is_unit: bool
 ) -> None:

@@ -13,7 +13,7 @@ from tests.models.ops.kernels import DTYPES, disable_cpu_kernels, needs_kernels,
 
 @pytest.mark.parametrize("dtype", DTYPES or [torch.float32])
 @given(scores=st.lists(st.integers(-40, 40), min_size=1, max_size=90))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_first_of_the_likeliest_is_found(dtype: torch.dtype, scores: list[int]) -> None:
     rows = torch.tensor([scores, scores[::-1]]).to(dtype)
     found = list_top_tokens(rows)

@@ -16,7 +16,7 @@ from models.text.padded_attention import Grid, PaddedAcross, PaddedTexts
 N_HEADS, WIDTH, SCALE = 3, 5, 0.7
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 PAIRS = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 7)), min_size=1, max_size=5)
-TRIED = settings(max_examples=40, deadline=None)
+TRIED = settings(max_examples=40)
 
 
 def random_rows(n: int, n_tokens: int, seed: int) -> list[Tensor]:

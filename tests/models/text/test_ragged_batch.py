@@ -46,7 +46,7 @@ def test_tokens_are_found_by_their_positions_in_the_given_texts(lengths: list[in
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
 @example(lengths=[5, 1, 5])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_padded_rows_and_texts_give_the_same_batch_but_for_the_order(lengths: list[int]) -> None:
     texts = [random_text(length, 60, seed, n_types=2) for seed, length in enumerate(lengths)]
     rows = Rows.of(texts)

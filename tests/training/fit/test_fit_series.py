@@ -115,6 +115,16 @@ async def test_faults_are_found_where_they_are_and_in_their_column(client: httpx
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("n_steps", [40, 45, 60])
+async def test_short_series_have_no_more_false_alarms_than_long_ones(client: httpx.AsyncClient, n_steps: int) -> None:
+    rows = readings(N_NEW, 3)
+    series = [columns_of(rows[first : first + n_steps]) for first in range(0, N_NEW - n_steps + 1, n_steps)]
+    answer = await client.post("/detect-anomalies", json={"model": "pumps", "inputs": series})
+    outputs = answer.json()["outputs"]
+    assert np.mean([np.array(each["rows"]["scores"]) > each["threshold"] for each in outputs]) < 0.05
+
+
+@pytest.mark.anyio
 async def test_long_series_are_reconstructed_denoised_and_filled_in(client: httpx.AsyncClient) -> None:
     rows = readings(300, 2)
     series = columns_of(rows)

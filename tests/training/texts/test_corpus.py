@@ -37,7 +37,7 @@ def document(length: int, first: int = 0) -> TokenIds:
 
 
 @given(lengths=LENGTHS, length=st.integers(1, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_cover_each_document_that_is_long_enough(lengths: list[int], length: int) -> None:
     rows = [document(n, 100 * number) for number, n in enumerate([*lengths, length])]
     cut = document_pieces(rows, length)
@@ -60,7 +60,7 @@ def test_the_last_piece_overlaps_the_one_before() -> None:
 
 
 @given(lengths=LENGTHS.filter(bool), length=st.integers(1, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_token_stream_has_all_documents_each_with_an_end(lengths: list[int], length: int) -> None:
     rows = [document(n, 100 * number) for number, n in enumerate(lengths)]
     whole = [token for row in rows for token in (*row.tolist(), 999)]
@@ -74,7 +74,7 @@ TEXTS = st.lists(st.lists(st.sampled_from(SENTENCES), max_size=5).map(" ".join),
 
 
 @given(texts=st.lists(TEXTS, max_size=3), length=st.integers(16, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_rows_of_whole_sentences_are_all_of_a_text_but_single_ones(texts: list[str], length: int) -> None:
     with TemporaryDirectory() as folder:
         tokenizer = vocabulary().tokenizer(resources(Path(folder)))
@@ -112,7 +112,7 @@ def test_sentences_end_where_a_capital_follows() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_rows_give_their_texts_back(lengths: list[int]) -> None:
     texts = [random_text(length, 60, seed, n_types=2) for seed, length in enumerate(lengths)]
     rows = Rows.of(texts)

@@ -63,7 +63,7 @@ def test_whole_word_masking_chooses_the_share() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 1000), length=st.integers(1, 30), share=st.floats(0, 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_targets_are_what_was_there_and_everything_else_stays(
     kind: MaskingKind, seed: int, length: int, share: float
 ) -> None:

@@ -40,7 +40,7 @@ N_STEPS = 40
 
 @pytest.mark.parametrize("kind", ["wordpiece", "unigram", "byte-level"])
 @given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_each_words_tag_is_that_of_its_first_token(
     kind: str, words: list[str], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -27,7 +27,7 @@ def fixed_point(*values: float) -> Integers:
     return np.array([round(value * ONE) for value in values], dtype=np.int64)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     mean=st.floats(-5, 5),
     deviation=st.floats(0.05, 20),
@@ -45,7 +45,6 @@ def test_frequencies_of_intervals_are_those_of_the_normal_distribution(
     np.testing.assert_allclose(row / TOTAL, np.diff(below), rtol=0, atol=3e-4)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, TOTAL - 1), min_size=1, max_size=50))
 def test_quantiles_are_the_inverse_of_the_distribution_function(masses: list[int]) -> None:
     quantiles = normal_quantiles(np.array(masses, dtype=np.int64)) / ONE
@@ -58,7 +57,6 @@ def test_quantiles_ascend() -> None:
     assert (np.diff(quantiles) > 0).all()
 
 
-@settings(deadline=None)
 @given(st.floats(-40, 40))
 def test_frequencies_of_a_one_are_the_logistic_function(logit: float) -> None:
     (frequency,) = bernoulli_frequencies(fixed_point(logit))
@@ -66,7 +64,7 @@ def test_frequencies_of_a_one_are_the_logistic_function(logit: float) -> None:
     assert frequency / TOTAL == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_symbols_are_popped_in_reverse_order(data: st.DataObject) -> None:
     draw = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

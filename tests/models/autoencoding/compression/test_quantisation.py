@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.autoencoding.calibration import Calibration
@@ -27,7 +27,6 @@ CALIBRATION = Calibration(
 )
 
 
-@settings(deadline=None)
 @given(bits=st.integers(1, 16), seed=st.integers(0, 1000), n_items=st.integers(1, 20))
 def test_a_latent_comes_back_to_within_half_a_level(bits: int, seed: int, n_items: int) -> None:
     scaled = torch.randn(n_items, 3, generator=torch.Generator().manual_seed(seed))
