@@ -47,7 +47,7 @@ def as_amid(scores: Tensor, n_windows: Tensor, least: Tensor) -> Tensor:
         least: what `least_scores` returned, `[K, Q]`.
     """
     n_windows, found = n_windows.clamp(max=len(least)), scores.clone()
-    for k in n_windows.unique().tolist():
+    for k in set(n_windows.tolist()):
         if k < len(least):
             mapped = _mapped(scores[n_windows == k].double().numpy(), least[k - 1].double().numpy(), least[-1].numpy())
             found[n_windows == k] = torch.from_numpy(mapped).to(scores.dtype)
