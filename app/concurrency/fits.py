@@ -5,8 +5,8 @@ import json
 import logging
 import re
 import signal
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from app.concurrency.fit_process import FitEnd, FitJob, FitProcess
 from app.errors import FitFailed, FitUnavailable, InvalidRequest, ManifoldError, QueueFull
@@ -17,6 +17,8 @@ RESULT = b'{"result":'
 """Begin of the last line of `manifold fit --json-lines`."""
 CLOSE_S = 2.0
 """Longest time in seconds that the end of the server waits for the end of a process that it has killed."""
+MAX_WAIT_S = 5.0
+"""Longest time in seconds that a request waits for its turn. A browser may take that long to hang up an earlier one."""
 RETRY_AFTER_S = 30
 """Time in seconds after which a client that was refused, because another fit runs, may try again."""
 _REFUSAL = re.compile(r"^Error: (.*)", re.MULTILINE | re.DOTALL)
@@ -28,24 +30,25 @@ class Fits:
     """Runs `manifold fit` in a process of its own, for one request at a time. All methods run on the event loop."""
 
     def __init__(self) -> None:
-        self._is_taken = False
+        self._turn = asyncio.Lock()
         self._process: FitProcess | None = None  # the last one
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the only turn.
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """Hold the only turn. The request that has it may be about to end, so that this waits for a while.
 
         Raises:
-            QueueFull: another request has it.
+            QueueFull: another request keeps it.
         """
-        if self._is_taken:
+        try:
+            await asyncio.wait_for(self._turn.acquire(), MAX_WAIT_S)
+        except TimeoutError:
             detail = "another model is being fitted, and this server fits one at a time"
-            raise QueueFull(detail, retry_after_s=RETRY_AFTER_S)
-        self._is_taken = True
+            raise QueueFull(detail, retry_after_s=RETRY_AFTER_S) from None
         try:
             yield
         finally:
-            self._is_taken = False
+            self._turn.release()
 
     async def lines(self, job: FitJob, data: bytes) -> AsyncGenerator[bytes, None]:
         """Fit a model to a file, and yield the lines that `manifold fit --json-lines` prints.

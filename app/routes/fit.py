@@ -74,7 +74,7 @@ class FitAnswer(LinesResponse):
 
     async def _run(self, send: Send, services: Services) -> None:
         context, pending = context_in(self._request.scope), b""
-        with services.fits.turn():
+        async with services.fits.turn():
             data = await read_body(self._request, services.settings.max_body_bytes, services.pools)
             context.memory.claim(self._job.max_bytes)
             async with (
