@@ -30,8 +30,9 @@ from training.fit.table_file import Table
 from training.fit.training import Fitted, Split, fit_model, score_held_out
 from training.metrics import anomaly_scores
 
-TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.65, 0.125
-"""Shares of the time limit for the training, and for each of the two models that look for anomalies before."""
+TRAINING_TIME_SHARE, TRIMMING_SHARE = 0.55, 0.1
+"""Shares of the time limit for the training, and for each of the two models that look for anomalies before. The rest is
+for what has no limit of its own: reading, calibrating and drawing."""
 
 
 def fit_file(path: Path, options: FitOptions, report: Report) -> FitResult:
