@@ -19,31 +19,39 @@ CONFIDENCE = 0.9
 """Probability with which a threshold keeps a promised rate of false alarms, if there are enough held-out scores."""
 
 
-def percentile_for(false_alarm_rate: float, n: int, n_left_out: int = 0) -> float:
-    """Return the percentile of n held-out scores that normal items exceed at most at this rate.
+def most_above(false_alarm_rate: float, n: int) -> int:
+    """Return how many of n held-out scores may be above a threshold that normal items exceed at most at this rate.
 
-    It is that of the score with k scores above it. Over the draw of the held-out items, the rate is kept with the
-    probability that a binomial variable (n, rate) is above k; k is the largest with a probability of `CONFIDENCE`. If
-    not even k = 0 has it, the percentile is that of the largest score, which is exceeded with the probability
-    1 / (n + 1) on average. Source: Wilks 1941, tolerance limits; Vovk 2012, conditional validity.
+    With k scores above it, the rate is kept with the probability that a binomial variable (n, rate) is above k, over
+    the draw of the held-out items. The answer is the largest k with a probability of `CONFIDENCE`, or 0 if there is
+    none: the largest score is exceeded with the probability 1 / (n + 1) on average.
+
+    Source: Wilks 1941, tolerance limits; Vovk 2012, conditional validity.
+    """
+    n_above, cumulative = -1, 0.0
+    while cumulative <= 1 - CONFIDENCE and n_above < n:
+        n_above += 1
+        cumulative += math.exp(
+            math.lgamma(n + 1)
+            - math.lgamma(n_above + 1)
+            - math.lgamma(n - n_above + 1)
+            + n_above * math.log(false_alarm_rate)
+            + (n - n_above) * math.log1p(-false_alarm_rate)
+        )
+    return max(0, n_above - 1)  # the last one had too little confidence
+
+
+def percentile_for(false_alarm_rate: float, n: int, n_left_out: int = 0) -> float:
+    """Return the percentile of n held-out scores that normal items exceed at most at this rate; see `most_above`.
 
     Args:
         false_alarm_rate: the rate.
         n: the number of held-out scores.
         n_left_out: number of further items that were left out because of high scores. They count as above, since some
-            may be normal, but for at most half of k, so that a file with many anomalies has a threshold to find some.
+            may be normal, but for at most half of those that may be, so that a file with many anomalies has a threshold
+            to find some.
     """
-    n_total, n_above, cumulative = n + n_left_out, -1, 0.0
-    while cumulative <= 1 - CONFIDENCE and n_above < n_total:
-        n_above += 1
-        cumulative += math.exp(
-            math.lgamma(n_total + 1)
-            - math.lgamma(n_above + 1)
-            - math.lgamma(n_total - n_above + 1)
-            + n_above * math.log(false_alarm_rate)
-            + (n_total - n_above) * math.log1p(-false_alarm_rate)
-        )
-    n_allowed = max(0, n_above - 1)  # the last one had too little confidence
+    n_allowed = most_above(false_alarm_rate, n + n_left_out)
     n_above = max(n_allowed - n_left_out, n_allowed // 2)
     return 100 * (n - 1 - n_above) / max(n - 1, 1)
 

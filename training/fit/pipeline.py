@@ -48,6 +48,8 @@ def fit_file(path: Path, options: FitOptions, report: Report) -> FitResult:
         left_out = f"left out {data.n_suspects} {data.noun} that look like anomalies"
         report.note(f"{left_out}; --contamination none trains on all")
     fitted = _fit(data.split, options, report)
+    if fitted.n_suspects:
+        report.note(f"{fitted.n_suspects} held-out {data.noun} look like anomalies, and do not raise the threshold")
     model = fitted.model
     if data.rows is not None:
         rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
@@ -170,6 +172,7 @@ def _fit(split: Split, options: FitOptions, report: Report) -> Fitted:
             max_seconds=60 * options.minutes * TRAINING_TIME_SHARE,
             seed=options.seed,
             family=options.family,
+            contamination=options.contamination,
             on_step=on_step,
         )
 

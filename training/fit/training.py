@@ -20,6 +20,7 @@ from models.autoencoding.windows import Windows
 from models.family import FamilyConfig, FamilySpec
 from training.calibrate import calibrate, least_scores_of
 from training.fit.networks import Network, network_for
+from training.fit.outliers import without_suspects
 from training.metrics import anomaly_scores
 
 BATCH_SIZE, MIN_BATCH_SIZE, LEARNING_RATE = 256, 32, 2e-3
@@ -86,6 +87,7 @@ class Fitted:
         judge: a model with the same calibration that was not trained on `judged.calibration`, on which figures are
             measured: the model itself or, if there are folds, that of the first one.
         judged: the split of that model.
+        n_suspects: number of held-out items, or steps, that look like anomalies and do not count for the threshold.
     """
 
     model: Autoencoder
@@ -96,6 +98,7 @@ class Fitted:
     seconds: float
     judge: Autoencoder
     judged: Split
+    n_suspects: int
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def fit_model(
     max_seconds: float,
     seed: int,
     family: str | None = None,
+    contamination: float | str = "auto",
     on_step: OnStep = lambda done, step, error: None,
 ) -> Fitted:
     """Train a model until its error on the validation items no longer falls, and calibrate it.
@@ -127,6 +131,7 @@ def fit_model(
         max_seconds: longest time of the training.
         seed: seed of the weights and of the noise.
         family: name of the family; None for the one that suits the items.
+        contamination: with `auto`, held-out items that look like anomalies do not count for the threshold.
         on_step: called at each look at the validation items, with the share of the time that is used, the number of
             steps, and the error.
 
@@ -153,6 +158,9 @@ def fit_model(
         percentile=percentile_for(false_alarm_rate, split.n_calibrated, split.n_left_out),
         n_components=10,
     )
+    n_suspects = 0
+    if contamination == "auto":
+        model.calibration, n_suspects = without_suspects(model.calibration, false_alarm_rate, split.n_left_out)
     judge, judged = scored[0]
     judge.model.calibration = model.calibration
     return Fitted(
@@ -164,6 +172,7 @@ def fit_model(
         seconds=time.monotonic() - started_at,
         judge=judge.model,
         judged=judged,
+        n_suspects=n_suspects,
     )
 
 

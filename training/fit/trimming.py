@@ -13,35 +13,15 @@ from torch import Tensor
 
 from models.autoencoding.detector import ROWS_AT_ONCE
 from models.autoencoding.neighbours import mean_distances
+from training.fit.outliers import outliers
 from training.fit.training import Split
 
-MIN_DEVIATIONS = 5.0
-"""Distance of the logarithm of a score from the median, in robust standard deviations, from which it is left out."""
 N_NEIGHBOURS = 20
 """Number of nearest rows from which a row's distance counts. Fewer anomalies that are alike do not hide each other."""
 MAX_COMPARED = 4096
 """Most rows that a row is compared with."""
-NORMAL_DEVIATION = 1.4826
-"""Standard deviation of a normal distribution, as a multiple of the median of the absolute deviations."""
 ScoreOthers = Callable[[Split], Tensor]
 """Trains a model on the training items of a split, and returns the scores of its calibration items or their steps."""
-
-
-def outliers(scores: Tensor, contamination: float | str) -> Tensor:
-    """Return which of the scores `[N]` are too high for normal ones, `[N]`.
-
-    They are the share `contamination` of the highest or, if that is `auto`, those that lie `MIN_DEVIATIONS` above the
-    median. The logarithm is taken, since scores are positive and their distribution has a long tail.
-    """
-    if isinstance(contamination, float):
-        n_left_out = round(contamination * len(scores))
-        flags = torch.zeros(len(scores), dtype=torch.bool)
-        flags[scores.argsort(descending=True)[:n_left_out]] = True
-        return flags
-    logarithms = scores.double().clamp(min=torch.finfo(torch.float32).tiny).log()
-    median = logarithms.median()
-    deviation = NORMAL_DEVIATION * (logarithms - median).abs().median()
-    return logarithms > median + MIN_DEVIATIONS * deviation
 
 
 def strangest(rows: Tensor, share: float, seed: int) -> Tensor:

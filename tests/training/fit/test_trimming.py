@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.autoencoding.calibration import Calibration, percentile_for
 from training.fit.options import FitOptions
+from training.fit.outliers import outliers, without_suspects
 from training.fit.rows import split_without_anomalies, suspicious_rows
 from training.fit.series import prepare_series
 from training.fit.table_file import Table
 from training.fit.training import Split, fit_model
-from training.fit.trimming import outliers
 from training.metrics import anomaly_scores
 
 N = 1200
@@ -33,6 +34,40 @@ def test_far_scores_are_outliers_and_a_share_is_the_highest() -> None:
     scores = torch.cat([torch.rand(98) + 1, torch.tensor([50.0, 90.0])])
     assert outliers(scores, "auto").nonzero().flatten().tolist() == [98, 99]
     assert outliers(scores, 0.01).nonzero().flatten().tolist() == [99]
+
+
+def calibration_of(scores: Tensor) -> Calibration:
+    zero, ordered = torch.zeros(1), scores.sort().values
+    return Calibration(
+        scores={"combined": ordered, "mse": ordered.sqrt()},
+        percentile=50,
+        latent_mean=zero,
+        latent_deviation=zero,
+        mixture=None,
+    )
+
+
+def test_anomalies_among_held_out_items_do_not_raise_the_threshold() -> None:
+    scores = torch.cat([torch.rand(1191, generator=torch.Generator().manual_seed(0)) + 1, 30 + torch.rand(8)])
+    found, n_suspects = without_suspects(calibration_of(scores), 0.01)
+    assert n_suspects == 8
+    assert {name: len(each) for name, each in found.scores.items()} == {"combined": 1191, "mse": 1191}
+    assert 1.9 < found.threshold("combined", found.percentile) < 2
+    raised = percentile_for(0.01, len(scores))
+    assert calibration_of(scores).threshold("combined", raised) > 30
+
+
+@pytest.mark.parametrize("tail", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("n", [99, 199, 400, 2000])
+def test_normal_items_with_far_scores_keep_the_promised_rate(n: int, tail: float) -> None:
+    rate, rng = 0.01, np.random.default_rng(0)
+    exceeded = []
+    for _ in range(300):
+        scores = torch.from_numpy(np.exp(tail * rng.standard_t(3, size=n)))
+        found, _ = without_suspects(calibration_of(scores), rate)
+        threshold = found.threshold("combined", found.percentile)
+        exceeded.append((torch.from_numpy(np.exp(tail * rng.standard_t(3, size=2000))) > threshold).double().mean())
+    assert float(np.mean(exceeded)) <= 1.05 * rate
 
 
 def test_strange_rows_are_left_out_and_others_are_not() -> None:
