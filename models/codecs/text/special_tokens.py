@@ -116,3 +116,18 @@ def bert_template(tokenizer: Tokenizer, source: TokenizerSource) -> processors.T
     return processors.TemplateProcessing(
         single=f"{start}:0 $A:0 {end}:0", pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1", special_tokens=ids
     )
+
+
+def roberta_template(tokenizer: Tokenizer, source: TokenizerSource) -> processors.TemplateProcessing:
+    """Return the template that encloses texts as `<s> A </s>`, and pairs as `<s> A </s></s> B </s>`, without types.
+
+    Source: Liu et al. 2019, section 3.2.
+
+    Raises:
+        CheckpointError: the vocabulary lacks one of these tokens.
+    """
+    ids = require_special_ids(tokenizer, source, "cls_token", "sep_token")
+    (start, _), (end, _) = ids
+    return processors.TemplateProcessing(
+        single=f"{start} $A {end}", pair=f"{start} $A {end} {end} $B {end}", special_tokens=ids
+    )
