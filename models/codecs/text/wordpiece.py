@@ -15,15 +15,15 @@ Template = Callable[[Tokenizer, TokenizerSource], processors.TemplateProcessing]
 
 def read_wordpiece(source: TokenizerSource) -> TokenizersCodec:
     """Return the codec of a folder with BERT's `vocab.txt`. Source: Devlin et al. 2019, section 3."""
-    return _read(source, bert_template)
+    return _read(source, bert_template, mask_includes_space=False)
 
 
 def read_mpnet_wordpiece(source: TokenizerSource) -> TokenizersCodec:
-    """Return the codec of a folder with MPNet's `vocab.txt`, which encloses texts as RoBERTa does."""
-    return _read(source, roberta_template)
+    """Return the codec of a folder with MPNet's `vocab.txt`. Texts are enclosed, and masks are found, as by RoBERTa."""
+    return _read(source, roberta_template, mask_includes_space=True)
 
 
-def _read(source: TokenizerSource, template: Template) -> TokenizersCodec:
+def _read(source: TokenizerSource, template: Template, *, mask_includes_space: bool) -> TokenizersCodec:
     settings = source.settings
     with source.copied("vocab.txt") as file:
         vocab = WordPiece.read_file(str(file.path))
@@ -36,6 +36,6 @@ def _read(source: TokenizerSource, template: Template) -> TokenizersCodec:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
-    declare_special_tokens(tokenizer, settings)
+    declare_special_tokens(tokenizer, settings, mask_includes_space=mask_includes_space)
     tokenizer.post_processor = template(tokenizer, source)
     return TokenizersCodec.of_checkpoint(tokenizer, source)
