@@ -193,7 +193,8 @@ def test_encoders_losses_equal_the_references(architecture: str, tmp_path: Path)
 
 
 def test_electras_loss_equals_the_references(tmp_path: Path) -> None:
-    sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40, "num_hidden_layers": 2}
+    sizes: dict[str, Any] = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40}
+    sizes["num_hidden_layers"] = 2
     config = transformers.ElectraConfig(vocab_size=60, max_position_embeddings=20, embedding_size=9, **sizes)
     references = [publish(tmp_path / name, f"Electra{name}", config) for name in ("ForMaskedLM", "ForPreTraining")]
     generator, discriminator = (

@@ -55,5 +55,5 @@ def test_the_order_of_tokens_counts_beyond_their_positions(model: TextEncoder) -
     batch = RaggedBatch.of_texts(TEXTS)
     with torch.inference_mode():
         before = model.hidden(batch, WithinTexts(batch.segments))
-        model.get_submodule("distance_bias.buckets").weight.data.zero_()
+        model.get_parameter("distance_bias.buckets.weight").data.zero_()
         assert not torch.allclose(model.hidden(batch, WithinTexts(batch.segments)), before, atol=1e-3)
