@@ -1,4 +1,4 @@
-"""The twelve families of representation models, in PyTorch.
+"""The fifteen families of representation models, in PyTorch.
 
 Nothing here knows HTTP, downloads files or reads environment variables.
 """

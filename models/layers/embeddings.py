@@ -11,7 +11,7 @@ from models.ops.segments import Segments
 
 
 class TextEmbeddings(WeightDerivedCache):
-    """LayerNorm(word + position + type) (Devlin et al. 2019, section 3).
+    """LayerNorm(word + position + type) (Devlin et al. 2019, section 3), without types if `n_types` is 0.
 
     The first token of a text has the position `first_position`. Padding tokens within a text, if the model has such a
     token, do not count, and have the position before the first.
@@ -31,7 +31,7 @@ class TextEmbeddings(WeightDerivedCache):
         self.first_position, self.padding_id = first_position, padding_id
         self.words = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(n_positions, width)
-        self.types = nn.Embedding(n_types, width)
+        self.types = nn.Embedding(n_types, width) if n_types else None
         self.norm = nn.LayerNorm(width, norm_eps)
         self.dropout = nn.Dropout(0.0)  # training sets the probability
 

@@ -10,15 +10,17 @@ from models.layers.activations import ACTIVATIONS
 
 
 class Pooler(nn.Module):
-    """tanh(W h + b), where h is the hidden state of a text's first token (Devlin et al. 2019, appendix A.1)."""
+    """act(W h + b), where h is the hidden state of a text's first token (Devlin et al. 2019, appendix A.1)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: str) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
+        self.activation = ACTIVATIONS[activation]()
 
     def forward(self, first: Tensor) -> Tensor:
         """Compute `[B, D]` from `[B, D]`."""
-        return torch.tanh(self.dense(first))
+        pooled: Tensor = self.activation(self.dense(first))
+        return pooled
 
 
 class MaskedLanguageHead(nn.Module):

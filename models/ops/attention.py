@@ -29,6 +29,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float,
     return reference.attention(q, k, v, segments, scale, causal=causal)
 
 
+def biased_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, bias: Tensor, scale: float) -> Tensor:
+    """Return softmax(scale q k' + bias) v within each text, all `[N, H, d]`.
+
+    `bias`, `[H, T, T]` for the longest text, is added to the scores of each pair of places in a text. Of all
+    implementations, only torch's own takes a bias.
+    """
+    return reference.attention(q, k, v, segments, scale, bias=bias)
+
+
 def context_within_texts(segments: Segments, *, causal: bool) -> AttentionContext:
     """Return what tokens attend to within their texts, for kernels. It is made once for the segments."""
     return segments.derived(_causal_context if causal else _full_context)

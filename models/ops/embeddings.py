@@ -1,4 +1,4 @@
-"""The embeddings of tokens: a sum of rows of three tables, normalised.
+"""The embeddings of tokens: a sum of rows of two or three tables, normalised.
 
 Shapes: `N` tokens of all texts, `D` width.
 """
@@ -13,7 +13,7 @@ from models.ops.segments import Segments
 def embed(layers: EmbeddingLayers, token_ids: Tensor, type_ids: Tensor, segments: Segments) -> Tensor:
     """Return LayerNorm(word + position + type) of tokens, two of `[N]`, of the texts of `segments`: `[N, D]`.
 
-    If there is only one type, `type_ids` are ignored.
+    If there is only one type, or none, `type_ids` are ignored.
 
     Raises:
         IndexError: a table has no row for a token.

@@ -25,12 +25,14 @@ class DerivesValues(Protocol):
 class EmbeddingLayers(DerivesValues, Protocol):
     """The layers that embed tokens. The first token of a text has the position `first_position`.
 
+    `types` is None for networks without types of tokens.
+
     If there is a `padding_id`, tokens with this id do not count, and have the position before the first.
     """
 
     words: nn.Embedding
     positions: nn.Embedding
-    types: nn.Embedding
+    types: nn.Embedding | None
     norm: nn.LayerNorm
     first_position: int
     padding_id: int | None

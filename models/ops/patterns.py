@@ -1,12 +1,12 @@
 """What the tokens of a batch attend to. A network is written once, and is given one of these patterns.
 
 Shapes: `N` tokens of all texts, `B` texts or rows of a cache, `H` heads, `d` width of a head, `T` tokens for which a
-cache has room.
+cache has room, or of the longest text.
 """
 
 from abc import ABC, abstractmethod
 from ctypes import Structure, c_int64, c_void_p
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -57,6 +57,18 @@ class AttentionPattern(Protocol):
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Return softmax(scale q k') v of a layer, over the tokens that each token attends to; all are `[N, H, d]`."""
+
+
+@runtime_checkable
+class BiasableAttention(AttentionPattern, Protocol):
+    """An `AttentionPattern` within texts that can add a bias to its scores."""
+
+    def with_bias(self, bias: Tensor) -> AttentionPattern:
+        """Return the pattern that computes softmax(scale q k' + bias) v in all layers.
+
+        `bias`, `[H, T, T]` for the longest text, queries by keys, is that of shorter texts too, whose tokens are its
+        first ones. A pattern with a bias is no `KernelAttention`, because compiled kernels take none.
+        """
 
 
 class CrossAttentionPattern(Protocol):

@@ -38,11 +38,21 @@ def sum_and_norm(x: Tensor, added: Tensor, norm: nn.Module) -> tuple[Tensor, Ten
 
 
 def embed(
-    tables: Sequence[nn.Embedding], norm: nn.Module, token_ids: Tensor, type_ids: Tensor, positions: Tensor
+    tables: tuple[nn.Embedding, nn.Embedding, nn.Embedding | None],
+    norm: nn.Module,
+    token_ids: Tensor,
+    type_ids: Tensor,
+    positions: Tensor,
 ) -> Tensor:
-    """Return norm(word + position + type) of tokens, three of `[N]`, by three tables: `[N, D]`."""
+    """Return norm(word + position + type) of tokens, three of `[N]`, by three tables: `[N, D]`.
+
+    Types are left out if they have no table.
+    """
     words, places, types = tables
-    placed = words(token_ids) + places(positions)
+    placed: Tensor = words(token_ids) + places(positions)
+    if types is None:
+        unmarked: Tensor = norm(placed)
+        return unmarked
     has_one_type = types.num_embeddings == 1  # and then types are ignored, whatever the tokenizer says
     embedded: Tensor = norm(placed + (types.weight if has_one_type else types(type_ids)))
     return embedded
@@ -59,12 +69,26 @@ def count_padding(token_ids: Tensor, positions: Tensor, padding_id: int) -> Tens
     return torch.where(is_padding, positions + 1, before - before[starts])
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float, *, causal: bool) -> Tensor:
-    """Return softmax(scale q k') v within each text, all `[N, H, d]`; texts of equal length in one call of torch."""
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    segments: Segments,
+    scale: float,
+    *,
+    causal: bool = False,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Return softmax(scale q k' + bias) v within each text, all `[N, H, d]`.
+
+    Texts of equal length are computed in one call of torch. `bias`, `[H, T, T]` for the longest text, is that of
+    shorter texts too, whose tokens are its first ones. Causal attention has none.
+    """
     parts: list[Tensor] = []
     for rows, n_texts, length in segments.runs:
         q_, k_, v_ = (x[rows].view(n_texts, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
-        part = scaled_dot_product_attention(q_, k_, v_, is_causal=causal and length > 1, scale=scale)
+        own_bias = None if bias is None else bias[None, :, :length, :length]
+        part = scaled_dot_product_attention(q_, k_, v_, own_bias, is_causal=causal and length > 1, scale=scale)
         parts.append(part.transpose(1, 2).flatten(0, 1))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -104,12 +128,16 @@ def block_attention(q: Tensor, k: Tensor, v: Tensor, block_table: Tensor, scale:
     return out
 
 
-def attention_weights(q: Tensor, k: Tensor, scale: float, *, causal: bool = False) -> Tensor:
-    """Return softmax(scale q k') of one text, queries `[Q, H, d]` and keys `[K, H, d]`: `[H, Q, K]`.
+def attention_weights(
+    q: Tensor, k: Tensor, scale: float, *, causal: bool = False, bias: Tensor | None = None
+) -> Tensor:
+    """Return softmax(scale q k' + bias) of one text, queries `[Q, H, d]` and keys `[K, H, d]`: `[H, Q, K]`.
 
-    If `causal`, the queries are the last tokens of the text, and attend to all tokens up to themselves.
+    The bias is `[H, Q, K]`. If `causal`, the queries are the last tokens of the text, and attend to all tokens up to
+    themselves.
     """
     scores = torch.einsum("qhd,khd->hqk", q, k) * scale
+    scores = scores if bias is None else scores + bias
     if causal:
         is_later = torch.ones(scores.shape[1:], dtype=torch.bool, device=q.device).triu(1 + len(k) - len(q))
         scores = scores.masked_fill(is_later, -torch.inf)

@@ -6,6 +6,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of one text, `D` width, `
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from models.ops import reference
-from models.ops.attention import attention, block_attention, context_within_texts
+from models.ops.attention import attention, biased_attention, block_attention, context_within_texts
 from models.ops.patterns import AttentionContext, KernelAttention
 from models.ops.reference import attention_weights
 from models.ops.segments import Segments
@@ -33,6 +34,28 @@ class WithinTexts(KernelAttention):
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Attend as `AttentionPattern` describes."""
         return attention(q, k, v, self.segments, scale, causal=self.causal)
+
+    def with_bias(self, bias: Tensor) -> "BiasedWithinTexts":
+        """Return the pattern with a bias, as `BiasableAttention` describes.
+
+        Raises:
+            ValueError: the pattern is causal.
+        """
+        if self.causal:
+            raise ValueError("causal attention takes no bias")
+        return BiasedWithinTexts(self.segments, bias)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BiasedWithinTexts:
+    """An `AttentionPattern`: each token attends to its own text, with a bias `[H, T, T]` for the longest of them."""
+
+    segments: Segments
+    bias: Tensor
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """Attend as `AttentionPattern` describes."""
+        return biased_attention(q, k, v, self.segments, self.bias, scale)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,13 +83,22 @@ class RecordedAttention:
     def __init__(self, segments: Segments, *, causal: bool = False) -> None:
         self.segments, self.causal = segments, causal
         self.weights: list[list[Tensor]] = []
+        self._bias: Tensor | None = None
+
+    def with_bias(self, bias: Tensor) -> "RecordedAttention":
+        """Return the pattern with a bias, as `BiasableAttention` describes. Both keep their weights in one list."""
+        biased = copy(self)
+        biased._bias = bias
+        return biased
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Attend as `AttentionPattern` describes."""
         attended: list[Tensor] = []
         weights: list[Tensor] = []
         for queries, keys, values in zip(*(self.segments.split(x) for x in (q, k, v)), strict=True):
-            weights.append(attention_weights(queries, keys, scale, causal=self.causal))
+            n = len(queries)
+            bias = None if self._bias is None else self._bias[:, :n, :n]
+            weights.append(attention_weights(queries, keys, scale, causal=self.causal, bias=bias))
             attended.append(torch.einsum("hqk,khd->qhd", weights[-1], values))
         self.weights.append(weights)
         return torch.cat(attended)

@@ -7,7 +7,7 @@ from models.ops.devices import to_cpu
 from models.results import rank_labels
 from models.tasks.classification import Activation, ClassifyResult
 from models.tasks.text import ClassifyTextRequest, ClassifyTokensRequest, ClassifyTokensResult
-from models.text.text_encoder import TextEncoder, required
+from models.text.text_encoder import TextEncoder
 from models.text.text_model import TextModel
 
 
@@ -32,5 +32,5 @@ def classify_tokens(model: TextEncoder, requests: Sequence[ClassifyTokensRequest
         InvalidItems: a text is empty or too long.
     """
     batch, hidden = model.read([request.tokens for request in requests])
-    scores = to_cpu(required(model.token_head)(hidden)).softmax(-1)
+    scores = to_cpu(model.token_logits(hidden)).softmax(-1)
     return [ClassifyTokensResult(scores=of_text) for of_text in batch.by_text(scores)]

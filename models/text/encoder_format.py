@@ -45,12 +45,16 @@ class BlockNames:
     feedforward_norm: str
 
 
-def architectures(name: str) -> dict[str, tuple[str, ...]]:
-    """Return the heads of each published architecture of a family, whose name there is, for example, `Bert`."""
+def architectures(name: str, *, has_pooler: bool = True) -> dict[str, tuple[str, ...]]:
+    """Return the heads of each published architecture of a family, whose name there is, for example, `Bert`.
+
+    `has_pooler` says whether the base model computes a vector of each text with the layer that classes are made of.
+    """
+    pooler = ("pooler",) if has_pooler else ()
     return {
-        f"{name}Model": ("pooler",),
+        f"{name}Model": pooler,
         f"{name}ForMaskedLM": ("masked",),
-        f"{name}ForSequenceClassification": ("pooler", "sequence"),
+        f"{name}ForSequenceClassification": (*pooler, "sequence"),
         f"{name}ForTokenClassification": ("tokens",),
         f"{name}ForQuestionAnswering": ("span",),
     }
@@ -90,7 +94,7 @@ def write_encoder(config: EncoderConfig) -> dict[str, Any]:
     values = {
         "vocab_size": config.vocab_size,
         "max_position_embeddings": config.n_positions,
-        "type_vocab_size": config.n_token_types,
+        **({"type_vocab_size": config.n_token_types} if config.has_token_types else {}),
         "hidden_size": config.width,
         "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads,
@@ -110,12 +114,14 @@ def embedding_links(config: EncoderConfig, published: str, decoder: str) -> Iter
     Args:
         config: the configuration.
         published: the published name of their module.
-        decoder: the published name of the masked language head, whose matrix may be stored instead if it is tied.
+        decoder: the published name of the last layer of the masked language head, whose matrix may be stored instead
+            if it is tied.
     """
     is_tied = "masked" in config.heads and not config.untied
     words = f"{published}.word_embeddings.weight"
-    yield Link("embeddings.words.weight", (words,), sources=(words, f"{decoder}.decoder.weight") if is_tied else ())
-    for ours, name in (("positions", "position"), ("types", "token_type")):
+    yield Link("embeddings.words.weight", (words,), sources=(words, f"{decoder}.weight") if is_tied else ())
+    types = (("types", "token_type"),) if config.has_token_types else ()
+    for ours, name in (("positions", "position"), *types):
         yield Link(f"embeddings.{ours}.weight", (f"{published}.{name}_embeddings.weight",))
     yield from links("embeddings.norm", f"{published}.LayerNorm")
 
@@ -131,9 +137,9 @@ def block_links(block: str, published: BlockNames) -> Iterator[Link]:
 
 
 def body_links(config: EncoderConfig, prefix: str, decoder: str) -> Iterator[Link]:
-    """Link the embeddings and blocks of BERT and of RoBERTa, whose published names begin with `prefix`.
+    """Link the embeddings and blocks of BERT, RoBERTa and ELECTRA, whose published names begin with `prefix`.
 
-    `decoder` is the published name of the masked language head.
+    `decoder` is the published name of the last layer of the masked language head.
     """
     yield from embedding_links(config, f"{prefix}.embeddings", decoder)
     for index in range(config.n_layers):
@@ -150,11 +156,20 @@ def body_links(config: EncoderConfig, prefix: str, decoder: str) -> Iterator[Lin
 
 
 def head_links(
-    config: EncoderConfig, *, pooler: str, sequence: str, dense: str, norm: str, decoder: str, pair: str = ""
+    config: EncoderConfig,
+    *,
+    pooler: str,
+    sequence: str,
+    dense: str,
+    norm: str,
+    decoder: str,
+    decoder_bias: str = "",
+    pair: str = "",
 ) -> Iterator[Link]:
     """Link the heads that the model has; the arguments are the published names of their layers.
 
-    The heads of tokens and spans have the same published names in all families.
+    The heads of tokens and spans have the same published names in all families. `decoder_bias` is the name under which
+    the bias of `decoder` is stored where the matrix is tied, if it is another than that of the layer.
     """
     heads = set(config.heads)
     if {"pooler", "pair", "sequence"} & heads:
@@ -170,10 +185,11 @@ def head_links(
     if "masked" in heads:
         yield from links("masked_head.dense", dense)
         yield from links("masked_head.norm", norm)
-        names = (f"{decoder}.decoder.bias", f"{decoder}.bias")  # `transformers` adds the first where they differ
-        yield Link("masked_head.bias", (names[0] if config.untied else names[1],), sources=names)
+        bias = f"{decoder}.bias"  # `transformers` adds it where it differs from `decoder_bias`
+        names = (bias, decoder_bias) if decoder_bias else (bias,)
+        yield Link("masked_head.bias", (names[0] if config.untied else names[-1],), sources=names)
         if config.untied:
-            yield Link("masked_head.decoder", (f"{decoder}.decoder.weight",))
+            yield Link("masked_head.decoder", (f"{decoder}.weight",))
 
 
 def untie_decoder(words: str, decoder: str) -> Callable[[EncoderConfigT, Mapping[str, Tensor]], EncoderConfigT]:

@@ -7,6 +7,7 @@ Shapes: `N` tokens of all texts, `B` texts, `T` tokens of the longest, `H` heads
 """
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -51,6 +52,12 @@ class PaddedTexts:
         n = self._grid.shape[1]
         is_earlier = torch.ones(n, n, dtype=torch.bool, device=segments.device).tril() if causal else None
         self._bias = _bias(self._grid.is_token, is_earlier)
+
+    def with_bias(self, bias: Tensor) -> "PaddedTexts":
+        """Return the pattern with a bias, as `models.ops.patterns.BiasableAttention` describes."""
+        biased = copy(self)
+        biased._bias = bias[None] if self._bias is None else self._bias + bias
+        return biased
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         """Attend as `AttentionPattern` describes."""

@@ -29,6 +29,7 @@ from models.text.scoring import score_text
 _TASKS_OF_HEADS: Mapping[str, Mapping[Task, TaskFunction]] = {
     "masked": {FILL_MASK: fill_mask, SCORE_TEXT: score_text},
     "tokens": {CLASSIFY_TOKENS: classify_tokens},
+    "replaced": {CLASSIFY_TOKENS: classify_tokens},
     "span": {ANSWER: answer},
 }
 """Tasks of bidirectional encoders that need a head, by the head's name in `EncoderConfig.heads`."""

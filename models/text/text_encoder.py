@@ -1,4 +1,4 @@
-"""Bidirectional encoders of texts: the heads that BERT, RoBERTa and ALBERT have in common.
+"""Bidirectional encoders of texts: the heads that these families have in common.
 
 Shapes: `N` tokens of all texts, `B` texts, `D` width, `V` vocabulary.
 """
@@ -37,13 +37,15 @@ class TextEncoder(TextModel):
     embeddings: TextEmbeddings
     mask_id: int = 0
 
-    def __init__(self, config: EncoderConfig, embedding_width: int, masked_activation: str) -> None:
+    def __init__(
+        self, config: EncoderConfig, embedding_width: int, masked_activation: str, pooler_activation: str = "tanh"
+    ) -> None:
         super().__init__()
         width, heads = config.width, config.heads
         self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
         self.labels, self.label_activation = config.labels, config.label_activation
         needs_pooler = {"pooler", "pair", "sequence"} & set(heads)
-        self.pooler = Pooler(width) if needs_pooler else None
+        self.pooler = Pooler(width, pooler_activation) if needs_pooler else None
         self.pair_head = nn.Linear(width, 2) if "pair" in heads else None
         self.sequence_head = nn.Linear(width, len(config.labels)) if "sequence" in heads else None
         self.token_head = nn.Linear(width, len(config.labels)) if "tokens" in heads else None
@@ -101,6 +103,15 @@ class TextEncoder(TextModel):
             NotImplementedError: the model was built without a pair head.
         """
         logits: Tensor = required(self.pair_head)(self.pooler_output(batch, hidden))
+        return logits
+
+    def token_logits(self, hidden: Tensor) -> Tensor:
+        """Return the logits of the classes of tokens, `[N, n_labels]`, from their hidden states, `[N, D]`.
+
+        Raises:
+            NotImplementedError: the model was built without a token head.
+        """
+        logits: Tensor = required(self.token_head)(hidden)
         return logits
 
     @override

@@ -42,6 +42,14 @@ def write_bases(root: Path) -> None:
         publish(root / architecture, architecture, transformers.BertConfig(**{**SIZE, "num_labels": 1}))
     publish(root / "RobertaModel", "RobertaModel", roberta)
     publish(root / "AlbertForMaskedLM", "AlbertForMaskedLM", albert)
+    mpnet = transformers.MPNetConfig(**{**SIZE, "max_position_embeddings": 26})
+    distilbert = transformers.DistilBertConfig(
+        vocab_size=60, dim=WIDTH, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=24
+    )
+    electra = transformers.ElectraConfig(**SIZE, embedding_size=8)
+    for family, config in {"MPNet": mpnet, "DistilBert": distilbert, "Electra": electra}.items():
+        for head in ("Model", "ForMaskedLM"):
+            publish(root / f"{family}{head}", f"{family}{head}", config)
     special = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]", **special}
     (root / "AlbertForMaskedLM/tokenizer_config.json").write_text(json.dumps(settings))

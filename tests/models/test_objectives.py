@@ -17,8 +17,11 @@ from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 from models.transformers.albert.objective import loss as albert_loss
 from models.transformers.bert.objective import loss as bert_loss
+from models.transformers.distilbert.objective import loss as distilbert_loss
+from models.transformers.electra.objective import loss as electra_loss
 from models.transformers.gpt.model import Gpt
 from models.transformers.gpt.objective import loss as gpt_loss
+from models.transformers.mpnet.objective import loss as mpnet_loss
 from models.transformers.roberta.objective import loss as roberta_loss
 from models.transformers.vanilla.model import VanillaTransformer
 from models.transformers.vanilla.objective import loss as vanilla_loss
@@ -39,6 +42,7 @@ ENCODERS = {
         "num_hidden_layers": 2,
     },
     "RobertaForMaskedLM": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40, "pad_token_id": 1},
+    "MPNetForMaskedLM": {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40, "pad_token_id": 1},
 }
 
 
@@ -107,7 +111,7 @@ def test_smoothing_gives_a_share_of_the_target_to_all_tokens_alike(smoothing: fl
     assert_equal(token_loss(logits, targets, smoothing), -(wanted * logits.log_softmax(1)).sum(1).mean())
 
 
-@pytest.mark.parametrize("name", ["bert", "albert", "roberta"])
+@pytest.mark.parametrize("name", ["bert", "albert", "roberta", "distilbert", "mpnet", "electra"])
 def test_only_masked_tokens_count(name: str) -> None:
     model, texts, targets = encoder(name), texts_of(), mask_targets()
     batch = rows_of(texts)
@@ -168,7 +172,8 @@ def test_a_translations_tokens_are_predicted_from_the_text_and_the_earlier_ones(
 def test_encoders_losses_equal_the_references(architecture: str, tmp_path: Path) -> None:
     kind = architecture.split("For")[0]
     shapes = {"vocab_size": 60, "max_position_embeddings": 20, "num_hidden_layers": 2, **ENCODERS[architecture]}
-    config = getattr(transformers, f"{kind}Config")(**shapes, type_vocab_size=2, num_labels=2)
+    types = {} if kind == "MPNet" else {"type_vocab_size": 2}
+    config = getattr(transformers, f"{kind}Config")(**shapes, **types, num_labels=2)
     reference = publish(tmp_path, architecture, config)
     model, texts = cast("TextEncoder", ours(tmp_path)), texts_of(n_types=2)
     targets, labels = mask_targets(), torch.tensor([1, 0, 0, 1, 1])
@@ -176,12 +181,56 @@ def test_encoders_losses_equal_the_references(architecture: str, tmp_path: Path)
     inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORED)
     inputs["labels"][inputs["labels"] == -1] = IGNORED
     arguments: list[Any] = [rows_of(texts), torch.cat(targets)]
-    if kind != "Roberta":
+    if kind == "MPNet":
+        del inputs["token_type_ids"]
+    elif kind != "Roberta":
         inputs["next_sentence_label" if kind == "Bert" else "sentence_order_label"] = labels
         arguments.append(labels)
     with torch.inference_mode():
-        mine = {"Bert": bert_loss, "Albert": albert_loss, "Roberta": roberta_loss}[kind](model, *arguments)  # type: ignore[operator]
+        losses = {"Bert": bert_loss, "Albert": albert_loss, "Roberta": roberta_loss, "MPNet": mpnet_loss}
+        mine = losses[kind](model, *arguments)  # type: ignore[operator]
         assert_equal(mine, reference(**inputs).loss)
+
+
+def test_electras_loss_equals_the_references(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 40}
+    sizes["num_hidden_layers"] = 2
+    config = transformers.ElectraConfig(vocab_size=60, max_position_embeddings=20, embedding_size=9, **sizes)
+    references = [publish(tmp_path / name, f"Electra{name}", config) for name in ("ForMaskedLM", "ForPreTraining")]
+    generator, discriminator = (
+        cast("TextEncoder", ours(tmp_path / name)) for name in ("ForMaskedLM", "ForPreTraining")
+    )
+    masked, targets = texts_of(n_types=2), mask_targets()
+    corrupted = [random_text(len(text), 60, 90 + place) for place, text in enumerate(masked)]
+    is_replaced = [torch.arange(len(text)) % 3 == 1 for text in masked]
+    expected: list[Tensor] = []
+    for reference, texts, labels, ignored in zip(
+        references, (masked, corrupted), (targets, is_replaced), (IGNORED, 0), strict=True
+    ):
+        inputs: dict[str, Tensor] = padded(texts, 0)
+        rows = [labels_of_text.long() for labels_of_text in labels]
+        inputs["labels"] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=ignored)
+        inputs["labels"][inputs["labels"] == -1] = IGNORED
+        with torch.inference_mode():
+            expected.append(reference(**inputs).loss)
+    with torch.inference_mode():
+        batches = rows_of(masked), torch.cat(targets), rows_of(corrupted), torch.cat(is_replaced)
+        assert_equal(electra_loss(generator, discriminator, *batches), expected[0] + 50 * expected[1])
+
+
+def test_distilbert_imitates_its_teacher() -> None:
+    model, texts, targets = encoder("distilbert"), texts_of(), mask_targets()
+    batch, row = rows_of(texts), torch.cat(targets)
+    draw = torch.Generator().manual_seed(2)
+    teacher = torch.randn(int((row >= 0).sum()), 60, generator=draw), torch.randn(len(row), 12, generator=draw)
+    hidden = model.hidden(batch, WithinTexts(batch.segments))
+    probs, wanted = (torch.exp(logits / 2) for logits in (model.masked_logits(hidden[row >= 0]), teacher[0]))
+    probs, wanted = (values / values.sum(1, keepdim=True) for values in (probs, wanted))
+    imitation = 4 * (wanted * (wanted / probs).log()).sum(1).mean()
+    lengths = hidden.norm(dim=1) * teacher[1].norm(dim=1)
+    direction = 1 - ((hidden * teacher[1]).sum(1) / lengths).mean()
+    expected = 5 * imitation + 2 * masked_by_hand(model, texts, targets) + direction
+    assert_equal(distilbert_loss(model, batch, row, *teacher), expected)
 
 
 def test_gpts_loss_equals_the_references(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ SIZE: dict[str, Any] = {
     "max_position_embeddings": 30,
     "num_labels": 3,
 }
+DISTILBERT: dict[str, Any] = {
+    "vocab_size": 60,
+    "dim": 12,
+    "n_layers": 1,
+    "n_heads": 2,
+    "hidden_dim": 20,
+    "max_position_embeddings": 30,
+    "num_labels": 3,
+}
 GPT: dict[str, Any] = {
     "vocab_size": 60,
     "n_embd": 12,
@@ -39,6 +48,9 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "XLMRoberta": lambda: transformers.XLMRobertaConfig(**SIZE),
     "Camembert": lambda: transformers.CamembertConfig(**SIZE),
     "Albert": lambda: transformers.AlbertConfig(**SIZE, embedding_size=8),
+    "DistilBert": lambda: transformers.DistilBertConfig(**DISTILBERT),
+    "MPNet": lambda: transformers.MPNetConfig(**SIZE),
+    "Electra": lambda: transformers.ElectraConfig(**SIZE, embedding_size=8),
     "GPT2": lambda: transformers.GPT2Config(**GPT),
     "Marian": lambda: transformers.MarianConfig(
         vocab_size=60,
@@ -79,11 +91,12 @@ def states_of(reference: Any, ids: Iterable[int]) -> torch.Tensor:
 BARE = [
     *(
         (family, f"{family}{head}")
-        for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert")
+        for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert", "DistilBert", "MPNet", "Electra")
         for head in ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
     ),
     ("Bert", "BertForPreTraining"),
     ("Albert", "AlbertForPreTraining"),
+    ("Electra", "ElectraForPreTraining"),
     ("GPT2", "GPT2ForSequenceClassification"),
 ]
 
@@ -121,6 +134,11 @@ def test_an_architecture_that_is_not_known_is_the_base(family: str, architecture
         ("Bert", "ForMaskedLM", "fill_mask"),
         ("Roberta", "ForMaskedLM", "fill_mask"),
         ("Albert", "ForMaskedLM", "fill_mask"),
+        ("DistilBert", "ForMaskedLM", "fill_mask"),
+        ("DistilBert", "ForQuestionAnswering", "answer"),
+        ("MPNet", "ForMaskedLM", "fill_mask"),
+        ("Electra", "ForMaskedLM", "fill_mask"),
+        ("Electra", "ForPreTraining", "classify_tokens"),
         ("Bert", "ForQuestionAnswering", "answer"),
         ("Marian", "MTModel", "translate"),
     ],
@@ -136,7 +154,7 @@ def test_without_an_architecture_a_whole_head_is_served(family: str, head: str, 
 
 
 @pytest.mark.parametrize("head", ["ForSequenceClassification", "ForTokenClassification"])
-@pytest.mark.parametrize("family", ["Bert", "Roberta", "Albert"])
+@pytest.mark.parametrize("family", ["Bert", "Roberta", "Albert", "DistilBert", "MPNet", "Electra"])
 def test_without_an_architecture_no_classes_are_guessed(family: str, head: str, tmp_path: Path) -> None:
     publish(tmp_path, family + head, CONFIGS[family]())
     change(tmp_path, architectures=None)
@@ -156,6 +174,15 @@ def test_without_an_architecture_no_classes_are_guessed(family: str, head: str, 
         ("XLMRoberta", "ForMaskedLM", "lm_head.dense.weight"),
         ("Albert", "ForMaskedLM", "predictions.LayerNorm.bias"),
         ("Albert", "ForQuestionAnswering", "qa_outputs.weight"),
+        ("DistilBert", "ForMaskedLM", "vocab_transform.bias"),
+        ("DistilBert", "ForSequenceClassification", "pre_classifier.weight"),
+        ("MPNet", "ForMaskedLM", "lm_head.layer_norm.weight"),
+        ("MPNet", "ForSequenceClassification", "classifier.dense.weight"),
+        ("MPNet", "ForQuestionAnswering", "mpnet.encoder.relative_attention_bias.weight"),
+        ("Electra", "ForMaskedLM", "generator_predictions.LayerNorm.bias"),
+        ("Electra", "ForPreTraining", "discriminator_predictions.dense_prediction.weight"),
+        ("Electra", "ForSequenceClassification", "classifier.dense.bias"),
+        ("Electra", "ForQuestionAnswering", "electra.embeddings_project.weight"),
     ],
 )
 def test_a_head_with_some_of_its_weights_is_refused(family: str, head: str, part: str, tmp_path: Path) -> None:
@@ -198,6 +225,9 @@ def test_an_untied_head_is_never_invented(tmp_path: Path) -> None:
         ("Bert", "embeddings.token_type_ids", (1, 30)),
         ("Roberta", "embeddings.position_ids", (1, 30)),
         ("Albert", "embeddings.token_type_ids", (1, 30)),
+        ("DistilBert", "embeddings.position_ids", (1, 30)),
+        ("MPNet", "embeddings.position_ids", (1, 30)),
+        ("Electra", "embeddings.position_ids", (1, 30)),
         ("GPT2", "h.0.attn.bias", (1, 1, 30, 30)),
         ("GPT2", "h.0.attn.masked_bias", ()),
     ],
@@ -225,6 +255,9 @@ def test_parameters_that_change_the_network_are_refused(architectures: Any, name
         ("Bert", "embeddings.word_embeddings.weight"),
         ("Roberta", "encoder.layer.0.output.dense.bias"),
         ("GPT2", "wte.weight"),
+        ("DistilBert", "transformer.layer.0.ffn.lin1.bias"),
+        ("MPNet", "encoder.relative_attention_bias.weight"),
+        ("Electra", "embeddings_project.bias"),
     ],
 )
 def test_a_parameter_that_is_stored_twice_is_refused(family: str, name: str, tmp_path: Path) -> None:

@@ -26,7 +26,13 @@ DECODERS = {
     "Roberta": ("lm_head", "roberta.embeddings.word_embeddings.weight"),
     "XLMRoberta": ("lm_head", "roberta.embeddings.word_embeddings.weight"),
     "Albert": ("predictions", "albert.embeddings.word_embeddings.weight"),
+    "MPNet": ("lm_head", "mpnet.embeddings.word_embeddings.weight"),
 }
+OUTPUTS = {
+    "DistilBert": ("vocab_projector", "distilbert.embeddings.word_embeddings.weight"),
+    "Electra": ("generator_lm_head", "electra.embeddings.word_embeddings.weight"),
+}
+"""Layers of masked words whose bias is stored under no other name, and the matrices that they share."""
 
 
 def store(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
@@ -70,6 +76,23 @@ def test_the_matrix_of_masked_words_is_the_stored_one(family: str, kind: str, tm
         assert_close(masked_logits(model), reference(IDS).logits[0])
     assert (model.masked_head.decoder is not None) == ("matrix" in kind or kind == "both other")
     assert checkpoint.unused == ([f"{decoder}.bias"] if kind in ("other bias", "both other") else [])
+
+
+@pytest.mark.parametrize("kind", ["equal", "other matrix", "only the output"])
+@pytest.mark.parametrize("family", OUTPUTS)
+def test_the_matrix_of_an_output_layer_is_the_stored_one(family: str, kind: str, tmp_path: Path) -> None:
+    publish(tmp_path, f"{family}ForMaskedLM", CONFIGS[family]())
+    output, words = OUTPUTS[family]
+    matrix = load_file(tmp_path / "model.safetensors")[words].clone()
+    torch.manual_seed(1)
+    stored = torch.randn_like(matrix) if kind == "other matrix" else matrix
+    store(tmp_path, **{f"{output}.weight": stored, **({words: None} if "only" in kind else {})})
+    reference = getattr(transformers, f"{family}ForMaskedLM").from_pretrained(tmp_path).eval()
+    checkpoint, model = read(tmp_path)
+    with torch.inference_mode():
+        assert_close(masked_logits(model), reference(IDS).logits[0])
+    assert (model.masked_head.decoder is not None) == (kind == "other matrix")
+    assert not checkpoint.unused
 
 
 @pytest.mark.parametrize("architecture", ["GPT2LMHeadModel", "GPT2Model"])

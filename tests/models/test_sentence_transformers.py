@@ -86,7 +86,7 @@ def test_vectors_are_those_of_the_library(bases: Path, tmp_path: Path, chain: st
     assert checkpoint_of(folder).embedding_width == expected.shape[1]
 
 
-@pytest.mark.parametrize("base", ["RobertaModel", "AlbertForMaskedLM"])
+@pytest.mark.parametrize("base", ["RobertaModel", "AlbertForMaskedLM", "DistilBertModel", "MPNetModel", "ElectraModel"])
 def test_other_families_are_sentence_encoders_too(bases: Path, tmp_path: Path, base: str) -> None:
     modules = [Pooling(WIDTH, ("weightedmean", "mean"), include_prompt=False), Dense(2 * WIDTH, 3)]
     folder = save(bases, tmp_path / "mine", *modules, base=base, prompts=PROMPTS, default_prompt_name="of")

@@ -30,6 +30,9 @@ SPARSE: dict[str, tuple[str, Callable[[Path], nn.Module], Callable[[], SpladePoo
         lambda: SpladePooling("max", "log1p_relu"),
         {"max_active_dims": 7},
     ),
+    "DistilBERT": ("DistilBertForMaskedLM", lambda base: MLMTransformer(str(base)), lambda: SpladePooling("max"), {}),
+    "MPNet": ("MPNetForMaskedLM", lambda base: MLMTransformer(str(base)), lambda: SpladePooling("max"), {}),
+    "ELECTRA": ("ElectraForMaskedLM", lambda base: MLMTransformer(str(base)), lambda: SpladePooling("max"), {}),
 }
 
 

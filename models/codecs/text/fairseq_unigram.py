@@ -7,10 +7,10 @@ tokens of fairseq, the library that the models were trained with, and the mask c
 from collections.abc import Sequence
 
 from sentencepiece import SentencePieceProcessor
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import Unigram
 
-from models.codecs.text.special_tokens import declare_special_tokens, require_special_ids
+from models.codecs.text.special_tokens import declare_special_tokens, roberta_template
 from models.codecs.text.tokenizers_codec import TokenizersCodec
 from models.codecs.text.unigram import read_charsmap, read_fields
 from models.errors import CheckpointError
@@ -72,13 +72,7 @@ def _read(source: TokenizerSource, first: Sequence[tuple[str, float]], *, n_drop
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme=prepended)
     declare_special_tokens(tokenizer, settings)
     _declare_symbols(tokenizer, model)
-    ids = require_special_ids(tokenizer, source, "cls_token", "sep_token")
-    (start, _), (end, _) = ids
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A {end}",
-        pair=f"{start} $A {end} {end} $B {end}",
-        special_tokens=ids,
-    )
+    tokenizer.post_processor = roberta_template(tokenizer, source)
     return TokenizersCodec.of_checkpoint(tokenizer, source)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, processors
-from tokenizers.models import WordPiece
 
 from models.errors import CheckpointError
 from models.published_tokenizer import TokenizerSource
@@ -54,15 +53,16 @@ def find_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> Sp
     )
 
 
-def declare_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+def declare_special_tokens(
+    tokenizer: Tokenizer, settings: Mapping[str, Any], *, mask_includes_space: bool = True
+) -> None:
     """Declare the special tokens that the settings name and the vocabulary has, so that they are never split.
 
-    Except in WordPiece vocabularies, whose tokens have no spaces, the mask includes the space before it.
+    `mask_includes_space` says whether the space before a mask is part of it, as it is in most vocabularies.
     """
-    has_spaces = not isinstance(tokenizer.model, WordPiece)
     for name, token in sorted(settings.items()):
         if name.endswith("_token") and isinstance(token, str) and tokenizer.token_to_id(token) is not None:
-            lstrip = has_spaces and name == "mask_token"
+            lstrip = mask_includes_space and name == "mask_token"
             tokenizer.add_special_tokens([AddedToken(token, lstrip=lstrip, normalized=False, special=True)])
 
 
@@ -115,4 +115,19 @@ def bert_template(tokenizer: Tokenizer, source: TokenizerSource) -> processors.T
     (start, _), (end, _) = ids
     return processors.TemplateProcessing(
         single=f"{start}:0 $A:0 {end}:0", pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1", special_tokens=ids
+    )
+
+
+def roberta_template(tokenizer: Tokenizer, source: TokenizerSource) -> processors.TemplateProcessing:
+    """Return the template that encloses texts as `<s> A </s>`, and pairs as `<s> A </s></s> B </s>`, without types.
+
+    Source: Liu et al. 2019, section 3.2.
+
+    Raises:
+        CheckpointError: the vocabulary lacks one of these tokens.
+    """
+    ids = require_special_ids(tokenizer, source, "cls_token", "sep_token")
+    (start, _), (end, _) = ids
+    return processors.TemplateProcessing(
+        single=f"{start} $A {end}", pair=f"{start} $A {end} {end} $B {end}", special_tokens=ids
     )

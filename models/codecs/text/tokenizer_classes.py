@@ -154,6 +154,7 @@ _CLASSES: Mapping[str, TokenizerClass] = {
     "CamembertTokenizer": replace(_XLM_ROBERTA, files="CamemBERT's sentencepiece.bpe.model"),
     "DistilBertTokenizer": replace(_BERT, has_types=False, has_types_in_5=False),
     "GPT2Tokenizer": replace(_ROBERTA, files="GPT-2's vocab.json"),
+    "MPNetTokenizer": replace(_BERT, files="MPNet's vocab.txt", has_types=False, has_types_in_5=False),
     "MarianTokenizer": replace(_XLM_ROBERTA, files="source.spm", model=None),
     "XLMRobertaTokenizer": _XLM_ROBERTA,
 }

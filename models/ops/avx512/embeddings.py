@@ -35,8 +35,9 @@ class EmbeddingTables:
     """Tables of words, positions and types, each `[n, D]`, and the norm of their sum, in one structure."""
 
     def __init__(self, layers: EmbeddingLayers) -> None:
-        tables = layers.words, layers.positions, layers.types
-        weights = [table.weight.detach().contiguous() for table in tables]
+        words, types = layers.words.weight, layers.types
+        type_rows = words.new_zeros(1, words.shape[1]) if types is None else types.weight  # a zero changes no sum
+        weights = [rows.detach().contiguous() for rows in (words, layers.positions.weight, type_rows)]
         self._tensors = weights, layers.norm.weight, layers.norm.bias
         self.dtype, self.width = weights[0].dtype, weights[0].shape[1]
         structures = [_EmbeddingTable(weight.data_ptr(), len(weight)) for weight in weights]

@@ -49,7 +49,7 @@ def _write_config(config: AlbertConfig) -> dict[str, Any]:
 
 
 def _links(config: AlbertConfig) -> Iterator[Link]:
-    yield from embedding_links(config, "albert.embeddings", "predictions")
+    yield from embedding_links(config, "albert.embeddings", "predictions.decoder")
     yield from links("widening", "albert.encoder.embedding_hidden_mapping_in")
     for group in range(config.n_groups):
         for index in range(config.blocks_per_group):
@@ -70,7 +70,8 @@ def _links(config: AlbertConfig) -> Iterator[Link]:
         sequence="classifier",
         dense="predictions.dense",
         norm="predictions.LayerNorm",
-        decoder="predictions",
+        decoder="predictions.decoder",
+        decoder_bias="predictions.bias",
     )
 
 

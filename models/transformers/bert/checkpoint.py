@@ -27,7 +27,7 @@ def _write_config(config: BertConfig) -> dict[str, Any]:
 
 
 def _links(config: BertConfig) -> Iterator[Link]:
-    yield from body_links(config, "bert", "cls.predictions")
+    yield from body_links(config, "bert", "cls.predictions.decoder")
     yield from head_links(
         config,
         pooler="bert.pooler.dense",
@@ -35,7 +35,8 @@ def _links(config: BertConfig) -> Iterator[Link]:
         sequence="classifier",
         dense="cls.predictions.transform.dense",
         norm="cls.predictions.transform.LayerNorm",
-        decoder="cls.predictions",
+        decoder="cls.predictions.decoder",
+        decoder_bias="cls.predictions.bias",
     )
 
 

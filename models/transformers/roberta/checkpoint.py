@@ -36,7 +36,7 @@ def _write_config(config: RobertaConfig) -> dict[str, Any]:
 
 
 def _links(config: RobertaConfig) -> Iterator[Link]:
-    yield from body_links(config, "roberta", "lm_head")
+    yield from body_links(config, "roberta", "lm_head.decoder")
     classifies = "sequence" in config.heads  # then the pooler's layer belongs to the classifier
     yield from head_links(
         config,
@@ -44,7 +44,8 @@ def _links(config: RobertaConfig) -> Iterator[Link]:
         sequence="classifier.out_proj",
         dense="lm_head.dense",
         norm="lm_head.layer_norm",
-        decoder="lm_head",
+        decoder="lm_head.decoder",
+        decoder_bias="lm_head.bias",
     )
 
 

@@ -59,6 +59,27 @@ def has_old_files(folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
 
 
+def is_mpnets(folder: Path) -> None:
+    """Make the vocabulary one of MPNet, with its special tokens in the places of BERT's."""
+    text = (folder / "tokenizer.json").read_text()
+    for old, new in {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[MASK]": "<mask>"}.items():
+        text = text.replace(json.dumps(old), json.dumps(new))
+    content = json.loads(text)
+    ids = {name: content["model"]["vocab"][name] for name in ("<s>", "</s>")}
+    content["post_processor"] = {
+        "type": "RobertaProcessing",
+        "sep": ["</s>", ids["</s>"]],
+        "cls": ["<s>", ids["<s>"]],
+        "trim_offsets": True,
+        "add_prefix_space": False,
+    }
+    for added in content["added_tokens"]:
+        added["lstrip"] = added["content"] == "<mask>"
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MPNetTokenizer"}))
+    edit(folder, "config.json", model_type="mpnet", architectures=["MPNetModel"])
+
+
 def token(content: str, **options: bool) -> dict[str, Any]:
     """Return a token with its options, as files write it."""
     return {"content": content, **OPTIONS, **options}
@@ -112,6 +133,23 @@ VARIANTS: dict[str, tuple[str, tuple[Edit, ...]]] = {
     "types": (BERT, (says(model_input_names=["input_ids", "token_type_ids", "attention_mask"]),)),
     "DistilBERT's": (BERT, (says(tokenizer_class="DistilBertTokenizer", do_lower_case=False),)),
     "Electra's": (BERT, (says(tokenizer_class="ElectraTokenizerFast"),)),
+    "DistilBERT's old": (
+        BERT,
+        (has_old_files, says(tokenizer_class="DistilBertTokenizer"), has_file("config.json", model_type="distilbert")),
+    ),
+    "BERT's of a DistilBERT": (
+        BERT,
+        (says(tokenizer_class="BertTokenizer"), has_file("config.json", model_type="distilbert")),
+    ),
+    "Electra's old": (
+        BERT,
+        (has_old_files, says(tokenizer_class="ElectraTokenizer"), has_file("config.json", model_type="electra")),
+    ),
+    "MPNet's": (BERT, (is_mpnets,)),
+    "MPNet's by its type": (BERT, (is_mpnets, says(tokenizer_class=None))),
+    "MPNet's in upper case": (BERT, (is_mpnets, says(do_lower_case=False))),
+    "MPNet's old": (BERT, (is_mpnets, has_old_files)),
+    "MPNet's old in upper case": (BERT, (is_mpnets, has_old_files, says(do_lower_case=False))),
     "split": (BERT, (says(split_special_tokens=True, model_input_names=["input_ids"]),)),
     "RoBERTa's prefix": (ROBERTA, (says(tokenizer_class="RobertaTokenizer", add_prefix_space=True),)),
     "RoBERTa's default": (ROBERTA, (says(tokenizer_class="RobertaTokenizerFast"),)),

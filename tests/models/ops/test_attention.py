@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.ops import reference
-from models.ops.attention import attention, block_attention, suffix_attention
+from models.ops.attention import attention, biased_attention, block_attention, suffix_attention
 from models.ops.flash import supports_flash
 from models.ops.segments import Segments
 from tests.models.ops.kernels import DTYPES, assert_near, needs_kernels
@@ -49,6 +49,26 @@ def test_the_reference_equals_the_definition(lengths: list[int], width: int, *, 
     assert_near(reference.attention(*qkv, segments, width**-0.5, causal=causal), expected, torch.float32)
     block_table = torch.from_numpy(segments.block_table)
     assert_near(block_attention(*qkv, block_table, width**-0.5, causal=causal), expected, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(lengths=LENGTHS, width=st.integers(1, 70))
+@example(lengths=[4, 4, 4], width=8)
+@example(lengths=[1, 7, 7, 1, 130], width=8)
+@settings(max_examples=30, deadline=None)
+def test_a_bias_is_added_to_the_scores_of_each_text(dtype: torch.dtype, lengths: list[int], width: int) -> None:
+    torch.manual_seed(0)
+    segments, scale, longest = Segments(lengths), width**-0.5, max(lengths)
+    q, k, v = random_qkv(sum(lengths), width, dtype)
+    bias = torch.randn(2, longest, longest).to(dtype)
+    expected: list[Tensor] = []
+    for queries, keys, values in zip(*(segments.split(x.double()) for x in (q, k, v)), strict=True):
+        n = len(keys)
+        scores = torch.einsum("qhd,khd->hqk", queries, keys) * scale + bias[:, :n, :n]
+        expected.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), values))
+    found = biased_attention(q, k, v, segments, bias, scale)
+    assert found.dtype == dtype
+    assert_near(found, torch.cat(expected), dtype)
 
 
 @needs_kernels

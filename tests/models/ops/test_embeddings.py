@@ -15,7 +15,7 @@ Row = tuple[Tensor, Tensor, Segments]
 
 def random_row(lengths: list[int], n_words: int, n_types: int) -> Row:
     n = sum(lengths)
-    return torch.randint(n_words, (n,)), torch.randint(n_types, (n,)), Segments(lengths)
+    return torch.randint(n_words, (n,)), torch.randint(max(1, n_types), (n,)), Segments(lengths)
 
 
 @needs_kernels
@@ -23,7 +23,7 @@ def random_row(lengths: list[int], n_words: int, n_types: int) -> Row:
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=40),
     width=st.integers(1, 70),
-    n_types=st.integers(1, 3),
+    n_types=st.integers(0, 3),
     first=st.integers(0, 3),
 )
 @settings(max_examples=60)
@@ -41,15 +41,28 @@ def test_kernels_equal_plain_torch(
     assert_near(found, expected, dtype)
 
 
+@pytest.mark.parametrize("n_types", [0, 1])
 @pytest.mark.parametrize("has_kernels", [True, False])
-def test_types_are_ignored_if_there_is_only_one(monkeypatch: pytest.MonkeyPatch, *, has_kernels: bool) -> None:
+def test_types_are_ignored_if_there_is_only_one_or_none(
+    n_types: int, monkeypatch: pytest.MonkeyPatch, *, has_kernels: bool
+) -> None:
     if not has_kernels:
         disable_cpu_kernels(monkeypatch)
-    embeddings = TextEmbeddings(20, 12, 1, 8, 1e-12).eval()
+    embeddings = TextEmbeddings(20, 12, n_types, 8, 1e-12).eval()
     token_ids, type_ids, segments = random_row([3, 2], 20, 1)
     with torch.inference_mode():
         expected = embeddings(token_ids, type_ids, segments)
         assert torch.equal(embeddings(token_ids, type_ids + 1, segments), expected)
+
+
+def test_without_types_words_and_positions_are_summed() -> None:
+    embeddings = TextEmbeddings(20, 12, 0, 8, 1e-12, first_position=2).eval()
+    token_ids, type_ids, segments = random_row([3, 2], 20, 1)
+    with torch.inference_mode():
+        places = torch.tensor([2, 3, 4, 2, 3])
+        expected = embeddings.norm(embeddings.words(token_ids) + embeddings.positions(places))
+        torch.testing.assert_close(embeddings(token_ids, type_ids, segments), expected)
+    assert {name.split(".")[0] for name, _ in embeddings.named_parameters()} == {"words", "positions", "norm"}
 
 
 @needs_kernels

@@ -7,6 +7,9 @@ import pytest
 from models.errors import ConfigError
 from models.text.encoder_config import EncoderConfig
 from models.transformers.albert.config import AlbertConfig
+from models.transformers.distilbert.config import DistilBertConfig
+from models.transformers.electra.config import ElectraConfig
+from models.transformers.mpnet.config import MpnetConfig
 from models.transformers.roberta.config import RobertaConfig
 
 SIZES: dict[str, Any] = {
@@ -32,6 +35,22 @@ SIZES: dict[str, Any] = {
         (EncoderConfig, {"heads": ("tokens",)}, "labels is .*; it must be there for heads with classes"),
         (EncoderConfig, {"labels": ("a",)}, "labels is .*; it must be there for heads with classes"),
         (RobertaConfig, {"padding_id": 23}, "padding_id is 23; it must be 0 to 22"),
+        (EncoderConfig, {"n_token_types": 0}, "n_token_types is 0; it must be positive"),
+        (EncoderConfig, {"heads": ("replaced",)}, "heads is .*'replaced'.*; it must be some of pooler"),
+        (DistilBertConfig, {}, "n_token_types is 2; it must be 0"),
+        (DistilBertConfig, {"n_token_types": 0, "heads": ("pooler",)}, "heads is .*; it must be some of masked, seq"),
+        (MpnetConfig, {"n_token_types": 1}, "n_token_types is 1; it must be 0"),
+        (MpnetConfig, {"n_token_types": 0, "n_positions": 2}, "n_positions is 2; it must be at least 3"),
+        (MpnetConfig, {"n_token_types": 0, "heads": ("pair",)}, "heads is .*; it must be some of pooler, masked, seq"),
+        (ElectraConfig, {"embedding_width": 0}, "embedding_width is 0; it must be positive"),
+        (
+            *(ElectraConfig, {"embedding_width": 5, "heads": ("replaced",), "labels": ("a", "b")}),
+            "labels is .*; it must be .*'original', 'replaced'",
+        ),
+        (
+            *(ElectraConfig, {"embedding_width": 5, "heads": ("replaced", "tokens"), "labels": ("a", "b")}),
+            "heads is .*; it must be without classes of texts or tokens",
+        ),
         (AlbertConfig, {"embedding_width": 0}, "embedding_width is 0; it must be positive"),
         (AlbertConfig, {"embedding_width": 5, "n_groups": 3}, "n_groups is 3; it must be 1 to n_layers, 2"),
         (AlbertConfig, {"embedding_width": 5, "blocks_per_group": 0}, "blocks_per_group is 0; it must be positive"),

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.ops.patterns import AttentionPattern, CrossAttentionPattern
+from models.ops.patterns import AttentionPattern, BiasableAttention, CrossAttentionPattern, KernelAttention
 from models.ops.segments import Segments
-from models.text.attention_patterns import AcrossTexts, WithinTexts
+from models.text.attention_patterns import AcrossTexts, RecordedAttention, WithinTexts
 from models.text.padded_attention import Grid, PaddedAcross, PaddedTexts
 
 N_HEADS, WIDTH, SCALE = 3, 5, 0.7
@@ -55,6 +55,46 @@ def test_padded_texts_see_what_single_texts_see(lengths: list[int], causal: bool
         lambda: attended(WithinTexts(segments, causal=causal)),
         inputs,
     )
+
+
+@given(lengths=LENGTHS)
+@example(lengths=[1])
+@example(lengths=[4, 4, 4])
+@example(lengths=[1, 7, 1, 3])
+@TRIED
+def test_padded_texts_add_the_bias_that_single_texts_add(lengths: list[int]) -> None:
+    segments, longest = Segments(lengths), max(lengths)
+    q, k, v = random_rows(3, sum(lengths), len(lengths))
+    bias = torch.randn(N_HEADS, longest, longest, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+    def attended(attention: BiasableAttention) -> Tensor:
+        return attention.with_bias(bias)(0, q, k, v, SCALE)
+
+    for pattern in (PaddedTexts(segments), RecordedAttention(segments)):
+        inputs = [q, k, v, bias] if longest > 1 else [v]  # a single token attends to itself, whatever its score is
+        assert_same(lambda pattern=pattern: attended(pattern), lambda: attended(WithinTexts(segments)), inputs)  # type: ignore[misc]
+
+
+def test_a_pattern_with_a_bias_is_another_pattern() -> None:
+    segments = Segments([2, 5])
+    q, k, v = (rows.detach() for rows in random_rows(3, 7, 0))
+    bias = torch.randn(N_HEADS, 5, 5)
+    for pattern in (PaddedTexts(segments), RecordedAttention(segments), WithinTexts(segments)):
+        before = pattern(0, q, k, v, SCALE)
+        biased = pattern.with_bias(bias)
+        assert not isinstance(biased, KernelAttention)  # as compiled kernels would leave the bias out
+        assert not torch.allclose(biased(0, q, k, v, SCALE), before)
+        assert torch.equal(pattern(0, q, k, v, SCALE), before)
+    with pytest.raises(ValueError, match="causal attention takes no bias"):
+        WithinTexts(segments, causal=True).with_bias(bias)
+
+
+def test_weights_are_recorded_where_the_caller_looks_for_them() -> None:
+    recorded = RecordedAttention(Segments([2, 3]))
+    q, k, v = (rows.detach() for rows in random_rows(3, 5, 0))
+    recorded.with_bias(torch.zeros(N_HEADS, 3, 3))(0, q, k, v, SCALE)
+    (weights,) = recorded.weights
+    assert [tuple(of_text.shape) for of_text in weights] == [(N_HEADS, 2, 2), (N_HEADS, 3, 3)]
 
 
 @given(lengths=PAIRS)

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa, its variants and ALBERT beside the implementations of `transformers`."""
+"""All encoders beside the implementations of `transformers`."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from models.text.classification import classify_tokens
 from models.text.embedding import hidden_states
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
+from models.transformers.electra.model import Electra
 from tests.models.transformers.reference import assert_close, ours, padded, publish, texts_for
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -37,6 +38,16 @@ ALBERT: dict[str, dict[str, Any]] = {
     "deep": {"embedding_size": 5, "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2},
     "relu": {"embedding_size": 20, "num_hidden_groups": 2},
 }
+ELECTRA = {"plain": 9, "one-layer": 30, "deep": 5, "relu": 28}
+"""Widths of the embeddings of ELECTRA: narrower, equal and wider."""
+DISTILBERT = {
+    "hidden_size": "dim",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "intermediate_size": "hidden_dim",
+    "hidden_act": "activation",
+}
+"""The keys that DistilBERT names otherwise."""
 HEADS = {
     "Bert": (
         *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
@@ -47,9 +58,21 @@ HEADS = {
         *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
         "ForPreTraining",
     ),
+    "DistilBert": (
+        *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+    ),
+    "MPNet": ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+    "Electra": (
+        *("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+        "ForPreTraining",
+    ),
 }
 CASES = [(family, head, size, True) for family, heads in HEADS.items() for head in heads for size in SIZES]
-CASES += [(family, head, size, False) for family, head, size, _ in CASES if head in ("ForMaskedLM", "ForPreTraining")]
+CASES += [
+    (family, head, size, False)
+    for family, head, size, _ in CASES
+    if head == "ForMaskedLM" or (head == "ForPreTraining" and family != "Electra")
+]
 
 
 VARIANTS = ("XLMRoberta", "Camembert")
@@ -62,7 +85,13 @@ def config_of(family: str, head: str, size: str, **more: Any) -> Any:
     values = {**SHAPES, **SIZES[size], "type_vocab_size": TYPES[size], **more}
     if family == "Albert":
         values |= ALBERT[size]
-    if family in ("Roberta", *VARIANTS):
+    if family == "Electra":
+        values |= {"embedding_size": ELECTRA[size]}
+    if family in ("DistilBert", "MPNet"):
+        del values["type_vocab_size"]
+    if family == "DistilBert":
+        values = {DISTILBERT.get(name, name): value for name, value in values.items() if name != "layer_norm_eps"}
+    if family in ("Roberta", "MPNet", *VARIANTS):
         values |= {"pad_token_id": 1, "max_position_embeddings": 39}
     return getattr(transformers, f"{family}Config")(**values, num_labels=n_labels)
 
@@ -75,6 +104,8 @@ def test_all_outputs_equal_the_references(family: str, head: str, size: str, tie
     for batch in (texts[:1], texts):
         with torch.inference_mode():
             inputs = padded(batch, reference.config.pad_token_id)
+            if family in ("DistilBert", "MPNet"):
+                del inputs["token_type_ids"]
             theirs = reference(**inputs, output_hidden_states=True, output_attentions=True)
             ragged = RaggedBatch.of_texts(batch)
             recorded = RecordedAttention(ragged.segments)
@@ -115,14 +146,26 @@ def compare_heads(
     if model.sequence_head:
         assert_close(model.class_logits(batch), theirs.logits)
         n_compared += 1
-    if model.token_head:
-        scores = classify_tokens(model, [ClassifyTokensRequest(tokens=text) for text in batch])
-        for i, score in enumerate(scores):
-            assert_close(score.scores, theirs.logits[i, : len(batch[i])].softmax(-1))
-        n_compared += 1
+    n_compared += compare_classes_of_tokens(model, theirs, batch)
     if model.span_head:
         for i, found in enumerate(answer(model, [AnswerRequest(windows=(text,)) for text in batch])):
             spans = torch.stack([theirs.start_logits[i], theirs.end_logits[i]], -1)
             assert_close(found.spans[0], spans[: len(batch[i])])
         n_compared += 1
-    assert n_compared
+    assert n_compared or not {"logits", "prediction_logits", "start_logits"} & set(theirs)
+
+
+def compare_classes_of_tokens(model: TextEncoder, theirs: Any, batch: list[Tokens]) -> bool:
+    """Compare the classes, if the model has any, and return whether it has."""
+    tells_replaced = isinstance(model, Electra) and model.replaced_head is not None
+    if not model.token_head and not tells_replaced:
+        return False
+    scores = classify_tokens(model, [ClassifyTokensRequest(tokens=text) for text in batch])
+    for i, score in enumerate(scores):
+        logits = theirs.logits[i, : len(batch[i])]
+        if tells_replaced:
+            assert model.labels == ("original", "replaced")
+            assert_close(score.scores, torch.stack([1 - logits.sigmoid(), logits.sigmoid()], -1))
+        else:
+            assert_close(score.scores, logits.softmax(-1))
+    return True

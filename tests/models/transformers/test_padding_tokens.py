@@ -16,6 +16,7 @@ from models.transformers.gpt.model import Gpt
 from tests.models.transformers.reference import assert_close, ours, publish
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+DISTILBERT = {"vocab_size": 40, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
 TEXTS = ([0, 7, 1, 8, 2], [1, 1, 9], [0, 7, 8, 2], [1], [0, 1, 1, 6, 1, 5, 1])
 """Texts of ids, with the padding token, 1, at any place."""
 
@@ -29,7 +30,9 @@ def states(model: TextModel, texts: list[Tokens]) -> list[torch.Tensor]:
         return hidden_states(model, texts)
 
 
-@pytest.mark.parametrize("architecture", ["RobertaModel", "BertModel", "AlbertModel"])
+@pytest.mark.parametrize(
+    "architecture", ["RobertaModel", "BertModel", "AlbertModel", "DistilBertModel", "MPNetModel", "ElectraModel"]
+)
 @pytest.mark.parametrize("has_kernels", [True, False])
 def test_encoders_place_padding_tokens_as_the_reference_does(
     architecture: str, has_kernels: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -37,7 +40,8 @@ def test_encoders_place_padding_tokens_as_the_reference_does(
     if not has_kernels:
         monkeypatch.setattr(avx512, "supports_tensor", lambda tensor: False)
     kind: Any = getattr(transformers, architecture.replace("Model", "Config"))
-    reference = publish(tmp_path, architecture, kind(**SMALL, max_position_embeddings=20, pad_token_id=1))
+    sizes = DISTILBERT if architecture == "DistilBertModel" else SMALL
+    reference = publish(tmp_path, architecture, kind(**sizes, max_position_embeddings=20, pad_token_id=1))
     model = ours(tmp_path)
     for ids, mine in zip(TEXTS, states(model, [tokens(ids) for ids in TEXTS]), strict=True):
         with torch.inference_mode():

@@ -8,11 +8,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 WORDS = ["the", "a", "dog", "cat", "sees", "runs", "man", "house", "red", "in", "of", "and", ".", ",", "?", "e", "s"]
 ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 """Values of `model_type` of RoBERTa's network."""
+MPNET = ("<s>", "<pad>", "</s>", "[UNK]", "<mask>")
+"""Special tokens of MPNet."""
 
 
 def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`."""
-    ends = dict.fromkeys(ROBERTAS, ("<s>", "<pad>", "</s>", "<unk>", "<mask>")) | {"gpt2": ("<|endoftext|>",)}
+    ends: dict[str, tuple[str, ...]] = dict.fromkeys(ROBERTAS, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
+    ends |= {"gpt2": ("<|endoftext|>",), "mpnet": MPNET}
     special: tuple[str, ...] = ends.get(model_type, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
     if model_type == "marian":
         special = ("</s>", "<unk>", "<pad>")
@@ -24,7 +27,7 @@ def write_tokenizer(folder: Path, model_type: str, vocab_size: int) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(list(special))
-    start, end = ("<s>", "</s>") if model_type in ROBERTAS else ("[CLS]", "[SEP]")
+    start, end = ("<s>", "</s>") if model_type in (*ROBERTAS, "mpnet") else ("[CLS]", "[SEP]")
     if model_type == "marian":
         tokenizer.post_processor = processors.TemplateProcessing(
             single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 0)]

@@ -1,4 +1,4 @@
-"""Tests of a published folder of DistilBERT, a family that `test_thirteenth_family.py` adds in a copy of the tree.
+"""Tests of a published folder of Megatron-BERT, a family that `test_sixteenth_family.py` adds in a copy of the tree.
 
 The test runs this file there. Its name keeps it out of all other runs, because the family is missing in them.
 """
@@ -21,9 +21,15 @@ from tests.conftest import served
 from tests.models.transformers.reference import assert_close, padded, publish, texts_for
 from tests.models.transformers.vocabularies import WORDS
 
-NAME = "tiny-distilbert"
+NAME = "tiny-megatron"
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-SIZE: dict[str, Any] = {"dim": 24, "n_layers": 2, "n_heads": 2, "hidden_dim": 40, "max_position_embeddings": 32}
+SIZE: dict[str, Any] = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 40,
+    "max_position_embeddings": 32,
+}
 """Values of `config.json`."""
 
 
@@ -31,9 +37,9 @@ class Published:
     """A folder with random weights, written by `transformers`, and the model that wrote it."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.folder = root, root / "transformers/distilbert" / NAME
-        config = transformers.DistilBertConfig(**SIZE, vocab_size=len(VOCABULARY))
-        self.reference = publish(self.folder, "DistilBertForMaskedLM", config)
+        self.root, self.folder = root, root / "transformers/megatron" / NAME
+        config = transformers.MegatronBertConfig(**SIZE, vocab_size=len(VOCABULARY))
+        self.reference = publish(self.folder, "MegatronBertForMaskedLM", config)
         (self.folder / "tokenizer.json").unlink()
         (self.folder / "tokenizer_config.json").unlink()
         (self.folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
@@ -69,15 +75,14 @@ async def ask(client: httpx.AsyncClient, task: str, text: str, **parameters: Any
 def test_it_is_found_by_its_model_type(published: Published) -> None:
     assert {path.name for path in published.folder.iterdir()} >= {"config.json", "model.safetensors", "vocab.txt"}
     checkpoint = read_checkpoint(published.folder)
-    assert checkpoint.spec.id == "transformers/distilbert"
+    assert checkpoint.spec.id == "transformers/megatron"
     assert {"encode", "fill_mask", "tokenize", "detokenize"} <= set(checkpoint.task_names)
 
 
 def test_logits_and_hidden_states_are_the_references(published: Published) -> None:
     model = cast("TextEncoder", load_model(read_checkpoint(published.folder)))
-    texts = texts_for(model)
+    texts = texts_for(model, n_types=2)
     inputs = padded(texts, 0)
-    del inputs["token_type_ids"]
     with torch.inference_mode():
         expected = published.reference(**inputs, output_hidden_states=True)
         batch = RaggedBatch.of_texts(texts)
