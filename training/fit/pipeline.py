@@ -10,6 +10,7 @@ from torch import Tensor
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftReference
 from models.checkpoint import write_checkpoint, write_metrics
+from models.codecs.table import TableCodec
 from models.codecs.table.histograms import histograms_of
 from training.card import CARD_FILE
 from training.errors import DataError
@@ -52,10 +53,7 @@ def fit_file(path: Path, options: FitOptions, report: Report) -> FitResult:
         report.note(f"{fitted.n_suspects} held-out {data.noun} look like anomalies, and do not raise the threshold")
     model = fitted.model
     if data.rows is not None:
-        rows = data.split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
-        found = histograms_of(data.rows, rows)
-        reference = DriftReference(edges=torch.from_numpy(found.edges), shares=torch.from_numpy(found.shares))
-        model.calibration = replace(model.calibration, drift=reference)
+        model.calibration = replace(model.calibration, drift=_drift_reference(data.split, data.rows))
     figures = found_share = None
     if data.n_anomalies:
         judged = fitted.judged
@@ -152,6 +150,12 @@ def _choose_kind(table: Table, options: FitOptions, report: Report) -> FitOption
         return replace(options, kind="table")
     report.note(f"{time!r} rises in even steps: this is a series; --as table takes its rows without their order")
     return replace(options, kind="series", time=time)
+
+
+def _drift_reference(split: Split, codec: TableCodec) -> DriftReference:
+    rows = split.training.flatten(0, -2).double().numpy()  # those of windows as often as they are in one
+    found = histograms_of(codec, rows)
+    return DriftReference(edges=torch.from_numpy(found.edges), shares=torch.from_numpy(found.shares))
 
 
 def _threshold(model: Autoencoder) -> float:

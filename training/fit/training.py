@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
-from models.autoencoding.calibration import percentile_for
+from models.autoencoding.calibration import Calibration, percentile_for
 from models.autoencoding.detector import Detector, fit_detector
 from models.autoencoding.windows import Windows
 from models.family import FamilyConfig, FamilySpec
@@ -150,19 +150,13 @@ def fit_model(
         trained.append(_train_with_detector(network, part, max_seconds / len(parts), seed, report))
     _share_scales([each.model for each in trained])
     model = trained[0].model
-    scored = list(zip(trained[1:] or trained, split.folds or [split], strict=True))
-    model.calibration = calibrate(
-        model,
-        list(split.training.double()),
-        [(each.model, [item.double() for item in part.calibration]) for each, part in scored],
-        percentile=percentile_for(false_alarm_rate, split.n_calibrated, split.n_left_out),
-        n_components=10,
-    )
+    scored = list(zip([each.model for each in trained[1:] or trained], split.folds or [split], strict=True))
+    model.calibration = _calibration_of(model, split, scored, false_alarm_rate)
     n_suspects = 0
     if contamination == "auto":
         model.calibration, n_suspects = without_suspects(model.calibration, false_alarm_rate, split.n_left_out)
     judge, judged = scored[0]
-    judge.model.calibration = model.calibration
+    judge.calibration = model.calibration
     return Fitted(
         model=model,
         family=network.spec,
@@ -170,9 +164,21 @@ def fit_model(
         n_steps=trained[0].n_steps,
         validation_error=trained[0].error,
         seconds=time.monotonic() - started_at,
-        judge=judge.model,
+        judge=judge,
         judged=judged,
         n_suspects=n_suspects,
+    )
+
+
+def _calibration_of(
+    model: Autoencoder, split: Split, scored: Sequence[tuple[Autoencoder, Split]], false_alarm_rate: float
+) -> Calibration:
+    return calibrate(
+        model,
+        list(split.training.double()),
+        [(each, [item.double() for item in part.calibration]) for each, part in scored],
+        percentile=percentile_for(false_alarm_rate, split.n_calibrated, split.n_left_out),
+        n_components=10,
     )
 
 

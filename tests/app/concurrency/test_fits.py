@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from app.concurrency import fit_process
+from app.concurrency import fits as module_of_fits
 from app.concurrency.fit_process import MAX_LEFT_OVER_S, MAX_LINE_BYTES, WORK_PREFIX, FitJob
 from app.concurrency.fits import Fits
 from app.errors import FitFailed, InvalidRequest, ManifoldError, QueueFull
@@ -120,12 +121,24 @@ async def run_unread(root: Path, script: str) -> None:
             pass
 
 
-async def test_one_fit_has_the_turn(tmp_path: Path) -> None:
-    fits = Fits()
-    with fits.turn(), pytest.raises(QueueFull, match="one at a time"), fits.turn():
-        pass
-    with fits.turn():
-        pass
+async def test_a_fit_waits_for_its_turn_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits, order = Fits(), []
+
+    async def wait_and_run() -> None:
+        async with fits.turn():
+            order.append("second")
+
+    async with fits.turn():
+        second = asyncio.ensure_future(wait_and_run())
+        await asyncio.sleep(0)
+        order.append("first")
+    await second
+    assert order == ["first", "second"]
+    monkeypatch.setattr(module_of_fits, "MAX_WAIT_S", 0.01)
+    async with fits.turn():
+        with pytest.raises(QueueFull, match="one at a time"):
+            await wait_and_run()
+    await wait_and_run()
 
 
 async def test_what_a_killed_server_has_left_is_removed_a_day_later(tmp_path: Path) -> None:
