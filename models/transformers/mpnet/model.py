@@ -3,6 +3,8 @@
 Shapes: `N` tokens of all texts, `D` width.
 """
 
+from functools import cached_property
+
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -11,7 +13,6 @@ from models.layers.embeddings import TextEmbeddings
 from models.layers.relative_positions import RelativePositionBias
 from models.ops.blocks import transformer_blocks
 from models.ops.patterns import AttentionPattern, BiasableAttention
-from models.ops.segments import Segments
 from models.text.ragged_batch import RaggedBatch
 from models.text.text_encoder import TextEncoder
 from models.transformers.mpnet.config import MAX_DISTANCE, N_BUCKETS, PADDING_ID, MpnetConfig
@@ -39,6 +40,11 @@ class Mpnet(TextEncoder):
         self.distance_bias = RelativePositionBias(N_BUCKETS, MAX_DISTANCE, config.n_heads)
         self.blocks = nn.ModuleList(Block(config.block) for _ in range(config.n_layers))
 
+    @cached_property
+    @override
+    def encoder_graphs(self) -> None:
+        """Return None, because the attention of CUDA graphs takes no bias."""
+
     @override
     def hidden(self, batch: RaggedBatch, attention: AttentionPattern) -> Tensor:
         if not isinstance(attention, BiasableAttention):
@@ -46,7 +52,3 @@ class Mpnet(TextEncoder):
         x: Tensor = self.embeddings(batch.token_ids, batch.type_ids, batch.segments)
         bias: Tensor = self.distance_bias(max(batch.segments.lengths))
         return transformer_blocks(self.blocks, x, attention.with_bias(bias))
-
-    @override
-    def graphs_for(self, segments: Segments) -> None:
-        """Return None, because the attention of CUDA graphs takes no bias."""
