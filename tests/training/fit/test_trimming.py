@@ -53,6 +53,7 @@ def test_anomalies_among_held_out_items_do_not_raise_the_threshold() -> None:
     assert n_suspects == 8
     assert {name: len(each) for name, each in found.scores.items()} == {"combined": 1191, "mse": 1191}
     assert 1.9 < found.threshold("combined", found.percentile) < 2
+    assert without_suspects(calibration_of(torch.cat([scores[:1191], scores[-3:]])), 0.01)[1] == 0
     raised = percentile_for(0.01, len(scores))
     assert calibration_of(scores).threshold("combined", raised) > 30
 
