@@ -12,7 +12,7 @@ from models.autoencoding.calibration import Calibration, most_above, percentile_
 
 MIN_DEVIATIONS = 5.0
 """Distance of the logarithm of a score from the median, in robust standard deviations, from which it is left out."""
-MIN_SUSPECTS, MIN_GAP = 4, 1.0
+MIN_SUSPECTS, MIN_GAP = 4, 0.5
 """Least number of held-out scores that are left out together, and the least gap between their logarithms and that of
 the next one, in robust standard deviations. The highest scores of normal items have gaps, but between fewer scores."""
 NORMAL_DEVIATION = 1.4826
