@@ -47,7 +47,7 @@ def contributions_of(model: Autoencoder, items: Sequence[Tensor], score: str) ->
     windows = model.windows
     if windows is None:
         return model.score_contributions(items, score)
-    parts = apply_to_windows(windows, items, lambda few: model.score_contributions(few, score))
+    parts = _contributions_of_windows(model, windows, items, score)
     least = model.least_scores.get(score)
     return [_by_step(windows, part, len(item), least) for part, item in zip(parts, items, strict=True)]
 
@@ -56,13 +56,24 @@ def window_scores(model: Autoencoder, items: Sequence[Tensor], score: str) -> li
     """Return the scores of the windows of each series, `[N]`. The model is one of windows."""
     if model.windows is None:
         raise NotImplementedError(f"this {type(model).__name__} takes items as a whole")
-    parts = apply_to_windows(model.windows, items, lambda few: model.score_contributions(few, score))
-    return [part.flatten(1).sum(1) for part in parts]
+    return [_sums(part) for part in _contributions_of_windows(model, model.windows, items, score)]
+
+
+def _contributions_of_windows(
+    model: Autoencoder, windows: Windows, items: Sequence[Tensor], score: str
+) -> list[Tensor]:
+    """Return the contributions to the scores of the windows of each series, `[N, L, E]`."""
+    return apply_to_windows(windows, items, lambda few: model.score_contributions(few, score))
+
+
+def _sums(contributions: Tensor) -> Tensor:
+    """Return the scores of windows, `[N]`, from their contributions, `[N, L, E]`."""
+    return contributions.flatten(1).sum(1)
 
 
 def _by_step(windows: Windows, contributions: Tensor, n_steps: int, least: Tensor | None) -> Tensor:
     """Return the contributions `[T, E]` to the scores of steps, of those `[N, L, E]` to the scores of windows."""
-    scores = windows.least(contributions.flatten(1).sum(1), n_steps)
+    scores = windows.least(_sums(contributions), n_steps)
     if least is not None:
         scores = as_amid(scores, windows.n_containing(n_steps), least)
     means = windows.mean(contributions, n_steps)
