@@ -180,7 +180,7 @@ def test_a_setting_is_found_and_nothing_is_asked_of_others(chromium: Browser, ur
             search.press_sequentially(words)
             found = page.locator(".md-search-result__link[href*='/guide/settings/']")
             expect(found.first).to_be_visible(timeout=20_000)
-        found.locator("nth=-1").click()
+        page.locator(".md-search-result__link[href*='/guide/settings/'][href$='#limits']").click()
         expect(page.get_by_role("heading", name="Limits")).to_be_in_viewport()
         page.goto(f"{url}{PATH}models/transformers/bert/")
         expect(page.locator("math").first).to_be_visible()
