@@ -13,8 +13,13 @@ from app.errors import FitFailed, FitUnavailable, InvalidRequest, ManifoldError,
 
 log = logging.getLogger(__name__)
 
-RESULT = b'{"result":'
-"""Begin of the last line of `manifold fit --json-lines`."""
+PROGRESS, RESULT = b'{"progress":', b'{"result":'
+"""Begins of two kinds of lines of `manifold fit --json-lines`; the result is the last line."""
+REPEAT_S = 1.0
+"""Time in seconds after which the progress is repeated if nothing new is known.
+
+Only what is sent shows that a client has left. A machine that has much to do may hold up a fit for minutes.
+"""
 CLOSE_S = 2.0
 """Longest time in seconds that the end of the server waits for the end of a process that it has killed."""
 MAX_WAIT_S = 5.0
@@ -53,8 +58,8 @@ class Fits:
     async def lines(self, job: FitJob, data: bytes) -> AsyncGenerator[bytes, None]:
         """Fit a model to a file, and yield the lines that `manifold fit --json-lines` prints.
 
-        The result is yielded once the checkpoint is in its place. If the generator is closed before, the process is
-        killed, and nothing is left of it.
+        Progress is repeated while nothing new is known. The result is yielded once the checkpoint is in its place. If
+        the generator is closed before, the process is killed, and nothing is left of it.
 
         Raises:
             InvalidRequest: `manifold fit` refuses the file or an option, or the fit takes too much memory.
@@ -64,7 +69,7 @@ class Fits:
         process, result = None, b""
         try:
             process = self._process = await FitProcess.start(job, data)
-            while line := await process.read_line():
+            async for line in _lines_with_repeats(process):
                 if line.startswith(RESULT):
                     result = line
                 else:
@@ -89,6 +94,20 @@ class Fits:
         if self._process is not None:
             self._process.close()
             await asyncio.wait([self._process.ended], timeout=CLOSE_S)
+
+
+async def _lines_with_repeats(process: FitProcess) -> AsyncGenerator[bytes, None]:
+    progress = b""
+    while True:
+        try:
+            async with asyncio.timeout(REPEAT_S if progress else None):
+                line = await process.read_line()
+        except TimeoutError:
+            line = progress
+        if not line:
+            return
+        progress = line if line.startswith(PROGRESS) else b""
+        yield line
 
 
 def _reason_of(end: FitEnd, job: FitJob) -> ManifoldError:
