@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     dtype: RequestedPrecision = Field(
         "auto",
         description="Data type the models compute in: float32, bfloat16, float16, int8 (Transformers on a CPU), or "
-        "auto, which is float32, but bfloat16 for Transformers on GPUs.",
+        "auto, which is float32, but the fastest for Transformers on GPUs.",
     )
     dtypes: Annotated[dict[str, Precision], NoDecode, Pairs("NAME=DTYPE")] = Field(
         {},

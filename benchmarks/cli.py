@@ -35,6 +35,10 @@ COMMANDS = {
     "engines": ("benchmarks.engines.command:engines", "Compare text embeddings or generation with other engines."),
     "gpu": ("benchmarks.engines.gpu:gpu", "Compare with Transformers on a GPU."),
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
+    "precision": (
+        "benchmarks.engines.precision:precision",
+        "Measure what a sentence encoder loses in bfloat16 and int8.",
+    ),
     "rows": ("benchmarks.server.rows:rows", "Measure what a row of a table costs, and the memory of a long file."),
     "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),
     "series": ("benchmarks.detection.series:series", "Measure how well fitted series find labelled windows."),

@@ -2,10 +2,11 @@
 
 Weights are stored in float32, in which calibrations were measured as well. `bfloat16` and `float16` apply to weights
 and to all that is computed. `int8` applies to the products of a Transformer's linear layers; all else is in bfloat16
-where the device is fast in it, and otherwise in float32. On CPUs, linear layers are packed (`models/ops/linear.py`),
+where that was measured to make the products faster, and otherwise in float32. On CPUs, linear layers are packed (`models/ops/linear.py`),
 and so are the word embeddings by which tokens are scored, on GPUs as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -21,12 +22,25 @@ from models.generation.generator import Generator
 from models.layers.packed_linear import PackedLinear
 from models.layers.weight_derived_cache import WeightDerivedCache
 from models.ops.linear import can_pack
+from models.product_times import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    INT8,
+    INT8_OF_BFLOAT16,
+    NOT_MEASURED,
+    Arithmetic,
+    is_faster,
+    measure_products,
+)
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 """A precision in which models compute."""
 
 RequestedPrecision = Precision | Literal["auto"]
 """A precision as it is requested in the settings; `auto` means the best one for a model on its device."""
+
+_ARITHMETIC: dict[Precision, Arithmetic] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
 N_COMPARED = 16
 """Number of random items whose codes are compared before and after a conversion."""
@@ -61,10 +75,12 @@ def choose_precision(
     modality: str,
     device: torch.device,
     runtime: str | None = None,
+    times: Mapping[Arithmetic, float] = NOT_MEASURED,
 ) -> PrecisionChoice:
     """Choose the precision of a model by its modality, its device, what is requested for it, and the default of all.
 
     A model whose networks another library computes, the `runtime`, is in float32 on the CPU, whatever the default.
+    `auto` rests on the times that the products of the model take on the device (`measure_products`).
 
     Raises:
         ConfigError: the precision does not exist for such a model or on such a device.
@@ -88,18 +104,20 @@ def choose_precision(
     if not is_text:
         return PrecisionChoice("float32", "what it is calibrated in, and its streams are decoded in")
     if is_cpu:
-        others = "bfloat16 and int8 are faster here" if has_fast_bfloat16(device) else "bfloat16 is slow here"
-        return PrecisionChoice("float32", f"the exact one; {others}")
-    fastest: Precision = "bfloat16" if has_fast_bfloat16(device) else "float16"
+        return PrecisionChoice("float32", f"the exact one; {_faster_than_float32(times)}")
+    fastest: Precision = "float16" if is_faster(times, FLOAT16, BFLOAT16) else "bfloat16"
+    if times and not is_faster(times, _ARITHMETIC[fastest], FLOAT32):
+        fastest = "float32"
     return PrecisionChoice(fastest, f"the fastest of {device}")
 
 
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 faster than float32, instead of emulating it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.12
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+def _faster_than_float32(times: Mapping[Arithmetic, float]) -> str:
+    """Return a clause about the other precisions of a CPU."""
+    ways = {"bfloat16": (BFLOAT16,), "int8": (INT8, INT8_OF_BFLOAT16)}
+    faster = [name for name, own in ways.items() if any(is_faster(times, way, FLOAT32) for way in own)]
+    if not faster:
+        return "no other is faster here"
+    return f"{' and '.join(faster)} {'is' if len(faster) == 1 else 'are'} faster here"
 
 
 def convert(model: Model, choice: PrecisionChoice) -> Conversion:
@@ -109,15 +127,16 @@ def convert(model: Model, choice: PrecisionChoice) -> Conversion:
         CheckpointError: a weight is larger than the precision can represent.
     """
     precision, device = choice.precision, next(chain(model.parameters(), model.buffers())).device
+    dtype = _compute_dtype(model, precision, device)
     cosine = 1.0
     with torch.inference_mode():
         if precision == "float32":
-            _pack(model, precision, device)
+            _pack(model, precision, dtype, device)
         else:
             codes = model.random_codes(N_COMPARED)
             if isinstance(model, Autoencoder):
                 _ = model.lossless_coder  # made once, of the weights as they are in the file
-            _cast(model, precision, device)
+            _cast(model, precision, dtype, device)
             cosine = float(functional.cosine_similarity(codes, model.random_codes(N_COMPARED), dim=1).min())
     return Conversion(precision=precision, reason=choice.reason, cosine=cosine)
 
@@ -138,31 +157,30 @@ def pack_linears(module: nn.Module, dtype: torch.dtype, *, int8: bool = False) -
             setattr(module, name, PackedLinear(child.weight, child.bias, int8=int8, dtype=dtype))
 
 
-def _cast(model: Model, precision: Precision, device: torch.device) -> None:
+def _compute_dtype(model: Model, precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype of all values of a model that is not packed yet, except for the weights of products in int8."""
+    if precision == "int8":
+        return torch.bfloat16 if is_faster(measure_products(model, device), INT8_OF_BFLOAT16, INT8) else torch.float32
+    return _ARITHMETIC[precision].inputs
+
+
+def _cast(model: Model, precision: Precision, dtype: torch.dtype, device: torch.device) -> None:
     """Cast the weights of a model, then pack them. In int8 they are packed first, because it is made of float32."""
     if precision == "int8":
-        _pack(model, precision, device)
-    model.to(_compute_dtype(precision, device))
+        _pack(model, precision, dtype, device)
+    model.to(dtype)
     if broken := sorted(name for name, weight in model.state_dict().items() if not weight.isfinite().all()):
         raise CheckpointError(f"NaN or infinity is in {broken}, cast to {precision}")
     if precision != "int8":
-        _pack(model, precision, device)
+        _pack(model, precision, dtype, device)
 
 
-def _compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the dtype of all values, except for the weights of linear layers in int8."""
-    if precision == "int8":
-        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    dtype: torch.dtype = getattr(torch, precision)
-    return dtype
-
-
-def _pack(model: Model, precision: Precision, device: torch.device) -> None:
+def _pack(model: Model, precision: Precision, dtype: torch.dtype, device: torch.device) -> None:
     """Pack the linear layers of a model where that is possible. On GPUs, only the scores of tokens are faster so."""
     reads_weights = isinstance(model, Autoencoder) and model.reads_weights
     if reads_weights or not can_pack(getattr(torch, precision), device):
         return
-    is_int8, dtype = precision == "int8", _compute_dtype(precision, device)
+    is_int8 = precision == "int8"
     if isinstance(model, Generator):
         model.pack_output_embeddings(dtype, int8=is_int8)
     if device.type == "cpu":

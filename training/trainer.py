@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.catalogue import family
 from models.family import Model
-from models.precision import has_fast_bfloat16
+from training.mixed_precision import has_fast_bfloat16
 from training.errors import DataError
 from training.recipe import Batch, History, Recipe, Resources, Stage, TrainedModel
 from training.state import State

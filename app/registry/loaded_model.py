@@ -26,6 +26,7 @@ from models.errors import CheckpointError
 from models.family import Model
 from models.generation.generator import Generator
 from models.precision import Conversion, Precision, PrecisionChoice, choose_precision, convert
+from models.product_times import NOT_MEASURED, measure_products
 from models.tasks.generation_defaults import GenerationDefaults
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def estimate_bytes(folder: Path, name: str, settings: Settings) -> int:
     checkpoint = read_checkpoint(folder, name)
     model = build_without_weights(checkpoint.spec, checkpoint.config, f"{name}/{CONFIG_FILE}")
     devices = dict.fromkeys(settings.device.split(","))
-    choices = [_choose(checkpoint, settings, torch.device(device)) for device in devices]
+    choices = [_choose(checkpoint, settings, model, torch.device(device)) for device in devices]
     return sum(model.n_parameters * WEIGHT_BYTES[choice.precision] for choice in choices)
 
 
@@ -153,12 +154,11 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
     models: dict[str, Model] = {}
     self_check: SelfCheck | None = None
     for device in dict.fromkeys(settings.device.split(",")):
-        choice = _choose(checkpoint, settings, torch.device(device))
         stop_if_abandoned()
         models[device] = load_model(checkpoint, device=device)
         self_check = self_check or _check_answers(checkpoint, models[device])
         stop_if_abandoned()
-        conversion = convert(models[device], choice)
+        conversion = convert(models[device], _choose(checkpoint, settings, models[device], torch.device(device)))
         if settings.tracing:
             watch_layers(models[device])
         if device != "cpu":
@@ -210,9 +210,11 @@ def _rows_of(checkpoint: Checkpoint) -> TableCodec | None:
     return codec.rows if isinstance(codec, TableSeriesCodec) else codec if isinstance(codec, TableCodec) else None
 
 
-def _choose(checkpoint: Checkpoint, settings: Settings, device: torch.device) -> PrecisionChoice:
+def _choose(checkpoint: Checkpoint, settings: Settings, model: Model, device: torch.device) -> PrecisionChoice:
     requested, runtime = settings.dtypes.get(checkpoint.name), checkpoint.spec.runtime
-    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime)
+    is_measured = checkpoint.modality == "text" and "auto" == (requested or settings.dtype)
+    times = measure_products(model, device) if is_measured else NOT_MEASURED
+    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times)
 
 
 def _check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:

@@ -11,7 +11,8 @@ from models.autoencoding.autoencoder import Autoencoder
 from models.errors import CheckpointError, ConfigError, InvalidItems
 from models.family import FamilyConfig, FamilySpec, Model
 from models.layers.packed_linear import PackedLinear
-from models.precision import Precision, PrecisionChoice, choose_precision, convert, has_fast_bfloat16
+from models.precision import Precision, PrecisionChoice, choose_precision, convert
+from models.product_times import BFLOAT16, FLOAT16, FLOAT32, INT8, INT8_OF_BFLOAT16, Arithmetic
 from models.tasks import COMPRESS, DECOMPRESS, PROJECT_TEXTS
 from models.tasks.autoencoding import CompressRequest, DecompressRequest
 from models.text.embedding import vectors
@@ -83,7 +84,8 @@ def test_int8_does_not_depend_on_the_neighbours(build: Any, spec: FamilySpec[Any
     with torch.inference_mode():
         together = vectors(model, some)
         alone = torch.cat([vectors(model, [text]) for text in some])
-    torch.testing.assert_close(together, alone, rtol=0, atol=2e-2 if has_fast_bfloat16(CPU) else 1e-5)
+    is_half = model.dtype == torch.bfloat16
+    torch.testing.assert_close(together, alone, rtol=0, atol=2e-2 if is_half else 1e-5)
 
 
 @pytest.mark.parametrize("writes", ["float32", *HALVES])
@@ -136,9 +138,36 @@ def test_the_choice_on_a_cpu(general: Any, own: Any, modality: str, chosen: str)
     assert choice.reason
 
 
-def test_auto_names_what_would_be_faster() -> None:
-    word = "faster" if has_fast_bfloat16(CPU) else "slow"
-    assert word in choose_precision("auto", None, "text", CPU).reason
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ({}, "no other is faster here"),
+        ({FLOAT32: 1.0, BFLOAT16: 0.95, INT8: 0.95}, "no other is faster here"),
+        ({FLOAT32: 1.0, BFLOAT16: 2.0, INT8: 0.8}, "int8 is faster here"),
+        ({FLOAT32: 1.0, BFLOAT16: 0.5, INT8: 1.2, INT8_OF_BFLOAT16: 0.4}, "bfloat16 and int8 are faster here"),
+    ],
+)
+def test_auto_on_a_cpu_is_the_exact_precision_and_names_what_was_faster(
+    times: dict[Arithmetic, float], words: str
+) -> None:
+    assert choose_precision("auto", None, "text", CPU, times=times) == PrecisionChoice(
+        "float32", f"the exact one; {words}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen"),
+    [
+        ({}, "bfloat16"),
+        ({FLOAT32: 4.0, BFLOAT16: 1.0, FLOAT16: 0.95}, "bfloat16"),
+        ({FLOAT32: 4.0, BFLOAT16: 8.0, FLOAT16: 1.0}, "float16"),
+        ({FLOAT32: 1.0, BFLOAT16: 0.95, FLOAT16: 1.1}, "float32"),
+    ],
+)
+def test_auto_on_a_gpu_is_what_was_fastest(times: dict[Arithmetic, float], chosen: str) -> None:
+    assert choose_precision("auto", None, "text", CUDA, times=times) == PrecisionChoice(
+        cast("Precision", chosen), "the fastest of cuda:0"
+    )
 
 
 @pytest.mark.parametrize(
