@@ -2,8 +2,8 @@
 
 Weights are stored in float32, in which calibrations were measured as well. `bfloat16` and `float16` apply to weights
 and to all that is computed. `int8` applies to the products of a Transformer's linear layers; all else is in bfloat16
-where that was measured to make the products faster, and otherwise in float32. On CPUs, linear layers are packed (`models/ops/linear.py`),
-and so are the word embeddings by which tokens are scored, on GPUs as well.
+where that was measured to make the products faster, and otherwise in float32. On CPUs, linear layers are packed
+(`models/ops/linear.py`), and so are the word embeddings by which tokens are scored, on GPUs as well.
 """
 
 from collections.abc import Mapping
@@ -105,10 +105,12 @@ def choose_precision(
         return PrecisionChoice("float32", "what it is calibrated in, and its streams are decoded in")
     if is_cpu:
         return PrecisionChoice("float32", f"the exact one; {_faster_than_float32(times)}")
+    return PrecisionChoice(_fastest_of_gpu(times), f"the fastest of {device}")
+
+
+def _fastest_of_gpu(times: Mapping[Arithmetic, float]) -> Precision:
     fastest: Precision = "float16" if is_faster(times, FLOAT16, BFLOAT16) else "bfloat16"
-    if times and not is_faster(times, _ARITHMETIC[fastest], FLOAT32):
-        fastest = "float32"
-    return PrecisionChoice(fastest, f"the fastest of {device}")
+    return "float32" if times and not is_faster(times, _ARITHMETIC[fastest], FLOAT32) else fastest
 
 
 def _faster_than_float32(times: Mapping[Arithmetic, float]) -> str:

@@ -66,7 +66,7 @@ def measure_products(model: nn.Module, device: torch.device) -> Mapping[Arithmet
             work[module.out_features, module.in_features] += module.weight.numel()
     if not work:
         return NOT_MEASURED
-    ((n_outputs, n_inputs), _), = work.most_common(1)
+    (((n_outputs, n_inputs), _),) = work.most_common(1)
     with _measuring:
         return _times_of(n_outputs, n_inputs, device)
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from models.catalogue import family
 from models.family import Model
-from training.mixed_precision import has_fast_bfloat16
 from training.errors import DataError
+from training.mixed_precision import has_fast_bfloat16
 from training.recipe import Batch, History, Recipe, Resources, Stage, TrainedModel
 from training.state import State
 

@@ -212,7 +212,7 @@ def _rows_of(checkpoint: Checkpoint) -> TableCodec | None:
 
 def _choose(checkpoint: Checkpoint, settings: Settings, model: Model, device: torch.device) -> PrecisionChoice:
     requested, runtime = settings.dtypes.get(checkpoint.name), checkpoint.spec.runtime
-    is_measured = checkpoint.modality == "text" and "auto" == (requested or settings.dtype)
+    is_measured = checkpoint.modality == "text" and (requested or settings.dtype) == "auto"
     times = measure_products(model, device) if is_measured else NOT_MEASURED
     return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times)
 

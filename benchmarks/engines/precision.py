@@ -21,7 +21,7 @@ from benchmarks.lib.report import Report, json_option, machine, print_report, pr
 from models.checkpoint import load_model, read_checkpoint
 from models.codecs.text import TextCodec
 from models.precision import Precision, PrecisionChoice, convert
-from models.tasks import Tokens
+from models.tasks.text import Tokens
 from models.text.embedding import vectors
 from models.text.text_model import TextModel
 from training.data.files import DataFolder
@@ -128,9 +128,7 @@ def precision(folder: Path, data: Path, rounds: int, *, as_json: bool) -> None:
     """
     keep_freed_memory()
     results = measure(folder, stsb(DataFolder(data, download=False)).test, rounds)
-    print_report(
-        _report(folder, results), {name: asdict(result) for name, result in results.items()}, as_json=as_json
-    )
+    print_report(_report(folder, results), {name: asdict(result) for name, result in results.items()}, as_json=as_json)
 
 
 def _report(folder: Path, results: Mapping[Precision, PrecisionResult]) -> Report:
