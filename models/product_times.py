@@ -28,6 +28,8 @@ N_ROUNDS = 5
 """Number of times that each product is measured, in turn. The shortest time counts, when nothing else disturbed it."""
 SLOW = 4.0
 """How many times as long as the fastest a product takes that is not measured again."""
+MAX_SLOWDOWN = 2.0
+"""How many times as long as in float32 products may take in a dtype whose products with int8 are measured as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,30 @@ def is_faster(times: Mapping[Arithmetic, float], one: Arithmetic, other: Arithme
 
 @cache
 def _times_of(n_outputs: int, n_inputs: int, device: torch.device) -> Mapping[Arithmetic, float]:
+    times: dict[Arithmetic, float] = {}
+    products: dict[Arithmetic, Callable[[], Tensor]] = {}
     with torch.inference_mode():
         weight = torch.randn(n_outputs, n_inputs, device=device) / n_inputs**0.5
         x = torch.randn(N_ROWS[device.type], n_inputs, device=device)
-        products = {way: _product(weight, x, way) for way in CANDIDATES[device.type]}
-        times = {way: min(_seconds(product, device), _seconds(product, device)) for way, product in products.items()}
+        for way in CANDIDATES[device.type]:
+            if way == INT8_OF_BFLOAT16 and not _may_multiply_int8_by(BFLOAT16, times, device):
+                continue
+            product = products[way] = _product(weight, x, way)
+            times[way] = min(_seconds(product, device), _seconds(product, device))
         for _ in range(N_ROUNDS - 1):
             longest_s = SLOW * min(times.values())
             for way, product in products.items():
                 if times[way] <= longest_s:
                     times[way] = min(times[way], _seconds(product, device))
     return times
+
+
+def _may_multiply_int8_by(inputs: Arithmetic, times: Mapping[Arithmetic, float], device: torch.device) -> bool:
+    """Return whether to measure products of int8 with inputs of a dtype, by how fast products of that dtype are.
+
+    Where a processor lacks the instructions, oneDNN takes thousands of times as long, which is too long to measure.
+    """
+    return can_pack(inputs.inputs, device) and times[inputs] <= MAX_SLOWDOWN * times[FLOAT32]
 
 
 def _product(weight: Tensor, x: Tensor, way: Arithmetic) -> Callable[[], Tensor]:

@@ -12,6 +12,7 @@ from app.engine.observer import EngineObserver
 from app.engine.turns import ForwardTurns
 from app.errors import InferenceFailed, InvalidRequest
 from app.registry.background import BackgroundCall, call_in_background
+from app.registry.garbage import give_memory_back
 from app.registry.loaded_model import LoadedModel, LoadingFailed, Replicas, describe, estimate_bytes
 from app.registry.memory import MemoryBudget, Reservation
 from app.settings import Settings
@@ -98,6 +99,7 @@ class ModelStart:
                     self.n_bytes = await call_in_background(estimate_bytes, folder, self._name, settings)
                 reservation = await self._memory.reserve(self.n_bytes, may_unload=may_unload)
                 loaded = await self._start_engine(await self._read(read), settings)
+                await call_in_background(give_memory_back)  # of the weights as they were before they were packed
             self.n_bytes = loaded.memory_bytes
             await self._memory.correct(reservation, loaded.memory_bytes, may_unload=may_unload)
         except BaseException as error:

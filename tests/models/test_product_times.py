@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models import product_times
-from models.product_times import CANDIDATES, FLOAT32, INT8, is_faster, measure_products
+from models.product_times import CANDIDATES, FLOAT32, INT8, INT8_OF_BFLOAT16, is_faster, measure_products
 
 CPU = torch.device("cpu")
 
@@ -15,10 +15,21 @@ def network(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, 3))
 
 
-def test_every_way_to_multiply_is_measured() -> None:
+def test_every_way_to_multiply_is_measured_but_one_that_may_take_seconds() -> None:
     times = measure_products(network(32), CPU)
-    assert list(times) == list(CANDIDATES["cpu"])
+    assert set(CANDIDATES["cpu"]) - {INT8_OF_BFLOAT16} <= times.keys()
     assert all(seconds > 0 for seconds in times.values())
+
+
+@pytest.mark.parametrize(("slowdown", "is_measured"), [(2.0, True), (2.1, False)])
+def test_int8_is_multiplied_by_bfloat16_only_where_that_is_fast(
+    monkeypatch: pytest.MonkeyPatch, slowdown: float, is_measured: bool
+) -> None:
+    seconds = {torch.float32: 1.0, torch.bfloat16: slowdown}
+    monkeypatch.setattr(product_times, "can_pack", lambda *_: True)
+    monkeypatch.setattr(product_times, "_product", lambda weight, x, way: way)
+    monkeypatch.setattr(product_times, "_seconds", lambda way, device: seconds[way.inputs])
+    assert (INT8_OF_BFLOAT16 in measure_products(network(34 + is_measured), CPU)) == is_measured
 
 
 def test_models_with_layers_of_the_same_shape_get_the_same_times(monkeypatch: pytest.MonkeyPatch) -> None:
