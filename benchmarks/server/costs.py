@@ -1,4 +1,4 @@
-"""Measure what serving costs in addition to the model: the time to start, and processor time."""
+"""Measure what serving costs in addition to the model: the time to start, memory, and processor time."""
 
 import sys
 import tempfile
@@ -13,6 +13,8 @@ import click
 import httpx
 from rich.progress import Progress
 
+from benchmarks.lib.checkpoints import write_checkpoint
+from benchmarks.lib.memory import resident_bytes
 from benchmarks.lib.processor import processor_time
 from benchmarks.lib.report import (
     Report,
@@ -24,9 +26,14 @@ from benchmarks.lib.report import (
 from benchmarks.lib.servers import Server, start_manifold, start_server
 from benchmarks.server.load import run_closed_loop
 from benchmarks.server.metered_server import read_meter
-from benchmarks.server.requests import ENCODER, encode_request
+from benchmarks.server.requests import AUTOENCODER, ENCODER, encode_request
+from models.checkpoint.common import WEIGHTS_FILE
 
 CONNECTIONS = (1, 32)
+LARGE_MODEL = "gpt2"
+"""Shape of the model whose memory is measured."""
+SETTLE_S = 3.0
+"""Time in seconds after which the memory of a server that is ready is read."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,22 @@ def measure_start() -> Start:
     with start_manifold() as server:
         seconds = time.perf_counter() - started_at
         return Start(seconds, len(httpx.get(f"{server.url}/models").json()["models"]))
+
+
+def measure_memory(shape: str) -> float:
+    """Return the resident memory that a model adds to a server that is ready, over the size of its weights.
+
+    The model has random weights in float32. The memory is that of the same server without it.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        folder = write_checkpoint(shape, Path(directory) / shape)
+        n_weight_bytes = (folder / WEIGHTS_FILE).stat().st_size
+        resident = []
+        for models in ((), ("--model", f"{shape}={folder}")):
+            with start_manifold("--models", AUTOENCODER, *models) as server:
+                time.sleep(SETTLE_S)
+                resident.append(resident_bytes(server.process_id))
+    return (resident[1] - resident[0]) / n_weight_bytes
 
 
 class Reading(NamedTuple):
@@ -110,7 +133,8 @@ def measure_costs(n_rounds: int, seconds: float, progress_bar: Progress) -> dict
 def costs(starts: int, n_rounds: int, seconds: float, as_json: bool) -> None:
     """Measure the time to start, and the processor time of a request.
 
-    The start is that of a server with all shipped models. The processor time is that of a short /encode, of one client
+    The start is that of a server with all shipped models. The memory is what a model of the shape of GPT-2 124M adds to
+    a server. The processor time is that of a short /encode, of one client
     that waits for each answer, and of 32, whose texts share forward passes. The model runs on one thread of torch,
     because more would spin while they wait. An observer in the server meters the forward passes.
 
@@ -118,6 +142,7 @@ def costs(starts: int, n_rounds: int, seconds: float, as_json: bool) -> None:
     Keys of the JSON output:
       ready_seconds              from the start of a server to its being ready, the median
       n_models                   the models that it serves
+      memory_over_weights        resident memory that GPT-2 124M adds to a server, over the size of its weights
       costs                      a list, one entry for each number of connections, with medians of the rounds:
         connections              how many clients at once
         texts_per_pass           texts that share a forward pass
@@ -135,6 +160,7 @@ def costs(starts: int, n_rounds: int, seconds: float, as_json: bool) -> None:
     results = {
         "ready_seconds": round(median(start.seconds for start in measured), 2),
         "n_models": measured[0].n_models,
+        "memory_over_weights": round(measure_memory(LARGE_MODEL), 2),
         "costs": [{"connections": n, **summarise(rounds)} for n, rounds in rounds_by_connections.items()],
     }
     print_report(_report(results), results, as_json=as_json)
@@ -170,7 +196,8 @@ def _report(results: Mapping[str, Any]) -> Report:
         title="What serving costs in addition to the model",
         command="manifold bench costs",
         parts=[
-            f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s.",
+            f"A server with {results['n_models']} models is ready after {results['ready_seconds']:.2f} s. GPT-2 124M "
+            f"in float32 adds {results['memory_over_weights']:.2f} times the size of its weights to the memory.",
             "Milliseconds of processor time for a short `/encode`:",
             table(columns, rows),
         ],

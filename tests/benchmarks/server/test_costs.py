@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.server import costs as module
 from benchmarks.server.costs import CONNECTIONS, Costs, Reading, costs, costs_between
 from benchmarks.server.metered_server import ForwardPasses, ForwardPassMeter, read_meter
 
 
-def test_costs_are_those_of_a_server_and_of_its_model() -> None:
+@pytest.mark.usefixtures("tiny_shapes")
+def test_costs_are_those_of_a_server_and_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE_S", 0.0)
     result = CliRunner().invoke(costs, ["--starts", "1", "--rounds", "1", "--seconds", "0.2", "--json"])
     assert result.exit_code == 0, result.output
     results = json.loads(result.stdout)
     assert results["n_models"] == 21
     assert results["ready_seconds"] > 0
+    assert isinstance(results["memory_over_weights"], float)  # of a tiny model, it is mostly the noise of the server's
     assert [entry["connections"] for entry in results["costs"]] == list(CONNECTIONS)
     for entry in results["costs"]:
         assert 1 <= entry["texts_per_pass"] <= entry["connections"]
