@@ -9,10 +9,11 @@ where that was measured to make the products faster, and otherwise in float32. O
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from types import MappingProxyType
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.autoencoding.autoencoder import Autoencoder
@@ -33,6 +34,7 @@ from models.product_times import (
     is_faster,
     measure_products,
 )
+from models.smoothing import smoothing_factors
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 """A precision in which models compute."""
@@ -42,6 +44,8 @@ RequestedPrecision = Precision | Literal["auto"]
 
 _ARITHMETIC: dict[Precision, Arithmetic] = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
+NO_FACTORS: Mapping[nn.Module, Tensor] = MappingProxyType({})
+"""The factors on the inputs of layers that have none."""
 N_COMPARED = 16
 """Number of random items whose codes are compared before and after a conversion."""
 
@@ -143,20 +147,26 @@ def convert(model: Model, choice: PrecisionChoice) -> Conversion:
     return Conversion(precision=precision, reason=choice.reason, cosine=cosine)
 
 
-def pack_linears(module: nn.Module, dtype: torch.dtype, *, int8: bool = False) -> None:
-    """Replace all linear layers in a module by packed ones for inputs of a dtype. A GELU that follows becomes part."""
+def pack_linears(
+    module: nn.Module, dtype: torch.dtype, *, int8: bool = False, factors: Mapping[nn.Module, Tensor] = NO_FACTORS
+) -> None:
+    """Replace all linear layers in a module by packed ones for inputs of a dtype. A GELU that follows becomes part.
+
+    In int8, some layers may have `factors` on their inputs.
+    """
     if isinstance(module, WeightDerivedCache):
         module.clear_derived()
     children = list(module.named_children())
     for (name, child), (next_name, following) in zip(children, [*children[1:], ("", None)], strict=False):
         if not isinstance(child, nn.Linear):
-            pack_linears(child, dtype, int8=int8)
-        elif isinstance(module, nn.Sequential) and isinstance(following, nn.GELU):
-            gelu: Literal["none", "tanh"] = "tanh" if following.approximate == "tanh" else "none"
-            setattr(module, name, PackedLinear(child.weight, child.bias, gelu, int8=int8, dtype=dtype))
+            pack_linears(child, dtype, int8=int8, factors=factors)
+            continue
+        gelu: Literal["none", "tanh"] | None = None
+        if isinstance(module, nn.Sequential) and isinstance(following, nn.GELU):
+            gelu = "tanh" if following.approximate == "tanh" else "none"
             setattr(module, next_name, nn.Identity())
-        else:
-            setattr(module, name, PackedLinear(child.weight, child.bias, int8=int8, dtype=dtype))
+        packed = PackedLinear(child.weight, child.bias, gelu, int8=int8, factors=factors.get(child), dtype=dtype)
+        setattr(module, name, packed)
 
 
 def _compute_dtype(model: Model, precision: Precision, device: torch.device) -> torch.dtype:
@@ -183,7 +193,8 @@ def _pack(model: Model, precision: Precision, dtype: torch.dtype, device: torch.
     if reads_weights or not can_pack(getattr(torch, precision), device):
         return
     is_int8 = precision == "int8"
+    factors = smoothing_factors(model, lambda: model.random_codes(N_COMPARED)) if is_int8 else NO_FACTORS
     if isinstance(model, Generator):
         model.pack_output_embeddings(dtype, int8=is_int8)
     if device.type == "cpu":
-        pack_linears(model, dtype, int8=is_int8)
+        pack_linears(model, dtype, int8=is_int8, factors=factors)

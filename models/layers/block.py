@@ -6,6 +6,7 @@ Shapes: `N` tokens of all texts, `D` width.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -81,6 +82,16 @@ class Block(WeightDerivedCache):
             sublayers.append(Sublayer(self.cross_attention_input_norm, run, self.cross_attention_residual_norm))
         sublayers.append(Sublayer(self.feedforward_input_norm, self.feedforward, self.feedforward_residual_norm))
         return sublayers
+
+    def layers_after_norms(self) -> list[nn.Linear]:
+        """Return the linear layers whose inputs are normalised: those of each sublayer that read its input.
+
+        They must not be packed yet.
+        """
+        layers = [self.attention.qkv, self.feedforward[0]]
+        if self.cross_attention is not None:
+            layers.append(self.cross_attention.q)
+        return cast("list[nn.Linear]", layers)
 
     def layers(self) -> BlockLayers:
         """Return the layers of the block, for implementations that compute all of it in one call."""

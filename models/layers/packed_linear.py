@@ -29,11 +29,12 @@ class PackedLinear(nn.Module):
         gelu: Gelu | None = None,
         *,
         int8: bool = False,
+        factors: Tensor | None = None,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
         self.bias = bias
-        self.weights = pack_linear(weight, bias, gelu, int8=int8, dtype=dtype)
+        self.weights = pack_linear(weight, bias, gelu, int8=int8, factors=factors, dtype=dtype)
         self.n_weights = weight.numel()
         self.packed_bytes = self.weights.n_bytes
 

@@ -13,17 +13,26 @@ from models.ops.linear_weights import Gelu, LinearWeights
 
 
 def pack_linear(
-    weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, int8: bool = False, dtype: torch.dtype
+    weight: Tensor,
+    bias: Tensor | None,
+    gelu: Gelu | None = None,
+    *,
+    int8: bool = False,
+    factors: Tensor | None = None,
+    dtype: torch.dtype,
 ) -> LinearWeights:
     """Pack the weight `[O, I]` and bias `[O]` of a linear layer for the fastest product with inputs of a dtype.
 
-    A GELU that follows becomes part of the product. With `int8`, weights and inputs are rounded to 255 steps.
+    A GELU that follows becomes part of the product. With `int8`, weights and inputs are rounded to 255 steps, once the
+    inputs are multiplied by `factors` `[I]`, and the weights divided by them, if there are any.
     """
     if weight.is_cuda:
         return cublas.PaddedWeights(weight, bias, gelu)
     if avx512.is_fastest_for(torch.int8 if int8 else weight.dtype, dtype):
-        return avx512.PanelWeights(weight, bias, gelu, int8=int8)
-    return onednn.Int8Weights(weight, bias, gelu, dtype=dtype) if int8 else onednn.FloatWeights(weight, bias, gelu)
+        return avx512.PanelWeights(weight, bias, gelu, int8=int8, factors=factors)
+    if int8:
+        return onednn.Int8Weights(weight, bias, gelu, factors=factors, dtype=dtype)
+    return onednn.FloatWeights(weight, bias, gelu)
 
 
 def can_pack(weights: torch.dtype, device: torch.device) -> bool:

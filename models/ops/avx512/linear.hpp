@@ -8,7 +8,8 @@
 // second-level cache; and a block is split into tiles, whose sums are in registers.
 //
 // With int8, each row of the input and each output of the weights has its own scale (Dettmers et al. 2022,
-// "LLM.int8()", section 2.1, vector-wise quantisation).
+// "LLM.int8()", section 2.1, vector-wise quantisation). Rows are rounded to unsigned numbers, with a zero point of their
+// own, because multiply_add takes them as unsigned, and because rows that GELU has made are hardly ever negative.
 //
 // Each output is summed in the order of the inputs, so that a row gives the same bits alone as among other rows.
 
@@ -26,55 +27,70 @@ constexpr int BLOCK_GROUPS = 512;            // of a panel: 128 KiB, half of a s
 constexpr int PANEL_COLUMNS = TILE_COLUMNS;
 constexpr int PANEL_ROW_BYTES = PANEL_COLUMNS * GROUP_BYTES;  // one group of each output of a panel
 constexpr int PANEL_ROW_CACHE_LINES = PANEL_ROW_BYTES / CACHE_LINE_BYTES;
-constexpr int INT8_ZERO_POINT = 128;  // added to quantised inputs, because multiply_add takes them as unsigned
+constexpr int MAX_UNSIGNED = 255;  // the largest number that a quantised input is rounded to
 
-// Mirrors `LinearLayer` in `linear.py`. The arrays are padded with zeros to whole panels, except `scales` and `bias`.
+// Mirrors `LinearLayer` in `linear.py`. The arrays are padded with zeros to whole panels, except those of [n_out].
 struct LinearLayer {
     const char* panels;
-    // The initial value of each sum: the bias as float32 or, with int8 weights, the product of the weights and a row of
-    // -INT8_ZERO_POINT as int32, which cancels the zero point of the inputs.
-    const int32_t* initial_sums;
-    const float* scales;  // [n_out] with int8 weights, otherwise null
-    const float* bias;    // [n_out] with int8 weights, otherwise null
+    const int32_t* initial_sums;  // the initial value of each sum: the bias as float32 or, with int8 weights, 0
+    const float* factors;         // [n_in] by which inputs are multiplied before they are quantised; may be null
+    const int32_t* weight_sums;   // [n_out] the sum of the weights of each output; null without int8 weights
+    const float* scales;          // [n_out] with int8 weights, otherwise null
+    const float* bias;            // [n_out] with int8 weights, otherwise null
     int64_t n_in, n_out;
     Activation activation;
 };
 
-// Return the largest magnitude of n numbers, or NaN if one of them is NaN: magnitudes are compared as unsigned
-// integers, and the bits of NaN without its sign are larger than those of any number.
-inline float max_magnitude(const float* x, int64_t n) {
-    __m512i maxima{};
-    for (int64_t i = 0; i < n; i += LANES)
-        maxima = _mm512_max_epu32(maxima, _mm512_castps_si512(_mm512_abs_ps(load(x + i, first_lanes(n - i)))));
-    return float_from_bits(_mm512_reduce_max_epu32(maxima));
-}
-inline float max_magnitude(const BFloat16* x, int64_t n) {
-    __m512i maxima{};
-    for (int64_t i = 0; i < n; i += 2 * LANES)
-        maxima = _mm512_max_epu16(maxima, _mm512_and_si512(load_groups(x + i, n - i), _mm512_set1_epi16(0x7FFF)));
-    maxima = _mm512_max_epu16(maxima, _mm512_slli_epi32(maxima, 16));
-    return float_from_bits(_mm512_reduce_max_epu32(maxima) & 0xFFFF0000);
+// How a row of the input was quantised: x is about scale (q - zero).
+struct Quantisation {
+    float scale;
+    int32_t zero;
+};
+
+// Load sixteen numbers of a row of the input of which n are left, multiplied by the factors of the layer if it has any.
+template <class T>
+inline FloatVector load_input(const T* x, const LinearLayer& layer, int64_t i) {
+    const LaneMask lanes = first_lanes(layer.n_in - i);
+    const FloatVector values = load(x + i, lanes);
+    return layer.factors ? _mm512_mul_ps(values, load(layer.factors + i, lanes)) : values;
 }
 
-// Write a row of the input as groups of the type W of the weights, the last one padded with zeros, and return the scale
-// of the row. A row for int8 weights is rounded to integers from -127 to 127, where 127 is its largest magnitude, and
-// the zero point is added; such a row is written in multiples of 16 bytes. Otherwise the scale is 1.
+// Return the scale and the zero point by which a row of the input is rounded to numbers from 0 to 255. Zero is among
+// them. The scale is NaN or infinity if a number of the row is.
+template <class T>
+Quantisation quantisation_of(const T* x, const LinearLayer& layer) {
+    FloatVector minima = broadcast(0), maxima = broadcast(0), products = broadcast(0);
+    for (int64_t i = 0; i < layer.n_in; i += LANES) {
+        const FloatVector values = load_input(x, layer, i);
+        minima = _mm512_min_ps(values, minima);  // which is the second one if the first is NaN
+        maxima = _mm512_max_ps(values, maxima);
+        products = _mm512_fmadd_ps(values, broadcast(0), products);  // 0, or NaN if a number is NaN or infinity
+    }
+    const float low = _mm512_reduce_min_ps(minima), high = _mm512_reduce_max_ps(maxima);
+    const float broken = _mm512_reduce_add_ps(products);
+    if (broken != 0) return {broken, 0};
+    const float scale = std::max((high - low) / MAX_UNSIGNED, 1e-30f);  // of a row of zeros, it must not be zero
+    return {scale, static_cast<int32_t>(std::nearbyint(-low / scale))};
+}
+
+// Write a row of the input as groups of the type W of the weights, the last one padded with zeros, and return how it was
+// quantised. A row for int8 weights is written in multiples of 16 bytes. Others are not quantised.
 template <class W, class T>
-float pack_row(const T* x, const LinearLayer& layer, char* packed) {
+Quantisation pack_row(const T* x, const LinearLayer& layer, char* packed) {
     const int64_t n_bytes = count_groups<W>(layer.n_in) * GROUP_BYTES;
     if constexpr (std::is_same_v<W, T>) {
         std::memcpy(packed, x, layer.n_in * sizeof(T));
         std::memset(packed + layer.n_in * sizeof(T), 0, n_bytes - layer.n_in * sizeof(T));
-        return 1;
+        return {1, 0};
     }
-    // The lower limit keeps the scale of a row of zeros from being zero. std::max returns NaN if its first argument is.
-    const float scale = std::max(max_magnitude(x, layer.n_in) / 127, 1e-30f);
+    const Quantisation found = quantisation_of(x, layer);
+    const FloatVector inverse = broadcast(1 / found.scale), zero = broadcast(static_cast<float>(found.zero));
     for (int64_t i = 0; i < n_bytes; i += LANES) {
-        const FloatVector scaled =
-            _mm512_fmadd_ps(load(x + i, first_lanes(layer.n_in - i)), broadcast(1 / scale), broadcast(INT8_ZERO_POINT));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(scaled)));
+        const __m512i rounded = _mm512_cvtps_epi32(_mm512_fmadd_ps(load_input(x, layer, i), inverse, zero));
+        const __m512i limited = _mm512_max_epi32(rounded, _mm512_setzero_si512());  // rounding may leave the range
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i), _mm512_cvtusepi32_epi8(limited));
     }
-    return scale;
+    return found;
 }
 
 // Compute sums += rows panel for one tile: `sums` is [ROWS, 64], `rows` are packed rows [ROWS, n_groups], `stride`
@@ -110,10 +126,11 @@ template <class W, int ROWS, int N_PREFETCHES>
     });
 }
 
-// Write the outputs of n rows and one panel, whose sums are [n, 64], to `out`, [n, n_out]. Sums of int8 products are
-// multiplied by the scales of their row and of their output, and the bias is added.
+// Write the outputs of n rows and one panel, whose sums are [n, 64], to `out`, [n, n_out]. Of sums of int8 products, what
+// the zero point of their row adds is subtracted; they are multiplied by the scales of their row and of their output, and
+// the bias is added.
 template <class W, class T>
-void write_outputs(const int32_t* sums, int64_t n, const float* row_scales, const LinearLayer& layer, int64_t panel,
+void write_outputs(const int32_t* sums, int64_t n, const Quantisation* rows, const LinearLayer& layer, int64_t panel,
                    T* out) {
     for (int64_t column = 0, output = panel * PANEL_COLUMNS; column < PANEL_COLUMNS && output < layer.n_out;
          column += LANES, output += LANES) {
@@ -121,11 +138,16 @@ void write_outputs(const int32_t* sums, int64_t n, const float* row_scales, cons
         constexpr bool IS_QUANTISED = std::is_same_v<W, int8_t>;
         const FloatVector scale = IS_QUANTISED ? load(layer.scales + output, lanes) : broadcast(1);
         const FloatVector bias = IS_QUANTISED ? load(layer.bias + output, lanes) : broadcast(0);
+        __m512i weight_sums{};
+        if constexpr (IS_QUANTISED) weight_sums = _mm512_maskz_loadu_epi32(lanes, layer.weight_sums + output);
         for (int64_t r = 0; r < n; r++) {
             const __m512i sum = _mm512_loadu_si512(sums + r * PANEL_COLUMNS + column);
             FloatVector y = _mm512_castsi512_ps(sum);
-            if constexpr (IS_QUANTISED)
-                y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, broadcast(row_scales[r])), bias);
+            if constexpr (IS_QUANTISED) {
+                const __m512i excess = _mm512_mullo_epi32(weight_sums, _mm512_set1_epi32(rows[r].zero));
+                const FloatVector product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, excess));
+                y = _mm512_fmadd_ps(product, _mm512_mul_ps(scale, broadcast(rows[r].scale)), bias);
+            }
             store(out + r * layer.n_out + output, activate(T{}, y, layer.activation), lanes);
         }
     }
@@ -144,8 +166,8 @@ inline void dispatch_prefetches(int64_t n, const Body& body) {
 // more than the memory delivers. A single tile prefetches nothing, because it reads all weights in order, which the
 // processor recognises.
 template <class W, class T>
-void multiply_block(const char* rows, int64_t stride, int64_t n, const float* row_scales, const LinearLayer& layer,
-                    int64_t panel, bool prefetches_next_panel, T* out) {
+void multiply_block(const char* rows, int64_t stride, int64_t n, const Quantisation* quantisations,
+                    const LinearLayer& layer, int64_t panel, bool prefetches_next_panel, T* out) {
     const int64_t n_groups = count_groups<W>(layer.n_in);
     const int64_t n_tiles = ceil_div(n, TILE_ROWS);
     int32_t sums[BLOCK_ROWS * PANEL_COLUMNS];
@@ -170,7 +192,7 @@ void multiply_block(const char* rows, int64_t stride, int64_t n, const float* ro
             prefetched += n_part_groups * n_prefetches * CACHE_LINE_BYTES;
         }
     }
-    write_outputs<W>(sums, n, row_scales, layer, panel, out);
+    write_outputs<W>(sums, n, quantisations, layer, panel, out);
 }
 
 // Compute `linear` with weights of type W. Tasks with the same panel follow each other, so that the thread that runs
@@ -186,11 +208,11 @@ void linear_with_weights(const T* x, int64_t n_rows, const LinearLayer& layer, T
         const int64_t n = part_start(n_rows, chunk + 1, n_chunks) - first_row;
         const T* const inputs = x + first_row * layer.n_in;
         const char* rows = reinterpret_cast<const char*>(inputs);
-        float row_scales[CHUNK_ROWS];
+        Quantisation quantisations[CHUNK_ROWS];
         if (!is_packed) {
             char* const packed = scratch<char, Scratch::INPUT_ROWS>(n * stride);
             ThreadPool::instance().parallel_for_rows(n, n_threads, [&](int64_t r) {
-                row_scales[r] = pack_row<W>(inputs + r * layer.n_in, layer, packed + r * stride);
+                quantisations[r] = pack_row<W>(inputs + r * layer.n_in, layer, packed + r * stride);
             });
             rows = packed;
         }
@@ -198,7 +220,7 @@ void linear_with_weights(const T* x, int64_t n_rows, const LinearLayer& layer, T
         ThreadPool::instance().parallel_for(n_panels * n_blocks, n_threads, [&](int64_t task) {
             const int64_t block = task % n_blocks, start = part_start(n, block, n_blocks), panel = task / n_blocks;
             multiply_block<W>(rows + start * stride, stride, part_start(n, block + 1, n_blocks) - start,
-                              row_scales + start, layer, panel, block == n_blocks - 1,
+                              quantisations + start, layer, panel, block == n_blocks - 1,
                               out + (first_row + start) * layer.n_out);
         });
     }

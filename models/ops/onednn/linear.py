@@ -35,44 +35,59 @@ class FloatWeights:
 
 
 class Int8Weights:
-    """A weight `[O, I]` in int8 and bias `[O]`, for inputs of `dtype`, each row of which is rounded to int8 as well.
+    """A weight `[O, I]` in int8 and bias `[O]`, for inputs of `dtype`, each row of which is rounded to 8 bits as well.
 
-    Processors without VNNI add products of pairs in 16 bits. So that they fit, inputs have half as many steps there,
-    and as unsigned numbers they are at most 127.
+    A row is rounded to numbers from 0 on, with a scale and a zero point of its own, because rows that GELU has made are
+    hardly ever negative. Inputs are multiplied by `factors` `[I]` before, if there are any.
+
+    Processors without VNNI add products of pairs in 16 bits. So that they fit, inputs have half as many steps there.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: Gelu | None = None, *, dtype: torch.dtype) -> None:
-        quantised, scales = quantise_rows(weight)
-        self.max_input = 127 if torch.cpu._is_vnni_supported() else 63
-        self._zero_point = self.max_input + 1
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        gelu: Gelu | None = None,
+        *,
+        factors: Tensor | None = None,
+        dtype: torch.dtype,
+    ) -> None:
+        quantised, scales = quantise_rows(weight, factors)
+        self.max_input = 255 if torch.cpu._is_vnni_supported() else 127
+        self._factors = None if factors is None else factors.float()
         self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.int32)
         self._weight = torch.ops.onednn.qlinear_prepack(quantised, None)
-        self._bias = None if bias is None else bias.detach().to(dtype)
-        self._gelu = gelu
-        self.n_bytes = quantised.nbytes + scales.nbytes
+        self._scaled_sums = quantised.sum(1, dtype=torch.int32) * scales
+        self._bias = None if bias is None else bias.detach().float()
+        self._gelu, self._dtype = gelu, dtype
+        self.n_bytes = quantised.nbytes + 2 * scales.nbytes
 
     def linear(self, x: Tensor) -> Tensor:
         """Return x W' + b, then GELU: `[…, I]` to `[…, O]` of the dtype of x."""
         rows = x.flatten(0, -2).float()
-        scales = (rows.abs().amax(1, keepdim=True) / self.max_input).clamp(min=MIN_SCALE)
-        steps = (rows / scales).round_().to(torch.int8)
-        unsigned = steps.view(torch.uint8).add_(self._zero_point)  # wraps around, so that negative steps are right too
+        if self._factors is not None:
+            rows = rows * self._factors
+        low, high = torch.aminmax(rows, dim=1, keepdim=True)
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        scales = ((high - low) / self.max_input).clamp(min=MIN_SCALE)
+        zero_points = (-low / scales).round_()
+        steps = (rows / scales).round_().add_(zero_points).clamp_(0, self.max_input)
         product = torch.ops.onednn.qlinear_pointwise(
-            unsigned,
+            steps.to(torch.uint8),
             1.0,
-            self._zero_point,
+            0,
             self._weight,
             self._scales,
             self._zeros,
             None,
             1.0,
             0,
-            x.dtype,
+            torch.float32,
             "none",
             [],
             "",
         )
-        scales = scales.to(x.dtype)
+        product.addr_(zero_points[:, 0], self._scaled_sums, alpha=-1)  # what the zero points add to the product
         scaled = product * scales if self._bias is None else torch.addcmul(self._bias, product, scales)
-        scaled = scaled.view(*x.shape[:-1], len(self._scales))
+        scaled = scaled.to(self._dtype).view(*x.shape[:-1], len(self._scales))
         return scaled if self._gelu is None else functional.gelu(scaled, approximate=self._gelu)
