@@ -89,8 +89,9 @@ def _times_of(n_outputs: int, n_inputs: int, device: torch.device) -> Mapping[Ar
         weight = torch.randn(n_outputs, n_inputs, device=device) / n_inputs**0.5
         x = torch.randn(N_ROWS[device.type], n_inputs, device=device)
         for way in CANDIDATES[device.type]:
-            if way == INT8_OF_BFLOAT16 and not _may_multiply_int8_by(BFLOAT16, times, device):
-                continue
+            has_fast_bfloat16 = BFLOAT16 in times and times[BFLOAT16] <= MAX_SLOWDOWN * times[FLOAT32]
+            if way == INT8_OF_BFLOAT16 and not (has_fast_bfloat16 and can_pack(torch.bfloat16, device)):
+                continue  # oneDNN takes thousands of times as long where the processor lacks instructions
             product = products[way] = _product(weight, x, way)
             times[way] = min(_seconds(product, device), _seconds(product, device))
         for _ in range(N_ROUNDS - 1):
@@ -99,14 +100,6 @@ def _times_of(n_outputs: int, n_inputs: int, device: torch.device) -> Mapping[Ar
                 if times[way] <= longest_s:
                     times[way] = min(times[way], _seconds(product, device))
     return times
-
-
-def _may_multiply_int8_by(inputs: Arithmetic, times: Mapping[Arithmetic, float], device: torch.device) -> bool:
-    """Return whether to measure products of int8 with inputs of a dtype, by how fast products of that dtype are.
-
-    Where a processor lacks the instructions, oneDNN takes thousands of times as long, which is too long to measure.
-    """
-    return can_pack(inputs.inputs, device) and times[inputs] <= MAX_SLOWDOWN * times[FLOAT32]
 
 
 def _product(weight: Tensor, x: Tensor, way: Arithmetic) -> Callable[[], Tensor]:
