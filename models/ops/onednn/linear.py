@@ -9,6 +9,9 @@ from torch.nn import functional
 
 from models.ops.linear_weights import MIN_SCALE, Gelu, quantise_rows
 
+SIGN_BIT = 128
+"""The bit of an int8 that is its sign. As a uint8, an int8 is larger by this, modulo 256."""
+
 
 def supports_weights(dtype: torch.dtype) -> bool:
     """Return whether there are products with weights of a dtype."""
@@ -67,13 +70,14 @@ class Int8Weights:
         rows = x.flatten(0, -2).float()
         if self._factors is not None:
             rows = rows * self._factors
-        low, high = torch.aminmax(rows, dim=1, keepdim=True)
-        low, high = low.clamp(max=0), high.clamp(min=0)
-        scales = ((high - low) / self.max_input).clamp(min=MIN_SCALE)
-        zero_points = (-low / scales).round_()
-        steps = (rows / scales).round_().add_(zero_points).clamp_(0, self.max_input)
+        low, high = rows.amin(1, keepdim=True).clamp_(max=0), rows.amax(1, keepdim=True).clamp_(min=0)
+        scales = ((high - low) / (self.max_input - 1)).clamp_(min=MIN_SCALE)
+        inverse = scales.reciprocal()
+        zero_points = (-low * inverse).ceil_()  # so that all numbers are from 0 to the largest
+        steps = (rows * inverse).add_(zero_points - SIGN_BIT).round_()
+        unsigned = steps.to(torch.int8).view(torch.uint8).add_(SIGN_BIT)  # torch converts to int8 faster than to uint8
         product = torch.ops.onednn.qlinear_pointwise(
-            steps.to(torch.uint8),
+            unsigned,
             1.0,
             0,
             self._weight,
@@ -87,7 +91,7 @@ class Int8Weights:
             [],
             "",
         )
-        product.addr_(zero_points[:, 0], self._scaled_sums, alpha=-1)  # what the zero points add to the product
+        product.addcmul_(zero_points, self._scaled_sums, value=-1)  # what the zero points add to the product
         scaled = product * scales if self._bias is None else torch.addcmul(self._bias, product, scales)
         scaled = scaled.to(self._dtype).view(*x.shape[:-1], len(self._scales))
         return scaled if self._gelu is None else functional.gelu(scaled, approximate=self._gelu)
