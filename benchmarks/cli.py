@@ -37,7 +37,7 @@ COMMANDS = {
     "products": ("benchmarks.engines.products:products", "Measure products of matrices, as the layers do them."),
     "precision": (
         "benchmarks.engines.precision:precision",
-        "Measure what a sentence encoder loses in bfloat16 and int8.",
+        "Measure what a sentence encoder loses in int8.",
     ),
     "rows": ("benchmarks.server.rows:rows", "Measure what a row of a table costs, and the memory of a long file."),
     "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),

@@ -21,15 +21,16 @@ from torch.nn import functional
 from models.ops.linear import can_pack, pack_linear
 
 MARGIN = 0.9
-"""Share of the time of another precision that counts as faster: measurements of the same product differ by less."""
+"""A product is faster than another if it takes less than this share of its time. Two measurements of the same product
+differ by less."""
 N_ROWS = {"cpu": 64, "cuda": 2048}
 """Rows of the inputs that are multiplied, by kind of device: the tokens of some short texts, or of a whole batch."""
 N_ROUNDS = 5
 """Number of times that each product is measured, in turn. The shortest time counts, when nothing else disturbed it."""
 SLOW = 4.0
-"""How many times as long as the fastest a product takes that is not measured again."""
+"""A product that takes more than so many times as long as the fastest is not measured again."""
 MAX_SLOWDOWN = 2.0
-"""How many times as long as in float32 products may take in a dtype whose products with int8 are measured as well."""
+"""If bfloat16 takes at most so many times as long as float32, int8 with inputs in bfloat16 is measured as well."""
 
 
 @dataclass(frozen=True, slots=True)

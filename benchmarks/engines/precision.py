@@ -1,4 +1,4 @@
-"""Measure what a sentence encoder loses in a lower precision, and how much faster it is there.
+"""Measure what a sentence encoder loses in int8, and how much faster it is.
 
 The texts are the test pairs of the STS benchmark. Accuracy is Spearman's rank correlation of the cosines of their
 vectors with the scores that people gave.
@@ -28,7 +28,7 @@ from training.data.files import DataFolder
 from training.data.stsb import ScoredPair, stsb
 from training.texts.scores import spearman
 
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 BATCH_SIZE = 32
 N_TIMED = 1024
 """Number of texts whose time is measured in each round."""
@@ -52,7 +52,7 @@ class PrecisionResult:
 
 
 def measure(folder: Path, pairs: Sequence[ScoredPair], n_rounds: int) -> Mapping[Precision, PrecisionResult]:
-    """Measure a sentence encoder in every precision of a CPU.
+    """Measure a sentence encoder in float32 and in int8.
 
     Raises:
         ModelsError: the folder holds no checkpoint, or a damaged one.
@@ -115,7 +115,7 @@ def _compare(exact: Tensor, found: Tensor, truth: Tensor, speed: float) -> Preci
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds of the measured speed.")
 @json_option
 def precision(folder: Path, data: Path, rounds: int, *, as_json: bool) -> None:
-    """Measure what a sentence encoder loses in bfloat16 and int8.
+    """Measure what a sentence encoder loses in int8.
 
     FOLDER holds the checkpoint, and DATA the folder `stsb-en` with the STS benchmark.
 
