@@ -69,8 +69,8 @@ Quantisation quantisation_of(const T* x, const LinearLayer& layer) {
     const float low = _mm512_reduce_min_ps(minima), high = _mm512_reduce_max_ps(maxima);
     const float broken = _mm512_reduce_add_ps(products);
     if (broken != 0) return {broken, 0};
-    const float scale = std::max((high - low) / MAX_UNSIGNED, 1e-30f);  // of a row of zeros, it must not be zero
-    return {scale, static_cast<int32_t>(std::nearbyint(-low / scale))};
+    const float scale = std::max((high - low) / (MAX_UNSIGNED - 1), 1e-30f);  // of a row of zeros, it must not be zero
+    return {scale, static_cast<int32_t>(std::ceil(-low * (1 / scale)))};  // so that all numbers are from 0 to the largest
 }
 
 // Write a row of the input as groups of the type W of the weights, the last one padded with zeros, and return how it was
@@ -87,8 +87,7 @@ Quantisation pack_row(const T* x, const LinearLayer& layer, char* packed) {
     const FloatVector inverse = broadcast(1 / found.scale), zero = broadcast(static_cast<float>(found.zero));
     for (int64_t i = 0; i < n_bytes; i += LANES) {
         const __m512i rounded = _mm512_cvtps_epi32(_mm512_fmadd_ps(load_input(x, layer, i), inverse, zero));
-        const __m512i limited = _mm512_max_epi32(rounded, _mm512_setzero_si512());  // rounding may leave the range
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i), _mm512_cvtusepi32_epi8(limited));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i), _mm512_cvtepi32_epi8(rounded));
     }
     return found;
 }
