@@ -129,3 +129,16 @@ def test_rows_of_a_table_show_which_column_is_to_blame(visit: Visit, fitted: str
     expect(page.get_by_text(re.compile(r"Steps \d+ to \d+ of pressure are filled in"))).to_be_visible()
     visit.check_width()
     visit.check_accessibility()
+
+
+def test_a_file_that_is_opened_while_the_model_draws_a_series_is_kept(visit: Visit, fitted: str) -> None:
+    page = visit.page
+    page.route("**/sample", lambda route: None)  # it is never answered
+    with page.expect_request("**/sample"):
+        visit.open(f"series?model={fitted}")
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/sample")):
+        page.locator("input[type=file]").set_input_files(
+            {"name": "pumps.csv", "mimeType": "text/csv", "buffer": FAULTY.encode()}
+        )
+    region = page.get_by_role("region", name="Steps that stand out")
+    expect(region).to_contain_text("2026-03-02 00:1", timeout=TIMEOUT_MS)

@@ -22,6 +22,7 @@ class SeriesPanel {
   #line = 0;
   #timer = null;
   #number = 0;
+  #drawing = null;
 
   constructor(models, values) {
     this.models = models;
@@ -69,6 +70,7 @@ class SeriesPanel {
 
   leave() {
     clearTimeout(this.#timer);
+    this.#drawing?.abort();
     this.view.destroy();
   }
 
@@ -109,6 +111,7 @@ class SeriesPanel {
 
   #chooseModel(id) {
     const before = this.model.item.modality;
+    this.#drawing?.abort();
     this.model = this.models.find((model) => model.id === id);
     writeState({ model: id, column: null });
     this.values.column = undefined;
@@ -130,10 +133,16 @@ class SeriesPanel {
     this.#read();
   }
 
-  /** Let the model sample a series of its own kind, which is then a table like one that was pasted. */
+  /**
+   * Let the model sample a series of its own kind, which is then a table like one that was pasted. Another series that
+   * is given before the model has answered stays.
+   */
   async #drawSample() {
+    this.#drawing?.abort();
+    const { signal } = (this.#drawing = new AbortController());
     try {
-      const { answer, request, ms } = await task("sample", this.model.id, undefined, { seed: 7 });
+      const { answer, request, ms } = await task("sample", this.model.id, undefined, { seed: 7 }, signal);
+      signal.throwIfAborted();
       this.requests.show(request, ms);
       const { sample } = answer.outputs[0];
       const names = Object.keys(sample);
@@ -151,6 +160,7 @@ class SeriesPanel {
   }
 
   #edited(wait = WAIT_MS) {
+    this.#drawing?.abort();
     const text = this.text.value.trim();
     writeState({ example: null, series: text.length <= MAX_SHARED_CHARACTERS ? text : null, line: null });
     clearTimeout(this.#timer);
