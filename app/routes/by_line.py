@@ -4,7 +4,7 @@ The whole body is read first, since most clients read no answer before they have
 and answered a batch at a time, no faster than the client reads.
 """
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -67,8 +67,17 @@ class LineRequest:
     context: RequestContext
 
 
-Batch = list[Any]
-"""The values of lines that are answered together, or the error of a line that has none."""
+@dataclass(frozen=True)
+class Batch:
+    """Lines that are answered together.
+
+    Attributes:
+        values: the value of each line, or the error of a line that has none.
+        is_last: whether it is known that no line follows.
+    """
+
+    values: list[Any]
+    is_last: bool
 
 
 def has_inputs(endpoint: TaskEndpoint) -> bool:
@@ -140,13 +149,13 @@ async def _rest(
     n_items, memory, loaded = 0, request.target.memory, request.target.loaded
     loaded.retain()  # here, because a generator that is never begun does not end either
     try:
-        while batch:
+        while batch.values:
             yield lines
-            n_items += len(batch)
+            if batch.is_last:
+                break
+            n_items += len(batch.values)
             memory.give_back(max(0, memory.n_bytes - held))
-            request.context.timer.end_at(_as_long_again(request.deadline), request.deadline.exceeded)
-            batch = await _next(request, items)
-            lines = await _answer_batch(request, schema, batch, n_items)
+            batch, lines = await _answer_next(request, schema, items, n_items)
     except Exception as error:
         if request.answer_kind == CSV:
             yield to_csv([{"error": f"error: {problem_of(error).detail}"}], has_names=False)
@@ -157,8 +166,20 @@ async def _rest(
         loaded.release()
 
 
-def _as_long_again(deadline: Deadline) -> float:
-    return time.monotonic() + deadline.limit_ms / 1000
+async def _answer_next(
+    request: LineRequest, schema: TaskSchema, items: Iterator[Any], n_before: int
+) -> tuple[Batch, bytes]:
+    """Return a further batch and its answer. The request's timer would end the answer without a last line.
+
+    Raises:
+        DeadlineExceeded: it took longer than the first batch may.
+    """
+    try:
+        async with asyncio.timeout(request.deadline.limit_ms / 1000):
+            batch = await _next(request, items)
+            return batch, await _answer_batch(request, schema, batch, n_before)
+    except TimeoutError:
+        raise request.deadline.exceeded() from None
 
 
 def _check_parameters(request: LineRequest) -> None:
@@ -219,25 +240,29 @@ async def _next(request: LineRequest, items: Iterator[Any]) -> Batch:
     try:
         if request.kind != NDJSON:
             memory.claim(ROW_BYTES_PER_BYTE * min(len(request.data), BYTES_AT_ONCE))
-            return await pools.run(list, islice(items, n_at_once), n_bytes=BYTES_AT_ONCE)
-        lines: list[_Line] = await pools.run(_take, items, n_at_once, n_bytes=BYTES_AT_ONCE)
+            rows: list[Any] = await pools.run(list, islice(items, n_at_once), n_bytes=BYTES_AT_ONCE)
+            return Batch(rows, is_last=len(rows) < n_at_once)
+        lines, is_last = await pools.run(_take, items, n_at_once, n_bytes=BYTES_AT_ONCE)
         n_bytes = sum(len(line.text) for line in lines)
         memory.claim(MAX_PARSED * n_bytes)
-        return await pools.run(lambda: list(map(_parse, lines)), n_bytes=n_bytes)
+        return Batch(await pools.run(lambda: list(map(_parse, lines)), n_bytes=n_bytes), is_last)
     except UndecodableItems as error:
         raise MalformedBody(str(error)) from error
 
 
-def _take(items: Iterator[_Line], n_at_once: int) -> list[_Line]:
-    """Return the lines of a batch: at most `n_at_once`, and no more after `BYTES_AT_ONCE` bytes."""
+def _take(items: Iterator[_Line], n_at_once: int) -> tuple[list[_Line], bool]:
+    """Return the lines of a batch, and whether no line follows.
+
+    They are at most `n_at_once`, and no more after `BYTES_AT_ONCE` bytes.
+    """
     lines: list[_Line] = []
     n_bytes = 0
     for line in items:
         lines.append(line)
         n_bytes += len(line.text)
         if len(lines) == n_at_once or n_bytes >= BYTES_AT_ONCE:
-            break
-    return lines
+            return lines, False
+    return lines, True
 
 
 async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, n_before: int) -> bytes:
@@ -246,16 +271,17 @@ async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, 
     Raises:
         InvalidItems: an item is refused, and the answer is CSV.
     """
+    values = batch.values
     faults: dict[int, InvalidItems] = {
-        place: value for place, value in enumerate(batch) if isinstance(value, UndecodableItems)
+        place: value for place, value in enumerate(values) if isinstance(value, UndecodableItems)
     }
-    good = [place for place in range(len(batch)) if place not in faults]
-    call, requests, refused = await _decode(request, schema, [batch[place] for place in good])
+    good = [place for place in range(len(values)) if place not in faults]
+    call, requests, refused = await _decode(request, schema, [values[place] for place in good])
     faults |= {good[place]: error for place, error in refused.items()}
     faults = {place: _with_index(error, n_before + place) for place, error in sorted(faults.items())}
     if faults and request.answer_kind == CSV:
         raise next(iter(faults.values()))
-    answered = [place for place in range(len(batch)) if place not in faults]
+    answered = [place for place in range(len(values)) if place not in faults]
     outputs: list[Any] = []
     if requests:
         outcome = await run_requests(call, schema, requests)
@@ -267,7 +293,7 @@ async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, 
         )
     by_place = dict(zip(answered, outputs, strict=True))
     by_place |= {place: _error_line(error) for place, error in faults.items()}
-    return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(batch)))
+    return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(values)))
 
 
 async def _decode(

@@ -1,5 +1,6 @@
 """Items that are sent and answered line by line."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.routes import by_line
 from app.settings import Settings
 from tests.app.tables import ROWS, write_rows
 from tests.conftest import TINY, served, write_tiny
@@ -112,3 +114,40 @@ async def test_a_model_stays_until_its_lines_are_answered(client: httpx.AsyncCli
         assert "latent" in json.loads(first)
     answer = await client.post(f"/models/{TINY}/unload")
     assert answer.status_code == 200
+
+
+async def test_a_batch_that_takes_too_long_is_an_error_in_the_last_line(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_batch = by_line._answer_batch
+
+    async def answer_only_the_first(request: Any, schema: Any, batch: Any, n_before: int) -> bytes:
+        if n_before:
+            await asyncio.Event().wait()
+        return await answer_batch(request, schema, batch, n_before)
+
+    monkeypatch.setattr(by_line, "_answer_batch", answer_only_the_first)
+    content, headers = ndjson([[0.5] * 16] * 150), {**LINES, "x-timeout-ms": "500"}
+    lines = read_lines(await client.post(f"/encode?model={TINY}", content=content, headers=headers))
+    assert len(lines) == 101
+    assert all("latent" in line for line in lines[:100])
+    assert lines[100]["error"]["status"] == 504
+    assert "within 500 ms" in lines[100]["error"]["detail"]
+
+
+@pytest.mark.parametrize(("n_items", "n_reads"), [(1, 1), (99, 1), (100, 2), (150, 2)])
+async def test_lines_are_read_no_further_than_their_end(
+    n_items: int, n_reads: int, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = by_line._next, []
+
+    async def read_and_note(request: Any, items: Any) -> by_line.Batch:
+        reads.append(await read(request, items))
+        return reads[-1]
+
+    monkeypatch.setattr(by_line, "_next", read_and_note)
+    lines = read_lines(
+        await client.post(f"/encode?model={TINY}", content=ndjson([[0.5] * 16] * n_items), headers=LINES)
+    )
+    assert len(lines) == n_items
+    assert len(reads) == n_reads
