@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.app.items import images
+from tests.app.process.listening import close
 from tests.app.server import Served, serve
 from tests.app.texts import write_text
 
@@ -59,7 +60,7 @@ async def test_a_thousand_clients_that_leave_while_they_wait_leave_nothing_behin
             _, writer = await asyncio.open_connection(*address(server))
             writer.write(request)
             await writer.drain()
-            writer.close()
+            await close(writer)
 
     await asyncio.gather(*(leave() for _ in range(N_LEAVING)))
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

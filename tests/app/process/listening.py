@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -57,8 +57,15 @@ async def answered(port: int, request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         answer = await reader.read()
-        writer.close()
+        await close(writer)
     return answer
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection when all that was written is sent, so that its socket does not outlive the event loop."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 class RecordingTransport(asyncio.Transport):

@@ -19,7 +19,7 @@ from app.http.request_timer import RequestTimer
 from app.process import unread
 from app.process.connections import MAX_LEAVING, MIN_LEAVING, OTHER_FILES, OpenConnections, max_connections
 from app.process.guard import load_protocol
-from tests.app.process.listening import LAST_REQUEST, REQUEST, TIMEOUT_S, answered, listening, nothing, statuses
+from tests.app.process.listening import LAST_REQUEST, REQUEST, TIMEOUT_S, answered, close, listening, nothing, statuses
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,7 @@ async def test_at_the_limit_the_connection_that_was_idle_longest_is_closed() -> 
         for number in (1, 2, 3):
             assert await ask(*connections[number]) == 200
         for _, writer in (*connections, newest):
-            writer.close()
+            await close(writer)
 
 
 async def test_a_head_that_does_not_end_keeps_no_other_client_out() -> None:
@@ -70,7 +70,7 @@ async def test_a_head_that_does_not_end_keeps_no_other_client_out() -> None:
             writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-half")
         assert statuses(await answered(port, LAST_REQUEST)) == [200]
         for _, writer in halves:
-            writer.close()
+            await close(writer)
 
 
 class Busy:
@@ -125,7 +125,7 @@ async def test_refused_connections_that_stay_open_are_few() -> None:
         app.may_answer.set()
         await asyncio.gather(*waiting)
         for writer in refused:
-            writer.close()
+            await close(writer)
     assert answers == [503] * 20
     assert shared.n_leaving == 0
 
@@ -222,6 +222,6 @@ async def test_an_answer_that_is_read_stays_and_gives_its_memory_back() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert statuses(head) == [200]
         assert await reader.readexactly(LARGE) == bytes(LARGE)
-        writer.close()
+        await close(writer)
         await until(lambda: memory.n_bytes == 0)
     assert memory.n_dropped == 0

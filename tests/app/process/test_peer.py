@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.process import peer
-from tests.app.process.listening import REQUEST, TIMEOUT_S, listening, nothing, statuses
+from tests.app.process.listening import REQUEST, TIMEOUT_S, close, listening, nothing, statuses
 
 pytestmark = [
     pytest.mark.anyio,
@@ -136,7 +136,7 @@ async def test_a_prompt_answer_to_a_client_that_has_stopped_sending_is_all_that_
         writer.write_eof()
         async with asyncio.timeout(TIMEOUT_S):
             assert statuses(await reader.read()) == [200] * 3
-        writer.close()
+        await close(writer)
 
 
 @pytest.mark.parametrize("n_requests", [1, 2])
@@ -171,7 +171,7 @@ async def test_a_client_that_stops_within_its_body_is_gone() -> None:
         writer.write_eof()
         async with asyncio.timeout(TIMEOUT_S):
             await left.wait()
-        writer.close()
+        await close(writer)
 
 
 async def test_what_is_refused_behind_a_request_is_refused_after_sending_has_stopped() -> None:

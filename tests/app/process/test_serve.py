@@ -13,6 +13,7 @@ import pytest
 
 from models.autoencoding.autoencoder import FixedShapeAutoencoder
 from tests.app.items import Floats, images, npy, reconstructed, reference
+from tests.app.process.listening import close
 from tests.app.server import SHIPPED, Served, serve
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +106,7 @@ async def test_a_client_that_hangs_up_is_noticed(server: Served, batch: Floats) 
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode() + b"\r\n\r\n" + body)
         await writer.drain()
-        writer.close()
+        await close(writer)
     deadline = time.monotonic() + 20
     while server.log.read_text().count('"status":499') == before:
         assert time.monotonic() < deadline, "no request was logged as given up"

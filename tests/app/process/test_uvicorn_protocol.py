@@ -20,6 +20,7 @@ from tests.app.process.listening import (
     TIMEOUT_S,
     RecordingTransport,
     answered,
+    close,
     listening,
     nothing,
     statuses,
@@ -170,7 +171,7 @@ async def test_a_client_that_never_asks_is_not_waited_for(kind: str) -> None:
                 break
         with suppress(ConnectionResetError):  # a byte may arrive while the server closes the connection
             assert await asyncio.wait_for(end, TIMEOUT_S) == b""
-        writer.close()
+        await close(writer)
 
 
 async def test_heads_that_come_in_two_parts_are_read_as_long_as_they_come() -> None:
@@ -183,7 +184,7 @@ async def test_heads_that_come_in_two_parts_are_read_as_long_as_they_come() -> N
             writer.write(REQUEST[middle:] + REQUEST[:middle])
             async with asyncio.timeout(TIMEOUT_S):
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
-        writer.close()
+        await close(writer)
 
 
 async def test_half_a_head_behind_them_ends_no_requests_that_are_being_answered() -> None:
