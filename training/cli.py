@@ -66,7 +66,7 @@ def _data_folder(data: Path | None) -> "DataFolder":
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder for the state that an interrupted training resumes from.",
+    help="Folder for the state that an interrupted training resumes from, and for results that it computes once.",
 )
 @click.option("--device", help="Device to train on. Default: cuda where there is a GPU, and otherwise cpu.")
 @click.option("--threads", type=int, help="Number of CPU threads. Default: all cores.")
@@ -84,7 +84,7 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str |
     if threads:
         torch.set_num_threads(threads)
     try:
-        resources = Resources(_data_folder(data), weights)
+        resources = Resources(_data_folder(data), weights, runs / name / "cache")
         recipe = get_recipe(name)
 
         def train_one(subfolder: str, seed: int, fold: int | None = None) -> "TrainedModel":

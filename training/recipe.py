@@ -37,10 +37,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Resources:
-    """The data sets and shipped checkpoints that training and measurements read."""
+    """The data sets and shipped checkpoints that training and measurements read.
+
+    The folder `cache` is for results that take long to compute and can be computed again.
+    """
 
     data: DataFolder
     weights: Path
+    cache: Path = Path("runs/cache")
 
     def model(self, name: str) -> Model:
         """Load another shipped checkpoint, to start from or to compare with.

@@ -22,7 +22,7 @@ from models.text.text_encoder import TextEncoder
 from training.data.files import DataFolder
 from training.data.labelled_text import LabelledText
 from training.data.named_entities import TAGS, TaggedSentence
-from training.data.stsb import ScoredPair
+from training.data.stsb import MAX_SCORE, ScoredPair
 from training.errors import TrainingError
 from training.optimisers import muon_and_adamw
 from training.recipe import Batch, Resources
@@ -195,42 +195,11 @@ class CapitalPrediction(FineTuning):
         return functional.nll_loss(binary, targets, ignore_index=-1)
 
 
-class ContrastivePairs(FineTuning):
-    """Minimises the contrastive loss of related pairs, with the other second texts of the batch as negatives.
+class SimilarityRegression(FineTuning):
+    """Minimises the mean squared difference between the cosine of two texts and their score, divided by the highest.
 
-    Source: van den Oord et al. 2018, equation 4.
+    Source: Reimers, Gurevych, EMNLP 2019, section 3, the objective function for regression.
     """
-
-    TEMPERATURE = 0.05
-
-    def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[tuple[str, str]]], **settings: Any) -> None:
-        super().__init__(**settings)
-        self._rows_of = rows_of
-
-    @override
-    def items(self, resources: Resources) -> Batch:
-        """Return both texts of each pair."""
-        codec, rows = self.codec(resources), self._rows_of(resources.data)
-        firsts, seconds = (Rows.of(encode_all(codec, [row[side] for row in rows], "pairs")) for side in (0, 1))
-        return *firsts.batch, *seconds.batch
-
-    @override
-    def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Return the mean of the losses in both directions."""
-        firsts, seconds = (embed(model, ragged_batch(batch[start : start + 3])) for start in (0, 3))
-        scores = firsts @ seconds.T / self.TEMPERATURE
-        positions = torch.arange(len(scores), device=scores.device)
-        return (functional.cross_entropy(scores, positions) + functional.cross_entropy(scores.T, positions)) / 2
-
-
-class SimilarityRanking(FineTuning):
-    """Minimises the CoSENT loss: log(1 + sum of exp(20 (cos_j - cos_i)) over pairs i that are more similar than pairs
-    j).
-
-    Source: Su, CoSENT, 2022, equation 7.
-    """
-
-    SHARPNESS = 20.0
 
     def __init__(self, *, rows_of: Callable[[DataFolder], Sequence[ScoredPair]], **settings: Any) -> None:
         super().__init__(**settings)
@@ -238,26 +207,31 @@ class SimilarityRanking(FineTuning):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """Return both texts of each pair, and the human score of their similarity."""
-        codec, rows = self.codec(resources), self._rows_of(resources.data)
-        firsts = Rows.of(encode_all(codec, [row.first for row in rows], "pairs"))
-        seconds = Rows.of(encode_all(codec, [row.second for row in rows], "pairs"))
-        return *firsts.batch, *seconds.batch, torch.tensor([row.score for row in rows])
+        """Return both texts of each pair, and the human score of their similarity, from 0 to 1."""
+        rows = self._rows_of(resources.data)
+        firsts, seconds = (
+            Rows.of(encode_all(self.codec(resources), texts, "pairs"))
+            for texts in ([row.first for row in rows], [row.second for row in rows])
+        )
+        return *firsts.batch, *seconds.batch, torch.tensor([row.score / MAX_SCORE for row in rows])
 
     @override
     def loss(self, model: TextEncoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
-        """Return the loss over all pairs of sentence pairs in the batch."""
+        """Return the mean squared difference."""
         firsts, seconds = (embed(model, ragged_batch(batch[start : start + 3])) for start in (0, 3))
-        cosines, similarities = (firsts * seconds).sum(1) * self.SHARPNESS, batch[6]
-        differences = (cosines[None, :] - cosines[:, None])[similarities[:, None] > similarities[None, :]]
-        return torch.cat([differences.new_zeros(1), differences]).logsumexp(0)
+        return functional.mse_loss((firsts * seconds).sum(1), batch[6])
 
 
 def embed(model: TextEncoder, row: RaggedBatch) -> Tensor:
     """Return a vector of unit length for each text, `[B, D]`: the normalised mean of its tokens' states."""
+    return functional.normalize(mean_states(model, row), dim=1)
+
+
+def mean_states(model: TextEncoder, row: RaggedBatch) -> Tensor:
+    """Return the mean of the states of each text's tokens, `[B, D]` float32."""
     hidden = last_hidden_states(model, row).float()
     sums = hidden.new_zeros(len(row.segments), hidden.shape[1]).index_add(0, row.segments.owners, hidden)
-    return functional.normalize(sums, dim=1)
+    return sums / hidden.new_tensor(row.segments.lengths)[:, None]
 
 
 def capital_labels(text: str) -> tuple[list[str], list[int]]:

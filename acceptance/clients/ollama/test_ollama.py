@@ -133,7 +133,7 @@ def test_what_a_model_can_do(client: ollama.Client) -> None:
     assert shown.capabilities == ["embedding"]
     assert shown.modelinfo
     assert shown.modelinfo["bert.context_length"] == 128
-    assert shown.modelinfo["bert.embedding_length"] == 160
+    assert shown.modelinfo["bert.embedding_length"] == 256
     assert "completion" in (client.show(f"{GPT}:latest").capabilities or [])
 
 

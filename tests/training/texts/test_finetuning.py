@@ -34,9 +34,8 @@ from training.muon import Muon
 from training.texts.corpus import Rows, ragged_batch
 from training.texts.finetuning import (
     EMBEDDING_RATE_FACTOR,
-    ContrastivePairs,
     FineTuning,
-    SimilarityRanking,
+    SimilarityRegression,
     TextClassification,
     TokenClassification,
     embed,
@@ -62,14 +61,8 @@ STAGES: dict[str, tuple[Callable[[], FineTuning], dict[str, Any]]] = {
         {"heads": ("tokens",), "labels": TAGS},
     ),
     "spans": (lambda: SpanExtraction(**tuning(rows_of=lambda data: place_questions())), {"heads": ("span",)}),
-    "neighbours": (lambda: ContrastivePairs(**tuning(rows_of=lambda data: related_pairs())), {}),
-    "similarities": (lambda: SimilarityRanking(**tuning(rows_of=lambda data: scored_pairs(), lr=3e-3)), {}),
+    "similarities": (lambda: SimilarityRegression(**tuning(rows_of=lambda data: scored_pairs(), lr=3e-3)), {}),
 }
-
-
-def related_pairs() -> list[tuple[str, str]]:
-    """Return distinct pairs that each name an animal and a place in two ways."""
-    return [(f"The {animal} wandered to the {place}.", f"{place}, {animal}!") for animal in ANIMALS for place in PLACES]
 
 
 def scored_pairs() -> list[ScoredPair]:
@@ -101,18 +94,6 @@ def cosines(model: TextEncoder, stage: FineTuning, folder: Path) -> Tensor:
     return firsts @ seconds.T
 
 
-def test_related_pairs_are_nearer_than_all_others(tmp_path: Path) -> None:
-    stage, model = STAGES["neighbours"][0](), bert(size_of(resources(tmp_path)))
-    right = torch.arange(len(related_pairs()))
-
-    def share() -> float:
-        return (cosines(model, stage, tmp_path).argmax(1) == right).double().mean().item()
-
-    before = share()
-    losses(stage, model, stage.items(resources(tmp_path)), N_STEPS)
-    assert share() > max(0.8, before)
-
-
 def test_similar_pairs_score_higher(tmp_path: Path) -> None:
     stage, model = STAGES["similarities"][0](), bert(size_of(resources(tmp_path)))
     is_alike = torch.tensor([row.score for row in scored_pairs()]) > 1
@@ -126,28 +107,13 @@ def test_similar_pairs_score_higher(tmp_path: Path) -> None:
     assert gap() > 0
 
 
-def test_similarities_loss_is_that_of_the_paper(tmp_path: Path) -> None:
+def test_similarities_loss_is_the_squared_difference_from_the_scores(tmp_path: Path) -> None:
     stage, model = STAGES["similarities"][0](), bert(size_of(resources(tmp_path)))
     items = stage.items(resources(tmp_path))
-    own, likeness = cosines(model, stage, tmp_path).diagonal().tolist(), items[6].tolist()
-    total = 1.0
-    for cosine, score in zip(own, likeness, strict=True):
-        for other, its_score in zip(own, likeness, strict=True):
-            total += torch.tensor(20 * (other - cosine)).exp().item() if score > its_score else 0.0
-    found = stage.loss(model, items, torch.Generator(), nn.Module())
-    torch.testing.assert_close(found, torch.tensor(total).log(), rtol=1e-4, atol=1e-4)
-
-
-def test_contrastive_loss_has_both_directions(tmp_path: Path) -> None:
-    stage, model = STAGES["neighbours"][0](), bert(size_of(resources(tmp_path)))
-    items = stage.items(resources(tmp_path))
-    scores = cosines(model, stage, tmp_path) / 0.05
-    expected = -(scores.log_softmax(1) + scores.log_softmax(0)).diagonal().mean() / 2
-    found, swapped = (
-        stage.loss(model, batch, torch.Generator(), nn.Module()) for batch in (items, (*items[3:], *items[:3]))
-    )
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(swapped, expected, rtol=1e-4, atol=1e-4)
+    own = cosines(model, stage, tmp_path).diagonal().tolist()
+    differences = [cosine - row.score / 5 for cosine, row in zip(own, scored_pairs(), strict=True)]
+    expected = sum(difference**2 for difference in differences) / len(differences)
+    assert stage.loss(model, items, torch.Generator(), nn.Module()).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_vectors_equal_those_of_the_encode_task(tmp_path: Path) -> None:
