@@ -129,7 +129,8 @@ def _bullet_list(lines: Sequence[str]) -> str:
 
 def _time_and_energy(hours: float, threads: int) -> str:
     energy = hours * threads * WATTS_A_CORE
+    cores = "one CPU core" if threads == 1 else f"{threads} CPU cores"
     return (
-        f"{hours:.2f} hours on {threads} CPU core{'s' if threads > 1 else ''}, about {energy:.0f} Wh if a core takes {WATTS_A_CORE:g} W, which "
+        f"{hours:.2f} hours on {cores}, about {energy:.0f} Wh if a core takes {WATTS_A_CORE:g} W, which "
         "was not measured. What a parent took is not counted."
     )

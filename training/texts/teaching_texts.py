@@ -17,9 +17,9 @@ N_WIKIPEDIA_SENTENCES, N_STORY_SENTENCES, N_QUESTIONS, N_REVIEWS = 60_000, 20_00
 MAX_CHARACTERS = 160
 """Maximum characters of a text; vectors of longer ones take longer to learn from."""
 LICENCE = (
-    "Trained on texts of Wikipedia (CC BY-SA 3.0), children's stories (CC BY, public domain, CDLA-Sharing-1.0), FairytaleQA "
-    "(Apache-2.0), QAMR (MIT), Multi30k (research and education), AG News (non-commercial), SST-2 (none stated) and "
-    "STS-B (scores CC BY-SA 4.0, sentences with the licences of their sources)."
+    "Trained on texts of Wikipedia (CC BY-SA 3.0), children's stories (CC BY, public domain, CDLA-Sharing-1.0), "
+    "FairytaleQA (Apache-2.0), QAMR (MIT), Multi30k (research and education), AG News (non-commercial), SST-2 (none "
+    "stated) and STS-B (scores CC BY-SA 4.0, sentences with the licences of their sources)."
 )
 
 
