@@ -51,6 +51,17 @@ class AutoencoderRecipe(Recipe):
         items, in order, and each is scored by the run that left it out, so that no normal item is lost to training.
         """
 
+    def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+        """Give a trained model anomaly scores beside those of its family, before they are calibrated; by default none.
+
+        A recipe that adds scores has no folds, and measures what they find in `evaluate_scores`.
+        """
+        return
+
+    def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Return those metrics of `evaluate` that depend on `add_scores` and on the calibration; by default none."""
+        return {}
+
     @abstractmethod
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Return a PNG for the model card."""
@@ -65,6 +76,7 @@ class AutoencoderRecipe(Recipe):
     ) -> None:
         """Write the first run's model with its calibration, and the weights of the other seeds into a subfolder."""
         models = [_frozen(run) for run in runs]
+        self.add_scores(models[0], resources)
         training, normal = self.calibration_items(resources.data)
         scorers = [_frozen(run) for run in folds] or models[:1]
         scored = [(scorer, normal[number :: len(scorers)]) for number, scorer in enumerate(scorers)]
