@@ -102,7 +102,7 @@ class DigitRecipe(GreyPictureRecipe):
 It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 box, with a dark background. Other
 drawings come back looking like digits. The default score of `/detect-anomalies`, `outlier`, is that of a small
 classifier which was trained to tell digits from made-up outliers by the latent and by the error of the reconstruction:
-random pen drawings, filled shapes, and digits that are mirrored, turned, joined, cut or written over. No picture of
+random pen drawings, filled shapes, and digits that are mirrored, turned, doubled or written over. No picture of
 Omniglot or of Fashion-MNIST was trained on. Of the characters, it misses above all those that look like digits, such as
 O, l, Z, S and q. The normal scores are those of every second test image; the false alarms are counted on the others.
 """

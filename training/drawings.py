@@ -23,14 +23,14 @@ SIDE, INK_BOX = 28, 20
 MNIST_STYLE = Style(paper="black", ink_box=INK_BOX)
 OVERSAMPLING = 4
 """Pixels of the canvas on which a drawing is made for each pixel of the picture."""
-MIN_PEN_PX, MAX_PEN_PX = 0.9, 3.4
+MIN_PEN_PX, MAX_PEN_PX = 0.9, 3.2
 """Limits of the width of the pen in pixels of the picture, which are about those in MNIST."""
-MAX_PEN_OF_MANY_PX = 2.4
+MAX_PEN_OF_MANY_PX = 2.2
 """Largest width of the pen that draws several strokes, which a wider pen would make a blot."""
 POINTS_OF_STROKE = 16
 SHARES_OF_STROKES = (0.3, 0.33, 0.2, 0.1, 0.07)
 """Shares of the drawings with one stroke, two and so on."""
-SHARE_OF_CHARACTERS = 0.6
+SHARE_OF_CHARACTERS = 0.9
 """Share of the drawings whose strokes are placed as those of characters are."""
 TREMBLE = 0.01
 """Standard deviation of the places of a stroke around its exact shape."""
@@ -75,7 +75,7 @@ def _strokes(random: Random) -> list[Points]:
     """Return the strokes of a drawing, which is like a character of an unknown script, or a scribble."""
     n_strokes = int(random.choice(len(SHARES_OF_STROKES), p=SHARES_OF_STROKES)) + 1
     strokes = _character(random, n_strokes) if random.random() < SHARE_OF_CHARACTERS else _scribble(random, n_strokes)
-    turn = _rotation(random.normal(0, 0.12))
+    turn = _rotation(random.normal(0, 0.08))
     stretch = np.array([1.0, random.uniform(0.6, 2.0)])
     return [(stroke * stretch + random.normal(0, TREMBLE, stroke.shape)) @ turn for stroke in strokes]
 
@@ -88,13 +88,13 @@ def _character(random: Random, n_strokes: int) -> list[Points]:
     strokes = []
     for _ in range(n_strokes):
         visited = [int(random.choice(used)) if used and random.random() < 0.6 else int(random.integers(9))]
-        for _ in range(int(random.choice([1, 1, 2, 2, 3, 4]))):
+        for _ in range(int(random.choice([1, 1, 1, 2, 2, 3]))):
             visited.append(int(random.choice([place for place in range(9) if place != visited[-1]])))
         used += visited
         kind = random.random()
-        if kind < 0.15:
+        if kind < 0.2:
             strokes.append(_arc(random) * random.uniform(0.5, 1) + grid[visited[0]])
-        elif kind < 0.45:
+        elif kind < 0.6:
             strokes.append(_straight(grid[visited]))
         else:
             strokes.append(_bulging(grid[visited], random))
@@ -121,7 +121,7 @@ def _bulging(corners: Points, random: Random) -> Points:
     """Return a smooth curve through the corners that leaves the straight lines between them to one side."""
     sides = np.diff(corners, axis=0)
     normals = np.stack([-sides[:, 1], sides[:, 0]], axis=1)
-    middles = corners[:-1] + sides / 2 + normals * random.normal(0, 0.25, (len(sides), 1))
+    middles = corners[:-1] + sides / 2 + normals * random.normal(0, 0.3, (len(sides), 1))
     places = np.empty((2 * len(corners) - 1, 2))
     places[::2], places[1::2] = corners, middles
     return _smooth(places, 6 * len(places))
