@@ -67,17 +67,20 @@ class Digits:
     def written_over(self) -> Levels:
         """Write a drawing over a digit."""
         drawing = pen_drawings(1, self._random)[0, 0].mul(255).byte().numpy()
-        return np.maximum(self._any_of(ALL), drawing)
+        levels: Levels = np.maximum(self._any_of(ALL), drawing)
+        return levels
 
     def _any_of(self, digits: tuple[int, ...]) -> Levels:
         """Draw an image of one of the digits."""
         while True:
             place = self._random.integers(len(self._levels))
             if self._labels[place] in digits:
-                return self._levels[place]
+                levels: Levels = self._levels[place]
+                return levels
 
 
 def _without_margin(levels: Levels) -> Levels:
     """Leave out the columns at both sides that have no ink."""
     columns = np.flatnonzero(levels.any(axis=0))
-    return levels[:, columns[0] : columns[-1] + 1]
+    inked: Levels = levels[:, columns[0] : columns[-1] + 1]
+    return inked

@@ -70,6 +70,10 @@ class AutoencoderRecipe(Recipe):
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """Return items never trained on for the model card's charts, grouped by the name in the legend."""
 
+    def chart_anomalies(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Return anomalies whose scores the model card's charts show beside those of normal items; by default none."""
+        return {}
+
     @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
@@ -113,7 +117,9 @@ class AutoencoderRecipe(Recipe):
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         write_metrics(folder, metrics, default_for=self.default_for, known_failings=self.known_failings)
         (folder / PICTURE_FILE).write_bytes(self.picture(model, resources))
-        (folder / CHARTS_FILE).write_bytes(charts(model, self.chart_groups(resources.data)))
+        (folder / CHARTS_FILE).write_bytes(
+            charts(model, self.chart_groups(resources.data), self.chart_anomalies(resources.data))
+        )
         pictures = (
             Picture(PICTURE_FILE, self.caption.format_map(metrics)),
             Picture(CHARTS_FILE, CHARTS_CAPTION),

@@ -59,7 +59,7 @@ class GreyPictureRecipe(AutoencoderRecipe):
     """A recipe of an autoencoder of grey pictures of 28x28 pixels."""
 
     codec: ClassVar[Mapping[str, Any]] = {"modality": "image", "shape": [1, 28, 28], "paper": "black"}
-    metrics = RECONSTRUCTION_METRICS
+    metrics: ClassVar[Mapping[str, str]] = RECONSTRUCTION_METRICS
     headline = "mean squared error {test_mse:.5f} a pixel (PCA of the same width: {pca_test_mse:.5f})"
     caption = "The first test images, each left of its reconstruction."
 
@@ -101,18 +101,18 @@ class DigitRecipe(GreyPictureRecipe):
     limits = """
 It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 box, with a dark background. Other
 drawings come back looking like digits. The default score of `/detect-anomalies`, `outlier`, is that of a small
-classifier which was trained to tell digits from made-up outliers by the latent and by the error of the reconstruction:
-random pen drawings, filled shapes, and digits that are mirrored, turned, doubled or written over. No picture of
-Omniglot or of Fashion-MNIST was trained on. Of the characters, it misses above all those that look like digits, such as
-O, l, Z, S and q. The normal scores are those of every second test image; the false alarms are counted on the others.
+classifier. By the latent and the errors of the reconstruction, it tells the training images from made-up outliers:
+random pen drawings, filled shapes, and digits that are mirrored, turned, doubled or written over. Omniglot and
+Fashion-MNIST were not trained on. Of their characters, those that look like digits are missed first, such as O, l, Z,
+S and q. The normal scores are those of every second test image; false alarms are counted on the others.
 """
     known_failings = (
         "Images that are not centred white digits on black come back looking like digits; as anomalies, "
         "letters that look like digits are missed."
     )
     data_licence = """
-MNIST: copyright Y. LeCun and C. Cortes, widely redistributed under CC BY-SA 3.0. The characters and clothes that
-measure anomalies: Omniglot, MIT, copyright 2015 Brenden Lake; Fashion-MNIST, MIT, copyright 2017 Zalando SE.
+MNIST: copyright Y. LeCun and C. Cortes, widely redistributed under CC BY-SA 3.0.
+Only measured with: Omniglot, MIT, copyright 2015 Brenden Lake; Fashion-MNIST, MIT, copyright 2017 Zalando SE.
 """
 
     @override
@@ -136,8 +136,8 @@ measure anomalies: Omniglot, MIT, copyright 2015 Brenden Lake; Fashion-MNIST, MI
         data = resources.data
         normal, false_alarms = detect_anomalies(models[0], list(self.images(data).test[HELD_OUT]))
         metrics = {"false_alarms": false_alarms.float().mean().item()}
-        for name, pictures in (("characters", digit_like_characters(data)), ("clothes", fashion_mnist_sample(data))):
-            scores, found = detect_anomalies(models[0], list(pictures))
+        for name, pictures in self.chart_anomalies(data).items():
+            scores, found = detect_anomalies(models[0], pictures)
             is_anomaly = torch.arange(len(normal) + len(scores)) >= len(normal)
             metrics[f"{name}_found"] = found.float().mean().item()
             metrics[f"{name}_auroc"] = auroc(torch.cat([normal, scores]), is_anomaly)
@@ -149,8 +149,13 @@ measure anomalies: Omniglot, MIT, copyright 2015 Brenden Lake; Fashion-MNIST, MI
         images, labels = self.images(data).test[HELD_OUT], mnist_labels(data).test[HELD_OUT]
         return {name: list(images[labels == digit]) for digit, name in enumerate(DIGITS)}
 
+    @override
+    def chart_anomalies(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Return the characters of Omniglot, placed as digits are, and the clothes of Fashion-MNIST."""
+        return {"characters": list(framed_characters(data)), "clothes": list(fashion_mnist_sample(data))}
 
-def digit_like_characters(data: DataFolder) -> Tensor:
+
+def framed_characters(data: DataFolder) -> Tensor:
     """Return the characters of Omniglot as they look when they are placed as digits are, `[2720, 1, 28, 28]`."""
     return torch.stack([framed(Image.fromarray(drawing)) for drawing in omniglot_characters(data).numpy()])
 

@@ -32,6 +32,8 @@ SHARES_OF_STROKES = (0.3, 0.33, 0.2, 0.1, 0.07)
 """Shares of the drawings with one stroke, two and so on."""
 SHARE_OF_CHARACTERS = 0.9
 """Share of the drawings whose strokes are placed as those of characters are."""
+MAX_RADIUS = 0.5
+"""Largest distance of a polygon's corners from its middle."""
 TREMBLE = 0.01
 """Standard deviation of the places of a stroke around its exact shape."""
 
@@ -209,18 +211,20 @@ def _polygon(random: Random) -> Points:
     """Return a polygon of three to eight corners around a middle."""
     n = int(random.integers(3, 9))
     angles = np.sort(random.uniform(0, 2 * math.pi, n))
-    return _around(random, angles, random.uniform(0.15, 0.5, n))
+    return _around(random, angles, random.uniform(0.15, MAX_RADIUS, n))
 
 
 def _ellipse(random: Random) -> Points:
-    """Return an ellipse of any width and height."""
-    angles = np.linspace(0, 2 * math.pi, 40)
-    return _around(random, angles, np.ones(40)) * random.uniform(0.2, 0.5, 2) + random.uniform(0.2, 0.5)
+    """Return an ellipse of any width and height, whose middle is on the diagonal of the frame."""
+    circle = _around(random, np.linspace(0, 2 * math.pi, 40), np.ones(40))
+    return circle * random.uniform(0.2, 0.5, 2) + random.uniform(0.2, 0.5)
 
 
 def _around(random: Random, angles: Points, radii: Points) -> Points:
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return random.uniform(0.35, 0.65, 2) * (radii.max() <= 0.5) + directions * radii[:, None]
+    """Return an outline around a random middle, or around the origin if it is too large for the frame."""
+    middle = random.uniform(0.35, 0.65, 2)
+    outline = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, None]
+    return outline + middle if radii.max() <= MAX_RADIUS else outline
 
 
 def _garment(random: Random) -> Points:
@@ -253,7 +257,8 @@ def _texture(random: Random, side: int) -> Points:
         lambda: _noise(random, side, OVERSAMPLING),
         lambda: _noise(random, side, 4 * OVERSAMPLING),
     )
-    return textures[random.integers(len(textures))]() * random.uniform(0.4, 1)
+    texture: Points = textures[int(random.integers(len(textures)))]() * random.uniform(0.4, 1)
+    return texture
 
 
 def _noise(random: Random, side: int, grain: int) -> Points:

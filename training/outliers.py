@@ -62,7 +62,7 @@ def fit_outlier_classifier(
     """
     draws = torch.Generator().manual_seed(seed)
     pictures = torch.cat([normal, outliers])
-    features = torch.cat([_features(model, batch) for batch in batches(pictures)])
+    features = _features(model, pictures)
     is_outlier = (torch.arange(len(pictures)) >= len(normal)).float()
     mean, deviation = features.mean(0), features.std(0).clamp(min=MIN_DEVIATION)
     network = _train((features - mean) / deviation, is_outlier, n_epochs, draws)
@@ -80,8 +80,14 @@ def fit_outlier_classifier(
 
 
 def _features(model: Autoencoder, pictures: Tensor) -> Tensor:
+    """Return the features of pictures, `[N, F]`."""
     with torch.no_grad():
-        return features_of(pictures, *latents_and_reconstructions(list(pictures), model))
+        return torch.cat(
+            [
+                features_of(torch.stack(list(batch)), *latents_and_reconstructions(batch, model))
+                for batch in batches(list(pictures))
+            ]
+        )
 
 
 def _train(features: Tensor, is_outlier: Tensor, n_epochs: int, draws: torch.Generator) -> nn.Sequential:
@@ -97,7 +103,7 @@ def _train(features: Tensor, is_outlier: Tensor, n_epochs: int, draws: torch.Gen
         for rows in _shuffled(len(features), n_epochs, draws):
             loss = functional.binary_cross_entropy_with_logits(network(features[rows]).squeeze(1), is_outlier[rows])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     return network
@@ -119,4 +125,4 @@ def _shuffled(n: int, n_epochs: int, draws: torch.Generator) -> Iterator[Tensor]
     """Return the rows of each complete batch, in an order of its own for each epoch."""
     n_batches = max(1, n // BATCH_SIZE)
     for _ in range(n_epochs):
-        yield from torch.randperm(n, generator=draws).split(BATCH_SIZE)[:n_batches]
+        yield from torch.split(torch.randperm(n, generator=draws), BATCH_SIZE)[:n_batches]

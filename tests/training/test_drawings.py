@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.altered_digits import Digits, altered_digits
+from training.altered_digits import Digits, Levels, altered_digits
 from training.drawings import INK_BOX, SIDE, filled_shapes, pen_drawings
 
 
@@ -71,7 +71,7 @@ def digits() -> Digits:
     return Digits(images, torch.arange(10), np.random.default_rng(0))
 
 
-def digit_of(levels: np.ndarray) -> int:  # type: ignore[type-arg]
+def digit_of(levels: Levels) -> int:
     return round(float(levels.max()) / 255 * 20) - 10
 
 
