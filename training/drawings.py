@@ -23,18 +23,18 @@ SIDE, INK_BOX = 28, 20
 MNIST_STYLE = Style(paper="black", ink_box=INK_BOX)
 OVERSAMPLING = 4
 """Pixels of the canvas on which a drawing is made for each pixel of the picture."""
-MIN_PEN_PX, MAX_PEN_PX = 0.9, 3.2
+MIN_PEN_PX, MAX_PEN_PX = 0.9, 2.8
 """Limits of the width of the pen in pixels of the picture, which are about those in MNIST."""
-MAX_PEN_OF_MANY_PX = 2.2
+MAX_PEN_OF_MANY_PX = 2.0
 """Largest width of the pen that draws several strokes, which a wider pen would make a blot."""
 POINTS_OF_STROKE = 16
-SHARES_OF_STROKES = (0.3, 0.33, 0.2, 0.1, 0.07)
+SHARES_OF_STROKES = (0.34, 0.34, 0.2, 0.08, 0.04)
 """Shares of the drawings with one stroke, two and so on."""
-SHARE_OF_CHARACTERS = 0.9
+SHARE_OF_CHARACTERS = 0.95
 """Share of the drawings whose strokes are placed as those of characters are."""
 MAX_RADIUS = 0.5
 """Largest distance of a polygon's corners from its middle."""
-TREMBLE = 0.01
+TREMBLE = 0.006
 """Standard deviation of the places of a stroke around its exact shape."""
 
 
@@ -85,21 +85,25 @@ def _strokes(random: Random) -> list[Points]:
 def _character(random: Random, n_strokes: int) -> list[Points]:
     """Return strokes between the nine places of a grid; most begin where an earlier stroke has been."""
     grid = np.stack(np.meshgrid((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)), axis=-1).reshape(-1, 2)
-    grid += random.normal(0, 0.07, grid.shape)
-    used: list[int] = []
-    strokes = []
+    grid += random.normal(0, 0.05, grid.shape)
+    strokes: list[Points] = []
     for _ in range(n_strokes):
-        visited = [int(random.choice(used)) if used and random.random() < 0.6 else int(random.integers(9))]
+        visited = [int(random.integers(9))]
         for _ in range(int(random.choice([1, 1, 1, 2, 2, 3]))):
             visited.append(int(random.choice([place for place in range(9) if place != visited[-1]])))
-        used += visited
+        if len(visited) > 2 and random.random() < 0.2:
+            visited.append(visited[0])  # closed
+        corners = grid[visited]
+        if strokes and random.random() < 0.6:
+            touched = strokes[random.integers(len(strokes))]
+            corners[0] = touched[random.choice([0, -1, random.integers(len(touched))])]
         kind = random.random()
         if kind < 0.2:
-            strokes.append(_arc(random) * random.uniform(0.5, 1) + grid[visited[0]])
-        elif kind < 0.6:
-            strokes.append(_straight(grid[visited]))
+            strokes.append(_arc(random) * random.uniform(0.5, 1) + corners[0])
+        elif kind < 0.55:
+            strokes.append(_straight(corners))
         else:
-            strokes.append(_bulging(grid[visited], random))
+            strokes.append(_bulging(corners, random))
     return strokes
 
 

@@ -18,12 +18,13 @@ from training.data.files import DataFolder
 from training.data.mnist import mnist_images, mnist_labels
 from training.drawings import filled_shapes, pen_drawings
 from training.metrics import batches
+from training.typeset import typeset_characters
 
-N_PEN_DRAWINGS, N_SHAPES, N_ALTERED = 64_000, 8_000, 12_000
+N_PEN_DRAWINGS, N_TYPESET, N_SHAPES, N_ALTERED = 60_000, 25_000, 8_000, 12_000
 HIDDEN_WIDTH = 256
-DROPOUT_PROB = 0.1
-N_EPOCHS, BATCH_SIZE = 5, 500
-LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-2
+DROPOUT_PROB = 0.2
+N_EPOCHS, BATCH_SIZE = 4, 500
+LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-2
 WARM_UP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
 MIN_DEVIATION = 1e-6
@@ -31,7 +32,7 @@ MIN_DEVIATION = 1e-6
 
 @cache
 def made_up_outliers(data: DataFolder, seed: int = 0) -> Tensor:
-    """Return drawings, shapes and altered digits of the MNIST training split, `[N, 1, 28, 28]` in [0, 1].
+    """Return drawings, characters of fonts, shapes, and altered digits of the MNIST training split, `[N, 1, 28, 28]`.
 
     They take some minutes, so they are kept for further models.
     """
@@ -40,6 +41,7 @@ def made_up_outliers(data: DataFolder, seed: int = 0) -> Tensor:
     return torch.cat(
         [
             pen_drawings(N_PEN_DRAWINGS, random),
+            typeset_characters(N_TYPESET, random),
             filled_shapes(N_SHAPES, random),
             altered_digits(images, labels, N_ALTERED, random),
         ]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from training.altered_digits import Digits, Levels, altered_digits
 from training.drawings import INK_BOX, SIDE, filled_shapes, pen_drawings
+from training.typeset import characters_of_fonts, typeset_characters
 
 
 def draw(maker: Callable[[int, np.random.Generator], Tensor], n: int, seed: int = 0) -> Tensor:
@@ -25,7 +26,7 @@ def extents(pictures: Tensor) -> Tensor:
     return torch.stack(sides).amax(0)
 
 
-@pytest.mark.parametrize("maker", [pen_drawings, filled_shapes])
+@pytest.mark.parametrize("maker", [pen_drawings, typeset_characters, filled_shapes])
 def test_pictures_follow_from_the_seed(maker: Callable[[int, np.random.Generator], Tensor]) -> None:
     first = draw(maker, 12)
     assert first.shape == (12, 1, SIDE, SIDE)
@@ -37,8 +38,9 @@ def test_pictures_follow_from_the_seed(maker: Callable[[int, np.random.Generator
     assert len({picture.numpy().tobytes() for picture in first}) == 12
 
 
-def test_pen_drawings_are_framed_as_mnist_frames_digits() -> None:
-    drawings = draw(pen_drawings, 80)
+@pytest.mark.parametrize("maker", [pen_drawings, typeset_characters])
+def test_drawings_are_framed_as_mnist_frames_digits(maker: Callable[[int, np.random.Generator], Tensor]) -> None:
+    drawings = draw(maker, 80)
     assert ((extents(drawings) - INK_BOX).abs() <= 1).all()
     mass = drawings[:, 0] / drawings[:, 0].sum((1, 2), keepdim=True)
     places = torch.arange(float(SIDE))
@@ -55,6 +57,15 @@ def test_pen_drawings_are_lines_of_about_the_width_of_mnist_with_grey_edges() ->
     assert 0.05 < share.mean() < 0.3  # of MNIST, 0.13
     is_grey = (drawings > 0.1) & (drawings < 0.9)
     assert is_grey.flatten(1).any(1).all()
+
+
+def test_typeset_characters_are_no_digits_and_of_many_scripts() -> None:
+    for path, characters in characters_of_fonts():
+        assert path.is_file()
+        assert len(characters) > 1000
+        assert not any(each.isdecimal() for each in characters)
+        assert not {"O", "l", "Z", "S"} & set(characters)
+        assert {"A", "k", "\N{GREEK SMALL LETTER PSI}", "\N{CYRILLIC CAPITAL LETTER ZHE}"} <= set(characters)
 
 
 def test_half_of_the_shapes_fill_more_than_the_box_of_a_digit() -> None:

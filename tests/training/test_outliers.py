@@ -18,6 +18,7 @@ from training.data.mnist import GreyImages, MnistLabels
 from training.drawings import filled_shapes, pen_drawings
 from training.metrics import anomaly_scores, auroc
 from training.outliers import fit_outlier_classifier, made_up_outliers
+from training.typeset import typeset_characters
 
 N = 500
 
@@ -87,12 +88,13 @@ def test_made_up_outliers_are_of_all_kinds_and_kept(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(fitting, "mnist_images", images_of)
     monkeypatch.setattr(fitting, "mnist_labels", lambda _: MnistLabels(torch.arange(20) % 10, torch.arange(20) % 10))
-    for name, n in (("N_PEN_DRAWINGS", 4), ("N_SHAPES", 3), ("N_ALTERED", 2)):
+    for name, n in (("N_PEN_DRAWINGS", 4), ("N_TYPESET", 5), ("N_SHAPES", 3), ("N_ALTERED", 2)):
         monkeypatch.setattr(fitting, name, n)
     folder = DataFolder(tmp_path, download=False)
     outliers = made_up_outliers(folder)
-    assert outliers.shape == (9, 1, 28, 28)
+    assert outliers.shape == (14, 1, 28, 28)
     random = np.random.default_rng(0)
-    assert torch.equal(outliers[:7], torch.cat([pen_drawings(4, random), filled_shapes(3, random)]))
+    expected = torch.cat([pen_drawings(4, random), typeset_characters(5, random), filled_shapes(3, random)])
+    assert torch.equal(outliers[:12], expected)
     assert made_up_outliers(folder) is outliers
     assert read == [folder]
