@@ -100,9 +100,9 @@ It knows digits that fill the frame as MNIST's do: centred by mass, in a 20x20 b
 drawings come back looking like digits. The default score of `/detect-anomalies`, `outlier`, is that of a small
 classifier. By the latent and the errors of the reconstruction, it tells the training images from made-up outliers:
 random pen drawings, characters of fonts, filled shapes, and digits that are mirrored, turned, doubled or written over.
-Omniglot and Fashion-MNIST were not trained on. Of their characters, those that look like digits are missed first, such
-as O, l, Z, S and q. The normal scores are those of a random half of the test images; false alarms are counted on the
-other half.
+Omniglot and Fashion-MNIST were not trained on, but looked at when the kinds of outliers were chosen, so that the
+figures are kind. Characters that look like digits are missed first, such as O, l, Z, S and q. The normal scores are
+those of a random half of the test images; false alarms are counted on the other half.
 """
     known_failings = (
         "Images that are not centred white digits on black come back looking like digits; as anomalies, "

@@ -23,14 +23,14 @@ SIDE, INK_BOX = 28, 20
 MNIST_STYLE = Style(paper="black", ink_box=INK_BOX)
 OVERSAMPLING = 4
 """Pixels of the canvas on which a drawing is made for each pixel of the picture."""
-MIN_PEN_PX, MAX_PEN_PX = 0.9, 2.8
+MIN_PEN_PX, MAX_PEN_PX = 0.9, 3.2
 """Limits of the width of the pen in pixels of the picture, which are about those in MNIST."""
-MAX_PEN_OF_MANY_PX = 2.0
+MAX_PEN_OF_MANY_PX = 2.2
 """Largest width of the pen that draws several strokes, which a wider pen would make a blot."""
 POINTS_OF_STROKE = 16
 SHARES_OF_STROKES = (0.34, 0.34, 0.2, 0.08, 0.04)
 """Shares of the drawings with one stroke, two and so on."""
-SHARE_OF_CHARACTERS = 0.95
+SHARE_OF_CHARACTERS = 0.85
 """Share of the drawings whose strokes are placed as those of characters are."""
 MAX_RADIUS = 0.5
 """Largest distance of a polygon's corners from its middle."""
@@ -96,7 +96,7 @@ def _character(random: Random, n_strokes: int) -> list[Points]:
         corners = grid[visited]
         if strokes and random.random() < 0.6:
             touched = strokes[random.integers(len(strokes))]
-            corners[0] = touched[random.choice([0, -1, random.integers(len(touched))])]
+            corners[0] = touched[random.choice([0, -1, int(random.integers(len(touched)))])]
         kind = random.random()
         if kind < 0.2:
             strokes.append(_arc(random) * random.uniform(0.5, 1) + corners[0])

@@ -22,9 +22,9 @@ from training.typeset import typeset_characters
 
 N_PEN_DRAWINGS, N_TYPESET, N_SHAPES, N_ALTERED = 60_000, 25_000, 8_000, 12_000
 HIDDEN_WIDTH = 256
-DROPOUT_PROB = 0.2
+DROPOUT_PROB = 0.1
 N_EPOCHS, BATCH_SIZE = 4, 500
-LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-2
+LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-2
 WARM_UP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
 MIN_DEVIATION = 1e-6
