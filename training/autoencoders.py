@@ -51,6 +51,17 @@ class AutoencoderRecipe(Recipe):
         items, in order, and each is scored by the run that left it out, so that no normal item is lost to training.
         """
 
+    def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+        """Give a trained model anomaly scores beside those of its family, before they are calibrated; by default none.
+
+        A recipe that adds scores has no folds, and measures what they find in `evaluate_scores`.
+        """
+        return
+
+    def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        """Return those metrics of `evaluate` that depend on `add_scores` and on the calibration; by default none."""
+        return {}
+
     @abstractmethod
     def picture(self, model: Model, resources: Resources) -> bytes:
         """Return a PNG for the model card."""
@@ -59,12 +70,17 @@ class AutoencoderRecipe(Recipe):
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         """Return items never trained on for the model card's charts, grouped by the name in the legend."""
 
+    def chart_anomalies(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
+        """Return anomalies whose scores the model card's charts show beside those of normal items; by default none."""
+        return {}
+
     @override
     def write(
         self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
     ) -> None:
         """Write the first run's model with its calibration, and the weights of the other seeds into a subfolder."""
         models = [_frozen(run) for run in runs]
+        self.add_scores(models[0], resources)
         training, normal = self.calibration_items(resources.data)
         scorers = [_frozen(run) for run in folds] or models[:1]
         scored = [(scorer, normal[number :: len(scorers)]) for number, scorer in enumerate(scorers)]
@@ -101,7 +117,9 @@ class AutoencoderRecipe(Recipe):
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
         write_metrics(folder, metrics, default_for=self.default_for, known_failings=self.known_failings)
         (folder / PICTURE_FILE).write_bytes(self.picture(model, resources))
-        (folder / CHARTS_FILE).write_bytes(charts(model, self.chart_groups(resources.data)))
+        (folder / CHARTS_FILE).write_bytes(
+            charts(model, self.chart_groups(resources.data), self.chart_anomalies(resources.data))
+        )
         pictures = (
             Picture(PICTURE_FILE, self.caption.format_map(metrics)),
             Picture(CHARTS_FILE, CHARTS_CAPTION),

@@ -70,12 +70,23 @@ def _data_folder(data: Path | None) -> "DataFolder":
 )
 @click.option("--device", help="Device to train on. Default: cuda where there is a GPU, and otherwise cpu.")
 @click.option("--threads", type=int, help="Number of CPU threads. Default: all cores.")
-def train(name: str, data: Path | None, weights: Path, runs: Path, device: str | None, threads: int | None) -> None:
+@click.option(
+    "--scores-only", is_flag=True, help="Keep the networks as they are, and only fit and calibrate the anomaly scores."
+)
+def train(
+    name: str,
+    data: Path | None,
+    weights: Path,
+    runs: Path,
+    device: str | None,
+    threads: int | None,
+    scores_only: bool,
+) -> None:
     """Train the checkpoint NAME, resuming an interrupted training, and write it to the weights folder."""
     import torch
 
     from training.errors import TrainingError
-    from training.publish import publish
+    from training.publish import publish, publish_scores
     from training.recipe import Resources, get_recipe
     from training.trainer import Run
     from training.trainer import train as run_recipe
@@ -86,6 +97,9 @@ def train(name: str, data: Path | None, weights: Path, runs: Path, device: str |
     try:
         resources = Resources(_data_folder(data), weights, runs / name / "cache")
         recipe = get_recipe(name)
+        if scores_only:
+            click.echo(f"published {publish_scores(recipe, resources)}")
+            return
 
         def train_one(subfolder: str, seed: int, fold: int | None = None) -> "TrainedModel":
             run = Run(resources=resources, folder=runs / name / subfolder, device=device)

@@ -12,13 +12,11 @@ from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder
 from models.autoencoders.recurrent.objective import masked_squared_error
 from models.family import Model
-from models.tasks import DETECT_ANOMALIES
-from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult
 from training.autoencoders import AutoencoderRecipe
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
 from training.digits import reconstruct
-from training.metrics import auroc, batches, f1, mean
+from training.metrics import auroc, detect_anomalies, f1, mean
 from training.recipe import Bar, Batch, Resources, Stage
 
 
@@ -115,10 +113,10 @@ It reads series of up to 560 steps, but was trained on 140 only.
         is_abnormal = data.test.classes != NORMAL
         rows = []
         for model in models:
-            scores, alarms = detect_anomalies(model, data.test.series)
+            scores, alarms = detect_anomalies(model, list(data.test.series))
             false_alarms = alarms[~is_abnormal].float().mean().item()
             rows.append((auroc(scores, is_abnormal), f1(alarms, is_abnormal), false_alarms))
-        _, alarms = detect_anomalies(models[0], data.labelled.series)
+        _, alarms = detect_anomalies(models[0], list(data.labelled.series))
         detected = {
             f"detected_{name.lower().replace(' ', '_').replace('-', '_')}": alarms[data.labelled.classes == number]
             .float()
@@ -160,18 +158,6 @@ It reads series of up to 560 steps, but was trained on 140 only.
         file = io.BytesIO()
         canvas.save(file, "PNG")
         return file.getvalue()
-
-
-def detect_anomalies(model: Model, series: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the anomaly score and the alarm, a boolean, of each series of `[N, T, C]`: two tensors `[N]`.
-
-    Both are those of `/detect-anomalies` with its default parameters.
-    """
-    results: list[DetectAnomaliesResult] = []
-    with torch.inference_mode():
-        for batch in batches(list(series)):
-            results += model.run(DETECT_ANOMALIES, [DetectAnomaliesRequest(item=item) for item in batch])
-    return torch.tensor([r.score for r in results]), torch.tensor([r.is_anomaly for r in results])
 
 
 def heartbeat_config(cell: str) -> RecurrentConfig:

@@ -10,10 +10,12 @@ from torch import Tensor
 from models.autoencoding.anomalies import contributions_of, scores_from
 from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
-from models.tasks import CLASSIFY, COMPRESS, DENOISE, RECONSTRUCT, SAMPLE
+from models.tasks import CLASSIFY, COMPRESS, DENOISE, DETECT_ANOMALIES, RECONSTRUCT, SAMPLE
 from models.tasks.autoencoding import (
     CompressRequest,
     DenoiseRequest,
+    DetectAnomaliesRequest,
+    DetectAnomaliesResult,
     Noise,
     ReconstructRequest,
     ReconstructResult,
@@ -56,6 +58,18 @@ def anomaly_scores(model: Autoencoder, items: Sequence[Tensor], name: str) -> Te
     with torch.inference_mode():
         parts = [part for batch in batches(items) for part in contributions_of(model, batch, name)]
     return torch.cat([scores_from(part, by_step=by_step) for part in parts]).float()
+
+
+def detect_anomalies(model: Model, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the anomaly score and the alarm, a boolean, of each item: two tensors `[N]`.
+
+    Both are those of `/detect-anomalies` with its default parameters.
+    """
+    results: list[DetectAnomaliesResult] = []
+    with torch.inference_mode():
+        for batch in batches(items):
+            results += model.run(DETECT_ANOMALIES, [DetectAnomaliesRequest(item=item) for item in batch])
+    return torch.tensor([r.score for r in results]), torch.tensor([r.is_anomaly for r in results])
 
 
 def classification_error(model: Model, items: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> float:

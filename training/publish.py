@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.checkpoint import find_checkpoints, read_checkpoint
+from training.autoencoders import AutoencoderRecipe
+from training.errors import DataError
 from training.recipe import Recipe, Resources, TrainedModel, get_recipe
 
 TOLERANCE = 1e-3
@@ -42,6 +44,28 @@ def publish(
     recipe.write(folder, runs, folds, resources)
     shipped = recipe.load(folder)
     recipe.describe(folder, shipped[0], recipe.evaluate(shipped, resources), resources)
+    return folder
+
+
+def publish_scores(recipe: Recipe, resources: Resources) -> Path:
+    """Add the anomaly scores of a shipped checkpoint anew, calibrate them, and return its folder.
+
+    Its networks stay as they are, and so do the published metrics that do not depend on the scores.
+
+    Raises:
+        DataError: the recipe is not one of an autoencoder, or its calibration needs the runs of a cross-validation; or
+            a metric has not been published.
+    """
+    folder = resources.weights / recipe.family / recipe.name
+    if not isinstance(recipe, AutoencoderRecipe) or recipe.n_folds:
+        raise DataError(f"the anomaly scores of {recipe.name} cannot be calibrated without training")
+    published = read_checkpoint(folder).metrics
+    recipe.write(folder, [TrainedModel(model, {}) for model in recipe.load(folder)], (), resources)
+    shipped = recipe.load(folder)
+    metrics = {**published, **recipe.evaluate_scores(shipped, resources)}
+    if missing := [name for name in recipe.metrics if name not in metrics]:
+        raise DataError(f"{recipe.name} has no published {missing[0]}; measure it by `manifold evaluate --rewrite`")
+    recipe.describe(folder, shipped[0], {name: metrics[name] for name in recipe.metrics}, resources)
     return folder
 
 

@@ -32,7 +32,9 @@ class DetectAnomaliesParameters(ItemInputParameters):
     """Parameters of `/detect-anomalies`."""
 
     score: str | None = Field(
-        None, description="Name of the score, one of the model's `scores`, such as `mse`; the first of them if omitted."
+        None,
+        description="Name of the score, one of the model's `scores`, such as `mse` (mean squared error of the "
+        "reconstruction) or `outlier` (classifier of outliers); the first of them if omitted.",
     )
     threshold: float | None = Field(
         None, ge=0, description="Score above which an item is an anomaly; the checkpoint's own if omitted."

@@ -451,7 +451,8 @@ class Tasks:
             centre: Whether to scale the ink of encoded images to the size that the model knows and to centre it by its
                 mass, as in MNIST; only for models with an `ink_box`, and not with `fit`. Refused if an input is
                 numbers. The default is false.
-            score: Name of the score, one of the model's `scores`, such as `mse`; the first of them if omitted.
+            score: Name of the score, one of the model's `scores`, such as `mse` (mean squared error of the
+                reconstruction) or `outlier` (classifier of outliers); the first of them if omitted.
             threshold: Score above which an item is an anomaly; the checkpoint's own if omitted.
             percentile: Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.
             false_alarm_rate: Share of normal items that may be called anomalies, from which the threshold follows;

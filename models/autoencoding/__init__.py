@@ -14,6 +14,7 @@
 | classification | `classify` |
 | coding, compression/ | `compress` and `decompress`, and the streams that they write and read |
 | calibration, mixture | what is measured of a trained model and stored beside its weights |
+| detector, outlier_classifier | anomaly scores beside the error of the reconstruction |
 | latents | distributions of latents |
 | metrics | the errors of reconstructions |
 """

@@ -20,6 +20,7 @@ from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.autoencoding.detector import Detector
 from models.autoencoding.latents import draw_from_prior
+from models.autoencoding.outlier_classifier import OutlierClassifier
 from models.autoencoding.windows import Windows
 from models.errors import InvalidItems, Problem
 from models.family import Model
@@ -72,7 +73,7 @@ class Autoencoder(Model):
         samplers: names of the samplers; the first is the default.
         score_passes: for scores that cost more than one pass through the networks, the number of passes.
         reads_weights: whether the model reads the weights of its linear layers, which then must not be packed.
-        detector: what further scores compare items with; None for models without these scores.
+        detector: what computes further scores; None for models without these scores.
         windows: how longer series are split into items; None if every item is taken as a whole.
         least_scores: for anomaly scores of windows, what those of normal steps are; see `models.autoencoding.coverage`.
         calibration: measurements of the trained model. A model has none until it is calibrated or loaded.
@@ -88,7 +89,7 @@ class Autoencoder(Model):
     samplers: tuple[str, ...] = ("gmm",)
     score_passes: Mapping[str, int] = {}
     reads_weights = False
-    detector: Detector | None = None
+    detector: Detector | OutlierClassifier | None = None
     windows: Windows | None = None
     least_scores: Mapping[str, Tensor] = {}
     calibration: Calibration
@@ -154,7 +155,7 @@ class Autoencoder(Model):
             for item, reconstruction in zip(items, self.reconstructions_of(items), strict=True)
         ]
 
-    def use_detector(self, detector: Detector) -> None:
+    def use_detector(self, detector: Detector | OutlierClassifier) -> None:
         """Offer the scores of a detector, the first of which becomes the default."""
         self.detector = detector
         names = detector.score_names

@@ -13,10 +13,18 @@ from torch import Tensor
 from models.autoencoding.detector import Detector
 from models.autoencoding.drift import DriftReference
 from models.autoencoding.mixture import GaussianMixture
+from models.autoencoding.outlier_classifier import OutlierClassifier
 from models.errors import CheckpointError
 
 CONFIDENCE = 0.9
 """Probability with which a threshold keeps a promised rate of false alarms, if there are enough held-out scores."""
+PARTS: Mapping[str, type[GaussianMixture | Detector | OutlierClassifier | DriftReference]] = {
+    "mixture": GaussianMixture,
+    "detector": Detector,
+    "outlier_classifier": OutlierClassifier,
+    "drift": DriftReference,
+}
+"""Parts of a calibration that consist of several tensors, by the first word in the names of these."""
 
 
 def most_above(false_alarm_rate: float, n: int) -> int:
@@ -73,7 +81,7 @@ class Calibration:
         mixture: mixture of Gaussians fitted to these latents, flattened; None for models that do not sample from it.
         least_scores: for each anomaly score of windows, what those of normal steps are by the number of windows that
             contain the step; see `models.autoencoding.coverage`. Empty for models of whole items.
-        detector: what scores beside the reconstruction error compare items with; None for models without such scores.
+        detector: what computes scores beside the reconstruction error; None for models without such scores.
         drift: what the items of requests are compared with to see whether they move; None for items without columns.
     """
 
@@ -83,7 +91,7 @@ class Calibration:
     latent_deviation: Tensor
     mixture: GaussianMixture | None
     least_scores: Mapping[str, Tensor] = field(default_factory=dict)
-    detector: Detector | None = None
+    detector: Detector | OutlierClassifier | None = None
     drift: DriftReference | None = None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -95,9 +103,10 @@ class Calibration:
             "latent_mean": self.latent_mean,
             "latent_deviation": self.latent_deviation,
         }
-        for name, part in (("mixture", self.mixture), ("detector", self.detector), ("drift", self.drift)):
+        names = {kind: name for name, kind in PARTS.items()}
+        for part in (self.mixture, self.detector, self.drift):
             if part is not None:
-                values = {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
+                values = {f"{names[type(part)]}.{field.name}": getattr(part, field.name) for field in fields(part)}
                 tensors |= {key: value for key, value in values.items() if value is not None}
         return tensors
 
@@ -113,25 +122,24 @@ class Calibration:
         Raises:
             CheckpointError: a tensor is missing, or the percentile is not a number from 0 to 100.
         """
-        names = ("scores", "least_scores", "mixture", "detector", "drift")
-        parts: dict[str, dict[str, Any]] = {name: {} for name in names}
+        groups: dict[str, dict[str, Any]] = {name: {} for name in ("scores", "least_scores", *PARTS)}
         for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts.get(part, {})[rest] = tensor
-        mixture, detector, drift = parts["mixture"], parts["detector"], parts["drift"]
+            group, _, rest = name.partition(".")
+            groups.get(group, {})[rest] = tensor
         try:
             percentile = float(tensors["percentile"])
             if not 0 <= percentile <= 100:
                 raise ValueError(f"the percentile is {percentile}; it must be a number from 0 to 100")
+            parts: dict[str, Any] = {name: kind(**groups[name]) for name, kind in PARTS.items() if groups[name]}
             return cls(
-                scores=parts["scores"],
-                least_scores=parts["least_scores"],
+                scores=groups["scores"],
+                least_scores=groups["least_scores"],
                 percentile=percentile,
                 latent_mean=tensors["latent_mean"],
                 latent_deviation=tensors["latent_deviation"],
-                mixture=GaussianMixture(**mixture) if mixture else None,
-                detector=Detector(**detector) if detector else None,
-                drift=DriftReference(**drift) if drift else None,
+                mixture=parts.get("mixture"),
+                detector=parts.get("detector", parts.get("outlier_classifier")),
+                drift=parts.get("drift"),
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it is no single number
             raise CheckpointError(f"the calibration is not readable: {error}") from None

@@ -6,12 +6,12 @@ a window, `C` elements of a step.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from models.autoencoding.neighbours import distances_among, mean_distances, nearest
+from models.autoencoding.networks import Networks
 from models.autoencoding.patches import N_SHIFTS, patch_contributions
 
 N_NEIGHBOURS = 5
@@ -43,16 +43,6 @@ STILL = 1e-3
 MIN_MOVEMENT_DEVIATION = 1e-2
 PICTURE_DIMENSIONS = 4
 """Dimensions of the reference items if they are pictures, `[R, C, H, W]`."""
-
-
-class Networks(Protocol):
-    """What the scores need of a model."""
-
-    def latents_of(self, items: Sequence[Tensor]) -> Tensor:
-        """Return the latents of items, `[B, *latent_shape]`."""
-
-    def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
-        """Return the items of latents."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,17 @@ import struct
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from training.augmentation import random_affine
-from training.data import mnist
+from training.data import fashion_mnist, mnist, omniglot
 from training.data.cifar10 import first_images
 from training.data.ecg5000 import parse_table
 from training.data.files import DataFile, DataFolder
@@ -105,6 +107,27 @@ def test_mnist_pixels_are_between_0_and_1(tmp_path: Path, monkeypatch: pytest.Mo
     images = mnist_images(DataFolder(tmp_path, download=False))
     assert (images.train.shape, images.test.shape) == ((3, 1, 28, 28), (2, 1, 28, 28))
     assert (images.train.min().item(), images.train.max().item()) == (0, 1)
+
+
+def put(folder: Path, module: ModuleType, constant: str, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a file in place of an official one, and make its reader accept it."""
+    known = getattr(module, constant)
+    folder.mkdir()
+    (folder / known.name).write_bytes(data)
+    monkeypatch.setattr(module, constant, replace(known, sha256=hashlib.sha256(data).hexdigest()))
+
+
+def test_omniglot_and_the_sample_of_fashion_mnist_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = gzip.compress(idx((2, 105, 105), bytes(255 * (i % 2) for i in range(2 * 105 * 105))))
+    put(tmp_path / "omniglot-small", omniglot, "_SMALL_1", drawings, monkeypatch)
+    clothes = gzip.compress(idx((3, 28, 28), bytes(i % 256 for i in range(3 * 784))))
+    put(tmp_path / "fashion-mnist-900", fashion_mnist, "_SAMPLE", clothes, monkeypatch)
+    folder = DataFolder(tmp_path, download=False)
+    characters, sample = omniglot.omniglot_characters(folder), fashion_mnist.fashion_mnist_sample(folder)
+    assert (characters.shape, characters.dtype) == ((2, 105, 105), torch.uint8)
+    assert characters[0, 0, :3].tolist() == [0, 255, 0]
+    assert (sample.shape, float(sample.min()), float(sample.max())) == ((3, 1, 28, 28), 0, 1)
+    assert sample[0, 0, 1, 23] == 51 / 255
 
 
 def test_colour_images_are_the_first_records_of_the_archive() -> None:

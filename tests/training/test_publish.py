@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,12 +11,15 @@ from click.testing import CliRunner
 from models.autoencoders.vanilla import FAMILY
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import read_checkpoint
+from models.family import Model
 from tests.training.tiny import TinyRecipe
 from training import publish as publishing
+from training import recipe as recipes
 from training.cli import evaluate, train
 from training.data.files import DataFolder
+from training.errors import DataError
 from training.metrics import pca_error, reconstruction_errors
-from training.publish import measure, publish
+from training.publish import measure, publish, publish_scores
 from training.recipe import Bar, Resources, TrainedModel
 
 NOWHERE = DataFolder(Path("nowhere"), download=False)
@@ -86,6 +90,50 @@ def test_rewriting_updates_the_folder_to_the_measurement(published: Path, tmp_pa
     assert CliRunner().invoke(evaluate, [*arguments, "--rewrite"]).exit_code == 1
     assert {path.name: path.read_bytes() for path in published.iterdir() if path.is_file()} == before
     assert CliRunner().invoke(evaluate, arguments).exit_code == 0
+
+
+def test_scores_are_fitted_and_calibrated_without_training(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Scored(TinyRecipe):
+        metrics = {**TinyRecipe.metrics, "found": "share"}  # noqa: RUF012
+
+        def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+            model.scores = ("mae", "mse")
+
+        def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+            return {"found": 0.25}
+
+    before = read_checkpoint(published)
+    weights = (published / "model.safetensors").read_bytes()
+    calibration = cast("Autoencoder", Scored().load(published)[0]).calibration.scores["mse"]
+    edit_metric(published, 0.01)
+    monkeypatch.setattr(recipes, "get_recipe", lambda name: Scored())
+    arguments = ["vanilla-ae-mnist", "--data", "nowhere", "--weights", str(tmp_path), "--scores-only"]
+    result = CliRunner().invoke(train, arguments)
+    assert (result.exit_code, result.output) == (0, f"published {published}\n")
+    after = read_checkpoint(published)
+    assert after.metrics == {**before.metrics, "test_mse": 0.01, "found": 0.25}
+    assert "| share | 0.25000 |" in (published / "README.md").read_text()
+    assert (published / "model.safetensors").read_bytes() == weights
+    scores = cast("Autoencoder", Scored().load(published)[0]).calibration.scores
+    assert list(scores) == ["mae", "mse"]
+    torch.testing.assert_close(scores["mse"], calibration)
+
+
+def test_scores_that_need_training_are_refused(published: Path, tmp_path: Path) -> None:
+    class Folded(TinyRecipe):
+        n_folds = 2
+
+    class Unmeasured(TinyRecipe):
+        metrics = {**TinyRecipe.metrics, "found": "share"}  # noqa: RUF012
+
+    for recipe, message in (
+        (Folded(), "cannot be calibrated without"),
+        (Unmeasured(), "tiny-ae has no published found"),
+    ):
+        with pytest.raises(DataError, match=message):
+            publish_scores(recipe, Resources(NOWHERE, tmp_path))
 
 
 def test_an_edited_number_does_not_hold(published: Path, tmp_path: Path) -> None:

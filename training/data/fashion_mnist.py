@@ -2,6 +2,8 @@
 
 import gzip
 
+from torch import Tensor
+
 from training.data.files import DataFile, DataFolder
 from training.data.idx import parse_idx
 from training.data.mnist import GreyImages
@@ -18,6 +20,13 @@ _TEST = DataFile(
     sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
 )
 
+_SAMPLE = DataFile(
+    name="images-idx3-ubyte.gz",
+    url="https://github.com/zalandoresearch/fashion-mnist",
+    sha256="c364be3cb9a696c06bc563d00aa1c246947490d08b85ff365b6c8c7d85d0dfba",
+    is_downloadable=False,
+)
+
 
 def fashion_mnist_images(folder: DataFolder) -> GreyImages:
     """Read both splits.
@@ -28,3 +37,13 @@ def fashion_mnist_images(folder: DataFolder) -> GreyImages:
     return GreyImages.from_pixels(
         *(parse_idx(gzip.decompress(data)) for data in folder.read("fashion-mnist", [_TRAIN, _TEST]))
     )
+
+
+def fashion_mnist_sample(folder: DataFolder) -> Tensor:
+    """Read the 900 pictures that the source shows on its page, 90 of each class, `[900, 1, 28, 28]` in [0, 1].
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    (data,) = folder.read("fashion-mnist-900", [_SAMPLE])
+    return parse_idx(gzip.decompress(data)).float().div(255).unsqueeze(1)

@@ -214,7 +214,7 @@ def _share_scales(models: Sequence[Autoencoder]) -> None:
     Each scale comes from a tenth of the items. If these are few, it is uncertain, and the scores of models that were
     trained without some items would not be those of the model that is served.
     """
-    detectors = [model.detector for model in models if model.detector is not None]
+    detectors = [model.detector for model in models if isinstance(model.detector, Detector)]
     scales = torch.stack([detector.scales for detector in detectors]).log().mean(0).exp()
     for model, detector in zip(models, detectors, strict=True):
         model.use_detector(replace(detector, scales=scales))

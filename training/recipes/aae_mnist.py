@@ -129,6 +129,7 @@ class AaeMnist(DigitRecipe):
     bars = {  # noqa: RUF012
         "semi_supervised_error": Bar(must=0.04, aim=0.019),
         "frechet_over_vae": Bar(must=1.3, aim=1.0),
+        **DigitRecipe.bars,
     }
     metrics = {  # noqa: RUF012
         "semi_supervised_error": "test error with 100 labels, MNIST test split, never trained on",

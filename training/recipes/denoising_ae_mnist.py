@@ -54,6 +54,7 @@ class DenoisingAeMnist(DigitRecipe):
     bars = {  # noqa: RUF012
         "gaussian_mse": Bar(must=0.0075, aim=0.006),
         "classification_error": Bar(must=0.016, aim=0.012),
+        **DigitRecipe.bars,
     }
     metrics = {  # noqa: RUF012
         "gaussian_mse": "mean squared error to the clean image, MNIST test split, gaussian noise of 0.3, clipped",

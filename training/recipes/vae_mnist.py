@@ -82,6 +82,7 @@ class VaeMnist(DigitRecipe):
     bars = {  # noqa: RUF012
         "test_nll": Bar(must=87.5, aim=84.5),
         "lossless_bits": Bar(must=0.20, aim=0.17),
+        **DigitRecipe.bars,
     }
     metrics = {  # noqa: RUF012
         "test_nll": "negative log-likelihood in nats, MNIST test split, binarised at random, 5,000 importance samples",

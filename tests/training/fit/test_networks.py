@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.autoencoding.detector import Detector
 from models.autoencoding.windows import Windows
 from models.checkpoint import load_model, write_checkpoint
 from models.codecs import ImageCodec, TableCodec, TableSeriesCodec, build_codec
@@ -104,8 +105,8 @@ def test_the_models_of_all_folds_have_the_same_scales() -> None:
     """Otherwise, scores of few items by the models of the folds would not be those of the model that is served."""
     fitted = fit_model(split_rows(items_of("rows")[:120], 0.05, seed=0), false_alarm_rate=0.05, max_seconds=2, seed=0)
     assert fitted.judge is not fitted.model
-    assert fitted.judge.detector is not None
-    assert fitted.model.detector is not None
+    assert isinstance(fitted.judge.detector, Detector)
+    assert isinstance(fitted.model.detector, Detector)
     assert torch.equal(fitted.judge.detector.scales, fitted.model.detector.scales)
     assert not torch.equal(fitted.judge.detector.items, fitted.model.detector.items)
 
