@@ -30,5 +30,5 @@ ZERO_PNG = (
 AS_PNG = {"format": "png"}
 """Parameters that ask for images as `data:` URLs."""
 
-SEVEN_BITSTREAM = "TUZMRAEACPXubc9kkjD4AQMBHBz2lspKbpWeVZ4lfponeFg3YIik3WCnQAkJKTcAetVoFQ=="
+SEVEN_BITSTREAM = "TUZMRAEACKx7g7Wiv9KGAQMBHBz2lspKbpWeVZ4lfponeFg3YIik3WCnQAkJKTcAAFOwTQ=="
 """The seven as a bitstream of `EXAMPLE_MODEL`, as `/compress` answers it."""
