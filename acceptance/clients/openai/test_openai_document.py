@@ -14,5 +14,5 @@ def test_the_snippet_of_the_document_runs(capsys: pytest.CaptureFixture[str]) ->
     (code,) = SNIPPETS
     exec(code.replace("http://localhost:8000", os.environ["MANIFOLD_URL"]), {})  # noqa: S102 that is what is tested
     number, _, text = capsys.readouterr().out.partition("\n" if "stream" in code else " ")
-    assert int(number.split()[0]) == 160
+    assert int(number.split()[0]) == 256
     assert text.strip()
