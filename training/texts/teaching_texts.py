@@ -8,7 +8,7 @@ from training.data.multi30k import multi30k
 from training.data.questions import fairytale_qa, qamr
 from training.data.sst2 import sst2
 from training.data.stories import childrens_stories, tiny_stories
-from training.data.stsb import ScoredPair, stsb
+from training.data.stsb import ScoredPair, StsB, stsb
 from training.data.wikipedia import wikipedia
 from training.texts.english import sentences
 from training.texts.samples import draw_examples
@@ -29,7 +29,7 @@ def teaching_texts(data: DataFolder) -> list[str]:
     A sentence of the development or test split of STS-B is left out wherever it occurs.
     """
     scored = stsb(data)
-    held_out = {_plain(text) for text in _sides([*scored.dev, *scored.test])}
+    held_out = _held_out(scored)
     articles = wikipedia(data).train
     kinds: list[list[str]] = [
         _sides(scored.train),
@@ -48,8 +48,13 @@ def teaching_texts(data: DataFolder) -> list[str]:
 def scored_pairs(data: DataFolder) -> list[ScoredPair]:
     """Return the pairs of the training split of STS-B without a sentence of its development or test split."""
     scored = stsb(data)
-    held_out = {_plain(text) for text in _sides([*scored.dev, *scored.test])}
+    held_out = _held_out(scored)
     return [row for row in scored.train if not held_out & {_plain(row.first), _plain(row.second)}]
+
+
+def _held_out(scored: StsB) -> set[str]:
+    """Return the sentences of the development and the test split, as `_plain` gives them."""
+    return {_plain(text) for text in _sides([*scored.dev, *scored.test])}
 
 
 def _story_sentences(data: DataFolder) -> list[str]:
