@@ -4,8 +4,6 @@ The texts are the test pairs of the STS benchmark. Accuracy is Spearman's rank c
 vectors with the scores that people gave.
 """
 
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,19 +15,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.process.allocator import keep_freed_memory
-from benchmarks.lib.report import Report, json_option, machine, print_report, progress, table
+from benchmarks.engines.vectors import relative_speeds, vectors_of
+from benchmarks.lib.report import Report, json_option, machine, print_report, table
 from models.checkpoint import load_model, read_checkpoint
 from models.codecs.text import TextCodec
 from models.precision import Precision, PrecisionChoice, convert
-from models.tasks.text import Tokens
-from models.text.embedding import vectors
 from models.text.text_model import TextModel
 from training.data.files import DataFolder
 from training.data.stsb import ScoredPair, stsb
 from training.texts.scores import spearman
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
-BATCH_SIZE = 32
 N_TIMED = 1024
 """Number of texts whose time is measured in each round."""
 
@@ -62,8 +58,8 @@ def measure(folder: Path, pairs: Sequence[ScoredPair], n_rounds: int) -> Mapping
     codec = cast("TextCodec", read_checkpoint(folder, folder.name).codec)
     tokens = [codec.encode_truncated(text) for pair in pairs for text in (pair.first, pair.second)]
     truth = torch.tensor([pair.score for pair in pairs])
-    found = {precision: _vectors(model, tokens) for precision, model in models.items()}
-    speeds = _speeds(models, tokens[:N_TIMED], n_rounds)
+    found = {precision: vectors_of(model, tokens) for precision, model in models.items()}
+    speeds = relative_speeds(models, tokens[:N_TIMED], n_rounds)
     return {precision: _compare(found["float32"], found[precision], truth, speeds[precision]) for precision in models}
 
 
@@ -73,29 +69,6 @@ def _load(folder: Path, precision: Precision) -> TextModel:
         raise click.ClickException(f"{folder} is no encoder of texts")
     convert(model, PrecisionChoice(precision, "to be measured"))
     return model
-
-
-def _vectors(model: TextModel, tokens: Sequence[Tokens]) -> Tensor:
-    """Return the vectors of texts, `[n, D]`."""
-    with torch.inference_mode():
-        starts = range(0, len(tokens), BATCH_SIZE)
-        return torch.cat([vectors(model, tokens[start : start + BATCH_SIZE]) for start in starts])
-
-
-def _speeds(
-    models: Mapping[Precision, TextModel], tokens: Sequence[Tokens], n_rounds: int
-) -> Mapping[Precision, float]:
-    """Return the speed of each model over that of float32: the median over rounds in which all take turns."""
-    rounds = []
-    with progress("rounds") as bar:
-        for _ in bar.track(range(n_rounds)):
-            seconds: dict[Precision, float] = {}
-            for precision, model in models.items():
-                started_at = time.perf_counter()
-                _vectors(model, tokens)
-                seconds[precision] = time.perf_counter() - started_at
-            rounds.append(seconds)
-    return {name: statistics.median(seconds["float32"] / seconds[name] for seconds in rounds) for name in models}
 
 
 def _compare(exact: Tensor, found: Tensor, truth: Tensor, speed: float) -> PrecisionResult:
