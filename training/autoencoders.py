@@ -1,4 +1,4 @@
-"""The base class of autoencoder recipes: calibration, weights of further seeds, pictures of the model card."""
+"""The base class of autoencoder recipes: calibration, and pictures of the model card."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,14 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, ClassVar, cast
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typing_extensions import override
 
 from models.autoencoding.autoencoder import Autoencoder
-from models.checkpoint import load_model, read_checkpoint, write_checkpoint, write_metrics
+from models.checkpoint import write_checkpoint, write_metrics
 from models.codecs import build_codec
 from models.family import Model
-from training.calibrate import calibrate
+from training.calibrate import Scored, calibrate
 from training.card import CARD_FILE, Picture, card
 from training.charts import charts
 from training.data.files import DataFolder
@@ -25,8 +24,6 @@ CHARTS_FILE = "charts.png"
 CHARTS_CAPTION = "Latents and anomaly scores of items never trained on."
 CARD_WIDTH = 120
 """Maximum number of characters of a line in a model card."""
-REPLICAS = "replicas"
-"""Subfolder with the weights of the seeds after the first, for metrics that are means over seeds."""
 
 
 class AutoencoderRecipe(Recipe):
@@ -51,14 +48,15 @@ class AutoencoderRecipe(Recipe):
         items, in order, and each is scored by the run that left it out, so that no normal item is lost to training.
         """
 
-    def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+    def add_scores(self, model: Autoencoder, scored: Scored, resources: Resources) -> None:
         """Give a trained model anomaly scores beside those of its family, before they are calibrated; by default none.
 
-        A recipe that adds scores has no folds, and measures what they find in `evaluate_scores`.
+        `scored` pairs the models whose scores are the calibration with the items that they score: `model` itself or,
+        with folds, the models of the cross-validation, which need the same scores.
         """
         return
 
-    def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate_scores(self, model: Model, resources: Resources) -> dict[str, float]:
         """Return those metrics of `evaluate` that depend on `add_scores` and on the calibration; by default none."""
         return {}
 
@@ -75,19 +73,17 @@ class AutoencoderRecipe(Recipe):
         return {}
 
     @override
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
-        """Write the first run's model with its calibration, and the weights of the other seeds into a subfolder."""
-        models = [_frozen(run) for run in runs]
-        self.add_scores(models[0], resources)
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
+        """Write the run's model with its calibration."""
+        model = _frozen(run)
         training, normal = self.calibration_items(resources.data)
-        scorers = [_frozen(run) for run in folds] or models[:1]
+        scorers = [_frozen(run) for run in folds] or [model]
         scored = [(scorer, normal[number :: len(scorers)]) for number, scorer in enumerate(scorers)]
-        calibration = calibrate(models[0], training, scored, percentile=self.percentile, n_components=self.n_components)
+        self.add_scores(model, scored, resources)
+        calibration = calibrate(model, training, scored, percentile=self.percentile, n_components=self.n_components)
         write_checkpoint(
             folder,
-            models[0],
+            model,
             calibration,
             family_id=self.family,
             config=self.config,
@@ -95,23 +91,6 @@ class AutoencoderRecipe(Recipe):
             licence=self.licence,
             dtype=self.stored_dtype,
         )
-        for seed, model in enumerate(models[1:], start=1):
-            (folder / REPLICAS).mkdir(exist_ok=True)
-            weights = {key: tensor.to(self.stored_dtype).contiguous() for key, tensor in model.state_dict().items()}
-            save_file(weights, folder / REPLICAS / f"seed-{seed}.safetensors")
-
-    @override
-    def load(self, folder: Path) -> list[Model]:
-        """Return the models of all seeds, the shipped one first, all with the shipped calibration."""
-        checkpoint = read_checkpoint(folder)
-        shipped = cast("Autoencoder", load_model(checkpoint))
-        models: list[Model] = [shipped]
-        for path in sorted((folder / REPLICAS).glob("seed-*.safetensors")):
-            replica = cast("Autoencoder", checkpoint.spec.new_model(checkpoint.config))
-            replica.load_state_dict(load_file(path))
-            replica.calibration = shipped.calibration
-            models.append(replica.float().eval().requires_grad_(False))
-        return models
 
     @override
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:

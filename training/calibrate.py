@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,18 +11,21 @@ from models.autoencoding.anomalies import window_scores
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration, can_promise, percentile_for
 from models.autoencoding.coverage import least_scores
+from models.autoencoding.detector import fit_detector
 from models.autoencoding.mixture import fit_mixture
 from training.errors import DataError
 from training.metrics import anomaly_scores, latents
 
 MIN_DEVIATION = 1e-3
 """Smallest standard deviation of a latent element, as a share of the largest, so that dividing by it stays stable."""
+Scored = Sequence[tuple[Autoencoder, Sequence[Tensor]]]
+"""Models, each with normal items that it was not trained on."""
 
 
 def calibrate(
     model: Autoencoder,
     training: Sequence[Tensor],
-    scored: Sequence[tuple[Autoencoder, Sequence[Tensor]]],
+    scored: Scored,
     *,
     percentile: float,
     n_components: int,
@@ -54,7 +58,32 @@ def calibrate(
     )
 
 
-def least_scores_of(scored: Sequence[tuple[Autoencoder, Sequence[Tensor]]]) -> dict[str, Tensor]:
+def add_detectors(model: Autoencoder, normal: Sequence[Tensor], scored: Scored) -> None:
+    """Give a model, and those of its cross-validation, the scores of a detector; see `models.autoencoding.detector`.
+
+    Each detector compares items with those that its model was trained on. What has to be measured on items that a model
+    was not trained on, the usual errors and the scales, is the mean over the cross-validation, and the same for all.
+
+    Args:
+        model: the model that was trained on all items.
+        normal: these items.
+        scored: the k-th model of the cross-validation, and the items that it was not trained on: every n-th of
+            `normal`, beginning with the k-th, where n is the number of models.
+    """
+    n_folds = len(scored)
+    with torch.inference_mode():
+        detectors = [
+            fit_detector([item for i, item in enumerate(normal) if i % n_folds != k], held_out, scorer)
+            for k, (scorer, held_out) in enumerate(scored)
+        ]
+        of_all = fit_detector(normal, normal, model)
+    errors = torch.stack([each.element_errors for each in detectors]).mean(0)
+    scales = torch.stack([each.scales for each in detectors]).mean(0)
+    for scorer, detector in zip([model, *(each for each, _ in scored)], [of_all, *detectors], strict=True):
+        scorer.use_detector(replace(detector, element_errors=errors, scales=scales))
+
+
+def least_scores_of(scored: Scored) -> dict[str, Tensor]:
     """Return what makes the scores of steps comparable, from the normal series in `scored`; see `calibrate`.
 
     It is empty unless the models are ones of windows.

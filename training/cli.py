@@ -107,9 +107,9 @@ def train(
             result.model.to("cpu")
             return result
 
-        seeds = [train_one(f"seed-{seed}", seed) for seed in range(recipe.n_seeds)]
-        folds = [train_one(f"fold-{fold}", recipe.n_seeds + fold, fold) for fold in range(recipe.n_folds)]
-        click.echo(f"published {publish(recipe, seeds, resources, folds)}")
+        result = train_one("all-items", 0)
+        folds = [train_one(f"fold-{fold}", 1 + fold, fold) for fold in range(recipe.n_folds)]
+        click.echo(f"published {publish(recipe, result, resources, folds)}")
     except KeyboardInterrupt:
         raise click.ClickException(
             "interrupted; run the same command again to resume from the last saved step"

@@ -17,6 +17,7 @@ from models.family import Model
 from models.tasks import RECONSTRUCT, SAMPLE
 from models.tasks.autoencoding import ReconstructRequest, SampleRequest
 from training.autoencoders import AutoencoderRecipe
+from training.calibrate import Scored
 from training.data.fashion_mnist import fashion_mnist_sample
 from training.data.files import DataFolder
 from training.data.mnist import DIGITS, GreyImages, mnist_images, mnist_labels
@@ -71,10 +72,9 @@ class GreyPictureRecipe(AutoencoderRecipe):
         return list(images.train[:10_000]), list(random_halves(images.test)[0])
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure errors on the 10,000 test images, and those of PCA with the same latent width."""
         images = self.images(resources.data)
-        (model,) = models
         width = prod(cast("Autoencoder", model).latent_shape)
         errors = reconstruction_errors(model, list(images.test))
         return errors | {"pca_test_mse": pca_error(images.train, images.test, width)}
@@ -118,24 +118,24 @@ Only measured with: Omniglot, MIT, copyright 2015 Brenden Lake; Fashion-MNIST, M
         return mnist_images(data)
 
     @override
-    def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+    def add_scores(self, model: Autoencoder, scored: Scored, resources: Resources) -> None:
         """Add the score of a classifier that was trained on the training images and on made-up outliers."""
         outliers = made_up_outliers(resources.data)
         model.use_detector(fit_outlier_classifier(model, self.images(resources.data).train, outliers))
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the errors of reconstruction, and what is found of characters and clothes."""
-        return super().evaluate(models, resources) | self.evaluate_scores(models, resources)
+        return super().evaluate(model, resources) | self.evaluate_scores(model, resources)
 
     @override
-    def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate_scores(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure what is found of characters and clothes, and the false alarms on digits that do not calibrate."""
         data = resources.data
-        normal, false_alarms = detect_anomalies(models[0], list(random_halves(self.images(data).test)[1]))
+        normal, false_alarms = detect_anomalies(model, list(random_halves(self.images(data).test)[1]))
         metrics = {"false_alarms": false_alarms.float().mean().item()}
         for name, pictures in self.chart_anomalies(data).items():
-            scores, found = detect_anomalies(models[0], pictures)
+            scores, found = detect_anomalies(model, pictures)
             is_anomaly = torch.arange(len(normal) + len(scores)) >= len(normal)
             metrics[f"{name}_found"] = found.float().mean().item()
             metrics[f"{name}_auroc"] = auroc(torch.cat([normal, scores]), is_anomaly)

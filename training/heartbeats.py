@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from PIL import Image, ImageDraw
@@ -11,12 +12,14 @@ from typing_extensions import override
 from models.autoencoders.recurrent.config import RecurrentConfig
 from models.autoencoders.recurrent.model import RecurrentAutoencoder
 from models.autoencoders.recurrent.objective import masked_squared_error
+from models.autoencoding.autoencoder import Autoencoder
 from models.family import Model
 from training.autoencoders import AutoencoderRecipe
+from training.calibrate import Scored, add_detectors
 from training.data.ecg5000 import CLASSES, N_STEPS, NORMAL, ecg5000
 from training.data.files import DataFolder
 from training.digits import reconstruct
-from training.metrics import auroc, detect_anomalies, f1, mean
+from training.metrics import anomaly_scores, auroc, detect_anomalies, f1
 from training.recipe import Bar, Batch, Resources, Stage
 
 
@@ -64,9 +67,8 @@ class HeartbeatRecipe(AutoencoderRecipe):
         "means": [0.0],
         "deviations": [1.0],
     }
-    n_seeds = 5
     n_folds = 5
-    percentile = 92.0
+    percentile = 95.0
     n_components = 4
     stages = (SeriesReconstruction(),)
     bars = {  # noqa: RUF012
@@ -74,23 +76,23 @@ class HeartbeatRecipe(AutoencoderRecipe):
         "f1": Bar(must=0.965, aim=0.98, higher_is_better=True),
     }
     metrics = {  # noqa: RUF012
-        "auroc": "area under the ROC curve, normal against abnormal, whole test split, mean of 5 seeds",
-        "f1": "F1 of the abnormal class at the calibrated threshold, mean of 5 seeds",
-        "auroc_shipped": "area under the ROC curve of the shipped seed",
-        "f1_shipped": "F1 of the shipped seed",
-        "false_alarms": "share of the normal test series above the threshold, mean of 5 seeds",
-        "detected_r_on_t_pvc": "share of the class R-on-T PVC above the threshold, shipped seed",
-        "detected_pvc": "share of the class PVC above the threshold, shipped seed",
-        "detected_sp_or_ectopic": "share of the class SP or ectopic above the threshold, shipped seed",
-        "detected_unclassified": "share of the unclassified abnormal above the threshold, shipped seed",
+        "auroc": "area under the ROC curve, normal against abnormal, whole test split",
+        "auroc_mae": "area under the ROC curve of the reconstruction error alone (score `mae`)",
+        "f1": "F1 of the abnormal class at the calibrated threshold",
+        "false_alarms": "share of the normal test series above the threshold",
+        "detected_r_on_t_pvc": "share of the class R-on-T PVC above the threshold",
+        "detected_pvc": "share of the class PVC above the threshold",
+        "detected_sp_or_ectopic": "share of the class SP or ectopic above the threshold",
+        "detected_unclassified": "share of the unclassified abnormal above the threshold",
     }
-    headline = "AUROC {auroc:.5f}, F1 {f1:.5f} (mean of 5 seeds)"
+    headline = "AUROC {auroc:.5f}, F1 {f1:.5f}"
     caption = "Test series (grey) and their reconstructions (blue); left normal, right abnormal."
     limits = """
 The heartbeats are of one patient, each already cut out and z-normalised; feed it such. The labels of the test split
-were looked at when the width of the latent, the number of epochs, the score and the percentile of the threshold were
-chosen, so that the figures are kind: with the 95th percentile, the first choice, the LSTM's F1 is 0.958, below the bar.
-It reads series of up to 560 steps, but was trained on 140 only.
+were looked at when the width of the latent and the number of epochs were chosen, so that the figures are kind. The
+threshold was not: 5% of normal heartbeats exceed it, a rate that is settled by the 15 greatest of 292 scores, where 1%
+would be settled by 3. It reads series of up to 560 steps, but was trained on 140 only, and the default score compares
+series of 140 steps alone.
 """
     known_failings = (
         "Knows z-normalised heartbeats of 140 steps of one patient only; other series, and other lengths up "
@@ -107,31 +109,28 @@ It reads series of up to 560 steps, but was trained on 140 only.
         return normal, normal
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Measure every seed on the whole test split, and the shipped seed on each of the five classes."""
+    def add_scores(self, model: Autoencoder, scored: Scored, resources: Resources) -> None:
+        """Add the distances from normal heartbeats, and their weighted sum with the reconstruction error."""
+        add_detectors(model, list(ecg5000(resources.data).train.normal), scored)
+
+    @override
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
+        """Measure the model on the whole test split, and on each of the five classes."""
         data = ecg5000(resources.data)
-        is_abnormal = data.test.classes != NORMAL
-        rows = []
-        for model in models:
-            scores, alarms = detect_anomalies(model, list(data.test.series))
-            false_alarms = alarms[~is_abnormal].float().mean().item()
-            rows.append((auroc(scores, is_abnormal), f1(alarms, is_abnormal), false_alarms))
-        _, alarms = detect_anomalies(models[0], list(data.labelled.series))
-        detected = {
-            f"detected_{name.lower().replace(' ', '_').replace('-', '_')}": alarms[data.labelled.classes == number]
-            .float()
-            .mean()
-            .item()
+        series, is_abnormal = list(data.test.series), data.test.classes != NORMAL
+        scores, alarms = detect_anomalies(model, series)
+        _, labelled_alarms = detect_anomalies(model, list(data.labelled.series))
+        shares = {
+            name: labelled_alarms[data.labelled.classes == number].float().mean().item()
             for number, name in CLASSES.items()
             if number != NORMAL
         }
         return {
-            "auroc": mean(row[0] for row in rows),
-            "f1": mean(row[1] for row in rows),
-            "auroc_shipped": rows[0][0],
-            "f1_shipped": rows[0][1],
-            "false_alarms": mean(row[2] for row in rows),
-            **detected,
+            "auroc": auroc(scores, is_abnormal),
+            "auroc_mae": auroc(anomaly_scores(cast("Autoencoder", model), series, "mae"), is_abnormal),
+            "f1": f1(alarms, is_abnormal),
+            "false_alarms": alarms[~is_abnormal].float().mean().item(),
+            **{f"detected_{name.lower().replace(' ', '_').replace('-', '_')}": each for name, each in shares.items()},
         }
 
     @override
@@ -178,7 +177,9 @@ normal heartbeats alone, so that abnormal ones are reconstructed badly and `/det
 
 PROCEDURE = """
 ECG5000 (Chen et al. 2015), the 292 normal series of the training split and nothing else. 80 epochs
-of 14 batches of 20, AdamW at 0.004 with a linear decay, five seeds; the four that are not shipped lie in `replicas/`
-and serve the metrics only. Five runs more, each without a fifth of the series, score what they have not seen (Vovk
-2015): these scores are the calibration, and their 92nd percentile is the threshold. About 8 minutes on one CPU core.
+of 14 batches of 20, AdamW at 0.004 with a linear decay. The default score, `combined`, is the weighted sum of three,
+each in units of what nine in ten normal heartbeats stay below: the distance from the five nearest of the 292, the
+distance of the latents from theirs, and the reconstruction error; the weights are those of `manifold fit`. Five runs
+more, each without a fifth of the series, score what they have not seen (Vovk 2015): these scores are the calibration,
+and their 95th percentile is the threshold. About 10 minutes on one CPU core.
 """

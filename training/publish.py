@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.checkpoint import find_checkpoints, read_checkpoint
+from models.checkpoint import find_checkpoints, load_model, read_checkpoint
 from training.autoencoders import AutoencoderRecipe
 from training.errors import DataError
 from training.recipe import Recipe, Resources, TrainedModel, get_recipe
@@ -33,17 +33,15 @@ class Measurement:
         return is_close and self.in_bar
 
 
-def publish(
-    recipe: Recipe, runs: Sequence[TrainedModel], resources: Resources, folds: Sequence[TrainedModel] = ()
-) -> Path:
+def publish(recipe: Recipe, run: TrainedModel, resources: Resources, folds: Sequence[TrainedModel] = ()) -> Path:
     """Write the checkpoint, measure it as shipped, describe it, and return its folder.
 
-    `runs` are those of all seeds in order, `folds` those of the cross-validation.
+    `run` is the training on all items, `folds` are those of the cross-validation.
     """
     folder = resources.weights / recipe.family / recipe.name
-    recipe.write(folder, runs, folds, resources)
-    shipped = recipe.load(folder)
-    recipe.describe(folder, shipped[0], recipe.evaluate(shipped, resources), resources)
+    recipe.write(folder, run, folds, resources)
+    shipped = load_model(read_checkpoint(folder))
+    recipe.describe(folder, shipped, recipe.evaluate(shipped, resources), resources)
     return folder
 
 
@@ -59,13 +57,13 @@ def publish_scores(recipe: Recipe, resources: Resources) -> Path:
     folder = resources.weights / recipe.family / recipe.name
     if not isinstance(recipe, AutoencoderRecipe) or recipe.n_folds:
         raise DataError(f"the anomaly scores of {recipe.name} cannot be calibrated without training")
-    published = read_checkpoint(folder).metrics
-    recipe.write(folder, [TrainedModel(model, {}) for model in recipe.load(folder)], (), resources)
-    shipped = recipe.load(folder)
-    metrics = {**published, **recipe.evaluate_scores(shipped, resources)}
+    before = read_checkpoint(folder)
+    recipe.write(folder, TrainedModel(load_model(before), {}), (), resources)
+    shipped = load_model(read_checkpoint(folder))
+    metrics = {**before.metrics, **recipe.evaluate_scores(shipped, resources)}
     if missing := [name for name in recipe.metrics if name not in metrics]:
         raise DataError(f"{recipe.name} has no published {missing[0]}; measure it by `manifold evaluate --rewrite`")
-    recipe.describe(folder, shipped[0], {name: metrics[name] for name in recipe.metrics}, resources)
+    recipe.describe(folder, shipped, {name: metrics[name] for name in recipe.metrics}, resources)
     return folder
 
 
@@ -85,12 +83,11 @@ def measure(
     for number, folder in enumerate(folders, 1):
         if on_start is not None:
             on_start(folder.name, number, len(folders))
-        published = read_checkpoint(folder).metrics
-        recipe = get_recipe(folder.name)
-        models = recipe.load(folder)
-        measured = recipe.evaluate(models, resources)
+        checkpoint = read_checkpoint(folder)
+        recipe, model = get_recipe(folder.name), load_model(checkpoint)
+        measured = recipe.evaluate(model, resources)
         if rewrite:
-            recipe.describe(folder, models[0], measured, resources)
+            recipe.describe(folder, model, measured, resources)
         for metric, value in measured.items():
             bar = recipe.bars.get(metric)
             measurements.append(
@@ -98,7 +95,7 @@ def measure(
                     checkpoint=folder.name,
                     metric=metric,
                     measured=value,
-                    published=published.get(metric),
+                    published=checkpoint.metrics.get(metric),
                     must=bar.must if bar else None,
                     aim=bar.aim if bar else None,
                     in_bar=bar is None or bar.holds(value),

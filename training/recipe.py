@@ -144,8 +144,6 @@ class Recipe(ABC):
     config: ClassVar[FamilyConfig]
     licence: ClassVar[str] = "Apache-2.0"
     stored_dtype: ClassVar[torch.dtype] = torch.float16
-    n_seeds: ClassVar[int] = 1
-    """Number of runs with the seeds from 0 on; the first ships as the model, the others beside it, for the metrics."""
     n_folds: ClassVar[int] = 0
     """Number of cross-validation runs; the k-th leaves out every `n_folds`-th item, beginning with item k."""
     stages: ClassVar[Sequence[Stage[Any]]]
@@ -167,18 +165,12 @@ class Recipe(ABC):
         return
 
     @abstractmethod
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
-        """Return every metric of the model card, measured on data never trained on; `models` are those of all seeds."""
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
+        """Return every metric of the model card, measured on data that the shipped `model` was never trained on."""
 
     @abstractmethod
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
-        """Write the checkpoint of the runs' models into the folder."""
-
-    def load(self, folder: Path) -> list[Model]:
-        """Return the shipped models in the order of their seeds."""
-        return [load_model(read_checkpoint(folder))]
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
+        """Write the checkpoint of the run's model into the folder; `folds` are the runs of the cross-validation."""
 
     @abstractmethod
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:

@@ -19,12 +19,13 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
 
     Raises:
         InvalidItems: the model does not have the score that a request names, or too few held-out scores to promise a
-            rate of false alarms.
+            rate of false alarms; or the score compares items with series of another length.
     """
     for request in requests:
         if request.score not in (None, *model.scores):
             detail = f"score is {request.score!r}; this model has {', '.join(model.scores)}"
             raise InvalidItems(Problem(detail, parameter="score"))
+        _require_comparable(model, request.score or model.scores[0], request.item)
     names = [request.score or model.scores[0] for request in requests]
     results: dict[int, DetectAnomaliesResult] = {}
     for score in dict.fromkeys(names):
@@ -34,6 +35,20 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
         compared = _compare(chosen, score, contributions, model.calibration, by_step=model.windows is not None)
         results |= dict(zip(indices, compared, strict=True))
     return [results[i] for i in range(len(requests))]
+
+
+def _require_comparable(model: Autoencoder, score: str, item: Tensor) -> None:
+    """Refuse a series of another length than those that the score compares it with.
+
+    Raises:
+        InvalidItems: the score is one of the detector's, and the model does not split series into windows.
+    """
+    if model.detector is None or model.windows is not None or score not in model.detector.score_names:
+        return
+    if tuple(item.shape) != model.input_shape:
+        others = ", ".join(name for name in model.scores if name not in model.detector.score_names)
+        detail = f"the score {score!r} is for series of {model.input_shape[0]} steps, and this one has {len(item)}"
+        raise InvalidItems(Problem(f"{detail}; for other lengths, the parameter score may be one of {others}"))
 
 
 def contributions_of(model: Autoencoder, items: Sequence[Tensor], score: str) -> list[Tensor]:

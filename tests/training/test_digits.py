@@ -62,7 +62,7 @@ def level_of(picture: Tensor) -> int:
 
 
 def test_found_anomalies_and_false_alarms_are_counted_at_the_threshold(model: Autoencoder) -> None:
-    metrics = VanillaAeMnist().evaluate_scores([model], NOWHERE)
+    metrics = VanillaAeMnist().evaluate_scores(model, NOWHERE)
     _, held_out = digits.random_halves(torch.arange(N_TEST))
     assert 0 < int((held_out > 10).sum()) < 10  # the threshold is the error of a level just above 0.1
     assert metrics == {

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +9,13 @@ from click.testing import CliRunner
 
 from models.autoencoders.vanilla import FAMILY
 from models.autoencoding.autoencoder import Autoencoder
-from models.checkpoint import read_checkpoint
+from models.autoencoding.calibration import Calibration
+from models.checkpoint import load_model, read_checkpoint
 from models.family import Model
 from tests.training.tiny import TinyRecipe
 from training import publish as publishing
 from training import recipe as recipes
+from training.calibrate import Scored
 from training.cli import evaluate, train
 from training.data.files import DataFolder
 from training.errors import DataError
@@ -29,8 +30,12 @@ NOWHERE = DataFolder(Path("nowhere"), download=False)
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     monkeypatch.setattr(publishing, "get_recipe", lambda name: TinyRecipe())
-    models = [TrainedModel(FAMILY.new_model(TinyRecipe.config), {}) for _ in range(2)]
-    return publish(TinyRecipe(), models, Resources(NOWHERE, tmp_path))
+    run = TrainedModel(FAMILY.new_model(TinyRecipe.config), {})
+    return publish(TinyRecipe(), run, Resources(NOWHERE, tmp_path))
+
+
+def calibration_of(folder: Path) -> Calibration:
+    return cast("Autoencoder", load_model(read_checkpoint(folder))).calibration
 
 
 def edit_metric(folder: Path, value: float) -> None:
@@ -64,7 +69,7 @@ def test_each_item_is_scored_by_the_run_that_left_it_out(tmp_path: Path) -> None
     first, even, odd = (FAMILY.new_model(TinyRecipe.config).eval() for _ in range(3))
     folder = publish(
         Folded(),
-        [TrainedModel(first, {})] * 2,
+        TrainedModel(first, {}),
         Resources(NOWHERE, tmp_path),
         [TrainedModel(even, {}), TrainedModel(odd, {})],
     )
@@ -75,10 +80,7 @@ def test_each_item_is_scored_by_the_run_that_left_it_out(tmp_path: Path) -> None
             for model, part in ((even, normal[::2]), (odd, normal[1::2]))
             for item in part
         ]
-    for model in Folded().load(folder):
-        torch.testing.assert_close(
-            cast("Autoencoder", model).calibration.scores["mse"], torch.stack(expected).sort().values
-        )
+    torch.testing.assert_close(calibration_of(folder).scores["mse"], torch.stack(expected).sort().values)
 
 
 def test_rewriting_updates_the_folder_to_the_measurement(published: Path, tmp_path: Path) -> None:
@@ -95,20 +97,20 @@ def test_rewriting_updates_the_folder_to_the_measurement(published: Path, tmp_pa
 def test_scores_are_fitted_and_calibrated_without_training(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Scored(TinyRecipe):
+    class Rescored(TinyRecipe):
         metrics = {**TinyRecipe.metrics, "found": "share"}  # noqa: RUF012
 
-        def add_scores(self, model: Autoencoder, resources: Resources) -> None:
+        def add_scores(self, model: Autoencoder, scored: Scored, resources: Resources) -> None:
             model.scores = ("mae", "mse")
 
-        def evaluate_scores(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+        def evaluate_scores(self, model: Model, resources: Resources) -> dict[str, float]:
             return {"found": 0.25}
 
     before = read_checkpoint(published)
     weights = (published / "model.safetensors").read_bytes()
-    calibration = cast("Autoencoder", Scored().load(published)[0]).calibration.scores["mse"]
+    calibration = calibration_of(published).scores["mse"]
     edit_metric(published, 0.01)
-    monkeypatch.setattr(recipes, "get_recipe", lambda name: Scored())
+    monkeypatch.setattr(recipes, "get_recipe", lambda name: Rescored())
     arguments = ["vanilla-ae-mnist", "--data", "nowhere", "--weights", str(tmp_path), "--scores-only"]
     result = CliRunner().invoke(train, arguments)
     assert (result.exit_code, result.output) == (0, f"published {published}\n")
@@ -116,7 +118,7 @@ def test_scores_are_fitted_and_calibrated_without_training(
     assert after.metrics == {**before.metrics, "test_mse": 0.01, "found": 0.25}
     assert "| share | 0.25000 |" in (published / "README.md").read_text()
     assert (published / "model.safetensors").read_bytes() == weights
-    scores = cast("Autoencoder", Scored().load(published)[0]).calibration.scores
+    scores = calibration_of(published).scores
     assert list(scores) == ["mae", "mse"]
     torch.testing.assert_close(scores["mse"], calibration)
 

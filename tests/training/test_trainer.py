@@ -39,7 +39,7 @@ def test_runs_of_one_seed_are_equal_and_training_lowers_the_error(tmp_path: Path
     first, second, start = run(tmp_path / "a"), run(tmp_path / "b"), run(tmp_path / "c", n_steps=0)
     assert_equal(first, second)
     recipe = TinyRecipe()
-    assert recipe.evaluate([first], RESOURCES)["test_mse"] < 0.8 * recipe.evaluate([start], RESOURCES)["test_mse"]
+    assert recipe.evaluate(first, RESOURCES)["test_mse"] < 0.8 * recipe.evaluate(start, RESOURCES)["test_mse"]
 
 
 def test_a_run_never_sees_the_fold_it_leaves_out(tmp_path: Path) -> None:

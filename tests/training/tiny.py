@@ -47,14 +47,13 @@ class TinyStage(Stage[VanillaAutoencoder]):
 
 
 class TinyRecipe(AutoencoderRecipe):
-    """A recipe with two seeds."""
+    """A recipe of pictures of 4x4 pixels."""
 
     name = "tiny-ae"
     family = "autoencoders/vanilla"
     config = VanillaConfig(input_shape=(1, 4, 4), hidden_widths=(8,), latent_width=2)
     codec = {"modality": "image", "shape": [1, 4, 4]}  # noqa: RUF012
     stored_dtype = torch.float32
-    n_seeds = 2
     n_components = 2
     stages = (TinyStage(),)
     bars = {"test_mse": Bar(must=0.09, aim=0.0)}  # noqa: RUF012
@@ -67,9 +66,9 @@ class TinyRecipe(AutoencoderRecipe):
         (items,) = self.stages[0].items(Resources(data, Path()))
         return list(items[20:]), list(items[:20])
 
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         (items,) = self.stages[0].items(resources)
-        return reconstruction_errors(models[0], list(items[:20]))
+        return reconstruction_errors(model, list(items[:20]))
 
     def chart_groups(self, data: DataFolder) -> Mapping[str, Sequence[Tensor]]:
         (items,) = self.stages[0].items(Resources(data, Path()))

@@ -1,6 +1,5 @@
 """The semi-supervised adversarial autoencoder of MNIST digits: 10 latents of style and a class, with 100 labels."""
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -158,9 +157,8 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure classes, samples and how well the discriminator tells codes from draws of the prior."""
-        (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         distance = digit_frechet_distance(model, resources)
         test_features = classifier_features(images, resources)
@@ -175,7 +173,7 @@ for the autoencoder, Adam for the discriminators; about 20 minutes on one CPU co
             "frechet_split_half": frechet_distance(test_features[::2], test_features[1::2]),
             "frechet_over_vae": distance / digit_frechet_distance(resources.model("vae-mnist"), resources),
             "discriminator_accuracy": is_correct.float().mean().item(),
-            **super().evaluate(models, resources),
+            **super().evaluate(model, resources),
         }
 
     @override

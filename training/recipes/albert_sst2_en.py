@@ -1,7 +1,5 @@
 """ALBERT that classifies film reviews."""
 
-from collections.abc import Sequence
-
 from typing_extensions import override
 
 from models.family import Model
@@ -40,12 +38,12 @@ linear decay, dropout 0.1, labels smoothed by 0.1.
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the accuracy, and compare it and the number of parameters with those of BERT."""
-        (model,), other = models, resources.model(BERT.name)
-        found = super().evaluate(models, resources)
+        other = resources.model(BERT.name)
+        found = super().evaluate(model, resources)
         return found | {
-            "behind_bert": BERT.evaluate([other], resources)["accuracy"] - found["accuracy"],
+            "behind_bert": BERT.evaluate(other, resources)["accuracy"] - found["accuracy"],
             "parameter_share": model.n_parameters / other.n_parameters,
         }
 

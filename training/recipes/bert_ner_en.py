@@ -123,9 +123,9 @@ encyclopaedias are what it knows.
     data_licence = "Wikipedia: CC BY-SA 3.0. The three data sets of names: CC BY 4.0."
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the F1 of entities on test data, and that of a linear classifier on the untuned parent."""
-        model, codec = cast("TextEncoder", models[0]), self.codec(resources)
+        model, codec = cast("TextEncoder", model), self.codec(resources)
         _, test = alternating_halves(wikigold(resources.data))
         wikigold_f1 = entity_f1([row.tags for row in test], predict_tags(model, codec, test))
         wnut17_test = wnut17(resources.data).test

@@ -147,9 +147,9 @@ Where a question has no answer in the context, it answers all the same.
     )
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the answers to the questions of two test sets."""
-        model, codec = cast("TextEncoder", models[0]), self.codec(resources)
+        model, codec = cast("TextEncoder", model), self.codec(resources)
         xquad_rows = xquad(resources.data)
         fairytale_rows = [row for row in fairytale_qa(resources.data).test if row.start is not None]
         xquad_answers = find_answers(model, codec, xquad_rows)

@@ -113,10 +113,9 @@ It was not made to draw new ones: `/sample` gives colourful textures rather than
         return list(images.train), list(images.test)
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure errors on the 400 held-out images, and those of PCA with the same latent size."""
         images = cifar10_images(resources.data)
-        (model,) = models
         errors = reconstruction_errors(model, list(images.test))
         size = prod(cast("Autoencoder", model).latent_shape)
         own, pca = psnr_db(errors["test_mse"]), psnr_db(pca_error(images.train, images.test, size))

@@ -1,7 +1,5 @@
 """The label-conditional variational autoencoder of binarised MNIST digits: latent 32 and a class."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -88,16 +86,15 @@ one CPU core.
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure whether samples show the requested digits, the classifier and the reconstructions."""
-        (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         requested = torch.arange(1000) % len(DIGITS)
         drawn = draw_labelled_samples(model, [DIGITS[i] for i in requested])
         return {
             "sample_error": classification_error(resources.model("denoising-ae-mnist"), list(drawn), requested, DIGITS),
             "classification_error": classification_error(model, list(images), labels, DIGITS),
-            **super().evaluate(models, resources),
+            **super().evaluate(model, resources),
         }
 
     @override

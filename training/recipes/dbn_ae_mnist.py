@@ -1,7 +1,5 @@
 """The deep belief network of MNIST digits, 784-1000-500-250-30: pretrained greedily, unrolled, fine-tuned."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -141,14 +139,14 @@ about 30 minutes on one CPU core.
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the error summed over pixels, as in the paper, and the metrics of the other digit recipes."""
-        metrics = super().evaluate(models, resources)
+        metrics = super().evaluate(model, resources)
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
             "test_squared_error": metrics["test_mse"] * N_PIXELS,
             "pca_squared_error": metrics["pca_test_mse"] * N_PIXELS,
-            "classification_error": classification_error(models[0], list(images), labels, DIGITS),
+            "classification_error": classification_error(model, list(images), labels, DIGITS),
             **metrics,
         }
 

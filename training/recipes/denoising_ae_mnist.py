@@ -1,7 +1,5 @@
 """The denoising autoencoder of MNIST digits, and the classifier fine-tuned from its encoder."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -81,16 +79,15 @@ encoder, with labels smoothed by a tenth, Muon at 0.01; about 35 minutes on one 
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the errors for each kind of noise, and the classifier's."""
-        (model,) = models
         images, labels = mnist_images(resources.data).test, mnist_labels(resources.data).test
         return {
             "gaussian_mse": denoising_error(model, list(images), GAUSSIAN),
             "masking_mse": denoising_error(model, list(images), Noise("masking", 0.25)),
             "salt_and_pepper_mse": denoising_error(model, list(images), Noise("salt_and_pepper", 0.1)),
             "classification_error": classification_error(model, list(images), labels, DIGITS),
-            **super().evaluate(models, resources),
+            **super().evaluate(model, resources),
         }
 
     @override

@@ -147,23 +147,21 @@ is knowledge: names, years and places are made up.
     data_licence = TEXTS_LICENCE
 
     @override
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
         """Write the checkpoint, and suppress the token `<` in its generation settings.
 
         It begins `<unk>`, which the model has learned from texts in WikiText's style.
         """
-        super().write(folder, runs, folds, resources)
+        super().write(folder, run, folds, resources)
         suppressed_id = self.vocabulary.tokenizer(resources).token_to_id("<")
         (folder / "generation_config.json").write_text(
             json.dumps({"suppress_tokens": [suppressed_id]}, indent=2) + "\n"
         )
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure bits per byte, and their ratios to those of a compressor and of an n-gram model."""
-        model, tokenizer = cast("Gpt", models[0]), self.vocabulary.tokenizer(resources)
+        model, tokenizer = cast("Gpt", model), self.vocabulary.tokenizer(resources)
         ngrams = KneserNey.fit(
             np.concatenate(tokenise_documents(tokenizer, english_texts(resources.data), "n-grams")),
             VOCAB_SIZE,

@@ -156,11 +156,9 @@ Two sentences that contradict each other are alike to it. Rare words and names i
                     cast("Tensor", last.weight).mul_(BRANCH_SCALE)
 
     @override
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
         """Write the checkpoint, with the files in which sentence-transformers describes how vectors are made."""
-        super().write(folder, runs, folds, resources)
+        super().write(folder, run, folds, resources)
         kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling"), "2": ("2_Normalize", "Normalize")}
         modules = [
             {"idx": int(number), "name": number, "path": path, "type": f"sentence_transformers.models.{kind}"}
@@ -173,9 +171,9 @@ Two sentences that contradict each other are alike to it. Rare words and names i
         (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": self.max_tokens}) + "\n")
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the rank correlation on STS-B's test split, and that of two encoders without tuning."""
-        model, codec = cast("TextEncoder", models[0]), self.codec(resources)
+        model, codec = cast("TextEncoder", model), self.codec(resources)
         untuned = cast("TextEncoder", resources.model(bert_mini_en.RECIPE.name))
         test = stsb(resources.data).test
         truth = torch.tensor([row.score for row in test])

@@ -119,9 +119,9 @@ or garbled; see the last of the chosen samples.
         return {"pad_token_id": PAD_ID}
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure BLEU on the test split, with and without beam search."""
-        model, codec, test = cast("VanillaTransformer", models[0]), self.codec(resources), multi30k(resources.data).test
+        model, codec, test = cast("VanillaTransformer", model), self.codec(resources), multi30k(resources.data).test
         sources, references = [pair.source for pair in test], [pair.target for pair in test]
         beams = translations(model, codec, sources, N_BEAMS)
         greedy = translations(model, codec, sources, 1)

@@ -1,7 +1,7 @@
 """The variational autoencoder of binarised MNIST digits, latent 40."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -110,9 +110,9 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
 """
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure likelihoods, lossless compression, samples, and the reconstructions of grey images."""
-        model = cast("VariationalAutoencoder", models[0])
+        model = cast("VariationalAutoencoder", model)
         grey = mnist_images(resources.data).test
         images = binarise(grey, seed=0)
 
@@ -147,7 +147,7 @@ CPU core. Learning rate and widths were chosen on the last 5,000 training images
             "lossless_bits": bits_per_element(model, list(images)),
             "elbo_bits": -lower / math.log(2) / grey[0].numel(),
             "frechet": digit_frechet_distance(model, resources),
-            **super().evaluate(models, resources),
+            **super().evaluate(model, resources),
         }
 
     @override

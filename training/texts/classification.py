@@ -32,11 +32,11 @@ class ClassificationRecipe(TextRecipe):
         """Return labelled texts that the model was never trained on."""
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the accuracy, and that of always naming the commonest class."""
         rows = self.test_rows(resources.data)
         truth = torch.tensor([row.label for row in rows])
-        logits = class_logits(cast("TextEncoder", models[0]), self.codec(resources), [row.text for row in rows])
+        logits = class_logits(cast("TextEncoder", model), self.codec(resources), [row.text for row in rows])
         commonest = truth.bincount().max().item() / len(truth)
         return {"accuracy": (logits.argmax(1) == truth).double().mean().item(), "commonest": commonest}
 

@@ -1,7 +1,6 @@
 """The base class of recipes that pretrain encoders with masked words."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from typing_extensions import override
@@ -44,9 +43,9 @@ class MaskedLanguageRecipe(TextRecipe):
         """Return the pretraining stage over texts that the model was not trained on."""
 
     @override
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         """Measure the predictions of masked tokens, the pseudo-perplexity and the accuracy on pairs."""
-        model = cast("TextEncoder", models[0])
+        model = cast("TextEncoder", model)
         found = masked_prediction_scores(model, self.held_out(), resources)
         scored = draw_examples(sentences(wikipedia(resources.data).valid), N_SCORED)
         return {

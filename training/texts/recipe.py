@@ -60,11 +60,8 @@ class TextRecipe(Recipe):
         return {key: self.vocabulary.id_of(tokenizer, role) for role, key in names.items() if role in roles}
 
     @override
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
         """Write weights, tokenizer, loss curve, and the time the training took."""
-        (run,) = runs
         write_published(
             folder,
             run.model,

@@ -53,7 +53,7 @@ export class SeriesView {
     const { signal } = (this.#controller = new AbortController());
     const inputs = [series.input()];
     const [detected, rebuilt] = await Promise.all([
-      task("detect-anomalies", model.id, inputs, { n_top: 0 }, signal),
+      task("detect-anomalies", model.id, inputs, { n_top: 0, ...scoreFor(model, series) }, signal),
       model.tasks.includes("reconstruct") ? task("reconstruct", model.id, inputs, {}, signal) : null,
     ]);
     if (signal.aborted) return;
@@ -193,6 +193,16 @@ export class SeriesView {
   }
 }
 
+/**
+ * Return the parameter that names the score, if it must not be the model's own.
+ *
+ * Models may have scores that compare a series with others of one length; their error takes all lengths.
+ */
+function scoreFor(model, series) {
+  const isOfAnotherLength = model.item.modality === "series" && series.length !== model.item.shape[0];
+  return isOfAnotherLength && model.scores.includes("mae") ? { score: "mae" } : {};
+}
+
 function isOfModel(series, name) {
   return series.all === undefined || series.all.includes(name);
 }
@@ -200,8 +210,8 @@ function isOfModel(series, name) {
 /**
  * Return the score and the threshold of each step, the stretches that stand out, and the share of each column.
  *
- * Rows of a table have scores and stretches in the answer. Of a series of numbers, the score is the mean of the steps'
- * errors: if it is an anomaly, the steps whose error exceeds the threshold of the mean stand out.
+ * Rows of a table have scores and stretches in the answer. Of a series of numbers, the score is the sum of what the
+ * steps contribute: if it is an anomaly, the steps that contribute more than their share of the threshold stand out.
  */
 function stepsOf(output, series) {
   const parts = series.columnsOf(output.contributions);
@@ -219,17 +229,17 @@ function stepsOf(output, series) {
     stretches: output.is_anomaly ? runsOf(stepScores, output.threshold, parts, series.names) : [] };
 }
 
-/** Return the stretches of steps whose error exceeds the threshold. */
-function runsOf(errors, threshold, parts, names) {
+/** Return the stretches of steps whose score exceeds the threshold. */
+function runsOf(scores, threshold, parts, names) {
   const runs = [];
-  errors.forEach((error, step) => {
-    if (error <= threshold) return;
+  scores.forEach((score, step) => {
+    if (score <= threshold) return;
     const last = runs.at(-1);
     if (last?.last === step - 1) last.last = step;
     else runs.push({ first: step, last: step });
   });
   for (const run of runs) {
-    run.score = Math.max(...errors.slice(run.first, run.last + 1));
+    run.score = Math.max(...scores.slice(run.first, run.last + 1));
     const sums = parts.map((part) => sumOf(part.slice(run.first, run.last + 1)));
     run.reasons = reasonsOf(Object.fromEntries(names.map((name, place) => [name, sums[place] / (sumOf(sums) || 1)])));
   }

@@ -128,7 +128,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(language, "wikipedia", lambda data: articles)
     monkeypatch.setattr(publishing, "get_recipe", RECIPES.__getitem__)
     for recipe in RECIPES.values():
-        publish(recipe, [trained(recipe, tmp_path)], resources(tmp_path))
+        publish(recipe, trained(recipe, tmp_path), resources(tmp_path))
     return tmp_path
 
 
@@ -193,6 +193,6 @@ def test_the_time_a_training_took_survives_a_resumption(tmp_path: Path) -> None:
 def test_the_state_of_a_child_of_another_parent_is_refused(weights: Path) -> None:
     model = load_model(read_checkpoint(weights / "transformers/bert/tiny-parent"))
     next(model.parameters()).data += 1.0
-    publish(RECIPES["tiny-parent"], [TrainedModel(model, {"none": History([20], [1.0], 1.0)})], resources(weights))
+    publish(RECIPES["tiny-parent"], TrainedModel(model, {"none": History([20], [1.0], 1.0)}), resources(weights))
     with pytest.raises(StateError, match="another recipe, seed or parent"):
         trained(RECIPES["tiny-child"], weights)

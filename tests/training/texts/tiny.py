@@ -120,12 +120,10 @@ class Unpublished(Recipe):
         initialise_weights(model)
         set_dropout(model, 0.2)
 
-    def evaluate(self, models: Sequence[Model], resources: Resources) -> dict[str, float]:
+    def evaluate(self, model: Model, resources: Resources) -> dict[str, float]:
         raise NotImplementedError
 
-    def write(
-        self, folder: Path, runs: Sequence[TrainedModel], folds: Sequence[TrainedModel], resources: Resources
-    ) -> None:
+    def write(self, folder: Path, run: TrainedModel, folds: Sequence[TrainedModel], resources: Resources) -> None:
         raise NotImplementedError
 
     def describe(self, folder: Path, model: Model, metrics: Mapping[str, float], resources: Resources) -> None:
