@@ -51,6 +51,8 @@ def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams:
         body["inputs"] = [gappy.tolist(), item(card, draw)]
     elif task == "decompress":
         body["inputs"] = [streams[card["id"]]]
+    elif task == "detect_anomalies" and len(body["inputs"][0]) != card["item"]["shape"][0]:
+        body["parameters"] = {"score": "mae"}
     return "/" + task.replace("_", "-"), body
 
 
@@ -117,6 +119,20 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
         assert len(requests) >= N_REQUESTS
         for i, answer in zip(order, together, strict=True):
             assert_same(answer, alone[i])
+
+
+async def test_heartbeats_of_another_length_are_compared_by_their_error_alone(server: Served) -> None:
+    body: dict[str, Any] = {"model": "lstm-ae-ecg", "inputs": [[0.0] * 140, [0.0] * 70]}
+    refused = httpx.post(f"{server.url}/detect-anomalies", json=body)
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert error["pointer"] == "/inputs/1"
+    assert error["detail"] == (
+        "the score 'combined' is for series of 140 steps, and this one has 70; for other lengths, the parameter score "
+        "may be one of mae, mse"
+    )
+    answer = httpx.post(f"{server.url}/detect-anomalies", json={**body, "parameters": {"score": "mae"}}).json()
+    assert [len(output["contributions"]) for output in answer["outputs"]] == [140, 70]
 
 
 async def test_every_model_says_what_memory_it_holds(server: Served) -> None:
