@@ -107,7 +107,7 @@ def test_numbers_are_pasted_and_what_is_none_is_said(visit: Visit) -> None:
     text.fill("\n".join(", ".join(str(step % (7 + line)) for step in range(60)) for line in range(2)))
     expect(visit.page.get_by_role("img", name=re.compile("value of 60 steps"))).to_be_visible()
     visit.page.get_by_text("Request", exact=True).click()
-    expect(visit.page.locator("details.request pre")).to_contain_text('"score": "mae"')
+    expect(visit.page.locator("details.request pre")).to_contain_text('"score":"mae"')
     visit.page.get_by_label("Series", exact=True).select_option("line 2")
     expect(visit.page).to_have_url(re.compile("line=1"))
 

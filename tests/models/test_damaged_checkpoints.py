@@ -107,6 +107,24 @@ def test_only_errors_of_models_come_out_and_the_model_can_be_listed(bases: list[
         file.write_text(whole)
 
 
+@pytest.mark.parametrize("texts", ["single", "pair"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_template_with_an_unknown_token_is_refused(bases: list[Path], texts: str, is_nested: bool) -> None:
+    file = bases[-1] / "tokenizer.json"
+    whole = file.read_text()
+    content = json.loads(whole)
+    template = content["post_processor"]
+    template[texts].append({"SpecialToken": {"id": "[END]", "type_id": 0}})
+    if is_nested:
+        content["post_processor"] = {"type": "Sequence", "processors": [template]}
+    file.write_text(json.dumps(content))
+    try:
+        reason = "the template of its post_processor has '[END]', which its special_tokens lack"
+        assert reason_of_failure(bases[-1]) == f"damaged: the tokenizer is not readable: {reason}"
+    finally:
+        file.write_text(whole)
+
+
 def reason_of_failure(folder: Path) -> str:
     """Return why a checkpoint cannot be loaded, or its name if it can. No other error is caught."""
     try:

@@ -1,5 +1,6 @@
 """Tokens that are no text, such as the mask, and their roles."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,25 @@ class SpecialTokens:
     start: int | None = None
     end: int | None = None
     all: frozenset[int] = frozenset()
+
+
+def check_templates(tokenizer: Tokenizer) -> None:
+    """Refuse a template that puts a special token around texts and does not say which tokens it stands for.
+
+    The library notices it when the first text is encoded, and then panics.
+
+    Raises:
+        ValueError: there is such a token.
+    """
+    if tokenizer.post_processor is None:
+        return
+    state = json.loads(tokenizer.post_processor.__getstate__())
+    for step in state.get("processors", [state]):
+        known = step.get("special_tokens", {})
+        pieces = [*step.get("single", []), *step.get("pair", [])] if step["type"] == "TemplateProcessing" else []
+        for token in (piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece):
+            if token not in known:
+                raise ValueError(f"the template of its post_processor has {token!r}, which its special_tokens lack")
 
 
 def find_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> SpecialTokens:

@@ -16,7 +16,7 @@ from models.codecs.text.codec import TextCodec
 from models.codecs.text.long_texts import Frame, PartEncoder, find_frame
 from models.codecs.text.parting import PART_CHARACTERS, places_for
 from models.codecs.text.sizes import sizes_for
-from models.codecs.text.special_tokens import SpecialTokens, declare_added_tokens, find_special_tokens
+from models.codecs.text.special_tokens import SpecialTokens, check_templates, declare_added_tokens, find_special_tokens
 from models.codecs.text.windows import cut_windows
 from models.published_tokenizer import EncodingSettings, TokenizerSource
 from models.tasks.text import Details, Tokens, TruncationSide
@@ -47,6 +47,7 @@ class TokenizersCodec(TextCodec):
         self.vocab_size = max(tokenizer.get_vocab().values(), default=-1) + 1
         if self.vocab_size > MAX_VOCAB_SIZE:  # the library enumerates all ids up to the largest
             raise ValueError(f"a token has the id {self.vocab_size - 1}; ids must be below {MAX_VOCAB_SIZE}")
+        check_templates(tokenizer)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer, self.has_target = tokenizer, has_target
