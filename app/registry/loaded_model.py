@@ -223,7 +223,8 @@ def _choose(checkpoint: Checkpoint, settings: Settings, model: Model, device: to
     requested, runtime = settings.dtypes.get(checkpoint.name), checkpoint.spec.runtime
     is_measured = checkpoint.modality == "text" and (requested or settings.dtype) == "auto"
     times = measure_products(model, device) if is_measured else NOT_MEASURED
-    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times)
+    overflows = checkpoint.overflows_in_float16
+    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times, overflows=overflows)
 
 
 def _check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from models.autoencoding.autoencoder import Autoencoder
@@ -19,6 +19,8 @@ from models.tasks.autoencoding import DecodeRequest
 
 EXAMPLE_SIDE = 8
 """Rows and columns of the latent of an example."""
+MAX_PIXELS = 2**22
+"""Most pixels of a picture, such as 2048 x 2048."""
 PIXELS_AT_ONCE = 2**16
 """Most pixels of pictures that are computed together. On two cores, larger batches were not faster."""
 
@@ -33,11 +35,15 @@ class PictureAutoencoder(Autoencoder):
     Attributes:
         scale: number of pixels of a side for each row or column of a latent.
         max_pixels: most pixels of a picture.
+        encoder: the network that `encode` uses.
+        decoder: the network that `decode` uses.
         bytes_per_pixel: about the most memory that the networks take for each pixel of a picture, in bytes.
     """
 
     scores = ()
     samplers = ()
+    encoder: nn.Module
+    decoder: nn.Module
     bytes_per_pixel: int
 
     def __init__(self, *, n_channels: int, n_latent_channels: int, scale: int, max_pixels: int) -> None:

@@ -98,6 +98,7 @@ def read_diffusers(folder: Path, name: str, content: Values) -> DiffusersCheckpo
         published=published,
         picture_codec=PictureCodec.of(n_channels, multiple=model.scale, max_pixels=model.max_pixels),
         digests=digests,
+        overflows_in_float16=getattr(config, "force_upcast", False),
     )
 
 

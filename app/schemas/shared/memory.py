@@ -63,7 +63,7 @@ def of_items(per_item: int) -> Estimate:
 def of_new_items(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
     """Estimate the memory for an answer that has an item and its latent for each request."""
     if sizes.has_several_sizes:
-        n_latent = sum(request.latent.numel() for request in requests)
+        n_latent: int = sum(request.latent.numel() for request in requests)
         return len(requests) * REQUEST_BYTES + NUMBER_BYTES * (n_latent + sizes.item_of(n_latent))
     length = getattr(body.parameters, "length", None)
     n_numbers = sizes.latent + max(sizes.item, (length or 0) * sizes.step)

@@ -64,35 +64,32 @@ def _write_config(config: TinyConfig) -> dict[str, Any]:
 
 
 def _links(config: TinyConfig) -> Iterator[Link]:
-    yield from _stages("encoder", 0, config.n_encoder_blocks)
+    yield from _encoder_links(config.n_encoder_blocks)
     decoder_start = 2  # behind the first convolution and its activation
     yield from links("decoder.0", "decoder.layers.0")
     *others, last = config.n_decoder_blocks
     for n_blocks in others:
         yield from _blocks("decoder", decoder_start, n_blocks)
         decoder_start += n_blocks + 2  # with the upsampling, which has no weights, and a convolution
-        yield from _links_of("decoder", decoder_start - 1, bias=False)
+        yield from links(f"decoder.{decoder_start - 1}", f"decoder.layers.{decoder_start - 1}", bias=False)
     yield from _blocks("decoder", decoder_start, last)
-    yield from _links_of("decoder", decoder_start + last, bias=True)
+    yield from links(f"decoder.{decoder_start + last}", f"decoder.layers.{decoder_start + last}")
 
 
-def _stages(network: str, start: int, n_blocks_by_size: Sequence[int]) -> Iterator[Link]:
-    """Yield the links of an encoder: for each size a convolution and its blocks, and a last convolution."""
+def _encoder_links(n_blocks_by_size: Sequence[int]) -> Iterator[Link]:
+    """Yield the links of the encoder: for each size a convolution and its blocks, and a last convolution."""
+    start = 0
     for size, n_blocks in enumerate(n_blocks_by_size):
-        yield from _links_of(network, start, bias=size == 0)
-        yield from _blocks(network, start + 1, n_blocks)
+        yield from links(f"encoder.{start}", f"encoder.layers.{start}", bias=size == 0)
+        yield from _blocks("encoder", start + 1, n_blocks)
         start += n_blocks + 1
-    yield from _links_of(network, start, bias=True)
+    yield from links(f"encoder.{start}", f"encoder.layers.{start}")
 
 
 def _blocks(network: str, start: int, n_blocks: int) -> Iterator[Link]:
     for place in range(start, start + n_blocks):
         for layer in (0, 2, 4):
             yield from links(f"{network}.{place}.conv.{layer}", f"{network}.layers.{place}.conv.{layer}")
-
-
-def _links_of(network: str, place: int, *, bias: bool) -> Iterator[Link]:
-    yield from links(f"{network}.{place}", f"{network}.layers.{place}", bias=bias)
 
 
 PUBLISHED = PublishedFormat(

@@ -12,15 +12,13 @@ from torch.nn import functional
 from typing_extensions import override
 
 from models.autoencoders.tiny.config import TinyConfig
-from models.autoencoding.pictures import PictureAutoencoder
+from models.autoencoding.pictures import MAX_PIXELS, PictureAutoencoder
 from models.layers.activations import ACTIVATIONS
 from models.layers.convolution import KERNEL
 
 LATENT_LIMIT = 3.0
 """Limit that the decoder bends latents to: 3 tanh(z / 3)."""
-MAX_PIXELS = 2**22
-"""Most pixels of a picture, such as 2048 x 2048."""
-LIVE_MAPS = 4
+LIVE_MAPS = 5
 """Number of maps, as wide as the network and as large as the picture, that exist at the same time in a block."""
 FLOAT_BYTES = 4
 

@@ -16,6 +16,7 @@ from app.settings import Settings
 from models.codecs.npy import to_npy
 from tests.conftest import served
 from tests.models.autoencoders.diffusers_reference import publish
+from tests.models.autoencoders.test_kl import ODD as ODD_KL
 from tests.models.autoencoders.test_tiny import ODD
 
 pytestmark = pytest.mark.anyio
@@ -24,10 +25,11 @@ TOLERANCE = 1e-4
 
 
 class Published:
-    """A weights folder with a checkpoint of diffusers, and the model that wrote it."""
+    """A weights folder with two checkpoints of diffusers, and the models that wrote them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.kl = publish(root / "autoencoders/kl/sd-like", "AutoencoderKL", **ODD_KL["narrow"])
         self.tiny = publish(root / "autoencoders/tiny/taesd-like", "AutoencoderTiny", **ODD["narrow"])
 
 
@@ -53,8 +55,10 @@ def png_of(height: int, width: int) -> bytes:
     return file.getvalue()
 
 
-async def ask(client: httpx.AsyncClient, task: str, inputs: Any, **parameters: Any) -> Any:
-    answer = await client.post(f"/{task}", json={"inputs": inputs, "parameters": parameters})
+async def ask(
+    client: httpx.AsyncClient, task: str, inputs: Any, *, model: str = "taesd-like", **parameters: Any
+) -> Any:
+    answer = await client.post(f"/{task}", json={"model": model, "inputs": inputs, "parameters": parameters})
     assert answer.status_code == 200, answer.text
     return answer.json()["outputs"]
 
@@ -126,6 +130,32 @@ async def test_pictures_are_projected(client: httpx.AsyncClient) -> None:
     assert len({(output["x"], output["y"]) for output in outputs}) == 4
 
 
+async def test_an_autoencoder_with_a_posterior_answers_its_mean_and_variance(
+    client: httpx.AsyncClient, published: Published
+) -> None:
+    given = [picture(8, 12), picture(4, 4)]
+    outputs = await ask(client, "encode", [each.tolist() for each in given], model="sd-like")
+    for pixels, output in zip(given, outputs, strict=True):
+        posterior = published.kl.encode(torch.as_tensor(pixels)[None].float() * 2 - 1).latent_dist
+        np.testing.assert_allclose(output["mean"], posterior.mean[0], rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_allclose(output["log_variance"], posterior.logvar[0], rtol=TOLERANCE, atol=TOLERANCE)
+        assert output["latent"] == output["mean"]
+    drawn = await ask(client, "encode", [given[0].tolist()] * 2, model="sd-like", sample=True, seed=5)
+    np.testing.assert_allclose(drawn[0]["mean"], outputs[0]["mean"], atol=1e-5)
+    assert drawn[0]["latent"] != drawn[0]["mean"]
+    assert drawn[0]["latent"] != drawn[1]["latent"]
+    (first,) = await ask(client, "reconstruct", [given[0].tolist()], model="sd-like", seed=5)
+    (decoded,) = await ask(client, "decode", [drawn[0]["latent"]], model="sd-like")
+    np.testing.assert_allclose(first["reconstruction"], decoded["reconstruction"], atol=1e-6)
+
+
+async def test_a_model_that_overflows_in_float16_is_computed_in_float32(published: Published) -> None:
+    async with served(Settings(weights_dir=published.root, dtype="float16")) as client:
+        card = (await client.get("/models/sd-like")).json()
+        assert (card["dtype"], card["state"]) == ("float32", "ready")
+        assert "force_upcast" in card["dtype_reason"]
+
+
 async def test_arrays_are_taken_and_answered(client: httpx.AsyncClient, published: Published) -> None:
     given = np.stack([picture(8, 12, seed) for seed in range(2)]).astype(np.float32)
     headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
@@ -172,7 +202,7 @@ async def test_the_open_inference_protocol_takes_any_size(client: httpx.AsyncCli
 async def test_other_sizes_are_refused(
     client: httpx.AsyncClient, task: str, inputs: Any, pointer: str, detail: str
 ) -> None:
-    answer = await client.post(f"/{task}", json={"inputs": inputs})
+    answer = await client.post(f"/{task}", json={"model": "taesd-like", "inputs": inputs})
     assert answer.status_code == 422, answer.text
     (fault,) = answer.json()["errors"]
     assert fault["pointer"] == pointer

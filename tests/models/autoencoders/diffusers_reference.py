@@ -44,6 +44,13 @@ def publish(folder: Path, class_name: str, **config: Any) -> Any:
     return model
 
 
+def shapes(class_name: str, **config: Any) -> dict[str, torch.Size]:
+    """Return the shapes of the parameters of a model of a class of diffusers, by name."""
+    with torch.device("meta"):
+        model: Any = getattr(diffusers, class_name)(**config)
+    return {name: parameter.shape for name, parameter in model.named_parameters()}
+
+
 def reference(folder: Path) -> Any:
     """Return the model that diffusers loads from a folder."""
     class_name = json.loads((folder / "config.json").read_text())["_class_name"]

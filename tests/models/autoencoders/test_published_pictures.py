@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.autoencoding import pictures
 from models.autoencoding.pictures import PictureAutoencoder
@@ -115,13 +115,8 @@ def test_few_pixels_are_computed_together(
     requests = [EncodeRequest(item=torch.rand(model.input_shape[0], model.scale, 2 * model.scale)) for _ in range(5)]
     expected = model.run(ENCODE, requests)
     sizes: list[int] = []
-    encode = model.encode
-
-    def record(batch: Tensor) -> Tensor:
-        sizes.append(len(batch))
-        return encode(batch)
-
-    monkeypatch.setattr(model, "encode", record)
+    encoder: nn.Module = model.encoder
+    encoder.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
     monkeypatch.setattr(pictures, "PIXELS_AT_ONCE", 4 * model.scale**2)
     assert_same(tuple(model.run(ENCODE, requests)), tuple(expected))
     assert sizes == [2, 2, 1]
