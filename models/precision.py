@@ -80,11 +80,14 @@ def choose_precision(
     device: torch.device,
     runtime: str | None = None,
     times: Mapping[Arithmetic, float] = NOT_MEASURED,
+    *,
+    overflows: bool = False,
 ) -> PrecisionChoice:
     """Choose the precision of a model by its modality, its device, what is requested for it, and the default of all.
 
     A model whose networks another library computes, the `runtime`, is in float32 on the CPU, whatever the default.
-    `auto` rests on the times that the products of the model take on the device (`measure_products`).
+    `auto` rests on the times that the products of the model take on the device (`measure_products`). A model that
+    `overflows` in float16, as its checkpoint says, is in float32 instead.
 
     Raises:
         ConfigError: the precision does not exist for such a model or on such a device.
@@ -99,10 +102,10 @@ def choose_precision(
     is_text, is_cpu = modality == "text", device.type == "cpu"
     if wanted == "int8" and not is_cpu:
         raise ConfigError(f"dtype is int8, which is for CPUs; the device is {device}")
-    if requested == "int8" and not is_text:
-        raise ConfigError("dtype is int8, which is for Transformers; others take float32, bfloat16 and float16")
-    if wanted == "int8" and not is_text:
-        return PrecisionChoice("float32", "int8 is for Transformers")
+    if unsuited := _why_unsuited(wanted, is_text=is_text, overflows=overflows):
+        if requested:
+            raise ConfigError(f"dtype is {requested}, which {unsuited}")
+        return PrecisionChoice("float32", f"{wanted} {unsuited}")
     if wanted != "auto":
         return PrecisionChoice(wanted, "as set")
     if not is_text:
@@ -110,6 +113,15 @@ def choose_precision(
     if is_cpu:
         return PrecisionChoice("float32", f"the exact one; {_faster_than_float32(times)}")
     return PrecisionChoice(_fastest_of_gpu(times), f"the fastest of {device}")
+
+
+def _why_unsuited(wanted: RequestedPrecision, *, is_text: bool, overflows: bool) -> str:
+    """Return what keeps a model from the precision that is wanted, as a predicate of it; nothing if nothing does."""
+    if wanted == "int8" and not is_text:
+        return "is for Transformers; others take float32, bfloat16 and float16"
+    if wanted == "float16" and overflows:
+        return "overflows in this model, as force_upcast says in its config.json"
+    return ""
 
 
 def _fastest_of_gpu(times: Mapping[Arithmetic, float]) -> Precision:

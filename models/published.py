@@ -1,4 +1,4 @@
-"""Declarations of the formats in which checkpoints of text models are published.
+"""Declarations of the formats in which checkpoints are published, by the libraries transformers and diffusers.
 
 A family lists its parameters once, as `Link`s between its own names and the published ones, which are those of Hugging
 Face's files. Reading and writing both follow this list. A published parameter that the list lacks is an error, unless
@@ -8,7 +8,7 @@ it belongs to a head that the model does not have, or stands outside the network
 import re
 import reprlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
@@ -26,6 +26,9 @@ CLASS_HEADS = frozenset({"sequence", "tokens"})
 MAX_LABELS = 2**16
 """Maximum number of classes of a model whose `config.json` counts them without naming them."""
 
+NOTHING = r"(?!)"
+"""A pattern that no name matches."""
+
 _TYPES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -33,6 +36,11 @@ _TYPES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a string"),
 }
 """The types in JSON of hyperparameters of each type, and what they are called."""
+_ELEMENT_TYPES: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    tuple[int, ...]: ((int,), "a list of whole numbers"),
+    tuple[float, ...]: ((int, float), "a list of numbers"),
+}
+"""The types in JSON of the elements of hyperparameters that are lists, and what the lists are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,16 @@ def links(name: str, *published: str, bias: bool = True, transposed: bool = Fals
         yield Link(f"{name}.bias", tuple(f"{layer}.bias" for layer in published))
 
 
+def refuse_unknown_keys(values: Values, known: Iterable[str]) -> None:
+    """Refuse a `config.json` with keys of unknown meaning, except those that begin with an underscore.
+
+    Raises:
+        CheckpointError: there are such keys; the error names them.
+    """
+    if unknown := sorted(key for key in values.keys() - set(known) if not key.startswith("_")):
+        raise CheckpointError(f"unknown keys {unknown}; what they mean for the networks is not known")
+
+
 def differ(tensors: Mapping[str, Tensor], one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Return whether two parameters, each stored under the first of its names that is there, have different values.
 
@@ -118,12 +136,19 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one, other) if one.dtype == other.dtype else torch.equal(one.float(), other.float())
 
 
+def keep_config(config: ConfigT, tensors: Mapping[str, Tensor]) -> ConfigT:
+    """Return the configuration as it is, for families whose `config.json` ties no parameters."""
+    return config
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedFormat(Generic[ConfigT]):
     """The format in which the weights and the configuration of a family are published.
 
     Attributes:
-        model_type: the `model_type` of `config.json`; a family may declare further ones in `FamilySpec.variants`.
+        model_type: the `model_type` of `config.json`, or its `_class_name`; a family may declare further ones in
+            `FamilySpec.variants`.
+        type_key: the key of `config.json` whose value is the `model_type`: `_class_name` for the library diffusers.
         architectures: the heads of each known architecture, by its name in `config.json`.
         read_config: converts the content of `config.json`, in which a missing key has the publisher's default, and the
             heads to the family's configuration. Keys whose value is null are removed before.
@@ -136,18 +161,21 @@ class PublishedFormat(Generic[ConfigT]):
         fit: returns the configuration in which parameters that `config.json` ties, but that are stored with different
             values, are parameters of their own. It is given the stored parameters by name.
         keys: the key of `config.json` of each hyperparameter that has one.
+        renamed: patterns of parts of old names, and the parts that present names have in their place.
     """
 
     model_type: str
-    architectures: Mapping[str, tuple[str, ...]]
+    type_key: str = "model_type"
+    architectures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     read_config: Callable[[Values, tuple[str, ...]], ConfigT]
     write_config: Callable[[ConfigT], dict[str, Any]]
     links: Callable[[ConfigT], Iterable[Link]]
-    prefix: str
-    ignored: str
-    heads: str
-    fit: Callable[[ConfigT, Mapping[str, Tensor]], ConfigT]
+    prefix: str = ""
+    ignored: str = NOTHING
+    heads: str = NOTHING
+    fit: Callable[[ConfigT, Mapping[str, Tensor]], ConfigT] = keep_config
     keys: Mapping[str, str]
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def check_types(self, values: Values, hints: Mapping[str, Any]) -> None:
         """Check the types of hyperparameters, given those that they must have.
@@ -156,9 +184,13 @@ class PublishedFormat(Generic[ConfigT]):
             CheckpointError: a value has another type.
         """
         for name, key in self.keys.items():
-            types, described = _TYPES[hints[name]]
-            if key in values and type(values[key]) not in types:
-                raise CheckpointError(f"{key} is {reprlib.repr(values[key])}; it must be {described}")
+            if key not in values:
+                continue
+            value, is_list = values[key], hints[name] in _ELEMENT_TYPES
+            types, described = (_ELEMENT_TYPES if is_list else _TYPES)[hints[name]]
+            elements = value if is_list else [value]
+            if not isinstance(elements, list) or not all(type(each) in types for each in elements):
+                raise CheckpointError(f"{key} is {reprlib.repr(value)}; it must be {described}")
 
     def blame_key(self, error: ConfigError) -> CheckpointError:
         """Return an error that names the key of `config.json` instead of the hyperparameter, if it has one."""
@@ -270,9 +302,11 @@ class PublishedFormat(Generic[ConfigT]):
         return bool(re.search(rf"{self.heads}|\bpooler\.", name)) or (is_outside and not strict)
 
     def _current_name(self, name: str) -> str:
-        """Replace `gamma` and `beta`, which old files have, by `weight` and `bias`, and add a missing prefix."""
+        """Return the present name of a parameter, which old files call `gamma` or `beta`, with its missing prefix."""
         name = name.removesuffix(".gamma") + ".weight" if name.endswith("LayerNorm.gamma") else name
         name = name.removesuffix(".beta") + ".bias" if name.endswith("LayerNorm.beta") else name
+        for pattern, present in self.renamed:
+            name = re.sub(pattern, present, name)
         lacks_prefix = not name.startswith(self.prefix) and not re.search(self.heads, name)
         return self.prefix + name if lacks_prefix else name
 

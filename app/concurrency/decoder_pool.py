@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class DecoderPool:
             data=picture.data,
             work=header.work,
             n_bytes=header.n_bytes,
-            max_answer_bytes=form.n_channels * form.height * form.width,
+            max_answer_bytes=form.n_channels * prod(form.size_for(header.width, header.height)),
         )
         answer, pixels = await self._run(task, client)
         array = np.frombuffer(pixels, np.uint8).reshape(answer["shape"])

@@ -15,13 +15,14 @@ from app.registry.model_sizes import ModelSizes, sizes_of
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftMonitor
+from models.autoencoding.pictures import PictureAutoencoder
 from models.cancellation import stop_if_abandoned
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.checkpoint.common import CONFIG_FILE, build_without_weights
 from models.checkpoint.fingerprint import Fingerprint, fingerprint
 from models.checkpoint.self_check import SelfCheck, check_answers
 from models.checkpoint.text_description import TextDescription, describe_text_model
-from models.codecs import TableCodec, TableSeriesCodec, VectorCodec
+from models.codecs import LatentCodec, LatentPictureCodec, TableCodec, TableSeriesCodec, VectorCodec
 from models.errors import CheckpointError
 from models.family import Model
 from models.generation.generator import Generator
@@ -72,7 +73,7 @@ class LoadedModel:
     files: Fingerprint
     engine: Engine
     sizes: ModelSizes
-    latents: VectorCodec
+    latents: LatentCodec
     scores: tuple[str, ...]
     samplers: tuple[str, ...]
     is_lossless: bool
@@ -173,21 +174,22 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
 def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
     """Return the loaded model of an engine that serves these replicas, and generates at most `max_rows` sequences."""
     model, checkpoint = replicas.models[0], replicas.checkpoint
-    latent_shape: tuple[int, ...] = ()
+    latents: LatentCodec = VectorCodec(())
     scores: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
     is_lossless = False
     drift: DriftMonitor | None = None
     if isinstance(model, Autoencoder):
-        latent_shape, scores, samplers = model.latent_shape, model.scores, model.samplers
+        latents, scores, samplers = _latents_of(model), model.scores, model.samplers
         is_lossless = model.is_lossless
-        drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
+        if scores:
+            drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
     return LoadedModel(
         checkpoint=checkpoint,
         files=replicas.files,
         engine=engine,
         sizes=sizes_of(checkpoint, model, max_rows),
-        latents=VectorCodec(latent_shape),
+        latents=latents,
         scores=scores,
         samplers=samplers,
         is_lossless=is_lossless,
@@ -204,6 +206,13 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
     )
 
 
+def _latents_of(model: Autoencoder) -> LatentCodec:
+    """Return the codec of a model's latents."""
+    if isinstance(model, PictureAutoencoder):
+        return LatentPictureCodec(model.latent_shape[0], model.max_pixels // model.scale**2)
+    return VectorCodec(model.latent_shape)
+
+
 def _rows_of(checkpoint: Checkpoint) -> TableCodec | None:
     """Return the codec of the rows that items are, or are made of; None for other items."""
     codec = checkpoint.codec
@@ -214,7 +223,8 @@ def _choose(checkpoint: Checkpoint, settings: Settings, model: Model, device: to
     requested, runtime = settings.dtypes.get(checkpoint.name), checkpoint.spec.runtime
     is_measured = checkpoint.modality == "text" and (requested or settings.dtype) == "auto"
     times = measure_products(model, device) if is_measured else NOT_MEASURED
-    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times)
+    overflows = checkpoint.overflows_in_float16
+    return choose_precision(settings.dtype, requested, checkpoint.modality, device, runtime, times, overflows=overflows)
 
 
 def _check_answers(checkpoint: Checkpoint, model: Model) -> SelfCheck | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.pictures import PictureAutoencoder
 from models.checkpoint import Checkpoint
 from models.family import Model
 from models.generation.generator import Generator
@@ -18,9 +19,12 @@ class ModelSizes:
     """Counts of numbers.
 
     Attributes:
-        item: numbers of an item, as the model was trained; of texts, the most tokens.
+        item: numbers of an item, as the model was trained; of texts, the most tokens; of pictures of several sizes,
+            those of an example.
         step: numbers of one step of a series; of others those of the whole item.
         latent: numbers of a latent, or of the vector of a text.
+        has_several_sizes: whether items have several sizes, so that a latent is the larger, the larger its item is.
+        working_bytes: memory, in bytes, that the networks take for each number of an item that has several sizes.
         attention_maps: number of heads of all layers, each of which computes a map of all pairs of tokens.
         has_target: whether the model is an encoder-decoder, which reads a second text, or generates it.
         vocabulary: number of token ids.
@@ -33,6 +37,8 @@ class ModelSizes:
     item: int
     step: int
     latent: int = 0
+    has_several_sizes: bool = False
+    working_bytes: int = 0
     attention_maps: int = 0
     has_target: bool = False
     vocabulary: int = 0
@@ -40,11 +46,27 @@ class ModelSizes:
     cache_bytes: int = 0
     max_rows: int = 1
 
+    def latent_of(self, n_numbers: int) -> int:
+        """Return the numbers of the latent of an item with so many numbers."""
+        return n_numbers * self.latent // self.item if self.has_several_sizes else self.latent
+
+    def item_of(self, n_numbers: int) -> int:
+        """Return the numbers of the item of a latent with so many numbers."""
+        return n_numbers * self.item // self.latent if self.has_several_sizes else self.item
+
 
 def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
     """Return the sizes of a model of a checkpoint, which generates at most `max_rows` sequences at a time."""
     shape = checkpoint.item_shape
     n_labels = len(model.labels)
+    if isinstance(model, PictureAutoencoder):
+        return ModelSizes(
+            item=prod(model.input_shape),
+            step=prod(model.input_shape),
+            latent=prod(model.latent_shape),
+            has_several_sizes=True,
+            working_bytes=model.bytes_per_pixel // model.input_shape[0],
+        )
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
         return ModelSizes(item=prod(shape), step=step, latent=prod(model.latent_shape), labels=n_labels)

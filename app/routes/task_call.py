@@ -20,6 +20,7 @@ from app.registry.served_model import ServedModel
 from app.routes.encoded_images import decode_with_images, may_have_images
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.kinds import kind_of_inputs
+from app.schemas.shared.memory import of_networks
 from app.schemas.shared.parsing import parse_body
 from app.schemas.shared.query import query_parameters
 from app.schemas.shared.quick_texts import are_quick_texts
@@ -220,12 +221,13 @@ async def start_stream(call: TaskCall, schema: TaskSchema, requests: list[TaskRe
 
 
 def claim_results(call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]) -> None:
-    """Claim the memory of the results and the answer, and what a small body was parsed into.
+    """Claim the memory of the networks, the results and the answer, and what a small body was parsed into.
 
     Raises:
         PayloadTooLarge, MemoryExhausted: there is not as much.
     """
-    n_bytes = schema.estimate(requests, call.body, call.loaded.sizes)
+    sizes = call.loaded.sizes
+    n_bytes = schema.estimate(requests, call.body, sizes) + of_networks(requests, sizes)
     if call.n_bytes <= SMALL_BODY_BYTES:
         n_bytes += MAX_EXPANSION * call.n_bytes
     call.memory.claim(n_bytes)

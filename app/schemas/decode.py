@@ -67,7 +67,7 @@ SCHEMA = TaskSchema(
     estimate=of_new_items,
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     row=itemgetter("reconstruction"),
-    n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
+    n_numbers=lambda results: sum(result.reconstruction.numel() for result in results),
     answers_images=True,
 )
 ENDPOINT = TaskEndpoint(

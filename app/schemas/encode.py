@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
@@ -40,8 +39,8 @@ class EncodeOutput(BaseModel):
     """The latent of one item."""
 
     latent: list[Any] = Field(description="The latent: numbers of the model's latent shape.")
-    mean: list[float] | None = Field(None, description="Mean of the posterior; only for models that have a posterior.")
-    log_variance: list[float] | None = Field(
+    mean: list[Any] | None = Field(None, description="Mean of the posterior; only for models that have a posterior.")
+    log_variance: list[Any] | None = Field(
         None, description="Logarithm of the posterior's variance; only for models that have a posterior."
     )
     prior_score: float | None = Field(
@@ -96,10 +95,12 @@ SCHEMA = TaskSchema(
     answer=EncodeAnswer,
     requests=_requests,
     outputs=_outputs,
-    estimate=of_numbers(lambda requests, body, sizes: 3 * len(requests) * sizes.latent),
-    array=lambda results, body, codecs: np.stack([result.latent.numpy() for result in results]),
+    estimate=of_numbers(
+        lambda requests, body, sizes: 3 * sum(sizes.latent_of(request.item.numel()) for request in requests)
+    ),
+    array=lambda results, body, codecs: stack_arrays([result.latent.numpy() for result in results]),
     row=_row,
-    n_numbers=lambda results: 3 * len(results) * results[0].latent.numel(),
+    n_numbers=lambda results: 3 * sum(result.latent.numel() for result in results),
     takes_images=True,
 )
 

@@ -74,7 +74,11 @@ SCHEMA = TaskSchema(
     answer=InterpolateAnswer,
     requests=_requests,
     outputs=_outputs,
-    estimate=of_numbers(lambda requests, body, sizes: sum(each.cost + each.steps * sizes.latent for each in requests)),
+    estimate=of_numbers(
+        lambda requests, body, sizes: sum(
+            each.cost + each.steps * sizes.latent_of(each.start.numel()) for each in requests
+        )
+    ),
     array=lambda results, body, codecs: stack_items([frame for result in results for frame in result.frames], codecs),
     takes_images=True,
     answers_images=True,

@@ -74,7 +74,9 @@ SCHEMA = TaskSchema(
     requests=_requests,
     outputs=_outputs,
     estimate=of_numbers(
-        lambda requests, body, sizes: sum(len(request.items) * (sizes.latent + 2) for request in requests)
+        lambda requests, body, sizes: sum(
+            sizes.latent_of(item.numel()) + 2 for request in requests for item in request.items
+        )
     ),
     array=lambda results, body, codecs: np.concatenate([result.points.numpy() for result in results]),
     row=lambda output: output,

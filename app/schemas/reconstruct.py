@@ -74,7 +74,7 @@ SCHEMA = TaskSchema(
     array=lambda results, body, codecs: stack_items([result.reconstruction for result in results], codecs),
     row=itemgetter("reconstruction"),
     has_series_rows=True,
-    n_numbers=lambda results: len(results) * results[0].reconstruction.numel(),
+    n_numbers=lambda results: sum(result.reconstruction.numel() for result in results),
     takes_images=True,
     answers_images=True,
 )

@@ -11,7 +11,7 @@ from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, SeriesCodec, TableCodec, TableSeriesCodec
+from models.codecs import ImageCodec, PictureCodec, SeriesCodec, TableCodec, TableSeriesCodec
 from models.pictures.placing import PHOTOGRAPHS
 
 
@@ -22,7 +22,12 @@ class ModelItem(BaseModel):
         description="Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of "
         "time), `vector` or `text`."
     )
-    shape: list[int] = Field(description="Shape of an item.")
+    shape: list[int] = Field(
+        description="Shape of an item; -1 stands for a side of a picture that may have any length."
+    )
+    multiple: int | None = Field(
+        None, description="Number that both sides of a picture are multiples of, for models that take several sizes."
+    )
     paper: str | None = Field(
         None, description="Colour of the paper in the images that the model was trained on; null for photographs."
     )
@@ -85,10 +90,13 @@ class ModelCard(BaseModel):
     limits: dict[str, int] = Field(
         {},
         description="Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` ("
-        "with special and generated ones), `max_characters`, `max_pixels` or `max_length` (steps of a series).",
+        "with special and generated ones), `max_characters`, `max_pixels` (of all encoded images), "
+        "`max_picture_pixels` (of one picture) or `max_length` (steps of a series).",
     )
     known_failings: str | None = Field(None, description="What the model is known to do badly; see its model card.")
-    latent_shape: list[int] | None = Field(None, description="Shape of a latent.")
+    latent_shape: list[int] | None = Field(
+        None, description="Shape of a latent; -1 stands for a side that depends on the item."
+    )
     embedding_width: int | None = Field(None, description="Number of elements of the embedding of a text.")
     pooling: list[str] | None = Field(
         None,
@@ -283,6 +291,7 @@ def _item(checkpoint: Checkpoint) -> ModelItem:
     return ModelItem(
         modality=checkpoint.modality,
         shape=list(checkpoint.item_shape),
+        multiple=codec.multiple if isinstance(codec, PictureCodec) else None,
         paper=style.paper,
         ink_box=style.ink_box,
         columns=[column.describe() for column in rows.columns] if rows else None,
@@ -300,6 +309,8 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
             limits |= {"max_tokens": max_tokens, "max_characters": settings.max_characters}
         case "image":
             limits["max_pixels"] = settings.max_pixels
+            if isinstance(checkpoint.codec, PictureCodec):
+                limits["max_picture_pixels"] = checkpoint.codec.max_picture_pixels
         case "series":
             limits["max_length"] = cast("SeriesCodec", checkpoint.codec).max_length
     return limits

@@ -584,7 +584,8 @@ class ModelItem:
     Attributes:
         modality: Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of time),
             `vector` or `text`.
-        shape: Shape of an item.
+        shape: Shape of an item; -1 stands for a side of a picture that may have any length.
+        multiple: Number that both sides of a picture are multiples of, for models that take several sizes.
         paper: Colour of the paper in the images that the model was trained on; null for photographs.
         ink_box: Number of pixels of the longer side of the ink, for models that take the parameter `centre`.
         columns: The columns of a table: `name`, `kind` (`number`, `boolean`, `category` or `date`), `has_gaps`, and
@@ -595,6 +596,7 @@ class ModelItem:
 
     modality: str
     shape: list[int]
+    multiple: int | None = None
     paper: str | None = None
     ink_box: int | None = None
     columns: list[dict[str, Any]] | None = None
@@ -655,9 +657,10 @@ class ModelCard:
         tasks: Names of the tasks that the model serves.
         item: The items that the model takes.
         limits: Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` (with special
-            and generated ones), `max_characters`, `max_pixels` or `max_length` (steps of a series).
+            and generated ones), `max_characters`, `max_pixels` (of all encoded images), `max_picture_pixels` (of one
+            picture) or `max_length` (steps of a series).
         known_failings: What the model is known to do badly; see its model card.
-        latent_shape: Shape of a latent.
+        latent_shape: Shape of a latent; -1 stands for a side that depends on the item.
         embedding_width: Number of elements of the embedding of a text.
         pooling: How the vectors of a text's tokens become its embedding, unless a request says otherwise; several ways
             are concatenated.

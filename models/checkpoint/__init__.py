@@ -3,6 +3,7 @@
 common                 the base of the formats
 native                 the project's own format, of the autoencoders
 hugging_face           the format of Hugging Face, of the Transformers
+diffusers              the format of the library diffusers, of autoencoders of pictures
 sentence_transformers  the settings of sentence encoders, in folders of that format
 sentence_modules       their pooling, and the layers after it
 safetensors_files      the weights of all formats
@@ -12,8 +13,10 @@ card                   `manifold.json`: the licence, metrics and digests of such
 import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
+from models.checkpoint.diffusers import TYPE_KEY, read_diffusers
 from models.checkpoint.hugging_face import read_published
 from models.checkpoint.native import CALIBRATION_FILE, FORMAT, read_native, write_checkpoint, write_metrics
 from models.checkpoint.sentence_modules import MODULES_FILE, transformer_path
@@ -97,7 +100,7 @@ def find_own_checkpoints(root: Path) -> list[Path]:
 
 
 def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
-    """Read and check a checkpoint of either format, except its weights.
+    """Read and check a checkpoint of any of the formats, except its weights.
 
     Args:
         folder: the folder of the checkpoint.
@@ -114,9 +117,7 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         path = transformer_path(folder, name)
         place = f"{name}/{path}{CONFIG_FILE}"
         content = read_json(folder, name, f"{path}{CONFIG_FILE}")
-        checkpoint = (
-            read_native(folder, name, content) if "family" in content else read_published(folder, name, content, path)
-        )
+        checkpoint = _read_content(folder, name, content, path)
     except KeyError as error:
         raise CheckpointError(f"{place} lacks the key {error}") from None
     except (CatalogueError, ConfigError) as error:
@@ -129,3 +130,12 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         served = ", ".join(checkpoint.task_names)
         raise CheckpointError(f"{name}: default_for names {unknown[0]!r}; the checkpoint serves {served}")
     return checkpoint
+
+
+def _read_content(folder: Path, name: str, content: dict[str, Any], path: str) -> Checkpoint:
+    """Return the checkpoint whose `config.json`, in the folder `path` below its own, has this content."""
+    if "family" in content:
+        return read_native(folder, name, content)
+    if TYPE_KEY in content:
+        return read_diffusers(folder, name, content)
+    return read_published(folder, name, content, path)

@@ -42,6 +42,7 @@ class Checkpoint(ABC):
         known_failings: what it is known to do badly, in one line.
         unused: the names of stored parameters that the model does not use; complete once the model is loaded.
         missing_heads: the heads that the checkpoint names although none of their weights is there.
+        overflows_in_float16: whether the checkpoint says that its model overflows in float16.
         codec_task_names: the tasks that the codec answers without the model.
     """
 
@@ -60,6 +61,7 @@ class Checkpoint(ABC):
     known_failings: str | None = None
     unused: list[str] = field(default_factory=list)
     missing_heads: tuple[str, ...] = ()
+    overflows_in_float16: bool = False
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

@@ -1,7 +1,7 @@
-"""The weights of a folder in the format of Hugging Face: `model.safetensors`, or its shards."""
+"""The weights of a folder in a format of Hugging Face: one safetensors file, such as `model.safetensors`, or shards."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -34,7 +34,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @contextmanager
-def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
+def open_tensors(
+    folder: Path, name: str, digests: Mapping[str, str], weights_files: Sequence[str] = (WEIGHTS_FILE,)
+) -> Iterator[dict[str, Tensor]]:
     """Read the weights of a checkpoint into memory that nobody can change: all parameters by name.
 
     The memory is released at the end of the context, once the tensors are gone.
@@ -43,13 +45,14 @@ def open_tensors(folder: Path, name: str, digests: Mapping[str, str]) -> Iterato
         folder: the checkpoint's folder.
         name: the checkpoint's name, for errors.
         digests: the known SHA-256 digests of files by name.
+        weights_files: the names that the file may have, of which the first that is there is read.
 
     Raises:
         CheckpointError: a file is missing or damaged, or has another digest.
     """
     with ExitStack() as files:
         tensors: dict[str, Tensor] = {}
-        for file_name in _weight_files(folder, name):
+        for file_name in find_weights(folder, name, weights_files):
             place, path = f"{name}/{file_name}", folder / file_name
             copy = files.enter_context(copied(path, place))
             sha256, source = _known_digest(path, digests.get(file_name))
@@ -85,7 +88,7 @@ def read_parameter_names(folder: Path, name: str) -> list[str]:
     """
     names: list[str] = []
     try:
-        for file_name in _weight_files(folder, name):
+        for file_name in find_weights(folder, name):
             path, place = folder / file_name, f"{name}/{file_name}"
             n_bytes = int.from_bytes(read_beginning(path, place, LENGTH_BYTES), "little")
             if n_bytes > MAX_HEADER_BYTES:
@@ -97,30 +100,32 @@ def read_parameter_names(folder: Path, name: str) -> list[str]:
     return names
 
 
-def _weight_files(folder: Path, name: str) -> list[str]:
-    """Return the names of the files with the weights.
+def find_weights(folder: Path, name: str, weights_files: Sequence[str] = (WEIGHTS_FILE,)) -> list[str]:
+    """Return the names of the files with the weights: the first of some that is there, or its shards.
 
     Raises:
         CheckpointError: there are none, or the index of the shards is damaged.
     """
-    if (folder / WEIGHTS_FILE).exists():
-        return [WEIGHTS_FILE]
-    if (folder / INDEX_FILE).exists():
-        weight_map = read_json(folder, name, INDEX_FILE).get("weight_map")
-        shards = list(weight_map.values()) if isinstance(weight_map, dict) else []
-        if shards and all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
-            return sorted(set(shards))
-        raise CheckpointError(f"{name}/{INDEX_FILE}: weight_map must name safetensors files of the folder")
+    for file_name in weights_files:
+        index_file = f"{file_name}.index.json"
+        if (folder / file_name).exists():
+            return [file_name]
+        if (folder / index_file).exists():
+            weight_map = read_json(folder, name, index_file).get("weight_map")
+            shards = list(weight_map.values()) if isinstance(weight_map, dict) else []
+            if shards and all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
+                return sorted(set(shards))
+            raise CheckpointError(f"{name}/{index_file}: weight_map must name safetensors files of the folder")
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles:
         remedy = "`manifold convert FOLDER` writes safetensors beside it"
         if not any(_CONVERTIBLE.fullmatch(pickle) for pickle in pickles):
             remedy = "load it where it is trusted and save it with `model.save_pretrained(folder)`"
         raise CheckpointError(
-            f"{name} has {', '.join(pickles)} and no {WEIGHTS_FILE}: a pickle can run any code and is never "
+            f"{name} has {', '.join(pickles)} and no {weights_files[0]}: a pickle can run any code and is never "
             f"read; {remedy}"
         )
-    raise CheckpointError(f"{name}/{WEIGHTS_FILE} is missing")
+    raise CheckpointError(f"{name}/{weights_files[0]} is missing")
 
 
 def _describe_damage(copy: FileCopy) -> str:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.image import ImageCodec
+from models.codecs.picture import LatentPictureCodec, PictureCodec
 from models.codecs.series import SeriesCodec
 from models.codecs.table import TableCodec, TableSeriesCodec, build_table_codec, build_table_series_codec
 from models.codecs.text import TextCodec
@@ -20,6 +21,9 @@ __all__ = [
     "Codec",
     "ImageCodec",
     "ItemCodec",
+    "LatentCodec",
+    "LatentPictureCodec",
+    "PictureCodec",
     "SeriesCodec",
     "TableCodec",
     "TableSeriesCodec",
@@ -28,6 +32,7 @@ __all__ = [
     "build_codec",
 ]
 
+LatentCodec = LatentPictureCodec | VectorCodec
 ItemCodec = ImageCodec | SeriesCodec | TableCodec | TableSeriesCodec | VectorCodec
 Codec = ItemCodec | TextCodec
 

@@ -6,7 +6,7 @@ Shapes: `C` channels, `H` height, `W` width.
 import base64
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,6 +35,8 @@ from models.pictures.placing import NO_OPTIONS, PHOTOGRAPHS, PictureOptions, Sty
 from models.pictures.reading import read_header
 
 GRID_GAP_PX = 2
+Arrays = NDArray[Any] | Sequence[NDArray[Any]]
+"""Several items of one shape as one array, or any items."""
 Warn = Callable[[Problem], None]
 """Receives what a client should know about an item that is accepted all the same."""
 _ENCODED = (str, bytes, EncodedPicture, DecodedPicture, InvalidItems)
@@ -84,13 +86,12 @@ class ImageCodec(ArrayCodec):
         """
         items = self.read_pictures(values, limits, options)
         if items is not None:
-            batch: NDArray[Any] = self._decode_each(items, options, warn, gaps=gaps)
+            arrays: Arrays = self._decode_each(items, options, warn, gaps=gaps)
         else:
             for name in options.given():
                 raise InvalidItems(Problem("this is for encoded images, and the inputs are numbers", parameter=name))
-            batch = self._decode_numbers(values, limits.max_items, gaps=gaps)
-        check_range(batch, 0.0, 1.0, gaps=gaps)
-        return [torch.from_numpy(item) for item in batch.astype(np.float32, order="C")]
+            arrays = self._decode_numbers(values, limits.max_items, gaps=gaps)
+        return self._to_tensors(arrays, gaps=gaps)
 
     def read_pictures(self, values: object, limits: Limits, options: PictureOptions) -> list[Any] | None:
         """Return the items with `EncodedPicture` in place of encoded images; None if there are none.
@@ -126,10 +127,11 @@ class ImageCodec(ArrayCodec):
 
     def png(self, images: NDArray[np.float32]) -> bytes:
         """Return a PNG of images `[n, C, H, W]` in [0, 1]: a single one as it is, several as a grid."""
+        height, width = images.shape[2:]
         n_columns = math.ceil(math.sqrt(len(images)))
         n_rows = math.ceil(len(images) / n_columns)
         gap = GRID_GAP_PX if len(images) > 1 else 0
-        column_width, row_height = self.width + gap, self.height + gap
+        column_width, row_height = width + gap, height + gap
         size = (n_columns * column_width - gap, n_rows * row_height - gap)
         canvas = Image.new("L" if self.channels == 1 else "RGB", size, "white")
         pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)  # (n, H, W, C)
@@ -164,14 +166,27 @@ class ImageCodec(ArrayCodec):
                 detail = f"this is for encoded images, and item {numbers} is not one"
                 raise InvalidItems(Problem(detail, parameter=name))
 
-    def _decode_numbers(self, values: object, max_items: int, *, gaps: bool) -> NDArray[Any]:
+    def _decode_numbers(self, values: object, max_items: int, *, gaps: bool) -> Arrays:
+        """Return one item or several that are numbers, in the shape of an image."""
         if not isinstance(values, np.ndarray):
             return batch_from_json(values, self._accepted_shapes(), max_items=max_items, gaps=gaps)
         batch = batch_from_array(values, self._accepted_shapes(), max_items=max_items)
         return batch.astype(np.float32) / 255 if batch.dtype == np.uint8 else batch
 
-    def _decode_each(self, items: list[Any], options: PictureOptions, warn: Warn, *, gaps: bool) -> NDArray[np.float64]:
-        """Return items of `read_pictures` as a batch `[n, C, H, W]`. If one is refused, no image is decoded."""
+    def _item_from_numbers(self, value: object, *, gaps: bool) -> NDArray[Any]:
+        """Return an item that is numbers, and stands among encoded images."""
+        return item_from_json(value, self._accepted_shapes(), gaps=gaps)
+
+    def _to_tensors(self, arrays: Arrays, *, gaps: bool) -> list[Tensor]:
+        """Return items in float32, all of whose values must be in [0, 1] or, with `gaps`, NaN."""
+        batch = arrays if isinstance(arrays, np.ndarray) else np.stack(arrays)
+        check_range(batch, *self.value_range, gaps=gaps)
+        return [torch.from_numpy(item) for item in batch.astype(np.float32, order="C")]
+
+    def _decode_each(
+        self, items: list[Any], options: PictureOptions, warn: Warn, *, gaps: bool
+    ) -> list[NDArray[np.float64]]:
+        """Return items of `read_pictures` as arrays `[C, H, W]`. If one is refused, no image is decoded."""
         batch: list[NDArray[Any]] = []
         problems: list[Problem] = []
         error_type: type[InvalidItems] = InvalidItems
@@ -189,13 +204,13 @@ class ImageCodec(ArrayCodec):
                         for detail in picture.warnings:
                             warn(Problem(detail, i))
                 else:
-                    batch.append(item_from_json(item, self._accepted_shapes(), gaps=gaps))
+                    batch.append(self._item_from_numbers(item, gaps=gaps))
             except InvalidItems as error:
                 problems += [Problem(problem.detail, i, problem.parameter) for problem in error.problems]
                 error_type = type(error)
         if problems:
             raise error_type(*limit_problems(problems))
-        return np.stack(batch)
+        return batch
 
 
 def _has_encoded(values: list[Any]) -> bool:

@@ -25,15 +25,25 @@ class PictureForm:
 
     Attributes:
         n_channels: 1 for grey, 3 for RGB.
+        height: number of rows; None if pictures keep their own size.
+        width: number of columns; None if pictures keep their own size.
         style: the paper and the ink of the pictures that the model was trained on.
         options: what the request says about its pictures.
+        multiple: number that the sides of pictures which keep their size become multiples of, by getting smaller.
     """
 
     n_channels: int
-    height: int
-    width: int
+    height: int | None
+    width: int | None
     style: Style
     options: PictureOptions = NO_OPTIONS
+    multiple: int = 1
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and the height of a picture in this form, given those that it has."""
+        if self.width is None or self.height is None:
+            return width - width % self.multiple, height - height % self.multiple
+        return self.width, self.height
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as values of JSON."""
@@ -86,11 +96,15 @@ def decode_picture(picture: EncodedPicture, form: PictureForm) -> DecodedPicture
             f"the model was trained on images with {style.paper} paper, and the paper of this image seems to have the "
             f"colour of the model's ink; if so, {advice}"
         )
-    size = (form.width, form.height)
+    size = form.size_for(*image.size)
+    if form.width is None and size != image.size:
+        resized = f"{image.width} x {image.height} pixels is resized to {size[0]} x {size[1]}"
+        warnings.append(f"the image of {resized}, since the model takes sides of multiples of {form.multiple}")
     if options.centre and style.ink_box is not None:
         image = centre_ink(image, size, style, style.ink_box)
     else:
-        image = fit_into(image, size, options.fit or "contain", style.background)
+        fit = options.fit or ("stretch" if form.width is None else "contain")
+        image = fit_into(image, size, fit, style.background)
     pixels = np.asarray(image)
     return DecodedPicture(
         pixels[None] if form.n_channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1)), tuple(warnings)

@@ -8,6 +8,7 @@ from app.routes.foreign import Reply
 from app.routes.huggingface.pipeline import NativeCall, Pipeline, given_parameters, list_inputs, pointers
 from app.schemas.foreign.huggingface import bodies
 from models.checkpoint import Checkpoint
+from models.codecs import PictureCodec
 
 CLASSIFY_NAMES = {"top_k": "top_k", "function_to_apply": "function_to_apply"}
 OUTPUTS = {"reconstruct": "reconstruction", "denoise": "denoised"}
@@ -36,8 +37,11 @@ def _transform(body: bodies.PipelineImageToImageBody, checkpoint: Checkpoint) ->
         InvalidRequest: another size is asked for than that of the model's images.
     """
     given = body.parameters or bodies.PipelineImageToImageParameters()
-    _, height, width = checkpoint.item_shape
     size = given.target_size
+    if size is not None and isinstance(checkpoint.codec, PictureCodec):
+        detail = f"{size.width} x {size.height} pixels are refused; pictures of this model keep their size"
+        raise InvalidRequest.of([Fault("/parameters/target_size", detail)])
+    _, height, width = checkpoint.item_shape
     if size is not None and (size.height, size.width) != (height, width):
         detail = f"{size.width} x {size.height} pixels are refused; the images of this model have {width} x {height}"
         raise InvalidRequest.of([Fault("/parameters/target_size", detail)])

@@ -205,5 +205,5 @@ def stack_arrays(arrays: Sequence[Floats]) -> Floats:
         InvalidRequest: the arrays differ in shape.
     """
     if len({array.shape for array in arrays}) > 1:
-        raise InvalidRequest("the items of the answer differ in length and form no array; accept application/json")
+        raise InvalidRequest("the items of the answer differ in shape and form no array; accept application/json")
     return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

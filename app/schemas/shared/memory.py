@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.registry.model_sizes import ModelSizes
+from models.tasks.autoencoding import DecodeRequest, InterpolateRequest, ItemsRequest
 
 Estimate = Callable[[Sequence[Any], Any, ModelSizes], int]
 """Estimates the memory of the results and the answer, from the requests, the body and the sizes of the model."""
@@ -27,6 +28,28 @@ CHARACTER_BYTES = 8
 """A character of a text that an answer repeats: up to 4 bytes in Python's text, and as much in JSON."""
 
 
+def of_networks(requests: Sequence[Any], sizes: ModelSizes) -> int:
+    """Estimate the memory that the networks take while they compute the largest item of some requests.
+
+    It is 0 for models whose items all have one size, since it is small then. Every estimate of an answer comes on top.
+    """
+    if not sizes.working_bytes:
+        return 0
+    return sizes.working_bytes * max((_largest_item(request, sizes) for request in requests), default=0)
+
+
+def _largest_item(request: Any, sizes: ModelSizes) -> int:
+    """Return the numbers of the largest item that a request has, or makes of a latent."""
+    if isinstance(request, DecodeRequest):
+        return sizes.item_of(request.latent.numel())
+    if isinstance(request, InterpolateRequest):
+        items: Sequence[Any] = (request.start, request.end)
+    else:
+        items = request.items if isinstance(request, ItemsRequest) else (request.item,)
+    n_numbers: int = max(item.numel() for item in items)
+    return n_numbers
+
+
 def of_numbers(count: Callable[[Sequence[Any], Any, ModelSizes], int]) -> Estimate:
     """Return the estimate for an answer with as many numbers as `count` returns."""
     return lambda requests, body, sizes: REQUEST_BYTES * len(requests) + NUMBER_BYTES * count(requests, body, sizes)
@@ -39,6 +62,9 @@ def of_items(per_item: int) -> Estimate:
 
 def of_new_items(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
     """Estimate the memory for an answer that has an item and its latent for each request."""
+    if sizes.has_several_sizes:
+        n_latent: int = sum(request.latent.numel() for request in requests)
+        return len(requests) * REQUEST_BYTES + NUMBER_BYTES * (n_latent + sizes.item_of(n_latent))
     length = getattr(body.parameters, "length", None)
     n_numbers = sizes.latent + max(sizes.item, (length or 0) * sizes.step)
     return len(requests) * (REQUEST_BYTES + NUMBER_BYTES * n_numbers)

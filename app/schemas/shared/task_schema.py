@@ -12,7 +12,7 @@ from app.registry.defaults import Kind
 from app.schemas.shared.envelope import Answer, Body
 from app.schemas.shared.memory import Estimate
 from models.autoencoding.drift import DriftMonitor
-from models.codecs import Codec, TextCodec, VectorCodec
+from models.codecs import Codec, LatentCodec, TextCodec
 from models.codecs.arrays import Limits
 from models.codecs.table import SeriesRows
 from models.errors import Problem
@@ -38,7 +38,7 @@ class ModelCodecs:
     """
 
     items: Codec
-    latents: VectorCodec
+    latents: LatentCodec
     labels: tuple[str, ...] = ()
     generation_defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     warnings: list[Problem] = field(default_factory=list)

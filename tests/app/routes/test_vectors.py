@@ -60,4 +60,4 @@ async def test_vectors_of_tokens(client: httpx.AsyncClient, parameters: dict[str
     uneven = {"inputs": ["the dog", "a"], "parameters": {"pooling": "none"}}
     refused = await client.post("/encode", json=uneven, headers={"accept": NPY})
     assert refused.status_code == 422
-    assert "differ in length" in refused.text
+    assert "differ in shape" in refused.text
