@@ -11,7 +11,7 @@ from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, SeriesCodec, TableCodec, TableSeriesCodec
+from models.codecs import AudioCodec, ImageCodec, SeriesCodec, TableCodec, TableSeriesCodec
 from models.pictures.placing import PHOTOGRAPHS
 
 
@@ -19,10 +19,13 @@ class ModelItem(BaseModel):
     """The items that a model takes."""
 
     modality: str = Field(
-        description="Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of "
-        "time), `vector` or `text`."
+        description="Kind of the items: `audio`, `image`, `series`, `table`, `table_series` (rows of a table in the "
+        "order of time), `vector` or `text`."
     )
-    shape: list[int] = Field(description="Shape of an item.")
+    shape: list[int] = Field(description="Shape of an item; of sounds, that of one second: samples and channels.")
+    bandwidths: list[float] | None = Field(
+        None, description="Bandwidths that a sound can be encoded at, in kbit/s, ascending; null for other items."
+    )
     paper: str | None = Field(
         None, description="Colour of the paper in the images that the model was trained on; null for photographs."
     )
@@ -85,7 +88,8 @@ class ModelCard(BaseModel):
     limits: dict[str, int] = Field(
         {},
         description="Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` ("
-        "with special and generated ones), `max_characters`, `max_pixels` or `max_length` (steps of a series).",
+        "with special and generated ones), `max_characters`, `max_pixels`, `max_audio_seconds` or "
+        "`max_length` (steps of a series).",
     )
     known_failings: str | None = Field(None, description="What the model is known to do badly; see its model card.")
     latent_shape: list[int] | None = Field(None, description="Shape of a latent.")
@@ -208,6 +212,7 @@ LIMITS = (
     "max_lists",
     "max_items",
     "max_pixels",
+    "max_audio_seconds",
     "image_timeout_ms",
     "image_memory",
     "fit_minutes",
@@ -283,6 +288,7 @@ def _item(checkpoint: Checkpoint) -> ModelItem:
     return ModelItem(
         modality=checkpoint.modality,
         shape=list(checkpoint.item_shape),
+        bandwidths=list(codec.bandwidths) if isinstance(codec, AudioCodec) else None,
         paper=style.paper,
         ink_box=style.ink_box,
         columns=[column.describe() for column in rows.columns] if rows else None,
@@ -300,6 +306,8 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
             limits |= {"max_tokens": max_tokens, "max_characters": settings.max_characters}
         case "image":
             limits["max_pixels"] = settings.max_pixels
+        case "audio":
+            limits["max_audio_seconds"] = settings.max_audio_seconds
         case "series":
             limits["max_length"] = cast("SeriesCodec", checkpoint.codec).max_length
     return limits

@@ -3,6 +3,7 @@
 common                 the base of the formats
 native                 the project's own format, of the autoencoders
 hugging_face           the format of Hugging Face, of the Transformers
+audio                  folders of that format whose models take sounds
 sentence_transformers  the settings of sentence encoders, in folders of that format
 sentence_modules       their pooling, and the layers after it
 safetensors_files      the weights of all formats
@@ -12,7 +13,9 @@ card                   `manifold.json`: the licence, metrics and digests of such
 import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from models.checkpoint.audio import is_of_sounds, read_audio
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
 from models.checkpoint.hugging_face import read_published
 from models.checkpoint.native import CALIBRATION_FILE, FORMAT, read_native, write_checkpoint, write_metrics
@@ -114,9 +117,7 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         path = transformer_path(folder, name)
         place = f"{name}/{path}{CONFIG_FILE}"
         content = read_json(folder, name, f"{path}{CONFIG_FILE}")
-        checkpoint = (
-            read_native(folder, name, content) if "family" in content else read_published(folder, name, content, path)
-        )
+        checkpoint = _read_description(folder, name, content, path)
     except KeyError as error:
         raise CheckpointError(f"{place} lacks the key {error}") from None
     except (CatalogueError, ConfigError) as error:
@@ -129,3 +130,12 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         served = ", ".join(checkpoint.task_names)
         raise CheckpointError(f"{name}: default_for names {unknown[0]!r}; the checkpoint serves {served}")
     return checkpoint
+
+
+def _read_description(folder: Path, name: str, content: dict[str, Any], path: str) -> Checkpoint:
+    """Return the checkpoint of a folder whose `config.json` has this content, in the format that it shows."""
+    if "family" in content:
+        return read_native(folder, name, content)
+    if is_of_sounds(content):
+        return read_audio(folder, name, content)
+    return read_published(folder, name, content, path)
