@@ -145,7 +145,7 @@ class DecoderPool:
         n_bytes = min(self._max_bytes, SOUND_BYTES + SOUND_BYTES_PER_SAMPLE * n_values)
         task = _Task(
             name="file of sound",
-            head={"sound": form.to_json(), "n_bytes": n_bytes},
+            head={"sound": asdict(form), "n_bytes": n_bytes},
             data=data,
             work=1000 + int(SOUND_WORK_PER_BYTE * len(data)),
             n_bytes=n_bytes,

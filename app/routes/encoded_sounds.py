@@ -14,7 +14,7 @@ from app.services import Services
 from models.codecs.arrays import check_count
 from models.codecs.data_url import bytes_of_string
 from models.errors import Problem, UndecodableItems
-from models.sounds.files import INSTALLATION
+from models.sounds.files import INSTALLATION, SoundForm
 from models.tasks import Request as TaskRequest
 
 
@@ -46,7 +46,8 @@ async def decode_with_sounds(
         if isinstance(item, str | bytes):
             with naming(i):
                 data = await services.pools.run(_bytes_of, item, n_bytes=len(item))
-                items[i] = await services.decoders.decode_sound(data, codec.form(n_left), client)
+                form = SoundForm(n_channels=codec.n_channels, sampling_rate=codec.sampling_rate, max_samples=n_left)
+                items[i] = await services.decoders.decode_sound(data, form, client)
             claim_memory(items[i].nbytes)
             n_left -= len(items[i])
     decoded = body.model_copy(update={"inputs": items})

@@ -55,8 +55,8 @@ MAX_HEADER_WARNINGS = 8
 """Maximum number of warnings in the header of an answer that is not JSON."""
 SOUND_FORMATS: dict[str, SoundFormat] = {WAV: "wav", FLAC: "flac"}
 """Formats of sounds by the type of the answer."""
-PNG_FORMAT = "png"
-"""Value of the parameter `format` that asks for images as `data:` URLs."""
+FILE_FORMATS = ("png", *SOUND_FORMATS.values())
+"""Values of the parameter `format` that ask for items as `data:` URLs of files."""
 
 
 async def answer_task(
@@ -93,7 +93,7 @@ async def _answer(
     media_type = _negotiate_answer(target, context.header(b"accept") or "")
     call = await check_call(services, target, raw.values, len(raw.data), raw.query)
     form = call.parameter("format")
-    if media_type in (NPY, *SOUND_FORMATS) and form in (PNG_FORMAT, *SOUND_FORMATS.values()):
+    if media_type in (NPY, *SOUND_FORMATS) and form in FILE_FORMATS:
         detail = f"{form} is for answers in JSON, and this one is {media_type}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
     if isinstance(call.schema, CodecSchema):

@@ -12,9 +12,7 @@ from app.schemas.shared.items import check_format, render_item, stack_items
 from app.schemas.shared.memory import of_new_items
 from app.schemas.shared.sounds import (
     Sound,
-    SoundOutputParameters,
     audio_codec,
-    check_sound_format,
     of_sounds,
     render_sound,
     stack_sounds,
@@ -82,7 +80,7 @@ SCHEMA = TaskSchema(
 )
 
 
-class DecodeSoundParameters(SoundOutputParameters):
+class DecodeSoundParameters(ItemOutputParameters):
     """Parameters of `/decode` for codes of sounds."""
 
 
@@ -105,7 +103,7 @@ class DecodeSoundAnswer(Answer):
 
 
 def _sound_requests(body: DecodeSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    check_sound_format(body.parameters)
+    check_format(body.parameters, codecs)
     return [DecodeSoundRequest(encoded=codes) for codes in audio_codec(codecs).decode_codes(body.inputs, limits)]
 
 

@@ -12,9 +12,7 @@ from app.schemas.shared.items import as_list, check_format, render_item, stack_i
 from app.schemas.shared.memory import of_numbers
 from app.schemas.shared.sounds import (
     Sound,
-    SoundOutputParameters,
     audio_codec,
-    check_sound_format,
     of_sounds,
     render_sound,
     stack_sounds,
@@ -108,7 +106,7 @@ SCHEMA = TaskSchema(
 )
 
 
-class DecompressSoundParameters(SoundOutputParameters):
+class DecompressSoundParameters(ItemOutputParameters):
     """Parameters of `/decompress` for streams of sounds."""
 
 
@@ -132,7 +130,7 @@ class DecompressSoundAnswer(Answer):
 
 def _sound_requests(body: DecompressSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     """Return a request for each stream. The lengths that the streams declare are checked before any is decoded."""
-    check_sound_format(body.parameters)
+    check_format(body.parameters, codecs)
     streams = _decode_streams(body.inputs, limits)
     lengths = [(declared_shape(stream) or (0,))[0] for stream in streams]
     audio_codec(codecs).check_length(sum(lengths), limits)

@@ -13,7 +13,6 @@ from app.schemas.shared.memory import of_items
 from app.schemas.shared.sounds import (
     Sound,
     SoundInputParameters,
-    SoundOutputParameters,
     decode_sounds,
     of_sounds,
     render_sound,
@@ -90,7 +89,7 @@ SCHEMA = TaskSchema(
 )
 
 
-class ReconstructSoundParameters(SoundInputParameters, SoundOutputParameters):
+class ReconstructSoundParameters(SoundInputParameters, ItemOutputParameters):
     """Parameters of `/reconstruct` for sounds."""
 
 

@@ -1,4 +1,4 @@
-"""The seven families of autoencoders, and `onnx` for those that were trained elsewhere.
+"""The seven families of autoencoders, `encodec` for sounds, and `onnx` for those that were trained elsewhere.
 
 Each folder has a README with its mathematics, checkpoints and papers.
 
@@ -11,5 +11,6 @@ Each folder has a README with its mathematics, checkpoints and papers.
 | recurrent | reads series of any length with an LSTM or GRU | Srivastava et al. 2015; Malhotra et al. 2016 |
 | adversarial | a discriminator shapes the latents; classes from few labels | Makhzani et al. 2015 |
 | deep_belief | pretrained as Boltzmann machines; samples by Gibbs sampling | Hinton, Salakhutdinov 2006 |
+| encodec | sounds as indices of codebooks, at a chosen bandwidth | Defossez et al. 2022 |
 | onnx | an encoder and a decoder of any architecture, computed by ONNX Runtime | onnx.ai |
 """

@@ -28,7 +28,7 @@ from models.codecs.arrays import (
     limit_problems,
 )
 from models.errors import InvalidItems, Problem
-from models.sounds.files import SoundForm, SoundFormat, write_sound
+from models.sounds.files import SoundFormat, write_sound
 from models.tasks.audio import SoundCodes
 
 MAX_AMPLITUDE = 16.0
@@ -67,10 +67,6 @@ class AudioCodec(ArrayCodec):
         """Return the maximum number of samples in time of all sounds of a request together."""
         return int(limits.max_seconds * self.sampling_rate)
 
-    def form(self, max_samples: int) -> SoundForm:
-        """Return the form into which files of sound are brought."""
-        return SoundForm(n_channels=self.n_channels, sampling_rate=self.sampling_rate, max_samples=max_samples)
-
     def decode(self, values: object, limits: Limits) -> list[Tensor]:
         """Return one sound or several as float32 tensors `[C, T]`.
 
@@ -98,12 +94,8 @@ class AudioCodec(ArrayCodec):
         return sounds
 
     @override
-    def to_client_shape(self, array: Floats) -> Floats:
-        return array[0] if self.n_channels == 1 else array.T
-
-    @override
     def encode(self, item: Floats) -> Floats:
-        return self.to_client_shape(item)
+        return item[0] if self.n_channels == 1 else item.T
 
     def file(self, sounds: NDArray[Any], kind: SoundFormat) -> bytes:
         """Return a file of a sound, given as an array of one sound in the shape that clients see.

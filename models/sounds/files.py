@@ -8,7 +8,7 @@ Shapes: `T` samples in time, `C` channels.
 
 import io
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -48,10 +48,6 @@ class SoundForm:
     n_channels: int
     sampling_rate: int
     max_samples: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the form in types that JSON has; they are the arguments of its constructor."""
-        return asdict(self)
 
 
 def has_sound_files() -> bool:

@@ -1,24 +1,22 @@
 """Reading the sounds of a body, and rendering sounds into answers."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from app.errors import InvalidRequest
 from app.registry.model_sizes import ModelSizes
-from app.schemas.shared.envelope import Parameters
-from app.schemas.shared.items import stack_arrays
+from app.schemas.shared.envelope import ItemOutputParameters, Parameters
+from app.schemas.shared.items import check_format, stack_arrays
 from app.schemas.shared.memory import NUMBER_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import AudioCodec
 from models.codecs.arrays import Limits
-from models.sounds.files import INSTALLATION, SoundFormat, has_sound_files
+from models.sounds.files import SoundFormat
 
-ARRAY = "array"
 Sound = TypeAliasType("Sound", list[Any] | str)
 """A sound in JSON."""
 
@@ -34,14 +32,6 @@ class SoundInputParameters(Parameters):
     )
 
 
-class SoundOutputParameters(Parameters):
-    """Parameters of tasks that answer with sounds."""
-
-    format: Literal["array", "wav", "flac"] = Field(
-        ARRAY, description="Whether sounds are answered as numbers, or as `data:` URLs of WAV or FLAC files."
-    )
-
-
 def audio_codec(codecs: ModelCodecs) -> AudioCodec:
     """Return the codec of a model whose items are sounds."""
     return cast("AudioCodec", codecs.items)
@@ -51,24 +41,19 @@ def decode_sounds(body: Any, codecs: ModelCodecs, limits: Limits) -> list[Any]:
     """Return the body's sounds as tensors `[C, T]`.
 
     Raises:
-        InvalidItems: a sound has a wrong shape, range or type, or they are too many or too long.
+        InvalidItems: a sound has a wrong shape, range or type, they are too many or too long, or the format is not for
+            them.
         InvalidRequest: the answer shall have files, which cannot be written.
     """
-    check_sound_format(body.parameters)
+    check_format(body.parameters, codecs)
     return list(audio_codec(codecs).decode(body.inputs, limits))
 
 
-def check_sound_format(parameters: Any) -> None:
-    """Raise InvalidRequest if files of sound are asked for, and the libraries that write them are not installed."""
-    if getattr(parameters, "format", ARRAY) != ARRAY and not has_sound_files():
-        raise InvalidRequest(f"files of sound are written by {INSTALLATION}")
-
-
-def render_sound(sound: Any, parameters: SoundOutputParameters, codecs: ModelCodecs) -> Any:
+def render_sound(sound: Any, parameters: ItemOutputParameters, codecs: ModelCodecs) -> Any:
     """Return a sound `[C, T]` as clients see it: as numbers, or as the `data:` URL of a file if they ask for it."""
     codec = audio_codec(codecs)
     array = codec.encode(sound.numpy())
-    if parameters.format == ARRAY:
+    if parameters.format == "array":
         return np.ascontiguousarray(array)
     return codec.data_url(array, cast("SoundFormat", parameters.format))
 

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -118,7 +119,7 @@ class NormalisedWeight(Link):
 
 def _norm(direction: Tensor) -> Tensor:
     """Return the norms of `[n, …]` over all dimensions but the first, `[n, 1, …]`."""
-    return direction.norm(dim=tuple(range(1, direction.dim())), keepdim=True)
+    return torch.linalg.vector_norm(direction, dim=tuple(range(1, direction.dim())), keepdim=True)
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> EncodecConfig:

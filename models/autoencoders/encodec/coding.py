@@ -73,12 +73,15 @@ def _unpack_words(stream: Stream, length: int, config: EncodecConfig) -> SoundCo
         return None
     if len(coder.words()):
         return None
-    chunks = tuple(part.contiguous() for part in torch.from_numpy(codes).split(frames, 1))
+    ends = np.cumsum(frames)[:-1].tolist()
+    chunks = tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in np.split(codes, ends, axis=1))
     return SoundCodes(chunks=chunks, scales=tuple(scales.tolist()), length=length)
 
 
 def _uniform(config: EncodecConfig) -> Integers:
-    return np.full(config.codebook_size, TOTAL // config.codebook_size, dtype=np.int64)
+    """Return the frequencies of indices that are all alike. They sum to `TOTAL`, since both are powers of 2."""
+    frequency = TOTAL // config.codebook_size
+    return np.full(config.codebook_size, frequency, dtype=np.int64)
 
 
 def _pack_uniform(codes: Integers, config: EncodecConfig) -> Words:

@@ -103,7 +103,7 @@ class EncodecConfig(FamilyConfig):
             "bandwidths",
             "a list of positive numbers in ascending order",
         )
-        least = self.frame_rate * self.code_bits / 1000
+        least = self.codebook_rate / 1000
         most = MAX_CODEBOOKS * least
         self.require(
             least <= self.bandwidths[-1] <= most, "bandwidths", f"such that the largest is {least:g} to {most:g} kbit/s"
@@ -115,19 +115,15 @@ class EncodecConfig(FamilyConfig):
         return prod(self.ratios)
 
     @property
-    def frame_rate(self) -> int:
-        """The number of frames of a second, rounded up."""
-        return ceil(self.sampling_rate / self.hop)
-
-    @property
-    def code_bits(self) -> int:
-        """The number of bits of a code before entropy coding."""
-        return int(log2(self.codebook_size))
+    def codebook_rate(self) -> int:
+        """The number of bits that a codebook takes for a second of sound, before entropy coding."""
+        frame_rate = ceil(self.sampling_rate / self.hop)
+        return frame_rate * int(log2(self.codebook_size))
 
     @property
     def n_codebooks(self) -> int:
         """The number of codebooks, which the largest bandwidth decides."""
-        return int(1000 * self.bandwidths[-1] // (self.frame_rate * self.code_bits))
+        return int(1000 * self.bandwidths[-1] // self.codebook_rate)
 
     @property
     def chunk_samples(self) -> int:
@@ -141,7 +137,7 @@ class EncodecConfig(FamilyConfig):
 
     def codebooks_at(self, bandwidth: float) -> int:
         """Return the number of codebooks that a bandwidth in kbit/s pays for, at least 1 (section 3.2 of the paper)."""
-        return min(self.n_codebooks, max(1, floor(1000 * bandwidth / (self.code_bits * self.frame_rate))))
+        return min(self.n_codebooks, max(1, floor(1000 * bandwidth / self.codebook_rate)))
 
     def chunk_lengths(self, length: int) -> list[int]:
         """Return the numbers of samples of the chunks of a sound with `length` samples."""

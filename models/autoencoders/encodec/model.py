@@ -118,6 +118,7 @@ class Encodec(Model):
         """
         for sound in encoded:
             self._check(sound)
+        device = next(self.parameters()).device
         places = [(i, j) for i, sound in enumerate(encoded) for j in range(len(sound.chunks))]
         found: dict[tuple[int, int], Tensor] = {}
         by_shape: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -126,7 +127,7 @@ class Encodec(Model):
         for same in by_shape.values():
             for group in _groups([encoded[i].chunks[j].shape[1] * self.config.hop for i, j in same]):
                 own = [same[place] for place in group]
-                codes = torch.stack([encoded[i].chunks[j] for i, j in own]).to(self._device)
+                codes = torch.stack([encoded[i].chunks[j] for i, j in own]).to(device)
                 scales = [encoded[i].scales[j] for i, j in own] if self.config.normalize else None
                 column = None if scales is None else self._to_device(torch.tensor(scales))[:, None, None]
                 found |= dict(zip(own, to_cpu(self.decode_chunks(codes, column)), strict=True))
@@ -169,10 +170,6 @@ class Encodec(Model):
             fault = f"a scale is out of range; scales are 0 to {MAX_SCALE:g}"
         if fault:
             raise InvalidItems(Problem(fault))
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.parameters()).device
 
     def _to_device(self, values: Tensor) -> Tensor:
         weight = next(self.parameters())
