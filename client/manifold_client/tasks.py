@@ -304,7 +304,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         length: int | None = None,
     ) -> Answer[DecodeOutput]:
         """Map latents or codes to items.
@@ -316,8 +316,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             length: Number of steps of a series, refused for other items; the length that the model was trained on if
                 omitted.
         """
@@ -341,7 +341,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
     ) -> Answer[DecompressOutput]:
         """Decompress bitstreams into items.
 
@@ -352,8 +352,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
         """
         parameters: dict[str, Any] = {
             "format": format,
@@ -374,7 +374,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -390,8 +390,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -869,7 +869,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -884,8 +884,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -919,7 +919,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -936,8 +936,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -1034,7 +1034,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -1050,8 +1050,8 @@ class Tasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -1143,7 +1143,7 @@ class Tasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         n: int | None = None,
         seed: int | None = None,
         temperature: float | None = None,
@@ -1160,8 +1160,8 @@ class Tasks:
         Args:
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             n: Number of items; the server's `max_items` is the limit. The default is 1.
             seed: Sampling seed; random, and returned, if omitted.
             temperature: Factor that multiplies the standard deviation of the sampled distribution. The default is 1.0.

@@ -31,6 +31,8 @@ MIN_RATE, MAX_RATE = 1_000, 768_000
 """Limits of the sampling rate of a file."""
 MAX_RATIO = 64
 """Maximum factor by which a sampling rate is raised or lowered."""
+UNKNOWN_FRAMES = 2**62
+"""Number of samples from which on a header does not tell the length, as libsndfile reports it."""
 PCM = "PCM_16"
 """The encoding of samples in files that are written: integers of 16 bits."""
 
@@ -110,6 +112,8 @@ def _check_header(file: Any, form: SoundForm) -> None:
         raise InvalidItems(Problem(f"the sound has {n_channels} channels; it must have 1 to {MAX_FILE_CHANNELS}"))
     if n_channels not in (1, form.n_channels) and form.n_channels != 1:
         raise InvalidItems(Problem(f"the sound has {n_channels} channels; the model takes {form.n_channels}, or 1"))
+    if file.frames >= UNKNOWN_FRAMES:
+        raise InvalidItems(Problem("the header does not tell the length, as in a stream; send a finished file"))
     _check_length(file.frames * form.sampling_rate // rate, form)
 
 
@@ -122,13 +126,20 @@ def _check_length(n_samples: int, form: SoundForm) -> None:
 
 
 def _blocks(file: Any, n_channels: int) -> Iterator[Floats32]:
-    """Yield the samples of a file, `[t, n_channels]`, of which at most `BLOCK_SAMPLES` are read at once."""
-    n_frames = max(1, BLOCK_SAMPLES // file.channels)
+    """Yield the samples of a file, `[t, n_channels]`, of which at most `BLOCK_SAMPLES` are read at once.
+
+    Raises:
+        UndecodableItems: the file has fewer samples than its header says.
+    """
+    n_frames, n_read = max(1, BLOCK_SAMPLES // file.channels), 0
     while len(block := file.read(n_frames, dtype="float32", always_2d=True)):
+        n_read += len(block)
         if n_channels == 1:
             yield block.mean(1, keepdims=True, dtype=np.float32)
         else:
             yield np.broadcast_to(block, (len(block), n_channels)) if block.shape[1] == 1 else block
+    if n_read < file.frames:
+        raise UndecodableItems(Problem(f"the file ends after {n_read} of {file.frames} samples"))
 
 
 def _resample(blocks: Iterator[Floats32], rate: int, form: SoundForm) -> Iterator[Floats32]:
