@@ -31,7 +31,7 @@ class Services:
     Attributes:
         settings: the present settings; replaced as a whole, so that what reads them at each request follows them.
         memory: the memory of all requests together.
-        decoders: the processes that decode large images and Parquet files.
+        decoders: the processes that decode large images, files of sound and Parquet files.
         fits: the process that fits a model.
         limits: the limits among them that codecs need.
     """
@@ -76,7 +76,12 @@ class Services:
 
 def limits_of(settings: Settings) -> Limits:
     """Return the limits that codecs need."""
-    return Limits(max_items=settings.max_items, max_pixels=settings.max_pixels, max_characters=settings.max_characters)
+    return Limits(
+        max_items=settings.max_items,
+        max_pixels=settings.max_pixels,
+        max_characters=settings.max_characters,
+        max_seconds=settings.max_audio_seconds,
+    )
 
 
 def services_in(scope: Scope) -> Services:

@@ -50,7 +50,7 @@ RELOADABLE = frozenset(
         *("keys_file", "api_keys", "trusted_proxies", "requests_per_minute", "max_concurrent"),
         *("models", "model", "idle_unload", "memory_limit"),
         *("max_body_bytes", "max_values", "max_lists", "max_items", "max_pixels", "max_queue_items", "max_characters"),
-        "inline_bytes",
+        *("max_audio_seconds", "inline_bytes"),
         *("default_timeout_ms", "max_timeout_ms"),
         "log_level",
     }
@@ -179,19 +179,21 @@ class Settings(BaseSettings):
     )
     max_items: PositiveInt = Field(1024, description="Most items in one request.")
     max_pixels: PositiveInt = Field(2**26, description="Most pixels in one request, over all its encoded images.")
+    max_audio_seconds: PositiveInt = Field(30, description="Longest sounds in one request, in seconds, all together.")
     image_processes: PositiveInt = Field(
         min(4, max(2, N_CORES // 2)),
-        description="Most encoded images and Parquet bodies that are decoded at the same time, each in a process of "
-        "its own; small images, which take a few milliseconds together, need no process.",
+        description="Most encoded images, sounds and Parquet bodies that are decoded at the same time, each in a "
+        "process of its own; small images, which take a few milliseconds together, need no process.",
     )
     image_timeout_ms: PositiveInt = Field(
-        8000, description="Longest processor time for decoding one encoded image or Parquet body, in milliseconds."
+        8000,
+        description="Longest processor time for decoding an encoded image, sound or Parquet body, in milliseconds.",
     )
     image_memory: Size = Field(
         5 * 2**28,
         ge=2**20,
-        description="Most memory for decoding one encoded image or Parquet body, as 512MiB or 4GiB; an image that "
-        "needs more is refused before it is decoded.",
+        description="Most memory for decoding one encoded image, sound or Parquet body, as 512MiB or 4GiB; an image "
+        "that needs more is refused before it is decoded.",
     )
     fit_minutes: int = Field(10, ge=0, description="Longest fit that /fit takes, in minutes; 0 turns it off.")
     fit_memory: Size = Field(

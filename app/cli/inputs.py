@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from app.cli.errors import Refused, WrongUsage
 
-Format = Literal["lines", "csv", "rows", "json", "ndjson", "npy", "image"]
+Format = Literal["lines", "csv", "rows", "json", "ndjson", "npy", "image", "sound"]
 """What a file holds: a text in each line, rows of numbers, rows of the columns that the first line names, JSON, a JSON
-value in each line, an array, or a picture."""
+value in each line, an array, a picture, or a sound."""
 EXTENSIONS: dict[str, Format] = {
     ".txt": "lines",
     ".csv": "csv",
@@ -27,10 +27,16 @@ EXTENSIONS: dict[str, Format] = {
     ".jpg": "image",
     ".jpeg": "image",
     ".webp": "image",
+    ".wav": "sound",
+    ".flac": "sound",
+    ".ogg": "sound",
 }
 """Formats by the end of a file's name; another file has a text in each line or, for tasks without texts, numbers."""
-IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
-"""Media types of pictures by their first bytes."""
+FILE_TYPES: dict[Format, dict[bytes, str]] = {
+    "sound": {b"RIFF....WAVE": "audio/wav", b"RF64....WAVE": "audio/wav", b"fLaC": "audio/flac", b"OggS": "audio/ogg"},
+    "image": {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"},
+}
+"""Media types of sounds and pictures, by patterns of their first bytes."""
 NPY_MAGIC = b"\x93NUMPY"
 STDIN = "-"
 _PATH_PATTERN = re.compile(r"\S*[/\\]\S*|\S+\.[A-Za-z]\w{1,5}")
@@ -99,8 +105,8 @@ class Reader:
 
     def _read_data(self, data: bytes, kind: Format, source: str, suffix: str) -> Iterator[Item]:
         match kind:
-            case "image":
-                yield Item(_data_url(data, source), source)
+            case "image" | "sound":
+                yield Item(_data_url(data, source, kind), source)
             case "npy":
                 yield from self._read_array(data, source)
             case "csv":
@@ -130,7 +136,7 @@ class Reader:
     def _recognise(self, data: bytes) -> Format:
         if data.startswith(NPY_MAGIC):
             return "npy"
-        return "image" if data.startswith(tuple(IMAGE_TYPES)) else self.text_format
+        return next((kind for kind in FILE_TYPES if _media_type(data, kind)), self.text_format)
 
     def _read_array(self, data: bytes, source: str) -> Iterator[Item]:
         import numpy as np
@@ -228,10 +234,16 @@ def name_of(argument: str) -> str:
     return "standard input" if argument == STDIN else argument
 
 
-def _data_url(data: bytes, source: str) -> str:
-    media_type = next((kind for magic, kind in IMAGE_TYPES.items() if data.startswith(magic)), None)
+def _media_type(data: bytes, kind: Format) -> str | None:
+    """Return the media type of a picture or a sound, as its first bytes tell; None if they are of no such file."""
+    return next((found for start, found in FILE_TYPES[kind].items() if re.match(start, data, re.DOTALL)), None)
+
+
+def _data_url(data: bytes, source: str, kind: Format) -> str:
+    media_type = _media_type(data, kind)
     if media_type is None:
-        raise Refused([f"{source} is not a PNG, JPEG or WebP picture."])
+        known = "a PNG, JPEG or WebP picture" if kind == "image" else "a WAV, FLAC or Ogg sound"
+        raise Refused([f"{source} is not {known}."])
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

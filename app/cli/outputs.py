@@ -53,7 +53,7 @@ def _label(item: Item) -> str:
     value = item.value
     if isinstance(value, dict):
         value = next((member for member in value.values() if isinstance(member, str)), item.place)
-    if not isinstance(value, str) or value.startswith("data:image/"):
+    if not isinstance(value, str) or value.startswith(("data:image/", "data:audio/")):
         return item.place
     text = " ".join(value.split())
     return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
@@ -202,6 +202,18 @@ class PictureWriter(Writer):
         self._file.flush()
 
 
+class WavWriter(PictureWriter):
+    """Writes the sound of the answer as WAV; there must be one output."""
+
+    accept = "audio/wav"
+
+
+class FlacWriter(PictureWriter):
+    """Writes the sound of the answer as FLAC; there must be one output."""
+
+    accept = "audio/flac"
+
+
 class PictureFolderWriter(Writer):
     """Writes the picture of each output to a file of its own, which is named for the input."""
 
@@ -239,6 +251,8 @@ WRITERS: dict[str, type[Any]] = {
     ".csv": CsvWriter,
     ".npy": ArrayWriter,
     ".png": PictureWriter,
+    ".wav": WavWriter,
+    ".flac": FlacWriter,
 }
 """Writers by the end of a file's name."""
 

@@ -17,6 +17,8 @@ MAX_WORD = 200
 """Maximum number of characters of a text without spaces, such as base64, that is shown whole."""
 MIN_SINGLE = 2
 """Number of single values from which on a table shows no others."""
+FILES = {"data:image/": "a picture", "data:audio/": "a sound"}
+"""Names of files by the beginnings of their `data:` URLs."""
 N_SHOWN = 3
 """Number of numbers of a list that a table shows."""
 
@@ -107,9 +109,8 @@ def _in_words(value: Any) -> str:
     if isinstance(value, str):
         if len(value) <= MAX_WORD or " " in value:
             return value
-        return (
-            "a picture" if value.startswith("data:image/") else f"{value[:LABEL_CHARACTERS]}… ({len(value)} characters)"
-        )
+        file = next((name for start, name in FILES.items() if value.startswith(start)), None)
+        return file or f"{value[:LABEL_CHARACTERS]}… ({len(value)} characters)"
     if isinstance(value, dict):
         short = {name: member for name, member in value.items() if not is_array(member) or len(member) <= N_SHOWN}
         return _members_in_words(short)

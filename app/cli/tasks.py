@@ -158,7 +158,8 @@ def _output_options() -> list[click.Option]:
         click.Option(
             ["-o", "--output"],
             type=click.Path(path_type=Path),
-            help="File to write to, ending in .json, .ndjson, .csv, .npy or .png; or a folder for a picture of each.",
+            help="File to write to, ending in .json, .ndjson, .csv, .npy, .png, .wav or .flac; or a folder for a "
+            "picture of each.",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as one JSON object."),
         click.Option(["--ndjson", "as_lines"], is_flag=True, help="Print each output as a line of JSON."),

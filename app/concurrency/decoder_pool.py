@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.concurrency.decoder_process import DecoderProcess, ProcessEnded
 from app.concurrency.fair_slots import FairSlots
@@ -16,6 +17,7 @@ from app.concurrency.request_memory import RequestMemory
 from app.errors import DecoderUnavailable
 from models.errors import InvalidItems, Problem, UndecodableItems
 from models.pictures.decoding import DecodedPicture, EncodedPicture, PictureForm
+from models.sounds.files import SoundForm
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,11 @@ MAX_ATTEMPTS = 2
 """How often a file is decoded whose process is killed by others, such as the kernel when memory runs out."""
 TABLE_BYTES, TABLE_BYTES_PER_BYTE = 2**25, 8
 """Most memory for decoding a Parquet file: so much for any, and so much for each of its bytes."""
+SOUND_BYTES, SOUND_BYTES_PER_SAMPLE = 2**25, 8
+"""Most memory for decoding a file of sound: so much for any, and so much for each sample that it may have: blocks, and
+the whole that they are joined to."""
+SOUND_WORK_PER_BYTE = 0.2
+"""Processor time of a byte of a file of sound in microseconds, as clients share it; that of FLAC."""
 TABLE_WORK, TABLE_BYTES_PER_WORK = 10_000, 10
 """Processor time of a Parquet file in microseconds, as clients share it: so much for any, and a part for its bytes."""
 _RETRY_AFTER_S = 5
@@ -53,7 +60,7 @@ class _Task:
 
 
 class DecoderPool:
-    """Decodes pictures and Parquet files in processes, which start when they are needed and end when they are not.
+    """Decodes pictures, sounds and Parquet files in processes, which start when they are needed and end when not.
 
     A file that takes too much time or memory ends the process, and is refused; so does the request that is cancelled.
     All methods are called on the event loop.
@@ -118,6 +125,35 @@ class DecoderPool:
         answer, pixels = await self._run(task, client)
         array = np.frombuffer(pixels, np.uint8).reshape(answer["shape"])
         return DecodedPicture(array, tuple(answer["warnings"]))
+
+    async def decode_sound(self, data: bytes, form: SoundForm, client: str) -> NDArray[np.float32]:
+        """Decode a file of sound in a process. If the caller is cancelled, the process is killed.
+
+        Args:
+            data: the file.
+            form: the form into which it is brought.
+            client: who has sent it; clients take turns.
+
+        Returns:
+            The sound as `[T, C]`.
+
+        Raises:
+            UndecodableItems: the file is damaged.
+            InvalidItems: it takes too much time or memory, is too long, or has channels or a rate that are not taken.
+            QueueFull, PayloadTooLarge, MemoryExhausted, DecoderUnavailable: as by `decode`.
+        """
+        n_values = form.max_samples * form.n_channels
+        n_bytes = min(self._max_bytes, SOUND_BYTES + SOUND_BYTES_PER_SAMPLE * n_values)
+        task = _Task(
+            name="file of sound",
+            head={"sound": asdict(form), "n_bytes": n_bytes},
+            data=data,
+            work=1000 + int(SOUND_WORK_PER_BYTE * len(data)),
+            n_bytes=n_bytes,
+            max_answer_bytes=4 * n_values,
+        )
+        _, samples = await self._run(task, client)
+        return np.frombuffer(samples, np.float32).reshape(-1, form.n_channels)
 
     async def read_parquet(self, data: bytes, limits: TableLimits, client: str) -> bytes:
         """Read a Parquet file in a process. If the caller is cancelled, the process is killed.

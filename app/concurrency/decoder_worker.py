@@ -1,4 +1,4 @@
-"""The program of a process that decodes pictures and Parquet files: it receives them on a socket, one by one.
+"""The program of a process that decodes pictures, sounds and Parquet files: it receives them on a socket, one by one.
 
 A file comes from anybody, and its decoder is written in C or C++. Therefore the process has no secrets in its
 environment, may write no files, has a limit of memory and of processor time for each file, and ends with the server.
@@ -20,6 +20,7 @@ from app.concurrency.parquet_reading import TableLimits, parquet_to_lines
 from models.errors import InvalidItems, UndecodableItems
 from models.pictures.decoding import EncodedPicture, PictureForm, decode_picture
 from models.pictures.reading import read_header
+from models.sounds.files import SoundForm, read_sound
 
 SPARE_BYTES = 2**26
 """Memory in bytes beyond the estimate of a file that the process may take."""
@@ -65,6 +66,8 @@ def _receive_exactly(connection: socket.socket, n_bytes: int) -> bytes | None:
 def _answer(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """Decode one file within its limits."""
     try:
+        if "sound" in head:
+            return _read_sound(head, data)
         return _read_parquet(head, data) if "table" in head else _decode_picture(head, data)
     except InvalidItems as error:
         problems = [[problem.detail, problem.parameter] for problem in error.problems]
@@ -81,6 +84,13 @@ def _decode_picture(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], 
     _limit(head, header.n_bytes)
     decoded = decode_picture(EncodedPicture(data, header), PictureForm.from_json(head["form"]))
     return {"shape": decoded.pixels.shape, "warnings": decoded.warnings}, decoded.pixels.tobytes()
+
+
+def _read_sound(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    import soxr  # noqa: F401 # both before the limit, which is for the file alone
+
+    _limit(head, head["n_bytes"])
+    return {}, read_sound(data, SoundForm(**head["sound"])).tobytes()
 
 
 def _read_parquet(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -1,5 +1,6 @@
 """Reading a request's body within its limits, and choosing the media type of the answer."""
 
+import sys
 import time
 import zlib
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.http.context import context_in
+from models.sounds.files import has_sound_files
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -29,6 +31,10 @@ PNG = "image/png"
 EVENTS = "text/event-stream"
 MULTIPART = "multipart/form-data"
 IMAGES = (PNG, "image/jpeg", "image/webp")
+WAV = "audio/wav"
+FLAC = "audio/flac"
+SOUNDS = (WAV, FLAC, "audio/ogg", "audio/x-wav", "audio/vnd.wave", "audio/x-flac")
+"""The types of files of sound, and the names that some clients give to them."""
 
 PYARROW = "pyarrow: pip install -c constraints.txt -e '.[parquet]'"
 """What reads and writes Parquet, and how to install it, as the end of an error."""
@@ -38,6 +44,12 @@ MAX_INFLATION = 1032
 """Most bytes that a compressed byte of gzip or deflate decodes to."""
 MAX_DIGITS = 20
 """Maximum number of digits of a body's length, without zeros before them."""
+
+
+@cache
+def reads_sounds() -> bool:
+    """Return whether files of sound are read: where their libraries are, on Linux, which limits a process's memory."""
+    return sys.platform == "linux" and has_sound_files()
 
 
 @cache

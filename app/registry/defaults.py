@@ -7,8 +7,9 @@ from app.errors import InvalidRequest
 from app.registry.served_model import ServedModel
 from app.settings import Settings
 
-Kind = Literal["text", "image", "item"]
-"""The kind of a request's inputs: texts, encoded images, or anything else, such as numbers, latents and streams."""
+Kind = Literal["text", "image", "sound", "item"]
+"""The kind of a request's inputs: texts, encoded images, files of sound, or anything else, such as numbers,
+latents and streams."""
 DefaultModels = dict[str, dict[Kind, str]]
 """Names of the default models, by the name of the task and the kind of inputs."""
 
@@ -16,10 +17,12 @@ DefaultModels = dict[str, dict[Kind, str]]
 def kinds_of(model: ServedModel) -> tuple[Kind, ...]:
     """Return the kinds of inputs that a model takes; all of them if its checkpoint cannot be read."""
     if model.checkpoint is None:
-        return ("text", "image", "item")
+        return ("text", "image", "sound", "item")
     if model.checkpoint.modality == "text":
         return ("text",)
-    return ("image", "item") if model.checkpoint.modality == "image" else ("item",)
+    encoded: dict[str, Kind] = {"image": "image", "audio": "sound"}
+    kind = encoded.get(model.checkpoint.modality)
+    return ("item",) if kind is None else (kind, "item")
 
 
 def choose_defaults(models: Iterable[ServedModel], settings: Settings, wanted: Collection[str]) -> DefaultModels:

@@ -70,6 +70,8 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
         return ModelSizes(item=prod(shape), step=step, latent=prod(model.latent_shape), labels=n_labels)
+    if checkpoint.modality == "audio":
+        return ModelSizes(item=prod(shape), step=prod(shape[1:]))
     config = vars(checkpoint.config)
     n_layers = sum(number for name, number in config.items() if name.startswith("n_") and name.endswith("_layers"))
     n_heads = max((number for name, number in config.items() if name.endswith("_heads")), default=1)

@@ -19,8 +19,8 @@ MAX_THREAD_WORK = 10_000
 HAS_PROCESSES = os.name == "posix"
 
 
-def may_have_images(inputs: Any, max_items: int) -> bool:
-    """Return whether inputs may be encoded images, a few bytes of which may stand for millions of pixels.
+def may_have_files(inputs: Any, max_items: int) -> bool:
+    """Return whether inputs may be encoded images or sounds, a few bytes of which may stand for millions of numbers.
 
     A list that begins with a number is one item of numbers, and may be long. Of others, those are looked at that a
     request may have.
@@ -68,10 +68,10 @@ async def decode_with_images(
     form = codec.form(picture_options(body.parameters))
     encoded = {i: item for i, item in enumerate(items) if isinstance(item, EncodedPicture)}
     for i, picture in encoded.items():
-        with _naming(i):
+        with naming(i):
             services.decoders.check(picture)
     for i, picture in encoded.items():
-        with _naming(i):
+        with naming(i):
             items[i] = await services.decoders.decode(picture, form, client)
     decoded = body.model_copy(update={"inputs": items})
     return await services.pools.run(schema.requests, decoded, codecs, limits, n_bytes=n_bytes)
@@ -85,7 +85,7 @@ def _is_large(items: list[Any]) -> bool:
 
 
 @contextmanager
-def _naming(index: int) -> Iterator[None]:
+def naming(index: int) -> Iterator[None]:
     """Add the index of an item to the error that refuses it."""
     try:
         yield

@@ -11,7 +11,7 @@ from app.concurrency.worker_pools import MAX_INLINE_ARRAY_NUMBERS, MAX_INLINE_NU
 from app.engine.execution import too_large
 from app.engine.job import Outcome
 from app.errors import Fault, InferenceFailed, InvalidRequest, NotAcceptable
-from app.http.content import CSV, EVENTS, JSON, NPY, PARQUET, PNG, PYARROW, has_parquet, negotiate
+from app.http.content import CSV, EVENTS, FLAC, JSON, NPY, PARQUET, PNG, PYARROW, WAV, has_parquet, negotiate
 from app.http.context import RequestContext, context_in
 from app.http.deadline import deadline_of
 from app.http.problems import report_error
@@ -42,17 +42,21 @@ from app.routes.task_call import (
 )
 from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.rows import columns_of, has_rows, rows_of
+from app.schemas.shared.sounds import audio_codec
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.codecs import ImageCodec
 from models.codecs.npy import to_npy
 from models.codecs.parquet_writing import to_parquet
+from models.sounds.files import SoundFormat, has_sound_files
 from models.tasks import Request as TaskRequest
 
 MAX_HEADER_WARNINGS = 8
 """Maximum number of warnings in the header of an answer that is not JSON."""
-PNG_FORMAT = "png"
-"""Value of the parameter `format` that asks for images as `data:` URLs."""
+SOUND_FORMATS: dict[str, SoundFormat] = {WAV: "wav", FLAC: "flac"}
+"""Formats of sounds by the type of the answer."""
+FILE_FORMATS = ("png", *SOUND_FORMATS.values())
+"""Values of the parameter `format` that ask for items as `data:` URLs of files."""
 
 
 async def answer_task(
@@ -88,8 +92,9 @@ async def _answer(
 ) -> Response:
     media_type = _negotiate_answer(target, context.header(b"accept") or "")
     call = await check_call(services, target, raw.values, len(raw.data), raw.query)
-    if media_type == NPY and call.parameter("format") == PNG_FORMAT:
-        detail = f"{PNG_FORMAT} is for answers in JSON, and this one is {NPY}"
+    form = call.parameter("format")
+    if media_type in (NPY, *SOUND_FORMATS) and form in FILE_FORMATS:
+        detail = f"{form} is for answers in JSON, and this one is {media_type}"
         raise InvalidRequest.of([Fault("/parameters/format", detail)])
     if isinstance(call.schema, CodecSchema):
         return await _answer_by_codec(call, call.schema)
@@ -102,11 +107,13 @@ async def _answer(
 
 @cache
 def _offered_types(schema: TaskSchema | CodecSchema, *, has_images: bool, has_rows: bool) -> tuple[str, ...]:
+    """Return the types of the answer, the first of which is the default."""
     if isinstance(schema, CodecSchema):
         return (JSON,)
     images = [PNG] if schema.answers_images and has_images else []
+    sounds = SOUND_FORMATS if schema.answers_sounds and has_sound_files() else ()
     rows = [CSV, *([PARQUET] if has_parquet() else [])] if has_rows else []
-    return (JSON, *([NPY] if schema.array else []), *images, *rows)
+    return (JSON, *([NPY] if schema.array else []), *images, *sounds, *rows)
 
 
 def _negotiate_answer(target: Target, accept: str) -> str:
@@ -174,11 +181,13 @@ def _render_finite(
     call: TaskCall, schema: TaskSchema, requests: list[TaskRequest], outcome: Outcome, media_type: str
 ) -> bytes:
     codecs, results = call.codecs, outcome.results
-    if schema.array and media_type in (NPY, PNG):
+    if schema.array and media_type in (NPY, PNG, *SOUND_FORMATS):
         array = schema.array(results, call.body, codecs)
         check_finite(array)
         if media_type == PNG and isinstance(codecs.items, ImageCodec):
             return codecs.items.png(array)
+        if media_type in SOUND_FORMATS:
+            return audio_codec(codecs).file(array, SOUND_FORMATS[media_type])
         return to_npy(array)
     outputs = schema.outputs(results, requests, call.body, codecs)
     if media_type == CSV:

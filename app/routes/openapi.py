@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.http.content import CSV, EVENTS, IMAGES, JSON, MULTIPART, NDJSON, NPY, PARQUET, PNG
+from app.http.content import CSV, EVENTS, FLAC, IMAGES, JSON, MULTIPART, NDJSON, NPY, PARQUET, PNG, SOUNDS, WAV
 from app.http.error_answers import PROBLEM_JSON
 from app.routes.by_line import has_inputs
 from app.schemas.shared.envelope import StreamEnd
@@ -15,7 +15,7 @@ from app.schemas.shared.problem import Problem, StreamError
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
 
 PROBLEMS = {
-    400: ("BadRequest", "The body is not JSON, or its bytes are not an image or an array."),
+    400: ("BadRequest", "The body is not JSON, or its bytes are not an image, a sound or an array."),
     401: ("Unauthorized", "The request has no API key that the server knows, where keys are set."),
     403: ("Forbidden", "The key has not the role that is needed, or a web page of another site made the request."),
     404: ("NotFound", "There is no such model."),
@@ -93,9 +93,9 @@ REFERENCE = "#/components/{kind}/{name}"
 
 
 class UploadedFiles(BaseModel):  # only for the OpenAPI document
-    """Encoded images, each in a part named `files`."""
+    """Encoded images or sounds, each in a part named `files`."""
 
-    files: list[bytes] = Field(description="The images: PNG, JPEG or WebP.")
+    files: list[bytes] = Field(description="The images: PNG, JPEG or WebP; or the sounds: WAV, FLAC or Ogg.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -147,6 +147,8 @@ def _body_content(endpoint: TaskEndpoint) -> dict[str, Any]:
             content[PARQUET] = {"schema": BINARY}  # whoever takes images takes all items
             content[MULTIPART] = {"schema": reference("schemas", UploadedFiles.__name__)}
             content |= {media_type: {"schema": BINARY} for media_type in IMAGES}
+        if isinstance(schema, TaskSchema) and schema.takes_sounds:
+            content |= {media_type: {"schema": BINARY} for media_type in SOUNDS}
     if has_inputs(endpoint):
         content[NDJSON] = {"schema": {"type": "string"}}
     return content
@@ -160,6 +162,8 @@ def _answer_content(endpoint: TaskEndpoint) -> dict[str, Any]:
         content[NPY] = {"schema": BINARY}
     if any(schema.answers_images for schema in schemas):
         content[PNG] = {"schema": BINARY}
+    if any(schema.answers_sounds for schema in schemas):
+        content |= {media_type: {"schema": BINARY} for media_type in (WAV, FLAC)}
     if endpoint.answers_rows:
         content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {"schema": BINARY}}
     if has_inputs(endpoint):

@@ -21,9 +21,11 @@ from app.http.content import (
     NPY,
     PARQUET,
     PYARROW,
+    SOUNDS,
     content_type,
     has_parquet,
     read_body,
+    reads_sounds,
 )
 from app.http.context import RequestContext, context_in
 from app.http.json_body import read_json
@@ -36,6 +38,7 @@ from models.codecs.csv_numbers import parse_csv, parse_csv_rows
 from models.codecs.npy import parse_npy
 from models.codecs.table.columns import GAPS
 from models.errors import UndecodableItems
+from models.sounds.files import INSTALLATION
 
 BYTES_PER_BYTE = {NPY: 8, CSV: 16, NDJSON: MAX_PARSED, MULTIPART: 3}
 """Most memory for a byte of a body, by its type: numbers of one byte become 8; those of CSV, with their commas, two
@@ -75,6 +78,7 @@ async def read_request(services: Services, endpoint: TaskEndpoint, request: Requ
     if kind not in accepted:
         detail = f"accepted {'is' if len(accepted) == 1 else 'are'} {', '.join(accepted)}"
         detail += f"; {PARQUET} is read on Linux, by {PYARROW}" if kind == PARQUET and not reads_parquet() else ""
+        detail += f"; sounds are read on Linux, by {INSTALLATION}" if kind in SOUNDS and not reads_sounds() else ""
         raise UnsupportedMediaType(f"the content type {kind[:100]!r} is not taken; {detail}")
     if kind == JSON and request.scope["query_string"]:
         detail = f"query parameters {sorted(request.query_params)} go into the body when the body is JSON"
@@ -170,9 +174,11 @@ async def _read_inputs(
 
 @cache
 def _accepted_types(endpoint: TaskEndpoint) -> tuple[str, ...]:
-    arrays, images = (NPY, CSV) if endpoint.takes_arrays else (), (MULTIPART, *IMAGES) if endpoint.takes_images else ()
+    arrays = (NPY, CSV) if endpoint.takes_arrays else ()
+    images = (MULTIPART, *IMAGES) if endpoint.takes_images else ()
+    sounds = SOUNDS if endpoint.takes_sounds and reads_sounds() else ()
     tables = (PARQUET,) if endpoint.takes_images and reads_parquet() else ()  # whoever takes images takes all items
-    return (JSON, *arrays, *tables, *images, *((NDJSON,) if has_inputs(endpoint) else ()))
+    return (JSON, *arrays, *tables, *images, *sounds, *((NDJSON,) if has_inputs(endpoint) else ()))
 
 
 @cache

@@ -17,7 +17,8 @@ from app.inference.run import infer
 from app.inference.stream import Stream
 from app.registry.loaded_model import LoadedModel
 from app.registry.served_model import ServedModel
-from app.routes.encoded_images import decode_with_images, may_have_images
+from app.routes.encoded_images import decode_with_images, may_have_files
+from app.routes.encoded_sounds import decode_with_sounds
 from app.schemas.shared.envelope import Body
 from app.schemas.shared.kinds import kind_of_inputs
 from app.schemas.shared.memory import of_networks
@@ -162,8 +163,9 @@ async def decode_requests(call: TaskCall, schema: TaskSchema) -> list[TaskReques
         is_quick = are_quick_texts(call.body, call.n_bytes)
     else:
         inputs = getattr(call.body, "inputs", None)
-        if schema.takes_images and may_have_images(inputs, call.services.limits.max_items):
-            return await decode_with_images(call.services, schema, call.body, call.codecs, call.n_bytes, call.client)
+        if (schema.takes_images or schema.takes_sounds) and may_have_files(inputs, call.services.limits.max_items):
+            decode = decode_with_images if schema.takes_images else decode_with_sounds
+            return await decode(call.services, schema, call.body, call.codecs, call.n_bytes, call.client)
         is_quick = call.n_bytes <= call.services.settings.inline_bytes
     arguments = call.body, call.codecs, call.services.limits
     if is_quick:

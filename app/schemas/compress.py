@@ -10,10 +10,12 @@ from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import of_numbers
+from app.schemas.shared.sounds import SoundInputParameters, decode_sounds, of_sounds
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
-from models.tasks import COMPRESS, Request
+from models.tasks import COMPRESS, COMPRESS_SOUND, Request
+from models.tasks.audio import CompressSoundRequest, CompressSoundResult
 from models.tasks.autoencoding import CompressRequest, CompressResult
 
 DEFAULT_BITS = 8
@@ -102,13 +104,68 @@ SCHEMA = TaskSchema(
     estimate=of_numbers(lambda requests, body, sizes: sum(request.cost for request in requests)),
     takes_images=True,
 )
+
+
+class CompressSoundParameters(SoundInputParameters):
+    """Parameters of `/compress` for sounds."""
+
+
+class CompressSoundOutput(BaseModel):
+    """The stream of one sound."""
+
+    stream: str = Field(description="The stream in base64.")
+    bytes: int = Field(description="Size of the stream before it was written in base64.")
+    kbit_per_s: float = Field(description="Kilobits of the stream for each second of the sound.")
+    ratio: float = Field(description="Size of the sound in 16 bits a sample, divided by the size of the stream.")
+
+
+class CompressSoundBody(ItemsBody):
+    """Request body of `/compress` for sounds."""
+
+    parameters: CompressSoundParameters = Field(CompressSoundParameters(), description="Parameters of the task.")
+
+
+class CompressSoundAnswer(Answer):
+    """Answer of `/compress` for sounds."""
+
+    outputs: list[CompressSoundOutput] = Field(description="A stream for each sound, in the order of the inputs.")
+
+
+def _sound_requests(body: CompressSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    bandwidth = body.parameters.bandwidth
+    return [CompressSoundRequest(sound=sound, bandwidth=bandwidth) for sound in decode_sounds(body, codecs, limits)]
+
+
+def _sound_outputs(
+    results: Sequence[CompressSoundResult], requests: Sequence[Any], body: CompressSoundBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "stream": base64.b64encode(result.stream).decode(),
+            "bytes": len(result.stream),
+            "kbit_per_s": result.kbit_per_s,
+            "ratio": result.ratio,
+        }
+        for result in results
+    ]
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=COMPRESS_SOUND,
+    body=CompressSoundBody,
+    answer=CompressSoundAnswer,
+    requests=_sound_requests,
+    outputs=_sound_outputs,
+    estimate=of_sounds,
+    takes_sounds=True,
+)
 ENDPOINT = TaskEndpoint(
     name="compress",
     summary="Compress items into bitstreams",
-    description="Compresses items by entropy coding their quantised latents or, for some models, without loss. An item "
-    "is an image, a series, a row of a table or a vector. Returns a stream in base64 for each item, with its size and "
-    "error.",
-    schemas=(SCHEMA,),
+    description="Compresses items by entropy coding their quantised latents or, for some models, without loss; and "
+    "sounds by entropy coding their codes. An item is an image, a series, a row of a table, a vector or a sound. "
+    "Returns a stream in base64 for each item, with its size and error.",
+    schemas=(SCHEMA, SOUND_SCHEMA),
     joint_parameters=("chain",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

@@ -1,4 +1,4 @@
-"""`/encode`: map items to latents, texts to embeddings."""
+"""`/encode`: map items to latents, sounds to codes, texts to embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,13 @@ from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputPa
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, stack_arrays, tokenize_prompted_inputs
 from app.schemas.shared.memory import NUMBER_BYTES, REQUEST_BYTES, of_numbers
+from app.schemas.shared.sounds import SoundInputParameters, audio_codec, decode_sounds, of_sounds
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from app.schemas.shared.vectors import join_outputs, quantize, render_vectors
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
-from models.tasks import ENCODE, ENCODE_TEXT, Request
+from models.tasks import ENCODE, ENCODE_SOUND, ENCODE_TEXT, Request
+from models.tasks.audio import EncodeSoundRequest, EncodeSoundResult
 from models.tasks.autoencoding import EncodeRequest, EncodeResult
 from models.tasks.text import EncodeTextRequest, EncodeTextResult, EncodeTextResults
 
@@ -102,6 +104,57 @@ SCHEMA = TaskSchema(
     row=_row,
     n_numbers=lambda results: 3 * sum(result.latent.numel() for result in results),
     takes_images=True,
+)
+
+
+class EncodeSoundParameters(SoundInputParameters):
+    """Parameters of `/encode` for sounds."""
+
+
+class EncodeSoundOutput(BaseModel):
+    """The codes of one sound, which `/decode` takes."""
+
+    codes: list[list[list[int]]] = Field(
+        description="For each chunk of the sound, and for each codebook, the index of each frame. Models without "
+        "chunks have one."
+    )
+    length: int = Field(description="Number of samples of the sound.")
+    scales: list[float] | None = Field(
+        None, description="Volume of each chunk; only for models that bring all chunks to the same volume."
+    )
+
+
+class EncodeSoundBody(ItemsBody):
+    """Request body of `/encode` for sounds."""
+
+    parameters: EncodeSoundParameters = Field(EncodeSoundParameters(), description="Parameters of the task.")
+
+
+class EncodeSoundAnswer(Answer):
+    """Answer of `/encode` for sounds."""
+
+    outputs: list[EncodeSoundOutput] = Field(description="The codes of each sound, in the order of the inputs.")
+
+
+def _sound_requests(body: EncodeSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    bandwidth = body.parameters.bandwidth
+    return [EncodeSoundRequest(sound=sound, bandwidth=bandwidth) for sound in decode_sounds(body, codecs, limits)]
+
+
+def _sound_outputs(
+    results: Sequence[EncodeSoundResult], requests: Sequence[Any], body: EncodeSoundBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    return [audio_codec(codecs).encode_codes(result.encoded) for result in results]
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=ENCODE_SOUND,
+    body=EncodeSoundBody,
+    answer=EncodeSoundAnswer,
+    requests=_sound_requests,
+    outputs=_sound_outputs,
+    estimate=of_sounds,
+    takes_sounds=True,
 )
 
 
@@ -251,10 +304,10 @@ TEXT_SCHEMA = TaskSchema(
 )
 ENDPOINT = TaskEndpoint(
     name="encode",
-    summary="Map items to latents, texts to embeddings",
-    description="Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series or a "
-    "vector; or a text. Returns the latent of each item, or the embedding of each text.",
-    schemas=(SCHEMA, TEXT_SCHEMA),
+    summary="Map items to latents or codes, texts to embeddings",
+    description="Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series, a vector "
+    "or a sound; or a text. Returns the latent of each item, the codes of each sound, or the embedding of each text.",
+    schemas=(SCHEMA, SOUND_SCHEMA, TEXT_SCHEMA),
     joint_parameters=("sample",),
     examples=(
         {"model": "vae-mnist", "inputs": [SEVEN_PNG]},

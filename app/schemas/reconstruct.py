@@ -10,9 +10,18 @@ from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemO
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items, render_item, stack_items
 from app.schemas.shared.memory import of_items
+from app.schemas.shared.sounds import (
+    Sound,
+    SoundInputParameters,
+    decode_sounds,
+    of_sounds,
+    render_sound,
+    stack_sounds,
+)
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.tasks import RECONSTRUCT, Request
+from models.tasks import RECONSTRUCT, RECONSTRUCT_SOUND, Request
+from models.tasks.audio import ReconstructSoundRequest, ReconstructSoundResult
 from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
 
 
@@ -78,12 +87,67 @@ SCHEMA = TaskSchema(
     takes_images=True,
     answers_images=True,
 )
+
+
+class ReconstructSoundParameters(SoundInputParameters, ItemOutputParameters):
+    """Parameters of `/reconstruct` for sounds."""
+
+
+class ReconstructSoundOutput(BaseModel):
+    """The reconstruction of one sound."""
+
+    reconstruction: Sound = Field(description="The reconstruction: its samples, or a `data:` URL.")
+    mse: float = Field(description="Mean squared error over the samples.")
+    mae: float = Field(description="Mean absolute error over the samples.")
+
+
+class ReconstructSoundBody(ItemsBody):
+    """Request body of `/reconstruct` for sounds."""
+
+    parameters: ReconstructSoundParameters = Field(ReconstructSoundParameters(), description="Parameters of the task.")
+
+
+class ReconstructSoundAnswer(Answer):
+    """Answer of `/reconstruct` for sounds."""
+
+    outputs: list[ReconstructSoundOutput] = Field(description="The reconstructions, in the order of the inputs.")
+
+
+def _sound_requests(body: ReconstructSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    bandwidth = body.parameters.bandwidth
+    return [ReconstructSoundRequest(sound=sound, bandwidth=bandwidth) for sound in decode_sounds(body, codecs, limits)]
+
+
+def _sound_outputs(
+    results: Sequence[ReconstructSoundResult], requests: Sequence[Any], body: ReconstructSoundBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "reconstruction": render_sound(result.sound, body.parameters, codecs),
+            "mse": result.mse,
+            "mae": result.mae,
+        }
+        for result in results
+    ]
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=RECONSTRUCT_SOUND,
+    body=ReconstructSoundBody,
+    answer=ReconstructSoundAnswer,
+    requests=_sound_requests,
+    outputs=_sound_outputs,
+    estimate=of_sounds,
+    array=stack_sounds,
+    takes_sounds=True,
+    answers_sounds=True,
+)
 ENDPOINT = TaskEndpoint(
     name="reconstruct",
     summary="Encode items and decode them again",
-    description="Maps items to latents and back. An item is an image, a series, a row of a table or a vector. Returns "
-    "the reconstruction of each item and how far it is from the item.",
-    schemas=(SCHEMA,),
+    description="Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector "
+    "or a sound. Returns the reconstruction of each item and how far it is from the item.",
+    schemas=(SCHEMA, SOUND_SCHEMA),
     joint_parameters=("seed",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG], "parameters": AS_PNG},),
 )

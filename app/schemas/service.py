@@ -11,7 +11,7 @@ from app.registry.served_model import ServedModel, State
 from app.schemas.catalogue import task_endpoints
 from app.settings import Settings
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, PictureCodec, SeriesCodec, TableCodec, TableSeriesCodec
+from models.codecs import AudioCodec, ImageCodec, PictureCodec, SeriesCodec, TableCodec, TableSeriesCodec
 from models.pictures.placing import PHOTOGRAPHS
 
 
@@ -19,11 +19,15 @@ class ModelItem(BaseModel):
     """The items that a model takes."""
 
     modality: str = Field(
-        description="Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of "
-        "time), `vector` or `text`."
+        description="Kind of the items: `audio`, `image`, `series`, `table`, `table_series` (rows of a table in the "
+        "order of time), `vector` or `text`."
     )
     shape: list[int] = Field(
-        description="Shape of an item; -1 stands for a side of a picture that may have any length."
+        description="Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is the "
+        "shape of one second: samples and channels."
+    )
+    bandwidths: list[float] | None = Field(
+        None, description="Bandwidths that a sound can be encoded at, in kbit/s, ascending; null for other items."
     )
     multiple: int | None = Field(
         None, description="Number that both sides of a picture are multiples of, for models that take several sizes."
@@ -91,7 +95,7 @@ class ModelCard(BaseModel):
         {},
         description="Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` ("
         "with special and generated ones), `max_characters`, `max_pixels` (of all encoded images), "
-        "`max_picture_pixels` (of one picture) or `max_length` (steps of a series).",
+        "`max_picture_pixels` (of one picture), `max_audio_seconds` or `max_length` (steps of a series).",
     )
     known_failings: str | None = Field(None, description="What the model is known to do badly; see its model card.")
     latent_shape: list[int] | None = Field(
@@ -216,6 +220,7 @@ LIMITS = (
     "max_lists",
     "max_items",
     "max_pixels",
+    "max_audio_seconds",
     "image_timeout_ms",
     "image_memory",
     "fit_minutes",
@@ -292,6 +297,7 @@ def _item(checkpoint: Checkpoint) -> ModelItem:
         modality=checkpoint.modality,
         shape=list(checkpoint.item_shape),
         multiple=codec.multiple if isinstance(codec, PictureCodec) else None,
+        bandwidths=list(codec.bandwidths) if isinstance(codec, AudioCodec) else None,
         paper=style.paper,
         ink_box=style.ink_box,
         columns=[column.describe() for column in rows.columns] if rows else None,
@@ -311,6 +317,8 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
             limits["max_pixels"] = settings.max_pixels
             if isinstance(checkpoint.codec, PictureCodec):
                 limits["max_picture_pixels"] = checkpoint.codec.max_picture_pixels
+        case "audio":
+            limits["max_audio_seconds"] = settings.max_audio_seconds
         case "series":
             limits["max_length"] = cast("SeriesCodec", checkpoint.codec).max_length
     return limits

@@ -251,12 +251,13 @@ class AsyncTasks:
         bits: int | None = None,
         lossless: bool | None = None,
         chain: bool | None = None,
+        bandwidth: float | None = None,
     ) -> Answer[CompressOutput]:
         """Compress items into bitstreams.
 
-        Compresses items by entropy coding their quantised latents or, for some models, without loss. An item is an
-        image, a series, a row of a table or a vector. Returns a stream in base64 for each item, with its size and
-        error.
+        Compresses items by entropy coding their quantised latents or, for some models, without loss; and sounds by
+        entropy coding their codes. An item is an image, a series, a row of a table, a vector or a sound. Returns a
+        stream in base64 for each item, with its size and error.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -275,6 +276,8 @@ class AsyncTasks:
                 is false.
             chain: Whether to put all items into one stream, which takes fewer bytes than one for each. The default is
                 false.
+            bandwidth: Bandwidth in kbit/s that a sound is encoded at, one of those that `GET /models/{id}` shows; the
+                model's least if omitted.
         """
         parameters: dict[str, Any] = {
             "fit": fit,
@@ -283,6 +286,7 @@ class AsyncTasks:
             "bits": bits,
             "lossless": lossless,
             "chain": chain,
+            "bandwidth": bandwidth,
         }
         call = task_call(
             "compress",
@@ -300,20 +304,20 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         length: int | None = None,
     ) -> Answer[DecodeOutput]:
-        """Map latents to items.
+        """Map latents or codes to items.
 
-        Decodes latents, such as `/encode` returns. An item is a latent: numbers of the model's latent shape. Returns
-        the reconstructed image, series, row or vector for each.
+        Decodes latents or codes, such as `/encode` returns. An item is a latent: numbers of the model's latent shape;
+        or an object with the codes of a sound. Returns the reconstructed image, series, row, vector or sound for each.
 
         Args:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             length: Number of steps of a series, refused for other items; the length that the model was trained on if
                 omitted.
         """
@@ -337,7 +341,7 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
     ) -> Answer[DecompressOutput]:
         """Decompress bitstreams into items.
 
@@ -348,8 +352,8 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
         """
         parameters: dict[str, Any] = {
             "format": format,
@@ -370,7 +374,7 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -386,8 +390,8 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -522,6 +526,7 @@ class AsyncTasks:
         centre: bool | None = None,
         sample: bool | None = None,
         seed: int | None = None,
+        bandwidth: float | None = None,
         truncate: bool | None = None,
         truncation_side: Literal["left", "right"] | None = None,
         prompt_name: str | None = None,
@@ -531,10 +536,10 @@ class AsyncTasks:
         encoding: Literal["float", "base64", "int8", "uint8", "binary", "ubinary"] | None = None,
         sparse: bool | None = None,
     ) -> Answer[EncodeOutput]:
-        """Map items to latents, texts to embeddings.
+        """Map items to latents or codes, texts to embeddings.
 
-        Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series or a vector; or a
-        text. Returns the latent of each item, or the embedding of each text.
+        Encodes items by an autoencoder, or texts by a Transformer. An item is an image, a series, a vector or a sound;
+        or a text. Returns the latent of each item, the codes of each sound, or the embedding of each text.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -552,6 +557,8 @@ class AsyncTasks:
                 false.
             seed: Sampling seed; 0 if omitted, and refused without `sample`. Each item has its own draw, by its place in
                 `inputs`.
+            bandwidth: Bandwidth in kbit/s that a sound is encoded at, one of those that `GET /models/{id}` shows; the
+                model's least if omitted.
             truncate: Whether to cut a text that is longer than the model's context, or to refuse it. `usage.truncated`
                 counts those that were cut. The default is false.
             truncation_side: Side at which a text is cut: `left`, its beginning, or `right`, its end; as the checkpoint
@@ -577,6 +584,7 @@ class AsyncTasks:
             "centre": centre,
             "sample": sample,
             "seed": seed,
+            "bandwidth": bandwidth,
             "truncate": truncate,
             "truncation_side": truncation_side,
             "prompt_name": prompt_name,
@@ -861,7 +869,7 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -876,8 +884,8 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -911,7 +919,7 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
@@ -928,8 +936,8 @@ class AsyncTasks:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -1026,23 +1034,24 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         fit: Literal["contain", "cover", "stretch"] | None = None,
         invert: bool | None = None,
         centre: bool | None = None,
         seed: int | None = None,
+        bandwidth: float | None = None,
     ) -> Answer[ReconstructOutput]:
         """Encode items and decode them again.
 
-        Maps items to latents and back. An item is an image, a series, a row of a table or a vector. Returns the
-        reconstruction of each item and how far it is from the item.
+        Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector or a sound.
+        Returns the reconstruction of each item and how far it is from the item.
 
         Args:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -1053,6 +1062,8 @@ class AsyncTasks:
                 numbers. The default is false.
             seed: Seed to draw the latent from the posterior; only for models that have one. Each item has a draw of its
                 own, by its place in `inputs`. Nothing is drawn if omitted.
+            bandwidth: Bandwidth in kbit/s that a sound is encoded at, one of those that `GET /models/{id}` shows; the
+                model's least if omitted.
         """
         parameters: dict[str, Any] = {
             "format": format,
@@ -1060,6 +1071,7 @@ class AsyncTasks:
             "invert": invert,
             "centre": centre,
             "seed": seed,
+            "bandwidth": bandwidth,
         }
         call = task_call(
             "reconstruct",
@@ -1131,7 +1143,7 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        format: Literal["array", "png"] | None = None,
+        format: Literal["array", "png", "wav", "flac"] | None = None,
         n: int | None = None,
         seed: int | None = None,
         temperature: float | None = None,
@@ -1148,8 +1160,8 @@ class AsyncTasks:
         Args:
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
-            format: Whether images are answered as nested numbers or as `data:` URLs of PNG files. The default is
-                "array".
+            format: Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, WAV
+                or FLAC for sounds. The default is "array".
             n: Number of items; the server's `max_items` is the limit. The default is 1.
             seed: Sampling seed; random, and returned, if omitted.
             temperature: Factor that multiplies the standard deviation of the sampled distribution. The default is 1.0.

@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
-"""First bytes of the pictures that the server takes, and their media types."""
+SIGNATURES = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"RIFF....WEBP", "image/webp"),
+    (b"(RIFF|RF64)....WAVE", "audio/wav"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+)
+"""Patterns of the first bytes of the pictures and sounds that the server takes, and their media types."""
 
 
 def to_json(value: Any) -> Any:
     """Return a value as the server takes it in JSON.
 
     Texts, numbers and objects stay as they are. Arrays and tables become nested lists; NaN, which stands for a gap,
-    becomes null. Pictures (`PIL.Image`, a path to a file, or the bytes of one) become `data:` URLs.
+    becomes null. Pictures (`PIL.Image`) and files of pictures or sounds (a path, or the bytes) become `data:` URLs.
 
     Raises:
         TypeError: the value is of no type that has a form in JSON.
-        ValueError: bytes are not those of a picture, or a number is infinite.
+        ValueError: bytes are not those of a picture or sound, or a number is infinite.
     """
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -83,7 +91,9 @@ def _png(picture: Any) -> bytes:
 
 
 def _data_url(data: bytes) -> str:
-    media_type = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
+    media_type = next((kind for start, kind in SIGNATURES if re.match(start, data, re.DOTALL)), None)
     if media_type is None:
-        raise ValueError(f"the {len(data)} bytes are not those of a PNG, JPEG or WebP picture")
+        raise ValueError(
+            f"the {len(data)} bytes are not those of a PNG, JPEG or WebP picture, or a WAV, FLAC or Ogg sound"
+        )
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

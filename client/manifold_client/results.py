@@ -111,7 +111,7 @@ class ClassifyTokensOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOutput:
-    """A stream, and how well it represents the items in it.
+    """A stream, and how well it represents the items in it. The stream of one sound.
 
     Attributes:
         stream: The stream in base64, which `/decompress` reads with the same model.
@@ -120,19 +120,21 @@ class CompressOutput:
         ratio: Size of the items divided by that of the stream; an element counts 8 bits in images, else 32.
         mse: Mean squared error of the items that `/decompress` returns.
         psnr: Peak signal-to-noise ratio in dB of the items that `/decompress` returns; 100 if nothing is lost.
+        kbit_per_s: Kilobits of the stream for each second of the sound.
     """
 
     stream: str
     bytes: int
-    bits_per_element: float
+    bits_per_element: float | None = None
     ratio: float
-    mse: float
-    psnr: float
+    mse: float | None = None
+    psnr: float | None = None
+    kbit_per_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOutput:
-    """The item of one latent.
+    """The item of one latent. The sound of one object of codes.
 
     Attributes:
         reconstruction: The item: numbers of the item's shape, or a `data:` URL.
@@ -143,7 +145,7 @@ class DecodeOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class DecompressOutput:
-    """The items of one stream.
+    """The items of one stream. The sound of one stream.
 
     Attributes:
         items: The items, in the order in which they were compressed.
@@ -278,7 +280,7 @@ class SparseEmbedding:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOutput:
-    """The latent of one item. The embedding of one text.
+    """The latent of one item. The codes of one sound, which `/decode` takes. The embedding of one text.
 
     Attributes:
         latent: The latent: numbers of the model's latent shape.
@@ -286,6 +288,10 @@ class EncodeOutput:
         log_variance: Logarithm of the posterior's variance; only for models that have a posterior.
         prior_score: Probability, as the discriminator sees it, that the latent was drawn from the prior; only for
             models that have a discriminator.
+        codes: For each chunk of the sound, and for each codebook, the index of each frame. Models without chunks have
+            one.
+        length: Number of samples of the sound.
+        scales: Volume of each chunk; only for models that bring all chunks to the same volume.
         embedding: The embedding: a list of numbers, or a string of base64 if asked for; without pooling, one for each
             token; if it is sparse, an object of `indices` and `values`.
         scale: Number to multiply the elements by, after 128 is taken from those of `uint8`; without pooling, one for
@@ -296,6 +302,9 @@ class EncodeOutput:
     mean: Numbers | None = None
     log_variance: Numbers | None = None
     prior_score: float | None = None
+    codes: list[list[list[int]]] | None = None
+    length: int | None = None
+    scales: Numbers | None = None
     embedding: Numbers | str | SparseEmbedding | None = None
     scale: float | Numbers | None = None
 
@@ -454,7 +463,7 @@ class ProjectOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructOutput:
-    """The reconstruction of one item.
+    """The reconstruction of one item. The reconstruction of one sound.
 
     Attributes:
         reconstruction: The reconstruction: numbers of the item's shape, or a `data:` URL.
@@ -582,9 +591,11 @@ class ModelItem:
     """The items that a model takes.
 
     Attributes:
-        modality: Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of time),
-            `vector` or `text`.
-        shape: Shape of an item; -1 stands for a side of a picture that may have any length.
+        modality: Kind of the items: `audio`, `image`, `series`, `table`, `table_series` (rows of a table in the order
+            of time), `vector` or `text`.
+        shape: Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is the shape
+            of one second: samples and channels.
+        bandwidths: Bandwidths that a sound can be encoded at, in kbit/s, ascending; null for other items.
         multiple: Number that both sides of a picture are multiples of, for models that take several sizes.
         paper: Colour of the paper in the images that the model was trained on; null for photographs.
         ink_box: Number of pixels of the longer side of the ink, for models that take the parameter `centre`.
@@ -596,6 +607,7 @@ class ModelItem:
 
     modality: str
     shape: list[int]
+    bandwidths: Numbers | None = None
     multiple: int | None = None
     paper: str | None = None
     ink_box: int | None = None
@@ -658,7 +670,7 @@ class ModelCard:
         item: The items that the model takes.
         limits: Limits of one request to the model: `max_items`, and by the kind of items: `max_tokens` (with special
             and generated ones), `max_characters`, `max_pixels` (of all encoded images), `max_picture_pixels` (of one
-            picture) or `max_length` (steps of a series).
+            picture), `max_audio_seconds` or `max_length` (steps of a series).
         known_failings: What the model is known to do badly; see its model card.
         latent_shape: Shape of a latent; -1 stands for a side that depends on the item.
         embedding_width: Number of elements of the embedding of a text.

@@ -13,5 +13,6 @@ Each folder has a README with its mathematics, checkpoints and papers.
 | deep_belief | pretrained as Boltzmann machines; samples by Gibbs sampling | Hinton, Salakhutdinov 2006 |
 | kl | maps pictures of any size to the latents of diffusion models, and back | Rombach et al. 2022 |
 | tiny | maps pictures of any size to latents of diffusion models, fast | Boer Bohan 2023 |
+| encodec | sounds as indices of codebooks, at a chosen bandwidth | Defossez et al. 2022 |
 | onnx | an encoder and a decoder of any architecture, computed by ONNX Runtime | onnx.ai |
 """

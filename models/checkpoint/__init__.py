@@ -4,6 +4,7 @@ common                 the base of the formats
 native                 the project's own format, of the autoencoders
 hugging_face           the format of Hugging Face, of the Transformers
 diffusers              the format of the library diffusers, of autoencoders of pictures
+audio                  folders of the format of Hugging Face whose models take sounds
 sentence_transformers  the settings of sentence encoders, in folders of that format
 sentence_modules       their pooling, and the layers after it
 safetensors_files      the weights of all formats
@@ -15,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from models.checkpoint.audio import is_of_sounds, read_audio
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
 from models.checkpoint.diffusers import TYPE_KEY, read_diffusers
 from models.checkpoint.hugging_face import read_published
@@ -138,4 +140,6 @@ def _read_content(folder: Path, name: str, content: dict[str, Any], path: str) -
         return read_native(folder, name, content)
     if TYPE_KEY in content:
         return read_diffusers(folder, name, content)
+    if is_of_sounds(content):
+        return read_audio(folder, name, content)
     return read_published(folder, name, content, path)

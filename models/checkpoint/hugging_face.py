@@ -96,18 +96,10 @@ class PublishedCheckpoint(Checkpoint):
     def load(self, *, device: str) -> Model:
         folder, name = self.folder / self.path, self._transformer_name
         digests = {file.removeprefix(self.path): digest for file, digest in self.digests.items()}
-        with open_tensors(folder, name, digests) as tensors:
-            try:
-                stored = self.published.rename(tensors)
-                config = self.published.fit(self.config, stored)
-                is_known = self.published.declared_heads(self.values) is not None
-                weights, unused = self.published.read_weights(stored, config, strict=is_known)
-            except CheckpointError as error:
-                raise CheckpointError(f"{name}: {error}") from None
-            stored_names = {link.name: " with ".join(link.stored_in(stored)) for link in self.published.links(config)}
-            place = f"{name}/{WEIGHTS_FILE}"
-            fitted = replace(self, config=config)
-            model = cast("TextModel", build_model(fitted, weights, place, device=device, stored_names=stored_names))
+        built, unused = build_published(
+            self, self.published, self.values, folder=folder, name=name, digests=digests, device=device
+        )
+        model = cast("TextModel", built)
         self.unused[:] = unused
         self.codec.limit_ids(self.name, model.vocab_size)
         try:
@@ -119,6 +111,43 @@ class PublishedCheckpoint(Checkpoint):
             model.embedding = self.sentences.embedding
         model.vector_steps = load_layers(self.sentences.layers, self.folder, self.name, self.digests)
         return model
+
+
+def build_published(
+    checkpoint: Checkpoint,
+    published: PublishedFormat[Any],
+    values: Values,
+    *,
+    folder: Path,
+    name: str,
+    digests: Mapping[str, str],
+    device: str,
+) -> tuple[Model, list[str]]:
+    """Build a model with published weights, and return the names of those that it does not use as well.
+
+    Args:
+        checkpoint: the checkpoint.
+        published: the family's published format.
+        values: the content of `config.json`.
+        folder: the folder with the weights.
+        name: the name of this folder, for errors.
+        digests: the known SHA-256 digests of its files by name.
+        device: the device of the model.
+
+    Raises:
+        CheckpointError: the weights are missing or damaged, have another digest, or do not fit the model.
+    """
+    with open_tensors(folder, name, digests) as tensors:
+        try:
+            stored = published.rename(tensors)
+            config = published.fit(checkpoint.config, stored)
+            is_known = published.declared_heads(values) is not None
+            weights, unused = published.read_weights(stored, config, strict=is_known)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error}") from None
+        stored_names = {link.name: " with ".join(link.stored_in(stored)) for link in published.links(config)}
+        fitted, place = replace(checkpoint, config=config), f"{name}/{WEIGHTS_FILE}"
+        return build_model(fitted, weights, place, device=device, stored_names=stored_names), unused
 
 
 def read_published(folder: Path, name: str, content: Values, path: str = "") -> PublishedCheckpoint:
@@ -139,7 +168,7 @@ def read_published(folder: Path, name: str, content: Values, path: str = "") -> 
     given = {key: value for key, value in values.items() if value is not None}
     try:
         published.check_types(given, get_type_hints(spec.config))
-        config, missing_heads = _read_config(published, given, folder / path, place)
+        config, missing_heads = read_config(published, given, folder / path, place)
     except ConfigError as error:
         raise CheckpointError(f"{place}/{CONFIG_FILE}: {published.blame_key(error)}") from None
     except CheckpointError as error:
@@ -197,7 +226,7 @@ def write_published(
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n")
 
 
-def _read_config(
+def read_config(
     published: PublishedFormat[Any], values: Values, folder: Path, place: str
 ) -> tuple[Any, tuple[str, ...]]:
     """Return the configuration of the family, and the heads that are missing; see `PublishedFormat.find_heads`."""
@@ -227,7 +256,8 @@ def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], Publishe
     known = _known_types()
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in known:
-        types = ", ".join(sorted(known))
+        others = {spec.published.model_type for spec in families().values() if spec.published}
+        types = ", ".join(sorted(known.keys() | others))
         raise CheckpointError(f"{place}: model_type is {shorten(model_type)}; known are {types}")
     return known[model_type]
 

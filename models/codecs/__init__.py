@@ -1,13 +1,14 @@
 """Codecs: they convert plain values, such as JSON numbers, arrays and encoded files, to tensors and back.
 
-A codec checks everything that comes from a client. There is one for each kind of item (image, series, table, vector,
-text); `arrays` has what those of numbers share.
+A codec checks everything that comes from a client. There is one for each kind of item (audio, image, series, table,
+vector, text); `arrays` has what those of numbers share.
 """
 
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from models.codecs.arrays import MAX_FLOAT32
+from models.codecs.audio import AudioCodec
 from models.codecs.image import ImageCodec
 from models.codecs.picture import LatentPictureCodec, PictureCodec
 from models.codecs.series import SeriesCodec
@@ -18,6 +19,7 @@ from models.errors import ConfigError
 from models.pictures.placing import Paper, Style
 
 __all__ = [
+    "AudioCodec",
     "Codec",
     "ImageCodec",
     "ItemCodec",
@@ -34,7 +36,7 @@ __all__ = [
 
 LatentCodec = LatentPictureCodec | VectorCodec
 ItemCodec = ImageCodec | SeriesCodec | TableCodec | TableSeriesCodec | VectorCodec
-Codec = ItemCodec | TextCodec
+Codec = ItemCodec | AudioCodec | TextCodec
 
 
 def build_codec(spec: Mapping[str, Any]) -> ItemCodec:

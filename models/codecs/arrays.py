@@ -32,11 +32,13 @@ class Limits:
         max_items: maximum number of items.
         max_pixels: maximum number of pixels of all encoded images together.
         max_characters: maximum number of characters of a text.
+        max_seconds: maximum length of all sounds together, in seconds.
     """
 
     max_items: int
     max_pixels: int
     max_characters: int = 2**20
+    max_seconds: float = 30.0
 
 
 class ArrayCodec:

@@ -10,7 +10,7 @@ these.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from models.tasks import autoencoding, classification, generation, text
+from models.tasks import audio, autoencoding, classification, generation, text
 
 
 class Request(Protocol):
@@ -57,6 +57,12 @@ COMPRESS = Task("compress", autoencoding.CompressRequest, autoencoding.CompressR
 DECOMPRESS = Task("decompress", autoencoding.DecompressRequest, autoencoding.DecompressResult)
 PROJECT = Task("project", autoencoding.ProjectRequest, autoencoding.ProjectResult)
 CLASSIFY = Task("classify", classification.ClassifyRequest, classification.ClassifyResult)
+
+ENCODE_SOUND = Task("encode", audio.EncodeSoundRequest, audio.EncodeSoundResult)
+DECODE_SOUND = Task("decode", audio.DecodeSoundRequest, audio.DecodeSoundResult)
+RECONSTRUCT_SOUND = Task("reconstruct", audio.ReconstructSoundRequest, audio.ReconstructSoundResult)
+COMPRESS_SOUND = Task("compress", audio.CompressSoundRequest, audio.CompressSoundResult)
+DECOMPRESS_SOUND = Task("decompress", audio.DecompressSoundRequest, audio.DecompressSoundResult)
 
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.registry.loaded_model import LoadedModel
 from models.checkpoint import Checkpoint
-from models.codecs import ImageCodec, SeriesCodec
+from models.codecs import AudioCodec, ImageCodec, SeriesCodec
 
 Shape = tuple[int, ...]
 Outputs = Sequence[Mapping[str, Any]]
@@ -110,8 +110,8 @@ def signature_of(loaded: LoadedModel) -> Signature:
 
 
 def client_shape(checkpoint: Checkpoint) -> Shape:
-    """Return the shape of an item as clients see it: a series of one channel has no axis for it."""
-    if isinstance(checkpoint.codec, SeriesCodec):
+    """Return the shape of an item as clients see it: a series or sound of one channel has no axis for it."""
+    if isinstance(checkpoint.codec, SeriesCodec | AudioCodec):
         n_channels = checkpoint.item_shape[1]
         return (ANY,) if n_channels == 1 else (ANY, n_channels)
     return checkpoint.item_shape
@@ -138,7 +138,7 @@ def _item_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
 
 
 def _latent_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
-    return None if checkpoint.modality == "text" else loaded.latents.shape
+    return None if checkpoint.modality in ("text", "audio") else loaded.latents.shape
 
 
 def _scalar_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:

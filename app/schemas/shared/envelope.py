@@ -22,8 +22,9 @@ class Parameters(Strict):
     """Base of a task's parameters."""
 
 
-ImageFormat = TypeAliasType(
-    "ImageFormat", Annotated[Literal["array", "png"], Field(description="How images are answered in JSON.")]
+ItemFormat = TypeAliasType(
+    "ItemFormat",
+    Annotated[Literal["array", "png", "wav", "flac"], Field(description="How images and sounds are answered in JSON.")],
 )
 Item = TypeAliasType(
     "Item",
@@ -69,8 +70,10 @@ class ItemInputParameters(Parameters):
 class ItemOutputParameters(Parameters):
     """Parameters of tasks that answer with items."""
 
-    format: ImageFormat = Field(
-        "array", description="Whether images are answered as nested numbers or as `data:` URLs of PNG files."
+    format: ItemFormat = Field(
+        "array",
+        description="Whether images and sounds are answered as numbers, or as `data:` URLs of files: PNG for images, "
+        "WAV or FLAC for sounds.",
     )
 
 

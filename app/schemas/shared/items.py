@@ -9,13 +9,20 @@ import numpy as np
 from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
-from models.codecs import ImageCodec, ItemCodec, TableCodec, TableSeriesCodec
+from models.codecs import AudioCodec, Codec, ImageCodec, ItemCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
 from models.pictures.placing import PictureOptions
+from models.sounds.files import INSTALLATION, has_sound_files
 from models.tasks.text import Tokens
 
+_FORMATS: dict[str, tuple[type[Codec], str]] = {
+    "png": (ImageCodec, "images"),
+    "wav": (AudioCodec, "sounds"),
+    "flac": (AudioCodec, "sounds"),
+}
+"""The codecs of the items that are answered in each format but numbers, and what errors call these items."""
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -58,9 +65,19 @@ def picture_options(parameters: ItemInputParameters) -> PictureOptions:
 
 
 def check_format(parameters: Any, codecs: ModelCodecs) -> None:
-    """Raise InvalidItems if images are asked for as PNG, and the model's items are not images."""
-    if getattr(parameters, "format", None) == "png" and not isinstance(codecs.items, ImageCodec):
-        raise InvalidItems(Problem("png is only for models whose items are images", parameter="format"))
+    """Check that items of the model can be answered in the format that is asked for.
+
+    Raises:
+        InvalidItems: the format is for other items.
+        InvalidRequest: files of sound are asked for, and the libraries that write them are not installed.
+    """
+    form = getattr(parameters, "format", None)
+    if form in _FORMATS:
+        codec, name = _FORMATS[form]
+        if not isinstance(codecs.items, codec):
+            raise InvalidItems(Problem(f"{form} is only for models whose items are {name}", parameter="format"))
+        if codec is AudioCodec and not has_sound_files():
+            raise InvalidRequest(f"files of sound are written by {INSTALLATION}")
 
 
 def tokenize_inputs(body: Any, codecs: ModelCodecs, limits: Limits, *, prompt: str = "") -> list[Tokens]:

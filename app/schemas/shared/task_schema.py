@@ -84,6 +84,8 @@ class TaskSchema:
         takes_numbers: whether an item consists of numbers, which a NumPy file may hold.
         takes_images: whether encoded images are accepted.
         answers_images: whether the answer may be a PNG.
+        takes_sounds: whether files of sound are accepted.
+        answers_sounds: whether the answer may be a file of sound.
     """
 
     task: Task
@@ -104,6 +106,8 @@ class TaskSchema:
     takes_numbers: bool = True
     takes_images: bool = False
     answers_images: bool = False
+    takes_sounds: bool = False
+    answers_sounds: bool = False
 
     @property
     def takes_arrays(self) -> bool:
@@ -170,6 +174,11 @@ class TaskEndpoint:
         return any(isinstance(schema, TaskSchema) and schema.takes_images for schema in self.schemas)
 
     @property
+    def takes_sounds(self) -> bool:
+        """True if the body may be a file of sound or several, for at least one kind of model."""
+        return any(isinstance(schema, TaskSchema) and schema.takes_sounds for schema in self.schemas)
+
+    @property
     def answers_rows(self) -> bool:
         """True if the answer about rows of a table may be CSV."""
         return any(isinstance(schema, TaskSchema) and schema.row is not None for schema in self.schemas)
@@ -180,6 +189,7 @@ class TaskEndpoint:
         items = [schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.modality == "item"]
         kinds: list[Kind] = ["text"] if len(items) < len(self.schemas) else []
         kinds += ["image"] if any(schema.takes_images for schema in items) else []
+        kinds += ["sound"] if self.takes_sounds else []
         kinds += ["item"] if items else []
         return tuple(kinds)
 

@@ -1,9 +1,9 @@
 """The container of compressed items.
 
-It consists of the bytes `MFLD`, one byte each for the version, the mode and the bits, the digest of the model, the
-number of items, the rank and the sides of their shape, the payload and a checksum. The number of items and the shape
-are varints (LEB128). The payload is 32-bit words, little-endian. The checksum is the CRC-32 of all bytes before it,
-which detects any single damaged byte.
+It consists of the bytes `MFLD`, one byte each for the version, the mode and the bits (of sounds, the number of
+codebooks), the digest of the model, the number of items, the rank and the sides of their shape, the payload and a
+checksum. The number of items and the shape are varints (LEB128). The payload is 32-bit words, little-endian. The
+checksum is the CRC-32 of all bytes before it, which detects any single damaged byte.
 """
 
 import zlib
@@ -31,6 +31,8 @@ class Mode(IntEnum):
 
     QUANTISED = 0
     LOSSLESS = 1
+    CODES = 2
+    ADAPTIVE_CODES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Stream:
 
     Attributes:
         mode: how the payload encodes the items.
-        bits: number of bits into which each element of a latent is quantised.
+        bits: number of bits into which each element of a latent is quantised; of sounds, the number of codebooks.
         digest: digest of the model that made the stream.
         n_items: number of items.
         shape: shape of each item.
@@ -84,19 +86,14 @@ def parse_stream(data: bytes, *, digest: bytes) -> Stream:
             Problem(f"the stream was made by another model: its digest is {made_by.hex()}, here it is {digest.hex()}")
         )
     try:
-        n_items, offset = decode_varint(content, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)
-        rank, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
-        shape = []
-        for _ in range(min(rank, MAX_RANK)):
-            side, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
-            shape.append(side)
+        n_items, shape, offset = _read_sizes(content)
         words = np.frombuffer(content, dtype="<u4", offset=offset)
         return Stream(
             mode=Mode(mode),
             bits=bits,
             digest=made_by,
             n_items=n_items,
-            shape=tuple(shape),
+            shape=shape,
             words=words.astype(np.uint32),
         )
     except ValueError:
@@ -109,3 +106,26 @@ def declared_n_items(data: bytes) -> int:
         return decode_varint(data, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)[0]
     except ValueError:
         return 0
+
+
+def declared_shape(data: bytes) -> tuple[int, ...]:
+    """Return the shape of an item that an unchecked container declares; of no sides if it cannot be read."""
+    try:
+        return _read_sizes(data)[1]
+    except ValueError:
+        return ()
+
+
+def _read_sizes(content: bytes) -> tuple[int, tuple[int, ...], int]:
+    """Return the number of items, their shape, and the place of the payload.
+
+    Raises:
+        ValueError: the content ends before, or a number is too long.
+    """
+    n_items, offset = decode_varint(content, HEAD_BYTES, max_bytes=MAX_VARINT_BYTES)
+    rank, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
+    shape = []
+    for _ in range(min(rank, MAX_RANK)):
+        side, offset = decode_varint(content, offset, max_bytes=MAX_VARINT_BYTES)
+        shape.append(side)
+    return n_items, tuple(shape), offset

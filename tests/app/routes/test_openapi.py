@@ -222,7 +222,7 @@ from typing import Any
 from manifold_client import Client
 from manifold_client.api.autoencoders import encode, reconstruct
 from manifold_client.models import EncodeAnswer, EncodeBody, EncodeParameters, EncodeTextAnswer, EncodeTextBody
-from manifold_client.models import ImageFit, ImageFormat, Problem, ReconstructAnswer, ReconstructBody
+from manifold_client.models import ImageFit, ItemFormat, Problem, ReconstructAnswer, ReconstructBody
 from manifold_client.models import ReconstructParameters
 
 client = Client(base_url=sys.argv[1], raise_on_unexpected_status=True)
@@ -239,7 +239,7 @@ assert isinstance(detailed.parsed, EncodeTextAnswer), detailed
 assert len(detailed.parsed.outputs) == 2
 assert detailed.headers["x-model"] == text_model
 
-parameters = ReconstructParameters(format_=ImageFormat.PNG)
+parameters = ReconstructParameters(format_=ItemFormat.PNG)
 pictures = reconstruct.sync(client=client, body=ReconstructBody(model=image_model, inputs=image, parameters=parameters))
 assert isinstance(pictures, ReconstructAnswer), pictures
 assert str(pictures.outputs[0].reconstruction).startswith("data:image/png;base64,")

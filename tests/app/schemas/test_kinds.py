@@ -9,10 +9,14 @@ from PIL import Image
 from app.errors import InvalidRequest
 from app.registry.defaults import Kind
 from app.schemas.catalogue import task_endpoints
-from app.schemas.shared.kinds import is_image, kind_of_inputs
+from app.schemas.shared.kinds import kind_of_file, kind_of_inputs
 
-ALL: tuple[Kind, ...] = ("text", "image", "item")
+ALL: tuple[Kind, ...] = ("text", "image", "sound", "item")
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+WAV, FLAC = "UklGRiQAAABXQVZFZm10IA==", "ZkxhQwAAACIQABAAAAAA"
+"""The beginnings of files of sound in base64."""
 
 
 def encoded(kind: str = "PNG") -> str:
@@ -23,9 +27,9 @@ def encoded(kind: str = "PNG") -> str:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_base64_of_an_image_is_an_image(kind: str) -> None:
-    assert is_image(encoded(kind))
-    assert is_image(encoded(kind).replace("+", "-").replace("/", "_"))  # RFC 4648, 5
-    assert is_image(f"\n{encoded(kind)[:7]}\r\n{encoded(kind)[7:]}")
+    assert kind_of_file(encoded(kind)) == "image"
+    assert kind_of_file(encoded(kind).replace("+", "-").replace("/", "_")) == "image"  # RFC 4648, 5
+    assert kind_of_file(f"\n{encoded(kind)[:7]}\r\n{encoded(kind)[7:]}") == "image"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ def test_base64_of_an_image_is_an_image(kind: str) -> None:
     ],
 )
 def test_a_data_url_of_an_image_or_of_bytes_is_an_image(text: str) -> None:
-    assert is_image(text)
+    assert kind_of_file(text) == "image"
 
 
 @pytest.mark.parametrize(
@@ -55,13 +59,12 @@ def test_a_data_url_of_an_image_or_of_bytes_is_an_image(text: str) -> None:
         "RIFF",
         "BM is a bitmap",
         "aGVsbG8gd29ybGQ=",  # base64 of a text is a text
-        "UklGRiQAAABXQVZFZm10IA==",  # and so is that of a WAVE file
         "naïve",
         "GIF89a",
     ],
 )
 def test_any_other_string_is_a_text(text: str) -> None:
-    assert not is_image(text)
+    assert kind_of_file(text) is None
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,10 @@ def test_any_other_string_is_a_text(text: str) -> None:
         (encoded(), "image"),
         ([encoded(), [[0.5]]], "image"),
         ([b"\x89PNG"], "image"),
+        (WAV, "sound"),
+        ([FLAC, [0.5]], "sound"),
+        ("data:audio/ogg;base64,AAAA", "sound"),
+        ([b"OggS\0\2"], "sound"),
         ([0.5, 0.25], "item"),
         ([[1, 2, 3]], "item"),
         ([[1, 2, 3], "hello"], "text"),
@@ -90,6 +97,16 @@ def test_texts_and_images_together_are_refused() -> None:
         kind_of_inputs(["hello", encoded()], ALL)
 
 
+def test_images_and_sounds_together_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="/inputs: some are encoded images and some are files of sound"):
+        kind_of_inputs([WAV, encoded()], ALL)
+
+
+def test_where_no_sounds_are_taken_base64_of_one_is_a_text_and_a_data_url_is_none() -> None:
+    assert kind_of_inputs(WAV, ("text", "image", "item")) == "text"
+    assert kind_of_inputs("data:audio/wav;base64,AAAA", ("text", "image", "item")) == "image"
+
+
 def test_where_no_texts_are_taken_a_string_is_meant_as_an_image() -> None:
     assert kind_of_inputs("hello", ("image", "item")) == "image"
     assert kind_of_inputs("hello", ("item",)) == "item"  # a stream of `/decompress`
@@ -97,7 +114,8 @@ def test_where_no_texts_are_taken_a_string_is_meant_as_an_image() -> None:
 
 def test_each_task_takes_the_kinds_of_its_schemas() -> None:
     kinds = {endpoint.name: endpoint.kinds for endpoint in task_endpoints()}
-    assert {name for name, its in kinds.items() if its == ALL} == {"encode", "classify", "project"}
+    assert kinds["encode"] == ALL
+    assert {name for name, its in kinds.items() if its == ("text", "image", "item")} == {"classify", "project"}
     assert (kinds["similarity"], kinds["tokenize"]) == (("text",), ("text",))
     assert (kinds["reconstruct"], kinds["sample"], kinds["decode"]) == (("image", "item"), ("item",), ("item",))
 
