@@ -23,8 +23,8 @@ class ModelItem(BaseModel):
         "order of time), `vector` or `text`."
     )
     shape: list[int] = Field(
-        description="Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is the "
-        "shape of one second: samples and channels."
+        description="Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is "
+        "the shape of one second: samples and channels."
     )
     bandwidths: list[float] | None = Field(
         None, description="Bandwidths that a sound can be encoded at, in kbit/s, ascending; null for other items."
