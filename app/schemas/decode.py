@@ -74,7 +74,7 @@ ENDPOINT = TaskEndpoint(
     name="decode",
     summary="Map latents to items",
     description="Decodes latents, such as `/encode` returns. An item is a latent: numbers of the model's latent shape. "
-    "Returns the reconstructed image, series, row or vector for each.",
+    "Returns the reconstructed image, series, row, vector or sentence for each.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": AS_PNG},),
 )

@@ -20,7 +20,7 @@ class ModelItem(BaseModel):
 
     modality: str = Field(
         description="Kind of the items: `image`, `series`, `table`, `table_series` (rows of a table in the order of "
-        "time), `vector` or `text`."
+        "time), `vector`, `sentence` (a text as an item of an autoencoder) or `text`."
     )
     shape: list[int] = Field(description="Shape of an item.")
     paper: str | None = Field(
@@ -298,6 +298,9 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
         case "text":
             (max_tokens,) = checkpoint.item_shape
             limits |= {"max_tokens": max_tokens, "max_characters": settings.max_characters}
+        case "sentence":
+            (max_tokens,) = checkpoint.item_shape
+            limits |= {"max_tokens": max_tokens - 1, "max_characters": settings.max_characters}
         case "image":
             limits["max_pixels"] = settings.max_pixels
         case "series":

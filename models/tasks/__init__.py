@@ -58,6 +58,10 @@ DECOMPRESS = Task("decompress", autoencoding.DecompressRequest, autoencoding.Dec
 PROJECT = Task("project", autoencoding.ProjectRequest, autoencoding.ProjectResult)
 CLASSIFY = Task("classify", classification.ClassifyRequest, classification.ClassifyResult)
 
+RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, autoencoding.ReconstructSentenceResult)
+DENOISE_SENTENCE = Task("denoise", autoencoding.DenoiseSentenceRequest, autoencoding.DenoiseSentenceResult)
+IMPUTE_SENTENCE = Task("impute", autoencoding.ImputeSentenceRequest, autoencoding.ImputeResult)
+
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)
 CLASSIFY_TEXT = Task("classify", text.ClassifyTextRequest, classification.ClassifyResult)

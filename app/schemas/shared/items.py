@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
-from models.codecs import ImageCodec, ItemCodec, TableCodec, TableSeriesCodec
+from models.codecs import ImageCodec, ItemCodec, SentenceCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
@@ -45,6 +45,15 @@ def decode_items(
         codecs.series = codecs.items.read(body.inputs, limits, gaps=gaps, any_length=any_length, warn=warn)
         return [series.steps for series in codecs.series]
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
+
+
+def decode_sentences(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
+    """Return the tokens of the body's sentences; with `gaps`, null stands for an unknown word in a list of words.
+
+    Raises:
+        InvalidItems: an item is no sentence, or too long, or there are too many.
+    """
+    return cast("SentenceCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
 
 
 def as_list(inputs: Any) -> list[Any]:
@@ -171,7 +180,7 @@ def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, i
 
 
 def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs, index: int | None = None) -> Any:
-    """Return an item as clients see it: as an object of its values if it has columns, and else as an array.
+    """Return an item as clients see it: an object of its values if it has columns, a string or an array.
 
     An image is the `data:` URL of a PNG if the client asks for it. A series that is made from the input with this
     `index` has a value for each of its rows, even if it has fewer or more steps.
@@ -186,6 +195,12 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
     return array
 
 
+def render_sentence(item: Any, codecs: ModelCodecs) -> str:
+    """Return the text of the tokens of a sentence."""
+    text: str = cast("SentenceCodec", codecs.items).encode(item.numpy())
+    return text
+
+
 def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
     """Return items as one array `[n, …]`.
 
@@ -194,6 +209,8 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
     """
     if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         raise InvalidRequest("the values of rows have names and types, and form no array; accept application/json")
+    if isinstance(codecs.items, SentenceCodec):
+        raise InvalidRequest("sentences form no array; accept application/json")
     codec = cast("ItemCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 
