@@ -164,7 +164,7 @@ def _outputs(
         elif isinstance(codecs.items, SentenceCodec):
             output |= _parts_of_sentence(result, requests[index].item, codecs.items)
         else:
-            output |= _parts_of_item(result, codecs.items)
+            output |= _parts_of_item(result, cast("ArrayCodec", codecs.items))
         outputs.append(output)
     return outputs
 

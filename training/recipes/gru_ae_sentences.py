@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 from typing_extensions import override
@@ -59,6 +60,17 @@ NOISE = WordNoise(
     masked_share=0.1,
     reach=3,
 )
+SETTINGS: dict[str, Any] = {
+    "vocabulary": VOCABULARY,
+    "config": CONFIG,
+    "sentences_of": training_sentences,
+    "n_epochs": 1,
+    "n_sentences": 32,
+    "masked_inputs": 0.2,
+    "latent_noise": 0.1,
+    "averaged_share": 0.1,
+}
+"""Settings that both stages share."""
 CHARTS_FILE = "charts.png"
 CHARTS_CAPTION = (
     "Latents of captions and of other sentences, and their anomaly scores beside those of scrambled captions."
@@ -75,18 +87,13 @@ class GruAeSentences(Recipe):
     config = CONFIG
     licence = "non-commercial research and education, as the captions it was trained on"
     stages = (
+        SentenceReconstruction(noise=NOISE, lr=2e-3, embedding_deviation=0.2, **SETTINGS),
         SentenceReconstruction(
-            vocabulary=VOCABULARY,
-            config=CONFIG,
-            sentences_of=training_sentences,
-            noise=NOISE,
-            n_epochs=1,
-            n_sentences=32,
-            lr=2e-3,
-            embedding_deviation=0.2,
-            masked_inputs=0.2,
-            latent_noise=0.1,
-            averaged_share=0.1,
+            name="refinement",
+            noise=replace(NOISE, clean_share=0.3, scrambled_share=0.2),
+            lr=1.5e-3,
+            embedding_deviation=None,
+            **SETTINGS,
         ),
     )
     bars = {  # noqa: RUF012

@@ -25,10 +25,10 @@ class SentenceReconstruction(AveragedStage[RecurrentTextAutoencoder]):
     """Minimises the cross-entropy of sentences, given latents of noisy ones, to which noise is added as well.
 
     A step takes one batch of sentences of nearly the same length. Of the tokens that the decoder reads, a share is
-    masked, so that it relies on the latent (Bowman et al. 2016, section 3.1).
+    masked, so that it relies on the latent (Bowman et al. 2016, section 3.1). The embeddings are drawn anew, with the
+    `embedding_deviation`, unless it is None.
     """
 
-    name = "reconstruction"
     unit = "sentences"
     batch_size = 1
     autocast = False
@@ -37,6 +37,7 @@ class SentenceReconstruction(AveragedStage[RecurrentTextAutoencoder]):
     def __init__(
         self,
         *,
+        name: str = "reconstruction",
         vocabulary: Vocabulary,
         config: RecurrentTextConfig,
         sentences_of: Callable[[DataFolder], Sequence[str]],
@@ -44,12 +45,13 @@ class SentenceReconstruction(AveragedStage[RecurrentTextAutoencoder]):
         n_epochs: int,
         n_sentences: int,
         lr: float,
-        embedding_deviation: float,
+        embedding_deviation: float | None,
         masked_inputs: float,
         latent_noise: float,
         averaged_share: float,
     ) -> None:
-        self.n_epochs, self.units_per_item, self.averaged_share = n_epochs, n_sentences, averaged_share
+        self.name, self.n_epochs, self.units_per_item = name, n_epochs, n_sentences
+        self.averaged_share = averaged_share
         self._vocabulary, self._config, self._sentences_of, self._noise = vocabulary, config, sentences_of, noise
         self._n_sentences, self._lr, self._embedding_deviation = n_sentences, lr, embedding_deviation
         self._masked_inputs, self._latent_noise = masked_inputs, latent_noise
@@ -73,8 +75,9 @@ class SentenceReconstruction(AveragedStage[RecurrentTextAutoencoder]):
 
     @override
     def begin(self, model: RecurrentTextAutoencoder, items: Batch) -> nn.Module:
-        """Draw the embeddings, which compute the logits as well, from a narrow normal distribution."""
-        nn.init.normal_(model.words.weight, std=self._embedding_deviation)
+        """Draw the embeddings, which compute the logits as well, where the stage asks for it."""
+        if self._embedding_deviation is not None:
+            nn.init.normal_(model.words.weight, std=self._embedding_deviation)
         return super().begin(model, items)
 
     @override

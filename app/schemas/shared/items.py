@@ -10,7 +10,7 @@ from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
 from models.codecs import ImageCodec, ItemCodec, SentenceCodec, TableCodec, TableSeriesCodec
-from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
+from models.codecs.arrays import MAX_PROBLEMS, ArrayCodec, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
 from models.pictures.placing import PictureOptions
@@ -189,7 +189,9 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
         item = item[codecs.series[index].rows_to_steps]
     if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         return codecs.items.values_of(item.numpy())
-    array = cast("ItemCodec", codecs.items).encode(item.numpy())
+    if isinstance(codecs.items, SentenceCodec):
+        return codecs.items.encode(item.numpy())
+    array = cast("ArrayCodec", codecs.items).encode(item.numpy())
     if parameters.format == "png" and isinstance(codecs.items, ImageCodec):
         return codecs.items.data_url(array)
     return array
@@ -197,8 +199,8 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
 
 def render_sentence(item: Any, codecs: ModelCodecs) -> str:
     """Return the text of the tokens of a sentence."""
-    text: str = cast("SentenceCodec", codecs.items).encode(item.numpy())
-    return text
+    codec = cast("SentenceCodec", codecs.items)
+    return codec.encode(item.numpy())
 
 
 def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
@@ -211,7 +213,7 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
         raise InvalidRequest("the values of rows have names and types, and form no array; accept application/json")
     if isinstance(codecs.items, SentenceCodec):
         raise InvalidRequest("sentences form no array; accept application/json")
-    codec = cast("ItemCodec", codecs.items)
+    codec = cast("ArrayCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 
 

@@ -159,7 +159,8 @@ class RecurrentTextAutoencoder(Autoencoder):
     def _read(self, latents: Tensor, waves: Tensor) -> Tensor:
         """Return what the latents hold of each position, `[B, T, M]`."""
         unfolded = self.from_latent(latents).view(len(latents), self.config.memory_width, -1)
-        return torch.einsum("bmw,tw->btm", unfolded, waves) / self.config.n_waves**0.5
+        reads: Tensor = torch.einsum("bmw,tw->btm", unfolded, waves) / self.config.n_waves**0.5
+        return reads
 
     def _first_state(self, latents: Tensor) -> Tensor:
         """Return the state that the decoder begins with, `[1, B, H]`."""
@@ -174,8 +175,9 @@ class RecurrentTextAutoencoder(Autoencoder):
     @override
     def cost_of(self, task: Task, request: Any) -> int:
         """Return the tokens that a request adds to a batch, times the cost of a token."""
-        n_written = self.config.max_tokens * getattr(request, "steps", 1)
-        return COST_OF_TOKEN * max(request.cost, n_written)
+        n_written: int = self.config.max_tokens * getattr(request, "steps", 1)
+        n_tokens: int = max(request.cost, n_written)
+        return COST_OF_TOKEN * n_tokens
 
     @override
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
