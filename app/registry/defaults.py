@@ -18,7 +18,7 @@ def kinds_of(model: ServedModel) -> tuple[Kind, ...]:
     """Return the kinds of inputs that a model takes; all of them if its checkpoint cannot be read."""
     if model.checkpoint is None:
         return ("text", "image", "sound", "item")
-    if model.checkpoint.modality == "text":
+    if model.checkpoint.modality in ("text", "sentence"):
         return ("text",)
     encoded: dict[str, Kind] = {"image": "image", "audio": "sound"}
     kind = encoded.get(model.checkpoint.modality)

@@ -128,8 +128,8 @@ ENDPOINT = TaskEndpoint(
     name="decode",
     summary="Map latents or codes to items",
     description="Decodes latents or codes, such as `/encode` returns. An item is a latent: numbers of the model's "
-    "latent shape; or an object with the codes of a sound. Returns the reconstructed image, series, row, vector or "
-    "sound for each.",
+    "latent shape; or an object with the codes of a sound. Returns the reconstructed image, series, row, vector, "
+    "sentence or sound for each.",
     schemas=(SCHEMA, SOUND_SCHEMA),
     examples=({"model": EXAMPLE_MODEL, "inputs": [[0.0] * 32], "parameters": AS_PNG},),
 )

@@ -7,15 +7,34 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.choices import NoiseType
-from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed, Strict
+from app.schemas.shared.envelope import (
+    Answer,
+    Item,
+    ItemInputParameters,
+    ItemOutputParameters,
+    ItemsBody,
+    Parameters,
+    Seed,
+    Strict,
+)
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
-from app.schemas.shared.items import decode_items, render_item, stack_items
-from app.schemas.shared.memory import of_items
+from app.schemas.shared.items import decode_items, decode_sentences, render_item, render_sentence, stack_items
+from app.schemas.shared.memory import of_items, of_sentences
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
-from models.tasks import DENOISE, Request
-from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise
+from models.tasks import DENOISE, DENOISE_SENTENCE, Request
+from models.tasks.autoencoding import (
+    DenoiseRequest,
+    DenoiseResult,
+    DenoiseSentenceRequest,
+    DenoiseSentenceResult,
+    Noise,
+    SentenceNoise,
+)
+
+MAX_MOVED = 100
+"""Maximum of `moved`."""
 
 
 class NoiseParameters(Strict):
@@ -101,13 +120,94 @@ SCHEMA = TaskSchema(
     takes_images=True,
     answers_images=True,
 )
+
+
+class SentenceNoiseParameters(Strict):
+    """Noise to add to the words of a sentence, to see how well it is removed."""
+
+    dropped: float = Field(0.0, ge=0, le=1, description="Probability of a word to be dropped.")
+    masked: float = Field(0.0, ge=0, le=1, description="Probability of a word to be replaced by the mask.")
+    moved: int = Field(0, ge=0, le=MAX_MOVED, description="Largest number of places that a word moves by.")
+
+
+class DenoiseSentenceParameters(Parameters):
+    """Parameters of `/denoise` for sentences."""
+
+    word_noise: SentenceNoiseParameters | None = Field(
+        None, description="Noise to add to the words of the sentences first; none if omitted."
+    )
+    seed: Seed | None = Field(
+        None,
+        description="Seed of the noise; 0 if omitted, and refused without `word_noise`. Each sentence has noise of its "
+        "own, by its place in `inputs`.",
+    )
+
+
+class DenoiseSentenceOutput(BaseModel):
+    """One sentence that was put right. The other fields are there only if the request asks for noise to be added."""
+
+    denoised: str = Field(description="The sentence that was put right.")
+    noisy: str | None = Field(None, description="The sentence with the added noise.")
+    edits_before: int | None = Field(
+        None, description="Least number of tokens to insert, delete or replace in the noisy sentence to get the input."
+    )
+    edits_after: int | None = Field(None, description="The same number for the sentence that was put right.")
+
+
+class DenoiseSentenceBody(ItemsBody):
+    """Request body of `/denoise` for sentences."""
+
+    parameters: DenoiseSentenceParameters = Field(DenoiseSentenceParameters(), description="Parameters of the task.")
+
+
+class DenoiseSentenceAnswer(Answer):
+    """Answer of `/denoise` for sentences."""
+
+    outputs: list[DenoiseSentenceOutput] = Field(description="The sentences put right, in the order of the inputs.")
+
+
+def _sentence_requests(body: DenoiseSentenceBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    given, seed = body.parameters.word_noise, body.parameters.seed
+    if given is None and seed is not None:
+        raise InvalidItems(Problem("nothing is drawn without word_noise", parameter="seed"))
+    noise = SentenceNoise(given.dropped, given.masked, given.moved) if given else None
+    items = decode_sentences(body, codecs, limits)
+    return [DenoiseSentenceRequest(item=item, noise=noise, seed=seed or 0, index=i) for i, item in enumerate(items)]
+
+
+def _sentence_outputs(
+    results: Sequence[DenoiseSentenceResult], requests: Sequence[Any], body: DenoiseSentenceBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    outputs = []
+    for result in results:
+        output: dict[str, Any] = {"denoised": render_sentence(result.denoised, codecs)}
+        if result.noisy is not None:
+            output |= {
+                "noisy": render_sentence(result.noisy, codecs),
+                "edits_before": result.edits_before,
+                "edits_after": result.edits_after,
+            }
+        outputs.append(output)
+    return outputs
+
+
+SENTENCE_SCHEMA = TaskSchema(
+    task=DENOISE_SENTENCE,
+    body=DenoiseSentenceBody,
+    answer=DenoiseSentenceAnswer,
+    requests=_sentence_requests,
+    outputs=_sentence_outputs,
+    estimate=of_sentences,
+    takes_numbers=False,
+)
 ENDPOINT = TaskEndpoint(
     name="denoise",
     summary="Remove noise from items",
     description="Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a "
-    "series or a vector. Returns each item without noise and, if noise was added, the noisy item and both qualities.",
-    schemas=(SCHEMA,),
-    joint_parameters=("noise",),
+    "series, a vector, or a sentence whose words are in disorder or missing. Returns each item without noise and, if "
+    "noise was added, the noisy item and both qualities.",
+    schemas=(SCHEMA, SENTENCE_SCHEMA),
+    joint_parameters=("noise", "word_noise"),
     examples=(
         {
             "model": "denoising-ae-mnist",

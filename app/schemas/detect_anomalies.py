@@ -13,8 +13,8 @@ from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.drift import WINDOW, DriftMonitor
-from models.codecs import ItemCodec, TableCodec, TableSeriesCodec
-from models.codecs.arrays import Floats, Limits, runs_of
+from models.codecs import SentenceCodec, TableCodec, TableSeriesCodec
+from models.codecs.arrays import ArrayCodec, Floats, Limits, runs_of
 from models.codecs.table import SeriesRows
 from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
@@ -64,7 +64,8 @@ class ElementContribution(BaseModel):
         "missing for rows of a table.",
     )
     column: str | None = Field(None, description="Name of the column; only for items with columns.")
-    contribution: float = Field(description="The part of the score that the element or the column causes.")
+    token: str | None = Field(None, description="The token as a part of the text; only for sentences.")
+    contribution: float = Field(description="The part of the score that the element, the column or the token causes.")
 
 
 class Stretch(BaseModel):
@@ -160,13 +161,24 @@ def _outputs(
             output |= _parts_of_series(result, n_top, codecs.items, codecs.series[index])
         elif isinstance(codecs.items, TableCodec):
             output |= _parts_of_row(result, n_top, codecs.items)
+        elif isinstance(codecs.items, SentenceCodec):
+            output |= _parts_of_sentence(result, requests[index].item, codecs.items)
         else:
-            output |= _parts_of_item(result, cast("ItemCodec", codecs.items))
+            output |= _parts_of_item(result, cast("ArrayCodec", codecs.items))
         outputs.append(output)
     return outputs
 
 
-def _parts_of_item(result: DetectAnomaliesResult, codec: ItemCodec) -> dict[str, Any]:
+def _parts_of_sentence(result: DetectAnomaliesResult, item: Any, codec: SentenceCodec) -> dict[str, Any]:
+    """Return what each token has contributed."""
+    tokens = codec.token_texts(item.numpy())
+    top = [
+        {"index": part.index, "token": tokens[part.index[0]], "contribution": part.contribution} for part in result.top
+    ]
+    return {"contributions": result.contributions.numpy(), "top": top}
+
+
+def _parts_of_item(result: DetectAnomaliesResult, codec: ArrayCodec) -> dict[str, Any]:
     contributions = codec.to_client_shape(result.contributions.numpy())
     top = [{"index": part.index[: contributions.ndim], "contribution": part.contribution} for part in result.top]
     return {"contributions": contributions, "top": top}
@@ -247,7 +259,7 @@ def _observe(
         rows = np.concatenate([request.item.numpy() for request in requests])
         p_values = np.concatenate([result.steps.p_values.numpy() for result in results if result.steps is not None])
     else:
-        is_row = requests[0].item.ndim == 1
+        is_row = requests[0].item.ndim == 1 and requests[0].item.is_floating_point()
         rows = np.stack([request.item.numpy() for request in requests]) if is_row else None
         p_values = np.array([result.p_value for result in results])
     monitor.observe(rows, p_values)
@@ -278,9 +290,9 @@ ENDPOINT = TaskEndpoint(
     name="detect_anomalies",
     summary="Score items against normal data and flag anomalies",
     description="Scores how unlike the normal items of the model's training data an item is. An item is an image, a "
-    "series, a row of a table or a vector. A series with columns is scored row by row. "
+    "series, a row of a table, a vector or a sentence. A series with columns is scored row by row. "
     "Returns the score of each item, whether it is an anomaly, and which "
-    "elements or columns contribute most.",
+    "elements, columns or tokens contribute most.",
     schemas=(SCHEMA,),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

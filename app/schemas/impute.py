@@ -6,15 +6,22 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody
+from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Parameters
 from app.schemas.shared.examples import AS_PNG
-from app.schemas.shared.items import as_list, decode_items, render_item, stack_items
-from app.schemas.shared.memory import of_items
+from app.schemas.shared.items import (
+    as_list,
+    decode_items,
+    decode_sentences,
+    render_item,
+    render_sentence,
+    stack_items,
+)
+from app.schemas.shared.memory import of_items, of_sentences
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import TableCodec
 from models.codecs.arrays import Limits
-from models.tasks import IMPUTE, Request
-from models.tasks.autoencoding import ImputeRequest, ImputeResult
+from models.tasks import IMPUTE, IMPUTE_SENTENCE, Request
+from models.tasks.autoencoding import ImputeRequest, ImputeResult, ImputeSentenceRequest
 
 MAX_ITERATIONS = 200
 """Maximum of `iterations`."""
@@ -85,11 +92,55 @@ SCHEMA = TaskSchema(
     takes_images=True,
     answers_images=True,
 )
+
+
+class ImputeSentenceParameters(Parameters):
+    """Parameters of `/impute` for sentences: none."""
+
+
+class ImputeSentenceOutput(BaseModel):
+    """One sentence whose unknown words have been written."""
+
+    imputed: str = Field(description="The sentence with a word in place of each unknown one; the others are unchanged.")
+
+
+class ImputeSentenceBody(ItemsBody):
+    """Request body of `/impute` for sentences: lists of words with null for each unknown one, or strings with masks."""
+
+    parameters: ImputeSentenceParameters = Field(ImputeSentenceParameters(), description="Parameters of the task.")
+
+
+class ImputeSentenceAnswer(Answer):
+    """Answer of `/impute` for sentences."""
+
+    outputs: list[ImputeSentenceOutput] = Field(description="The whole sentences, in the order of the inputs.")
+
+
+def _sentence_requests(body: ImputeSentenceBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ImputeSentenceRequest(item=item) for item in decode_sentences(body, codecs, limits, gaps=True)]
+
+
+def _sentence_outputs(
+    results: Sequence[ImputeResult], requests: Sequence[Any], body: ImputeSentenceBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    return [{"imputed": render_sentence(result.imputed, codecs)} for result in results]
+
+
+SENTENCE_SCHEMA = TaskSchema(
+    task=IMPUTE_SENTENCE,
+    body=ImputeSentenceBody,
+    answer=ImputeSentenceAnswer,
+    requests=_sentence_requests,
+    outputs=_sentence_outputs,
+    estimate=of_sentences,
+    takes_numbers=False,
+)
 ENDPOINT = TaskEndpoint(
     name="impute",
     summary="Fill in missing values of items",
     description="Replaces missing values by what the model makes of the observed ones. An item is an image, a series "
-    "or a vector, as numbers with null for each missing value. Returns the items without missing values.",
-    schemas=(SCHEMA,),
+    "or a vector, as numbers with null for each missing value; or a sentence, as a list of words with null for each "
+    "unknown one. Returns the items without missing values.",
+    schemas=(SCHEMA, SENTENCE_SCHEMA),
     examples=({"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": AS_PNG},),
 )

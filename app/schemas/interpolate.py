@@ -86,9 +86,9 @@ SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="interpolate",
     summary="Interpolate between two items in latent space",
-    description="Decodes points between the latents of two items. An item is an image, a series, a row of a table or "
-    "a vector, and there are exactly two. Returns a single output with the frames from the first item to the second, "
-    "and their latents.",
+    description="Decodes points between the latents of two items. An item is an image, a series, a row of a table, "
+    "a vector or a sentence, and there are exactly two. Returns a single output with the frames from the first item to "
+    "the second, and their latents.",
     schemas=(SCHEMA,),
     is_joint=True,
     examples=({"model": "vae-mnist", "inputs": [SEVEN_PNG, [0.0] * 784], "parameters": {"steps": 5, **AS_PNG}},),

@@ -6,10 +6,18 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.shared.envelope import Answer, Item, ItemInputParameters, ItemOutputParameters, ItemsBody, Seed
+from app.schemas.shared.envelope import (
+    Answer,
+    Item,
+    ItemInputParameters,
+    ItemOutputParameters,
+    ItemsBody,
+    Parameters,
+    Seed,
+)
 from app.schemas.shared.examples import AS_PNG, EXAMPLE_MODEL, SEVEN_PNG
-from app.schemas.shared.items import decode_items, render_item, stack_items
-from app.schemas.shared.memory import of_items
+from app.schemas.shared.items import decode_items, decode_sentences, render_item, render_sentence, stack_items
+from app.schemas.shared.memory import of_items, of_sentences
 from app.schemas.shared.sounds import (
     Sound,
     SoundInputParameters,
@@ -20,9 +28,9 @@ from app.schemas.shared.sounds import (
 )
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.tasks import RECONSTRUCT, RECONSTRUCT_SOUND, Request
+from models.tasks import RECONSTRUCT, RECONSTRUCT_SENTENCE, RECONSTRUCT_SOUND, Request
 from models.tasks.audio import ReconstructSoundRequest, ReconstructSoundResult
-from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
+from models.tasks.autoencoding import ReconstructRequest, ReconstructResult, ReconstructSentenceResult
 
 
 class ReconstructParameters(ItemInputParameters, ItemOutputParameters):
@@ -142,12 +150,73 @@ SOUND_SCHEMA = TaskSchema(
     takes_sounds=True,
     answers_sounds=True,
 )
+
+
+class ReconstructSentenceParameters(Parameters):
+    """Parameters of `/reconstruct` for sentences: none."""
+
+
+class ReconstructSentenceOutput(BaseModel):
+    """The reconstruction of one sentence."""
+
+    reconstruction: str = Field(description="The sentence that the model writes from the latent.")
+    edits: int = Field(
+        description="Least number of tokens to insert, delete or replace in the reconstruction to get the sentence."
+    )
+    nll: float = Field(
+        description="Negative log-likelihood of the sentence given its latent, in nats for each of its tokens."
+    )
+
+
+class ReconstructSentenceBody(ItemsBody):
+    """Request body of `/reconstruct` for sentences."""
+
+    parameters: ReconstructSentenceParameters = Field(
+        ReconstructSentenceParameters(), description="Parameters of the task."
+    )
+
+
+class ReconstructSentenceAnswer(Answer):
+    """Answer of `/reconstruct` for sentences."""
+
+    outputs: list[ReconstructSentenceOutput] = Field(description="The reconstructions, in the order of the inputs.")
+
+
+def _sentence_requests(body: ReconstructSentenceBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    return [ReconstructRequest(item=item) for item in decode_sentences(body, codecs, limits)]
+
+
+def _sentence_outputs(
+    results: Sequence[ReconstructSentenceResult],
+    requests: Sequence[Any],
+    body: ReconstructSentenceBody,
+    codecs: ModelCodecs,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "reconstruction": render_sentence(result.reconstruction, codecs),
+            "edits": result.edits,
+            "nll": result.nll,
+        }
+        for result in results
+    ]
+
+
+SENTENCE_SCHEMA = TaskSchema(
+    task=RECONSTRUCT_SENTENCE,
+    body=ReconstructSentenceBody,
+    answer=ReconstructSentenceAnswer,
+    requests=_sentence_requests,
+    outputs=_sentence_outputs,
+    estimate=of_sentences,
+    takes_numbers=False,
+)
 ENDPOINT = TaskEndpoint(
     name="reconstruct",
     summary="Encode items and decode them again",
-    description="Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector "
-    "or a sound. Returns the reconstruction of each item and how far it is from the item.",
-    schemas=(SCHEMA, SOUND_SCHEMA),
+    description="Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector, "
+    "a sentence or a sound. Returns the reconstruction of each item and how far it is from the item.",
+    schemas=(SCHEMA, SOUND_SCHEMA, SENTENCE_SCHEMA),
     joint_parameters=("seed",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG], "parameters": AS_PNG},),
 )

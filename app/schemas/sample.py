@@ -125,7 +125,7 @@ ENDPOINT = TaskEndpoint(
     name="sample",
     summary="Sample new items",
     description="Draws latents at random and decodes them. There are no inputs: `parameters.n` says how many items to "
-    "make. Returns the new images, series, rows or vectors with their latents.",
+    "make. Returns the new images, series, rows, vectors or sentences with their latents.",
     schemas=(SCHEMA,),
     examples=({"model": "cvae-mnist", "parameters": {"n": 1, "seed": 1, "label": "7", **AS_PNG}},),
 )

@@ -20,7 +20,7 @@ class ModelItem(BaseModel):
 
     modality: str = Field(
         description="Kind of the items: `audio`, `image`, `series`, `table`, `table_series` (rows of a table in the "
-        "order of time), `vector` or `text`."
+        "order of time), `vector`, `sentence` (a text as an item of an autoencoder) or `text`."
     )
     shape: list[int] = Field(
         description="Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is "
@@ -313,6 +313,9 @@ def _limits_of(checkpoint: Checkpoint, settings: Settings) -> dict[str, int]:
         case "text":
             (max_tokens,) = checkpoint.item_shape
             limits |= {"max_tokens": max_tokens, "max_characters": settings.max_characters}
+        case "sentence":
+            (max_tokens,) = checkpoint.item_shape
+            limits |= {"max_tokens": max_tokens - 1, "max_characters": settings.max_characters}
         case "image":
             limits["max_pixels"] = settings.max_pixels
             if isinstance(checkpoint.codec, PictureCodec):

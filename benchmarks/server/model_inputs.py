@@ -57,7 +57,7 @@ class ModelInputs:
     @property
     def is_text(self) -> bool:
         """Return whether the model reads texts."""
-        return bool(self.card["item"]["modality"] == "text")
+        return self.card["item"]["modality"] in ("text", "sentence")
 
     def of_task(self, task: str, n: int = 1, n_words: int | None = None) -> list[Any] | None:
         """Return the inputs of a request; None for a task without any. Streams to decompress are not made here."""
@@ -68,9 +68,9 @@ class ModelInputs:
             case "decode":
                 return self.latents(n)
             case "impute":
-                return self.items_with_gaps(n)
+                return [["a", None, text] for text in texts] if self.is_text else self.items_with_gaps(n)
             case "interpolate":
-                return self.items(2)
+                return self.texts(2, n_words) if self.is_text else self.items(2)
             case "similarity":
                 return [{"source": text, "candidates": self.texts(2, n_words)} for text in texts]
             case "rerank":

@@ -156,19 +156,24 @@ class DecompressOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseOutput:
-    """One item without noise. The other fields are there only if the request asks for noise to be added.
+    """One item without noise. The other fields are there only if the request asks for noise to be added. One sentence
+    that was put right. The other fields are there only if the request asks for noise to be added.
 
     Attributes:
         denoised: The item without noise.
         noisy: The item with the added noise.
         psnr_before: Peak signal-to-noise ratio of the noisy item, in dB.
         psnr_after: Peak signal-to-noise ratio of the denoised item, in dB.
+        edits_before: Least number of tokens to insert, delete or replace in the noisy sentence to get the input.
+        edits_after: The same number for the sentence that was put right.
     """
 
     denoised: Numbers | str | dict[str, Any]
     noisy: Numbers | str | dict[str, Any] | None = None
     psnr_before: float | None = None
     psnr_after: float | None = None
+    edits_before: int | None = None
+    edits_after: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +184,13 @@ class ElementContribution:
         index: Indices of the element in the item, one for each dimension; of a series with columns, the row; missing
             for rows of a table.
         column: Name of the column; only for items with columns.
-        contribution: The part of the score that the element or the column causes.
+        token: The token as a part of the text; only for sentences.
+        contribution: The part of the score that the element, the column or the token causes.
     """
 
     index: list[int] | None = None
     column: str | None = None
+    token: str | None = None
     contribution: float
 
 
@@ -426,7 +433,7 @@ class GenerateEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class ImputeOutput:
-    """One item whose missing values have been filled in.
+    """One item whose missing values have been filled in. One sentence whose unknown words have been written.
 
     Attributes:
         imputed: The item with its missing values filled in; observed values are unchanged.
@@ -463,17 +470,21 @@ class ProjectOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructOutput:
-    """The reconstruction of one item. The reconstruction of one sound.
+    """The reconstruction of one item. The reconstruction of one sound. The reconstruction of one sentence.
 
     Attributes:
         reconstruction: The reconstruction: numbers of the item's shape, or a `data:` URL.
         mse: Mean squared error over the elements of the item, as the model normalises them.
         mae: Mean absolute error over the elements of the item, as the model normalises them.
+        edits: Least number of tokens to insert, delete or replace in the reconstruction to get the sentence.
+        nll: Negative log-likelihood of the sentence given its latent, in nats for each of its tokens.
     """
 
     reconstruction: Numbers | str | dict[str, Any]
-    mse: float
-    mae: float
+    mse: float | None = None
+    mae: float | None = None
+    edits: int | None = None
+    nll: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -592,7 +603,7 @@ class ModelItem:
 
     Attributes:
         modality: Kind of the items: `audio`, `image`, `series`, `table`, `table_series` (rows of a table in the order
-            of time), `vector` or `text`.
+            of time), `vector`, `sentence` (a text as an item of an autoencoder) or `text`.
         shape: Shape of an item; -1 stands for a side of a picture that may have any length. That of sounds is the shape
             of one second: samples and channels.
         bandwidths: Bandwidths that a sound can be encoded at, in kbit/s, ascending; null for other items.

@@ -43,6 +43,14 @@ class NoiseParameters(TypedDict, total=False):
     level: float
 
 
+class SentenceNoiseParameters(TypedDict, total=False):
+    """Noise to add to the words of a sentence, to see how well it is removed."""
+
+    dropped: float
+    masked: float
+    moved: int
+
+
 class Tasks:
     """A method for each task of the server."""
 
@@ -310,7 +318,8 @@ class Tasks:
         """Map latents or codes to items.
 
         Decodes latents or codes, such as `/encode` returns. An item is a latent: numbers of the model's latent shape;
-        or an object with the codes of a sound. Returns the reconstructed image, series, row, vector or sound for each.
+        or an object with the codes of a sound. Returns the reconstructed image, series, row, vector, sentence or sound
+        for each.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -380,11 +389,13 @@ class Tasks:
         centre: bool | None = None,
         noise: NoiseParameters | None = None,
         seed: int | None = None,
+        word_noise: SentenceNoiseParameters | None = None,
     ) -> Answer[DenoiseOutput]:
         """Remove noise from items.
 
-        Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a series or a
-        vector. Returns each item without noise and, if noise was added, the noisy item and both qualities.
+        Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a series, a
+        vector, or a sentence whose words are in disorder or missing. Returns each item without noise and, if noise was
+        added, the noisy item and both qualities.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -403,6 +414,7 @@ class Tasks:
             noise: Noise to add to the items first; none if omitted.
             seed: Seed of the noise; 0 if omitted, and refused without `noise`. Each item has noise of its own, by its
                 place in `inputs`.
+            word_noise: Noise to add to the words of the sentences first; none if omitted.
         """
         parameters: dict[str, Any] = {
             "format": format,
@@ -411,6 +423,7 @@ class Tasks:
             "centre": centre,
             "noise": noise,
             "seed": seed,
+            "word_noise": word_noise,
         }
         call = task_call(
             "denoise",
@@ -440,8 +453,8 @@ class Tasks:
         """Score items against normal data and flag anomalies.
 
         Scores how unlike the normal items of the model's training data an item is. An item is an image, a series, a row
-        of a table or a vector. A series with columns is scored row by row. Returns the score of each item, whether it
-        is an anomaly, and which elements or columns contribute most.
+        of a table, a vector or a sentence. A series with columns is scored row by row. Returns the score of each item,
+        whether it is an anomaly, and which elements, columns or tokens contribute most.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -878,7 +891,8 @@ class Tasks:
         """Fill in missing values of items.
 
         Replaces missing values by what the model makes of the observed ones. An item is an image, a series or a vector,
-        as numbers with null for each missing value. Returns the items without missing values.
+        as numbers with null for each missing value; or a sentence, as a list of words with null for each unknown one.
+        Returns the items without missing values.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -928,9 +942,9 @@ class Tasks:
     ) -> Answer[InterpolateOutput]:
         """Interpolate between two items in latent space.
 
-        Decodes points between the latents of two items. An item is an image, a series, a row of a table or a vector,
-        and there are exactly two. Returns a single output with the frames from the first item to the second, and their
-        latents.
+        Decodes points between the latents of two items. An item is an image, a series, a row of a table, a vector or a
+        sentence, and there are exactly two. Returns a single output with the frames from the first item to the second,
+        and their latents.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -1043,8 +1057,8 @@ class Tasks:
     ) -> Answer[ReconstructOutput]:
         """Encode items and decode them again.
 
-        Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector or a sound.
-        Returns the reconstruction of each item and how far it is from the item.
+        Maps items to latents or codes, and back. An item is an image, a series, a row of a table, a vector, a sentence
+        or a sound. Returns the reconstruction of each item and how far it is from the item.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -1155,7 +1169,7 @@ class Tasks:
         """Sample new items.
 
         Draws latents at random and decodes them. There are no inputs: `parameters.n` says how many items to make.
-        Returns the new images, series, rows or vectors with their latents.
+        Returns the new images, series, rows, vectors or sentences with their latents.
 
         Args:
             model: id of the model; the server's default for the task and the inputs if None.

@@ -1,4 +1,4 @@
-"""The seven families of autoencoders, those of published ones, and `onnx` for any that were trained elsewhere.
+"""The families of autoencoders that are trained here, those of published ones, and `onnx` for any other network.
 
 Each folder has a README with its mathematics, checkpoints and papers.
 
@@ -9,6 +9,7 @@ Each folder has a README with its mathematics, checkpoints and papers.
 | denoising | reads corrupted items and returns clean ones; can classify | Vincent et al. 2008, 2010 |
 | variational | prior and likelihood; lossless compression; classes | Kingma, Welling 2014; Burda et al. 2016 |
 | recurrent | reads series of any length with an LSTM or GRU | Srivastava et al. 2015; Malhotra et al. 2016 |
+| recurrent_text | reads and writes sentences with GRUs; puts words in order | Bowman et al. 2016; Shen et al. 2020 |
 | adversarial | a discriminator shapes the latents; classes from few labels | Makhzani et al. 2015 |
 | deep_belief | pretrained as Boltzmann machines; samples by Gibbs sampling | Hinton, Salakhutdinov 2006 |
 | kl | maps pictures of any size to the latents of diffusion models, and back | Rombach et al. 2022 |

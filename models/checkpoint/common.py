@@ -33,8 +33,9 @@ class Checkpoint(ABC):
         folder: the folder with the files.
         spec: the family.
         config: the hyperparameters.
-        modality: the kind of the items: `image`, `series`, `vector` or `text`.
-        item_shape: the shape of an item, as the model was trained; of texts, the maximum number of tokens.
+        modality: the kind of the items: `image`, `series`, `table`, `table_series`, `vector`, `sentence` or `text`.
+        item_shape: the shape of an item, as the model was trained; of sentences and texts, the maximum number of
+            tokens.
         sha256: the SHA-256 of the file with the weights, if it is known.
         licence: the licence, if it is known.
         metrics: the measured metrics by name.

@@ -1,7 +1,8 @@
 """The project's own format, which the autoencoders have: `config.json`, `model.safetensors`, `calibration.safetensors`.
 
 `config.json` has the family, the hyperparameters, the codec of the items, the digests of the other files, the licence
-and the measured metrics. The third file has the calibration of the model; see `models.autoencoding.calibration`.
+and the measured metrics. The third file has the calibration of the model; see `models.autoencoding.calibration`. Models
+of sentences have `tokenizer.json` as well.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from models.catalogue import family
 from models.checkpoint.card import check_sha256, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.checkpoint.safetensors_files import parse_tensors
-from models.codecs import ItemCodec, TableSeriesCodec, build_codec
+from models.codecs import ItemCodec, TableSeriesCodec, build_codec, read_sentence_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
 from models.json_files import read_json, shorten
@@ -118,7 +119,7 @@ def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCh
     if missing := [key for key in REQUIRED_KEYS if key not in content]:
         raise KeyError(missing[0])
     spec = family(content["family"])
-    codec = build_codec(content["codec"])
+    codec = _read_codec(folder, name, content["codec"])
     return NativeCheckpoint(
         name=name,
         folder=folder,
@@ -131,6 +132,18 @@ def read_native(folder: Path, name: str, content: Mapping[str, Any]) -> NativeCh
         calibration_sha256=check_sha256(place, "calibration_sha256", content["calibration_sha256"]),
         **read_declarations(name, CONFIG_FILE, content),
     )
+
+
+def _read_codec(folder: Path, name: str, spec: Any) -> ItemCodec:
+    """Return the codec that `config.json` describes, which of sentences has a tokenizer beside it.
+
+    Raises:
+        ConfigError: the codec refuses a value.
+        CheckpointError: the tokenizer is missing or damaged, or has another digest.
+    """
+    if isinstance(spec, Mapping) and spec.get("modality") == "sentence":
+        return read_sentence_codec(folder, name, spec)
+    return build_codec(spec)
 
 
 def write_checkpoint(

@@ -1,7 +1,7 @@
 """Codecs: they convert plain values, such as JSON numbers, arrays and encoded files, to tensors and back.
 
 A codec checks everything that comes from a client. There is one for each kind of item (audio, image, series, table,
-vector, text); `arrays` has what those of numbers share.
+vector, sentence, text); `arrays` has what those of numbers share.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from models.codecs.arrays import MAX_FLOAT32
 from models.codecs.audio import AudioCodec
 from models.codecs.image import ImageCodec
 from models.codecs.picture import LatentPictureCodec, PictureCodec
+from models.codecs.sentence import SentenceCodec, read_sentence_codec
 from models.codecs.series import SeriesCodec
 from models.codecs.table import TableCodec, TableSeriesCodec, build_table_codec, build_table_series_codec
 from models.codecs.text import TextCodec
@@ -26,23 +27,26 @@ __all__ = [
     "LatentCodec",
     "LatentPictureCodec",
     "PictureCodec",
+    "SentenceCodec",
     "SeriesCodec",
     "TableCodec",
     "TableSeriesCodec",
     "TextCodec",
     "VectorCodec",
     "build_codec",
+    "read_sentence_codec",
 ]
 
 LatentCodec = LatentPictureCodec | VectorCodec
-ItemCodec = ImageCodec | SeriesCodec | TableCodec | TableSeriesCodec | VectorCodec
+ItemCodec = ImageCodec | SentenceCodec | SeriesCodec | TableCodec | TableSeriesCodec | VectorCodec
 Codec = ItemCodec | AudioCodec | TextCodec
 
 
 def build_codec(spec: Mapping[str, Any]) -> ItemCodec:
     """Build the codec that a checkpoint describes, for example as `{"modality": "image", "shape": [1, 28, 28]}`.
 
-    Images may have a `paper`, `black` or `white`, and with it an `ink_box`; see `models.pictures.placing.Style`.
+    Images may have a `paper`, `black` or `white`, and with it an `ink_box`; see `models.pictures.placing.Style`. The
+    codec of sentences reads a file as well; see `read_sentence_codec`.
 
     Raises:
         ConfigError: the modality is unknown, it has no such shape, or a number is missing or out of range.

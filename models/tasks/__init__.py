@@ -64,6 +64,10 @@ RECONSTRUCT_SOUND = Task("reconstruct", audio.ReconstructSoundRequest, audio.Rec
 COMPRESS_SOUND = Task("compress", audio.CompressSoundRequest, audio.CompressSoundResult)
 DECOMPRESS_SOUND = Task("decompress", audio.DecompressSoundRequest, audio.DecompressSoundResult)
 
+RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, autoencoding.ReconstructSentenceResult)
+DENOISE_SENTENCE = Task("denoise", autoencoding.DenoiseSentenceRequest, autoencoding.DenoiseSentenceResult)
+IMPUTE_SENTENCE = Task("impute", autoencoding.ImputeSentenceRequest, autoencoding.ImputeResult)
+
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)
 CLASSIFY_TEXT = Task("classify", text.ClassifyTextRequest, classification.ClassifyResult)

@@ -103,6 +103,7 @@ ROBERTA_ROLES = {
 }
 GPT_ROLES = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
 MARIAN_ROLES = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+SENTENCE_ROLES = {"eos_token": "</s>", "pad_token": "<pad>", "mask_token": "<mask>"}
 
 
 def wordpiece(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
@@ -148,16 +149,23 @@ def unigram(texts: Texts, size: int) -> Callable[[DataFolder], Tokenizer]:
     return train
 
 
-def byte_level(texts: Texts, size: int, roles: Mapping[str, str]) -> Callable[[DataFolder], Tokenizer]:
+def byte_level(
+    texts: Texts, size: int, roles: Mapping[str, str], *, prefix_space: bool = False
+) -> Callable[[DataFolder], Tokenizer]:
     """Return a function that trains GPT-2's tokenizer: byte pair encoding of bytes.
+
+    With `prefix_space`, a text is read as if it began with a space, so that its first word has the same tokens as
+    elsewhere, and decoded texts lose this space.
 
     Source: Radford et al. 2019, section 2.2.
     """
 
     def train(data: DataFolder) -> Tokenizer:
         tokenizer = Tokenizer(BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
         tokenizer.decoder = decoders.ByteLevel()
+        if prefix_space:
+            tokenizer.decoder = decoders.Sequence([tokenizer.decoder, decoders.Strip(" ", 1, 0)])
         special = [
             AddedToken(token, lstrip=role == "mask_token", special=True, normalized=False)
             for role, token in roles.items()

@@ -103,7 +103,7 @@ def signature_of(loaded: LoadedModel) -> Signature:
             outputs[source.name] = OfferedOutput(
                 spec=spec, source=source, labels=loaded.labels if source.name == LOGITS else ()
             )
-    if checkpoint.modality == "text":
+    if checkpoint.modality in ("text", "sentence"):
         return Signature(input=TensorSpec(name="text", datatype=TEXTS, shape=(ANY,)), outputs=outputs)
     item = TensorSpec(name="input", datatype="FP32", shape=(ANY, *client_shape(checkpoint)))
     return Signature(input=item, outputs=outputs)
@@ -134,7 +134,12 @@ def native_inputs(checkpoint: Checkpoint, values: Values) -> Any:
 
 
 def _item_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
-    return None if checkpoint.modality in ("text", "table", "table_series") else client_shape(checkpoint)
+    has_numbers = checkpoint.modality not in ("text", "sentence", "table", "table_series")
+    return client_shape(checkpoint) if has_numbers else None
+
+
+def _sentence_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
+    return () if checkpoint.modality == "sentence" else None
 
 
 def _latent_shape(checkpoint: Checkpoint, loaded: LoadedModel) -> Shape | None:
@@ -185,6 +190,10 @@ def _generated(outputs: Outputs, labels: Sequence[str]) -> Values:
     return [output["generations"][0]["text"] for output in outputs]
 
 
+def _reconstructed(outputs: Outputs, labels: Sequence[str]) -> Values:
+    return [output["reconstruction"] for output in outputs]
+
+
 def _translations(outputs: Outputs, labels: Sequence[str]) -> Values:
     return [output["translation"] for output in outputs]
 
@@ -192,6 +201,7 @@ def _translations(outputs: Outputs, labels: Sequence[str]) -> Values:
 LOGITS = "logits"
 OUTPUTS = (
     TaskOutput(name="reconstruction", task="reconstruct", shape=_item_shape, read=_stacked("reconstruction")),
+    TaskOutput(name="reconstructed_text", task="reconstruct", shape=_sentence_shape, read=_reconstructed, is_text=True),
     TaskOutput(name="latent", task="encode", shape=_latent_shape, read=_stacked("latent")),
     TaskOutput(name="score", task="detect_anomalies", shape=_scalar_shape, read=_stacked("score")),
     TaskOutput(

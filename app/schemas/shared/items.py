@@ -9,8 +9,8 @@ import numpy as np
 from app.errors import InvalidRequest
 from app.schemas.shared.envelope import ItemInputParameters, ItemOutputParameters, TextParameters
 from app.schemas.shared.task_schema import ModelCodecs
-from models.codecs import AudioCodec, Codec, ImageCodec, ItemCodec, TableCodec, TableSeriesCodec
-from models.codecs.arrays import MAX_PROBLEMS, Floats, Limits, check_count, limit_problems
+from models.codecs import AudioCodec, Codec, ImageCodec, ItemCodec, SentenceCodec, TableCodec, TableSeriesCodec
+from models.codecs.arrays import MAX_PROBLEMS, ArrayCodec, Floats, Limits, check_count, limit_problems
 from models.codecs.text import TextCodec, TextItem
 from models.errors import InvalidItems, Problem
 from models.pictures.placing import PictureOptions
@@ -52,6 +52,15 @@ def decode_items(
         codecs.series = codecs.items.read(body.inputs, limits, gaps=gaps, any_length=any_length, warn=warn)
         return [series.steps for series in codecs.series]
     return cast("ItemCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
+
+
+def decode_sentences(body: Any, codecs: ModelCodecs, limits: Limits, *, gaps: bool = False) -> list[Any]:
+    """Return the tokens of the body's sentences; with `gaps`, null stands for an unknown word in a list of words.
+
+    Raises:
+        InvalidItems: an item is no sentence, or too long, or there are too many.
+    """
+    return cast("SentenceCodec", codecs.items).decode(body.inputs, limits, gaps=gaps)
 
 
 def as_list(inputs: Any) -> list[Any]:
@@ -188,7 +197,7 @@ def count_tokens(requests: Sequence[Any], results: Sequence[Any]) -> dict[str, i
 
 
 def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs, index: int | None = None) -> Any:
-    """Return an item as clients see it: as an object of its values if it has columns, and else as an array.
+    """Return an item as clients see it: an object of its values if it has columns, a string or an array.
 
     An image is the `data:` URL of a PNG if the client asks for it. A series that is made from the input with this
     `index` has a value for each of its rows, even if it has fewer or more steps.
@@ -197,10 +206,18 @@ def render_item(item: Any, parameters: ItemOutputParameters, codecs: ModelCodecs
         item = item[codecs.series[index].rows_to_steps]
     if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         return codecs.items.values_of(item.numpy())
-    array = cast("ItemCodec", codecs.items).encode(item.numpy())
+    if isinstance(codecs.items, SentenceCodec):
+        return codecs.items.encode(item.numpy())
+    array = cast("ArrayCodec", codecs.items).encode(item.numpy())
     if parameters.format == "png" and isinstance(codecs.items, ImageCodec):
         return codecs.items.data_url(array)
     return array
+
+
+def render_sentence(item: Any, codecs: ModelCodecs) -> str:
+    """Return the text of the tokens of a sentence."""
+    codec = cast("SentenceCodec", codecs.items)
+    return codec.encode(item.numpy())
 
 
 def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
@@ -211,7 +228,9 @@ def stack_items(items: Sequence[Any], codecs: ModelCodecs) -> Floats:
     """
     if isinstance(codecs.items, TableCodec | TableSeriesCodec):
         raise InvalidRequest("the values of rows have names and types, and form no array; accept application/json")
-    codec = cast("ItemCodec", codecs.items)
+    if isinstance(codecs.items, SentenceCodec):
+        raise InvalidRequest("sentences form no array; accept application/json")
+    codec = cast("ArrayCodec", codecs.items)
     return stack_arrays([codec.encode(item.numpy()) for item in items])
 
 

@@ -24,6 +24,8 @@ RECORD_BYTES = 512
 """An entry of an answer with a few fields, such as a label with its score: the object, the dictionary and the text."""
 TOKEN_BYTES = 512
 """A token of an answer with its name and its place, or a generated token with its progress through the engine."""
+WORD_BYTES = 64
+"""A token of a sentence that an answer has: 8 characters on average."""
 CHARACTER_BYTES = 8
 """A character of a text that an answer repeats: up to 4 bytes in Python's text, and as much in JSON."""
 
@@ -68,6 +70,11 @@ def of_new_items(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
     length = getattr(body.parameters, "length", None)
     n_numbers = sizes.latent + max(sizes.item, (length or 0) * sizes.step)
     return len(requests) * (REQUEST_BYTES + NUMBER_BYTES * n_numbers)
+
+
+def of_sentences(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
+    """Estimate the memory for an answer with two of the longest sentences for each request."""
+    return len(requests) * (REQUEST_BYTES + 2 * WORD_BYTES * sizes.item)
 
 
 def of_records(per_request: Callable[[Any, Any, ModelSizes], int]) -> Estimate:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 
 N_REQUESTS = 200
 
+WORDS = ("the", "dog", "man", "woman", "plays", "runs", "in", "on", "green", "park", "red", "two", "and", "ball")
+
 Request = tuple[str, dict[str, Any]]
 
 
@@ -25,7 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def item(card: dict[str, Any], draw: np.random.Generator) -> Any:
-    """Random, of the model's shape; a series of any length up to its own."""
+    """Random, of the model's shape; a series of any length up to its own; a sentence of a few words."""
+    if card["item"]["modality"] == "sentence":
+        return " ".join(draw.choice(WORDS, int(draw.integers(3, 15))))
     shape = list(card["item"]["shape"])
     if card["item"]["modality"] == "series":
         shape[0] = int(draw.integers(2, shape[0] + 1))
@@ -43,6 +47,10 @@ def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams:
         body["inputs"] = [draw.standard_normal(card["latent_shape"]).round(2).tolist()]
     elif task in ("interpolate", "project"):
         body["inputs"].append(item(card, draw))
+    elif task == "denoise" and card["item"]["modality"] == "sentence":
+        body["parameters"] = {"word_noise": {"dropped": 0.2, "moved": 2}, "seed": seed}
+    elif task == "impute" and card["item"]["modality"] == "sentence":
+        body["inputs"] = [["a", None, "runs", None, "park"]]
     elif task == "denoise":
         body["parameters"] = {"noise": {"type": "gaussian", "level": 0.2}, "seed": seed}
     elif task == "impute":
@@ -54,9 +62,6 @@ def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams:
     elif task == "detect_anomalies" and len(body["inputs"][0]) != card["item"]["shape"][0]:
         body["parameters"] = {"score": "mae"}
     return "/" + task.replace("_", "-"), body
-
-
-WORDS = ("the", "dog", "man", "woman", "plays", "runs", "in", "on", "green", "park", "red", "two", "and", "ball")
 
 
 def text_request(card: dict[str, Any], task: str, draw: np.random.Generator) -> Request:
@@ -107,7 +112,7 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
         streams = {}
         texts = [card for card in cards if card["item"]["modality"] == "text"]
         cards = [card for card in cards if card not in texts]
-        for card in cards:
+        for card in (card for card in cards if "compress" in card["tasks"]):
             answer = await ask("/compress", {"model": card["id"], "inputs": [item(card, draw)]})
             streams[card["id"]] = answer["outputs"][0]["stream"]
         pairs = [(card, task) for card in cards for task in card["tasks"]]

@@ -13,12 +13,13 @@ import pytest
 from app.http.body_memory import MAX_PARSED, parsed_json_bytes
 from app.http.responses import task_json
 from app.registry.model_sizes import sizes_of
-from app.schemas import attend, generate, reconstruct, sample, score_text
+from app.schemas import attend, denoise, generate, reconstruct, sample, score_text
 from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.codecs.arrays import Limits
+from tests.app.sentences import SENTENCES, write_sentences
 from tests.app.texts import N_POSITIONS, write_text
 from tests.conftest import TINY, write_tiny
 
@@ -60,12 +61,18 @@ CASES: dict[str, tuple[TaskSchema, dict[str, Any]]] = {
     "scores": (score_text.SCHEMA, {"inputs": [[3] * N_POSITIONS] * 20}),
     "texts": (generate.SCHEMA, {"inputs": ["ab"], "parameters": {"max_new_tokens": 50, "n": 8, "do_sample": True}}),
     "reconstructions": (reconstruct.SCHEMA, {"inputs": [[0.3] * 16] * 200}),
+    "sentences": (
+        denoise.SENTENCE_SCHEMA,
+        {"inputs": [SENTENCES[0]] * 200, "parameters": {"word_noise": {"moved": 3}}},
+    ),
     "samples": (sample.SCHEMA, {"parameters": {"n": 200}}),
 }
 """Schemas of each kind of estimate, and bodies that ask for much."""
 
 
 def write_checkpoint_of(root: Path, schema: TaskSchema) -> Checkpoint:
+    if schema is denoise.SENTENCE_SCHEMA:
+        return write_sentences(root)
     if schema.modality != "text":
         return read_checkpoint(write_tiny(root).folder, TINY)
     return read_checkpoint(write_text(root, "transformers/gpt"))

@@ -1,0 +1,132 @@
+"""Sentences: short texts, each of which a model reads as a whole. Shapes: `T` tokens of a sentence."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.codecs.arrays import MAX_PROBLEMS, Limits, Shape, limit_problems
+from models.codecs.text.items import TextItem
+from models.codecs.text.special_tokens import find_special_tokens
+from models.codecs.text.tokenizers_codec import TokenizersCodec
+from models.errors import CheckpointError, ConfigError, InvalidItems, Problem
+from models.regular_files import read_file
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class SentenceCodec:
+    """The codec of sentences, which clients see as strings and models as int64 tensors of token ids `[T]`.
+
+    The end of a sentence has a token of its own, which models add. An unknown word is null in a list of words, or the
+    mask token, which may be written out.
+
+    Attributes:
+        shape: the maximum number of tokens, with the end token, as the shape of an item.
+        value_range: smallest and largest token id.
+        stored_bits: size of a token id before compression, in bits.
+        has_columns: whether items are made of named columns.
+    """
+
+    has_columns: ClassVar[bool] = False
+    stored_bits: ClassVar[int] = 16
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, mask_token: str) -> None:
+        special = find_special_tokens(tokenizer, {"mask_token": mask_token})
+        if special.mask is None:
+            raise ConfigError(f"codec.mask_token is {mask_token!r}; the tokenizer has no such token")
+        self.shape: Shape = (max_tokens,)
+        self._texts = TokenizersCodec(tokenizer, special, max_tokens - 1)
+        self._mask_token, self._mask_id = mask_token, special.mask
+        self._refused = special.all - {special.mask}
+        self.value_range = (0.0, float(self._texts.vocab_size - 1))
+
+    def decode(self, values: object, limits: Limits, *, gaps: bool = False) -> list[Tensor]:
+        """Return the tokens of one sentence or several.
+
+        A sentence is a string or a list of token ids; with `gaps`, it may be a list of words, where null stands for an
+        unknown one. Sentences in a list of words may not be given without a list around them.
+
+        Raises:
+            InvalidItems: an item is no sentence, is empty or too long, or holds a special token other than the mask;
+                or there are too many.
+        """
+        items = self._texts.parse(self._with_masks(values) if gaps else values, limits)
+        rows = self._texts.tokenize(items, check_length=False, add_special_tokens=False)
+        problems = [
+            Problem(detail, index)
+            for index, (item, row) in enumerate(zip(items, rows, strict=True))
+            if (detail := self._problem_of(item, row.ids.tolist()))
+        ]
+        if problems:
+            raise InvalidItems(*limit_problems(problems[: MAX_PROBLEMS + 1]))
+        return [torch.from_numpy(row.ids) for row in rows]
+
+    def encode(self, item: NDArray[Any]) -> str:
+        """Return the text of token ids `[T]`."""
+        text = self._texts.decode(item.tolist(), skip_special_tokens=False)
+        return text.replace(self._mask_token, f" {self._mask_token}").strip() if self._mask_id in item else text
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, without the end token."""
+        return len(self._texts.encode(text, add_special_tokens=False))
+
+    def token_texts(self, item: NDArray[Any]) -> list[str]:
+        """Return each of the tokens `[T]` as a part of the text."""
+        return [self._texts.token_text(token_id) for token_id in item.tolist()]
+
+    def _with_masks(self, values: object) -> object:
+        """Return the items with a string in place of each list of words."""
+        if not isinstance(values, list):
+            return values
+        return [self._join(item) if isinstance(item, list) and _has_words(item) else item for item in values]
+
+    def _join(self, words: Sequence[str | None]) -> str:
+        return " ".join(self._mask_token if word is None else word for word in words)
+
+    def _problem_of(self, item: TextItem, ids: Sequence[int]) -> str | None:
+        """Return why an item is refused; None if it is not."""
+        (max_tokens,) = self.shape
+        if item.pair is not None:
+            return "the item is a pair of texts; this model reads single ones"
+        if not 1 <= len(ids) < max_tokens:
+            return f"the text has {len(ids)} tokens; this model takes 1 to {max_tokens - 1}"
+        if refused := self._refused.intersection(ids):
+            return f"the text holds the special token {self._texts.token(min(refused))!r}"
+        return None
+
+
+def _has_words(item: Sequence[object]) -> bool:
+    """Return whether a list is one of words, some of which may be unknown."""
+    return bool(item) and all(isinstance(word, str | None) for word in item)
+
+
+def read_sentence_codec(folder: Path, name: str, spec: Mapping[str, Any]) -> SentenceCodec:
+    """Return the codec that a checkpoint describes as `{"modality": "sentence", "shape": [48], …}`.
+
+    The further keys are `mask_token` and `tokenizer_sha256`, the digest of `tokenizer.json` beside it.
+
+    Raises:
+        ConfigError: a value of the description is missing or out of range.
+        CheckpointError: the tokenizer is missing or damaged, or has another digest.
+    """
+    shape, mask_token, sha256 = (spec.get(key) for key in ("shape", "mask_token", "tokenizer_sha256"))
+    if not (isinstance(shape, list) and len(shape) == 1 and type(shape[0]) is int and shape[0] > 1):
+        raise ConfigError(f"codec.shape is {shape!r}; of sentences, it must be a list of one number of at least 2")
+    for key, value in (("mask_token", mask_token), ("tokenizer_sha256", sha256)):
+        if not isinstance(value, str):
+            raise ConfigError(f"codec.{key} is {value!r}; it must be a string")
+    place = f"{name}/{TOKENIZER_FILE}"
+    data = bytes(read_file(folder / TOKENIZER_FILE, place))
+    if (digest := hashlib.sha256(data).hexdigest()) != sha256:
+        raise CheckpointError(f"{place} has the SHA-256 {digest}; config.json says {sha256}")
+    try:
+        tokenizer = Tokenizer.from_buffer(data)
+        return SentenceCodec(tokenizer, shape[0], str(mask_token))
+    except Exception as error:  # `tokenizers` raises no narrower one
+        raise CheckpointError(f"{place} is not readable: {error}") from error
