@@ -1,7 +1,7 @@
 """Reading the sounds of a body, and rendering sounds into answers."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,15 @@ from models.codecs import AudioCodec
 from models.codecs.arrays import Limits
 from models.sounds.files import SoundFormat
 
-Sound = TypeAliasType("Sound", list[Any] | str)
-"""A sound in JSON."""
+Sound = TypeAliasType(
+    "Sound",
+    Annotated[
+        list[Any] | str,
+        Field(
+            description="Samples, or with two channels lists of two samples; or the `data:` URL of a file if asked for."
+        ),
+    ],
+)
 
 
 class SoundInputParameters(Parameters):
