@@ -76,6 +76,10 @@ def stack_sounds(results: Sequence[Any], body: Any, codecs: ModelCodecs) -> NDAr
 
 
 def of_sounds(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
-    """Estimate the memory for an answer that has a number for each sample, or less, of each sound."""
-    n_samples: int = sum(request.cost for request in requests) * sizes.step
-    return REQUEST_BYTES * len(requests) + NUMBER_BYTES * n_samples
+    """Estimate the memory for an answer that has a number for each sample, or less, of each sound.
+
+    The forward pass counts as well, because it takes many times as much as the sound.
+    """
+    n_samples: int = sum(request.cost for request in requests)
+    per_sample = sizes.sample_bytes + NUMBER_BYTES * sizes.step
+    return REQUEST_BYTES * len(requests) + per_sample * n_samples

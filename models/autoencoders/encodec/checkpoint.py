@@ -119,7 +119,8 @@ class NormalisedWeight(Link):
 
 def _norm(direction: Tensor) -> Tensor:
     """Return the norms of `[n, …]` over all dimensions but the first, `[n, 1, …]`."""
-    return torch.linalg.vector_norm(direction, dim=tuple(range(1, direction.dim())), keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(direction, dim=tuple(range(1, direction.dim())), keepdim=True)
+    return norms
 
 
 def _read_config(values: Values, heads: tuple[str, ...]) -> EncodecConfig:

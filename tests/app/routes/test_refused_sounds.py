@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from app.http import content
+from app.registry.memory import MIN_REQUEST_BYTES
 from app.routes import native, request_body
 from app.settings import Settings
 from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, tone, write_models
@@ -181,6 +182,20 @@ async def test_a_format_is_for_the_items_that_have_it(
     (error,) = response.json()["errors"]
     assert error["pointer"] == "/parameters/format"
     assert detail in str(error)
+
+
+async def test_a_sound_whose_pass_takes_more_memory_than_there_is_is_refused(root: Path) -> None:
+    """A second of sound takes 8,000 samples of 2 bytes in a file, and 164 bytes each in the pass and the answer."""
+    limit = 2 * MIN_REQUEST_BYTES
+    n_samples = limit // 100
+    settings = Settings(weights_dir=root, models=(MONO,), memory_limit=limit, max_audio_seconds=n_samples // RATE + 1)
+    silence = file_of(np.zeros(n_samples, np.float32), "FLAC")
+    async with served(settings) as client:
+        headers = {"content-type": "audio/flac"}
+        assert (await client.post("/encode", content=file_of(tone(), "FLAC"), headers=headers)).status_code == 200
+        response = await client.post("/encode", content=silence, headers=headers)
+        assert response.status_code == 413, response.text
+        assert "the request needs about" in response.text
 
 
 def forget_the_libraries() -> None:
