@@ -30,8 +30,8 @@ TABLE_BYTES, TABLE_BYTES_PER_BYTE = 2**25, 8
 SOUND_BYTES, SOUND_BYTES_PER_SAMPLE = 2**25, 8
 """Most memory for decoding a file of sound: so much for any, and so much for each sample that it may have: blocks, and
 the whole that they are joined to."""
-SOUND_WORK_PER_BYTE = 0.2
-"""Processor time of a byte of a file of sound in microseconds, as clients share it; that of FLAC."""
+SOUND_WORK_PER_BYTE = 0.9
+"""Processor time of a byte of a file of sound in microseconds, as clients share it; that of Opus, the slowest."""
 TABLE_WORK, TABLE_BYTES_PER_WORK = 10_000, 10
 """Processor time of a Parquet file in microseconds, as clients share it: so much for any, and a part for its bytes."""
 _RETRY_AFTER_S = 5

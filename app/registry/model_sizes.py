@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol, runtime_checkable
 
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.pictures import PictureAutoencoder
@@ -32,6 +33,7 @@ class ModelSizes:
         cache_bytes: memory of the machine, in bytes, that generation keeps of each token; 0 for models on GPUs, and for
             those that do not generate texts.
         max_rows: most sequences that are generated at the same time.
+        sample_bytes: memory in bytes that a forward pass takes for each sample of a sound in time; 0 for other items.
     """
 
     item: int
@@ -45,6 +47,18 @@ class ModelSizes:
     labels: int = 0
     cache_bytes: int = 0
     max_rows: int = 1
+    sample_bytes: int = 0
+
+
+@runtime_checkable
+class SoundNetwork(Protocol):
+    """A model of sounds.
+
+    Attributes:
+        sample_bytes: about how much memory a forward pass takes for each sample in time, in bytes.
+    """
+
+    sample_bytes: int
 
     def latent_of(self, n_numbers: int) -> int:
         """Return the numbers of the latent of an item with so many numbers."""
@@ -70,8 +84,8 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
         return ModelSizes(item=prod(shape), step=step, latent=prod(model.latent_shape), labels=n_labels)
-    if checkpoint.modality == "audio":
-        return ModelSizes(item=prod(shape), step=prod(shape[1:]))
+    if isinstance(model, SoundNetwork):
+        return ModelSizes(item=prod(shape), step=prod(shape[1:]), sample_bytes=model.sample_bytes)
     config = vars(checkpoint.config)
     n_layers = sum(number for name, number in config.items() if name.startswith("n_") and name.endswith("_layers"))
     n_heads = max((number for name, number in config.items() if name.endswith("_heads")), default=1)

@@ -1,7 +1,7 @@
 """Reading the sounds of a body, and rendering sounds into answers."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,15 @@ from models.codecs import AudioCodec
 from models.codecs.arrays import Limits
 from models.sounds.files import SoundFormat
 
-Sound = TypeAliasType("Sound", list[Any] | str)
-"""A sound in JSON."""
+Sound = TypeAliasType(
+    "Sound",
+    Annotated[
+        list[Any] | str,
+        Field(
+            description="Samples, or with two channels lists of two samples; or the `data:` URL of a file if asked for."
+        ),
+    ],
+)
 
 
 class SoundInputParameters(Parameters):
@@ -69,6 +76,10 @@ def stack_sounds(results: Sequence[Any], body: Any, codecs: ModelCodecs) -> NDAr
 
 
 def of_sounds(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
-    """Estimate the memory for an answer that has a number for each sample, or less, of each sound."""
-    n_samples: int = sum(request.cost for request in requests) * sizes.step
-    return REQUEST_BYTES * len(requests) + NUMBER_BYTES * n_samples
+    """Estimate the memory for an answer that has a number for each sample, or less, of each sound.
+
+    The forward pass counts as well, because it takes many times as much as the sound.
+    """
+    n_samples: int = sum(request.cost for request in requests)
+    per_sample = sizes.sample_bytes + NUMBER_BYTES * sizes.step
+    return REQUEST_BYTES * len(requests) + per_sample * n_samples

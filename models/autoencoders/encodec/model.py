@@ -26,8 +26,10 @@ from models.tasks.audio import CompressSoundRequest, DecodeSoundRequest, Decompr
 
 COST_OF_SAMPLE = 4
 """Cost of a sample relative to an element of an image, because of the convolutions at the full sampling rate."""
-MAX_SAMPLES_AT_ONCE = 2**18
+MAX_SAMPLES_AT_ONCE = 2**17
 """Maximum number of samples of the chunks that are computed together; a chunk of more samples is computed alone."""
+N_ACTIVATIONS = 8
+"""Number of arrays with all filters at the full sampling rate that take as much memory as a pass was measured to."""
 MAX_SCALE = 1024.0
 """Maximum volume of a chunk."""
 SILENCE = 1e-8
@@ -44,6 +46,7 @@ class Encodec(Model):
     Attributes:
         config: the hyperparameters.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
+        sample_bytes: about how much memory a pass takes for each sample in time, in bytes.
     """
 
     digest: bytes = bytes(DIGEST_BYTES)
@@ -53,6 +56,7 @@ class Encodec(Model):
         self.config = config
         self.encoder, self.decoder = Encoder(config), Decoder(config)
         self.quantiser = ResidualQuantiser(config)
+        self.sample_bytes = N_ACTIVATIONS * config.n_filters * torch.float32.itemsize
 
     def forward(self, chunks: Tensor) -> Tensor:
         """Reconstruct `[B, C, T]` with all codebooks; T is rounded up to whole frames."""

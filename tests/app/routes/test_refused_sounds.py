@@ -1,7 +1,7 @@
 """Sounds and codes that are refused: the error names the item, what is wrong and the limit."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from app.http import content
+from app.registry.memory import MIN_REQUEST_BYTES
+from app.routes import native, request_body
 from app.settings import Settings
 from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, tone, write_models
 from tests.conftest import TINY, served
@@ -182,34 +184,50 @@ async def test_a_format_is_for_the_items_that_have_it(
     assert detail in str(error)
 
 
-async def test_without_the_libraries_numbers_are_taken_and_files_are_refused(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = file_of(tone(0.1))
+async def test_a_sound_whose_pass_takes_more_memory_than_there_is_is_refused(root: Path) -> None:
+    """A second of sound takes 8,000 samples of 2 bytes in a file, and 164 bytes each in the pass and the answer."""
+    limit = 2 * MIN_REQUEST_BYTES
+    n_samples = limit // 100
+    settings = Settings(weights_dir=root, models=(MONO,), memory_limit=limit, max_audio_seconds=n_samples // RATE + 1)
+    silence = file_of(np.zeros(n_samples, np.float32), "FLAC")
+    async with served(settings) as client:
+        headers = {"content-type": "audio/flac"}
+        assert (await client.post("/encode", content=file_of(tone(), "FLAC"), headers=headers)).status_code == 200
+        response = await client.post("/encode", content=silence, headers=headers)
+        assert response.status_code == 413, response.text
+        assert "the request needs about" in response.text
+
+
+def forget_the_libraries() -> None:
+    """Let the server look for the libraries again."""
+    content.reads_sounds.cache_clear()
+    native._offered_types.cache_clear()
+    request_body._accepted_types.cache_clear()
+
+
+@pytest.fixture
+def without_libraries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in ("app.http.content", "app.routes.native", "app.schemas.shared.items"):
         monkeypatch.setattr(f"{module}.has_sound_files", lambda: False)
-    content.reads_sounds.cache_clear()
-    for module in ("app.routes.request_body", "app.routes.native"):
-        for cached in ("_accepted_types", "_offered_types"):
-            found = getattr(__import__(module, fromlist=["_"]), cached, None)
-            if found is not None:
-                found.cache_clear()
-    try:
-        async with served(Settings(weights_dir=root)) as client:
-            assert (await post(client, "/reconstruct", MONO, tone(0.1).tolist())).status_code == 200
-            refused = await post(client, "/encode", MONO, base64.b64encode(data).decode())
-            assert refused.status_code == 422
-            assert "pip install -c constraints.txt -e '.[audio]'" in refused.text
-            body = await client.post("/encode", content=data, headers={"content-type": "audio/wav"})
-            assert body.status_code == 415
-            assert "sounds are read on Linux, by soundfile and soxr" in body.text
-            written = await post(client, "/reconstruct", MONO, tone(0.1).tolist(), format="wav")
-            assert written.status_code == 422
-            accepted = await client.post(
-                "/reconstruct",
-                json={"model": MONO, "inputs": tone(0.1).tolist()},
-                headers={"accept": "audio/wav"},
-            )
-            assert accepted.status_code == 406
-    finally:
-        content.reads_sounds.cache_clear()
+    forget_the_libraries()
+    yield
+    forget_the_libraries()
+
+
+@pytest.mark.usefixtures("without_libraries")
+async def test_without_the_libraries_numbers_are_taken_and_files_are_refused(root: Path) -> None:
+    data, numbers = file_of(tone(0.1)), tone(0.1).tolist()
+    async with served(Settings(weights_dir=root)) as client:
+        assert (await post(client, "/reconstruct", MONO, numbers)).status_code == 200
+        refused = await post(client, "/encode", MONO, base64.b64encode(data).decode())
+        assert refused.status_code == 422
+        assert "pip install -c constraints.txt -e '.[audio]'" in refused.text
+        body = await client.post("/encode", content=data, headers={"content-type": "audio/wav"})
+        assert body.status_code == 415
+        assert "sounds are read on Linux, by soundfile and soxr" in body.text
+        written = await post(client, "/reconstruct", MONO, numbers, format="wav")
+        assert written.status_code == 422
+        assert "files of sound are written by soundfile" in written.text
+        accept = {"accept": "audio/wav"}
+        offered = await client.post("/reconstruct", json={"model": MONO, "inputs": numbers}, headers=accept)
+        assert offered.status_code == 406

@@ -29,6 +29,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
         "item": {
             "modality": "image",
             "shape": [1, 4, 4],
+            "bandwidths": None,
             "paper": None,
             "ink_box": None,
             "columns": None,

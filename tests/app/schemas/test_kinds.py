@@ -117,7 +117,8 @@ def test_each_task_takes_the_kinds_of_its_schemas() -> None:
     assert kinds["encode"] == ALL
     assert {name for name, its in kinds.items() if its == ("text", "image", "item")} == {"classify", "project"}
     assert (kinds["similarity"], kinds["tokenize"]) == (("text",), ("text",))
-    assert (kinds["reconstruct"], kinds["sample"], kinds["decode"]) == (("image", "item"), ("item",), ("item",))
+    assert (kinds["reconstruct"], kinds["impute"]) == (("image", "sound", "item"), ("image", "item"))
+    assert (kinds["sample"], kinds["decode"]) == (("item",), ("item",))
 
 
 def test_each_task_says_how_to_ask_for_less() -> None:

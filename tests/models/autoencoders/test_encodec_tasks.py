@@ -12,6 +12,7 @@ from models.autoencoders.encodec.coding import pack, unpack
 from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.model import Encodec
 from models.errors import ConfigError, InvalidItems
+from models.precision import PrecisionChoice, convert
 from models.tasks import COMPRESS_SOUND, DECODE_SOUND, DECOMPRESS_SOUND, ENCODE_SOUND, RECONSTRUCT_SOUND
 from models.tasks.audio import (
     CompressSoundRequest,
@@ -59,6 +60,19 @@ def test_a_batch_gives_the_same_results_as_single_requests(number: int) -> None:
         (single,) = model.run(RECONSTRUCT_SOUND, [request])
         assert batched.sound.shape == request.sound.shape
         torch.testing.assert_close(batched.sound, single.sound, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_in_bfloat16_the_answers_are_in_float32(number: int) -> None:
+    model = tiny(number)
+    exact = model.random_codes(4)
+    conversion = convert(model, PrecisionChoice("bfloat16", "as set"))
+    assert conversion.cosine > 0.99
+    assert (model.random_codes(4) - exact).abs().max() < 0.1
+    for sound in random_sounds(model):
+        (restored,) = model.run(RECONSTRUCT_SOUND, [ReconstructSoundRequest(sound=sound)])
+        assert (restored.sound.dtype, restored.sound.shape) == (torch.float32, sound.shape)
+        assert restored.sound.isfinite().all()
 
 
 @pytest.mark.parametrize("number", [0, 1])
