@@ -21,7 +21,8 @@ from app.schemas.shared.memory import of_items, of_sentences
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import RECONSTRUCT, RECONSTRUCT_SENTENCE, Request
-from models.tasks.autoencoding import ReconstructRequest, ReconstructResult, ReconstructSentenceResult
+from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
+from models.tasks.sentences import ReconstructSentenceResult
 
 
 class ReconstructParameters(ItemInputParameters, ItemOutputParameters):

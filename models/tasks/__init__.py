@@ -10,7 +10,7 @@ these.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from models.tasks import autoencoding, classification, generation, text
+from models.tasks import autoencoding, classification, generation, sentences, text
 
 
 class Request(Protocol):
@@ -58,9 +58,9 @@ DECOMPRESS = Task("decompress", autoencoding.DecompressRequest, autoencoding.Dec
 PROJECT = Task("project", autoencoding.ProjectRequest, autoencoding.ProjectResult)
 CLASSIFY = Task("classify", classification.ClassifyRequest, classification.ClassifyResult)
 
-RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, autoencoding.ReconstructSentenceResult)
-DENOISE_SENTENCE = Task("denoise", autoencoding.DenoiseSentenceRequest, autoencoding.DenoiseSentenceResult)
-IMPUTE_SENTENCE = Task("impute", autoencoding.ImputeSentenceRequest, autoencoding.ImputeResult)
+RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, sentences.ReconstructSentenceResult)
+DENOISE_SENTENCE = Task("denoise", sentences.DenoiseSentenceRequest, sentences.DenoiseSentenceResult)
+IMPUTE_SENTENCE = Task("impute", sentences.ImputeSentenceRequest, autoencoding.ImputeResult)
 
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)
