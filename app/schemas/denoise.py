@@ -24,14 +24,8 @@ from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
 from models.tasks import DENOISE, DENOISE_SENTENCE, Request
-from models.tasks.autoencoding import (
-    DenoiseRequest,
-    DenoiseResult,
-    DenoiseSentenceRequest,
-    DenoiseSentenceResult,
-    Noise,
-    SentenceNoise,
-)
+from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise
+from models.tasks.sentences import DenoiseSentenceRequest, DenoiseSentenceResult, SentenceNoise
 
 MAX_MOVED = 100
 """Maximum of `moved`."""

@@ -21,7 +21,8 @@ from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs import TableCodec
 from models.codecs.arrays import Limits
 from models.tasks import IMPUTE, IMPUTE_SENTENCE, Request
-from models.tasks.autoencoding import ImputeRequest, ImputeResult, ImputeSentenceRequest
+from models.tasks.autoencoding import ImputeRequest, ImputeResult
+from models.tasks.sentences import ImputeSentenceRequest
 
 MAX_ITERATIONS = 200
 """Maximum of `iterations`."""

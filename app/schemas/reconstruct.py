@@ -30,7 +30,8 @@ from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.tasks import RECONSTRUCT, RECONSTRUCT_SENTENCE, RECONSTRUCT_SOUND, Request
 from models.tasks.audio import ReconstructSoundRequest, ReconstructSoundResult
-from models.tasks.autoencoding import ReconstructRequest, ReconstructResult, ReconstructSentenceResult
+from models.tasks.autoencoding import ReconstructRequest, ReconstructResult
+from models.tasks.sentences import ReconstructSentenceResult
 
 
 class ReconstructParameters(ItemInputParameters, ItemOutputParameters):

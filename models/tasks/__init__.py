@@ -10,7 +10,7 @@ these.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from models.tasks import audio, autoencoding, classification, generation, text
+from models.tasks import audio, autoencoding, classification, generation, sentences, text
 
 
 class Request(Protocol):
@@ -64,9 +64,9 @@ RECONSTRUCT_SOUND = Task("reconstruct", audio.ReconstructSoundRequest, audio.Rec
 COMPRESS_SOUND = Task("compress", audio.CompressSoundRequest, audio.CompressSoundResult)
 DECOMPRESS_SOUND = Task("decompress", audio.DecompressSoundRequest, audio.DecompressSoundResult)
 
-RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, autoencoding.ReconstructSentenceResult)
-DENOISE_SENTENCE = Task("denoise", autoencoding.DenoiseSentenceRequest, autoencoding.DenoiseSentenceResult)
-IMPUTE_SENTENCE = Task("impute", autoencoding.ImputeSentenceRequest, autoencoding.ImputeResult)
+RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, sentences.ReconstructSentenceResult)
+DENOISE_SENTENCE = Task("denoise", sentences.DenoiseSentenceRequest, sentences.DenoiseSentenceResult)
+IMPUTE_SENTENCE = Task("impute", sentences.ImputeSentenceRequest, autoencoding.ImputeResult)
 
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)

@@ -10,7 +10,9 @@ from training.autoencoders import AutoencoderRecipe, image_section
 from training.recipe import get_recipe
 
 WEIGHTS = Path(__file__).parents[2] / "weights/autoencoders"
-SHIPPED = sorted(find_checkpoints(WEIGHTS))
+SHIPPED = [
+    folder for folder in sorted(find_checkpoints(WEIGHTS)) if isinstance(get_recipe(folder.name), AutoencoderRecipe)
+]
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)

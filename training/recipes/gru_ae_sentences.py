@@ -127,13 +127,17 @@ validation and the test split are not among them. AdamW at 0.002 with a linear d
 length. Of the sentences that the encoder reads, half are clean, a tenth are in random order, and in the others words
 move by up to 3 places; a tenth of the words of the noisy ones is dropped, another tenth masked. The decoder reads its
 own words with a fifth of them masked, and noise of a deviation of 0.1 is added to the latent. The weights are the
-average over the last tenth of the steps. The calibration are the anomaly scores of the 1,014 validation captions; their
-95th percentile is the threshold.
+average over the last tenth of the steps. Then the same once more, the refinement: at a rate of 0.0015, with 30% of the
+sentences clean and 20% in random order. It cost reconstructions of clean captions 0.9 BLEU, and gained about 3 where
+words are in disorder. About 33 minutes on a part of one CPU core. The calibration is made of the anomaly scores of the
+1,014 validation captions; their 95th percentile is the threshold.
 """
     limits = """
 It knows captions best: other sentences come back changed, the more so the longer they are and the rarer their words.
-Names and numbers are spelt by pieces and often replaced. The sampler draws captions. Its anomaly score takes whatever
-is no caption for unusual, well-formed or not.
+Rare words and names are spelt by pieces and often replaced, or become words that do not exist; so do words on paths
+between sentences, where the middle is often no sentence. Words in random order are rarely put right as a whole; words
+that moved by a few places often are. The sampler draws captions. The anomaly score takes most sentences that are no
+captions for unusual, well-formed or not. The reconstruction misses its aim of 85 BLEU.
 """
     known_failings = "Knows captions of pictures best; sentences of other kinds come back changed."
     data_licence = (

@@ -13,7 +13,8 @@ from models.codecs.sentence import SentenceCodec
 from models.family import Model
 from models.seeding import seeded
 from models.tasks import DENOISE_SENTENCE, INTERPOLATE, RECONSTRUCT_SENTENCE
-from models.tasks.autoencoding import DenoiseSentenceRequest, InterpolateRequest, ReconstructRequest
+from models.tasks.autoencoding import InterpolateRequest, ReconstructRequest
+from models.tasks.sentences import DenoiseSentenceRequest
 from training.metrics import anomaly_scores, auroc, detect_anomalies, mean
 from training.texts.samples import quote
 from training.texts.scores import bleu

@@ -10,12 +10,11 @@ from models.autoencoders.recurrent_text.noise import WordNoise
 from models.autoencoding.encoding import NO_POSTERIOR
 from models.errors import InvalidItems, Problem
 from models.seeding import seeded
-from models.tasks.autoencoding import (
+from models.tasks.autoencoding import ImputeResult, ReconstructRequest
+from models.tasks.sentences import (
     DenoiseSentenceRequest,
     DenoiseSentenceResult,
-    ImputeResult,
     ImputeSentenceRequest,
-    ReconstructRequest,
     ReconstructSentenceResult,
     SentenceNoise,
 )

@@ -28,13 +28,8 @@ from models.tasks import (
     RECONSTRUCT_SENTENCE,
     Task,
 )
-from models.tasks.autoencoding import (
-    DenoiseSentenceRequest,
-    ImputeSentenceRequest,
-    ProjectRequest,
-    ReconstructRequest,
-    SentenceNoise,
-)
+from models.tasks.autoencoding import ProjectRequest, ReconstructRequest
+from models.tasks.sentences import DenoiseSentenceRequest, ImputeSentenceRequest, SentenceNoise
 from tests.models.tiny import assert_same
 from training.calibrate import calibrate
 
