@@ -25,6 +25,7 @@ class ModelSizes:
         latent: numbers of a latent, or of the vector of a text.
         has_several_sizes: whether items have several sizes, so that a latent is the larger, the larger its item is.
         working_bytes: memory, in bytes, that the networks take for each number of an item that has several sizes.
+        max_working_numbers: most numbers of an item that the networks compute at once.
         attention_maps: number of heads of all layers, each of which computes a map of all pairs of tokens.
         has_target: whether the model is an encoder-decoder, which reads a second text, or generates it.
         vocabulary: number of token ids.
@@ -39,6 +40,7 @@ class ModelSizes:
     latent: int = 0
     has_several_sizes: bool = False
     working_bytes: int = 0
+    max_working_numbers: int = 0
     attention_maps: int = 0
     has_target: bool = False
     vocabulary: int = 0
@@ -66,6 +68,7 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
             latent=prod(model.latent_shape),
             has_several_sizes=True,
             working_bytes=model.bytes_per_pixel // model.input_shape[0],
+            max_working_numbers=model.max_pixels_at_once * model.input_shape[0],
         )
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
