@@ -31,6 +31,7 @@ from app.registry.registry import Registry
 from app.routes import (
     cards,
     cohere,
+    diffusers,
     documentation,
     fit,
     health,
@@ -50,7 +51,7 @@ from app.services import Lifecycle, Services, limits_of
 from app.settings import N_CORES, Settings
 from app.tracing.tracing import Tracing
 
-DIALECTS: tuple[DialectModule, ...] = (openai, cohere, huggingface, tei, ollama, kserve)
+DIALECTS: tuple[DialectModule, ...] = (openai, cohere, huggingface, tei, diffusers, ollama, kserve)
 """The foreign dialects, each a module of `app.routes`. Where prefixes of paths overlap, the longer one comes first."""
 N_SHORT_THREADS, N_LONG_THREADS = max(2, min(16, N_CORES)), max(1, min(8, N_CORES // 2))
 """Number of threads for short and for long work beside the event loop. More would not be faster, but each of them would

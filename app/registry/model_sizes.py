@@ -26,6 +26,7 @@ class ModelSizes:
         latent: numbers of a latent, or of the vector of a text.
         has_several_sizes: whether items have several sizes, so that a latent is the larger, the larger its item is.
         working_bytes: memory, in bytes, that the networks take for each number of an item that has several sizes.
+        max_working_numbers: most numbers of an item that the networks compute at once.
         attention_maps: number of heads of all layers, each of which computes a map of all pairs of tokens.
         has_target: whether the model is an encoder-decoder, which reads a second text, or generates it.
         vocabulary: number of token ids.
@@ -41,6 +42,7 @@ class ModelSizes:
     latent: int = 0
     has_several_sizes: bool = False
     working_bytes: int = 0
+    max_working_numbers: int = 0
     attention_maps: int = 0
     has_target: bool = False
     vocabulary: int = 0
@@ -48,6 +50,14 @@ class ModelSizes:
     cache_bytes: int = 0
     max_rows: int = 1
     sample_bytes: int = 0
+
+    def latent_of(self, n_numbers: int) -> int:
+        """Return the numbers of the latent of an item with so many numbers."""
+        return n_numbers * self.latent // self.item if self.has_several_sizes else self.latent
+
+    def item_of(self, n_numbers: int) -> int:
+        """Return the numbers of the item of a latent with so many numbers."""
+        return n_numbers * self.item // self.latent if self.has_several_sizes else self.item
 
 
 @runtime_checkable
@@ -59,14 +69,6 @@ class SoundNetwork(Protocol):
     """
 
     sample_bytes: int
-
-    def latent_of(self, n_numbers: int) -> int:
-        """Return the numbers of the latent of an item with so many numbers."""
-        return n_numbers * self.latent // self.item if self.has_several_sizes else self.latent
-
-    def item_of(self, n_numbers: int) -> int:
-        """Return the numbers of the item of a latent with so many numbers."""
-        return n_numbers * self.item // self.latent if self.has_several_sizes else self.item
 
 
 def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
@@ -80,6 +82,7 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
             latent=prod(model.latent_shape),
             has_several_sizes=True,
             working_bytes=model.bytes_per_pixel // model.input_shape[0],
+            max_working_numbers=model.max_pixels_at_once * model.input_shape[0],
         )
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)

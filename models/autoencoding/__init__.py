@@ -4,6 +4,7 @@
 |---|---|
 | autoencoder | the interface that the tasks need, and the base of autoencoders made of two networks |
 | pictures, picture_tasks | the base of autoencoders of pictures of several sizes, and their tasks |
+| tiles | large pictures in parts |
 | tasks | the tasks of an autoencoder and the functions that answer them, which are in the following files |
 | encoding | `encode`, `decode` and `reconstruct` |
 | denoising, corruption | `denoise`, and the three kinds of noise |

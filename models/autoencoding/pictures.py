@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.tiles import Tiles
 from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
 from models.tasks import Task
@@ -38,6 +39,7 @@ class PictureAutoencoder(Autoencoder):
         encoder: the network that `encode` uses.
         decoder: the network that `decode` uses.
         bytes_per_pixel: about the most memory that the networks take for each pixel of a picture, in bytes.
+        tiles: how large pictures are computed in parts; None if they are computed as a whole.
     """
 
     scores = ()
@@ -45,12 +47,20 @@ class PictureAutoencoder(Autoencoder):
     encoder: nn.Module
     decoder: nn.Module
     bytes_per_pixel: int
+    tiles: Tiles | None = None
 
     def __init__(self, *, n_channels: int, n_latent_channels: int, scale: int, max_pixels: int) -> None:
         super().__init__()
         self.scale, self.max_pixels = scale, max_pixels
         self.input_shape = (n_channels, EXAMPLE_SIDE * scale, EXAMPLE_SIDE * scale)
         self.latent_shape = (n_latent_channels, EXAMPLE_SIDE, EXAMPLE_SIDE)
+
+    @property
+    def max_pixels_at_once(self) -> int:
+        """Most pixels that the networks compute at once: of a tile with its surroundings, or of a whole picture."""
+        if self.tiles is None:
+            return self.max_pixels
+        return int((self.tiles.side + 2 * self.tiles.halo) * self.scale) ** 2
 
     @abstractmethod
     def encode(self, pictures: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ from models.pictures.placing import NO_OPTIONS, PHOTOGRAPHS, PictureOptions, Sty
 from models.pictures.reading import read_header
 
 GRID_GAP_PX = 2
+JPEG_QUALITY = 95
+"""Quality of JPEGs that are answered, of 100."""
 Arrays = NDArray[Any] | Sequence[NDArray[Any]]
 """Several items of one shape as one array, or any items."""
 Warn = Callable[[Problem], None]
@@ -127,6 +129,18 @@ class ImageCodec(ArrayCodec):
 
     def png(self, images: NDArray[np.float32]) -> bytes:
         """Return a PNG of images `[n, C, H, W]` in [0, 1]: a single one as it is, several as a grid."""
+        file = io.BytesIO()
+        self._canvas(images).save(file, "PNG")
+        return file.getvalue()
+
+    def jpeg(self, images: NDArray[np.float32]) -> bytes:
+        """Return a JPEG of images `[n, C, H, W]` in [0, 1], as `png` does."""
+        file = io.BytesIO()
+        self._canvas(images).save(file, "JPEG", quality=JPEG_QUALITY)
+        return file.getvalue()
+
+    def _canvas(self, images: NDArray[np.float32]) -> Image.Image:
+        """Return a picture of images `[n, C, H, W]`, in a grid if there are several."""
         height, width = images.shape[2:]
         n_columns = math.ceil(math.sqrt(len(images)))
         n_rows = math.ceil(len(images) / n_columns)
@@ -139,9 +153,7 @@ class ImageCodec(ArrayCodec):
             row, column = divmod(i, n_columns)
             tile = Image.fromarray(image[..., 0] if self.channels == 1 else np.ascontiguousarray(image))
             canvas.paste(tile, (column * column_width, row * row_height))
-        file = io.BytesIO()
-        canvas.save(file, "PNG")
-        return file.getvalue()
+        return canvas
 
     def data_url(self, image: NDArray[np.float32]) -> str:
         """Return the `data:` URL of a PNG of an image `[C, H, W]` in [0, 1]."""

@@ -37,7 +37,8 @@ def of_networks(requests: Sequence[Any], sizes: ModelSizes) -> int:
     """
     if not sizes.working_bytes:
         return 0
-    return sizes.working_bytes * max((_largest_item(request, sizes) for request in requests), default=0)
+    n_numbers = max((_largest_item(request, sizes) for request in requests), default=0)
+    return sizes.working_bytes * min(n_numbers, sizes.max_working_numbers)
 
 
 def _largest_item(request: Any, sizes: ModelSizes) -> int:

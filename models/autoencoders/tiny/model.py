@@ -13,11 +13,16 @@ from typing_extensions import override
 
 from models.autoencoders.tiny.config import TinyConfig
 from models.autoencoding.pictures import MAX_PIXELS, PictureAutoencoder
+from models.autoencoding.tiles import Tiles
 from models.layers.activations import ACTIVATIONS
 from models.layers.convolution import KERNEL
 
 LATENT_LIMIT = 3.0
 """Limit that the decoder bends latents to: 3 tanh(z / 3)."""
+TILE_PX = 1024
+"""Pixels of a side of the parts in which larger pictures are computed."""
+CONVOLUTIONS = 3
+"""Number of convolutions of a block, each of which reads one position further."""
 LIVE_MAPS = 5
 """Number of maps, as wide as the network and as large as the picture, that exist at the same time in a block."""
 FLOAT_BYTES = 4
@@ -51,6 +56,8 @@ class TinyAutoencoder(PictureAutoencoder):
     Source: O. Boer Bohan, TAESD, 2023, https://github.com/madebyollin/taesd; `AutoencoderTiny` of diffusers.
     """
 
+    tiles: Tiles
+
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(
             n_channels=config.n_channels,
@@ -60,16 +67,28 @@ class TinyAutoencoder(PictureAutoencoder):
         )
         self.bytes_per_pixel = LIVE_MAPS * FLOAT_BYTES * max(config.encoder_width, config.decoder_width)
         self.encoder, self.decoder = _encoder(config), _decoder(config)
+        self.tiles = Tiles(side=max(1, TILE_PX // config.scale), halo=-(-_reach_px(config) // config.scale) + 1)
 
     @override
     def encode(self, pictures: Tensor) -> Tensor:
-        latents: Tensor = self.encoder(pictures)
-        return latents
+        return self.tiles.apply(self.encoder, pictures, n_in=self.scale, n_out=1)
 
     @override
     def decode(self, latents: Tensor) -> Tensor:
-        pictures: Tensor = self.decoder(torch.tanh(latents / LATENT_LIMIT) * LATENT_LIMIT)
-        return pictures
+        bent = torch.tanh(latents / LATENT_LIMIT) * LATENT_LIMIT
+        return self.tiles.apply(self.decoder, bent, n_in=1, n_out=self.scale)
+
+
+def _reach_px(config: TinyConfig) -> int:
+    """Return how many pixels away from a position there is anything that its output depends on, in either network."""
+    reach_encoder, reach_decoder = config.scale, config.scale + 1
+    for size, (n_encoder, n_decoder) in enumerate(
+        zip(config.n_encoder_blocks, config.n_decoder_blocks[::-1], strict=True)
+    ):
+        step = 2**size  # pixels between two positions of the maps
+        reach_encoder += max(1, step // 2) + CONVOLUTIONS * n_encoder * step
+        reach_decoder += 2 * step + CONVOLUTIONS * n_decoder * step
+    return max(reach_encoder, reach_decoder)
 
 
 def _encoder(config: TinyConfig) -> nn.Sequential:
