@@ -9,16 +9,19 @@ from typing import Any, cast
 import numpy as np
 import orjson
 import pytest
+import torch
 
 from app.http.body_memory import MAX_PARSED, parsed_json_bytes
 from app.http.responses import task_json
-from app.registry.model_sizes import sizes_of
+from app.registry.model_sizes import ModelSizes, sizes_of
 from app.schemas import attend, denoise, generate, reconstruct, sample, score_text
+from app.schemas.shared.memory import of_networks
 from app.schemas.shared.task_schema import ModelCodecs, TaskSchema
 from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import Checkpoint, load_model, read_checkpoint
 from models.codecs import VectorCodec
 from models.codecs.arrays import Limits
+from models.tasks.autoencoding import DecodeRequest, InterpolateRequest, ProjectRequest
 from tests.app.sentences import SENTENCES, write_sentences
 from tests.app.texts import N_POSITIONS, write_text
 from tests.conftest import TINY, write_tiny
@@ -96,3 +99,13 @@ def test_results_and_answers_take_no_more_than_was_estimated_from_the_request(ki
     answer()  # what is made once is not what a request takes
     peak = traced_peak(answer)  # without tensors, which the estimate counts as well
     assert peak <= estimate <= 12 * peak
+
+
+def test_the_networks_of_pictures_take_memory_for_the_largest_up_to_a_tile() -> None:
+    sizes = ModelSizes(item=48, step=48, latent=4, has_several_sizes=True, working_bytes=10, max_working_numbers=100)
+    small, large = DecodeRequest(latent=torch.zeros(4, 1, 1)), DecodeRequest(latent=torch.zeros(4, 2, 2))
+    ends = InterpolateRequest(start=torch.zeros(3, 2, 4), end=torch.zeros(3, 4, 4))
+    items = ProjectRequest(items=(torch.zeros(3, 2, 4), torch.zeros(3, 4, 4)))
+    assert of_networks([small], sizes) == of_networks([ends], sizes) == of_networks([items], sizes) == 480
+    assert of_networks([small, large], sizes) == 1000
+    assert of_networks([large], ModelSizes(item=48, step=48, latent=4)) == 0
