@@ -60,7 +60,7 @@ def drop_direction(weights: dict[str, Tensor]) -> None:
         (lambda weights: weights.update({"encoder.layers.99.conv.bias": torch.ones(1)}), "unexpected .*layers.99"),
         (lambda weights: weights.update({"projection.weight": torch.ones(1)}), "unexpected .*projection.weight"),
     ],
-    ids=str,
+    ids=["twice", "other magnitude", "no direction", "no bias", "another layer", "another network"],
 )
 def test_weights_that_do_not_fit_are_named(edit: Any, message: str, tmp_path: Path) -> None:
     publish(tmp_path, CONFIGS["causal"])
