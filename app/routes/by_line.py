@@ -304,18 +304,35 @@ async def _decode(
     if not values:
         return call, [], {}
     try:
-        return call, await decode_requests(call, schema), {}
+        requests = await decode_requests(call, schema)
+        if len(requests) == len(values):
+            return call, requests, {}
     except InvalidItems as error:
         if any(problem.parameter is not None for problem in error.problems):
             raise
+    alone: dict[int, list[TaskRequest]] = {}
     refused: dict[int, InvalidItems] = {}
     for place, value in enumerate(values):
         try:
-            await decode_requests(await _call(request, [value]), schema)
+            alone[place] = await _decode_alone(request, schema, value)
         except InvalidItems as error:
             refused[place] = error
-    call = await _call(request, [value for place, value in enumerate(values) if place not in refused])
-    return call, await decode_requests(call, schema) if len(refused) < len(values) else [], refused
+    call = await _call(request, [values[place] for place in alone])
+    requests = await decode_requests(call, schema) if alone else []
+    if len(requests) != len(alone):  # together, the items could also be the parts of a single one
+        requests = [each for found in alone.values() for each in found]
+    return call, requests, refused
+
+
+async def _decode_alone(request: LineRequest, schema: TaskSchema, value: Any) -> list[TaskRequest]:
+    """Return the request of a single value.
+
+    Raises:
+        InvalidItems: it is no item.
+    """
+    if type(value) in (int, float):
+        raise InvalidItems(Problem("the line is a number; it must be an item, such as a list of numbers"))
+    return await decode_requests(await _call(request, [value]), schema)
 
 
 async def _call(request: LineRequest, values: list[Any]) -> TaskCall:

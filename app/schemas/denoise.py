@@ -119,7 +119,7 @@ SCHEMA = TaskSchema(
 class SentenceNoiseParameters(Strict):
     """Noise to add to the words of a sentence, to see how well it is removed."""
 
-    dropped: float = Field(0.0, ge=0, le=1, description="Probability of a word to be dropped.")
+    dropped: float = Field(0.0, ge=0, le=1, description="Probability of a word to be dropped; one is kept.")
     masked: float = Field(0.0, ge=0, le=1, description="Probability of a word to be replaced by the mask.")
     moved: int = Field(0, ge=0, le=MAX_MOVED, description="Largest number of places that a word moves by.")
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 from models.autoencoders.recurrent_text.config import RecurrentTextConfig
 from models.autoencoders.recurrent_text.objective import token_losses
 from models.autoencoding.autoencoder import Autoencoder
+from models.errors import InvalidItems, Problem
 from models.ops.devices import to_cpu
 from models.seeding import seeded
 from models.tasks import Task
@@ -95,9 +96,15 @@ class RecurrentTextAutoencoder(Autoencoder):
         return self._word_logits(states, reads)
 
     def write(self, latents: Tensor) -> list[Tensor]:
-        """Return the text of each latent of `[B, Z]`: always the likeliest token, until the end or the longest text."""
+        """Return the text of each latent of `[B, Z]`: always the likeliest token, until the end or the longest text.
+
+        Raises:
+            InvalidItems: a latent is so large that the result overflows.
+        """
         n_positions = self.config.max_tokens
         reads = self._read(latents, self.waves(n_positions))
+        if not reads.isfinite().all():
+            raise InvalidItems(Problem("the numbers of the latent are too large: the result overflows"))
         state, n_texts = self._first_state(latents), len(latents)
         tokens = torch.full((n_texts, 1), self.config.start_id, device=latents.device)
         is_open, written = torch.ones(n_texts, dtype=torch.bool, device=latents.device), []

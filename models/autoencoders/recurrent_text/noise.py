@@ -38,7 +38,7 @@ class WordNoise:
     ) -> tuple[Tensor, Tensor]:
         """Return texts `[B, T]` int64, padded behind the lengths `[B]`, with noise, and their new lengths.
 
-        `begins_word` `[B, T]` says which tokens begin a word. A text never loses all its words.
+        `begins_word` `[B, T]` says which tokens begin a word. A text that would lose all its words keeps one.
         """
         n_texts, n_tokens = ids.shape
         counts = begins_word.long().cumsum(1)
@@ -52,7 +52,9 @@ class WordNoise:
         continues = torch.zeros_like(is_behind)
         continues[:, 1:] = words[:, 1:] == words[:, :-1]
         removed = (is_noisy & (dropping < self.dropped_share)) | (is_masked & continues)
-        removed &= ~(removed | is_behind).all(1, keepdim=True)
+        loses_all = (removed | is_behind).all(1, keepdim=True)
+        is_last = dropping == dropping.masked_fill(is_behind, -1).amax(1, keepdim=True)
+        removed &= ~(loses_all & is_last) | (is_masked & continues)
         removed |= is_behind
         reach = torch.where(is_scrambled, n_tokens, torch.where(is_noisy, self.reach + 1, 0))
         places = words + moving * reach + 3 * n_tokens * removed

@@ -12,6 +12,7 @@ import pytest
 
 from app.routes import by_line
 from app.settings import Settings
+from tests.app.server import SHIPPED
 from tests.app.tables import ROWS, write_rows
 from tests.conftest import TINY, served, write_tiny
 
@@ -56,6 +57,27 @@ async def test_a_bad_line_has_an_error_of_its_own(client: httpx.AsyncClient) -> 
     assert lines[3]["error"]["status"] == 400
     assert "line 4 is no JSON" in lines[3]["error"]["detail"]
     assert lines[0] == lines[2] == lines[4]
+
+
+@pytest.mark.parametrize(
+    ("values", "detail"),
+    [([0.5] * 16, "the line is a number"), ([[0.5] * 4] * 4, "expected numbers of shape")],
+    ids=["numbers", "rows of an image"],
+)
+async def test_lines_that_are_an_item_only_together_are_refused_one_by_one(
+    client: httpx.AsyncClient, values: list[Any], detail: str
+) -> None:
+    answer = await client.post(f"/reconstruct?model={TINY}", content=ndjson(values), headers=LINES)
+    lines = read_lines(answer)
+    assert len(lines) == len(values)
+    assert all(detail in line["error"]["detail"] for line in lines), lines[0]
+
+
+async def test_lines_that_could_be_an_item_together_are_items_by_themselves() -> None:
+    name = "lstm-ae-ecg"
+    async with served(Settings(weights_dir=SHIPPED, models=name)) as client:
+        answer = await client.post(f"/reconstruct?model={name}", content=ndjson([[1.0], [2.0], [3.0]]), headers=LINES)
+    assert [len(line["reconstruction"]) for line in read_lines(answer)] == [1, 1, 1]
 
 
 async def test_rows_of_a_file_are_answered_line_by_line(client: httpx.AsyncClient) -> None:
