@@ -256,7 +256,8 @@ def _find_family(place: str, content: Values) -> tuple[FamilySpec[Any], Publishe
     known = _known_types()
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in known:
-        others = {spec.published.model_type for spec in families().values() if spec.published}
+        formats = [spec.published for spec in families().values() if spec.published]
+        others = {each.model_type for each in formats if each.type_key == "model_type"}
         types = ", ".join(sorted(known.keys() | others))
         raise CheckpointError(f"{place}: model_type is {shorten(model_type)}; known are {types}")
     return known[model_type]

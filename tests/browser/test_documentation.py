@@ -57,4 +57,4 @@ def test_the_example_of_a_model_of_rows_executes(chromium: Browser, tmp_path: Pa
 def test_redoc_renders(chromium: Browser, server: Served) -> None:
     with opened(chromium, server, "/redoc") as page:
         expect(page.get_by_role("heading", name="Manifold")).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("Maps items to latents and back.").first).to_be_visible()
+        expect(page.get_by_text("Maps items to latents or codes, and back.").first).to_be_visible()

@@ -280,7 +280,8 @@ async def test_an_answer_that_is_not_json_warns_in_a_header(client: httpx.AsyncC
 
 async def test_a_model_shows_its_paper(client: httpx.AsyncClient) -> None:
     cards = [(await client.get(f"/models/{name}")).json()["item"] for name in ("paper", "vanilla-0")]
-    others = {"modality": "image", "shape": [1, 4, 4], "bandwidths": None, "columns": None, "time": None, "key": None}
+    names = ("bandwidths", "multiple", "columns", "time", "key")
+    others = {"modality": "image", "shape": [1, 4, 4], **dict.fromkeys(names)}
     assert cards[0] == {**others, "paper": "black", "ink_box": 3}
     assert cards[1] == {**others, "paper": None, "ink_box": None}
 

@@ -30,6 +30,7 @@ async def test_a_model_tells_all_about_itself(client: httpx.AsyncClient) -> None
             "modality": "image",
             "shape": [1, 4, 4],
             "bandwidths": None,
+            "multiple": None,
             "paper": None,
             "ink_box": None,
             "columns": None,

@@ -59,7 +59,7 @@ def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams:
         body["inputs"] = [gappy.tolist(), item(card, draw)]
     elif task == "decompress":
         body["inputs"] = [streams[card["id"]]]
-    elif task == "detect_anomalies" and len(body["inputs"][0]) != card["item"]["shape"][0]:
+    elif task == "detect_anomalies" and card["item"]["modality"] == "series":
         body["parameters"] = {"score": "mae"}
     return "/" + task.replace("_", "-"), body
 
