@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -120,8 +120,10 @@ def _weigh(value: Any) -> tuple[int, int]:
 
 async def answers(
     connection: Connection, call: Call, groups: Sequence[Sequence[Item] | None], default_timeout_ms: int
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """Send a request for each group, a few at a time, and yield the answers in order.
+
+    Closing the generator cancels the requests that are under way.
 
     Raises:
         Refused: a request is refused or fails; the error names the place of each input that is to blame.

@@ -1,7 +1,7 @@
 """Running a task from the command line: the inputs are read, sent to a server, and its outputs written."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,12 @@ async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
                 await _print_stream(server, items or (), as_lines=values["as_lines"])
                 return
             groups = _groups(endpoint, items, parameters, writer, server.limits)
-            async for answer in _with_progress(server, groups):
-                for warning in answer.warnings:
-                    click.echo(f"Warning: {warning}", err=True)
-                writer.write(answer)
+            # closed before the connection is, so that no request is under way when the writing of an answer fails
+            async with aclosing(_with_progress(server, groups)) as received:
+                async for answer in received:
+                    for warning in answer.warnings:
+                        click.echo(f"Warning: {warning}", err=True)
+                    writer.write(answer)
         writer.finish()
 
 
@@ -163,18 +165,19 @@ def _groups(
     return [items] if writer.per_answer == "all" or is_joint else [*split(items, limits)]
 
 
-async def _with_progress(server: Server, groups: Sequence[Sequence[Item] | None]) -> AsyncIterator[Answer]:
+async def _with_progress(server: Server, groups: Sequence[Sequence[Item] | None]) -> AsyncGenerator[Answer, None]:
     """Yield the answers, and show on standard error how far they are, if there is more than one."""
-    sent = answers(server.connection, server.call, groups, server.limits["default_timeout_ms"])
-    if len(groups) < 2:
-        async for answer in sent:
-            yield answer
-        return
-    with progress_bar() as progress:
-        bar = progress.add_task(server.call.path[1:], total=sum(len(group or ()) for group in groups))
-        async for answer in sent:
-            progress.advance(bar, len(answer.items or ()))
-            yield answer
+    timeout_ms = server.limits["default_timeout_ms"]
+    async with aclosing(answers(server.connection, server.call, groups, timeout_ms)) as sent:
+        if len(groups) < 2:
+            async for answer in sent:
+                yield answer
+            return
+        with progress_bar() as progress:
+            bar = progress.add_task(server.call.path[1:], total=sum(len(group or ()) for group in groups))
+            async for answer in sent:
+                progress.advance(bar, len(answer.items or ()))
+                yield answer
 
 
 def progress_bar() -> "Progress":

@@ -1,6 +1,7 @@
 """Tasks from the shell: commands made from the schemas, in this process and on a running server."""
 
 import ast
+import asyncio
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 
 from app import schemas
 from app.cli import main
+from app.cli.outputs import JsonLinesWriter
 from app.cli.parameters import PREFIX
 from app.cli.tasks import find_tasks, task_command
 from app.schemas.catalogue import task_endpoints
@@ -324,6 +326,41 @@ def test_a_reader_that_closes_the_pipe_early_ends_it_quietly(
         stdout.close()
     assert ended.value.code == 1
     assert capfd.readouterr().err == ""
+
+
+def test_no_request_is_under_way_when_the_connection_is_closed(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.npy").write_bytes(to_npy(images(9)))  # three requests
+    send, leave = httpx.AsyncHTTPTransport.handle_async_request, httpx.AsyncHTTPTransport.__aexit__
+    asked: list[httpx.Request] = []
+    n_running, n_running_at_the_end = 0, []
+
+    async def answer_one(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        nonlocal n_running
+        if request.url.path != "/encode":
+            return await send(self, request)
+        asked.append(request)
+        n_running += 1
+        try:
+            if len(asked) > 1:
+                await asyncio.Event().wait()
+            return await send(self, request)
+        finally:
+            n_running -= 1
+
+    async def count_and_leave(self: httpx.AsyncHTTPTransport, *error: Any) -> None:
+        n_running_at_the_end.append(n_running)
+        await leave(self, *error)
+
+    def fail(self: JsonLinesWriter, answer: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", answer_one)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "__aexit__", count_and_leave)
+    monkeypatch.setattr(JsonLinesWriter, "write", fail)
+    done = run("encode", "rows.npy", "--ndjson", "--url", url)
+    assert (done.exit_code, len(asked), n_running_at_the_end) == (1, 3, [0]), done.output
 
 
 def test_the_key_is_sent_and_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
