@@ -36,9 +36,13 @@ def parse_csv(data: bytes, *, max_cells: int = 2**22, max_lines: int = 2**20) ->
     rows: list[list[float | None]] = []
     lines = _Lines(data, max_cells)
     try:
+        may_be_header = True
         for cells in lines.read():
-            if any(cell.strip() for cell in cells) and (rows or not is_header(cells)):
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not (may_be_header and is_header(cells)):
                 rows.append([parse_number(cell) for cell in cells])
+            may_be_header = False
     except (ValueError, csv.Error) as error:
         while rows:  # millions of rows at once would hold the interpreter's lock for long
             del rows[-_N_LINES_AT_ONCE:]

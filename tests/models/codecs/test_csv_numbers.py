@@ -33,6 +33,7 @@ def test_a_line_of_names_and_empty_lines_are_skipped() -> None:
     [
         (b"1,2\n3,x\n", "line 2 of the CSV: 'x' is not a number"),
         (b"1,2\n3,inf\n", "line 2 of the CSV: inf is not finite"),
+        (b"time,value\nfirst,second\n1,2\n", "line 2 of the CSV: 'first' is not a number"),
         (b"1,2\n3,\xff\n", "line 2 of the CSV: byte 6 is not UTF-8"),
         (b"1," + b"9" * 200_000, "line 1 of the CSV: a cell has more than 65536 characters"),
     ],
