@@ -26,6 +26,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "decode": {"format": "png"},
 }
 """Parameters by task; other tasks have their defaults."""
+SENTENCE_PARAMETERS: dict[str, dict[str, Any]] = {
+    **{task: parameters for task, parameters in PARAMETERS.items() if task in ("sample", "interpolate")},
+    "denoise": {"word_noise": {"moved": 2}, "seed": 3},
+}
+"""The same for models whose items are sentences."""
 PATHS_IN_PARTS = ("{", "/load", "/unload", "/repository/index")
 """What paths contain whose examples are not sent: those with parameters, those that change the server, and those whose
 answers change while a fault lasts."""
@@ -111,8 +116,9 @@ def task_requests(card: dict[str, Any], seed: int) -> Iterator[SoakRequest]:
 
 
 def _parameters(inputs: ModelInputs, task: str) -> dict[str, Any]:
-    parameters = PARAMETERS.get(task, {})
-    return {} if task == "decode" and inputs.card["item"]["modality"] != "image" else parameters
+    modality = inputs.card["item"]["modality"]
+    parameters = (SENTENCE_PARAMETERS if modality == "sentence" else PARAMETERS).get(task, {})
+    return {} if task == "decode" and modality != "image" else parameters
 
 
 def _npy_request(inputs: ModelInputs) -> SoakRequest:
@@ -123,8 +129,8 @@ def _npy_request(inputs: ModelInputs) -> SoakRequest:
 
 
 def _dialect_bodies(inputs: ModelInputs) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield paths and bodies of the dialects that a model of texts is served in."""
-    if not inputs.is_text:
+    """Yield paths and bodies of the dialects that a Transformer is served in."""
+    if inputs.card["item"]["modality"] != "text":
         return
     model, (text, other) = inputs.model, inputs.texts(2, N_WORDS)
     yield "/v1/embeddings", {"model": model, "input": [text, other]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.server.http_client import Answer, AnswerParser
+from benchmarks.server.soak.requests import pool_of
 from tests.app.server import Served, serve
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +128,20 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
         assert len(requests) >= N_REQUESTS
         for i, answer in zip(order, together, strict=True):
             assert_same(answer, alone[i])
+
+
+def test_every_request_of_the_soak_is_answered_as_it_expects(server: Served) -> None:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        cards = client.get("/models").json()["models"]
+        pool = pool_of(client.get("/openapi.json").json(), cards)
+    with socket.create_connection(server.address, timeout=60) as connection, connection.makefile("rb") as stream:
+        parser = AnswerParser()
+        for request in pool:
+            connection.sendall(request.with_id("1"))
+            answers: list[Answer] = []
+            while not answers:
+                answers = parser.feed(stream.read1())
+            assert answers[0].status in request.statuses, (request.name, request.model, answers[0].body)
 
 
 async def test_heartbeats_of_another_length_are_compared_by_their_error_alone(server: Served) -> None:
