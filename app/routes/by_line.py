@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-import orjson
 from starlette.responses import Response, StreamingResponse
 
 from app.concurrency.parquet_reading import rows_from_lines
@@ -21,6 +20,7 @@ from app.http.context import RequestContext
 from app.http.problems import problem_of, report_error
 from app.http.responses import UNBUFFERED_HEADERS, task_csv, task_json
 from app.inference.deadline import Deadline
+from app.routes.lines import BYTES_AT_ONCE, parse_line, split_lines, take_lines
 from app.routes.task_call import Target, TaskCall, check_call, decode_requests, run_requests
 from app.schemas.shared.rows import rows_of
 from app.schemas.shared.task_schema import TaskEndpoint, TaskSchema
@@ -34,8 +34,6 @@ from models.tasks import Request as TaskRequest
 
 LINES_AT_ONCE = 256
 """Most items that are computed together."""
-BYTES_AT_ONCE = 2**20
-"""Bytes that the lines of a batch are taken for, in the choice of a thread."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +99,6 @@ def negotiate_lines(endpoint: TaskEndpoint, kind: str, codec: Codec | None, acce
     except NotAcceptable:
         return None
     return chosen if chosen in lines else None
-
-
-def parse_lines(data: bytes, *, max_items: int) -> list[Any]:
-    """Return the values of all lines.
-
-    Raises:
-        UndecodableItems: a line is no JSON.
-        InvalidItems: there are more than `max_items`.
-    """
-    values: list[Any] = []
-    for line in _lines(data):
-        value = _parse(line)
-        if isinstance(value, UndecodableItems):
-            raise value
-        if len(values) == max_items:
-            raise InvalidItems(Problem(f"more than {max_items} items; a request takes 1 to {max_items}"))
-        values.append(value)
-    return values
 
 
 async def answer_by_line(request: LineRequest, schema: TaskSchema) -> Response:
@@ -195,37 +175,10 @@ def _items(request: LineRequest) -> Iterator[Any]:
     if not has_rows and (request.kind != NDJSON or request.answer_kind == CSV):
         raise InvalidRequest(f"{request.name} has no rows of a table, which are answered by line; send {NDJSON}")
     if request.kind == NDJSON:
-        return _lines(request.data)
+        return split_lines(request.data)
     if request.kind == PARQUET:
         return rows_from_lines(request.data)
     return csv_rows(request.data, gaps=GAPS, max_cells=len(request.data) + 1, max_lines=len(request.data) + 1)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line that is not empty, and its number from 1."""
-
-    number: int
-    text: bytes
-
-
-def _lines(data: bytes) -> Iterator[_Line]:
-    start, number = 0, 0
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        line = data[start:end].strip()
-        start, number = end + 1, number + 1
-        if line:
-            yield _Line(number, line)
-
-
-def _parse(line: _Line) -> Any:
-    """Return the value of a line, or the error of one that has none."""
-    try:
-        return orjson.loads(line.text)
-    except orjson.JSONDecodeError as error:
-        return UndecodableItems(Problem(f"line {line.number} is no JSON: {error}"))
 
 
 async def _next(request: LineRequest, items: Iterator[Any]) -> Batch:
@@ -242,27 +195,12 @@ async def _next(request: LineRequest, items: Iterator[Any]) -> Batch:
             memory.claim(ROW_BYTES_PER_BYTE * min(len(request.data), BYTES_AT_ONCE))
             rows: list[Any] = await pools.run(list, islice(items, n_at_once), n_bytes=BYTES_AT_ONCE)
             return Batch(rows, is_last=len(rows) < n_at_once)
-        lines, is_last = await pools.run(_take, items, n_at_once, n_bytes=BYTES_AT_ONCE)
+        lines, is_last = await pools.run(take_lines, items, n_at_once, n_bytes=BYTES_AT_ONCE)
         n_bytes = sum(len(line.text) for line in lines)
         memory.claim(MAX_PARSED * n_bytes)
-        return Batch(await pools.run(lambda: list(map(_parse, lines)), n_bytes=n_bytes), is_last)
+        return Batch(await pools.run(lambda: list(map(parse_line, lines)), n_bytes=n_bytes), is_last)
     except UndecodableItems as error:
         raise MalformedBody(str(error)) from error
-
-
-def _take(items: Iterator[_Line], n_at_once: int) -> tuple[list[_Line], bool]:
-    """Return the lines of a batch, and whether no line follows.
-
-    They are at most `n_at_once`, and no more after `BYTES_AT_ONCE` bytes.
-    """
-    lines: list[_Line] = []
-    n_bytes = 0
-    for line in items:
-        lines.append(line)
-        n_bytes += len(line.text)
-        if len(lines) == n_at_once or n_bytes >= BYTES_AT_ONCE:
-            return lines, False
-    return lines, True
 
 
 async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, n_before: int) -> bytes:
@@ -275,25 +213,60 @@ async def _answer_batch(request: LineRequest, schema: TaskSchema, batch: Batch, 
     faults: dict[int, InvalidItems] = {
         place: value for place, value in enumerate(values) if isinstance(value, UndecodableItems)
     }
-    good = [place for place in range(len(values)) if place not in faults]
-    call, requests, refused = await _decode(request, schema, [values[place] for place in good])
-    faults |= {good[place]: error for place, error in refused.items()}
+    places = [place for place in range(len(values)) if place not in faults]
+    call, requests, refused = await _decode(request, schema, [values[place] for place in places])
+    faults |= {places[number]: error for number, error in refused.items()}
+    places = [place for place in places if place not in faults]
+    results, refused = await _run(call, schema, requests)
+    if refused:
+        faults |= {places[number]: error for number, error in refused.items()}
+        requests = [each for number, each in enumerate(requests) if number not in refused]
+        places = [place for place in places if place not in faults]
+        call = await _call(request, [values[place] for place in places])
     faults = {place: _with_index(error, n_before + place) for place, error in sorted(faults.items())}
     if faults and request.answer_kind == CSV:
         raise next(iter(faults.values()))
-    answered = [place for place in range(len(values)) if place not in faults]
     outputs: list[Any] = []
     if requests:
-        outcome = await run_requests(call, schema, requests)
-        arguments = outcome.results, requests, call.body, call.codecs
+        arguments = results, requests, call.body, call.codecs
         outputs = await request.services.pools.run(schema.outputs, *arguments, n_bytes=BYTES_AT_ONCE)
     if request.answer_kind == CSV:
         return await request.services.pools.run(
             lambda: task_csv(rows_of(schema, outputs, call.codecs), has_names=n_before == 0), n_bytes=BYTES_AT_ONCE
         )
-    by_place = dict(zip(answered, outputs, strict=True))
+    by_place = dict(zip(places, outputs, strict=True))
     by_place |= {place: _error_line(error) for place, error in faults.items()}
     return b"".join(task_json(by_place[place]) + b"\n" for place in range(len(values)))
+
+
+async def _run(
+    call: TaskCall, schema: TaskSchema, requests: list[TaskRequest]
+) -> tuple[list[Any], dict[int, InvalidItems]]:
+    """Return the results of the requests, in order, and the errors of those that the model refuses, by their place.
+
+    The refusal of one ends the work for all of a call. They are then run again, each in a call of its own.
+
+    Raises:
+        PayloadTooLarge, MemoryExhausted, QueueFull, ModelUnavailable, InferenceFailed: as `run_requests` says.
+    """
+    if not requests:
+        return [], {}
+    try:
+        return [*(await run_requests(call, schema, requests)).results], {}
+    except InvalidItems as error:
+        if len(requests) == 1:
+            return [], {0: error}
+    outcomes = await asyncio.gather(*(run_requests(call, schema, [each]) for each in requests), return_exceptions=True)
+    refused: dict[int, InvalidItems] = {}
+    results: list[Any] = []
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, InvalidItems):
+            refused[number] = outcome
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            results += outcome.results
+    return results, refused
 
 
 async def _decode(

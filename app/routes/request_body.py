@@ -30,7 +30,8 @@ from app.http.content import (
 from app.http.context import RequestContext, context_in
 from app.http.json_body import read_json
 from app.http.multipart import parse_files
-from app.routes.by_line import has_inputs, negotiate_lines, parse_lines
+from app.routes.by_line import has_inputs, negotiate_lines
+from app.routes.lines import parse_lines
 from app.schemas.shared.task_schema import TaskEndpoint
 from app.services import Services
 from models.codecs import Codec, TableCodec, TableSeriesCodec

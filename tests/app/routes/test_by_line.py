@@ -80,6 +80,20 @@ async def test_lines_that_could_be_an_item_together_are_items_by_themselves() ->
     assert [len(line["reconstruction"]) for line in read_lines(answer)] == [1, 1, 1]
 
 
+async def test_items_that_the_model_refuses_have_errors_of_their_own() -> None:
+    name, heartbeats = "gru-ae-ecg", np.random.default_rng(0).random((5, 140)).tolist()
+    heartbeats[1], heartbeats[3] = heartbeats[1][:100], heartbeats[3][:50]  # which no score is calibrated for
+    path = f"/detect-anomalies?model={name}"
+    async with served(Settings(weights_dir=SHIPPED, models=name)) as client:
+        lines = read_lines(await client.post(path, content=ndjson(heartbeats), headers=LINES))
+        whole = await client.post("/detect-anomalies", json={"model": name, "inputs": heartbeats[::2]})
+    assert ["error" in line for line in lines] == [False, True, False, True, False]
+    assert all(line["error"]["status"] == 422 for line in lines[1::2])
+    assert "50" in lines[3]["error"]["detail"]
+    scores = [output["score"] for output in whole.json()["outputs"]]
+    assert [line["score"] for line in lines[::2]] == pytest.approx(scores, rel=1e-4)
+
+
 async def test_rows_of_a_file_are_answered_line_by_line(client: httpx.AsyncClient) -> None:
     rows = [(flow / 1000, flow % 3 == 0) for flow in range(1500)]
     content = "flow,open\n" + "".join(f"{flow},{'yes' if is_open else 'no'}\n" for flow, is_open in rows)
