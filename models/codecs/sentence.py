@@ -32,16 +32,18 @@ class SentenceCodec:
         value_range: smallest and largest token id.
         stored_bits: size of a token id before compression, in bits.
         has_columns: whether items are made of named columns.
+        tokenizer_sha256: the digest of the tokenizer's file.
     """
 
     has_columns: ClassVar[bool] = False
     stored_bits: ClassVar[int] = 16
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int, mask_token: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, mask_token: str, tokenizer_sha256: str) -> None:
         special = find_special_tokens(tokenizer, {"mask_token": mask_token})
         if special.mask is None:
             raise ConfigError(f"codec.mask_token is {mask_token!r}; the tokenizer has no such token")
         self.shape: Shape = (max_tokens,)
+        self.tokenizer_sha256 = tokenizer_sha256
         self._texts = TokenizersCodec(tokenizer, special, max_tokens - 1)
         self._mask_token, self._mask_id = mask_token, special.mask
         self._attached_mask = re.compile(rf"\S{re.escape(mask_token)}")
@@ -126,19 +128,15 @@ def _check_forms(values: object, limits: Limits, *, gaps: bool) -> None:
     items = values if isinstance(values, list) else []
     if len(items) > limits.max_items or all(type(item) is int for item in items):
         return
-    words = ", a list of words with null for each unknown one" if gaps else ""
-    problems = [
-        Problem(f"the item is no sentence: it must be a string{words} or a list of token ids", index)
-        for index, item in enumerate(items)
-        if not (isinstance(item, str | dict) or _has_ids(item) or (gaps and _has_words(item)))
-    ]
+    with_words = ", a list of words with null for each unknown one" if gaps else ""
+    problems = []
+    for index, item in enumerate(items):
+        is_ids = isinstance(item, list) and all(type(element) is int for element in item)
+        if not (isinstance(item, str | dict) or is_ids or (gaps and _has_words(item))):
+            detail = f"the item is no sentence: it must be a string{with_words} or a list of token ids"
+            problems.append(Problem(detail, index))
     if problems:
         raise InvalidItems(*limit_problems(problems[: MAX_PROBLEMS + 1]))
-
-
-def _has_ids(item: object) -> bool:
-    """Return whether an item is a list of integers."""
-    return isinstance(item, list) and all(type(element) is int for element in item)
 
 
 def read_sentence_codec(folder: Path, name: str, spec: Mapping[str, Any]) -> SentenceCodec:
@@ -162,6 +160,6 @@ def read_sentence_codec(folder: Path, name: str, spec: Mapping[str, Any]) -> Sen
         raise CheckpointError(f"{place} has the SHA-256 {digest}; config.json says {sha256}")
     try:
         tokenizer = Tokenizer.from_buffer(data)
-        return SentenceCodec(tokenizer, shape[0], str(mask_token))
+        return SentenceCodec(tokenizer, shape[0], str(mask_token), digest)
     except Exception as error:  # `tokenizers` raises no narrower one
         raise CheckpointError(f"{place} is not readable: {error}") from error

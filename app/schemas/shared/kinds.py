@@ -70,7 +70,8 @@ def _is_text_object(value: Any) -> bool:
 def _is_word_list(value: Any) -> bool:
     """Return whether a value is a list of words, some of which may be unknown, as far as its beginning tells."""
     beginning = value[:N_LOOKED_AT] if isinstance(value, list) else []
-    return any(isinstance(word, str) for word in beginning) and all(isinstance(word, str | None) for word in beginning)
+    # most lists are of numbers, and end the first loop at once
+    return all(isinstance(word, str | None) for word in beginning) and any(isinstance(word, str) for word in beginning)
 
 
 def kind_of_file(text: str) -> Literal["image", "sound"] | None:

@@ -137,12 +137,14 @@ def _integers(values: Tensor) -> Integers:
 
 
 def _sigmoid(values: Tensor) -> Tensor:
-    return torch.from_numpy(logistic(_integers(values)) >> _TOTAL_BITS).double()
+    shares = logistic(_integers(values))
+    return torch.from_numpy(shares >> _TOTAL_BITS).double()
 
 
 def _tanh(values: Tensor) -> Tensor:
     """Return tanh(x) = 2 / (1 + exp(-2 x)) - 1."""
-    return torch.from_numpy((2 * logistic(2 * _integers(values)) - TOTAL) >> _TOTAL_BITS).double()
+    shares = logistic(2 * _integers(values))
+    return torch.from_numpy((2 * shares - TOTAL) >> _TOTAL_BITS).double()
 
 
 def _product(first: Tensor, second: Tensor) -> Tensor:

@@ -55,12 +55,14 @@ def linear_twin(weight: Tensor, bias: Tensor) -> FixedPointNetwork:
     Raises:
         CheckpointError: it cannot be computed exactly.
     """
-    return FixedPointNetwork(nn.Sequential(_as_layer(weight, bias)))
+    layer = _as_layer(weight, bias)
+    return FixedPointNetwork(nn.Sequential(layer))
 
 
 def has_linear_twin(weight: Tensor, bias: Tensor) -> bool:
     """Return whether `linear_twin` can be made."""
-    return _find_obstacle(_as_layer(weight, bias)) is None
+    layer = _as_layer(weight, bias)
+    return _find_obstacle(layer) is None
 
 
 def has_integer_twin(network: nn.Sequential) -> bool:
