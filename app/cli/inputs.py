@@ -41,6 +41,8 @@ NPY_MAGIC = b"\x93NUMPY"
 STDIN = "-"
 _PATH_PATTERN = re.compile(r"\S*[/\\]\S*|\S+\.[A-Za-z]\w{1,5}")
 """An argument that looks like the name of a file."""
+_WORD_PATTERN = re.compile(r"\S*")
+"""An argument without a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Reader:
 
     Attributes:
         takes_texts: whether the task takes texts; an argument that names no file may then be one.
+        takes_words: whether an argument without a space may be a text too, and not only the name of a file.
         text_format: format of files that nothing else tells the format of.
         format: format of all files; None to tell it by their names and first bytes.
         whole: whether each file is one item.
@@ -68,6 +71,7 @@ class Reader:
     format: Format | None = None
     whole: bool = False
     field: str | None = None
+    takes_words: bool = True
 
     def read(self, arguments: Sequence[str], texts: Sequence[str] = ()) -> list[Item]:
         """Return the items of all arguments, and the given texts as they are; of standard input if there are neither.
@@ -128,7 +132,8 @@ class Reader:
             value = None
         if isinstance(value, dict | list):
             return Item(value, "argument")
-        if not self.takes_texts or _PATH_PATTERN.fullmatch(argument):
+        looks_like_file = _PATH_PATTERN if self.takes_words else _WORD_PATTERN
+        if not self.takes_texts or looks_like_file.fullmatch(argument):
             hint = " If it is a text, give it by --text." if self.takes_texts else ""
             raise WrongUsage([f"There is no file {argument!r}.{hint}"])
         return Item(argument, "argument")

@@ -70,7 +70,8 @@ def _read(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> list[Item]:
     takes_texts = "text" in endpoint.kinds
     reader = Reader(
         takes_texts=takes_texts,
-        text_format="lines" if takes_texts or not takes_numbers else "csv",
+        takes_words=endpoint.is_about_texts,
+        text_format="lines" if endpoint.is_about_texts or not takes_numbers else "csv",
         format=values["format"],
         whole=values["whole"],
         field=values["field"],

@@ -111,7 +111,8 @@ class TaskCommand(click.Command):
 def _help(endpoint: "TaskEndpoint") -> str:
     if not _has_inputs(endpoint):
         return endpoint.description
-    texts = " An input that names no file is a text itself." if "text" in endpoint.kinds else ""
+    words = "" if endpoint.is_about_texts else " of several words"
+    texts = f" An input{words} that names no file is a text itself." if "text" in endpoint.kinds else ""
     read = "INPUTS are files, or - for standard input, which is read as well if there are none."
     return f"{endpoint.description}\n\n{read}{texts}"
 

@@ -28,9 +28,12 @@ from app.schemas.shared.quick_texts import are_quick_texts
 from app.schemas.shared.task_schema import CodecSchema, ModelCodecs, TaskEndpoint, TaskSchema
 from app.services import Services
 from models.checkpoint import Checkpoint
+from models.codecs import SentenceCodec
 from models.tasks import Request as TaskRequest
 
 Header = tuple[bytes, bytes]
+NOT_FOR_SENTENCES = ("fit", "invert", "centre", "format", "length")
+"""Names of parameters of images, sounds and series, which models of sentences refuse."""
 TOKENS_BYTES = 32
 """Most memory for a byte of a body of texts: its characters, cleaned, and 16 bytes for each token."""
 
@@ -122,11 +125,13 @@ async def check_call(
         InvalidRequest: a field is unknown, missing or out of range.
     """
     schema, checkpoint, loaded = target.schema, target.checkpoint, target.loaded
+    unsuitable = NOT_FOR_SENTENCES if isinstance(checkpoint.codec, SentenceCodec) else ()
 
     def parse() -> Body:
         if query is None:
-            return parse_body(schema.body, values, strict=True)
-        return parse_body(schema.body, {**values, "parameters": query_parameters(schema.body, query)}, strict=False)
+            return parse_body(schema.body, values, strict=True, unsuitable=unsuitable)
+        given = {**values, "parameters": query_parameters(schema.body, query)}
+        return parse_body(schema.body, given, strict=False, unsuitable=unsuitable)
 
     is_quick = query is not None or n_bytes <= services.settings.inline_bytes
     return TaskCall(

@@ -6,17 +6,18 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, Parameters
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
-from app.schemas.shared.items import decode_items
-from app.schemas.shared.memory import of_numbers
+from app.schemas.shared.items import as_list, decode_items, decode_sentences, render_sentence
+from app.schemas.shared.memory import of_numbers, of_sentences
 from app.schemas.shared.sounds import SoundInputParameters, decode_sounds, of_sounds
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
-from models.codecs.arrays import Limits
+from models.codecs.arrays import Limits, limit_problems
 from models.errors import InvalidItems, Problem
-from models.tasks import COMPRESS, COMPRESS_SOUND, Request
+from models.tasks import COMPRESS, COMPRESS_SENTENCES, COMPRESS_SOUND, Request
 from models.tasks.audio import CompressSoundRequest, CompressSoundResult
 from models.tasks.autoencoding import CompressRequest, CompressResult
+from models.tasks.sentences import CompressSentencesRequest, CompressSentencesResult
 
 DEFAULT_BITS = 8
 """Default of `bits`."""
@@ -159,13 +160,89 @@ SOUND_SCHEMA = TaskSchema(
     estimate=of_sounds,
     takes_sounds=True,
 )
+
+
+class CompressSentenceParameters(Parameters):
+    """Parameters of `/compress` for sentences."""
+
+    chain: bool = Field(
+        False, description="Whether to put all sentences into one stream, which takes fewer bytes than one for each."
+    )
+
+
+class CompressSentenceOutput(BaseModel):
+    """The stream of a sentence, or with `chain` of all, from which exactly the same text is decompressed."""
+
+    stream: str = Field(description="The stream in base64, which `/decompress` reads with the same model.")
+    bytes: int = Field(description="Length of the stream in bytes, including the header.")
+    text_bytes: int = Field(description="Length of the sentences in UTF-8, in bytes.")
+    ratio: float = Field(description="Length of the sentences in UTF-8, divided by that of the stream.")
+
+
+class CompressSentenceBody(ItemsBody):
+    """Request body of `/compress` for sentences."""
+
+    parameters: CompressSentenceParameters = Field(CompressSentenceParameters(), description="Parameters of the task.")
+
+
+class CompressSentenceAnswer(Answer):
+    """Answer of `/compress` for sentences."""
+
+    outputs: list[CompressSentenceOutput] = Field(
+        description="A stream for each sentence, in the order of the inputs; a single one with `chain`."
+    )
+
+
+def _sentence_requests(body: CompressSentenceBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    items = decode_sentences(body, codecs, limits)
+    changed = [
+        Problem(f"the text would come back as {render_sentence(item, codecs)!r}, which differs", index)
+        for index, (item, given) in enumerate(zip(items, as_list(body.inputs), strict=False))
+        if isinstance(given, str) and render_sentence(item, codecs) != given
+    ]
+    if changed:
+        raise InvalidItems(*limit_problems(changed))
+    streams = [tuple(items)] if body.parameters.chain else [(item,) for item in items]
+    return [CompressSentencesRequest(items=stream) for stream in streams]
+
+
+def _sentence_outputs(
+    results: Sequence[CompressSentencesResult],
+    requests: Sequence[CompressSentencesRequest],
+    body: CompressSentenceBody,
+    codecs: ModelCodecs,
+) -> list[dict[str, Any]]:
+    outputs = []
+    for result, request in zip(results, requests, strict=True):
+        n_text = sum(len(render_sentence(item, codecs).encode()) for item in request.items)
+        outputs.append(
+            {
+                "stream": base64.b64encode(result.stream).decode(),
+                "bytes": len(result.stream),
+                "text_bytes": n_text,
+                "ratio": n_text / len(result.stream),
+            }
+        )
+    return outputs
+
+
+SENTENCE_SCHEMA = TaskSchema(
+    task=COMPRESS_SENTENCES,
+    body=CompressSentenceBody,
+    answer=CompressSentenceAnswer,
+    requests=_sentence_requests,
+    outputs=_sentence_outputs,
+    estimate=lambda requests, body, sizes: sum(of_sentences(request.items, body, sizes) for request in requests),
+    takes_numbers=False,
+    takes_sentences=True,
+)
 ENDPOINT = TaskEndpoint(
     name="compress",
     summary="Compress items into bitstreams",
-    description="Compresses items by entropy coding their quantised latents or, for some models, without loss; and "
-    "sounds by entropy coding their codes. An item is an image, a series, a row of a table, a vector or a sound. "
-    "Returns a stream in base64 for each item, with its size and error.",
-    schemas=(SCHEMA, SOUND_SCHEMA),
+    description="Compresses items by entropy coding their quantised latents or, for some models, without loss; "
+    "sounds by entropy coding their codes; and sentences without loss. An item is an image, a series, a row of a "
+    "table, a vector, a sound or a sentence. Returns a stream in base64 for each item, with its size and error.",
+    schemas=(SCHEMA, SOUND_SCHEMA, SENTENCE_SCHEMA),
     joint_parameters=("chain",),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

@@ -193,6 +193,7 @@ SENTENCE_SCHEMA = TaskSchema(
     outputs=_sentence_outputs,
     estimate=of_sentences,
     takes_numbers=False,
+    takes_sentences=True,
 )
 ENDPOINT = TaskEndpoint(
     name="denoise",

@@ -285,6 +285,7 @@ SCHEMA = TaskSchema(
     n_numbers=lambda results: len(results) * (results[0].contributions.numel() + 8 * len(results[0].top)),
     takes_images=True,
     observe=_observe,
+    takes_sentences=True,
 )
 ENDPOINT = TaskEndpoint(
     name="detect_anomalies",

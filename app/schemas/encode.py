@@ -104,6 +104,7 @@ SCHEMA = TaskSchema(
     row=_row,
     n_numbers=lambda results: 3 * sum(result.latent.numel() for result in results),
     takes_images=True,
+    takes_sentences=True,
 )
 
 

@@ -135,13 +135,14 @@ SENTENCE_SCHEMA = TaskSchema(
     outputs=_sentence_outputs,
     estimate=of_sentences,
     takes_numbers=False,
+    takes_sentences=True,
 )
 ENDPOINT = TaskEndpoint(
     name="impute",
     summary="Fill in missing values of items",
     description="Replaces missing values by what the model makes of the observed ones. An item is an image, a series "
     "or a vector, as numbers with null for each missing value; or a sentence, as a list of words with null for each "
-    "unknown one. Returns the items without missing values.",
+    "unknown one, or as a string with a mask for it. Returns the items without missing values.",
     schemas=(SCHEMA, SENTENCE_SCHEMA),
     examples=({"model": "vae-mnist", "inputs": [[None] * 392 + [0.0] * 392], "parameters": AS_PNG},),
 )

@@ -82,6 +82,7 @@ SCHEMA = TaskSchema(
     array=lambda results, body, codecs: stack_items([frame for result in results for frame in result.frames], codecs),
     takes_images=True,
     answers_images=True,
+    takes_sentences=True,
 )
 ENDPOINT = TaskEndpoint(
     name="interpolate",

@@ -82,6 +82,7 @@ SCHEMA = TaskSchema(
     row=lambda output: output,
     summary=_summary,
     takes_images=True,
+    takes_sentences=True,
 )
 
 

@@ -211,6 +211,7 @@ SENTENCE_SCHEMA = TaskSchema(
     outputs=_sentence_outputs,
     estimate=of_sentences,
     takes_numbers=False,
+    takes_sentences=True,
 )
 ENDPOINT = TaskEndpoint(
     name="reconstruct",

@@ -100,7 +100,7 @@ class ModelCard(BaseModel):
         None, description="Samplers that `/sample` can draw with, starting with the default."
     )
     lossless: bool | None = Field(
-        None, description="Whether `/compress` can compress items of zeros and ones without loss."
+        None, description="Whether `/compress` can compress without loss: items of zeros and ones, or sentences."
     )
     parameters: int | None = Field(None, description="Number of trainable parameters.")
     dtype: str | None = Field(None, description="Data type that the model computes in.")

@@ -111,7 +111,8 @@ class ClassifyTokensOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOutput:
-    """A stream, and how well it represents the items in it. The stream of one sound.
+    """A stream, and how well it represents the items in it. The stream of one sound. The stream of a sentence, or with
+    `chain` of all, from which exactly the same text is decompressed.
 
     Attributes:
         stream: The stream in base64, which `/decompress` reads with the same model.
@@ -121,6 +122,7 @@ class CompressOutput:
         mse: Mean squared error of the items that `/decompress` returns.
         psnr: Peak signal-to-noise ratio in dB of the items that `/decompress` returns; 100 if nothing is lost.
         kbit_per_s: Kilobits of the stream for each second of the sound.
+        text_bytes: Length of the sentences in UTF-8, in bytes.
     """
 
     stream: str
@@ -130,6 +132,7 @@ class CompressOutput:
     mse: float | None = None
     psnr: float | None = None
     kbit_per_s: float | None = None
+    text_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -543,7 +546,10 @@ class TokenScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTextOutput:
-    """The likelihood of one text; from a bidirectional model, the pseudo-likelihood (Salazar et al. 2020).
+    """The likelihood of one text.
+
+    From a bidirectional model, it is the pseudo-likelihood (Salazar et al. 2020); from an autoencoder of sentences, the
+    likelihood of the tokens and of the end given the latent that the sentence itself is encoded to.
 
     Attributes:
         log_likelihood: Log-likelihood in nats: the sum over the predicted tokens.
@@ -698,7 +704,7 @@ class ModelCard:
         labels: Names of the model's classes.
         scores: Scores that `/detect-anomalies` can compute, starting with the default.
         samplers: Samplers that `/sample` can draw with, starting with the default.
-        lossless: Whether `/compress` can compress items of zeros and ones without loss.
+        lossless: Whether `/compress` can compress without loss: items of zeros and ones, or sentences.
         parameters: Number of trainable parameters.
         dtype: Data type that the model computes in.
         dtype_reason: Why the model computes in this data type.

@@ -263,9 +263,9 @@ class Tasks:
     ) -> Answer[CompressOutput]:
         """Compress items into bitstreams.
 
-        Compresses items by entropy coding their quantised latents or, for some models, without loss; and sounds by
-        entropy coding their codes. An item is an image, a series, a row of a table, a vector or a sound. Returns a
-        stream in base64 for each item, with its size and error.
+        Compresses items by entropy coding their quantised latents or, for some models, without loss; sounds by entropy
+        coding their codes; and sentences without loss. An item is an image, a series, a row of a table, a vector, a
+        sound or a sentence. Returns a stream in base64 for each item, with its size and error.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -891,8 +891,8 @@ class Tasks:
         """Fill in missing values of items.
 
         Replaces missing values by what the model makes of the observed ones. An item is an image, a series or a vector,
-        as numbers with null for each missing value; or a sentence, as a list of words with null for each unknown one.
-        Returns the items without missing values.
+        as numbers with null for each missing value; or a sentence, as a list of words with null for each unknown one,
+        or as a string with a mask for it. Returns the items without missing values.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -1220,7 +1220,8 @@ class Tasks:
         """Compute the log-likelihood of texts.
 
         Scores how likely a text is to the model. An item is a text with at least one token. Returns the log-likelihood
-        and perplexity of each text, and the log-probability of each of its tokens.
+        and perplexity of each text, and the log-probability of each of its tokens; an autoencoder of sentences computes
+        them given the latent of the sentence itself.
 
         Args:
             inputs: an item, or several in a list or an array.

@@ -46,15 +46,15 @@ COST_OF_SINGLE_ITEM = 8
 class LosslessCoder(Protocol):
     """Encodes items as 32-bit words from which exactly these items can be decoded again."""
 
-    def pack(self, items: Tensor) -> NDArray[np.uint32]:
-        """Return the words of items `[n, *input_shape]`, which are on the CPU.
+    def pack(self, items: Sequence[Tensor]) -> NDArray[np.uint32]:
+        """Return the words of items, which are on the CPU.
 
         Raises:
             InvalidItems: an item has values that the coder does not support.
         """
 
-    def unpack(self, words: NDArray[np.uint32], n_items: int) -> Tensor | None:
-        """Return the items `[n_items, *input_shape]`, or None if `pack` cannot have made the words."""
+    def unpack(self, words: NDArray[np.uint32], n_items: int) -> list[Tensor] | None:
+        """Return the items, or None if `pack` cannot have made the words."""
 
 
 class Autoencoder(Model):

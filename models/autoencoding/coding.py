@@ -47,7 +47,7 @@ def _compress(model: Autoencoder, request: CompressRequest) -> CompressResult:
         check_finite(latents)
         mode, words = Mode.QUANTISED, pack(latents, model.calibration, request.bits)
     elif model.lossless_coder is not None:
-        mode, words = Mode.LOSSLESS, model.lossless_coder.pack(items)
+        mode, words = Mode.LOSSLESS, model.lossless_coder.pack(request.items)
     else:
         raise InvalidItems(Problem("this model has no lossless coding", parameter="lossless"))
     stream = Stream(
@@ -80,7 +80,7 @@ def _read_items(model: Autoencoder, data: bytes, *, max_items: int) -> list[Tens
     if stream.mode is Mode.LOSSLESS and model.lossless_coder is not None:
         items = model.lossless_coder.unpack(stream.words, stream.n_items)
         if items is not None:
-            return list(items.unbind())
+            return items
     if stream.mode is Mode.QUANTISED and MIN_BITS <= stream.bits <= MAX_BITS:
         latents = unpack(stream.words, model.calibration, stream.bits, stream.n_items)
         if latents is not None:

@@ -27,7 +27,7 @@ from models.catalogue import family
 from models.checkpoint.card import check_sha256, read_declarations
 from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
 from models.checkpoint.safetensors_files import parse_tensors
-from models.codecs import ItemCodec, TableSeriesCodec, build_codec, read_sentence_codec
+from models.codecs import ItemCodec, SentenceCodec, TableSeriesCodec, build_codec, read_sentence_codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, Model
 from models.json_files import read_json, shorten
@@ -78,6 +78,8 @@ class NativeCheckpoint(Checkpoint):
             model.use_detector(calibration.detector)
         model.least_scores = calibration.least_scores
         digests = f"{self.sha256}/{self.calibration_sha256}"
+        if isinstance(self.item_codec, SentenceCodec):
+            digests += f"/{self.item_codec.tokenizer_sha256}"  # because streams hold tokens
         model.digest = hashlib.sha256(digests.encode()).digest()[:DIGEST_BYTES]
         return model
 

@@ -1,6 +1,7 @@
 """Sentences: short texts, each of which a model reads as a whole. Shapes: `T` tokens of a sentence."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,18 +32,21 @@ class SentenceCodec:
         value_range: smallest and largest token id.
         stored_bits: size of a token id before compression, in bits.
         has_columns: whether items are made of named columns.
+        tokenizer_sha256: the digest of the tokenizer's file.
     """
 
     has_columns: ClassVar[bool] = False
     stored_bits: ClassVar[int] = 16
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int, mask_token: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, mask_token: str, tokenizer_sha256: str) -> None:
         special = find_special_tokens(tokenizer, {"mask_token": mask_token})
         if special.mask is None:
             raise ConfigError(f"codec.mask_token is {mask_token!r}; the tokenizer has no such token")
         self.shape: Shape = (max_tokens,)
+        self.tokenizer_sha256 = tokenizer_sha256
         self._texts = TokenizersCodec(tokenizer, special, max_tokens - 1)
         self._mask_token, self._mask_id = mask_token, special.mask
+        self._attached_mask = re.compile(rf"\S{re.escape(mask_token)}")
         self._refused = special.all - {special.mask}
         self.value_range = (0.0, float(self._texts.vocab_size - 1))
 
@@ -53,9 +57,10 @@ class SentenceCodec:
         unknown one. Sentences in a list of words may not be given without a list around them.
 
         Raises:
-            InvalidItems: an item is no sentence, is empty or too long, or holds a special token other than the mask;
-                or there are too many.
+            InvalidItems: an item is no sentence, is empty or too long, holds a special token other than the mask, or a
+                mask inside a word; or there are too many.
         """
+        _check_forms(values, limits, gaps=gaps)
         items = self._texts.parse(self._with_masks(values) if gaps else values, limits)
         rows = self._texts.tokenize(items, check_length=False, add_special_tokens=False)
         problems = [
@@ -80,11 +85,15 @@ class SentenceCodec:
         """Return each of the tokens `[T]` as a part of the text."""
         return [self._texts.token_text(token_id) for token_id in item.tolist()]
 
+    def tokens(self, item: NDArray[Any]) -> list[str]:
+        """Return each of the tokens `[T]` as the vocabulary writes it."""
+        return [self._texts.token(token_id) for token_id in item.tolist()]
+
     def _with_masks(self, values: object) -> object:
         """Return the items with a string in place of each list of words."""
         if not isinstance(values, list):
             return values
-        return [self._join(item) if isinstance(item, list) and _has_words(item) else item for item in values]
+        return [self._join(item) if _has_words(item) else item for item in values]
 
     def _join(self, words: Sequence[str | None]) -> str:
         return " ".join(self._mask_token if word is None else word for word in words)
@@ -94,6 +103,10 @@ class SentenceCodec:
         (max_tokens,) = self.shape
         if item.pair is not None:
             return "the item is a pair of texts; this model reads single ones"
+        if attached := self._attached_mask.search(item.text):
+            return (
+                f"the text has {attached.group()!r}; {self._mask_token} stands for a whole word, with a space before it"
+            )
         if not 1 <= len(ids) < max_tokens:
             return f"the text has {len(ids)} tokens; this model takes 1 to {max_tokens - 1}"
         if refused := self._refused.intersection(ids):
@@ -101,9 +114,29 @@ class SentenceCodec:
         return None
 
 
-def _has_words(item: Sequence[object]) -> bool:
-    """Return whether a list is one of words, some of which may be unknown."""
-    return bool(item) and all(isinstance(word, str | None) for word in item)
+def _has_words(item: object) -> bool:
+    """Return whether an item is a list of words, some of which may be unknown."""
+    return isinstance(item, list) and bool(item) and all(isinstance(word, str | None) for word in item)
+
+
+def _check_forms(values: object, limits: Limits, *, gaps: bool) -> None:
+    """Check the types of the items, if there are not too many; with `gaps`, an item may be a list of words.
+
+    Raises:
+        InvalidItems: an item is neither a string, an object, a list of token ids nor a list of words.
+    """
+    items = values if isinstance(values, list) else []
+    if len(items) > limits.max_items or all(type(item) is int for item in items):
+        return
+    with_words = ", a list of words with null for each unknown one" if gaps else ""
+    problems = []
+    for index, item in enumerate(items):
+        is_ids = isinstance(item, list) and all(type(element) is int for element in item)
+        if not (isinstance(item, str | dict) or is_ids or (gaps and _has_words(item))):
+            detail = f"the item is no sentence: it must be a string{with_words} or a list of token ids"
+            problems.append(Problem(detail, index))
+    if problems:
+        raise InvalidItems(*limit_problems(problems[: MAX_PROBLEMS + 1]))
 
 
 def read_sentence_codec(folder: Path, name: str, spec: Mapping[str, Any]) -> SentenceCodec:
@@ -127,6 +160,6 @@ def read_sentence_codec(folder: Path, name: str, spec: Mapping[str, Any]) -> Sen
         raise CheckpointError(f"{place} has the SHA-256 {digest}; config.json says {sha256}")
     try:
         tokenizer = Tokenizer.from_buffer(data)
-        return SentenceCodec(tokenizer, shape[0], str(mask_token))
+        return SentenceCodec(tokenizer, shape[0], str(mask_token), digest)
     except Exception as error:  # `tokenizers` raises no narrower one
         raise CheckpointError(f"{place} is not readable: {error}") from error

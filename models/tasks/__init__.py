@@ -66,7 +66,10 @@ DECOMPRESS_SOUND = Task("decompress", audio.DecompressSoundRequest, audio.Decomp
 
 RECONSTRUCT_SENTENCE = Task("reconstruct", autoencoding.ReconstructRequest, sentences.ReconstructSentenceResult)
 DENOISE_SENTENCE = Task("denoise", sentences.DenoiseSentenceRequest, sentences.DenoiseSentenceResult)
+COMPRESS_SENTENCES = Task("compress", sentences.CompressSentencesRequest, sentences.CompressSentencesResult)
 IMPUTE_SENTENCE = Task("impute", sentences.ImputeSentenceRequest, autoencoding.ImputeResult)
+
+SCORE_SENTENCE = Task("score_text", sentences.ScoreSentenceRequest, sentences.ScoreSentenceResult)
 
 ENCODE_TEXT = Task("encode", text.EncodeTextRequest, text.EncodeTextResult)
 FILL_MASK = Task("fill_mask", text.FillMaskRequest, text.FillMaskResult)

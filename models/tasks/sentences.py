@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.tasks.autoencoding import ItemRequest
+from models.tasks.autoencoding import ItemRequest, ItemsRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,3 +63,31 @@ class DenoiseSentenceResult:
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImputeSentenceRequest(ItemRequest):
     """A request to write a word in place of each mask token of a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CompressSentencesRequest(ItemsRequest):
+    """A request to compress sentences into one stream, from which exactly these sentences are decompressed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CompressSentencesResult:
+    """A stream of compressed sentences."""
+
+    stream: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoreSentenceRequest(ItemRequest):
+    """A request to compute how likely a sentence is, given its own latent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoreSentenceResult:
+    """The tokens of a sentence with its end token, `[T + 1]`, and their log-probabilities in nats, `[T + 1]`.
+
+    Each token is conditioned on the tokens before it, and on the latent that the sentence itself is encoded to.
+    """
+
+    ids: Tensor
+    log_probs: Tensor

@@ -222,6 +222,32 @@ def test_sentences_are_compared_and_mapped(visit: Visit) -> None:
     expect(page.get_by_text("Write at least two sentences")).to_be_visible()
 
 
+def test_a_walk_leads_from_one_sentence_to_another(visit: Visit) -> None:
+    page = open_part(visit, "walk")
+    steps = page.get_by_role("list", name="Sentences on the path").get_by_role("listitem")
+    expect(steps).to_have_count(8)
+    expect(steps.first).to_have_text("A man is riding a bike.")
+    expect(steps.last).to_have_text("Two dogs are playing in the snow.")
+    expect(page.locator(".marked")).to_have_text("A man is riding a bike.")
+    samples = page.get_by_role("list", name="Samples").get_by_role("listitem")
+    expect(samples).to_have_count(5)
+    visit.check_accessibility()
+    visit.check_width()
+    page.get_by_label("To", exact=True).fill("A woman is cooking.")
+    expect(steps.last).to_have_text("A woman is cooking.")
+    page.get_by_label("Sentences", exact=True).fill("4")
+    expect(steps).to_have_count(4)
+    drawn = samples.all_inner_texts()
+    page.get_by_role("button", name="Draw others").click()
+    expect(samples.first).not_to_have_text(drawn[0])
+    page.get_by_label("Words", exact=True).fill("")
+    expect(page.get_by_role("alert")).to_contain_text("the text has 0 tokens")
+    expect(page.locator(".marked")).to_have_text("")
+    expect(page).to_have_url(re.compile("steps=4"))
+    assert [fault for fault in visit.faults if "422" not in fault] == []
+    visit.faults.clear()  # the browser reports every refused request as an error
+
+
 def test_parts_are_links_that_keep_the_focus(visit: Visit) -> None:
     page = open_part(visit, "labels")
     page.get_by_role("link", name="Answers").click()

@@ -23,6 +23,7 @@ from training.recipe import Bar, Recipe, Resources, TrainedModel
 from training.texts.sentence_evaluation import (
     interpolations_section,
     measure_anomalies,
+    measure_compression,
     measure_reconstructions,
     scramble,
     tensors_of,
@@ -111,6 +112,11 @@ class GruAeSentences(Recipe):
         "auroc_swapped": "area under the ROC curve, captions with two neighbouring words exchanged against intact ones",
         "auroc_articles": "area under the ROC curve, sentences of an encyclopedia against captions",
         "false_alarms": "share of the test captions above the threshold",
+        "bytes_together": "bytes a caption of `/compress`, all 1,000 captions in one stream, header included",
+        "bytes_alone": "bytes a caption of `/compress`, a stream for each, header included",
+        "bytes_utf8": "bytes a caption in UTF-8",
+        "bytes_zlib_together": "bytes a caption of zlib at level 9, all captions together",
+        "bytes_zlib_alone": "bytes a caption of zlib at level 9, each alone",
     }
     short_description = "English sentences, up to 47 tokens to 256"
     headline = "BLEU {bleu:.2f} of reconstructions, AUROC {auroc_scrambled:.5f} of scrambled captions"
@@ -186,6 +192,7 @@ captions for unusual, well-formed or not. The reconstruction misses its aim of 8
         return {
             **measure_reconstructions(model, codec, captions),
             **measure_anomalies(model, codec, captions, others),
+            **measure_compression(model, codec, captions),
         }
 
     @override

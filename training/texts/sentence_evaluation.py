@@ -1,5 +1,6 @@
 """Measure an autoencoder of sentences: its reconstructions, its anomaly scores, and its paths between sentences."""
 
+import zlib
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,9 +13,9 @@ from models.codecs.arrays import Limits
 from models.codecs.sentence import SentenceCodec
 from models.family import Model
 from models.seeding import seeded
-from models.tasks import DENOISE_SENTENCE, INTERPOLATE, RECONSTRUCT_SENTENCE
-from models.tasks.autoencoding import InterpolateRequest, ReconstructRequest
-from models.tasks.sentences import DenoiseSentenceRequest
+from models.tasks import COMPRESS_SENTENCES, DECOMPRESS, DENOISE_SENTENCE, INTERPOLATE, RECONSTRUCT_SENTENCE
+from models.tasks.autoencoding import DecompressRequest, InterpolateRequest, ReconstructRequest
+from models.tasks.sentences import CompressSentencesRequest, DenoiseSentenceRequest
 from training.metrics import anomaly_scores, auroc, detect_anomalies, mean
 from training.texts.samples import quote
 from training.texts.scores import bleu
@@ -86,6 +87,34 @@ def measure_anomalies(
         is_changed = torch.cat([torch.zeros(len(intact)), torch.ones(len(scores))]).bool()
         found[f"auroc_{name}"] = auroc(torch.cat([intact, scores]), is_changed)
     return {**found, "false_alarms": alarms.float().mean().item()}
+
+
+def measure_compression(model: Model, codec: SentenceCodec, captions: Sequence[str]) -> dict[str, float]:
+    """Return the bytes a caption of streams, of all captions together and of each alone, and those of other forms.
+
+    Raises:
+        ArithmeticError: a stream does not give back the captions.
+    """
+    items = tensors_of(codec, captions)
+    with torch.inference_mode():
+        (together,) = model.run(COMPRESS_SENTENCES, [CompressSentencesRequest(items=tuple(items))])
+        alone = [
+            len(model.run(COMPRESS_SENTENCES, [CompressSentencesRequest(items=(item,))])[0].stream)
+            for item in track(items, "streams of captions")
+        ]
+        request = DecompressRequest(stream=together.stream, max_items=len(items))
+        (result,) = model.run(DECOMPRESS, [request])
+    if [codec.encode(item.numpy()) for item in result.items] != list(captions):
+        raise ArithmeticError("the stream does not give back the captions")
+    n = len(captions)
+    encoded = [caption.encode() for caption in captions]
+    return {
+        "bytes_together": len(together.stream) / n,
+        "bytes_alone": sum(alone) / n,
+        "bytes_utf8": sum(map(len, encoded)) / n,
+        "bytes_zlib_together": len(zlib.compress(b"\n".join(encoded), 9)) / n,
+        "bytes_zlib_alone": sum(len(zlib.compress(each, 9)) for each in encoded) / n,
+    }
 
 
 def interpolations_section(model: Model, codec: SentenceCodec, captions: Sequence[str], n: int) -> str:

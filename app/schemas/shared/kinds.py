@@ -19,6 +19,8 @@ N_LOOKED_AT = 4096
 """Number of inputs that are looked at, at most; there may be millions of numbers."""
 N_PREFIX_CHARACTERS = 64
 """Number of characters of a string that are looked at; a multiple of 4, so that they are base64 by themselves."""
+TEXT_KEYS = {"text", "text_pair"}
+"""Members of an object that is a text, or a pair of texts."""
 SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 """First bytes of images, also of formats that are refused: such a string is not meant as a text."""
 
@@ -29,9 +31,9 @@ _NAMES: dict[Kind, str] = {"image": "encoded images", "sound": "files of sound",
 def kind_of_inputs(inputs: Any, kinds: Sequence[Kind]) -> Kind:
     """Return the kind of a request's inputs, among those that the task takes.
 
-    A string that is a `data:` URL or base64 of an image or of a sound is such a file, any other string or object a
-    text; anything else is an item, also a list of integers, which could be the ids of tokens. The inputs are texts if
-    one of the first `N_LOOKED_AT` is.
+    A string that is a `data:` URL or base64 of an image or of a sound is such a file, any other string a text; so is an
+    object of `text` and perhaps `text_pair`, or a list of words with null for some. Anything else is an item, also a
+    list of integers, which could be the ids of tokens. The inputs are texts if one of the first `N_LOOKED_AT` is.
 
     Raises:
         InvalidRequest: some of the inputs are texts, others encoded images, or others files of sound.
@@ -57,7 +59,19 @@ def _kind_of(value: Any, kinds: Sequence[Kind]) -> Kind:
             return "sound"
         is_file = file == "image" or _DATA_URL_PATTERN.match(value) is not None
         return "text" if "text" in kinds and not is_file else "image"
-    return "text" if isinstance(value, dict) and "text" in kinds else "item"
+    return "text" if "text" in kinds and (_is_text_object(value) or _is_word_list(value)) else "item"
+
+
+def _is_text_object(value: Any) -> bool:
+    """Return whether a value is the object of a text, and not that of a row of a table."""
+    return isinstance(value, dict) and "text" in value and value.keys() <= TEXT_KEYS
+
+
+def _is_word_list(value: Any) -> bool:
+    """Return whether a value is a list of words, some of which may be unknown, as far as its beginning tells."""
+    beginning = value[:N_LOOKED_AT] if isinstance(value, list) else []
+    # most lists are of numbers, and end the first loop at once
+    return all(isinstance(word, str | None) for word in beginning) and any(isinstance(word, str) for word in beginning)
 
 
 def kind_of_file(text: str) -> Literal["image", "sound"] | None:

@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar, get_args
@@ -22,10 +22,11 @@ _OBJECT_TYPES = ("model_type", "model_attributes_type", "dict_type")
 """Names that pydantic gives to the error that a value is no object."""
 
 
-def parse_body(kind: type[BodyT], values: Any, *, strict: bool) -> BodyT:
+def parse_body(kind: type[BodyT], values: Any, *, strict: bool, unsuitable: Collection[str] = ()) -> BodyT:
     """Check the values of a body and return it.
 
-    If `strict` is true, as for JSON, a number in quotes is not a number; query parameters are always in quotes.
+    If `strict` is true, as for JSON, a number in quotes is not a number; query parameters are always in quotes. Fields
+    that are `unsuitable` for the model are not listed among those that an error calls known.
 
     Raises:
         InvalidRequest: a field is unknown, missing or out of range; the error names every such field, `MAX_FAULTS` at
@@ -35,7 +36,7 @@ def parse_body(kind: type[BodyT], values: Any, *, strict: bool) -> BodyT:
         raise InvalidRequest.of(
             [Fault("", f"the body must be an object, and is {_JSON_NAMES.get(type(values), 'a number')}")]
         )
-    if faults := list(islice(_faults_of_fields(kind, values), MAX_FAULTS)):
+    if faults := list(islice(_faults_of_fields(kind, values, unsuitable), MAX_FAULTS)):
         raise InvalidRequest.of(faults)
     try:
         return kind.model_validate(values, strict=strict)
@@ -46,7 +47,9 @@ def parse_body(kind: type[BodyT], values: Any, *, strict: bool) -> BodyT:
         raise InvalidRequest.of(list(islice(_faults(located), MAX_FAULTS))) from None
 
 
-def _faults_of_fields(kind: type[BaseModel], values: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
+def _faults_of_fields(
+    kind: type[BaseModel], values: Mapping[str, Any], unsuitable: Collection[str], place: str = ""
+) -> Iterator[Fault]:
     """Yield a fault for each unknown field, and for each list of too many elements, in nested objects as well.
 
     Pydantic would list all of them, however many, before the first could be reported.
@@ -54,9 +57,10 @@ def _faults_of_fields(kind: type[BaseModel], values: Mapping[str, Any], place: s
     known = nested_models(kind)
     for name, value in values.items():
         if name not in known:
-            yield Fault(f"{place}{_pointer(name)}", f"unknown field; known are {', '.join(known) or 'none'}")
+            suitable = [each for each in known if each not in unsuitable]
+            yield Fault(f"{place}{_pointer(name)}", f"unknown field; known are {', '.join(suitable) or 'none'}")
         elif isinstance(value, dict) and (nested := known[name]):
-            yield from _faults_of_fields(nested, value, f"{place}{_pointer(name)}")
+            yield from _faults_of_fields(nested, value, unsuitable, f"{place}{_pointer(name)}")
         elif isinstance(value, list) and len(value) > MAX_ELEMENTS and kind.model_fields[name].annotation is not Any:
             yield Fault(f"{place}{_pointer(name)}", f"it has {len(value)} elements; the limit is {MAX_ELEMENTS}")
 

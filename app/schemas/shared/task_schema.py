@@ -86,6 +86,7 @@ class TaskSchema:
         answers_images: whether the answer may be a PNG.
         takes_sounds: whether files of sound are accepted.
         answers_sounds: whether the answer may be a file of sound.
+        takes_sentences: whether a text may be an item, of an autoencoder of sentences.
     """
 
     task: Task
@@ -108,6 +109,7 @@ class TaskSchema:
     answers_images: bool = False
     takes_sounds: bool = False
     answers_sounds: bool = False
+    takes_sentences: bool = False
 
     @property
     def takes_arrays(self) -> bool:
@@ -183,11 +185,17 @@ class TaskEndpoint:
         """True if the answer about rows of a table may be CSV."""
         return any(isinstance(schema, TaskSchema) and schema.row is not None for schema in self.schemas)
 
+    @property
+    def is_about_texts(self) -> bool:
+        """True if texts are what the task is for, and not only sentences as items among others."""
+        return any(isinstance(schema, CodecSchema) or schema.modality == "text" for schema in self.schemas)
+
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of inputs that the task takes."""
         items = [schema for schema in self.schemas if isinstance(schema, TaskSchema) and schema.modality == "item"]
-        kinds: list[Kind] = ["text"] if len(items) < len(self.schemas) else []
+        takes_texts = len(items) < len(self.schemas) or any(schema.takes_sentences for schema in items)
+        kinds: list[Kind] = ["text"] if takes_texts else []
         kinds += ["image"] if any(schema.takes_images for schema in items) else []
         kinds += ["sound"] if self.takes_sounds else []
         kinds += ["item"] if items else []
@@ -201,7 +209,7 @@ class TaskEndpoint:
             name for fields in bodies for name in getattr(fields["parameters"].annotation, "model_fields", ())
         }
         costly = [f"`{name}`" for name in COST_PARAMETERS if name in parameters]
-        inputs = "fewer or shorter texts" if "text" in self.kinds else "fewer items"
+        inputs = "fewer or shorter texts" if self.is_about_texts else "fewer items"
         ways = [f"send {inputs}"] if any("inputs" in fields for fields in bodies) else []
         return ", or ".join([*ways, *([f"lower {', '.join(costly)}"] if costly else [])])
 
@@ -209,8 +217,7 @@ class TaskEndpoint:
     def tags(self) -> list[str]:
         """The tags that group the route in the OpenAPI document."""
         of_items = any(isinstance(schema, TaskSchema) and schema.modality == "item" for schema in self.schemas)
-        of_texts = any(isinstance(schema, CodecSchema) or schema.modality == "text" for schema in self.schemas)
-        return ["autoencoders"] * of_items + ["transformers"] * of_texts
+        return ["autoencoders"] * of_items + ["transformers"] * self.is_about_texts
 
     def schema_for(self, tasks: Sequence[Task]) -> TaskSchema | CodecSchema:
         """Return the schema whose task is among the tasks of a model; the first one if there is no such schema."""

@@ -2,7 +2,7 @@
 
 from models.autoencoders.recurrent_text.config import RecurrentTextConfig
 from models.autoencoders.recurrent_text.model import RecurrentTextAutoencoder
-from models.autoencoders.recurrent_text.tasks import denoise, impute, reconstruct
+from models.autoencoders.recurrent_text.tasks import compress, decompress, denoise, impute, reconstruct, score
 from models.autoencoding.anomalies import detect_anomalies
 from models.autoencoding.encoding import decode, encode
 from models.autoencoding.interpolation import interpolate
@@ -10,7 +10,9 @@ from models.autoencoding.projection import project
 from models.autoencoding.sampling import sample
 from models.family import FamilySpec
 from models.tasks import (
+    COMPRESS_SENTENCES,
     DECODE,
+    DECOMPRESS,
     DENOISE_SENTENCE,
     DETECT_ANOMALIES,
     ENCODE,
@@ -19,6 +21,7 @@ from models.tasks import (
     PROJECT,
     RECONSTRUCT_SENTENCE,
     SAMPLE,
+    SCORE_SENTENCE,
 )
 
 FAMILY = FamilySpec(
@@ -36,7 +39,10 @@ FAMILY = FamilySpec(
         INTERPOLATE: interpolate,
         DETECT_ANOMALIES: detect_anomalies,
         IMPUTE_SENTENCE: impute,
+        COMPRESS_SENTENCES: compress,
+        DECOMPRESS: decompress,
         PROJECT: project,
+        SCORE_SENTENCE: score,
     },
     tiny=(
         RecurrentTextConfig(

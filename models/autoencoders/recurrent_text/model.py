@@ -5,6 +5,7 @@ Shapes: `B` batch, `T` tokens of the longest text, `E` embedding width, `M` memo
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,19 +14,31 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from typing_extensions import override
 
+from models.autoencoders.recurrent_text.coding import TextCoder, known_latents
 from models.autoencoders.recurrent_text.config import RecurrentTextConfig
+from models.autoencoders.recurrent_text.integer_decoder import IntegerDecoder, integer_waves, recurrent_weights
 from models.autoencoders.recurrent_text.objective import token_losses
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.compression.fixed_point import has_linear_twin
 from models.errors import InvalidItems, Problem
 from models.ops.devices import to_cpu
 from models.seeding import seeded
-from models.tasks import Task
-from models.tasks.autoencoding import DecodeRequest, InterpolateRequest, ProjectRequest, SampleRequest
+from models.tasks import COMPRESS_SENTENCES, Task
+from models.tasks.autoencoding import (
+    DecodeRequest,
+    DecompressRequest,
+    InterpolateRequest,
+    ProjectRequest,
+    SampleRequest,
+)
+from models.tasks.sentences import CompressSentencesRequest
 
 COST_OF_TOKEN = 256
 """Cost of a token relative to an element of an item that passes through layers at once, and not token after token."""
 MIN_PERIOD = 2.5
 """Period of the fastest wave, in tokens."""
+MAX_CODED_VOCAB_SIZE, MAX_CODED_WAVES = 2**16, 2**15
+"""Limits of the coder of streams: the number of token ids, and of values of waves over all positions."""
 N_SCORED_AT_ONCE = 32
 """Maximum number of texts whose logits are held together."""
 
@@ -45,6 +58,7 @@ class RecurrentTextAutoencoder(Autoencoder):
     """
 
     scores = ("nll",)
+    reads_weights = True  # the coder of streams computes with them in integers
     begins_word: Tensor
 
     def __init__(self, config: RecurrentTextConfig) -> None:
@@ -179,12 +193,45 @@ class RecurrentTextAutoencoder(Autoencoder):
         hidden = self.to_word(torch.cat([states, reads], 2))
         return functional.linear(hidden, self.words.weight, self.word_bias)
 
+    @cached_property
+    @override
+    def is_lossless(self) -> bool:
+        """Return whether the decoder can be computed in integers."""
+        config, layers = self.config, (self.from_latent, self.to_state, self.to_word)
+        weights: list[tuple[Tensor, Tensor]] = [(layer.weight, layer.bias) for layer in layers]
+        weights += [*recurrent_weights(self.decoder), (self.words.weight, self.word_bias)]
+        is_small = config.vocab_size <= MAX_CODED_VOCAB_SIZE and config.max_tokens * config.n_waves <= MAX_CODED_WAVES
+        return is_small and all(has_linear_twin(*pair) for pair in weights)
+
+    @cached_property
+    @override
+    def lossless_coder(self) -> TextCoder | None:
+        """Return the coder of streams of texts; None unless the model `is_lossless`."""
+        if not self.is_lossless:
+            return None
+        decoder = IntegerDecoder(
+            words=self.words.weight,
+            word_bias=self.word_bias,
+            recurrent=self.decoder,
+            from_latent=self.from_latent,
+            to_state=self.to_state,
+            to_word=self.to_word,
+            waves=integer_waves(self.config.max_tokens, self.config.n_waves, MIN_PERIOD),
+        )
+        return TextCoder(decoder, self.config, known_latents(self.calibration), self.losses_of)
+
     @override
     def cost_of(self, task: Task, request: Any) -> int:
-        """Return the tokens that a request adds to a batch, times the cost of a token."""
+        """Return the tokens that a request adds to a batch, times the cost of a token.
+
+        A text that is compressed passes through the decoder with each latent that a stream may name.
+        """
         n_written: int = self.config.max_tokens * getattr(request, "steps", 1)
         n_tokens: int = max(request.cost, n_written)
-        return COST_OF_TOKEN * n_tokens
+        n_passes = 1
+        if isinstance(request, CompressSentencesRequest):
+            n_passes += len(known_latents(self.calibration))
+        return COST_OF_TOKEN * n_tokens * n_passes
 
     @override
     def latents_of(self, items: Sequence[Tensor]) -> Tensor:
@@ -229,7 +276,11 @@ class RecurrentTextAutoencoder(Autoencoder):
     def example(self, task: Task) -> Any:
         """Return a request about texts of two tokens."""
         item = torch.tensor([self.config.vocab_size - 1, self.config.vocab_size - 2])
+        if task.request is DecompressRequest:
+            (compressed,) = self.run(COMPRESS_SENTENCES, [CompressSentencesRequest(items=(item,))])
+            return DecompressRequest(stream=compressed.stream, max_items=1)
         arguments: dict[type, dict[str, Any]] = {
+            CompressSentencesRequest: {"items": (item,)},
             DecodeRequest: {"latent": torch.zeros(self.latent_shape)},
             SampleRequest: {"seed": 0},
             InterpolateRequest: {"start": item, "end": item[:1], "steps": 2},

@@ -7,15 +7,20 @@ from torch import Tensor
 
 from models.autoencoders.recurrent_text.model import RecurrentTextAutoencoder
 from models.autoencoders.recurrent_text.noise import WordNoise
+from models.autoencoding.compression.stream import Mode, Stream, parse_stream
 from models.autoencoding.encoding import NO_POSTERIOR
 from models.errors import InvalidItems, Problem
 from models.seeding import seeded
-from models.tasks.autoencoding import ImputeResult, ReconstructRequest
+from models.tasks.autoencoding import DecompressRequest, DecompressResult, ImputeResult, ReconstructRequest
 from models.tasks.sentences import (
+    CompressSentencesRequest,
+    CompressSentencesResult,
     DenoiseSentenceRequest,
     DenoiseSentenceResult,
     ImputeSentenceRequest,
     ReconstructSentenceResult,
+    ScoreSentenceRequest,
+    ScoreSentenceResult,
     SentenceNoise,
 )
 
@@ -71,6 +76,36 @@ def impute(model: RecurrentTextAutoencoder, requests: Sequence[ImputeSentenceReq
     return [ImputeResult(imputed=model.fill(latent[None], item)) for latent, item in zip(latents, items, strict=True)]
 
 
+def compress(
+    model: RecurrentTextAutoencoder, requests: Sequence[CompressSentencesRequest]
+) -> list[CompressSentencesResult]:
+    """Compress the sentences of each request into a stream without loss.
+
+    Raises:
+        InvalidItems: the decoder cannot be computed in integers.
+    """
+    return [CompressSentencesResult(stream=_pack(model, request.items)) for request in requests]
+
+
+def decompress(model: RecurrentTextAutoencoder, requests: Sequence[DecompressRequest]) -> list[DecompressResult]:
+    """Decompress streams that the same model has made.
+
+    Raises:
+        InvalidItems: a stream is of another model, is damaged, or has more sentences than the request allows.
+    """
+    return [DecompressResult(items=tuple(_unpack(model, request))) for request in requests]
+
+
+def score(model: RecurrentTextAutoencoder, requests: Sequence[ScoreSentenceRequest]) -> list[ScoreSentenceResult]:
+    """Compute the log-probability of each token of sentences and of their ends, given their own latents."""
+    items = [request.item for request in requests]
+    end = torch.tensor([model.config.end_id])
+    return [
+        ScoreSentenceResult(ids=torch.cat([item, end]), log_probs=-losses)
+        for item, losses in zip(items, model.losses_of(model.latents_of(items), items), strict=True)
+    ]
+
+
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the least number of elements to insert, delete or replace that makes one sequence the other.
 
@@ -82,6 +117,35 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
         for j, right in enumerate(second, 1):
             row.append(min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (left != right)))
     return row[-1]
+
+
+def _pack(model: RecurrentTextAutoencoder, items: Sequence[Tensor]) -> bytes:
+    """Return the stream of sentences."""
+    if model.lossless_coder is None:
+        raise InvalidItems(Problem("this model compresses nothing: its decoder cannot be computed in integers"))
+    return Stream(
+        mode=Mode.LOSSLESS,
+        bits=0,
+        digest=model.digest,
+        n_items=len(items),
+        shape=tuple(model.input_shape),
+        words=model.lossless_coder.pack(items),
+    ).to_bytes()
+
+
+def _unpack(model: RecurrentTextAutoencoder, request: DecompressRequest) -> list[Tensor]:
+    """Return the sentences of a stream; see `decompress`."""
+    stream = parse_stream(request.stream, digest=model.digest)
+    if not 1 <= stream.n_items <= request.max_items:
+        raise InvalidItems(Problem(f"the stream has {stream.n_items} items; a request takes 1 to {request.max_items}"))
+    if stream.shape != tuple(model.input_shape):
+        shapes = f"the shape {list(stream.shape)}, the model's {list(model.input_shape)}"
+        raise InvalidItems(Problem(f"the stream's items have {shapes}"))
+    if stream.mode is Mode.LOSSLESS and model.lossless_coder is not None:
+        texts = model.lossless_coder.unpack(stream.words, stream.n_items)
+        if texts is not None:
+            return texts
+    raise InvalidItems(Problem("the stream's payload makes no sense"))
 
 
 def _add_noise(model: RecurrentTextAutoencoder, request: DenoiseSentenceRequest) -> Tensor:

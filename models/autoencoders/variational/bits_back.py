@@ -72,8 +72,8 @@ class BitsBackCoder:
         self._class_frequencies = np.full(n_classes, TOTAL // max(1, n_classes), dtype=np.int64)
         self._class_frequencies[-1:] += TOTAL - self._class_frequencies.sum()
 
-    def pack(self, items: Tensor) -> NDArray[np.uint32]:
-        """Return the words of items `[n, *input_shape]`.
+    def pack(self, items: Sequence[Tensor]) -> NDArray[np.uint32]:
+        """Return the words of items of the shape `input_shape`.
 
         The first word is the number of initial words that are unchanged and left out.
 
@@ -84,13 +84,14 @@ class BitsBackCoder:
             if len(others := item[(item != 0) & (item != 1)]):
                 detail = f"the value {others[0]:g} is neither 0 nor 1; lossless coding needs binary items"
                 raise InvalidItems(Problem(detail, i))
-        classes = self._class_logits_of(items.unbind()).argmax(1) if self._n_classes else None
+        classes = self._class_logits_of(items).argmax(1) if self._n_classes else None
         initial_words = _initial_words(self._latent_width)
         coder = Coder(initial_words)
-        for i, item in enumerate(items.flatten(1).numpy().astype(np.int64)):
+        for i, item in enumerate(items):
             class_index = None if classes is None else int(classes[i])
-            buckets = coder.pop(self._posterior(item, class_index))
-            coder.push(item, self._likelihood(buckets, class_index), BERNOULLI)
+            elements = item.flatten().numpy().astype(np.int64)
+            buckets = coder.pop(self._posterior(elements, class_index))
+            coder.push(elements, self._likelihood(buckets, class_index), BERNOULLI)
             coder.push(buckets, self._uniform)
             if class_index is not None:
                 coder.push_iid(np.array([class_index]), self._class_frequencies)
@@ -99,8 +100,8 @@ class BitsBackCoder:
         n_unchanged = int(np.cumprod(is_unchanged).sum())
         return np.concatenate([np.array([n_unchanged], dtype=np.uint32), words[n_unchanged:]])
 
-    def unpack(self, words: NDArray[np.uint32], n_items: int) -> Tensor | None:
-        """Return the items `[n_items, *input_shape]`, or None if `pack` cannot have made the words."""
+    def unpack(self, words: NDArray[np.uint32], n_items: int) -> list[Tensor] | None:
+        """Return the items, or None if `pack` cannot have made the words."""
         initial_words = _initial_words(self._latent_width)
         if len(words) == 0 or words[0] > len(initial_words):
             return None
@@ -117,7 +118,7 @@ class BitsBackCoder:
             items.append(item)
         if not np.array_equal(coder.words(), initial_words):
             return None
-        return torch.from_numpy(np.stack(items[::-1])).float().view(-1, *self._input_shape)
+        return [torch.from_numpy(item).float().view(self._input_shape) for item in reversed(items)]
 
     def _posterior(self, item: Integers, class_index: int | None) -> Integers:
         """Return the frequencies of the buckets given an item `[X]`: `[Z, 2**BUCKET_BITS]`."""

@@ -100,6 +100,28 @@ def bernoulli_frequencies(logits: Integers) -> Integers:
     return table[np.clip((logits + STEP // 2) // STEP + len(table) // 2, 0, len(table) - 1)]
 
 
+def softmax_frequencies(logits: Integers) -> Integers:
+    """Return the frequencies of symbols for logits in fixed point, both `[n, n_symbols]`.
+
+    Every frequency is at least 1. What rounding leaves over goes to the likeliest symbol, the first of several.
+    """
+    table = _exponential_table()
+    below = logits.max(axis=1, keepdims=True) - logits
+    weights = table[np.minimum((below + STEP // 2) // STEP, len(table) - 1)]
+    spread = TOTAL - logits.shape[1]
+    frequencies: Integers = weights * spread // weights.sum(axis=1, keepdims=True) + 1
+    frequencies[np.arange(len(logits)), logits.argmax(axis=1)] += TOTAL - frequencies.sum(axis=1)
+    return frequencies
+
+
+def logistic(values: Integers) -> Integers:
+    """Return `TOTAL` / (1 + exp(-x)) for x in fixed point, interpolated linearly in the table."""
+    table = _logistic_table()
+    position = np.clip(values + (MAX_LOGIT << FRACTION_BITS), 0, (2 * MAX_LOGIT << FRACTION_BITS) - 1)
+    left, right = table[position // STEP], table[position // STEP + 1]
+    return left + (right - left) * (position % STEP) // STEP
+
+
 def _normal_cdf(z: Integers) -> Integers:
     """Return `TOTAL` * P(Z < z) for z in fixed point, interpolated linearly in the table."""
     table = _normal_table()
@@ -139,3 +161,12 @@ def _logistic_table() -> Integers:
         context.prec = 40
         values = [int(TOTAL / (1 + (-Decimal(n) / (1 << STEP_BITS)).exp())) for n in range(-n_steps, n_steps + 1)]
     return np.clip(np.array(values, dtype=np.int64), 1, TOTAL - 1)
+
+
+@cache
+def _exponential_table() -> Integers:
+    """Return `TOTAL` * exp(-x) at every step of x from 0 to `MAX_LOGIT`."""
+    with localcontext() as context:
+        context.prec = 40
+        values = [int(TOTAL * (-Decimal(n) / (1 << STEP_BITS)).exp()) for n in range((MAX_LOGIT << STEP_BITS) + 1)]
+    return np.array(values, dtype=np.int64)

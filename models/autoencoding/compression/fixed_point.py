@@ -49,6 +49,22 @@ class FixedPointNetwork:
         return values
 
 
+def linear_twin(weight: Tensor, bias: Tensor) -> FixedPointNetwork:
+    """Return the integer twin of a linear map with a weight `[d_out, d_in]` and a bias `[d_out]`.
+
+    Raises:
+        CheckpointError: it cannot be computed exactly.
+    """
+    layer = _as_layer(weight, bias)
+    return FixedPointNetwork(nn.Sequential(layer))
+
+
+def has_linear_twin(weight: Tensor, bias: Tensor) -> bool:
+    """Return whether `linear_twin` can be made."""
+    layer = _as_layer(weight, bias)
+    return _find_obstacle(layer) is None
+
+
 def has_integer_twin(network: nn.Sequential) -> bool:
     """Return whether a network can be computed exactly in integers."""
     return not any(map(_find_obstacle, network))
@@ -64,3 +80,11 @@ def _find_obstacle(layer: nn.Module) -> str | None:
     if largest > MAX_WEIGHT or width > MAX_WIDTH:
         return f"a layer of width {width} with weights up to {largest:g} has no integer twin"
     return None
+
+
+def _as_layer(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a linear layer that shares a weight and a bias."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return layer

@@ -245,7 +245,9 @@ def test_errors_name_the_file_and_the_line(run: Run, server: list[str], tmp_path
     ("arguments", "code", "said"),
     [
         (["encode", "notes.tx"], 2, "There is no file 'notes.tx'. If it is a text, give it by --text."),
-        (["reconstruct", "digits"], 2, "There is no file 'digits'."),
+        (["reconstruct", "digits"], 2, "There is no file 'digits'. If it is a text, give it by --text."),
+        (["decode", "a b"], 2, "There is no file 'a b'."),
+        (["reconstruct", "a man runs"], 1, "no model serves reconstruct for texts"),
         (["encode", "x", "--dimensions", "0"], 2, "--dimensions: 0 is refused: input should be greater than or equal"),
         (["encode", "x", "--pooling", "most"], 2, "Invalid value for '--pooling'"),
         (["encode", "x", "--model", "nobody"], 1, "no model is named 'nobody'; there are: tiny-ae, tiny-gpt."),

@@ -1,5 +1,7 @@
 """Every task of an autoencoder of sentences over HTTP, on a tiny checkpoint with random weights."""
 
+import base64
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,8 +9,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests.app.items import images, png
 from tests.app.sentences import MAX_TOKENS, NAME, SENTENCES, write_sentences
-from tests.conftest import served, write_tiny
+from tests.conftest import TINY, served, write_tiny
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +40,9 @@ async def test_the_card_of_the_model(client: httpx.AsyncClient) -> None:
     assert card["limits"]["max_tokens"] == MAX_TOKENS - 1
     assert set(card["tasks"]) == {
         *("encode", "decode", "reconstruct", "denoise", "sample", "interpolate", "detect_anomalies", "impute"),
-        "project",
+        *("project", "compress", "decompress", "score_text"),
     }
+    assert card["lossless"] is True
 
 
 async def test_a_latent_decodes_to_the_reconstruction(client: httpx.AsyncClient) -> None:
@@ -105,14 +109,62 @@ async def test_unknown_words_are_written_and_the_others_stay(client: httpx.Async
     assert len(found.split()) >= len(words) - 1
 
 
+async def test_streams_give_the_same_text_back(client: httpx.AsyncClient) -> None:
+    texts = [FIRST, SECOND, "Zürich,  漢字!", "<mask> runs."]
+    for chain, n_streams in ((True, 1), (False, 4)):
+        outputs = await post(client, "compress", texts, chain=chain)
+        assert len(outputs) == n_streams
+        for output in outputs:
+            assert len(base64.b64decode(output["stream"])) == output["bytes"]
+            assert output["ratio"] == pytest.approx(output["text_bytes"] / output["bytes"])
+        assert sum(output["text_bytes"] for output in outputs) == sum(len(text.encode()) for text in texts)
+        back = await post(client, "decompress", [output["stream"] for output in outputs])
+        assert [text for output in back for text in output["items"]] == texts
+
+
+async def test_a_damaged_stream_is_refused(client: httpx.AsyncClient) -> None:
+    (output,) = await post(client, "compress", [FIRST])
+    damaged = bytearray(base64.b64decode(output["stream"]))
+    damaged[-6] ^= 1
+    body = {"model": NAME, "inputs": [base64.b64encode(damaged).decode()]}
+    answer = await client.post("/decompress", json=body)
+    assert answer.status_code == 422
+    assert "its checksum does not agree" in answer.text
+
+
+async def test_tokens_are_scored_given_the_latent_of_the_sentence(client: httpx.AsyncClient) -> None:
+    (output,) = await post(client, "score-text", [FIRST])
+    (restored,) = await post(client, "reconstruct", [FIRST])
+    log_probs = [token["log_prob"] for token in output["tokens"]]
+    assert output["log_likelihood"] == pytest.approx(sum(log_probs))
+    assert output["log_likelihood"] == pytest.approx(-restored["nll"] * len(log_probs), rel=1e-4)
+    assert output["perplexity"] == pytest.approx(math.exp(restored["nll"]), rel=1e-4)
+    assert "".join(token["token"] for token in output["tokens"]).replace("Ġ", " ") == f" {FIRST}</s>"
+
+
 async def test_sentences_are_points_in_a_plane(client: httpx.AsyncClient) -> None:
     points = await post(client, "project", [FIRST, SECOND, FIRST])
     assert points[0] == points[2] != points[1]
 
 
 async def test_a_sentence_chooses_a_model_that_reads_sentences(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/encode", json={"inputs": [FIRST]})
-    assert answer.json()["model"] == NAME
+    tasks = ("encode", "reconstruct", "denoise", "detect-anomalies", "impute", "compress", "project", "score-text")
+    for task in tasks:
+        for inputs in (FIRST, [FIRST], [{"text": FIRST}]):
+            answer = await client.post(f"/{task}", json={"inputs": inputs})
+            assert answer.json()["model"] == NAME, (task, answer.text)
+    others: list[tuple[str, list[Any]]] = [
+        ("interpolate", [FIRST, SECOND]),
+        ("impute", [["A", None, "runs"]]),
+    ]
+    for task, items in others:
+        assert (await client.post(f"/{task}", json={"inputs": items})).json()["model"] == NAME
+
+
+async def test_pictures_and_numbers_choose_other_models(client: httpx.AsyncClient) -> None:
+    for inputs in ([[0.5] * 16], [f"data:image/png;base64,{base64.b64encode(png(images(1)[0])).decode()}"]):
+        answer = await client.post("/reconstruct", json={"inputs": inputs})
+        assert answer.json()["model"] == TINY, answer.text
 
 
 LONG = "word " * 40
@@ -127,7 +179,8 @@ REFUSALS = [
     ("encode", {"inputs": [["A", None]]}, 422, "must be a string"),
     ("encode", {"inputs": [FIRST], "parameters": {"fit": "cover"}}, 422, "items are not images"),
     ("encode", {"inputs": [FIRST], "parameters": {"sample": True}}, 422, "no posterior"),
-    ("encode", {"inputs": [FIRST], "parameters": {"pooling": "mean"}}, 422, "pooling"),
+    ("encode", {"inputs": [FIRST], "parameters": {"pooling": "mean"}}, 422, "unknown field; known are sample, seed"),
+    ("project", {"inputs": [FIRST], "parameters": {"top": 1}}, 422, 'unknown field; known are method"'),
     ("decode", {"inputs": [[0.0] * 5], "parameters": {"length": 4}}, 422, "length is 4"),
     ("decode", {"inputs": [[0.0] * 5], "parameters": {"format": "png"}}, 422, "items are images"),
     ("reconstruct", {"inputs": [FIRST], "parameters": {"seed": 1}}, 422, "seed"),
@@ -138,7 +191,11 @@ REFUSALS = [
     ("impute", {"inputs": ["<mask> <mask>"]}, 422, "at least one must be known"),
     ("interpolate", {"inputs": [FIRST]}, 422, "exactly 2"),
     ("sample", {"parameters": {"sampler": "prior"}}, 422, "this model has gmm"),
-    ("compress", {"inputs": [FIRST]}, 422, "does not serve"),
+    ("compress", {"inputs": [FIRST, f" {FIRST}"]}, 422, f"the text would come back as '{FIRST}', which differs"),
+    ("compress", {"inputs": [FIRST], "parameters": {"bits": 4}}, 422, "known are chain"),
+    ("score-text", {"inputs": [""]}, 422, "has 0 tokens"),
+    ("impute", {"inputs": [["A", 1]]}, 422, "a list of words with null for each unknown one"),
+    ("impute", {"inputs": ["A ru<mask> dog"]}, 422, "<mask> stands for a whole word, with a space before it"),
 ]
 
 

@@ -73,6 +73,11 @@ def test_any_other_string_is_a_text(text: str) -> None:
         ("hello", "text"),
         (["hello", encoded()[:6]], "text"),
         ({"text": "a", "text_pair": "b"}, "text"),
+        ({"pressure": 2.5}, "item"),
+        ({"text": "a", "pressure": 2.5}, "item"),
+        ([["A", None, "rides"]], "text"),
+        ([[None, None]], "item"),
+        ([["A", 2]], "item"),
         (encoded(), "image"),
         ([encoded(), [[0.5]]], "image"),
         ([b"\x89PNG"], "image"),
@@ -115,9 +120,12 @@ def test_where_no_texts_are_taken_a_string_is_meant_as_an_image() -> None:
 def test_each_task_takes_the_kinds_of_its_schemas() -> None:
     kinds = {endpoint.name: endpoint.kinds for endpoint in task_endpoints()}
     assert kinds["encode"] == ALL
-    assert {name for name, its in kinds.items() if its == ("text", "image", "item")} == {"classify", "project"}
+    of_sentences = {"denoise", "interpolate", "detect_anomalies", "impute"}
+    found = {name for name, its in kinds.items() if its == ("text", "image", "item")}
+    assert found == {"classify", "project", *of_sentences}
     assert (kinds["similarity"], kinds["tokenize"]) == (("text",), ("text",))
-    assert (kinds["reconstruct"], kinds["impute"]) == (("image", "sound", "item"), ("image", "item"))
+    assert kinds["reconstruct"] == kinds["compress"] == ALL
+    assert (kinds["decode"], kinds["score_text"]) == (("item",), ("text",))
     assert (kinds["sample"], kinds["decode"]) == (("item",), ("item",))
 
 

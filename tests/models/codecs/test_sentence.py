@@ -1,5 +1,6 @@
 """Sentences as tokens and back, and descriptions of their codec that are refused."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.autoencoding.autoencoder import Autoencoder
 from models.checkpoint import CONFIG_FILE, Checkpoint, load_model, read_checkpoint
 from models.codecs import SentenceCodec
 from models.codecs.arrays import Limits
@@ -82,6 +84,25 @@ def test_a_checkpoint_with_another_tokenizer_is_refused(checkpoint: Checkpoint) 
     file.unlink()
     with pytest.raises(CheckpointError, match=TOKENIZER_FILE):
         read_checkpoint(checkpoint.folder)
+
+
+def test_models_with_another_tokenizer_read_no_streams_of_each_other(checkpoint: Checkpoint) -> None:
+    file = checkpoint.folder / TOKENIZER_FILE
+    config = json.loads((checkpoint.folder / CONFIG_FILE).read_text())
+    before = load_model(checkpoint)
+    file.write_text(file.read_text() + " ")
+    config["codec"]["tokenizer_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (checkpoint.folder / CONFIG_FILE).write_text(json.dumps(config))
+    after = load_model(read_checkpoint(checkpoint.folder))
+    assert isinstance(before, Autoencoder)
+    assert isinstance(after, Autoencoder)
+    assert before.digest != after.digest
+
+
+@pytest.mark.parametrize("text", ["a(<mask>)", "un<mask>", "<mask><mask>"])
+def test_a_mask_inside_a_word_is_refused(codec: SentenceCodec, text: str) -> None:
+    with pytest.raises(InvalidItems, match="<mask> stands for a whole word, with a space before it"):
+        codec.decode([text], LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from models.autoencoders.recurrent_text.config import RecurrentTextConfig
 from models.autoencoders.recurrent_text.model import RecurrentTextAutoencoder
 from models.autoencoders.recurrent_text.noise import WordNoise
 from models.checkpoint import load_model, read_checkpoint
-from tests.app.sentences import SENTENCES
+from models.codecs import SentenceCodec
+from tests.app.sentences import SENTENCES, write_sentences
 from tests.training.conftest import Place
 from tests.training.texts.tiny import NOWHERE, resources
 from training.data import multi30k, stories, wikipedia
@@ -21,7 +22,7 @@ from training.recipe import Resources
 from training.recipes import gru_ae_sentences
 from training.recipes.gru_ae_sentences import GruAeSentences
 from training.texts import sentence_evaluation, sentences
-from training.texts.sentence_evaluation import move_words, scramble, swap_neighbours
+from training.texts.sentence_evaluation import measure_compression, move_words, scramble, swap_neighbours
 from training.texts.sentence_reconstruction import SentenceReconstruction
 from training.texts.vocabulary import SENTENCE_ROLES, Vocabulary, byte_level
 from training.trainer import Run, train
@@ -73,6 +74,16 @@ def test_changes_of_words_are_the_same_for_a_seed() -> None:
         moved = move_words(text, seed).split()
         assert max(abs(moved.index(word) - place) for place, word in enumerate(words)) <= sentence_evaluation.REACH
         assert sum(one != other for one, other in zip(swap_neighbours(text, seed).split(), words, strict=True)) == 2
+
+
+def test_compression_is_measured_on_streams_that_give_the_sentences_back(tmp_path: Path) -> None:
+    checkpoint = write_sentences(tmp_path)
+    model, codec = load_model(checkpoint), cast("SentenceCodec", checkpoint.codec)
+    found = measure_compression(model, codec, SENTENCES)
+    assert found["bytes_utf8"] == sum(len(each.encode()) for each in SENTENCES) / len(SENTENCES)
+    assert found["bytes_together"] < found["bytes_alone"]
+    with pytest.raises(ArithmeticError, match="does not give back the captions"):
+        measure_compression(model, codec, [f" {SENTENCES[0]}"])
 
 
 VOCABULARY = Vocabulary(

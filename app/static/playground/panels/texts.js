@@ -1,5 +1,5 @@
 /**
- * Texts: what the Transformers do with them. Each part of the panel is a module in the folder `texts`.
+ * Texts: what the Transformers and the autoencoder of sentences do with them. Each part of the panel is a module in the folder `texts`.
  */
 import { element, labelled, select } from "../dom.js";
 import { defaultModel, modelsFor } from "../models.js";
@@ -8,7 +8,8 @@ import { writeState } from "../state.js";
 
 /**
  * The parts by their ids, which are the names of their modules. A module exports `show(root, values, { view, model })`,
- * as a panel does; `model` is the list from which the model is chosen. `task` is the task that the models must serve.
+ * as a panel does; `model` is the list from which the model is chosen. `task` is the task that the models must serve,
+ * and `modality` that of their items, which is "text" if it is left out.
  */
 const PARTS = {
   masks: { title: "Masked words", task: "fill_mask",
@@ -27,6 +28,8 @@ const PARTS = {
     hint: "In each head of each layer, tokens look at others. Point at a token to see its links alone." },
   sentences: { title: "Sentences", task: "similarity", suits: ({ tasks }) => tasks.includes("project"),
     hint: "The model compares sentences by their meaning." },
+  walk: { title: "Sentence walk", task: "interpolate", modality: "sentence",
+    hint: "The model maps each sentence to one latent. A path between two latents leads over sentences." },
 };
 
 let isFollowed = false;
@@ -57,8 +60,8 @@ function links(current) {
   return element("nav.parts", { "aria-label": "Parts" }, ...Object.entries(PARTS).map(each));
 }
 
-function modelsOf({ task, suits = () => true }) {
-  return modelsFor(task, (model) => model.item?.modality === "text" && suits(model));
+function modelsOf({ task, modality = "text", suits = () => true }) {
+  return modelsFor(task, (model) => model.item?.modality === modality && suits(model));
 }
 
 /** Return a list of the models and an element that holds it, with what the chosen one is known to do badly. */

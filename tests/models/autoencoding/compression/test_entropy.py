@@ -15,8 +15,10 @@ from models.autoencoding.compression.entropy import (
     Coder,
     Integers,
     bernoulli_frequencies,
+    logistic,
     normal_frequencies,
     normal_quantiles,
+    softmax_frequencies,
 )
 
 ONE = 1 << FRACTION_BITS
@@ -55,6 +57,32 @@ def test_quantiles_are_the_inverse_of_the_distribution_function(masses: list[int
 def test_quantiles_ascend() -> None:
     quantiles = normal_quantiles(np.arange(1, 1024, dtype=np.int64) * (TOTAL >> 10))
     assert (np.diff(quantiles) > 0).all()
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 5), st.integers(2, 300), st.floats(0.1, 8), st.integers(0, 99))
+def test_frequencies_of_logits_are_those_of_the_softmax(n: int, n_symbols: int, scale: float, seed: int) -> None:
+    logits = (np.random.default_rng(seed).normal(size=(n, n_symbols)) * scale * ONE).astype(np.int64)
+    frequencies = softmax_frequencies(logits)
+    assert (frequencies.sum(1) == TOTAL).all()
+    assert frequencies.min() >= 1
+    exact = np.exp((logits - logits.max(1, keepdims=True)) / ONE)
+    np.testing.assert_allclose(frequencies / TOTAL, exact / exact.sum(1, keepdims=True), rtol=0.005, atol=3e-4)
+
+
+def test_the_coder_returns_symbols_of_large_vocabularies() -> None:
+    generator = np.random.default_rng(0)
+    frequencies = softmax_frequencies((generator.normal(size=(20, 4000)) * 9 * ONE).astype(np.int64))
+    symbols = generator.integers(4000, size=20)
+    coder = Coder()
+    coder.push(symbols, frequencies)
+    assert np.array_equal(Coder(coder.words()).pop(frequencies), symbols)
+
+
+@given(st.lists(st.floats(-40, 40), min_size=1))
+def test_the_logistic_function(values: list[float]) -> None:
+    exact = 1 / (1 + np.exp(-np.array(values)))
+    np.testing.assert_allclose(logistic(fixed_point(*values)) / TOTAL, exact, rtol=0, atol=1e-4)
 
 
 @given(st.floats(-40, 40))
