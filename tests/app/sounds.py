@@ -21,6 +21,8 @@ from training.calibrate import calibrate_sounds
 
 RATE = 8000
 MONO, STEREO = "mono", "stereo"
+CODEBOOK_SCALE = 0.03
+"""Factor of the vectors of codebooks: the frames of models with random weights differ little."""
 N_NORMAL = 19
 """Number of sounds that `MONO` is calibrated on."""
 SIZES: dict[str, Any] = {"sampling_rate": RATE, "ratios": (8, 5, 4, 2), "bandwidths": (0.2, 0.4)}
@@ -30,7 +32,10 @@ SIZES: dict[str, Any] = {"sampling_rate": RATE, "ratios": (8, 5, 4, 2), "bandwid
 def write(root: Path, name: str, number: int) -> None:
     torch.manual_seed(number)
     config = EncodecConfig.from_dict({**FAMILY.tiny[number].to_dict(), **SIZES})
-    write_published(root / FAMILY.id / name, FAMILY.new_model(config), FAMILY, config, extra={}, dtype=torch.float32)
+    model = cast("Encodec", FAMILY.new_model(config))
+    for codebook in model.quantiser.codebooks:
+        codebook.data *= CODEBOOK_SCALE
+    write_published(root / FAMILY.id / name, model, FAMILY, config, extra={}, dtype=torch.float32)
 
 
 def normal_sounds(n: int = N_NORMAL) -> list[NDArray[np.float32]]:
