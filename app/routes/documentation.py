@@ -33,7 +33,12 @@ CONTENT_POLICY = {
     "frame-ancestors": "'none'",
 }
 """What the pages may load (Content Security Policy, level 3): nothing that is not of this server."""
-FILE_POLICY = CONTENT_POLICY | {"style-src": "'self'", "font-src": "'self'", "worker-src": "'self'"}
+FILE_POLICY = CONTENT_POLICY | {
+    "style-src": "'self'",
+    "font-src": "'self'",
+    "media-src": "'self' blob:",  # sounds that the playground made or was answered
+    "worker-src": "'self'",
+}
 """What pages in files may load: those of the guide, and the playground."""
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 

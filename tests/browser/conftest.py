@@ -12,7 +12,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 from tests.app.server import Served, serve
 
 CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    "--use-fake-device-for-media-stream",  # a microphone that beeps
+]
 TIMEOUT_MS = 20_000
 
 
@@ -93,7 +96,7 @@ def visit_with(view: View, chromium: Browser, url: str) -> Iterator[Visit]:
         viewport={"width": view.width, "height": view.height},
         color_scheme=view.theme,  # type: ignore[arg-type] # its names are those of Playwright
     )
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    context.grant_permissions(["clipboard-read", "clipboard-write", "microphone"], origin=url)
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     visited = Visit(page, url, [])

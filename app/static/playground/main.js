@@ -3,6 +3,7 @@
  */
 import { apiKey, Problem, setApiKey } from "./api.js";
 import { button, element } from "./dom.js";
+import { modelsOfSounds } from "./models.js";
 import { readState } from "./state.js";
 
 /**
@@ -16,8 +17,11 @@ const PANELS = {
   data: "Your data",
   texts: "Texts",
   compression: "Compression",
+  sounds: "Sounds",
   models: "Models",
 };
+/** The panels that are offered only on some servers, and whether they are on this one. */
+const OFFERED = { sounds: async () => (await modelsOfSounds()).length > 0 };
 const THEMES = ["auto", "light", "dark"];
 
 let leave = null;
@@ -75,6 +79,7 @@ function askForKey() {
   const close = () => {
     setApiKey(input.value.trim());
     dialog.remove();
+    showTabs();
     showPanel();
   };
   const form = element("form", { method: "dialog" },
@@ -86,9 +91,19 @@ function askForKey() {
   dialog.showModal();
 }
 
-document.getElementById("tabs").append(
-  ...Object.entries(PANELS).map(([id, title]) => element("a", { href: `#${id}` }, title)),
-);
+/** Show the tabs of the panels that are offered always; and the others, once it is known that they are. */
+function showTabs() {
+  const links = Object.entries(PANELS).map(([id, title]) =>
+    element("a", { href: `#${id}`, hidden: Object.hasOwn(OFFERED, id) }, title));
+  document.getElementById("tabs").replaceChildren(...links);
+  for (const [id, isOffered] of Object.entries(OFFERED)) {
+    const link = links.find(({ hash }) => hash === `#${id}`);
+    isOffered().then((found) => (link.hidden = !found)).catch((error) => {
+      if (!(error instanceof Problem)) throw error;  // the panel itself says why the server does not answer
+    });
+  }
+}
+
 document.getElementById("theme").addEventListener("click", nextTheme);
 document.getElementById("key").addEventListener("click", askForKey);
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -97,4 +112,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 window.addEventListener("hashchange", showPanel);
 showTheme();
+showTabs();
 await showPanel();

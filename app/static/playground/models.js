@@ -29,6 +29,11 @@ export async function modelsFor(taskName, condition = () => true) {
   return (await models()).filter((model) => model.tasks.includes(taskName) && condition(model));
 }
 
+/** Return the models that turn sounds into streams and back. */
+export function modelsOfSounds() {
+  return modelsFor("compress", ({ item, tasks }) => item?.modality === "audio" && tasks.includes("decompress"));
+}
+
 /**
  * Return the id of the model that serves a task where a request names none, or undefined.
  *
