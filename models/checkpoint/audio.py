@@ -3,7 +3,6 @@
 `config.json` alone says what the sounds are like; `preprocessor_config.json`, which repeats some of it, is not read.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +11,9 @@ from typing import Any, Protocol, cast, get_type_hints
 
 from typing_extensions import override
 
-from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import families
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_without_weights
+from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_without_weights, digest_of
 from models.checkpoint.hugging_face import build_published, read_config
 from models.codecs.audio import AudioCodec
 from models.errors import CheckpointError, ConfigError
@@ -82,7 +80,7 @@ class AudioCheckpoint(Checkpoint):
             device=device,
         )
         self.unused[:] = unused
-        cast("SoundModel", model).digest = _digest(model)
+        cast("SoundModel", model).digest = digest_of(model)
         return model
 
 
@@ -128,12 +126,3 @@ def read_audio(folder: Path, name: str, content: Values) -> AudioCheckpoint:
 def _families() -> list[tuple[FamilySpec[Any], PublishedFormat[Any]]]:
     """Return the families of models of sounds that others publish, with their formats."""
     return [(spec, spec.published) for spec in families().values() if spec.published and spec.modality == MODALITY]
-
-
-def _digest(model: Model) -> bytes:
-    """Return bytes that depend on all weights of a model, whatever names they are stored under."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.cpu().contiguous().numpy().tobytes())
-    return digest.digest()[:DIGEST_BYTES]

@@ -22,10 +22,11 @@ from training.fit.command_options import false_alarms_option, folder_option, jso
 def calibrate(
     name: str, data: Path, label: str | None, false_alarm_rate: float, checkpoints: Path, *, as_json: bool
 ) -> None:
-    """Set the threshold of a fitted checkpoint anew, without training.
+    """Set the threshold of a checkpoint by normal data, without training.
 
     NAME is a checkpoint of `manifold fit`, and DATA new normal data of the same kind, which the model must not have
-    been trained on. The scores of DATA replace those that thresholds and p-values come from.
+    been trained on. The scores of DATA replace those that thresholds and p-values come from. NAME may also be the
+    folder of a published autoencoder of pictures, which then detects anomalies, and DATA a folder of pictures.
 
     \b
     Keys of the JSON output:
@@ -33,8 +34,8 @@ def calibrate(
       n_scores             number of rows, steps or pictures that were scored
       false_alarm_rate     share of normal ones that may be called anomalies
       threshold_before, threshold
-                           the threshold of the checkpoint before, and now
-      flagged_before       share of the new data that the threshold before would have called anomalies
+                           the threshold of the checkpoint before, null if there was none, and now
+      flagged_before       share of the new data that the threshold before would have called anomalies, or null
     """
     from training.errors import TrainingError
 
@@ -50,8 +51,11 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
+    before = ""
+    if found.threshold_before is not None and found.flagged_before is not None:
+        before = f", and was {found.threshold_before:.4g}, which {found.flagged_before:.2%} of them exceed"
+    folder = checkpoints / name
     click.echo(
-        f"{found.n_scores} new scores; the threshold is {found.threshold:.4g}, and was {found.threshold_before:.4g}, "
-        f"which {found.flagged_before:.2%} of them exceed\n"
-        f"wrote {checkpoints / name}; a running server takes it by POST /models/{name}/unload and /load"
+        f"{found.n_scores} new scores; the threshold is {found.threshold:.4g}{before}\n"
+        f"wrote {folder}; a running server takes it by POST /models/{folder.name}/unload and /load"
     )
