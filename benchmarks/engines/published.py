@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import click
 import torch
+from torch import Tensor
 
 from app.process.allocator import keep_freed_memory
 from benchmarks.lib.report import Report, json_option, machine, print_report, progress, table
@@ -128,17 +129,18 @@ def compare(model: Published, side: int, rounds: int) -> Comparison:
         ours = cast("PictureAutoencoder", load_model(read_checkpoint(Path(folder))))
         convert(ours, PrecisionChoice("float32", "to be measured"))
         latents = torch.randn(1, ours.latent_shape[0], side // ours.scale, side // ours.scale)
-        decoders = {
+        decoders: dict[str, Callable[[], Tensor]] = {
             "ours": lambda: ours.items_of(latents, ())[0],
-            "theirs": lambda: peer.decode(latents, return_dict=False)[0],
+            "theirs": lambda: peer.decode(latents, return_dict=False)[0][0],
         }
-        difference = (decoders["ours"]() - ((decoders["theirs"]()[0] + 1) / 2).clamp(0, 1)).abs().max().item()
+        own, theirs = (decode() for decode in decoders.values())
+        difference = (own - ((theirs + 1) / 2).clamp(0, 1)).abs().max().item()
         seconds: dict[str, list[float]] = {name: [] for name in decoders}
         with progress(model.class_name) as bar:
             for number in bar.track(range(rounds)):
                 for name in list(decoders)[:: 1 if number % 2 == 0 else -1]:
                     seconds[name].append(_time(decoders[name]))
-    logarithms = [log(theirs / own) for own, theirs in zip(seconds["ours"], seconds["theirs"], strict=True)]
+    logarithms = [log(other / mine) for mine, other in zip(seconds["ours"], seconds["theirs"], strict=True)]
     ratio = estimate_ratio(logarithms)
     return Comparison(
         seconds=median(seconds["ours"]),

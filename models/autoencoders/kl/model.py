@@ -5,7 +5,7 @@ sides of a latent.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -57,9 +57,14 @@ class Size(nn.Module):
         output: Tensor = self.resize(self.blocks(maps))
         return output
 
+    @property
+    def convolution(self) -> nn.Conv2d | None:
+        """The convolution that belongs to the change to the next size; None if there is no next size."""
+        return cast("nn.Conv2d", self.resize[1]) if isinstance(self.resize, nn.Sequential) else None
+
     def blocks_in_strips(self, maps: Maps) -> StoredMaps:
         """Compute what the blocks make of the maps, and store it strip by strip."""
-        for block in self.blocks:
+        for block in cast("Iterable[ResidualBlock]", self.blocks):
             maps = StoredMaps.compute(Residual(maps, block))
         return cast("StoredMaps", maps)
 
@@ -85,10 +90,10 @@ class Encoder(nn.Sequential):
     def in_strips(self, pictures: Tensor) -> Tensor:
         """Compute what `forward` does, in strips down to the smallest size."""
         maps: Maps = Convolved(lines_of(pictures), self.first)
-        for size in self.sizes:
+        for size in cast("Iterable[Size]", self.sizes):
             maps = size.blocks_in_strips(maps)
-            if not isinstance(size.resize, nn.Identity):
-                maps = StoredMaps.compute(Halved(maps, size.resize[1]))
+            if size.convolution is not None:
+                maps = StoredMaps.compute(Halved(maps, size.convolution))
         moments: Tensor = self.last(self.activation(self.norm(self.middle(join(maps)))))
         return moments
 
@@ -114,10 +119,10 @@ class Decoder(nn.Sequential):
     def in_strips(self, latents: Tensor) -> Tensor:
         """Compute what `forward` does, in strips from the smallest size on."""
         maps: Maps = lines_of(self.middle(self.first(latents)))
-        for size in self.sizes:
+        for size in cast("Iterable[Size]", self.sizes):
             maps = size.blocks_in_strips(maps)
-            if not isinstance(size.resize, nn.Identity):
-                maps = Convolved(Doubled(maps), size.resize[1])
+            if size.convolution is not None:
+                maps = Convolved(Doubled(maps), size.convolution)
         return join(Convolved(Normalised(maps, self.norm, self.activation), self.last))
 
 
@@ -131,6 +136,8 @@ class KlAutoencoder(PictureAutoencoder):
     Source: Rombach et al. 2022, section 3.1 and appendix G; `AutoencoderKL` of diffusers.
     """
 
+    encoder: Encoder
+    decoder: Decoder
     max_pixels_at_once = int(STRIP_WITH_SURROUNDINGS * STRIP_POSITIONS)
 
     def __init__(self, config: KlConfig) -> None:
@@ -187,8 +194,8 @@ def _kept_bytes_per_pixel(widths: Sequence[int]) -> int:
     It is that of the largest maps, which are stored, and that of the maps of the smallest size, which are computed as a
     whole.
     """
-    stored = max(width / 4**size for size, width in enumerate(widths))
-    middle = LIVE_MIDDLE_MAPS * widths[-1] / 4 ** (len(widths) - 1)
+    stored = max(width / 4.0**size for size, width in enumerate(widths))
+    middle = LIVE_MIDDLE_MAPS * widths[-1] / 4.0 ** (len(widths) - 1)
     return math.ceil(FLOAT_BYTES * (stored + middle))
 
 

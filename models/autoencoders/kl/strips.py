@@ -230,7 +230,7 @@ def _statistics(maps: Maps, n_groups: int) -> tuple[Tensor, Tensor]:
     """Return the mean and the variance of each group of channels, `[B, n_groups]` each in float64."""
     n_lines, mean, squares = 0, torch.zeros(()), torch.zeros(())
     for strip in maps.strips():
-        groups = strip.flatten(2).unflatten(1, (n_groups, -1)).flatten(2)  # (B, groups, numbers)
+        groups = strip.reshape(len(strip), n_groups, -1)  # (B, groups, numbers)
         variance, centre = (value.double() for value in torch.var_mean(groups.float(), dim=2, correction=0))
         n_new = strip.shape[maps.axis]
         n_all = n_lines + n_new

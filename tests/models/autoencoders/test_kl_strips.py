@@ -25,11 +25,11 @@ LARGE = 2048
 """Pixels of a side of the largest picture."""
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Measures the most bytes of tensors that exist at the same time, of those that operations inside make."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._known: set[int] = set()
 

@@ -40,7 +40,7 @@ def pictures(tmp_path: Path) -> Path:
     draw = np.random.default_rng(0)
     for number in range(N_PICTURES):
         height, width = 8 + 4 * (number % 3), 8 + 4 * (number % 2)
-        level = draw.integers(80, 120)
+        level = int(draw.integers(80, 120))
         Image.new("RGB", (width, height), (level, level, level)).save(data / f"{number}.png")
     Image.fromarray(draw.integers(0, 256, (12, 8, 3), dtype=np.uint8)).save(data / "broken/noise.png")
     return data
