@@ -101,7 +101,8 @@ class PictureAutoencoder(Autoencoder):
 
     def use_calibration(self, calibration: Calibration) -> None:
         """Offer the anomaly scores of a calibration."""
-        self.calibration, self.scores = calibration, CALIBRATED_SCORES
+        self.calibration = calibration
+        self.scores = CALIBRATED_SCORES
 
     def parts_of(self, batch: Tensor, n_pixels: int) -> Iterator[Tensor]:
         """Yield the pictures or the latents of a batch on the model's device, at most `PIXELS_AT_ONCE` together.

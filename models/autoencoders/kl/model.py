@@ -185,7 +185,8 @@ class KlAutoencoder(PictureAutoencoder):
 
     @override
     def limit_memory(self, n_bytes: int) -> None:
-        self.max_whole_pixels = min(MAX_PIXELS, n_bytes // self.bytes_per_pixel)
+        most = n_bytes // self.bytes_per_pixel
+        self.max_whole_pixels = min(MAX_PIXELS, most)
 
 
 def _kept_bytes_per_pixel(widths: Sequence[int]) -> int:

@@ -94,12 +94,29 @@ class StoredMaps(Maps):
             self._first += self._strips.pop(0).shape[self.axis]
 
 
-class Convolved(Maps):
+class ComputedMaps(Maps):
+    """Maps that are computed from others, their source, whenever they are read."""
+
+    def __init__(self, source: Maps, *, n_in: int = 1, n_out: int = 1, reach: int = 0) -> None:
+        """Describe maps that have `n_out` lines for every `n_in` of the source.
+
+        A line is computed from those of the source at its place and from `reach` before and after them.
+        """
+        super().__init__(source.axis, source.n_lines * n_out // n_in, source.line_length * n_out // n_in)
+        self._source, self._n_in, self._n_out, self._reach = source, n_in, n_out, reach
+
+    @override
+    def release(self, first: int) -> None:
+        needed = first * self._n_in // self._n_out - self._reach
+        self._source.release(needed)
+
+
+class Convolved(ComputedMaps):
     """A convolution of 3x3 that keeps the sides."""
 
     def __init__(self, source: Maps, convolution: nn.Conv2d) -> None:
-        super().__init__(source.axis, source.n_lines, source.line_length)
-        self._source, self._convolution = source, convolution
+        super().__init__(source, reach=1)
+        self._convolution = convolution
 
     @override
     def read(self, first: int, last: int) -> Tensor:
@@ -108,34 +125,25 @@ class Convolved(Maps):
         maps = self.pad(maps, before, after, (1, 1))
         return functional.conv2d(maps, self._convolution.weight, self._convolution.bias)
 
-    @override
-    def release(self, first: int) -> None:
-        self._source.release(first - 1)
 
-
-class Doubled(Maps):
+class Doubled(ComputedMaps):
     """Maps of twice the sides, which have every position four times."""
 
     def __init__(self, source: Maps) -> None:
-        super().__init__(source.axis, 2 * source.n_lines, 2 * source.line_length)
-        self._source = source
+        super().__init__(source, n_out=2)
 
     @override
     def read(self, first: int, last: int) -> Tensor:
         doubled = functional.interpolate(self._source.read(first // 2, (last + 1) // 2), scale_factor=2.0)
         return doubled.narrow(self.axis, first % 2, last - first)
 
-    @override
-    def release(self, first: int) -> None:
-        self._source.release(first // 2)
 
-
-class Halved(Maps):
+class Halved(ComputedMaps):
     """A convolution of 3x3 with a stride of 2, whose zeros are below the maps and to their right alone."""
 
     def __init__(self, source: Maps, convolution: nn.Conv2d) -> None:
-        super().__init__(source.axis, source.n_lines // 2, source.line_length // 2)
-        self._source, self._convolution = source, convolution
+        super().__init__(source, n_in=2)
+        self._convolution = convolution
 
     @override
     def read(self, first: int, last: int) -> Tensor:
@@ -143,20 +151,16 @@ class Halved(Maps):
         maps = self.pad(self._source.read(2 * first, 2 * last + 1 - after), 0, after, (0, 1))
         return functional.conv2d(maps, self._convolution.weight, self._convolution.bias, stride=2)
 
-    @override
-    def release(self, first: int) -> None:
-        self._source.release(2 * first)
 
-
-class Normalised(Maps):
+class Normalised(ComputedMaps):
     """A normalisation by the statistics of the whole maps, and an activation. All strips are read once to begin with.
 
     Source: the statistics of strips are put together as in Chan, Golub, LeVeque 1983, equation 2.1.
     """
 
     def __init__(self, source: Maps, norm: GroupNorm, activation: nn.Module) -> None:
-        super().__init__(source.axis, source.n_lines, source.line_length)
-        self._source, self._activation = source, activation
+        super().__init__(source)
+        self._activation = activation
         mean, variance = _statistics(source, norm.num_groups)
         n_in_group = norm.num_channels // norm.num_groups
         deviation = (variance + norm.eps).sqrt().repeat_interleave(n_in_group, 1)
@@ -170,17 +174,13 @@ class Normalised(Maps):
         output: Tensor = self._activation(maps)
         return output
 
-    @override
-    def release(self, first: int) -> None:
-        self._source.release(first)
 
-
-class _Remembered(Maps):
+class _Remembered(ComputedMaps):
     """Maps that are expensive to compute: the last strip is kept for who reads a part of it again."""
 
     def __init__(self, source: Maps) -> None:
-        super().__init__(source.axis, source.n_lines, source.line_length)
-        self._source, self._first, self._last = source, 0, 0
+        super().__init__(source)
+        self._first, self._last = 0, 0
         self._strip: Tensor | None = None
 
     @override
@@ -191,17 +191,12 @@ class _Remembered(Maps):
             self._first, self._last = first, last
         return self._strip.narrow(self.axis, first - self._first, last - first)
 
-    @override
-    def release(self, first: int) -> None:
-        self._source.release(first)
 
-
-class Residual(Maps):
+class Residual(ComputedMaps):
     """What a residual block makes of maps."""
 
     def __init__(self, source: Maps, block: ResidualBlock) -> None:
-        super().__init__(source.axis, source.n_lines, source.line_length)
-        self._source = source if isinstance(source, StoredMaps) else _Remembered(source)
+        super().__init__(source if isinstance(source, StoredMaps) else _Remembered(source), reach=2)
         hidden = Convolved(Normalised(self._source, block.norm1, block.activation), block.conv1)
         self._branch = Convolved(Normalised(hidden, block.norm2, block.activation), block.conv2)
         self._shortcut = block.shortcut
@@ -210,10 +205,6 @@ class Residual(Maps):
     def read(self, first: int, last: int) -> Tensor:
         branch = self._branch.read(first, last)
         return branch.add_(self._shortcut(self._source.read(first, last)))
-
-    @override
-    def release(self, first: int) -> None:
-        self._branch.release(first)
 
 
 def lines_of(maps: Tensor) -> StoredMaps:
